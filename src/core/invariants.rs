@@ -1,0 +1,69 @@
+//! The promise as predicates, under the numbers that the docs, the tests and the checkers use.
+//!
+//! Debug assertions and tests call them; nothing else decides what "unique" or "gapless" means.
+
+use super::fold::Grant;
+use super::position::{NextOffset, Offset};
+
+/// I1 unique: no two grants of one sequence share an ID.
+pub fn i1_unique(earlier: Grant, later: Grant) -> bool {
+    earlier.last < later.first || later.last < earlier.first
+}
+
+/// I2 gapless and monotonic: a grant begins where the sequence stood and holds as many IDs as it
+/// says.
+pub fn i2_gapless_and_monotonic(next_before: i64, grant: Grant) -> bool {
+    grant.first == next_before
+        && grant.last >= grant.first
+        && (grant.last - grant.first).cast_unsigned() + 1 == grant.count
+}
+
+/// I3 stable: two replies to one request record have the same body.
+pub fn i3_stable(body: &[u8], again: &[u8]) -> bool {
+    body == again
+}
+
+/// I4 nothing lost: a checkpoint covers a record only when its reply is acknowledged, or goes out
+/// in the checkpoint's own transaction.
+pub fn i4_nothing_lost(covered: NextOffset, oldest_unanswered: Option<Offset>) -> bool {
+    oldest_unanswered.is_none_or(|offset| !covered.covers(offset))
+}
+
+/// I6 stop rather than guess: a fold goes on only at a place that the log still has, at or above
+/// its start and at or below its end.
+pub fn i6_log_reaches(start: NextOffset, next: NextOffset, end: NextOffset) -> bool {
+    start <= next && next <= end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn grant(first: i64, last: i64) -> Grant {
+        Grant {
+            first,
+            last,
+            count: (last - first).cast_unsigned() + 1,
+        }
+    }
+
+    #[test]
+    fn each_predicate_can_fail() {
+        assert!(i1_unique(grant(1, 2), grant(3, 3)) && !i1_unique(grant(1, 2), grant(2, 3)));
+        assert!(i2_gapless_and_monotonic(5, grant(5, 6)));
+        assert!(!i2_gapless_and_monotonic(5, grant(6, 6)));
+        assert!(!i2_gapless_and_monotonic(
+            5,
+            Grant {
+                count: 3,
+                ..grant(5, 6)
+            }
+        ));
+        assert!(i3_stable(b"a", b"a") && !i3_stable(b"a", b"b"));
+        assert!(i4_nothing_lost(NextOffset(5), Some(Offset(5))));
+        assert!(!i4_nothing_lost(NextOffset(5), Some(Offset(4))));
+        assert!(i6_log_reaches(NextOffset(1), NextOffset(1), NextOffset(9)));
+        assert!(!i6_log_reaches(NextOffset(2), NextOffset(1), NextOffset(9)));
+        assert!(!i6_log_reaches(NextOffset(1), NextOffset(9), NextOffset(8)));
+    }
+}

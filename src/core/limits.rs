@@ -1,0 +1,32 @@
+//! Limits that can change an answer. They belong to the fold's version: a release that changes one
+//! of them changes [`FOLD_VERSION`], because two instances must give one request the same answer.
+
+/// The rules by which requests are folded. An instance refuses a partition whose state names a
+/// version that it does not know.
+pub const FOLD_VERSION: u16 = 1;
+
+/// Longest sequence name in UTF-8 bytes. Kafka keys have no limit of their own; 255 keeps a key in
+/// a file name, a label and a log line.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Longest request value in bytes (64 KiB): bounds what one record can make an owner parse.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most IDs that one request can take.
+pub const COUNT_MAX: u64 = 1_000_000;
+
+/// Longest `request_id` and `requester` in UTF-8 bytes.
+pub const TEXT_FIELD_BYTES_MAX: usize = 255;
+
+/// First ID of a sequence.
+pub const ID_FIRST: i64 = 1;
+
+/// Last ID of a sequence: 2^53-1, the largest integer that every JSON reader holds exactly.
+pub const ID_LAST: i64 = (1 << 53) - 1;
+
+/// Most sequences of one partition (2^24): bounds an owner's memory to about 2 GiB a partition,
+/// whoever floods it with names.
+pub const SEQUENCES_PER_PARTITION_MAX: usize = 1 << 24;
+
+/// Longest part of a client's own text that an error message repeats, in bytes.
+pub const ECHO_BYTES_MAX: usize = 64;

@@ -1,0 +1,37 @@
+//! The pure core: what a request means and which ID it gets.
+//!
+//! The request log of a partition is the counter. [`Fold`] folds that log, record by record, into
+//! counters; the answer to a record is a function of the records before it and of nothing else.
+//! Therefore nothing here reads a clock, draws a random number, awaits, or knows that Kafka exists:
+//! offsets and timestamps come in as arguments. `tests/architecture.rs` keeps it so.
+//!
+//! | room | subject |
+//! |---|---|
+//! | [`limits`] | every limit that can change an answer |
+//! | [`name`] | what a sequence may be called |
+//! | [`command`] | what a request can ask for |
+//! | [`rejection`] | why a request got no ID: stable codes, readable messages |
+//! | [`position`] | offsets, next offsets and record times as types |
+//! | [`sequence`] | one counter |
+//! | [`fold`] | the counters of one partition and how a record changes them |
+//! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
+//! | [`invariants`] | I1 to I4 and I6 as predicates |
+//! | [`partitioner`] | murmur2, the Java client's partitioner |
+
+pub mod command;
+pub mod digest;
+pub mod fold;
+pub mod invariants;
+pub mod limits;
+pub mod name;
+pub mod partitioner;
+pub mod position;
+pub mod rejection;
+pub mod sequence;
+
+pub use command::{Command, Request};
+pub use digest::Digest;
+pub use fold::{Answer, Entry, Fold, Grant, Scalars};
+pub use name::Name;
+pub use position::{NextOffset, Offset, Timestamp};
+pub use rejection::{Code, Rejection};

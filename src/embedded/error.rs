@@ -1,0 +1,129 @@
+//! What can go wrong with an embedded Kafka, each in one line that says what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+/// Why the embedded Kafka did not start, stop or obey.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no Java at `JAVA_HOME` or on the path.
+    #[error(
+        "no java found: install Java 17 or later (Debian: apt-get install default-jre-headless maven), \
+         or name a cluster of your own with --brokers"
+    )]
+    JavaMissing,
+    /// There is a Java, but Kafka does not run on it.
+    #[error(
+        "java is {found}, Kafka needs 17 or later: install it (Debian: apt-get install default-jre-headless) \
+         or set JAVA_HOME, or name a cluster of your own with --brokers"
+    )]
+    JavaTooOld {
+        /// The version, or what Java said instead of one.
+        found: String,
+    },
+    /// Maven is needed once, to fetch Kafka's jars.
+    #[error(
+        "no mvn found, which fetches Kafka once: install it (Debian: apt-get install maven), \
+         or name a cluster of your own with --brokers"
+    )]
+    MavenMissing,
+    /// Maven ran and did not bring the jars.
+    #[error("kafka's jars could not be fetched: {reason}")]
+    Fetch {
+        /// The last meaningful lines of Maven's output.
+        reason: String,
+    },
+    /// Another process runs brokers on this directory, or fetches into this cache.
+    #[error("{} is in use by process {holder}: stop it, or choose another directory", directory.display())]
+    InUse {
+        /// The directory that both want.
+        directory: PathBuf,
+        /// The process that has it.
+        holder: String,
+    },
+    /// [`super::Options::brokers`] is out of range.
+    #[error("brokers must be 1 to 3, got {brokers}")]
+    Brokers {
+        /// What was asked for.
+        brokers: u8,
+    },
+    /// The data in the directory is that of a cluster of another size.
+    #[error("{} holds a cluster of {found} brokers, not {wanted}: delete it, or choose another directory", directory.display())]
+    OtherCluster {
+        /// The directory of the cluster.
+        directory: PathBuf,
+        /// Its number of brokers.
+        found: u8,
+        /// The number that was asked for.
+        wanted: u8,
+    },
+    /// A broker's data directory could not be made.
+    #[error("broker {broker} could not be formatted: {log}")]
+    Format {
+        /// The broker's index.
+        broker: usize,
+        /// The last lines of its output.
+        log: String,
+    },
+    /// A broker ended before it answered.
+    #[error("broker {broker} did not start ({status}): {log}")]
+    Exited {
+        /// The broker's index.
+        broker: usize,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines of its output.
+        log: String,
+    },
+    /// A broker runs but does not serve.
+    #[error("broker {broker} did not answer within {waited_s} s, see {}: {log}", directory.display())]
+    NotReady {
+        /// The broker's index.
+        broker: usize,
+        /// How long it was waited for, in seconds.
+        waited_s: u64,
+        /// Where its logs are.
+        directory: PathBuf,
+        /// The last lines of its output.
+        log: String,
+    },
+    /// No port of the range is free.
+    #[error("no free ports on 127.0.0.1")]
+    NoPorts,
+    /// There is no broker of that index.
+    #[error("there is no broker {broker}")]
+    NoSuchBroker {
+        /// The index that was asked for, counted from 0.
+        broker: usize,
+    },
+    /// The broker has to be stopped first.
+    #[error("broker {broker} is already running")]
+    AlreadyRunning {
+        /// The broker's index.
+        broker: usize,
+    },
+    /// The broker has to be started first.
+    #[error("broker {broker} is not running")]
+    NotRunning {
+        /// The broker's index.
+        broker: usize,
+    },
+    /// A file or a process could not be worked with.
+    #[error("{}: {source}", subject.display())]
+    Io {
+        /// The file or the program.
+        subject: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// An adapter for `map_err` that names the file or program.
+    pub(super) fn at(subject: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        let subject = subject.as_ref().to_path_buf();
+        move |source| Error::Io { subject, source }
+    }
+}

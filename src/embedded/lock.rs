@@ -1,0 +1,58 @@
+//! One process at a time in a directory, whatever became of the one before.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Error, system};
+
+/// How often a lock that another has is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// An advisory lock on a directory. The kernel drops it when the last holder of the open file is gone, so a
+/// process that was killed leaves none behind.
+pub(super) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Locks `directory`, which exists, waiting up to `patience` for its present holder.
+    pub(super) fn acquire(directory: &Path, patience: Duration) -> Result<Lock, Error> {
+        let path = directory.join("lock");
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(Error::at(&path))?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match system::try_lock(&file) {
+                Ok(()) => break,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Error::at(&path)(error)),
+                Err(_) if Instant::now() < deadline => thread::sleep(RETRY),
+                Err(_) => {
+                    let mut holder = String::new();
+                    // The name is for the message only.
+                    let _ = file.read_to_string(&mut holder);
+                    return Err(Error::InUse { directory: directory.to_path_buf(), holder: holder.trim().to_owned() });
+                }
+            }
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(Error::at(&path))?;
+        Ok(Lock { file })
+    }
+
+    /// A standard input that makes a child hold the lock too: a broker that outlives its parent for a moment
+    /// keeps the next one out of its data.
+    pub(super) fn share(&self) -> io::Result<Stdio> {
+        Ok(Stdio::from(self.file.try_clone()?))
+    }
+}

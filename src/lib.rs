@@ -1,0 +1,18 @@
+//! Sequencer: unique, gapless, monotonic IDs over Kafka.
+//!
+//! The pure rooms decide, the others carry out: see `docs/architecture.md`.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
+
+pub mod core;
+pub mod wire;

@@ -1,0 +1,136 @@
+//! What a text may look like: names, patterns, addresses. Each check is beside the words that describe
+//! it in an error message.
+
+use crate::service::logging;
+
+/// Longest topic name that Kafka takes, in bytes.
+const TOPIC_BYTES_MAX: usize = 249;
+
+/// Longest group or instance name, in bytes. Both together are the transactional ID, and the
+/// instance's is also a group instance ID, which Kafka limits like a topic name.
+const IDENTITY_BYTES_MAX: usize = 200;
+
+/// A test of a text and the words for what it accepts.
+#[derive(Clone, Copy)]
+pub(super) struct Check {
+    /// What is accepted, as it follows "expected".
+    pub expected: &'static str,
+    /// Whether this text is.
+    pub accepts: fn(&str) -> bool,
+}
+
+/// A topic of Sequencer's own.
+pub(super) const TOPIC: Check = Check {
+    expected: "a topic name: 1 to 249 letters, digits, '.', '_' or '-', not beginning with \"__\"",
+    accepts: |text| is_kafka_name(text, TOPIC_BYTES_MAX) && !text.starts_with("__"),
+};
+
+/// A pattern over topic names.
+pub(super) const PATTERN: Check = Check {
+    expected: "topic name patterns of letters, digits, '.', '_', '-' and '*'",
+    accepts: |text| {
+        (1..=TOPIC_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte == b'*' || is_kafka_byte(byte))
+    },
+};
+
+/// A consumer group.
+pub(super) const GROUP: Check = Check {
+    expected: "1 to 200 bytes without control characters",
+    accepts: |text| {
+        (1..=IDENTITY_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    },
+};
+
+/// An instance's name, empty for the host's.
+pub(super) const INSTANCE: Check = Check {
+    expected: "1 to 200 letters, digits, '.', '_' or '-', or nothing for the host's name",
+    accepts: |text| text.is_empty() || is_kafka_name(text, IDENTITY_BYTES_MAX),
+};
+
+/// Where HTTP is served, empty for nowhere.
+pub(super) const ADDRESS: Check = Check {
+    expected: "HOST:PORT, or nothing to turn it off",
+    accepts: |text| text.is_empty() || has_port(text),
+};
+
+/// The brokers, as librdkafka takes them.
+pub(super) const BROKERS: Check = Check {
+    expected: "HOST:PORT[,HOST:PORT…]",
+    accepts: |text| text.split(',').all(|broker| is_broker(broker.trim())),
+};
+
+/// Directives of `tracing`.
+pub(super) const LEVEL: Check = Check {
+    expected: logging::LEVEL_EXPECTED,
+    accepts: |text| logging::filter(text).is_some(),
+};
+
+fn is_kafka_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+fn is_kafka_name(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len())
+        && text.bytes().all(is_kafka_byte)
+        && text != "."
+        && text != ".."
+}
+
+/// `HOST:PORT` with a host and a port of 16 bits; `[::1]:8377` has its colons in brackets.
+fn has_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+    let plain = !host.is_empty() && !host.contains([':', '[', ']', '/']);
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    (bracketed || plain)
+        && !host.contains(char::is_whitespace)
+        && digits
+        && port.parse::<u16>().is_ok()
+}
+
+/// `[PROTOCOL://]HOST[:PORT]`: librdkafka takes 9092 when the port is absent.
+fn is_broker(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host_only = !rest.is_empty()
+        && (rest.ends_with(']') || !rest.contains(':'))
+        && !rest.contains(char::is_whitespace);
+    host_only || has_port(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_need_a_host_and_a_port_of_16_bits() {
+        for good in ["127.0.0.1:8377", "[::1]:8377", "localhost:0", ""] {
+            assert!((ADDRESS.accepts)(good), "{good}");
+        }
+        for bad in ["8377", ":8377", "host:", "host:65536", "host:+1", "::1:80", "http://host:80", "a b:1"] {
+            assert!(!(ADDRESS.accepts)(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn brokers_are_a_list_with_optional_protocol_and_port() {
+        for good in ["a:9092", "a", "a:1, b:2", "SASL_SSL://a:9093", "[::1]", "[::1]:9092"] {
+            assert!((BROKERS.accepts)(good), "{good}");
+        }
+        for bad in ["", "a:9092,", "a:port", "a:99999", "a b"] {
+            assert!(!(BROKERS.accepts)(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn topics_follow_kafka_and_are_not_internal() {
+        assert!((TOPIC.accepts)("sequencer.requests"));
+        for bad in ["", ".", "..", "__internal", "a b", "a/b", "é", &"a".repeat(250)] {
+            assert!(!(TOPIC.accepts)(bad), "{bad}");
+        }
+        assert!((PATTERN.accepts)("*.reply"));
+        assert!(!(PATTERN.accepts)("a?"));
+    }
+}

@@ -1,0 +1,55 @@
+//! Which values may be secrets. Those are never printed: not in logs, not in errors, not in `Debug`.
+
+/// What is printed instead of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Parts of property names whose values may be secrets. Broader than librdkafka's present list
+/// (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.client.secret` …) so that a later property is
+/// covered too; a harmless value redacted costs nothing.
+const SECRET_PARTS: [&str; 9] = [
+    "password",
+    "passphrase",
+    "passwd",
+    "secret",
+    "token",
+    "credential",
+    "private",
+    "pem",
+    "oauthbearer.config",
+];
+
+/// Whether the value of this key, or this text as a whole, may hold a secret.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('_', ".");
+    SECRET_PARTS.iter().any(|part| key.contains(part))
+}
+
+/// The value, or [`REDACTED`] when its key says that it may be a secret.
+pub fn redact<'a>(key: &str, value: &'a str) -> &'a str {
+    if is_secret(key) { REDACTED } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_librdkafka_are_recognised_and_plain_settings_are_not() {
+        for key in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "ssl.keystore.password",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "SEQUENCER__KAFKA__SASL_PASSWORD",
+        ] {
+            assert!(is_secret(key), "{key}");
+            assert_eq!(redact(key, "hunter2"), REDACTED);
+        }
+        for key in ["sasl.username", "ssl.key.location", "ssl.ca.location", "session.timeout.ms"] {
+            assert!(!is_secret(key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A reply's body: compact JSON, fields in a fixed order, absent ones left out (I3).
+//!
+//! Written by hand rather than through a serialiser: the order of the fields is the contract, and
+//! this is the one thing that is done for every request.
+
+use crate::core::{Answer, Code, Name, Offset, Rejection};
+
+/// What a reply says, besides the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The sequence; an invalid name is not repeated.
+    pub name: Option<Name<'a>>,
+    /// The client's own identification, when it sent a valid one.
+    pub request_id: Option<&'a str>,
+    /// Partition of the record that the client wrote.
+    pub partition: i32,
+    /// Offset of the record that the client wrote.
+    pub offset: Offset,
+}
+
+/// Appends a reply's body to `out`.
+pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) {
+    out.push(b'{');
+    if let Some(name) = subject.name {
+        out.extend_from_slice(b"\"sequence\":");
+        text(out, name.as_str());
+        out.push(b',');
+    }
+    match answer {
+        Answer::Granted(grant) => {
+            number(out, b"\"first\":", grant.first);
+            number(out, b",\"last\":", grant.last);
+            number(out, b",\"count\":", grant.count);
+        }
+        Answer::Rejected(rejection) => error(out, rejection),
+    }
+    if let Some(request_id) = subject.request_id {
+        out.extend_from_slice(b",\"request_id\":");
+        text(out, request_id);
+    }
+    number(out, b",\"partition\":", subject.partition);
+    number(out, b",\"offset\":", subject.offset.0);
+    out.push(b'}');
+}
+
+fn error(out: &mut Vec<u8>, rejection: &Rejection) {
+    let Rejection { code, message } = rejection;
+    out.extend_from_slice(b"\"error\":{\"code\":\"");
+    out.extend_from_slice(Code::as_str(*code).as_bytes());
+    out.extend_from_slice(b"\",\"message\":");
+    text(out, message);
+    out.push(b'}');
+}
+
+fn number(out: &mut Vec<u8>, field: &[u8], value: impl itoa::Integer) {
+    out.extend_from_slice(field);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// A JSON string, UTF-8 unescaped but for what JSON requires.
+fn text(out: &mut Vec<u8>, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let bytes = value.as_bytes();
+    let mut copied = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..=0x1f => 0,
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[copied..i]);
+        copied = i + 1;
+        if short == 0 {
+            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[high], HEX[low]]);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::Grant;
+
+    fn body(name: Option<&str>, request_id: Option<&str>, answer: &Answer) -> String {
+        let mut out = Vec::new();
+        let name = name.map(|n| Name::from_key(Some(n.as_bytes())).unwrap());
+        let subject = Subject {
+            name,
+            request_id,
+            partition: 3,
+            offset: Offset(1234),
+        };
+        encode(&mut out, subject, answer);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn granted() -> Answer {
+        Answer::Granted(Grant {
+            first: 41,
+            last: 50,
+            count: 10,
+        })
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_contract() {
+        assert_eq!(
+            body(Some("orders"), Some("6f1c"), &granted()),
+            r#"{"sequence":"orders","first":41,"last":50,"count":10,"request_id":"6f1c","partition":3,"offset":1234}"#
+        );
+        assert_eq!(
+            body(Some("orders"), None, &granted()),
+            r#"{"sequence":"orders","first":41,"last":50,"count":10,"partition":3,"offset":1234}"#
+        );
+        let rejected = Answer::Rejected(Rejection::new(
+            Code::InvalidCount,
+            "count must be 1 to 1000000, got 0",
+        ));
+        assert_eq!(
+            body(Some("orders"), Some("6f1c"), &rejected),
+            r#"{"sequence":"orders","error":{"code":"invalid_count","message":"count must be 1 to 1000000, got 0"},"request_id":"6f1c","partition":3,"offset":1234}"#
+        );
+        assert!(body(None, None, &rejected).starts_with(r#"{"error":{"code""#));
+        assert!(body(Some("счёт\"\\"), None, &granted()).starts_with(r#"{"sequence":"счёт\"\\","#));
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_the_json_library_writes_them(value in any::<String>()) {
+            let mut out = Vec::new();
+            text(&mut out, &value);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&value).unwrap());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Records of the state topic: a checkpoint of one partition is a batch of entries, then a footer.
+//!
+//! Every value begins with the format's version and the batch that wrote it, so that two writers'
+//! records that lie interleaved in the log can be told apart. A tombstone has no value and carries
+//! its batch in the header [`BATCH_HEADER`].
+//!
+//! | key | value after the envelope |
+//! |---|---|
+//! | `S` + name | the sequence's counter ([`entry`]) |
+//! | `F` | the footer ([`footer`]) |
+//! | `R` | the reset ([`reset`]) |
+
+pub mod bytes;
+pub mod entry;
+pub mod footer;
+pub mod reset;
+
+use crate::core::fold::{Entry, EntryKey};
+use bytes::Reader;
+pub use footer::{Fingerprint, Footer, TopicId};
+pub use reset::Reset;
+
+/// Version of the envelope and of every record kind.
+pub const FORMAT_VERSION: u8 = 1;
+/// Header of a tombstone: writer and number of its batch, 16 bytes.
+pub const BATCH_HEADER: &str = "b";
+/// Key of the footer; compaction keeps the last one.
+pub const FOOTER_KEY: &[u8] = b"F";
+/// Key of the reset.
+pub const RESET_KEY: &[u8] = b"R";
+const SEQUENCE_KIND: u8 = b'S';
+
+/// Which batch of which writer a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId {
+    /// Drawn at random once for each run of a writer.
+    pub writer: u64,
+    /// Counts the batches of that run.
+    pub number: u64,
+}
+
+impl BatchId {
+    /// As a tombstone's header has it.
+    pub fn to_header(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.writer.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.number.to_be_bytes());
+        bytes
+    }
+
+    /// From a tombstone's header.
+    pub fn from_header(header: &[u8]) -> Option<BatchId> {
+        let mut reader = Reader::new(header);
+        let batch = BatchId::read(&mut reader)?;
+        reader.is_empty().then_some(batch)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<BatchId> {
+        Some(BatchId {
+            writer: reader.u64()?,
+            number: reader.u64()?,
+        })
+    }
+}
+
+/// What a record of the state topic says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// This is remembered.
+    Entry(Entry<'a>),
+    /// This is no longer remembered.
+    Tombstone(EntryKey<'a>),
+    /// The batch ends here, and this is what the state adds up to.
+    Footer(Box<Footer>),
+    /// Everything before is void.
+    Reset(Reset),
+}
+
+/// A record of the state topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its batch; a tombstone without the header has none.
+    pub batch: Option<BatchId>,
+    /// What it says.
+    pub content: Content<'a>,
+}
+
+/// Why a record cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Written by a newer release.
+    #[error("state record has format version {0}, this release knows {FORMAT_VERSION}")]
+    Version(u8),
+    /// Of no kind that this release writes, or of the wrong length.
+    #[error("state record of {key_bytes} key bytes and {value_bytes} value bytes is malformed")]
+    Malformed {
+        /// Length of its key.
+        key_bytes: usize,
+        /// Length of its value.
+        value_bytes: usize,
+    },
+}
+
+/// Reads a record of the state topic. `header` is the value of [`BATCH_HEADER`].
+///
+/// # Errors
+/// [`Error::Version`] for a newer format, [`Error::Malformed`] for anything else.
+pub fn decode<'a>(
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+    header: Option<&[u8]>,
+) -> Result<Record<'a>, Error> {
+    let malformed = || Error::Malformed {
+        key_bytes: key.len(),
+        value_bytes: value.map_or(0, <[u8]>::len),
+    };
+    let Some(value) = value else {
+        return Ok(Record {
+            batch: header.and_then(BatchId::from_header),
+            content: Content::Tombstone(entry_key(key).ok_or_else(malformed)?),
+        });
+    };
+    let mut reader = Reader::new(value);
+    match reader.u8().ok_or_else(malformed)? {
+        FORMAT_VERSION => {}
+        version => return Err(Error::Version(version)),
+    }
+    let batch = BatchId::read(&mut reader).ok_or_else(malformed)?;
+    let content = match key {
+        FOOTER_KEY => Footer::read(&mut reader).map(|f| Content::Footer(Box::new(f))),
+        RESET_KEY => Reset::read(&mut reader).map(Content::Reset),
+        _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
+    };
+    let content = content
+        .filter(|_| reader.is_empty())
+        .ok_or_else(malformed)?;
+    Ok(Record {
+        batch: Some(batch),
+        content,
+    })
+}
+
+/// The key of an entry, from a record's key.
+pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
+    match key.split_first()? {
+        (&SEQUENCE_KIND, name) => std::str::from_utf8(name).ok().map(EntryKey::Sequence),
+        _ => None,
+    }
+}
+
+/// Appends an entry's record key to `out`.
+pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
+    let EntryKey::Sequence(name) = key;
+    out.push(SEQUENCE_KIND);
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// Appends the envelope, with which every value begins, to `out`.
+pub fn encode_envelope(out: &mut Vec<u8>, batch: BatchId) {
+    out.push(FORMAT_VERSION);
+    out.extend_from_slice(&batch.writer.to_be_bytes());
+    out.extend_from_slice(&batch.number.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests;

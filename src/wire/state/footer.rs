@@ -1,0 +1,115 @@
+//! The footer: the truth about one partition at the end of one batch.
+
+use super::bytes::{Reader, push_text};
+use super::{BatchId, encode_envelope};
+use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
+
+/// Kafka's ID of a topic; a topic that was deleted and made again has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub [u8; 16]);
+
+impl std::fmt::Display for TopicId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The last applied record, by which a restore knows its log again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Where it lies.
+    pub offset: Offset,
+    /// [`crate::core::digest::fingerprint`] of it.
+    pub hash: u128,
+}
+
+/// What a batch ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// The next request offset to read.
+    pub next: NextOffset,
+    /// Over everything that the fold remembers there.
+    pub digest: Digest,
+    /// What the fold remembers once for the partition.
+    pub scalars: Scalars,
+    /// N: the partitions of the whole service, decided once.
+    pub partitions: u32,
+    /// The rules under which the state came about.
+    pub fold_version: u16,
+    /// Of the request topic.
+    pub topic_id: TopicId,
+    /// The last applied record; none before the first.
+    pub last_applied: Option<Fingerprint>,
+    /// Records of the batch before this one.
+    pub batch_records: u32,
+    /// The consumer group that counts here.
+    pub group: String,
+    /// The instance that wrote it, for people.
+    pub instance: String,
+}
+
+/// In the place of the last applied offset when there is none.
+const NO_OFFSET: i64 = -1;
+
+impl Footer {
+    /// Appends the footer's value to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
+        let Footer {
+            next,
+            digest,
+            scalars,
+            partitions,
+            fold_version,
+            topic_id,
+            last_applied,
+            batch_records,
+            group,
+            instance,
+        } = self;
+        let Scalars {
+            highest_timestamp,
+            applied,
+            floor,
+        } = scalars;
+        encode_envelope(out, batch);
+        out.extend_from_slice(&next.0.to_be_bytes());
+        out.extend_from_slice(&digest.0.to_be_bytes());
+        out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
+        out.extend_from_slice(&applied.to_be_bytes());
+        out.extend_from_slice(&floor.to_be_bytes());
+        out.extend_from_slice(&partitions.to_be_bytes());
+        out.extend_from_slice(&fold_version.to_be_bytes());
+        out.extend_from_slice(&topic_id.0);
+        let (offset, hash) = last_applied.map_or((NO_OFFSET, 0), |f| (f.offset.0, f.hash));
+        out.extend_from_slice(&offset.to_be_bytes());
+        out.extend_from_slice(&hash.to_be_bytes());
+        out.extend_from_slice(&batch_records.to_be_bytes());
+        push_text(out, group);
+        push_text(out, instance);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Footer> {
+        Some(Footer {
+            next: NextOffset(reader.i64()?),
+            digest: Digest(reader.u128()?),
+            scalars: Scalars {
+                highest_timestamp: Timestamp(reader.i64()?),
+                applied: reader.u64()?,
+                floor: reader.i64()?,
+            },
+            partitions: reader.u32()?,
+            fold_version: reader.u16()?,
+            topic_id: TopicId(reader.array()?),
+            last_applied: {
+                let (offset, hash) = (reader.i64()?, reader.u128()?);
+                (offset != NO_OFFSET).then_some(Fingerprint {
+                    offset: Offset(offset),
+                    hash,
+                })
+            },
+            batch_records: reader.u32()?,
+            group: reader.text()?.to_owned(),
+            instance: reader.text()?.to_owned(),
+        })
+    }
+}

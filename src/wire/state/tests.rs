@@ -1,0 +1,144 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::sequence::Sequence;
+use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
+
+const BATCH: BatchId = BatchId {
+    writer: 0x0102_0304_0506_0708,
+    number: 9,
+};
+
+fn footer() -> Footer {
+    Footer {
+        next: NextOffset(1235),
+        digest: Digest(0x1122),
+        scalars: Scalars {
+            highest_timestamp: Timestamp(1_700_000_000_000),
+            applied: 77,
+            floor: 5,
+        },
+        partitions: 4,
+        fold_version: 1,
+        topic_id: TopicId([7; 16]),
+        last_applied: Some(Fingerprint {
+            offset: Offset(1234),
+            hash: 0x3344,
+        }),
+        batch_records: 2,
+        group: "sequencer".into(),
+        instance: "host-1".into(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[test]
+fn the_stored_bytes_do_not_change_between_releases() {
+    let entry = Entry::Sequence {
+        name: "orders",
+        sequence: Sequence::above(41),
+    };
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    encode_key(&mut key, entry::key(&entry));
+    entry::encode(&mut value, BATCH, &entry);
+    assert_eq!(key, b"Sorders");
+    assert_eq!(
+        hex(&value),
+        "0101020304050607080000000000000009000000000000002a"
+    );
+    assert_eq!(
+        decode(&key, Some(&value), None).unwrap(),
+        Record {
+            batch: Some(BATCH),
+            content: Content::Entry(entry)
+        }
+    );
+
+    let mut value = Vec::new();
+    footer().encode(&mut value, BATCH);
+    assert_eq!(
+        hex(&value),
+        concat!(
+            "0101020304050607080000000000000009", // envelope
+            "00000000000004d3",                   // next
+            "00000000000000000000000000001122",   // digest
+            "0000018bcfe56800",                   // highest timestamp
+            "000000000000004d",                   // applied
+            "0000000000000005",                   // floor
+            "00000004",                           // N
+            "0001",                               // fold version
+            "07070707070707070707070707070707",   // topic
+            "00000000000004d2",                   // last applied
+            "00000000000000000000000000003344",   // its fingerprint
+            "00000002",                           // records
+            "000973657175656e636572",             // group
+            "0006686f73742d31",                   // instance
+        )
+    );
+    let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
+    assert_eq!(read.content, Content::Footer(Box::new(footer())));
+
+    let mut value = Vec::new();
+    Reset {
+        reason: "why".into(),
+    }
+    .encode(&mut value, BATCH);
+    assert_eq!(hex(&value), "01010203040506070800000000000000090003776879");
+}
+
+#[test]
+fn a_footer_before_the_first_request_has_no_last_applied_record() {
+    let footer = Footer {
+        last_applied: None,
+        ..footer()
+    };
+    let mut value = Vec::new();
+    footer.encode(&mut value, BATCH);
+    let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
+    assert_eq!(read.content, Content::Footer(Box::new(footer)));
+}
+
+#[test]
+fn a_tombstone_carries_its_batch_in_a_header() {
+    let read = decode(b"Sorders", None, Some(&BATCH.to_header())).unwrap();
+    assert_eq!(read.batch, Some(BATCH));
+    assert_eq!(
+        read.content,
+        Content::Tombstone(EntryKey::Sequence("orders"))
+    );
+    assert_eq!(decode(b"Sorders", None, None).unwrap().batch, None);
+}
+
+#[test]
+fn every_length_is_checked_and_a_newer_version_is_told_apart() {
+    let mut value = Vec::new();
+    footer().encode(&mut value, BATCH);
+    for length in 0..value.len() {
+        assert!(
+            decode(FOOTER_KEY, Some(&value[..length]), None).is_err(),
+            "{length}"
+        );
+    }
+    value.push(0);
+    assert!(matches!(
+        decode(FOOTER_KEY, Some(&value), None),
+        Err(Error::Malformed { .. })
+    ));
+    value[0] = 2;
+    assert_eq!(
+        decode(FOOTER_KEY, Some(&value), None),
+        Err(Error::Version(2))
+    );
+    assert!(decode(b"X", Some(&value[..1]), None).is_err());
+    assert!(decode(b"", None, None).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..9), value in prop::option::of(prop::collection::vec(any::<u8>(), 0..200))) {
+        let _ = decode(&key, value.as_deref(), None);
+    }
+}
