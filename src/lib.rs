@@ -15,4 +15,6 @@
 )]
 
 pub mod core;
+pub mod kafka;
+pub mod processor;
 pub mod wire;

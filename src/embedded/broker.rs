@@ -1,0 +1,171 @@
+//! One broker: its directory and its process.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use super::lock::Lock;
+use super::process::{self, Spawner};
+use super::properties::Node;
+use super::runtime::Runtime;
+use super::system::{self, Signal};
+use super::{Error, probe};
+
+/// Formatting takes under a second.
+const FORMAT_LIMIT: Duration = Duration::from_secs(60);
+
+/// After SIGKILL only the kernel's own work is left.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Formatting loads a few classes and writes two small files.
+const FORMAT_HEAP_MB: u32 = 128;
+
+const LOGGING: &str = include_str!("log4j2.xml");
+
+/// A broker that may run or not.
+pub(super) struct Broker {
+    /// Counted from 0; the node's id is one more.
+    pub(super) index: usize,
+    pub(super) node: Node,
+    directory: PathBuf,
+    /// There until it has been waited for.
+    child: Option<Child>,
+    /// Whether this run leaves an archive of its classes behind when it ends well.
+    recording: bool,
+}
+
+impl Broker {
+    /// Writes the configuration of a broker that is to run in `directory`.
+    pub(super) fn configured(index: usize, node: Node, directory: PathBuf, properties: &str) -> Result<Broker, Error> {
+        fs::create_dir_all(&directory).map_err(Error::at(&directory))?;
+        for (name, text) in [("server.properties", properties), ("log4j2.xml", LOGGING)] {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(Error::at(&path))?;
+        }
+        Ok(Broker { index, node, directory, child: None, recording: false })
+    }
+
+    /// Makes the data directory of a new member of `cluster_id`; one that is there is left alone.
+    pub(super) fn format(&self, runtime: &Runtime, cluster_id: &str) -> Result<(), Error> {
+        // The last file that formatting writes: without it, it was interrupted and is done again.
+        if self.directory.join("data").join("meta.properties").is_file() {
+            return Ok(());
+        }
+        let (output, errors) = self.process_log()?;
+        let (mut command, _) = runtime.command(&self.directory, FORMAT_HEAP_MB, false);
+        command
+            .args(["kafka.tools.StorageTool", "format", "--config", "server.properties", "--cluster-id", cluster_id])
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        let status = process::run(&mut command, FORMAT_LIMIT).map_err(Error::at("java"))?;
+        if status.is_some_and(|status| status.success()) {
+            Ok(())
+        } else {
+            Err(Error::Format { broker: self.index, log: self.last_words() })
+        }
+    }
+
+    /// Starts the process; [`Broker::is_ready`] tells when it serves.
+    pub(super) fn launch(
+        &mut self,
+        runtime: &Runtime,
+        spawner: &Spawner,
+        lock: &Lock,
+        heap_mb: u32,
+    ) -> Result<(), Error> {
+        let (output, errors) = self.process_log()?;
+        let (mut command, recording) = runtime.command(&self.directory, heap_mb, self.index == 0);
+        command
+            .args(["kafka.Kafka", "server.properties"])
+            .stdin(lock.share().map_err(Error::at(&self.directory))?)
+            .stdout(output)
+            .stderr(errors)
+            // Ctrl-C in the terminal reaches a whole group: ours stops the brokers when it is done with them.
+            .process_group(0);
+        let child = spawner.spawn(command).map_err(Error::at("java"))?;
+        tracing::debug!(broker = self.index, pid = child.id(), port = self.node.client_port, "kafka broker launched");
+        self.child = Some(child);
+        self.recording = recording;
+        Ok(())
+    }
+
+    /// Whether the broker answers and knows that all of `nodes` serve; an error when its process has ended.
+    pub(super) fn is_ready(&mut self, cluster_id: &str, nodes: &[u32]) -> Result<bool, Error> {
+        let child = self.child.as_mut().ok_or(Error::NotRunning { broker: self.index })?;
+        if let Some(status) = child.try_wait().map_err(Error::at(&self.directory))? {
+            self.child = None;
+            return Err(Error::Exited { broker: self.index, status, log: self.last_words() });
+        }
+        // Until it listens, and while it loads, any error is only a "not yet". An answer may come from another cluster
+        // that was quicker to take the port.
+        Ok(probe::ask(self.node.client_port).is_ok_and(|view| {
+            view.cluster_id == cluster_id && nodes.iter().all(|node| view.nodes.contains(node))
+        }))
+    }
+
+    /// The process, unless it has ended.
+    pub(super) fn running(&mut self) -> Option<&mut Child> {
+        if let Some(Ok(None)) = self.child.as_mut().map(Child::try_wait) {
+            return self.child.as_mut();
+        }
+        self.child = None;
+        None
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Sends `signal` to a broker that runs.
+    pub(super) fn signal(&mut self, signal: Signal) -> Result<(), Error> {
+        let broker = self.index;
+        let child = self.running().ok_or(Error::NotRunning { broker })?;
+        system::send(child, signal).map_err(Error::at(&self.directory))
+    }
+
+    /// Waits for a broker that was asked to end; whether it did.
+    pub(super) fn ended(&mut self, runtime: &Runtime, limit: Duration) -> Result<bool, Error> {
+        let Some(child) = self.child.as_mut() else {
+            return Ok(true);
+        };
+        if process::wait(child, limit).map_err(Error::at(&self.directory))?.is_none() {
+            return Ok(false);
+        }
+        self.child = None;
+        if std::mem::take(&mut self.recording) {
+            runtime.keep_class_archive(&self.directory);
+        }
+        Ok(true)
+    }
+
+    /// SIGKILL, which a paused broker dies of as well.
+    pub(super) fn kill(&mut self) -> Result<(), Error> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        child.kill().map_err(Error::at(&self.directory))?;
+        match process::wait(&mut child, KILL_LIMIT).map_err(Error::at(&self.directory))? {
+            Some(_) => Ok(()),
+            None => Err(Error::at(&self.directory)(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Why it ended, as far as it said.
+    pub(super) fn last_words(&self) -> String {
+        process::tail(&self.directory.join("process.log"))
+    }
+
+    /// A new file for what the process writes itself; Kafka's own log goes to `broker.log`.
+    fn process_log(&self) -> Result<(File, File), Error> {
+        let path = self.directory.join("process.log");
+        File::create(&path).and_then(|file| Ok((file.try_clone()?, file))).map_err(Error::at(&path))
+    }
+}

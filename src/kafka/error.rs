@@ -1,0 +1,463 @@
+//! What a Kafka error means for us. The only place that looks at Kafka's error codes: everything
+//! else decides by [`Class`].
+
+use std::ffi::CStr;
+use std::os::raw::c_char;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, RDKafkaError};
+pub use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka_sys as sys;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Passes by itself or with another attempt by the same client: an unreachable broker, a
+    /// leader election, a time-out of something that may be asked again.
+    Retriable,
+    /// The transaction is lost and was not committed: abort it and go on with the same producer.
+    AbortTransaction,
+    /// Another process took our place: the same `transactional.id` or `group.instance.id`. This
+    /// client is finished, and trying again would only throw out the other.
+    Fenced,
+    /// It may have happened or not: a commit that timed out, a record that expired on its way.
+    /// After a commit: a new producer, then read what is there (T5).
+    Indefinite,
+    /// Authentication or an ACL: nothing helps but the operator.
+    Denied,
+    /// This record, topic or group is refused as it stands; other ones are not affected.
+    Refused,
+    /// The offset to read from is not in the log (any more, or yet).
+    OffsetLost,
+    /// The end of a partition was reached: no error at all.
+    EndOfLog,
+    /// The client cannot be used any longer, or was used wrongly.
+    Fatal,
+}
+
+/// An error of a Kafka client, in one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct Error {
+    /// What to do about it.
+    pub class: Class,
+    /// For the log and for metrics; never to decide by.
+    pub code: RDKafkaErrorCode,
+    /// What happened and, where there is one, the remedy.
+    pub message: String,
+    /// What was being done, such as `commit transaction`.
+    pub operation: &'static str,
+}
+
+/// What librdkafka says about an error beside its code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// The client instance cannot be used any longer.
+    pub fatal: bool,
+    /// The operation may be tried again.
+    pub retriable: bool,
+    /// The transaction must be aborted.
+    pub requires_abort: bool,
+}
+
+impl Error {
+    /// An error of a code, with librdkafka's or the broker's words (may be empty).
+    pub fn new(operation: &'static str, code: RDKafkaErrorCode, reason: &str) -> Error {
+        Error::with_flags(operation, code, reason, Flags::default())
+    }
+
+    /// An error of a code and librdkafka's flags.
+    pub fn with_flags(
+        operation: &'static str,
+        code: RDKafkaErrorCode,
+        reason: &str,
+        flags: Flags,
+    ) -> Error {
+        Error {
+            class: classify(code, flags),
+            code,
+            message: explain(operation, code, reason),
+            operation,
+        }
+    }
+
+    /// An error of our own making: a deadline of ours that passed, an answer that is not there.
+    pub fn own(operation: &'static str, class: Class, message: impl Into<String>) -> Error {
+        let code = match class {
+            Class::Retriable | Class::Indefinite => RDKafkaErrorCode::OperationTimedOut,
+            _ => RDKafkaErrorCode::Application,
+        };
+        Error {
+            class,
+            code,
+            message: message.into(),
+            operation,
+        }
+    }
+
+    /// From rust-rdkafka.
+    pub fn from_kafka(operation: &'static str, error: &KafkaError) -> Error {
+        match error {
+            KafkaError::Transaction(error) => {
+                Error::with_flags(operation, error.code(), &error.string(), flags_of(error))
+            }
+            KafkaError::MessageConsumptionFatal(code) => Error::with_flags(
+                operation,
+                *code,
+                "",
+                Flags {
+                    fatal: true,
+                    ..Flags::default()
+                },
+            ),
+            // `rdkafka_error_code` has none for these.
+            KafkaError::AdminOp(code) => Error::new(operation, *code, ""),
+            KafkaError::PartitionEOF(_) => {
+                Error::new(operation, RDKafkaErrorCode::PartitionEOF, "")
+            }
+            KafkaError::ClientConfig(_, description, key, _) => Error::own(
+                operation,
+                Class::Fatal,
+                // The value is left out: it may be a secret.
+                format!("kafka.{key}: {}", one_line(description)),
+            ),
+            other => match other.rdkafka_error_code() {
+                Some(code) => Error::new(operation, code, ""),
+                None => Error::own(operation, Class::Fatal, one_line(&other.to_string())),
+            },
+        }
+    }
+
+    /// From rust-rdkafka, where the code may only say that the client had a fatal error before:
+    /// then it is that error.
+    pub fn from_client<C: ClientContext>(
+        operation: &'static str,
+        error: &KafkaError,
+        client: &Client<C>,
+    ) -> Error {
+        let error = Error::from_kafka(operation, error);
+        match error.class {
+            Class::Fatal => Error::fatal_of(operation, client).unwrap_or(error),
+            _ => error,
+        }
+    }
+
+    /// The fatal error that a client has had, if any.
+    pub fn fatal_of<C: ClientContext>(
+        operation: &'static str,
+        client: &Client<C>,
+    ) -> Option<Error> {
+        let (code, reason) = client.fatal_error()?;
+        Some(Error::with_flags(
+            operation,
+            code,
+            &reason,
+            Flags {
+                fatal: true,
+                ..Flags::default()
+            },
+        ))
+    }
+
+    /// From the result of a commit. Of a commit, only [`Class::AbortTransaction`] says for certain
+    /// that it did not happen: whatever librdkafka would let us try again, and a transaction that
+    /// timed out locally while its end was under way, is [`Class::Indefinite`] (T5).
+    pub fn from_commit<C: ClientContext>(error: &KafkaError, client: &Client<C>) -> Error {
+        let mut error = Error::from_client("commit transaction", error, client);
+        error.class = class_of_commit(error.class, error.code);
+        error
+    }
+
+    /// From a code that librdkafka returned; none for `NO_ERROR`.
+    ///
+    /// # Errors
+    /// What the code means.
+    pub fn check(operation: &'static str, code: RDKafkaRespErr) -> Result<(), Error> {
+        match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+            code => Err(Error::new(operation, code.into(), "")),
+        }
+    }
+
+    /// From an error object that librdkafka returned, which is destroyed; none for null.
+    ///
+    /// # Safety
+    /// `error` is null or an error object that the caller owns and does not use any longer.
+    ///
+    /// # Errors
+    /// What the object says.
+    pub(super) unsafe fn check_native(
+        operation: &'static str,
+        error: *mut sys::rd_kafka_error_t,
+    ) -> Result<(), Error> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: not null, so a live error object by the caller's promise; its text lives until
+        // it is destroyed, which is the last that happens to it.
+        unsafe {
+            let flags = Flags {
+                fatal: sys::rd_kafka_error_is_fatal(error) != 0,
+                retriable: sys::rd_kafka_error_is_retriable(error) != 0,
+                requires_abort: sys::rd_kafka_error_txn_requires_abort(error) != 0,
+            };
+            let code = sys::rd_kafka_error_code(error).into();
+            let reason = text(sys::rd_kafka_error_string(error));
+            sys::rd_kafka_error_destroy(error);
+            Err(Error::with_flags(operation, code, &reason, flags))
+        }
+    }
+
+    /// Names the brokers that were tried, where that helps.
+    #[must_use]
+    pub fn with_brokers(mut self, brokers: &str) -> Error {
+        if matches!(self.code, RDKafkaErrorCode::AllBrokersDown) {
+            self.message = format!("none of the brokers can be reached: {brokers}");
+        }
+        self
+    }
+
+    /// Names the topic or group that it is about.
+    #[must_use]
+    pub fn about(mut self, subject: &str) -> Error {
+        self.message = format!("{subject}: {}", self.message);
+        self
+    }
+}
+
+/// A C string of librdkafka as text.
+///
+/// # Safety
+/// `pointer` is null or a zero-terminated string that lives during the call.
+pub(super) unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, so a zero-terminated string by the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn flags_of(error: &RDKafkaError) -> Flags {
+    Flags {
+        fatal: error.is_fatal(),
+        retriable: error.is_retriable(),
+        requires_abort: error.txn_requires_abort(),
+    }
+}
+
+/// The order matters: a fenced producer's errors are also fatal, and must end the process; what
+/// librdkafka says about this very error counts for more than what its code means in general.
+fn classify(code: RDKafkaErrorCode, flags: Flags) -> Class {
+    match class_of_code(code) {
+        Class::Fenced => Class::Fenced,
+        _ if flags.fatal => Class::Fatal,
+        _ if flags.requires_abort => Class::AbortTransaction,
+        _ if flags.retriable => Class::Retriable,
+        class => class,
+    }
+}
+
+fn class_of_commit(class: Class, code: RDKafkaErrorCode) -> Class {
+    match class {
+        Class::Fenced | Class::Fatal | Class::Denied => class,
+        Class::AbortTransaction if class_of_code(code) != Class::Retriable => class,
+        _ => Class::Indefinite,
+    }
+}
+
+fn class_of_code(code: RDKafkaErrorCode) -> Class {
+    use RDKafkaErrorCode as C;
+    match code {
+        C::PartitionEOF => Class::EndOfLog,
+
+        C::AutoOffsetReset | C::LogTruncation | C::NoOffset | C::OffsetOutOfRange => {
+            Class::OffsetLost
+        }
+
+        C::Fenced
+        | C::FencedInstanceId
+        | C::InvalidProducerEpoch
+        | C::ProducerFenced
+        | C::UnreleasedInstanceId => Class::Fenced,
+
+        C::MessageTimedOut | C::PurgeInflight | C::RequestTimedOut => Class::Indefinite,
+
+        C::Authentication
+        | C::ClusterAuthorizationFailed
+        | C::DelegationTokenAuthorizationFailed
+        | C::DelegationTokenExpired
+        | C::DelegationTokenNotFound
+        | C::GroupAuthorizationFailed
+        | C::IllegalSASLState
+        | C::SaslAuthenticationFailed
+        | C::SecurityDisabled
+        | C::SSL
+        | C::TopicAuthorizationFailed
+        | C::TransactionalIdAuthorizationFailed
+        | C::UnsupportedSASLMechanism => Class::Denied,
+
+        C::DuplicateResource
+        | C::GroupIdNotFound
+        | C::GroupMaxSizeReached
+        | C::InvalidConfig
+        | C::InvalidMessage
+        | C::InvalidMessageSize
+        | C::InvalidPartitions
+        | C::InvalidRecord
+        | C::InvalidReplicaAssignment
+        | C::InvalidReplicationFactor
+        | C::InvalidRequest
+        | C::InvalidRequiredAcks
+        | C::InvalidTimestamp
+        | C::InvalidTopic
+        | C::MessageBatchTooLarge
+        | C::MessageSizeTooLarge
+        | C::NonEmptyGroup
+        | C::OffsetMetadataTooLarge
+        | C::PolicyViolation
+        | C::ResourceNotFound
+        | C::TopicAlreadyExists
+        | C::TopicDeletionDisabled
+        | C::UnknownGroup
+        | C::UnknownPartition
+        | C::UnknownTopic
+        | C::UnknownTopicId
+        | C::UnknownTopicOrPartition
+        | C::UnsupportedCompressionType
+        | C::UnsupportedForMessageFormat => Class::Refused,
+
+        C::AllBrokersDown
+        | C::AssignmentLost
+        | C::BrokerDestroy
+        | C::BrokerNotAvailable
+        | C::BrokerTransportFailure
+        | C::ConcurrentTransactions
+        | C::CoordinatorLoadInProgress
+        | C::CoordinatorNotAvailable
+        | C::DestroyBroker
+        | C::EligibleLeadersNotAvailable
+        | C::FencedLeaderEpoch
+        | C::FencedMemberEpoch
+        | C::FetchSessionIdNotFound
+        | C::IllegalGeneration
+        | C::InProgress
+        | C::Interrupted
+        | C::InvalidFetchSessionEpoch
+        | C::ISRInsufficient
+        | C::KafkaStorageError
+        | C::LeaderNotAvailable
+        | C::ListenerNotFound
+        | C::MemberIdRequired
+        | C::NetworkException
+        | C::NotController
+        | C::NotCoordinator
+        | C::NotEnoughReplicas
+        | C::NotEnoughReplicasAfterAppend
+        | C::NotLeaderForPartition
+        | C::OffsetNotAvailable
+        | C::OperationNotAttempted
+        | C::OperationTimedOut
+        | C::Outdated
+        | C::PollExceeded
+        | C::PreferredLeaderNotAvailable
+        | C::PreviousInProgress
+        | C::PurgeQueue
+        | C::QueueFull
+        | C::ReassignmentInProgress
+        | C::RebalanceInProgress
+        | C::RebootstrapRequired
+        | C::ReplicaNotAvailable
+        | C::Resolve
+        | C::Retry
+        | C::StaleBrokerEpoch
+        | C::StaleControllerEpoch
+        | C::StaleMemberEpoch
+        | C::ThrottlingQuotaExceeded
+        | C::TimedOutQueue
+        | C::TransactionCoordinatorFenced
+        | C::UnknownBroker
+        | C::UnknownLeaderEpoch
+        | C::UnknownMemberId
+        | C::UnstableOffsetCommit
+        | C::WaitCache
+        | C::WaitingForCoordinator => Class::Retriable,
+
+        // Whatever is left breaks an assumption of ours or of librdkafka's.
+        _ => Class::Fatal,
+    }
+}
+
+fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
+    use RDKafkaErrorCode as C;
+    let reason = match one_line(reason) {
+        reason if reason.is_empty() => description(code),
+        reason => reason,
+    };
+    match code {
+        C::BrokerTransportFailure | C::Resolve | C::NetworkException => {
+            format!("a broker cannot be reached: {reason}")
+        }
+        C::AllBrokersDown => format!("no broker can be reached: {reason}"),
+        C::Authentication
+        | C::SaslAuthenticationFailed
+        | C::UnsupportedSASLMechanism
+        | C::IllegalSASLState => format!(
+            "SASL authentication failed: {reason}: check kafka.security.protocol, kafka.sasl.mechanism and the credentials"
+        ),
+        C::SSL => format!(
+            "TLS failed: {reason}: check kafka.security.protocol, kafka.ssl.ca.location and the host names of the certificates"
+        ),
+        C::TopicAuthorizationFailed
+        | C::GroupAuthorizationFailed
+        | C::ClusterAuthorizationFailed
+        | C::TransactionalIdAuthorizationFailed => {
+            format!("{reason}: missing ACL: {}", missing_acl(operation, code))
+        }
+        C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch => format!(
+            "another process uses the same transactional.id: {reason}: give each instance its own instance_id"
+        ),
+        C::FencedInstanceId | C::UnreleasedInstanceId => format!(
+            "another process uses the same group.instance.id: {reason}: give each instance its own instance_id"
+        ),
+        _ => reason,
+    }
+}
+
+/// The ACL that an operation needs and that a code says is not there.
+fn missing_acl(operation: &str, code: RDKafkaErrorCode) -> &'static str {
+    use RDKafkaErrorCode as C;
+    match code {
+        C::GroupAuthorizationFailed => "Read (and Describe) on the consumer group",
+        C::TransactionalIdAuthorizationFailed => "Write (and Describe) on the transactional ID",
+        C::ClusterAuthorizationFailed if operation.contains("create") => {
+            "Create on the cluster or the topic"
+        }
+        C::ClusterAuthorizationFailed => "Describe or IdempotentWrite on the cluster",
+        _ if operation.contains("create") => "Create on the topic or the cluster",
+        _ if operation.contains("config") => "DescribeConfigs on the topic",
+        _ if operation.contains("produce") || operation.contains("transaction") => {
+            "Write (and Describe) on the topic"
+        }
+        _ if operation.contains("describe") => "Describe on the topic",
+        _ => "Read (and Describe) on the topic",
+    }
+}
+
+/// librdkafka's description of a code, such as `Broker: Unknown topic or partition`.
+fn description(code: RDKafkaErrorCode) -> String {
+    let text = code.to_string();
+    match (text.find('('), text.rfind(')')) {
+        (Some(begin), Some(end)) if begin < end => text[begin + 1..end].to_owned(),
+        _ => text,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+use RDKafkaErrorCode as C;
+
+const NONE: Flags = Flags {
+    fatal: false,
+    retriable: false,
+    requires_abort: false,
+};
+const FATAL: Flags = Flags { fatal: true, ..NONE };
+const RETRIABLE: Flags = Flags {
+    retriable: true,
+    ..NONE
+};
+const ABORT: Flags = Flags {
+    requires_abort: true,
+    ..NONE
+};
+
+#[test]
+fn codes_and_flags_have_their_class() {
+    let table = [
+        (C::BrokerTransportFailure, NONE, Class::Retriable),
+        (C::AllBrokersDown, NONE, Class::Retriable),
+        (C::OperationTimedOut, NONE, Class::Retriable),
+        (C::NotCoordinator, NONE, Class::Retriable),
+        (C::IllegalGeneration, NONE, Class::Retriable),
+        (C::QueueFull, NONE, Class::Retriable),
+        (C::ConcurrentTransactions, NONE, Class::Retriable),
+        (C::MessageTimedOut, NONE, Class::Indefinite),
+        (C::Fenced, NONE, Class::Fenced),
+        (C::ProducerFenced, NONE, Class::Fenced),
+        (C::InvalidProducerEpoch, NONE, Class::Fenced),
+        (C::FencedInstanceId, NONE, Class::Fenced),
+        (C::FencedMemberEpoch, NONE, Class::Retriable),
+        (C::TopicAuthorizationFailed, NONE, Class::Denied),
+        (C::SSL, NONE, Class::Denied),
+        (C::SaslAuthenticationFailed, NONE, Class::Denied),
+        (C::MessageSizeTooLarge, NONE, Class::Refused),
+        (C::UnknownTopicOrPartition, NONE, Class::Refused),
+        (C::InvalidRecord, NONE, Class::Refused),
+        (C::AutoOffsetReset, NONE, Class::OffsetLost),
+        (C::OffsetOutOfRange, NONE, Class::OffsetLost),
+        (C::PartitionEOF, NONE, Class::EndOfLog),
+        (C::Fatal, NONE, Class::Fatal),
+        (C::State, NONE, Class::Fatal),
+        (C::Unknown, NONE, Class::Fatal),
+        // Flags count for more than codes, except for fencing.
+        (C::UnknownProducerId, ABORT, Class::AbortTransaction),
+        (C::IllegalGeneration, ABORT, Class::AbortTransaction),
+        (C::Fenced, FATAL, Class::Fenced),
+        (C::FencedInstanceId, ABORT, Class::Fenced),
+        (C::BrokerTransportFailure, FATAL, Class::Fatal),
+        (C::State, RETRIABLE, Class::Retriable),
+    ];
+    for (code, flags, class) in table {
+        assert_eq!(classify(code, flags), class, "{code:?} {flags:?}");
+    }
+}
+
+#[test]
+fn a_commit_is_undone_only_when_that_is_certain() {
+    let table = [
+        (C::OperationTimedOut, RETRIABLE, Class::Indefinite),
+        (C::OperationTimedOut, NONE, Class::Indefinite),
+        (C::BrokerTransportFailure, RETRIABLE, Class::Indefinite),
+        // The local transaction time-out, with the end of the transaction under way.
+        (C::OperationTimedOut, ABORT, Class::Indefinite),
+        (C::UnknownProducerId, ABORT, Class::AbortTransaction),
+        (C::InvalidTransactionalState, FATAL, Class::Fatal),
+        (C::Fenced, FATAL, Class::Fenced),
+    ];
+    for (code, flags, class) in table {
+        assert_eq!(
+            class_of_commit(classify(code, flags), code),
+            class,
+            "{code:?} {flags:?}"
+        );
+    }
+}
+
+#[test]
+fn messages_are_one_line_and_name_the_remedy() {
+    let error = Error::new(
+        "produce",
+        C::TopicAuthorizationFailed,
+        "Broker: Topic\nauthorization failed",
+    );
+    assert_eq!(
+        error.to_string(),
+        "produce: Broker: Topic authorization failed: missing ACL: Write (and Describe) on the topic"
+    );
+    let error = Error::new("consume", C::AllBrokersDown, "1/1 brokers are down");
+    assert_eq!(
+        error.with_brokers("kafka-1:9092").to_string(),
+        "consume: none of the brokers can be reached: kafka-1:9092"
+    );
+    let error = Error::new("init transactions", C::ProducerFenced, "");
+    assert!(error.message.ends_with("its own instance_id"), "{error}");
+    assert_eq!(
+        Error::new("describe topics", C::UnknownTopicOrPartition, "").to_string(),
+        "describe topics: Broker: Unknown topic or partition"
+    );
+}
+
+#[test]
+fn errors_of_the_client_library_are_taken_over() {
+    let error = Error::from_kafka("create topics", &KafkaError::AdminOp(C::PolicyViolation));
+    assert_eq!(
+        (error.class, error.code),
+        (Class::Refused, C::PolicyViolation)
+    );
+    let error = Error::from_kafka(
+        "produce",
+        &KafkaError::MessageProduction(C::MessageSizeTooLarge),
+    );
+    assert_eq!(error.class, Class::Refused);
+}
+
+#[test]
+fn a_wrong_property_is_named_and_its_value_is_not() {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("sasl.password", "swordfish");
+    config.set("no.such.property", "swordfish");
+    let error = config.create_native_config().err().expect("refused");
+    let error = Error::from_kafka("configure", &error);
+    assert_eq!(error.class, Class::Fatal);
+    assert!(error.message.contains("no.such.property") && !error.message.contains("swordfish"));
+}
+
+#[test]
+fn native_errors_keep_their_flags() {
+    // SAFETY: the format is a zero-terminated string without directives; check_native takes over
+    // the object.
+    let error = unsafe {
+        let native = sys::rd_kafka_error_new(
+            sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__STATE,
+            c"not now".as_ptr(),
+        );
+        Error::check_native("assign", native).expect_err("an error")
+    };
+    assert_eq!(error.to_string(), "assign: not now");
+    assert_eq!(error.class, Class::Fatal);
+    // SAFETY: null is allowed.
+    assert!(unsafe { Error::check_native("assign", std::ptr::null_mut()) }.is_ok());
+}

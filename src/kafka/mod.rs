@@ -1,0 +1,3 @@
+//! The only room that knows Kafka's client library.
+
+pub mod error;

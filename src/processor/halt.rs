@@ -1,0 +1,198 @@
+//! Why a partition stopped, in words, and the command that repairs it (I6).
+
+use std::fmt;
+
+use crate::core::limits::FOLD_VERSION;
+use crate::core::{NextOffset, Offset};
+use crate::wire::state::TopicId;
+
+/// A reason to stop rather than guess.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// The state topic says nothing of the partition, yet it has a past.
+    NoState {
+        /// Where the request log starts.
+        start: NextOffset,
+        /// What the group committed.
+        committed: Option<NextOffset>,
+    },
+    /// No footer in the state log matches the records before it.
+    NothingAddsUp {
+        /// Records read.
+        records: u64,
+        /// What the group committed.
+        committed: Option<NextOffset>,
+        /// Where the request log starts.
+        start: NextOffset,
+    },
+    /// The request log ends before the checkpoint.
+    Truncated {
+        /// The checkpoint.
+        next: NextOffset,
+        /// The end of the log.
+        end: NextOffset,
+    },
+    /// The request log starts after the checkpoint: requests are missing.
+    RequestsMissing {
+        /// The checkpoint.
+        next: NextOffset,
+        /// The start of the log.
+        start: NextOffset,
+    },
+    /// Another record lies where the last applied one was.
+    OtherRecord {
+        /// Where.
+        offset: Offset,
+        /// The checkpoint.
+        next: NextOffset,
+    },
+    /// The request topic was deleted and made again.
+    OtherTopic {
+        /// The topic that the state is of.
+        expected: TopicId,
+        /// The topic that there is.
+        found: TopicId,
+        /// Where its log starts.
+        start: NextOffset,
+    },
+    /// Another consumer group counts here.
+    OtherGroup {
+        /// The group in the footer.
+        expected: String,
+        /// Our own.
+        found: String,
+    },
+    /// The state was written under rules that this release does not know.
+    UnknownFoldVersion {
+        /// The version in the footer.
+        found: u16,
+    },
+    /// The state has records of a newer format.
+    UnknownFormat {
+        /// What the decoder said.
+        problem: String,
+    },
+    /// The partition is beyond N: the topic has grown.
+    BeyondService {
+        /// N.
+        partitions: u32,
+    },
+    /// The state topic lacks the partition.
+    NoStatePartition,
+}
+
+impl Halt {
+    /// A stable word for metrics and programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Halt::NoState { .. } => "no_state",
+            Halt::NothingAddsUp { .. } => "nothing_adds_up",
+            Halt::Truncated { .. } => "truncated",
+            Halt::RequestsMissing { .. } => "requests_missing",
+            Halt::OtherRecord { .. } => "other_record",
+            Halt::OtherTopic { .. } => "other_topic",
+            Halt::OtherGroup { .. } => "other_group",
+            Halt::UnknownFoldVersion { .. } => "unknown_fold_version",
+            Halt::UnknownFormat { .. } => "unknown_format",
+            Halt::BeyondService { .. } => "beyond_service",
+            Halt::NoStatePartition => "no_state_partition",
+        }
+    }
+
+    /// Where a repair would go on reading; `None` when no repair of the state helps.
+    fn repair_from(&self) -> Option<NextOffset> {
+        match self {
+            Halt::NoState { start, committed } | Halt::NothingAddsUp { start, committed, .. } => {
+                Some(committed.map_or(*start, |committed| committed.max(*start)))
+            }
+            Halt::Truncated { end, .. } => Some(*end),
+            Halt::RequestsMissing { start, .. } | Halt::OtherTopic { start, .. } => Some(*start),
+            Halt::OtherRecord { next, .. } => Some(*next),
+            Halt::OtherGroup { .. }
+            | Halt::UnknownFoldVersion { .. }
+            | Halt::UnknownFormat { .. }
+            | Halt::BeyondService { .. }
+            | Halt::NoStatePartition => None,
+        }
+    }
+
+    /// What to do about it: a command, or what to change. `highest` is the highest ID that the
+    /// state knows of; the command itself looks at the replies too and never goes below.
+    pub fn remedy(&self, partition: i32, highest: i64) -> String {
+        if let Some(from) = self.repair_from() {
+            return format!(
+                "sequencer recover --partition {partition} --from {from} --above {highest}"
+            );
+        }
+        match self {
+            Halt::OtherGroup { expected, .. } => {
+                format!("start with --group {expected}, or use topics of its own for this group")
+            }
+            Halt::BeyondService { partitions } => {
+                format!("send requests to partitions 0 to {} only", partitions - 1)
+            }
+            Halt::NoStatePartition => "give the state topic as many partitions as the request \
+                                       topic, then restart"
+                .to_owned(),
+            _ => "run the release that wrote the state, or a newer one".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Halt::NoState { start, committed } => match committed {
+                Some(next) => write!(
+                    f,
+                    "the group has committed offset {next}, but the state topic knows nothing of \
+                     the partition"
+                ),
+                None => write!(
+                    f,
+                    "the request log starts at {start}, so requests are gone, and the state topic \
+                     knows nothing of the partition"
+                ),
+            },
+            Halt::NothingAddsUp { records, .. } => write!(
+                f,
+                "no footer among {records} state records matches the records before it"
+            ),
+            Halt::Truncated { next, end } => write!(
+                f,
+                "the request log ends at {end}, before the checkpoint at {next}: it was truncated"
+            ),
+            Halt::RequestsMissing { next, start } => write!(
+                f,
+                "the request log starts at {start}, after the checkpoint at {next}: requests \
+                 between them were deleted unanswered"
+            ),
+            Halt::OtherRecord { offset, .. } => write!(
+                f,
+                "the record at offset {offset} is not the one that was answered: the log was \
+                 truncated and has grown again"
+            ),
+            Halt::OtherTopic {
+                expected, found, ..
+            } => write!(
+                f,
+                "the request topic was recreated: the state is of topic {expected}, this one is \
+                 {found}"
+            ),
+            Halt::OtherGroup { expected, found } => write!(
+                f,
+                "group {expected:?} counts in this state topic, this instance is of {found:?}"
+            ),
+            Halt::UnknownFoldVersion { found } => write!(
+                f,
+                "the state is of fold version {found}, this release knows {FOLD_VERSION}"
+            ),
+            Halt::UnknownFormat { problem } => f.write_str(problem),
+            Halt::BeyondService { partitions } => write!(
+                f,
+                "the request topic has grown beyond the {partitions} partitions of the service"
+            ),
+            Halt::NoStatePartition => f.write_str("the state topic lacks the partition"),
+        }
+    }
+}

@@ -1,0 +1,759 @@
+//! All partitions of one process, and their one transaction at a time.
+//!
+//! An instance takes inputs and the time, and appends effects, which are to be carried out before
+//! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
+//! borrowed from the fold's buffer and not copied into an effect.
+
+use std::collections::BTreeMap;
+
+use super::Mode;
+use super::checkpoint::{Checkpoint, Written};
+use super::halt::Halt;
+use super::partition::{Counts, Partition, Record, Reply, Service};
+use super::replies::Token;
+use super::takeover::Verdict;
+use super::transaction::Outcome;
+use crate::core::NextOffset;
+use crate::wire::state::BatchId;
+
+/// Entries that may change before a checkpoint is made whatever the interval says, and beyond which
+/// no record is taken while the previous one is under way: bounds a transaction and its memory.
+pub const CHANGES_MAX: usize = 100_000;
+
+/// Replies held for one transaction, likewise.
+pub const HELD_REPLIES_MAX: usize = 50_000;
+
+/// Bytes of replies held for one transaction, likewise (16 MiB).
+pub const HELD_BYTES_MAX: usize = 16 << 20;
+
+/// How long a partition that waits for something is left before it is asked about again, in ms.
+const WAIT_AGAIN_MS: u64 = 250;
+
+/// How long a halted partition is left before it is looked at again, in ms: a repair is noticed
+/// within this time, and looking costs a read of its state.
+const HALT_AGAIN_MS: u64 = 10_000;
+
+/// How often an idle partition looks for state records that are not its own, in ms: a quarter of
+/// the hour that `min.compaction.lag.ms` leaves before compaction may act on them.
+const FOREIGN_CHECK_MS: u64 = 15 * 60 * 1000;
+
+/// What an instance is told to do by its operator.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What partitions need to know.
+    pub service: Service,
+    /// Drawn at random once for each run: names this run's batches.
+    pub writer: u64,
+    /// Shortest time between the beginnings of two checkpoints.
+    pub checkpoint_interval_ms: u64,
+    /// A revoked partition is handed over within this time, with a last checkpoint or without it.
+    pub revoke_deadline_ms: u64,
+    /// After a stop, the last checkpoint is made within this time or given up.
+    pub stop_deadline_ms: u64,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The group gave us these partitions besides those that we have.
+    Assigned(Vec<i32>),
+    /// The group wants these back; `lost`: it has given them to others already.
+    Revoked {
+        /// Which.
+        partitions: Vec<i32>,
+        /// Whether we are no member any more.
+        lost: bool,
+    },
+    /// A takeover has ended.
+    Restored {
+        /// Which partition.
+        partition: i32,
+        /// The assignment under which it began.
+        assignment: u32,
+        /// Its end.
+        verdict: Verdict,
+    },
+    /// The end of a partition's committed records.
+    EndOfPartition {
+        /// Which partition.
+        partition: i32,
+        /// The next offset, past markers.
+        next: NextOffset,
+    },
+    /// The log has no record where we read (out of range, another leader epoch).
+    LogError {
+        /// Which partition.
+        partition: i32,
+    },
+    /// A transaction has ended.
+    Settled {
+        /// What was in it.
+        checkpoint: Box<Checkpoint>,
+        /// What came of it.
+        outcome: Outcome,
+        /// Where each section lies, when it was committed.
+        written: Vec<Written>,
+    },
+    /// A transactional producer of the same ID was made in the place of the one in use.
+    FencedOurselves,
+    /// What others wrote to a partition's state log up to `end`.
+    Foreign {
+        /// Which partition.
+        partition: i32,
+        /// Under which assignment this was asked.
+        assignment: u32,
+        /// Keys of committed records that are not ours.
+        keys: Vec<Vec<u8>>,
+        /// End of what was read.
+        end: i64,
+    },
+    /// Partitions of the default reply topic.
+    ReplyPartitions(u32),
+    /// Time has passed.
+    Tick,
+    /// Finish and leave.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer the assignment; nothing is fetched yet.
+    AcceptAssignment,
+    /// Begin a takeover.
+    Restore {
+        /// Of this partition.
+        partition: i32,
+        /// To be handed back with the verdict.
+        assignment: u32,
+    },
+    /// Fetch a partition's records from here.
+    Fetch {
+        /// Which.
+        partition: i32,
+        /// First offset.
+        from: NextOffset,
+    },
+    /// Fetch no more of a partition.
+    StopFetching {
+        /// Which.
+        partition: i32,
+    },
+    /// Answer the revocation: these are no longer ours.
+    GiveUp {
+        /// Which.
+        partitions: Vec<i32>,
+    },
+    /// Carry out a transaction.
+    Transact(Box<Checkpoint>),
+    /// The transaction under way must not be committed any more, if it can still be helped.
+    CancelTransaction,
+    /// Make a new transactional producer of the same ID at once, which fences the one in use (T3).
+    Fence,
+    /// Read what others wrote to a partition's state log.
+    ReadForeign {
+        /// Which partition.
+        partition: i32,
+        /// To be handed back.
+        assignment: u32,
+        /// First state offset.
+        from: i64,
+        /// One past the last, or the end of the log.
+        to: Option<i64>,
+    },
+    /// Everything is finished: leave the group.
+    Leave,
+    /// Another live process uses this instance's ID.
+    ExitFenced,
+    /// No transactional producer could be had: begin again from the group on.
+    StartOver,
+}
+
+/// Where a partition is.
+#[derive(Debug)]
+enum Stage {
+    Restoring,
+    /// Asked again at this time.
+    Waiting { reason: String, again_ms: u64 },
+    Halted { halt: Halt, highest: i64, again_ms: u64 },
+    Running(Box<Partition>),
+}
+
+#[derive(Debug)]
+struct Owned {
+    assignment: u32,
+    stage: Stage,
+    /// What it was halted for before it was looked at again: it stays halted meanwhile.
+    halted: Option<(Halt, i64)>,
+    foreign_check_ms: u64,
+}
+
+#[derive(Debug)]
+enum Transaction {
+    Idle,
+    /// Cut; waits until the replies that it covers are acknowledged.
+    Cut(Box<Checkpoint>),
+    /// Under way, with these partitions and assignments.
+    Running { sections: Vec<(i32, u32)> },
+}
+
+#[derive(Debug)]
+struct Revocation {
+    partitions: Vec<i32>,
+    deadline_ms: u64,
+    fencing: bool,
+}
+
+/// State of a partition, for status and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The state is being read.
+    Restoring,
+    /// For the reason given.
+    Waiting(String),
+    /// Answers requests.
+    Running,
+    /// Is being handed over.
+    Draining,
+    /// For the reason given, with the remedy.
+    Halted {
+        /// Stable word.
+        code: &'static str,
+        /// In words.
+        reason: String,
+        /// A command, or what to change.
+        remedy: String,
+    },
+}
+
+/// One partition for status and metrics.
+#[derive(Clone, Debug)]
+pub struct PartitionReport {
+    /// Which.
+    pub partition: i32,
+    /// Where it is.
+    pub phase: Phase,
+    /// The next offset to read, when running.
+    pub next: Option<NextOffset>,
+    /// Sequences known.
+    pub sequences: usize,
+}
+
+/// One process's partitions.
+#[derive(Debug)]
+pub struct Instance {
+    options: Options,
+    owned: BTreeMap<i32, Owned>,
+    assignments: u32,
+    batches: u64,
+    transaction: Transaction,
+    last_cut_ms: Option<u64>,
+    revocation: Option<Revocation>,
+    stop_deadline_ms: Option<u64>,
+    left: bool,
+}
+
+impl Instance {
+    /// Owns nothing yet.
+    pub fn new(options: Options) -> Instance {
+        Instance {
+            options,
+            owned: BTreeMap::new(),
+            assignments: 0,
+            batches: 0,
+            transaction: Transaction::Idle,
+            last_cut_ms: None,
+            revocation: None,
+            stop_deadline_ms: None,
+            left: false,
+        }
+    }
+
+    /// Folds a record of a running partition; any other record is passed over, since it will be
+    /// read again from the restored offset. Returns the reply to send now, if there is one.
+    pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Reply<'a>> {
+        match self.owned.get_mut(&record.partition) {
+            Some(Owned {
+                stage: Stage::Running(partition),
+                ..
+            }) => partition.record(record, &self.options.service),
+            _ => None,
+        }
+    }
+
+    /// A reply is acknowledged. Like records, acknowledgements come by the hundred thousand, so
+    /// they move nothing on by themselves; the next input does.
+    pub fn acknowledged(&mut self, token: Token) {
+        if let Some(running) = self.running(token.partition)
+            && running.assignment() == token.assignment
+        {
+            running.acknowledged(token.epoch);
+        }
+    }
+
+    /// True while records may be taken: the limits on what one checkpoint holds are not reached.
+    pub fn takes_records(&self) -> bool {
+        matches!(self.transaction, Transaction::Idle) || !self.is_full()
+    }
+
+    /// Takes an input and appends what is to be done.
+    pub fn on(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Assigned(partitions) => self.assigned(&partitions, now_ms, effects),
+            Input::Revoked { partitions, lost } => self.revoked(partitions, lost, now_ms, effects),
+            Input::Restored {
+                partition,
+                assignment,
+                verdict,
+            } => self.restored(partition, assignment, verdict, now_ms, effects),
+            Input::EndOfPartition { partition, next } => {
+                if let Some(running) = self.running(partition) {
+                    running.reached(next);
+                }
+            }
+            Input::LogError { partition } => {
+                if self.running(partition).is_some() {
+                    self.restore_again(partition, effects);
+                }
+            }
+            Input::Settled {
+                checkpoint,
+                outcome,
+                written,
+            } => self.settled(*checkpoint, outcome, &written, effects),
+            Input::FencedOurselves => {
+                if let Some(revocation) = self.revocation.take() {
+                    self.give_up(revocation.partitions, effects);
+                }
+            }
+            Input::Foreign {
+                partition,
+                assignment,
+                keys,
+                end,
+            } => {
+                if let Some(running) = self.running(partition)
+                    && running.assignment() == assignment
+                {
+                    running.touched_by_others(keys, end);
+                }
+            }
+            Input::ReplyPartitions(count) => self.options.service.reply_partitions = count,
+            Input::Tick => {}
+            Input::Stop => {
+                self.stop_deadline_ms.get_or_insert(now_ms + self.options.stop_deadline_ms);
+                for owned in self.owned.values_mut() {
+                    if let Stage::Running(partition) = &mut owned.stage {
+                        partition.drain();
+                    }
+                }
+            }
+        }
+        self.advance(now_ms, effects);
+    }
+
+    /// Every partition, for status and metrics.
+    pub fn report(&self) -> Vec<PartitionReport> {
+        let report = |(id, owned): (&i32, &Owned)| PartitionReport {
+            partition: *id,
+            phase: owned.phase(*id),
+            next: match &owned.stage {
+                Stage::Running(partition) => Some(partition.next()),
+                _ => None,
+            },
+            sequences: match &owned.stage {
+                Stage::Running(partition) => partition.sequences(),
+                _ => 0,
+            },
+        };
+        self.owned.iter().map(report).collect()
+    }
+
+    /// Takes the counts of all partitions since the last time.
+    pub fn take_counts(&mut self) -> Counts {
+        let mut sum = Counts::default();
+        for owned in self.owned.values_mut() {
+            if let Stage::Running(partition) = &mut owned.stage {
+                sum.add(partition.take_counts());
+            }
+        }
+        sum
+    }
+
+    /// True when something is under way that an input will follow soon.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.transaction, Transaction::Idle)
+            || self.revocation.is_some()
+            || self.stop_deadline_ms.is_some()
+    }
+}
+
+/// Assignment and takeover.
+impl Instance {
+    fn assigned(&mut self, partitions: &[i32], now_ms: u64, effects: &mut Vec<Effect>) {
+        effects.push(Effect::AcceptAssignment);
+        if self.stop_deadline_ms.is_some() {
+            return;
+        }
+        for partition in partitions {
+            self.owned.insert(
+                *partition,
+                Owned {
+                    assignment: 0,
+                    stage: Stage::Restoring,
+                    halted: None,
+                    foreign_check_ms: now_ms + FOREIGN_CHECK_MS,
+                },
+            );
+            self.restore(*partition, effects);
+        }
+    }
+
+    fn restore(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        self.assignments += 1;
+        let assignment = self.assignments;
+        if let Some(owned) = self.owned.get_mut(&partition) {
+            owned.assignment = assignment;
+            let stage = std::mem::replace(&mut owned.stage, Stage::Restoring);
+            owned.halted = match stage {
+                Stage::Halted { halt, highest, .. } => Some((halt, highest)),
+                _ => None,
+            };
+            effects.push(Effect::Restore {
+                partition,
+                assignment,
+            });
+        }
+    }
+
+    /// What is in memory is not to be trusted any more: drop it and take over anew.
+    fn restore_again(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        effects.push(Effect::StopFetching { partition });
+        self.drop_from_cut(&[partition]);
+        self.restore(partition, effects);
+    }
+
+    fn restored(
+        &mut self,
+        partition: i32,
+        assignment: u32,
+        verdict: Verdict,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(owned) = self.owned.get_mut(&partition) else {
+            return;
+        };
+        if owned.assignment != assignment || self.stop_deadline_ms.is_some() {
+            return;
+        }
+        owned.stage = match verdict {
+            Verdict::Start(start) => {
+                let from = start.next;
+                effects.push(Effect::Fetch { partition, from });
+                let service = &self.options.service;
+                Stage::Running(Box::new(Partition::new(partition, assignment, *start, service)))
+            }
+            Verdict::Wait(reason) => match owned.halted.take() {
+                Some((halt, highest)) => Stage::Halted {
+                    halt,
+                    highest,
+                    again_ms: now_ms + HALT_AGAIN_MS,
+                },
+                None => Stage::Waiting {
+                    reason,
+                    again_ms: now_ms + WAIT_AGAIN_MS,
+                },
+            },
+            Verdict::Halt(halt, highest) => Stage::Halted {
+                halt,
+                highest,
+                again_ms: now_ms + HALT_AGAIN_MS,
+            },
+        };
+        owned.halted = None;
+    }
+}
+
+/// Checkpoints.
+impl Instance {
+    /// Moves on whatever can move on by now.
+    fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        self.look_again(now_ms, effects);
+        self.cut_when_due(now_ms);
+        self.transact_when_covered(effects);
+        self.hand_over(now_ms, effects);
+        self.leave_when_drained(now_ms, effects);
+    }
+
+    fn look_again(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let due: Vec<i32> = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| owned.again_ms().is_some_and(|again_ms| now_ms >= again_ms))
+            .map(|(id, _)| *id)
+            .collect();
+        for partition in due {
+            self.restore(partition, effects);
+        }
+        for (partition, owned) in &mut self.owned {
+            if let Stage::Running(running) = &owned.stage
+                && now_ms >= owned.foreign_check_ms
+            {
+                owned.foreign_check_ms = now_ms + FOREIGN_CHECK_MS;
+                effects.push(Effect::ReadForeign {
+                    partition: *partition,
+                    assignment: owned.assignment,
+                    from: running.state_end(),
+                    to: None,
+                });
+            }
+        }
+    }
+
+    /// One transaction for all partitions that have something to say, at most one each interval,
+    /// at once when the last one began an interval ago.
+    fn cut_when_due(&mut self, now_ms: u64) {
+        if !matches!(self.transaction, Transaction::Idle) {
+            return;
+        }
+        let interval_ms = self.options.checkpoint_interval_ms;
+        let waited = self.last_cut_ms.is_none_or(|last_ms| now_ms >= last_ms + interval_ms);
+        let urgent = self.revocation.is_some() || self.stop_deadline_ms.is_some();
+        if !(waited || urgent || self.is_full()) {
+            return;
+        }
+        let mut sections = Vec::new();
+        for owned in self.owned.values_mut() {
+            if let Stage::Running(partition) = &mut owned.stage
+                && partition.wants_checkpoint()
+            {
+                self.batches += 1;
+                let batch_id = BatchId {
+                    writer: self.options.writer,
+                    number: self.batches,
+                };
+                sections.push(partition.cut(batch_id, &self.options.service));
+            }
+        }
+        if !sections.is_empty() {
+            self.last_cut_ms = Some(now_ms);
+            self.transaction = Transaction::Cut(Box::new(Checkpoint { sections }));
+        }
+    }
+
+    /// I4: in `immediate` mode the fold goes on while the replies are on their way.
+    fn transact_when_covered(&mut self, effects: &mut Vec<Effect>) {
+        let Transaction::Cut(checkpoint) = &self.transaction else {
+            return;
+        };
+        let covered = checkpoint.sections.iter().all(|section| {
+            match self.owned.get(&section.partition).map(|owned| &owned.stage) {
+                Some(Stage::Running(partition)) => partition.covered(section),
+                _ => false,
+            }
+        });
+        if !covered {
+            return;
+        }
+        let sections = checkpoint
+            .sections
+            .iter()
+            .map(|section| (section.partition, section.assignment))
+            .collect();
+        let running = Transaction::Running { sections };
+        if let Transaction::Cut(checkpoint) = std::mem::replace(&mut self.transaction, running) {
+            effects.push(Effect::Transact(checkpoint));
+        }
+    }
+
+    fn settled(
+        &mut self,
+        checkpoint: Checkpoint,
+        outcome: Outcome,
+        written: &[Written],
+        effects: &mut Vec<Effect>,
+    ) {
+        self.transaction = Transaction::Idle;
+        match outcome {
+            Outcome::Fenced => effects.push(Effect::ExitFenced),
+            Outcome::Failed => effects.push(Effect::StartOver),
+            Outcome::Committed | Outcome::Aborted | Outcome::Unsettled => {}
+        }
+        for (index, section) in checkpoint.sections.into_iter().enumerate() {
+            let (partition, assignment) = (section.partition, section.assignment);
+            let Some(running) = self.running(partition) else {
+                continue;
+            };
+            if running.assignment() != assignment {
+                continue;
+            }
+            match (outcome, written.get(index)) {
+                (Outcome::Committed, Some(written)) => {
+                    if let Some(range) = running.committed(&section, *written) {
+                        effects.push(Effect::ReadForeign {
+                            partition,
+                            assignment,
+                            from: range.start,
+                            to: Some(range.end),
+                        });
+                    }
+                }
+                (Outcome::Aborted, _) => running.aborted(section),
+                // The log says what came of it (T5).
+                _ => self.restore_again(partition, effects),
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let (mut changes, mut replies, mut bytes) = (0, 0, 0);
+        for owned in self.owned.values() {
+            if let Stage::Running(partition) = &owned.stage {
+                let held = partition.held();
+                changes += partition.changes();
+                replies += held.0;
+                bytes += held.1;
+            }
+        }
+        changes >= CHANGES_MAX
+            || (self.options.service.mode == Mode::ExactlyOnce
+                && (replies >= HELD_REPLIES_MAX || bytes >= HELD_BYTES_MAX))
+    }
+
+    /// Takes sections of partitions that are no longer ours out of a checkpoint that has been cut
+    /// and not begun.
+    fn drop_from_cut(&mut self, partitions: &[i32]) {
+        if let Transaction::Cut(checkpoint) = &mut self.transaction {
+            checkpoint
+                .sections
+                .retain(|section| !partitions.contains(&section.partition));
+            if checkpoint.sections.is_empty() {
+                self.transaction = Transaction::Idle;
+            }
+        }
+    }
+}
+
+/// Handing over and leaving.
+impl Instance {
+    fn revoked(
+        &mut self,
+        partitions: Vec<i32>,
+        lost: bool,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if lost {
+            if self.transacts_any(&partitions) {
+                effects.push(Effect::CancelTransaction);
+            }
+            self.give_up(partitions, effects);
+            return;
+        }
+        for partition in &partitions {
+            if let Some(running) = self.running(*partition) {
+                running.drain();
+            }
+        }
+        self.revocation = Some(Revocation {
+            partitions,
+            deadline_ms: now_ms + self.options.revoke_deadline_ms,
+            fencing: false,
+        });
+    }
+
+    /// T3: a transaction with a revoked partition is finished before the revocation is answered, or
+    /// never committed.
+    fn hand_over(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Some(revocation) = &self.revocation else {
+            return;
+        };
+        let drained = revocation.partitions.iter().all(|id| self.is_drained(*id));
+        let late = now_ms >= revocation.deadline_ms;
+        if !drained && late && self.transacts_any(&revocation.partitions) {
+            if let Some(revocation) = &mut self.revocation
+                && !revocation.fencing
+            {
+                revocation.fencing = true;
+                effects.extend([Effect::CancelTransaction, Effect::Fence]);
+            }
+            return;
+        }
+        if (drained || late)
+            && let Some(revocation) = self.revocation.take()
+        {
+            self.give_up(revocation.partitions, effects);
+        }
+    }
+
+    fn give_up(&mut self, partitions: Vec<i32>, effects: &mut Vec<Effect>) {
+        self.drop_from_cut(&partitions);
+        for partition in &partitions {
+            self.owned.remove(partition);
+        }
+        effects.push(Effect::GiveUp { partitions });
+    }
+
+    fn leave_when_drained(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Some(deadline_ms) = self.stop_deadline_ms else {
+            return;
+        };
+        let drained = self.owned.keys().all(|id| self.is_drained(*id));
+        if !self.left && (drained || now_ms >= deadline_ms) {
+            self.left = true;
+            effects.push(Effect::Leave);
+        }
+    }
+
+    fn is_drained(&self, partition: i32) -> bool {
+        match self.owned.get(&partition).map(|owned| &owned.stage) {
+            Some(Stage::Running(running)) => running.is_drained(),
+            _ => true,
+        }
+    }
+
+    fn transacts_any(&self, partitions: &[i32]) -> bool {
+        match &self.transaction {
+            Transaction::Running { sections } => {
+                sections.iter().any(|(id, _)| partitions.contains(id))
+            }
+            _ => false,
+        }
+    }
+
+    fn running(&mut self, partition: i32) -> Option<&mut Partition> {
+        match self.owned.get_mut(&partition).map(|owned| &mut owned.stage) {
+            Some(Stage::Running(running)) => Some(running),
+            _ => None,
+        }
+    }
+}
+
+impl Owned {
+    fn again_ms(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Waiting { again_ms, .. } | Stage::Halted { again_ms, .. } => Some(*again_ms),
+            _ => None,
+        }
+    }
+
+    fn phase(&self, partition: i32) -> Phase {
+        let halted = |halt: &Halt, highest: i64| Phase::Halted {
+            code: halt.code(),
+            reason: halt.to_string(),
+            remedy: halt.remedy(partition, highest),
+        };
+        match (&self.stage, &self.halted) {
+            (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),
+            (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
+            (Stage::Restoring, None) => Phase::Restoring,
+            (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
+            (Stage::Running(running), _) if running.is_draining() => Phase::Draining,
+            (Stage::Running(_), _) => Phase::Running,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

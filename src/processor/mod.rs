@@ -1,0 +1,43 @@
+//! The life of a partition and of an instance, decided without Kafka: input in, effects out.
+//!
+//! Everything whose order matters for the promise is decided here; `src/kafka` only carries it out.
+//!
+//! ```text
+//!            assigned                 verdict: start                revoked, stop
+//!  (nothing) ────────▶ Restoring ───────────────────▶ Running ────────────────────▶ Draining ──▶ (nothing)
+//!                         │  ▲                           │
+//!                verdict: │  │ asked again               │ unsettled transaction, log error
+//!            wait or halt ▼  │ after a while             ▼
+//!                    Waiting, Halted                 Restoring
+//! ```
+//!
+//! | room | subject |
+//! |---|---|
+//! | [`instance`] | all partitions of one process, and their one transaction at a time |
+//! | [`partition`] | a running partition: fold, replies, what a checkpoint holds |
+//! | [`checkpoint`] | a checkpoint as bytes: batch, footer, offsets |
+//! | [`replies`] | which replies are out, and when a checkpoint may cover them (I4) |
+//! | [`rewrite`] | when the whole state is written again, so that restore does not grow |
+//! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
+//! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
+//! | [`restore`] | reads the state log and believes only what adds up |
+//! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
+
+pub mod checkpoint;
+pub mod halt;
+pub mod instance;
+pub mod partition;
+pub mod replies;
+pub mod restore;
+pub mod rewrite;
+pub mod takeover;
+pub mod transaction;
+
+/// When replies go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// At once; a checkpoint follows when they are acknowledged. A crash repeats a few.
+    Immediate,
+    /// In the checkpoint's own transaction. A reader of committed records sees each once.
+    ExactlyOnce,
+}

@@ -1,0 +1,128 @@
+//! Which replies are out, and when a checkpoint may cover them (I4).
+//!
+//! In `immediate` mode a reply is acknowledged in its own time, in no order across reply partitions.
+//! Replies are therefore counted by *epoch*: a cut ends one, and the offsets of a cut may be
+//! committed when no reply of its epoch or an earlier one is outstanding.
+
+use std::collections::VecDeque;
+
+/// Names one reply's epoch to the producer, which hands it back with the acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The partition whose request was answered.
+    pub partition: i32,
+    /// Which assignment of it: an acknowledgement for an earlier one means nothing.
+    pub assignment: u32,
+    /// Which epoch.
+    pub epoch: u32,
+}
+
+/// Counts of replies sent and not yet acknowledged, oldest epoch first.
+#[derive(Debug)]
+pub struct Outstanding {
+    first_epoch: u32,
+    counts: VecDeque<u64>,
+}
+
+impl Default for Outstanding {
+    fn default() -> Outstanding {
+        Outstanding {
+            first_epoch: 0,
+            counts: VecDeque::from([0]),
+        }
+    }
+}
+
+impl Outstanding {
+    /// The epoch that replies go out in now.
+    pub fn epoch(&self) -> u32 {
+        let behind = u32::try_from(self.counts.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first_epoch.wrapping_add(behind)
+    }
+
+    /// A reply went out; returns its epoch.
+    pub fn sent(&mut self) -> u32 {
+        if let Some(count) = self.counts.back_mut() {
+            *count += 1;
+        }
+        self.epoch()
+    }
+
+    /// A reply of `epoch` is acknowledged.
+    pub fn acknowledged(&mut self, epoch: u32) {
+        let index = epoch.wrapping_sub(self.first_epoch);
+        let count = usize::try_from(index).ok().and_then(|i| self.counts.get_mut(i));
+        debug_assert!(count.is_some(), "acknowledgement for an epoch that is over");
+        if let Some(count) = count {
+            *count = count.saturating_sub(1);
+        }
+        while self.counts.len() > 1 && self.counts.front() == Some(&0) {
+            self.counts.pop_front();
+            self.first_epoch = self.first_epoch.wrapping_add(1);
+        }
+    }
+
+    /// Ends the epoch; returns it.
+    pub fn cut(&mut self) -> u32 {
+        let epoch = self.epoch();
+        if self.counts == [0] {
+            self.first_epoch = self.first_epoch.wrapping_add(1);
+        } else {
+            self.counts.push_back(0);
+        }
+        epoch
+    }
+
+    /// True when no reply of `epoch` or an earlier one is outstanding.
+    pub fn settled(&self, epoch: u32) -> bool {
+        let ahead = epoch.wrapping_sub(self.first_epoch).cast_signed();
+        if ahead < 0 {
+            return true;
+        }
+        let upto = usize::try_from(ahead).unwrap_or(usize::MAX);
+        self.counts.iter().take(upto.saturating_add(1)).all(|count| *count == 0)
+    }
+
+    /// Replies sent and not acknowledged.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_is_settled_when_all_replies_up_to_it_are_acknowledged() {
+        let mut outstanding = Outstanding::default();
+        let first = outstanding.sent();
+        outstanding.sent();
+        let cut = outstanding.cut();
+        assert_eq!(cut, first);
+        let second = outstanding.sent();
+        outstanding.acknowledged(second);
+        assert!(!outstanding.settled(cut), "a later acknowledgement does not settle it");
+        outstanding.acknowledged(first);
+        assert!(!outstanding.settled(cut));
+        outstanding.acknowledged(first);
+        assert!(outstanding.settled(cut));
+        assert_eq!(outstanding.total(), 0);
+    }
+
+    #[test]
+    fn a_cut_without_replies_is_settled_and_epochs_wrap() {
+        let mut outstanding = Outstanding {
+            first_epoch: u32::MAX,
+            counts: VecDeque::from([0]),
+        };
+        let cut = outstanding.cut();
+        assert!(outstanding.settled(cut));
+        let epoch = outstanding.sent();
+        assert_eq!(epoch, 0);
+        let cut = outstanding.cut();
+        assert!(!outstanding.settled(cut));
+        outstanding.acknowledged(epoch);
+        assert!(outstanding.settled(cut));
+    }
+}

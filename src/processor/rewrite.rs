@@ -1,0 +1,139 @@
+//! When the whole state is written again, so that a restore does not grow with uptime.
+//!
+//! A restore reads every state record since the last full rewrite began. When these exceed twice
+//! the live entries and a floor, the owner writes all entries once more, a chunk with each
+//! checkpoint. When the last chunk is committed, the committed offset's metadata says where the
+//! first one lies; a restore tries there first. So it reads at most about four times the live
+//! entries plus the floor: two before the rewrite begins, one for it, and what changes meanwhile.
+
+/// Entries that one checkpoint writes again when little changes: bounds what a rewrite adds to a transaction.
+pub const CHUNK_ENTRIES: usize = 5_000;
+
+/// A rewrite begins when the records since the last one exceed this many times the live entries.
+const GROWTH_MAX: u64 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Idle,
+    /// Slots below `next` are in a batch; the first chunk lies at `from` once it is committed.
+    Running { next: usize, from: Option<i64> },
+}
+
+/// How far the full rewrites of one partition are.
+#[derive(Debug)]
+pub struct Rewrite {
+    floor_records: u64,
+    /// State records a restore would read now.
+    records: u64,
+    /// Of these, records since the running rewrite began.
+    since_start: u64,
+    progress: Progress,
+    /// Where the last whole rewrite begins.
+    from: Option<i64>,
+}
+
+impl Rewrite {
+    /// After a restore that read `records`, from `from` when that was where a rewrite begins.
+    pub fn new(floor_records: u64, records: u64, from: Option<i64>) -> Rewrite {
+        Rewrite {
+            floor_records,
+            records,
+            since_start: 0,
+            progress: Progress::Idle,
+            from,
+        }
+    }
+
+    /// The slots that the next checkpoint writes again, besides the `changed` entries that it
+    /// writes anyway.
+    pub fn chunk(&mut self, live: usize, changed: usize) -> std::ops::Range<usize> {
+        if self.progress == Progress::Idle && self.due(live) {
+            self.since_start = 0;
+            self.progress = Progress::Running { next: 0, from: None };
+        }
+        match &mut self.progress {
+            Progress::Idle => 0..0,
+            Progress::Running { next, .. } => {
+                let start = *next;
+                // Twice what changes anyway, so that a rewrite ends before it has been overtaken.
+                *next = live.min(start + CHUNK_ENTRIES.max(2 * changed));
+                start..*next
+            }
+        }
+    }
+
+    /// True while a checkpoint is wanted for the rewrite alone.
+    pub fn wants_checkpoint(&self, live: usize) -> bool {
+        match self.progress {
+            Progress::Idle => self.due(live),
+            Progress::Running { .. } => true,
+        }
+    }
+
+    /// A batch of `records` was committed, the first of them at state offset `first`. `live`: entries now.
+    pub fn committed(&mut self, records: u64, first: Option<i64>, live: usize) {
+        self.records += records;
+        self.since_start += records;
+        let Progress::Running { next, from } = &mut self.progress else {
+            return;
+        };
+        *from = from.or(first);
+        if *next >= live {
+            self.from = *from;
+            self.records = self.since_start;
+            self.progress = Progress::Idle;
+        }
+    }
+
+    /// Where a restore should try first.
+    pub fn from(&self) -> Option<i64> {
+        self.from
+    }
+
+    fn due(&self, live: usize) -> bool {
+        let live = u64::try_from(live).unwrap_or(u64::MAX);
+        self.records > self.floor_records.max(live.saturating_mul(GROWTH_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkpoints of `changed` entries each, as an owner makes them; the most that a restore
+    /// would have had to read at any time.
+    fn worst(live: usize, changed: usize, floor: u64, checkpoints: usize) -> u64 {
+        let mut rewrite = Rewrite::new(floor, 0, None);
+        let (mut offset, mut worst) = (0, 0);
+        for _ in 0..checkpoints {
+            let chunk = rewrite.chunk(live, changed);
+            let records = (live.min(changed + chunk.len()) + 1) as u64;
+            rewrite.committed(records, Some(offset), live);
+            offset += records as i64 + 1;
+            let start = rewrite.from().unwrap_or(0);
+            worst = worst.max((offset - start) as u64);
+        }
+        worst
+    }
+
+    #[test]
+    fn restore_reads_at_most_four_times_the_live_entries_plus_the_floor() {
+        for (live, changed) in [(100, 1), (100, 100), (20_000, 10), (20_000, 5_000), (20_000, 20_000), (50_000, 50)] {
+            let floor = 10_000;
+            let bound = 4 * live as u64 + floor;
+            let read = worst(live, changed, floor, 36_000);
+            assert!(read <= bound, "{live} live, {changed} changed: {read} > {bound}");
+        }
+    }
+
+    #[test]
+    fn a_rewrite_that_is_aborted_begins_where_its_first_committed_batch_lies() {
+        let mut rewrite = Rewrite::new(10, 11, None);
+        assert_eq!(rewrite.chunk(3, 0), 0..3);
+        assert!(rewrite.wants_checkpoint(3), "until it is committed");
+        assert_eq!(rewrite.chunk(3, 0), 3..3, "the aborted slots come back by themselves");
+        rewrite.committed(4, Some(70), 3);
+        assert_eq!(rewrite.from(), Some(70));
+        assert!(!rewrite.wants_checkpoint(3));
+    }
+}

@@ -1,0 +1,345 @@
+//! From an assignment to the first record: which questions are asked, in which order, and what the
+//! answers mean.
+//!
+//! 1. [`Action::ReadBound`]: the end of the state log, read after the assignment is there and with
+//!    a read-uncommitted view (T2). The previous owner's last transaction may be prepared and not
+//!    yet visible; it lies below this bound.
+//! 2. [`Action::ReadCommitted`]: the committed offset, whose metadata names where the last full
+//!    rewrite begins.
+//! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and
+//!    from the beginning when that does not add up.
+//! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: is this the log that the state is of?
+//! 5. [`Action::ReadServiceSize`]: a partition without a past learns N from state partition 0.
+
+use super::halt::Halt;
+use super::restore::Restored;
+use crate::core::invariants::i6_log_reaches;
+use crate::core::limits::FOLD_VERSION;
+use crate::core::{NextOffset, Offset};
+use crate::wire::state::{Fingerprint, Footer, TopicId};
+
+/// What to find out next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start and end of the partition's state log, read uncommitted.
+    ReadBound,
+    /// The group's committed offset for the partition, and its metadata.
+    ReadCommitted,
+    /// Committed state records in `from..to`.
+    ReadState {
+        /// First state offset.
+        from: i64,
+        /// The bound.
+        to: i64,
+    },
+    /// Start, end, topic ID and partition count of the request log.
+    DescribeLog,
+    /// The fingerprint of one request record.
+    ReadRecord(Offset),
+    /// N, from the first footer of state partition 0.
+    ReadServiceSize,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub enum Event {
+    /// For [`Action::ReadBound`]; `None` when the state topic lacks the partition.
+    Bound(Option<StateLog>),
+    /// For [`Action::ReadCommitted`].
+    Committed(Option<Committed>),
+    /// For [`Action::ReadState`]: what the restore arrived at.
+    State(Box<Restored>),
+    /// For [`Action::ReadState`]: a record of a newer release.
+    UnknownFormat(String),
+    /// For [`Action::DescribeLog`].
+    Log(RequestLog),
+    /// For [`Action::ReadRecord`]; `None` when no committed record lies there.
+    Record(Option<u128>),
+    /// For [`Action::ReadServiceSize`]; `None` when there is no footer yet.
+    ServiceSize(Option<u32>),
+    /// The question could not be answered now.
+    Unavailable(String),
+}
+
+/// Extent of a partition's state log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateLog {
+    /// First offset.
+    pub start: i64,
+    /// High watermark.
+    pub end: i64,
+}
+
+/// A committed offset of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// What Kafka's tools show.
+    pub next: NextOffset,
+    /// State offset at which the last full rewrite begins.
+    pub rewrite_from: Option<i64>,
+}
+
+/// What there is of the request log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLog {
+    /// First offset.
+    pub start: NextOffset,
+    /// High watermark.
+    pub end: NextOffset,
+    /// Kafka's ID of the topic.
+    pub topic_id: TopicId,
+    /// Partitions that the topic has now.
+    pub partitions: u32,
+}
+
+/// Where a takeover ends.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Fold on from here.
+    Start(Box<Start>),
+    /// Nothing is wrong, something is not there yet; ask again.
+    Wait(String),
+    /// Stop (I6). With the highest ID that the state spoke of.
+    Halt(Halt, i64),
+}
+
+/// All that a partition needs to run.
+#[derive(Debug)]
+pub struct Start {
+    /// State, and what the restore noticed.
+    pub restored: Restored,
+    /// First offset to read.
+    pub next: NextOffset,
+    /// N.
+    pub partitions: u32,
+    /// Of the request topic.
+    pub topic_id: TopicId,
+    /// The last applied record.
+    pub last_applied: Option<Fingerprint>,
+    /// The state log's end as of the bound.
+    pub state_end: i64,
+    /// State offset at which the last full rewrite begins.
+    pub rewrite_from: Option<i64>,
+}
+
+/// The next thing to do.
+#[derive(Debug)]
+pub enum Step {
+    /// Find this out.
+    Do(Action),
+    /// That is all.
+    Done(Verdict),
+}
+
+/// One partition's way from assignment to verdict.
+#[derive(Debug)]
+pub struct Takeover {
+    partition: i32,
+    group: String,
+    bound: Option<StateLog>,
+    committed: Option<Committed>,
+    /// Where the reading of the state began.
+    read_from: i64,
+    restored: Restored,
+    log: Option<RequestLog>,
+}
+
+impl Takeover {
+    /// For a partition that has just been assigned.
+    pub fn new(partition: i32, group: impl Into<String>) -> Takeover {
+        Takeover {
+            partition,
+            group: group.into(),
+            bound: None,
+            committed: None,
+            read_from: 0,
+            restored: Restored::default(),
+            log: None,
+        }
+    }
+
+    /// The first question.
+    pub fn first(&self) -> Step {
+        Step::Do(Action::ReadBound)
+    }
+
+    /// Takes an answer and says what follows.
+    pub fn on(&mut self, event: Event) -> Step {
+        match event {
+            Event::Bound(None) => self.halt(Halt::NoStatePartition),
+            Event::Bound(Some(bound)) => {
+                self.bound = Some(bound);
+                Step::Do(Action::ReadCommitted)
+            }
+            Event::Committed(committed) => {
+                self.committed = committed;
+                let Some(StateLog { start, end }) = self.bound else {
+                    return Step::Do(Action::ReadBound);
+                };
+                let rewrite = committed.and_then(|committed| committed.rewrite_from);
+                self.read_from = rewrite.filter(|at| (start..end).contains(at)).unwrap_or(start);
+                self.read_state()
+            }
+            Event::UnknownFormat(problem) => self.halt(Halt::UnknownFormat { problem }),
+            Event::State(restored) => self.on_state(*restored),
+            Event::Log(log) => self.on_log(log),
+            Event::Record(hash) => self.on_record(hash),
+            Event::ServiceSize(None) => Step::Done(Verdict::Wait(
+                "partition 0 has not yet decided how many partitions the service has".to_owned(),
+            )),
+            Event::ServiceSize(Some(partitions)) => self.start_fresh(partitions),
+            Event::Unavailable(problem) => Step::Done(Verdict::Wait(problem)),
+        }
+    }
+
+    fn read_state(&self) -> Step {
+        let to = self.bound.map_or(self.read_from, |bound| bound.end);
+        Step::Do(Action::ReadState {
+            from: self.read_from,
+            to,
+        })
+    }
+
+    fn on_state(&mut self, restored: Restored) -> Step {
+        let start = self.bound.map_or(0, |bound| bound.start);
+        if restored.footer.is_none() && self.read_from > start {
+            self.read_from = start;
+            return self.read_state();
+        }
+        self.restored = restored;
+        Step::Do(Action::DescribeLog)
+    }
+
+    fn on_log(&mut self, log: RequestLog) -> Step {
+        self.log = Some(log);
+        let Some(footer) = &self.restored.footer else {
+            return self.without_footer(log);
+        };
+        if let Err(halt) = self.check(footer, log) {
+            return self.halt(halt);
+        }
+        match footer.last_applied {
+            // Where retention has removed the record there is nothing to compare, and nothing is
+            // missing as long as the log reaches back to the checkpoint.
+            Some(last) if last.offset.0 >= log.start.0 => Step::Do(Action::ReadRecord(last.offset)),
+            _ => self.start(),
+        }
+    }
+
+    /// I6: is the state ours, and does the log still reach from it onwards?
+    fn check(&self, footer: &Footer, log: RequestLog) -> Result<(), Halt> {
+        if footer.fold_version != FOLD_VERSION {
+            return Err(Halt::UnknownFoldVersion {
+                found: footer.fold_version,
+            });
+        }
+        if footer.group != self.group {
+            return Err(Halt::OtherGroup {
+                expected: footer.group.clone(),
+                found: self.group.clone(),
+            });
+        }
+        if footer.topic_id != log.topic_id {
+            return Err(Halt::OtherTopic {
+                expected: footer.topic_id,
+                found: log.topic_id,
+                start: log.start,
+            });
+        }
+        if i6_log_reaches(log.start, footer.next, log.end) {
+            return Ok(());
+        }
+        let next = footer.next;
+        Err(if next < log.start {
+            let start = log.start;
+            Halt::RequestsMissing { next, start }
+        } else {
+            let end = log.end;
+            Halt::Truncated { next, end }
+        })
+    }
+
+    fn on_record(&mut self, hash: Option<u128>) -> Step {
+        let Some(footer) = &self.restored.footer else {
+            return Step::Do(Action::DescribeLog);
+        };
+        match footer.last_applied {
+            Some(last) if hash != Some(last.hash) => {
+                let halt = Halt::OtherRecord {
+                    offset: last.offset,
+                    next: footer.next,
+                };
+                self.halt(halt)
+            }
+            _ => self.start(),
+        }
+    }
+
+    fn without_footer(&mut self, log: RequestLog) -> Step {
+        let committed = self.committed.map(|committed| committed.next);
+        if self.restored.records > 0 {
+            return self.halt(Halt::NothingAddsUp {
+                records: self.restored.records,
+                committed,
+                start: log.start,
+            });
+        }
+        if committed.is_some() || log.start != NextOffset::ZERO {
+            return self.halt(Halt::NoState {
+                start: log.start,
+                committed,
+            });
+        }
+        if self.partition == 0 {
+            return self.start_fresh(log.partitions);
+        }
+        Step::Do(Action::ReadServiceSize)
+    }
+
+    fn start_fresh(&mut self, partitions: u32) -> Step {
+        let Some(log) = self.log else {
+            return Step::Do(Action::DescribeLog);
+        };
+        if u32::try_from(self.partition).is_ok_and(|partition| partition >= partitions) {
+            return self.halt(Halt::BeyondService { partitions });
+        }
+        self.done(NextOffset::ZERO, partitions, log.topic_id, None)
+    }
+
+    fn start(&mut self) -> Step {
+        match &self.restored.footer {
+            Some(footer) => {
+                let (next, partitions) = (footer.next, footer.partitions);
+                let (topic_id, last_applied) = (footer.topic_id, footer.last_applied);
+                self.done(next, partitions, topic_id, last_applied)
+            }
+            None => Step::Do(Action::DescribeLog),
+        }
+    }
+
+    fn done(
+        &mut self,
+        next: NextOffset,
+        partitions: u32,
+        topic_id: TopicId,
+        last_applied: Option<Fingerprint>,
+    ) -> Step {
+        let rewrite = self.committed.and_then(|committed| committed.rewrite_from);
+        Step::Done(Verdict::Start(Box::new(Start {
+            restored: std::mem::take(&mut self.restored),
+            next,
+            partitions,
+            topic_id,
+            last_applied,
+            state_end: self.bound.map_or(0, |bound| bound.end),
+            rewrite_from: rewrite.filter(|at| *at == self.read_from),
+        })))
+    }
+
+    fn halt(&self, halt: Halt) -> Step {
+        Step::Done(Verdict::Halt(halt, self.restored.highest_id()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The order of the steps of one transaction, and what a failure of each means.
+//!
+//! ```text
+//!  Begin ─▶ Produce ─▶ SendOffsets ─▶ Commit ─▶ Committed
+//!    │         │            │           │
+//!    └─────────┴────────────┴─▶ Abort   └─ indefinite ─▶ Renew ─▶ Unsettled
+//!                                 │ ─▶ Aborted
+//!                                 └─ failed ─▶ Renew ─▶ Aborted
+//! ```
+//!
+//! - T1: `Produce` is done when every record is **acknowledged**; only then are offsets sent, and
+//!   only then is committed. Whatever the new owner's bound is, an unacknowledged footer cannot
+//!   land above it and become valid later.
+//! - T3: once cancelled (a partition in it was revoked) it is never committed.
+//! - T4: without membership (generation -1) no offsets are sent.
+//! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it,
+//!   and the partitions in it are restored: the state log says what came of it.
+
+/// How a step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing happened; the same call may be made again.
+    Retriable,
+    /// The transaction can only be aborted.
+    Abort,
+    /// It is not known whether it happened.
+    Indefinite,
+    /// Another producer has this transactional ID now, or the coordinator gave this one up.
+    Fenced,
+    /// The producer is of no more use.
+    Fatal,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Begin the transaction.
+    Begin,
+    /// Produce all records and wait until each is acknowledged.
+    Produce,
+    /// Send the offsets to the transaction.
+    SendOffsets,
+    /// Commit.
+    Commit,
+    /// Abort.
+    Abort,
+    /// Replace the producer by a new one of the same transactional ID, whose init settles whatever
+    /// the old one left.
+    Renew,
+    /// Nothing: this came of it.
+    Done(Outcome),
+}
+
+/// What came of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is in the log.
+    Committed,
+    /// None of it is.
+    Aborted,
+    /// It is settled, but which way only the log knows: restore the partitions in it.
+    Unsettled,
+    /// Another live process uses the same transactional ID.
+    Fenced,
+    /// No producer could be had.
+    Failed,
+}
+
+/// How often a step that may be repeated is repeated before the transaction is given up.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// One transaction on its way.
+#[derive(Debug)]
+pub struct Transaction {
+    action: Action,
+    attempts: u32,
+    cancelled: bool,
+    after_renewal: Outcome,
+}
+
+impl Default for Transaction {
+    fn default() -> Transaction {
+        Transaction {
+            action: Action::Begin,
+            attempts: 0,
+            cancelled: false,
+            after_renewal: Outcome::Aborted,
+        }
+    }
+}
+
+impl Transaction {
+    /// What to do now.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// A partition in it was revoked or lost: it must not be committed any more (T3).
+    pub fn cancel(&mut self) {
+        self.cancelled = true;
+        match self.action {
+            Action::Begin => self.go(Action::Done(Outcome::Aborted)),
+            Action::Produce | Action::SendOffsets | Action::Commit => self.go(Action::Abort),
+            Action::Abort | Action::Renew | Action::Done(_) => {}
+        }
+    }
+
+    /// The current action succeeded. `member`: whether the offsets' consumer is a member of its
+    /// group (T4).
+    pub fn succeeded(&mut self, member: bool) {
+        let next = match self.action {
+            Action::Begin => Action::Produce,
+            Action::Produce if member => Action::SendOffsets,
+            Action::Produce => Action::Abort,
+            Action::SendOffsets => Action::Commit,
+            // A cancellation that comes while the commit is under way changes nothing: its records
+            // were acknowledged before (T1), so they lie below the bound of whoever comes next.
+            Action::Commit => Action::Done(Outcome::Committed),
+            Action::Abort => Action::Done(Outcome::Aborted),
+            Action::Renew => Action::Done(self.after_renewal),
+            done @ Action::Done(_) => done,
+        };
+        self.go(next);
+    }
+
+    /// The current action failed. `own_timeout`: the transaction was open for longer than its
+    /// time-out, so that the coordinator, and not another process, has fenced it.
+    pub fn failed(&mut self, failure: Failure, own_timeout: bool) {
+        let committing = self.action == Action::Commit;
+        let next = match (self.action, failure) {
+            (Action::Done(_), _) => return,
+            (Action::Renew, Failure::Retriable | Failure::Indefinite) => self.again(Outcome::Failed),
+            (Action::Renew, _) => Action::Done(Outcome::Failed),
+            (_, Failure::Fenced) if !own_timeout && !self.cancelled => {
+                Action::Done(Outcome::Fenced)
+            }
+            (Action::Commit, Failure::Retriable) if self.attempts < ATTEMPTS_MAX => {
+                self.attempts += 1;
+                Action::Commit
+            }
+            (Action::Begin | Action::Abort, _) => Action::Renew,
+            (_, Failure::Fenced | Failure::Fatal) => Action::Renew,
+            (Action::Commit, Failure::Retriable | Failure::Indefinite) => Action::Renew,
+            (_, Failure::Retriable | Failure::Abort | Failure::Indefinite) => Action::Abort,
+        };
+        if committing && next == Action::Renew {
+            self.after_renewal = Outcome::Unsettled;
+        }
+        if next == self.action {
+            return;
+        }
+        self.go(next);
+    }
+
+    fn again(&mut self, otherwise: Outcome) -> Action {
+        self.attempts += 1;
+        if self.attempts < ATTEMPTS_MAX {
+            self.action
+        } else {
+            Action::Done(otherwise)
+        }
+    }
+
+    fn go(&mut self, action: Action) {
+        self.action = action;
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! HTTP for operators: `/healthz`, `/readyz`, `/metrics`. Everything is read-only, and no handler reads a
+//! request's body or waits for anything, so that it answers also while Kafka does not.
+//!
+//! - `/healthz` is 200 as long as the process works: a restart cannot help a halted partition, but the
+//!   body names it.
+//! - `/readyz` is 200 when each owned partition is restored and within the lag limit, also with none.
+//!   Halted partitions do not fail it: they would take the running ones with them.
+
+mod bounded;
+mod health;
+#[cfg(test)]
+mod tests;
+
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::metrics::Metrics;
+use super::status::Shared;
+use bounded::Bounded;
+
+/// Time for answers in flight once shutdown has begun, in milliseconds: each is made in microseconds,
+/// and a client that does not read must not hold up the final checkpoint.
+const SHUTDOWN_MS_MAX: u64 = 1_000;
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct State {
+    /// The status that the engine publishes.
+    pub status: Shared,
+    /// The metrics, whose partition series are set from the status at each scrape.
+    pub metrics: Metrics,
+    /// Where the metrics are registered.
+    pub registry: Registry,
+    /// `ready.lag_max_records`.
+    pub lag_max_records: u64,
+}
+
+/// The address cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "http.address {address}: {reason}; set --http HOST:PORT, or --set http.address= to turn it off"
+)]
+pub struct BindError {
+    /// The address as it was configured.
+    pub address: String,
+    /// Why not, in the words of people.
+    pub reason: String,
+}
+
+/// Listens on HOST:PORT.
+///
+/// # Errors
+/// The port is taken or forbidden, or the host is no address of this machine.
+pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|error| BindError {
+        address: address.to_owned(),
+        reason: match error.kind() {
+            io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+            io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "permission denied (ports below 1024 are for privileged users)".to_owned()
+            }
+            _ => error.to_string(),
+        },
+    })
+}
+
+/// Serves until `shutdown` is ready, then finishes answers in flight, for at most a second.
+///
+/// # Errors
+/// The listener's; axum retries those of single connections itself.
+pub async fn serve(
+    listener: TcpListener,
+    state: State,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (begin, begun) = oneshot::channel();
+    let shutdown = async move {
+        shutdown.await;
+        drop(begin);
+    };
+    let deadline = async move {
+        // The sender is dropped when shutdown begins, and with the server, which then has ended.
+        let _: Result<(), _> = begun.await;
+        sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
+    };
+    let server = axum::serve(Bounded::new(listener), router(state))
+        .with_graceful_shutdown(shutdown)
+        .into_future();
+    tokio::select! {
+        biased;
+        result = server => result,
+        () = deadline => Ok(()),
+    }
+}
+
+/// The three pages, and a hint at any other path.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found; there are /healthz, /readyz, /metrics\n") })
+        .with_state(state)
+}
+
+async fn healthz(Extract(state): Extract<State>) -> Response {
+    json(StatusCode::OK, &health::health(&state.status.read(), state.status.silence()))
+}
+
+async fn readyz(Extract(state): Extract<State>) -> Response {
+    let silence = state.status.silence();
+    let readiness = health::readiness(&state.status.read(), silence, state.lag_max_records);
+    let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(code, &readiness)
+}
+
+async fn metrics(Extract(state): Extract<State>) -> Response {
+    state.metrics.publish(&state.status.read());
+    match TextEncoder::new().encode_to_string(&state.registry.gather()) {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Pretty JSON: people read these bodies with curl.
+fn json(code: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(body) {
+        Ok(text) => {
+            let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+            (code, headers, text + "\n").into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+}

@@ -1,0 +1,92 @@
+//! A TOML file as a list of keys with values and lines.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::Error;
+use super::key;
+use super::origin::Origin;
+use super::raw::Raw;
+
+/// Largest configuration file in bytes (1 MiB); the documented default has a few KiB. More is a
+/// mistaken path, such as a device that never ends.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// One assignment of a layer: the full key, the value, the place.
+pub(super) type Assignment = (String, Raw, Origin);
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// [`Error::Unreadable`]: the file cannot be opened or read, is no UTF-8, or is too large.
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    let unreadable = |reason: String| Error::Unreadable { path: path.to_owned(), reason };
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// The assignments of a TOML text in its order of keys; `origin` makes the place out of a line.
+///
+/// # Errors
+/// The line, from 1, and the message of the parser.
+pub(super) fn parse(
+    text: &str,
+    origin: impl Fn(usize) -> Origin,
+) -> Result<Vec<Assignment>, (usize, String)> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        // The parser may wrap its message; one line is what a person can search for.
+        (line, error.message().lines().collect::<Vec<_>>().join(", "))
+    })?;
+    let mut assignments = Vec::new();
+    flatten("", table.get_ref(), &mut assignments, &|at| origin(line_of(text, at)));
+    Ok(assignments)
+}
+
+/// Nested tables become dotted keys: `session.timeout.ms = 1` is three tables to TOML, one key to us.
+fn flatten(
+    prefix: &str,
+    table: &DeTable<'_>,
+    assignments: &mut Vec<Assignment>,
+    origin: &impl Fn(usize) -> Origin,
+) {
+    for (name, value) in table {
+        let full = format!("{prefix}{}", name.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) if !inner.is_empty() => {
+                flatten(&format!("{full}."), inner, assignments, origin);
+            }
+            // An empty section says nothing, but a mistyped one should still be noticed.
+            DeValue::Table(_) if key::is_section(&full) => {}
+            _ => assignments.push((full, raw(value), origin(name.span().start))),
+        }
+    }
+}
+
+fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
+    match value.get_ref() {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Boolean(flag) => Raw::Flag(*flag),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+            .map_or_else(|_| Raw::Number(integer.as_str().to_owned()), Raw::Integer),
+        DeValue::Float(float) => Raw::Number(float.as_str().to_owned()),
+        DeValue::Array(items) => Raw::List(items.iter().map(raw).collect()),
+        DeValue::Datetime(_) => Raw::Other("date"),
+        DeValue::Table(_) => Raw::Other("table"),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,193 @@
+//! The keys: name, type, limits. One table decides what is known, what a value must look like, and
+//! which known key an unknown one was probably meant to be.
+
+use config::{Value, ValueKind};
+
+use super::checks::{self, Check};
+use super::raw::Raw;
+
+/// The section whose keys are librdkafka's and not in [`KEYS`].
+pub(super) const KAFKA_PREFIX: &str = "kafka.";
+
+/// The property that `--brokers` sets.
+pub(super) const BROKERS_PROPERTY: &str = "bootstrap.servers";
+
+/// One key of the configuration.
+pub(super) struct Key {
+    /// Its full name, sections joined with dots.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+}
+
+/// The type and the limits of a value.
+pub(super) enum Kind {
+    /// A whole number from the first to the second, both included.
+    Integer(i64, i64),
+    /// True or false.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Text that passes the check.
+    Text(Check),
+    /// A list of texts that each pass the check.
+    List(Check),
+}
+
+/// Every key outside `kafka.*`, in the order of `config/default.toml`.
+pub(super) const KEYS: [Key; 17] = [
+    key("group", Kind::Text(checks::GROUP)),
+    key("instance_id", Kind::Text(checks::INSTANCE)),
+    key("topics.requests", Kind::Text(checks::TOPIC)),
+    key("topics.replies", Kind::Text(checks::TOPIC)),
+    key("topics.state", Kind::Text(checks::TOPIC)),
+    key("topics.partitions", Kind::Integer(1, 10_000)),
+    key("topics.replication", Kind::Integer(0, 100)),
+    key("reply.mode", Kind::Choice(&["immediate", "exactly_once"])),
+    key("reply.allow", Kind::List(checks::PATTERN)),
+    key("checkpoint.interval_ms", Kind::Integer(1, 60_000)),
+    key("restore.rewrite_floor_records", Kind::Integer(1, 1_000_000_000)),
+    key("membership.static", Kind::Flag),
+    key("http.address", Kind::Text(checks::ADDRESS)),
+    key("ready.lag_max_records", Kind::Integer(0, i64::MAX)),
+    key("shutdown.deadline_ms", Kind::Integer(100, 600_000)),
+    key("log.format", Kind::Choice(&["text", "json"])),
+    key("log.level", Kind::Text(checks::LEVEL)),
+];
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind }
+}
+
+/// Names that people try first for a key that is called otherwise.
+const ALIASES: [(&str, &str); 4] = [
+    ("brokers", "kafka.bootstrap.servers"),
+    ("bootstrap.servers", "kafka.bootstrap.servers"),
+    ("group.id", "group"),
+    ("http.port", "http.address"),
+];
+
+/// A key by its full name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The keys that begin with this name and a dot.
+pub(super) fn of_section(name: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter()
+        .map(|key| key.name)
+        .filter(move |known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Whether keys begin with this name and a dot.
+pub(super) fn is_section(name: &str) -> bool {
+    KAFKA_PREFIX.strip_suffix('.') == Some(name) || of_section(name).next().is_some()
+}
+
+/// The known key that was probably meant: an alias, one a few letters away, or one whose last part is
+/// the same (`partitions` for `topics.partitions`).
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    if let Some((_, known)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return Some(known);
+    }
+    // One mistake for every four letters is still near; `foo` is near nothing.
+    let distance_max = (name.chars().count() / 4).max(1);
+    let near = KEYS
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(name, key.name), key.name))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .min();
+    let same_end = || {
+        let last = name.rsplit('.').next();
+        KEYS.iter().map(|key| key.name).find(|known| known.rsplit('.').next() == last)
+    };
+    near.map(|(_, known)| known).or_else(same_end)
+}
+
+impl Kind {
+    /// What is accepted, as it follows "expected".
+    pub fn expected(&self) -> String {
+        match self {
+            Kind::Integer(min, i64::MAX) => format!("a whole number, {min} or more"),
+            Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Flag => "true or false".to_owned(),
+            Kind::Choice(words) => words.join(" or "),
+            Kind::Text(check) => check.expected.to_owned(),
+            Kind::List(check) => format!("a list of {}", check.expected),
+        }
+    }
+
+    /// The value with its type, or nothing if it is of another type or out of its limits.
+    pub fn accept(&self, raw: &Raw, origin: &str) -> Option<Value> {
+        let kind = match (self, raw) {
+            (Kind::Integer(min, max), Raw::Integer(integer)) => {
+                ValueKind::I64(within(*integer, *min, *max)?)
+            }
+            (Kind::Integer(min, max), Raw::Untyped(text)) => {
+                ValueKind::I64(within(text.trim().parse().ok()?, *min, *max)?)
+            }
+            (Kind::Flag, Raw::Flag(flag)) => ValueKind::Boolean(*flag),
+            (Kind::Flag, Raw::Untyped(text)) => ValueKind::Boolean(text.trim().parse().ok()?),
+            (Kind::Choice(words), Raw::Text(text) | Raw::Untyped(text)) => {
+                ValueKind::String((*words.iter().find(|word| *word == text)?).to_owned())
+            }
+            (Kind::Text(check), Raw::Text(text) | Raw::Untyped(text)) => {
+                ValueKind::String((check.accepts)(text).then(|| text.clone())?)
+            }
+            (Kind::List(check), Raw::List(items)) => {
+                let texts = items.iter().map(|item| match item {
+                    Raw::Text(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                list(*check, texts, origin)?
+            }
+            (Kind::List(check), Raw::Untyped(text)) if text.trim().is_empty() => {
+                list(*check, std::iter::empty(), origin)?
+            }
+            (Kind::List(check), Raw::Untyped(text)) => {
+                list(*check, text.split(',').map(|item| Some(item.trim())), origin)?
+            }
+            _ => return None,
+        };
+        Some(Value::new(Some(&origin.to_owned()), kind))
+    }
+}
+
+fn within(integer: i64, min: i64, max: i64) -> Option<i64> {
+    (min..=max).contains(&integer).then_some(integer)
+}
+
+fn list<'a>(
+    check: Check,
+    items: impl Iterator<Item = Option<&'a str>>,
+    origin: &str,
+) -> Option<ValueKind> {
+    let origin = origin.to_owned();
+    let value = |text: &str| Value::new(Some(&origin), ValueKind::String(text.to_owned()));
+    items
+        .map(|item| item.filter(|text| (check.accepts)(text)).map(value))
+        .collect::<Option<Vec<Value>>>()
+        .map(ValueKind::Array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_or_shortened_key_finds_the_one_that_was_meant() {
+        for (given, meant) in [
+            ("checkpoint.intervall_ms", "checkpoint.interval_ms"),
+            ("checkpiont.interval_ms", "checkpoint.interval_ms"),
+            ("gruop", "group"),
+            ("interval_ms", "checkpoint.interval_ms"),
+            ("partitions", "topics.partitions"),
+            ("brokers", "kafka.bootstrap.servers"),
+            ("http.port", "http.address"),
+        ] {
+            assert_eq!(nearest(given), Some(meant), "{given}");
+        }
+        assert_eq!(nearest("colour"), None);
+        assert_eq!(nearest("http.tls"), None);
+    }
+}

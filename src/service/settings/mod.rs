@@ -1,0 +1,179 @@
+//! The configuration: four layers in, one [`Settings`] out, or an [`Error`] that names key, value, limit
+//! and place.
+//!
+//! ```text
+//! config/default.toml   --config FILE   environment          flags
+//!  (compiled in)          (TOML)         SEQUENCER__A__B      --set a.b=…, --group …
+//!        |                   |                 |                  |
+//!        +---------+---------+--------+--------+------------------+
+//!                  |                           |
+//!           our own keys                  kafka.PROPERTY
+//!     typed, checked, later wins     flat map, some refused, later wins
+//!                  |                           |
+//!                  +----------- Settings ------+---- warnings
+//! ```
+//!
+//! Every layer is checked whole, also where a later one overrides it: a mistake in a file shows at once
+//! and not on the day when the flag that hid it goes. The environment comes in as an argument, so that
+//! a test needs no process of its own.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`key`] | the table of keys: types, limits, the nearest known one |
+//! | [`layer`] | a layer against that table |
+//! | [`file`], [`environment`], [`flags`] | where assignments come from |
+//! | [`properties`] | `kafka.*`: what is refused, what deserves a warning |
+//! | [`resolve`] | the layers, merged, as [`Settings`] |
+//! | [`secret`] | what is never printed |
+
+mod checks;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod key;
+mod layer;
+mod modes;
+mod origin;
+mod properties;
+mod raw;
+mod resolve;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+pub use error::{EXIT_CODE, Error};
+pub use flags::Flags;
+pub use modes::{LogFormat, ReplyMode, UnknownWord};
+pub use secret::{REDACTED, is_secret, redact};
+
+/// What this instance does, as far as an operator decides it. Nothing here changes which ID a request
+/// gets: whatever does is a record in the log or the state.
+///
+/// `Debug` prints what [`Settings::describe`] says, without secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `kafka.bootstrap.servers` or `--brokers`; [`Settings::brokers`] for commands that need them.
+    pub brokers: Option<String>,
+    /// `group`: the consumer group, to which the state in Kafka belongs.
+    pub group: String,
+    /// `instance_id`, or the host's name: unique in the group, part of the transactional ID.
+    pub instance_id: String,
+    /// `topics.*`.
+    pub topics: Topics,
+    /// `reply.mode`.
+    pub reply_mode: ReplyMode,
+    /// `reply.allow`: patterns of the reply topics that a request may name.
+    pub reply_allow: Vec<String>,
+    /// `checkpoint.interval_ms`: time between checkpoints.
+    pub checkpoint_interval: Duration,
+    /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
+    /// partition's state nothing is rewritten.
+    pub rewrite_floor_records: u64,
+    /// `membership.static`: whether `instance_id` is a static member of the group.
+    pub membership_static: bool,
+    /// `http.address` as HOST:PORT; `None` when it is off.
+    pub http_address: Option<String>,
+    /// `ready.lag_max_records`: above it a partition is not ready.
+    pub ready_lag_max_records: u64,
+    /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
+    pub shutdown_deadline: Duration,
+    /// `log.format`.
+    pub log_format: LogFormat,
+    /// `log.level`: directives of `tracing`, checked.
+    pub log_level: String,
+    /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May hold
+    /// secrets.
+    pub kafka: BTreeMap<String, String>,
+    /// Where each property of `kafka` was given.
+    kafka_origins: BTreeMap<String, String>,
+}
+
+/// The topics, `topics.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Where clients write.
+    pub requests: String,
+    /// Where answers go by default.
+    pub replies: String,
+    /// Where the counters are kept.
+    pub state: String,
+    /// Partitions of topics that are created.
+    pub partitions: i32,
+    /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
+    pub replication: Option<i32>,
+}
+
+impl Settings {
+    /// Reads and merges all layers. The second part are warnings, a line each, for the log once there
+    /// is one.
+    ///
+    /// # Errors
+    /// The first mistake found, layer by layer; see [`Error`].
+    pub fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Settings, Vec<String>), Error> {
+        resolve::load(flags, environment)
+    }
+
+    /// The brokers.
+    ///
+    /// # Errors
+    /// [`Error::NoBrokers`]: no layer names them.
+    pub fn brokers(&self) -> Result<&str, Error> {
+        self.brokers.as_deref().ok_or(Error::NoBrokers)
+    }
+
+    /// The error for a property of `kafka` that librdkafka itself refuses: the message names where it
+    /// was given. `reason` is librdkafka's; it is left out for a secret, whose value it may repeat.
+    pub fn property_refused(&self, property: &str, reason: &str) -> Error {
+        let place = self.kafka_origins.get(property).map_or("Sequencer itself", String::as_str);
+        Error::Refused {
+            property: property.to_owned(),
+            origin: place.to_owned(),
+            reason: redact(property, reason).to_owned(),
+        }
+    }
+
+    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted:
+    /// for a log line at the start.
+    pub fn describe(&self) -> Vec<(String, String)> {
+        let own = [
+            ("group", self.group.clone()),
+            ("instance_id", self.instance_id.clone()),
+            ("topics.requests", self.topics.requests.clone()),
+            ("topics.replies", self.topics.replies.clone()),
+            ("topics.state", self.topics.state.clone()),
+            ("topics.partitions", self.topics.partitions.to_string()),
+            ("topics.replication", self.topics.replication.unwrap_or(0).to_string()),
+            ("reply.mode", self.reply_mode.to_string()),
+            ("reply.allow", self.reply_allow.join(",")),
+            ("checkpoint.interval_ms", self.checkpoint_interval.as_millis().to_string()),
+            ("restore.rewrite_floor_records", self.rewrite_floor_records.to_string()),
+            ("membership.static", self.membership_static.to_string()),
+            ("http.address", self.http_address.clone().unwrap_or_default()),
+            ("ready.lag_max_records", self.ready_lag_max_records.to_string()),
+            ("shutdown.deadline_ms", self.shutdown_deadline.as_millis().to_string()),
+            ("log.format", self.log_format.to_string()),
+            ("log.level", self.log_level.clone()),
+            ("kafka.bootstrap.servers", self.brokers.clone().unwrap_or_default()),
+        ];
+        let kafka = self
+            .kafka
+            .iter()
+            .map(|(property, value)| (format!("kafka.{property}"), redact(property, value).to_owned()));
+        own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(kafka).collect()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.describe()).finish()
+    }
+}

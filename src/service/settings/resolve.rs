@@ -1,0 +1,204 @@
+//! The layers, merged, as [`Settings`].
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use config::{Config, Map, Source, Value, ValueKind};
+use serde::Deserialize;
+
+use super::checks;
+use super::environment;
+use super::error::Error;
+use super::flags::Flags;
+use super::layer::{self, Layer};
+use super::modes::{LogFormat, ReplyMode};
+use super::origin::Origin;
+use super::properties::Properties;
+use super::{Settings, Topics};
+
+/// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka aborts
+/// a transaction that is open for longer than a few seconds.
+const EXACTLY_ONCE_INTERVAL_MS_ADVISED: u64 = 1_000;
+
+/// The keys as the `config` crate deserialises them; [`super::key::KEYS`] has their limits.
+#[derive(Deserialize)]
+struct Shape {
+    group: String,
+    instance_id: String,
+    topics: TopicsShape,
+    reply: ReplyShape,
+    checkpoint: CheckpointShape,
+    restore: RestoreShape,
+    membership: MembershipShape,
+    http: HttpShape,
+    ready: ReadyShape,
+    shutdown: ShutdownShape,
+    log: LogShape,
+}
+
+#[derive(Deserialize)]
+struct TopicsShape {
+    requests: String,
+    replies: String,
+    state: String,
+    partitions: i32,
+    replication: i32,
+}
+
+#[derive(Deserialize)]
+struct ReplyShape {
+    mode: ReplyMode,
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct CheckpointShape {
+    interval_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct RestoreShape {
+    rewrite_floor_records: u64,
+}
+
+#[derive(Deserialize)]
+struct MembershipShape {
+    r#static: bool,
+}
+
+#[derive(Deserialize)]
+struct HttpShape {
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct ReadyShape {
+    lag_max_records: u64,
+}
+
+#[derive(Deserialize)]
+struct ShutdownShape {
+    deadline_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct LogShape {
+    format: LogFormat,
+    level: String,
+}
+
+/// See [`Settings::load`].
+pub(super) fn load(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Settings, Vec<String>), Error> {
+    let mut properties = Properties::default();
+    let mut layers = Config::builder();
+    let mut assignments = vec![layer::defaults()?];
+    if let Some(path) = &flags.config {
+        assignments.push(layer::file(path)?);
+    }
+    assignments.push(environment::assignments(environment)?);
+    assignments.push(layer::flags(flags)?);
+    for assignments in assignments {
+        layers = layers.add_source(Layer::new(assignments, &mut properties)?);
+    }
+    let merged = layers.build()?;
+    let values = merged.collect()?;
+    let shape: Shape = merged.try_deserialize()?;
+    distinct_topics(&shape.topics, &values)?;
+    let mut warnings = properties.warnings();
+    warnings.extend(slow_answers(&shape));
+    let settings = settings(shape, properties)?;
+    Ok((settings, warnings))
+}
+
+fn settings(shape: Shape, properties: Properties) -> Result<Settings, Error> {
+    let (brokers, kafka, kafka_origins) = properties.into_parts();
+    Ok(Settings {
+        brokers,
+        group: shape.group,
+        instance_id: instance_id(shape.instance_id)?,
+        topics: Topics {
+            requests: shape.topics.requests,
+            replies: shape.topics.replies,
+            state: shape.topics.state,
+            partitions: shape.topics.partitions,
+            replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
+        },
+        reply_mode: shape.reply.mode,
+        reply_allow: shape.reply.allow,
+        checkpoint_interval: Duration::from_millis(shape.checkpoint.interval_ms),
+        rewrite_floor_records: shape.restore.rewrite_floor_records,
+        membership_static: shape.membership.r#static,
+        http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
+        ready_lag_max_records: shape.ready.lag_max_records,
+        shutdown_deadline: Duration::from_millis(shape.shutdown.deadline_ms),
+        log_format: shape.log.format,
+        log_level: shape.log.level,
+        kafka,
+        kafka_origins,
+    })
+}
+
+/// The instance's name, by default the host's.
+fn instance_id(configured: String) -> Result<String, Error> {
+    if !configured.is_empty() {
+        return Ok(configured);
+    }
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    if !host.is_empty() && (checks::INSTANCE.accepts)(&host) {
+        return Ok(host);
+    }
+    Err(Error::Invalid {
+        key: "instance_id".to_owned(),
+        origin: Origin::Host.to_string(),
+        value: format!("{host:?}"),
+        expected: "1 to 200 letters, digits, '.', '_' or '-'; set instance_id".to_owned(),
+    })
+}
+
+/// One topic in two roles would feed answers back as requests, or compact them away.
+fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<(), Error> {
+    let named = [
+        ("requests", &topics.requests),
+        ("replies", &topics.replies),
+        ("state", &topics.state),
+    ];
+    for (index, (role, name)) in named.iter().enumerate() {
+        let Some((other, _)) = named.iter().take(index).find(|(_, earlier)| earlier == name) else {
+            continue;
+        };
+        // Named is whichever an operator changed: the other may be a default.
+        let changed = if place(values, role) == Origin::Default.to_string() { other } else { role };
+        let kept = if changed == role { other } else { role };
+        return Err(Error::Invalid {
+            key: format!("topics.{changed}"),
+            origin: place(values, changed),
+            value: format!("{name:?}"),
+            expected: format!("a topic other than topics.{kept}"),
+        });
+    }
+    Ok(())
+}
+
+/// Where the effective value of a key of `topics` was given.
+fn place(values: &Map<String, Value>, role: &str) -> String {
+    let topic = values.get("topics").and_then(|topics| match &topics.kind {
+        ValueKind::Table(table) => table.get(role),
+        _ => None,
+    });
+    topic.and_then(Value::origin).unwrap_or_default().to_owned()
+}
+
+fn slow_answers(shape: &Shape) -> Option<String> {
+    let interval_ms = shape.checkpoint.interval_ms;
+    let slow = shape.reply.mode == ReplyMode::ExactlyOnce
+        && interval_ms > EXACTLY_ONCE_INTERVAL_MS_ADVISED;
+    slow.then(|| {
+        format!(
+            "checkpoint.interval_ms is {interval_ms} with reply.mode exactly_once: every answer waits \
+             up to that long; {EXACTLY_ONCE_INTERVAL_MS_ADVISED} or less is advised"
+        )
+    })
+}

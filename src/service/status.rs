@@ -1,0 +1,177 @@
+//! What the service is doing, as a snapshot. The engine thread publishes it, HTTP and the metrics read
+//! it; neither waits for the other longer than a copy of a few hundred bytes takes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::settings::ReplyMode;
+
+/// The state of this instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Name of this instance.
+    pub instance_id: String,
+    /// Consumer group.
+    pub group: String,
+    /// How answers are sent.
+    pub reply_mode: ReplyMode,
+    /// When the process started, in milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Whether the instance is a member of the group on a cluster that answers.
+    pub connected: bool,
+    /// Why it is not connected, or what holds up the whole instance, in one line.
+    pub problem: Option<String>,
+    /// The partitions that this instance owns.
+    pub partitions: BTreeMap<i32, PartitionStatus>,
+}
+
+/// The state of one partition that this instance owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// Where it is in its life.
+    pub state: PartitionState,
+    /// Why it halted, waits, or is slow, in one line.
+    pub reason: Option<String>,
+    /// The command that repairs it when it halted.
+    pub repair: Option<String>,
+    /// Offset of the next request record to read.
+    pub next_offset: i64,
+    /// Records that are visible and not yet folded; absent while it is not known.
+    pub lag_records: Option<i64>,
+    /// Sequences that the partition holds.
+    pub sequences: u64,
+    /// Age of the last committed checkpoint in milliseconds; absent before the first.
+    pub checkpoint_age_ms: Option<u64>,
+    /// How long a producer's open transaction has held the partition back, in milliseconds.
+    pub open_transaction_hold_ms: Option<u64>,
+}
+
+/// Where a partition is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionState {
+    /// Its state is being read.
+    #[default]
+    Restoring,
+    /// It holds until something outside changes, such as a reply topic that cannot be written.
+    Waiting,
+    /// Requests are answered.
+    Running,
+    /// It is being handed over or shut down: the last checkpoint, no new requests.
+    Draining,
+    /// It stopped rather than guess (I6) and needs its repair.
+    Halted,
+}
+
+impl PartitionState {
+    /// Every state, for metrics.
+    pub const ALL: [PartitionState; 5] = [
+        PartitionState::Restoring,
+        PartitionState::Waiting,
+        PartitionState::Running,
+        PartitionState::Draining,
+        PartitionState::Halted,
+    ];
+
+    /// The word in HTTP bodies and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PartitionState::Restoring => "restoring",
+            PartitionState::Waiting => "waiting",
+            PartitionState::Running => "running",
+            PartitionState::Draining => "draining",
+            PartitionState::Halted => "halted",
+        }
+    }
+}
+
+impl Status {
+    /// The status of an instance that starts now and owns nothing.
+    pub fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Status {
+            instance_id: instance_id.to_owned(),
+            group: group.to_owned(),
+            reply_mode,
+            started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            ..Status::default()
+        }
+    }
+
+    /// The partitions that halted.
+    pub fn halted(&self) -> impl Iterator<Item = (i32, &PartitionStatus)> {
+        self.partitions
+            .iter()
+            .filter(|(_, status)| status.state == PartitionState::Halted)
+            .map(|(partition, status)| (*partition, status))
+    }
+}
+
+/// A handle on the one status of the process; clones share it.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    published: Arc<RwLock<Published>>,
+}
+
+#[derive(Debug)]
+struct Published {
+    status: Status,
+    at: Instant,
+}
+
+impl Shared {
+    /// A handle on this status.
+    pub fn new(status: Status) -> Shared {
+        let published = Published { status, at: Instant::now() };
+        Shared { published: Arc::new(RwLock::new(published)) }
+    }
+
+    /// Changes the status in place and says that the engine is alive: call it at least every second,
+    /// also when nothing changed, since ages and lags go stale and `/readyz` notices the silence.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        // A poisoned lock means that another `change` panicked half-way; each field is still sound.
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut published.status);
+        published.at = Instant::now();
+    }
+
+    /// A copy of the status.
+    pub fn read(&self) -> Status {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).status.clone()
+    }
+
+    /// How long ago the status was published.
+    pub fn silence(&self) -> Duration {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).at.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_one_status() {
+        let shared = Shared::new(Status::starting("a", "g", ReplyMode::Immediate));
+        let other = shared.clone();
+        other.update(|status| {
+            status.connected = true;
+            status.partitions.insert(3, PartitionStatus::default());
+        });
+        assert!(shared.read().connected);
+        assert_eq!(shared.read().partitions.len(), 1);
+        assert!(shared.silence() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn only_halted_partitions_are_halted() {
+        let mut status = Status::default();
+        for (partition, state) in (0..).zip(PartitionState::ALL) {
+            status.partitions.insert(partition, PartitionStatus { state, ..Default::default() });
+        }
+        assert_eq!(status.halted().map(|(partition, _)| partition).collect::<Vec<_>>(), [4]);
+    }
+}

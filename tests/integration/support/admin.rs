@@ -1,0 +1,107 @@
+//! Topics from the administrator's side: made, deleted, cut, looked at.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{DEADLINE, wait_for};
+
+/// An administrator of one cluster.
+pub struct Admin {
+    client: AdminClient<DefaultClientContext>,
+}
+
+impl Admin {
+    pub fn new(bootstrap: &str) -> Admin {
+        let client = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+        Admin { client }
+    }
+
+    /// Makes a topic with one replica and waits until it can be used.
+    pub fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
+        done(block_on(self.client.create_topics([&new], &options())));
+        wait_for(&format!("topic {topic} to be there"), || (self.partitions(topic) == partitions).then_some(()));
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    pub fn delete(&self, topic: &str) {
+        done(block_on(self.client.delete_topics(&[topic], &options())));
+        wait_for(&format!("topic {topic} to be gone"), || (self.partitions(topic) == 0).then_some(()));
+    }
+
+    /// How many partitions a topic has; 0 when there is none.
+    pub fn partitions(&self, topic: &str) -> i32 {
+        let metadata = self.client.inner().fetch_metadata(None, DEADLINE).unwrap();
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        found.map_or(0, |found| found.partitions().len() as i32)
+    }
+
+    /// The settings of a topic.
+    pub fn settings(&self, topic: &str) -> BTreeMap<String, String> {
+        let results = block_on(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options())).unwrap();
+        let resource = results.into_iter().next().unwrap().unwrap();
+        resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+    }
+
+    /// Replaces a topic's settings by these alone.
+    pub fn replace_settings(&self, topic: &str, settings: &[(&str, &str)]) {
+        let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        for (key, value) in settings {
+            alter = alter.set(key, value);
+        }
+        block_on(self.client.alter_configs([&alter], &options())).unwrap().remove(0).unwrap();
+        wait_for(&format!("the settings of topic {topic}"), || {
+            let now = self.settings(topic);
+            settings.iter().all(|(key, value)| now.get(*key).is_some_and(|is| is == value)).then_some(())
+        });
+    }
+
+    /// Deletes the records of a partition before `offset`.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let result = block_on(self.client.delete_records(&list, &options())).unwrap();
+        result.elements().iter().for_each(|element| element.error().unwrap());
+    }
+}
+
+/// The offsets that a group has committed, by partition; absent where there is none.
+pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", group).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    (0..partitions).for_each(|partition| drop(list.add_partition(topic, partition)));
+    let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+    let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    };
+    committed.elements().iter().filter_map(offset).collect()
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(DEADLINE)).operation_timeout(Some(DEADLINE))
+}
+
+fn done(results: Result<Vec<TopicResult>, KafkaError>) {
+    for result in results.unwrap() {
+        result.unwrap();
+    }
+}
+
+/// librdkafka's own thread completes these futures; nothing here is asynchronous.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}

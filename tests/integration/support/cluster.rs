@@ -1,0 +1,45 @@
+//! Kafka for the scenarios: one broker that all of them share, and others on request.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use sequencer::embedded::{Kafka, Options};
+
+use super::signal;
+
+/// Where this run keeps its data and logs: for a look at a failure, until the next run begins.
+pub fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("integration");
+        fs::create_dir_all(&root).unwrap();
+        remove_earlier_runs(&root);
+        let own = root.join(std::process::id().to_string());
+        fs::create_dir_all(&own).unwrap();
+        own
+    })
+}
+
+/// Each run has a directory named by its process, so that two at a time do not meet.
+fn remove_earlier_runs(root: &Path) {
+    for entry in fs::read_dir(root).unwrap().flatten() {
+        let process = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if !process.is_some_and(signal::is_running) {
+            // Another run may be removing it too.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A broker with its own data, which lives as long as the value.
+pub fn own_broker(name: &str) -> Kafka {
+    Kafka::start(Options::single(directory().join(name))).unwrap()
+}
+
+/// The address of the shared broker, which is started when it is first asked for. It ends with this
+/// process: see `sequencer::embedded`.
+pub fn shared_bootstrap() -> &'static str {
+    static SHARED: OnceLock<Kafka> = OnceLock::new();
+    SHARED.get_or_init(|| own_broker("kafka")).bootstrap()
+}

@@ -1,0 +1,53 @@
+//! HTTP by hand: a request line, and all that comes back. No client library stands between the test
+//! and what the product sends.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+/// A process that is paused answers nobody.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Below the ports that systems hand out to connecting sockets and above those of the embedded Kafka.
+const PORTS: std::ops::Range<u16> = 30_000..32_000;
+
+/// A response.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub body: String,
+}
+
+/// `GET path` from a port of this machine.
+pub fn get(port: u16, path: &str) -> io::Result<Response> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    parse(&response).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, response))
+}
+
+fn parse(response: &str) -> Option<Response> {
+    let (head, body) = response.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding");
+    (!chunked).then(|| Response { status, body: body.to_owned() })
+}
+
+/// A port that was free a moment ago and that no other call of this run gives.
+pub fn free_port() -> u16 {
+    static STEP: AtomicU16 = AtomicU16::new(0);
+    let span = PORTS.end - PORTS.start;
+    // Runs at the same time begin at different places.
+    let begin = (std::process::id() % u32::from(span)) as u16;
+    for _ in 0..span {
+        let step = STEP.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (u32::from(begin) + u32::from(step)).rem_euclid(u32::from(span)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port in {PORTS:?}");
+}

@@ -1,0 +1,169 @@
+//! A `sequencer serve` process: started, watched, signalled.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use serde_json::Value;
+
+use super::{cluster, http, signal, unique, wait_for};
+
+/// How much of a log is shown when a test fails.
+const TAIL_LINES: usize = 60;
+
+/// The program under test.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    // A machine's own configuration must not change what is tested.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SEQUENCER__") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    signal::die_with_this_thread(&mut command);
+    command
+}
+
+/// A running instance. It is killed when the value goes, and its log is shown when a test fails.
+pub struct Instance {
+    name: String,
+    child: Child,
+    port: u16,
+    log: PathBuf,
+    /// Taken when the process has been waited for.
+    status: Option<ExitStatus>,
+}
+
+/// A partition as `/healthz` describes it.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    pub state: String,
+    pub reason: Option<String>,
+    pub repair: Option<String>,
+}
+
+impl Instance {
+    /// Starts `sequencer serve` with these arguments.
+    pub fn spawn(name: &str, arguments: &[String]) -> Instance {
+        let log = cluster::directory().join(format!("{}.log", unique(name)));
+        let port = http::free_port();
+        let output = File::create(&log).unwrap();
+        let child = program()
+            .arg("serve")
+            .args(arguments)
+            .args(["--http", &format!("127.0.0.1:{port}")])
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Instance { name: name.to_owned(), child, port, log, status: None }
+    }
+
+    /// Everything that it has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits until `/readyz` says yes, which it also does without a partition.
+    pub fn wait_ready(&mut self) {
+        self.wait("to be ready", |instance| {
+            http::get(instance.port, "/readyz").is_ok_and(|response| response.status == 200).then_some(())
+        });
+    }
+
+    /// Waits for a condition of a process that must not end meanwhile.
+    pub fn wait<T>(&mut self, what: &str, mut condition: impl FnMut(&Instance) -> Option<T>) -> T {
+        let what = format!("{} {what}", self.name);
+        wait_for(&what, || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.status = Some(status);
+                panic!("waited for {what}, and it ended with {status}");
+            }
+            condition(self)
+        })
+    }
+
+    /// The partitions that it owns, by `/healthz`; none while it does not answer.
+    pub fn partitions(&self) -> BTreeMap<i32, Partition> {
+        let Ok(response) = http::get(self.port, "/healthz") else { return BTreeMap::new() };
+        let body: Value = serde_json::from_str(&response.body).unwrap_or_else(|e| panic!("{e}: {}", response.body));
+        let Some(partitions) = body["partitions"].as_object() else { return BTreeMap::new() };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let partition = |(id, value): (&String, &Value)| {
+            let state = text(&value["state"]).unwrap();
+            (id.parse().unwrap(), Partition { state, reason: text(&value["reason"]), repair: text(&value["repair"]) })
+        };
+        partitions.iter().map(partition).collect()
+    }
+
+    /// Partitions that it answers for.
+    pub fn running(&self) -> usize {
+        self.partitions().values().filter(|partition| partition.state == "running").count()
+    }
+
+    /// The sum of a metric over its labels; nothing when it is not there.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let body = http::get(self.port, "/metrics").unwrap().body;
+        let samples = body.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
+        });
+        samples.reduce(|a, b| a + b)
+    }
+
+    /// Asks for a clean stop and returns the exit code.
+    pub fn sigterm_and_wait(mut self) -> i32 {
+        signal::send(&self.child, signal::SIGTERM);
+        self.wait_exit()
+    }
+
+    /// Waits for its end and returns the exit code.
+    pub fn wait_exit(&mut self) -> i32 {
+        let what = format!("{} to end", self.name);
+        let status = wait_for(&what, || self.child.try_wait().unwrap());
+        self.status = Some(status);
+        status.code().unwrap_or_else(|| panic!("{} ended with {status}", self.name))
+    }
+
+    /// SIGKILL: it has no say in it.
+    pub fn sigkill(mut self) {
+        self.kill();
+    }
+
+    /// Pauses the process, which does not know it.
+    pub fn sigstop(&self) {
+        signal::send(&self.child, signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn sigcont(&self) {
+        signal::send(&self.child, signal::SIGCONT);
+    }
+
+    fn kill(&mut self) {
+        if self.status.is_none() {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+            self.status = self.child.wait().ok();
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+            println!("--- {} ({}), last {} lines:\n{}", self.name, self.log.display(), tail.len(), tail.join("\n"));
+        }
+    }
+}

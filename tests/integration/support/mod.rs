@@ -1,0 +1,52 @@
+//! What the scenarios are written with.
+
+pub mod admin;
+pub mod check;
+pub mod cluster;
+pub mod http;
+pub mod instance;
+pub mod load;
+pub mod murmur2;
+pub mod oracle;
+pub mod random;
+pub mod records;
+pub mod service;
+pub mod signal;
+pub mod tail;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before its test fails. It bounds a hang and is no promise of the
+/// product: the slowest machine that runs these tests should never come near.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How often a condition is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Polls `condition` until it gives a value, and fails with what was waited for at [`DEADLINE`].
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {} s for {what}", DEADLINE.as_secs());
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Held by a scenario that loads the machine, so that two of them do not starve each other.
+pub fn heavy() -> MutexGuard<'static, ()> {
+    static HEAVY: Mutex<()> = Mutex::new(());
+    // The scenario before may have failed; the lock guards no data.
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that no other call of this run gives.
+pub fn unique(prefix: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+}

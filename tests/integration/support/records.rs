@@ -1,0 +1,59 @@
+//! Records as the checker sees them: plain data, from a broker or from a test's own hand.
+
+/// A record of the request log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// A record of the reply topic, with where it lies there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub body: Vec<u8>,
+}
+
+/// Where replies go, which decides how often a request may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A crash may repeat replies.
+    Immediate,
+    /// A reader of committed records sees each reply once.
+    ExactlyOnce,
+}
+
+impl Mode {
+    /// As `--reply-mode` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Immediate => "immediate",
+            Mode::ExactlyOnce => "exactly_once",
+        }
+    }
+}
+
+/// What the operator did to a partition with `sequencer recover`: from this offset on it counts again,
+/// with every ID up to `above` taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Repair {
+    pub partition: i32,
+    pub from: i64,
+    pub above: i64,
+}
+
+/// Key and value as a person reads them in a message.
+pub fn show(bytes: Option<&[u8]>) -> String {
+    const SHOWN_BYTES_MAX: usize = 120;
+    match bytes {
+        None => "none".to_owned(),
+        Some(bytes) if bytes.len() > SHOWN_BYTES_MAX => {
+            format!("{:?}… ({} bytes)", String::from_utf8_lossy(&bytes[..SHOWN_BYTES_MAX]), bytes.len())
+        }
+        Some(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
+}

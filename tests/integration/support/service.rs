@@ -1,0 +1,167 @@
+//! One service under test: its topics, its group, and the verdict at the end.
+
+use super::admin::Admin;
+use super::check::{Evidence, Report, check};
+use super::instance::Instance;
+use super::load::{Names, OpenLoop, Writer, preload};
+use super::random::Random;
+use super::records::{Mode, Repair, Reply, Request};
+use super::tail::{self, Isolation, Tail};
+use super::{cluster, unique, wait_for};
+
+/// Partitions of each topic.
+pub const PARTITIONS: i32 = 4;
+
+/// Names that no other scenario has.
+pub struct Service {
+    pub bootstrap: String,
+    pub requests: String,
+    pub replies: String,
+    pub state: String,
+    pub group: String,
+    pub mode: Mode,
+}
+
+impl Service {
+    /// On the shared broker.
+    pub fn new(scenario: &str, mode: Mode) -> Service {
+        Service::on(cluster::shared_bootstrap(), scenario, mode)
+    }
+
+    /// On a broker of the test's own.
+    pub fn on(bootstrap: &str, scenario: &str, mode: Mode) -> Service {
+        let name = unique(scenario);
+        Service {
+            bootstrap: bootstrap.to_owned(),
+            requests: format!("{name}.requests"),
+            replies: format!("{name}.replies"),
+            state: format!("{name}.state"),
+            group: name,
+            mode,
+        }
+    }
+
+    /// What every command of this service is given.
+    pub fn arguments(&self) -> Vec<String> {
+        let Service { bootstrap, requests, replies, state, group, .. } = self;
+        let pairs = [
+            ("--brokers", bootstrap.clone()),
+            ("--group", group.clone()),
+            ("--set", format!("topics.requests={requests}")),
+            ("--set", format!("topics.replies={replies}")),
+            ("--set", format!("topics.state={state}")),
+            ("--set", format!("topics.partitions={PARTITIONS}")),
+        ];
+        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    }
+
+    /// Starts an instance without waiting for it.
+    pub fn spawn(&self, instance: &str) -> Instance {
+        let mut arguments = self.arguments();
+        arguments.extend(["--reply-mode".to_owned(), self.mode.as_str().to_owned()]);
+        for setting in [
+            format!("instance_id={instance}"),
+            // The shortest that brokers allow: a killed instance's partitions wait for it.
+            "kafka.session.timeout.ms=6000".to_owned(),
+            "kafka.heartbeat.interval.ms=500".to_owned(),
+            "log.level=info,sequencer=debug".to_owned(),
+        ] {
+            arguments.extend(["--set".to_owned(), setting]);
+        }
+        Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
+    }
+
+    /// Starts an instance and waits until it is ready.
+    pub fn start(&self, instance: &str) -> Instance {
+        let mut started = self.spawn(instance);
+        started.wait_ready();
+        started
+    }
+
+    /// Waits until these instances between them answer for every partition, each for at least one.
+    pub fn wait_shared(&self, instances: &[&Instance]) {
+        wait_for(&format!("{} instances to share {PARTITIONS} partitions", instances.len()), || {
+            let running: Vec<usize> = instances.iter().map(|instance| instance.running()).collect();
+            let all = running.iter().sum::<usize>() == PARTITIONS as usize;
+            (all && running.iter().all(|count| *count > 0)).then_some(())
+        });
+    }
+
+    /// Makes the request and the reply topic as an administrator would, for a test that writes before
+    /// the service is there.
+    pub fn create_topics(&self) {
+        let admin = Admin::new(&self.bootstrap);
+        admin.create(&self.requests, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]);
+        admin.create(&self.replies, PARTITIONS, &[]);
+    }
+
+    pub fn preload(&self, names: &Names, count: u64, random: &mut Random) {
+        preload(&self.bootstrap, &self.requests, names, count, random);
+    }
+
+    pub fn open_loop(&self, names: &Names, rate: u64, random: &mut Random) -> OpenLoop {
+        OpenLoop::start(&self.bootstrap, &self.requests, names.clone(), rate, random.fork())
+    }
+
+    pub fn writer(&self) -> Writer {
+        Writer::new(&self.bootstrap, &self.requests)
+    }
+
+    /// Follows the replies as a client of this mode should read them.
+    pub fn tail(&self) -> Tail {
+        Tail::new(&self.bootstrap, &self.replies, self.isolation())
+    }
+
+    fn isolation(&self) -> Isolation {
+        match self.mode {
+            Mode::Immediate => Isolation::Uncommitted,
+            Mode::ExactlyOnce => Isolation::Committed,
+        }
+    }
+
+    /// The whole request log.
+    pub fn request_log(&self) -> Vec<Request> {
+        tail::requests(&self.bootstrap, &self.requests)
+    }
+
+    /// All replies that a client of this mode sees.
+    pub fn all_replies(&self) -> Vec<Reply> {
+        tail::replies(&self.bootstrap, &self.replies, self.isolation())
+    }
+
+    /// Waits until every request of the log is answered, then checks the whole log and all replies.
+    pub fn check(&self) -> Report {
+        self.check_answered(&mut self.tail())
+    }
+
+    /// The same with a tail that has seen replies already.
+    pub fn check_answered(&self, tail: &mut Tail) -> Report {
+        let requests = self.request_log();
+        tail.wait_answered(requests.len());
+        self.judge(&requests, &self.all_replies(), &[])
+    }
+
+    /// Checks a log and replies; also what a reader of uncommitted records sees, which may be repeated
+    /// and must be right all the same.
+    pub fn judge(&self, requests: &[Request], replies: &[Reply], repairs: &[Repair]) -> Report {
+        let evidence = Evidence { requests, replies, mode: self.mode, reply_partitions: PARTITIONS, repairs };
+        let report = check(&evidence);
+        println!("{}: {report}", self.group);
+        report.assert_clean();
+        report
+    }
+
+    /// In `exactly_once` mode: replies of aborted transactions are right as well.
+    pub fn check_uncommitted(&self) {
+        let requests = self.request_log();
+        let replies = tail::replies(&self.bootstrap, &self.replies, Isolation::Uncommitted);
+        let evidence = Evidence {
+            requests: &requests,
+            replies: &replies,
+            mode: Mode::Immediate,
+            reply_partitions: PARTITIONS,
+            repairs: &[],
+        };
+        check(&evidence).assert_clean();
+    }
+}

@@ -1,0 +1,188 @@
+//! Follows a topic: all of it up to its present end, or as it grows.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use super::check::cause;
+use super::records::{Reply, Request};
+use super::{DEADLINE, wait_for};
+
+/// Which records of transactions a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Those of committed ones, up to the first that is still open.
+    Committed,
+    /// All.
+    Uncommitted,
+}
+
+/// How long one look at the consumer may take.
+const POLL: Duration = Duration::from_millis(50);
+
+fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
+    let isolation = match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::Uncommitted => "read_uncommitted",
+    };
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        // No group is joined; librdkafka wants a name all the same.
+        .set("group.id", "tests-read-without-a-group")
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        .set("allow.auto.create.topics", "false")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.queue.backoff.ms", "2")
+        .set("reconnect.backoff.max.ms", "500")
+        .create()
+        .unwrap()
+}
+
+fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, i32) {
+    let consumer = consumer(bootstrap, isolation);
+    let partitions = wait_for(&format!("topic {topic}"), || {
+        let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).ok()?;
+        let partitions = metadata.topics()[0].partitions().len() as i32;
+        (partitions > 0).then_some(partitions)
+    });
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    (consumer, partitions)
+}
+
+/// The end of a partition's log, transaction markers included.
+pub fn high_watermark(bootstrap: &str, topic: &str, partition: i32) -> i64 {
+    consumer(bootstrap, Isolation::Uncommitted).fetch_watermarks(topic, partition, DEADLINE).unwrap().1
+}
+
+/// Reads all of a topic. As `Committed` it waits until no transaction is open any more, so that
+/// nothing written before the call is missed.
+fn read<T>(bootstrap: &str, topic: &str, isolation: Isolation, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
+    let (reader, partitions) = assigned(bootstrap, topic, isolation);
+    if isolation == Isolation::Committed {
+        let all = consumer(bootstrap, Isolation::Uncommitted);
+        for partition in 0..partitions {
+            let (_, end) = all.fetch_watermarks(topic, partition, DEADLINE).unwrap();
+            wait_for(&format!("the transactions on {topic}:{partition} to end"), || {
+                // For this reader the high watermark is where the first open transaction begins.
+                let (_, stable) = reader.fetch_watermarks(topic, partition, DEADLINE).unwrap();
+                (stable >= end).then_some(())
+            });
+        }
+    }
+    let mut records = Vec::new();
+    let mut ended = HashSet::new();
+    let mut deadline = Instant::now() + DEADLINE;
+    while ended.len() < partitions as usize {
+        assert!(Instant::now() < deadline, "waited for the end of topic {topic}, ended: {ended:?}");
+        match reader.poll(POLL) {
+            Some(Ok(message)) => {
+                records.push(take(&message));
+                deadline = Instant::now() + DEADLINE;
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            // A broker that is away for a moment; the deadline has the last word.
+            Some(Err(_)) | None => {}
+        }
+    }
+    records
+}
+
+/// A record as it lies in its log.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// All committed records of a topic, in log order within each partition.
+pub fn raw(bootstrap: &str, topic: &str) -> Vec<Raw> {
+    read(bootstrap, topic, Isolation::Committed, |message| Raw {
+        partition: message.partition(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+    })
+}
+
+/// The whole request log, in log order within each partition.
+pub fn requests(bootstrap: &str, topic: &str) -> Vec<Request> {
+    read(bootstrap, topic, Isolation::Committed, |message| Request {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+    })
+}
+
+/// All replies.
+pub fn replies(bootstrap: &str, topic: &str, isolation: Isolation) -> Vec<Reply> {
+    read(bootstrap, topic, isolation, reply)
+}
+
+fn reply(message: &BorrowedMessage<'_>) -> Reply {
+    Reply {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        body: message.payload().unwrap_or_default().to_vec(),
+    }
+}
+
+/// Follows a reply topic from its beginning.
+pub struct Tail {
+    topic: String,
+    consumer: BaseConsumer,
+    answered: HashSet<(i32, i64)>,
+    seen: usize,
+}
+
+impl Tail {
+    pub fn new(bootstrap: &str, topic: &str, isolation: Isolation) -> Tail {
+        let (consumer, _) = assigned(bootstrap, topic, isolation);
+        Tail { topic: topic.to_owned(), consumer, answered: HashSet::new(), seen: 0 }
+    }
+
+    /// Requests that have a reply so far.
+    pub fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    /// Waits until `count` requests are answered; fails when none more is for the time of a deadline.
+    pub fn wait_answered(&mut self, count: usize) {
+        let mut deadline = Instant::now() + DEADLINE;
+        while self.answered.len() < count {
+            let before = self.answered.len();
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    self.seen += 1;
+                    let body = serde_json::from_slice(message.payload().unwrap_or_default());
+                    self.answered.extend(body.ok().and_then(|body| cause(&body)));
+                }
+                // The end for now, or a broker that is away for a moment.
+                Some(Err(_)) | None => {}
+            }
+            if self.answered.len() > before {
+                deadline = Instant::now() + DEADLINE;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited for {count} requests to be answered on {}: {} are, by {} replies, and none more for {} s",
+                self.topic,
+                self.answered.len(),
+                self.seen,
+                DEADLINE.as_secs()
+            );
+        }
+    }
+}
