@@ -14,7 +14,10 @@
     )
 )]
 
+pub mod cli;
 pub mod core;
+pub mod embedded;
 pub mod kafka;
 pub mod processor;
+pub mod service;
 pub mod wire;

@@ -1,5 +1,7 @@
-//! The command line: what can be asked for, and the help for it. What is done is in the modules beside
-//! this one.
+//! The command line: what can be asked for, and the help for it. What is done is in the modules
+//! beside this one.
+
+mod help;
 
 use std::path::PathBuf;
 
@@ -18,78 +20,11 @@ const DEMO_RATE_MAX: u32 = 10_000;
 /// Most rows that `inspect` prints; a partition holds no more sequences than that.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
 
-const ABOUT: &str = "Unique, gapless, monotonic IDs over Kafka";
-
-const LONG_ABOUT: &str = "\
-Unique, gapless, monotonic IDs over Kafka.
-
-A request is a record keyed by a sequence's name; the answer is a record with the next ID of that \
-sequence, or the next COUNT of them. The request log itself is the counter: a crash, a restart or a \
-second instance can repeat an answer, never give another one.";
-
-const EXAMPLES: &str = "\
-Start here:
-  sequencer dev                                      a Kafka, the service and a live demo
-  sequencer serve --brokers kafka:9092               the service on your cluster
-  sequencer next orders --brokers kafka:9092         the next ID of \"orders\"
-  echo 'orders:5' | kcat -P -b kafka:9092 -t sequencer.requests -K:      five of them, by any client
-
-Configuration, later wins: built-in defaults, --config FILE, environment SEQUENCER__SECTION__KEY, flags.
-Exit codes: 0 done, 1 failed, 2 bad usage or configuration.";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  sequencer serve --brokers kafka-1:9092,kafka-2:9092
-  sequencer serve --config /etc/sequencer.toml --reply-mode exactly_once --set checkpoint.interval_ms=20
-  SEQUENCER__KAFKA__SASL_PASSWORD=… sequencer serve --config /etc/sequencer.toml --http 0.0.0.0:8377
-
-SIGTERM and SIGINT make the final checkpoint, leave the group and exit 0, within shutdown.deadline_ms.";
-
-const DEV_EXAMPLES: &str = "\
-Examples:
-  sequencer dev                                      a few requests a second, answers as they come
-  sequencer dev --no-demo --directory /tmp/ids       only Kafka and the service
-  sequencer dev --reply-mode exactly_once --rate 50
-
-It needs Java 17 and Maven; the lines to try from another terminal are printed at the start. Ctrl-C stops \
-all of it, and the next start goes on from the same IDs. To begin anew, delete the directory.";
-
-const NEXT_EXAMPLES: &str = "\
-Examples:
-  sequencer next orders --brokers kafka:9092                     prints 41
-  sequencer next orders --count 3 --brokers kafka:9092           prints 42, 43, 44, a line each
-  sequencer next orders --json --brokers kafka:9092              prints the reply as it is
-
-With --request-id the same request can be sent again without taking other IDs.
-A request that is rejected exits 1 with its error code and message.";
-
-const INSPECT_EXAMPLES: &str = "\
-Examples:
-  sequencer inspect --brokers kafka:9092                         every partition: offsets, checkpoint
-  sequencer inspect --sequence orders --brokers kafka:9092       one sequence: its partition, its next ID
-  sequencer inspect --partition 3 --json --brokers kafka:9092
-
-It reads the state topic as of the last checkpoint and changes nothing.";
-
-const TOPICS_EXAMPLES: &str = "\
-Examples:
-  sequencer topics create --brokers kafka:9092 --set topics.partitions=16
-  sequencer topics check --brokers kafka:9092
-
-`serve` creates missing topics by itself; this is for those who create topics with other rights.";
-
-const RECOVER_EXAMPLES: &str = "\
-Examples:
-  sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092
-  sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092 --yes
-
-Choose --above at least as high as any ID that the partition has ever given, or IDs are given twice. \
-Without --yes nothing is written.";
-
 /// The whole command line.
 #[derive(Parser)]
-#[command(name = "sequencer", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
-#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "sequencer", bin_name = "sequencer", version, after_help = help::EXAMPLES)]
+#[command(about = help::ABOUT, long_about = help::LONG_ABOUT)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
 pub struct Cli {
     /// What to do.
@@ -121,19 +56,19 @@ pub struct CommonArgs {
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub config: Option<PathBuf>,
 
-    /// Any key of the configuration, repeatable: --set checkpoint.interval_ms=50, --set
-    /// kafka.security.protocol=ssl. Others can read a command line: give secrets by file or environment
+    /// Any key of the configuration, such as checkpoint.interval_ms=50; repeatable
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration")]
     pub set: Vec<String>,
 
-    /// Consumer group, to which the state in Kafka belongs [default: sequencer]
+    /// Consumer group, the owner of the state in Kafka [default: sequencer]
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     pub group: Option<String>,
 
     /// Log lines for people or for machines [default: text]
     #[arg(
         long,
-        value_name = "FORMAT",
+        value_name = "text|json",
+        hide_possible_values = true,
         value_parser = PossibleValuesParser::new(LogFormat::ALL.map(LogFormat::as_str))
             .try_map(|word| word.parse::<LogFormat>()),
         help_heading = "Configuration"
@@ -144,7 +79,7 @@ pub struct CommonArgs {
 /// Settings of the commands that connect to the operator's cluster.
 #[derive(Args)]
 pub struct ConnectionArgs {
-    /// Kafka brokers to connect to first; the rest of the cluster is found through them
+    /// Brokers of the cluster; one that answers is enough
     #[arg(long, value_name = "HOST:PORT[,…]", help_heading = "Configuration")]
     pub brokers: Option<String>,
 
@@ -156,23 +91,24 @@ pub struct ConnectionArgs {
 /// Settings of the commands that serve.
 #[derive(Args)]
 pub struct ServiceArgs {
-    /// How answers are sent: at once, or in the checkpoint's transaction [default: immediate]
+    /// Answer at once, or in the checkpoint's transaction [default: immediate]
     #[arg(
         long,
-        value_name = "MODE",
+        value_name = "immediate|exactly_once",
+        hide_possible_values = true,
         value_parser = PossibleValuesParser::new(ReplyMode::ALL.map(ReplyMode::as_str))
             .try_map(|word| word.parse::<ReplyMode>())
     )]
     pub reply_mode: Option<ReplyMode>,
 
-    /// Where /metrics, /healthz and /readyz are; empty turns them off [default: 127.0.0.1:8377]
+    /// Address of /metrics, /healthz and /readyz, empty for none [default: 127.0.0.1:8377]
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
 }
 
 /// `sequencer serve`.
 #[derive(Args)]
-#[command(after_help = SERVE_EXAMPLES)]
+#[command(after_help = help::SERVE_EXAMPLES)]
 pub struct ServeArgs {
     /// How to answer and where to be asked about it.
     #[command(flatten)]
@@ -184,9 +120,9 @@ pub struct ServeArgs {
 
 /// `sequencer dev`.
 #[derive(Args)]
-#[command(after_help = DEV_EXAMPLES)]
+#[command(after_help = help::DEV_EXAMPLES)]
 pub struct DevArgs {
-    /// Where Kafka keeps its data and logs; delete it to begin anew
+    /// Where Kafka keeps its data and logs
     #[arg(long, value_name = "DIRECTORY", default_value = ".sequencer/dev")]
     pub directory: PathBuf,
 
@@ -213,7 +149,7 @@ pub struct DevArgs {
 
 /// `sequencer next`.
 #[derive(Args)]
-#[command(after_help = NEXT_EXAMPLES)]
+#[command(after_help = help::NEXT_EXAMPLES)]
 pub struct NextArgs {
     /// Name of the sequence; its first ID is 1
     #[arg(value_name = "NAME")]
@@ -228,7 +164,7 @@ pub struct NextArgs {
     )]
     pub count: u64,
 
-    /// Your name for this request: asked again with it, the answer is the same
+    /// Your own name for this request, which the reply repeats
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
@@ -252,7 +188,7 @@ pub struct NextArgs {
 
 /// `sequencer inspect`.
 #[derive(Args)]
-#[command(after_help = INSPECT_EXAMPLES)]
+#[command(after_help = help::INSPECT_EXAMPLES)]
 pub struct InspectArgs {
     /// Only this partition
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
@@ -282,7 +218,7 @@ pub struct InspectArgs {
 
 /// `sequencer topics`.
 #[derive(Args)]
-#[command(after_help = TOPICS_EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = help::TOPICS_EXAMPLES, disable_help_subcommand = true)]
 #[command(arg_required_else_help = true)]
 pub struct TopicsArgs {
     /// What to do with the topics.
@@ -301,7 +237,7 @@ pub enum TopicsCommand {
 
 /// `sequencer recover`.
 #[derive(Args)]
-#[command(after_help = RECOVER_EXAMPLES)]
+#[command(after_help = help::RECOVER_EXAMPLES)]
 pub struct RecoverArgs {
     /// The halted partition
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
@@ -340,13 +276,20 @@ impl CommonArgs {
 impl ConnectionArgs {
     /// The settings among the flags.
     pub fn flags(&self) -> Flags {
-        Flags { brokers: self.brokers.clone(), ..self.common.flags() }
+        Flags {
+            brokers: self.brokers.clone(),
+            ..self.common.flags()
+        }
     }
 }
 
 impl ServiceArgs {
     fn over(&self, flags: Flags) -> Flags {
-        Flags { reply_mode: self.reply_mode, http: self.http.clone(), ..flags }
+        Flags {
+            reply_mode: self.reply_mode,
+            http: self.http.clone(),
+            ..flags
+        }
     }
 }
 
@@ -387,7 +330,9 @@ mod tests {
              --http 0.0.0.0:1 --set a=b --set c=d=e --log-format json",
         )
         .unwrap();
-        let Command::Serve(serve) = cli.command else { panic!("not serve") };
+        let Command::Serve(serve) = cli.command else {
+            panic!("not serve")
+        };
         let flags = serve.flags();
         assert_eq!(flags.brokers.as_deref(), Some("a:1,b:2"));
         assert_eq!(flags.config, Some(PathBuf::from("f.toml")));
@@ -424,6 +369,9 @@ mod tests {
             let help = error.to_string();
             assert!(help.contains("Examples:") && help.contains(&format!("sequencer {command}")));
         }
-        assert_eq!(parse("sequencer --version").err().unwrap().kind(), ErrorKind::DisplayVersion);
+        assert_eq!(
+            parse("sequencer --version").err().unwrap().kind(),
+            ErrorKind::DisplayVersion
+        );
     }
 }

@@ -17,15 +17,13 @@ use super::{Error, probe};
 /// Formatting takes under a second.
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 
-/// After SIGKILL only the kernel's own work is left.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-
 /// Formatting loads a few classes and writes two small files.
 const FORMAT_HEAP_MB: u32 = 128;
 
 const LOGGING: &str = include_str!("log4j2.xml");
 
 /// A broker that may run or not.
+#[derive(Debug)]
 pub(super) struct Broker {
     /// Counted from 0; the node's id is one more.
     pub(super) index: usize,
@@ -39,25 +37,48 @@ pub(super) struct Broker {
 
 impl Broker {
     /// Writes the configuration of a broker that is to run in `directory`.
-    pub(super) fn configured(index: usize, node: Node, directory: PathBuf, properties: &str) -> Result<Broker, Error> {
+    pub(super) fn configured(
+        index: usize,
+        node: Node,
+        directory: PathBuf,
+        properties: &str,
+    ) -> Result<Broker, Error> {
         fs::create_dir_all(&directory).map_err(Error::at(&directory))?;
         for (name, text) in [("server.properties", properties), ("log4j2.xml", LOGGING)] {
             let path = directory.join(name);
             fs::write(&path, text).map_err(Error::at(&path))?;
         }
-        Ok(Broker { index, node, directory, child: None, recording: false })
+        Ok(Broker {
+            index,
+            node,
+            directory,
+            child: None,
+            recording: false,
+        })
     }
 
     /// Makes the data directory of a new member of `cluster_id`; one that is there is left alone.
     pub(super) fn format(&self, runtime: &Runtime, cluster_id: &str) -> Result<(), Error> {
         // The last file that formatting writes: without it, it was interrupted and is done again.
-        if self.directory.join("data").join("meta.properties").is_file() {
+        if self
+            .directory
+            .join("data")
+            .join("meta.properties")
+            .is_file()
+        {
             return Ok(());
         }
         let (output, errors) = self.process_log()?;
         let (mut command, _) = runtime.command(&self.directory, FORMAT_HEAP_MB, false);
         command
-            .args(["kafka.tools.StorageTool", "format", "--config", "server.properties", "--cluster-id", cluster_id])
+            .args([
+                "kafka.tools.StorageTool",
+                "format",
+                "--config",
+                "server.properties",
+                "--cluster-id",
+                cluster_id,
+            ])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);
@@ -65,7 +86,10 @@ impl Broker {
         if status.is_some_and(|status| status.success()) {
             Ok(())
         } else {
-            Err(Error::Format { broker: self.index, log: self.last_words() })
+            Err(Error::Format {
+                broker: self.index,
+                log: self.last_words(),
+            })
         }
     }
 
@@ -84,36 +108,45 @@ impl Broker {
             .stdin(lock.share().map_err(Error::at(&self.directory))?)
             .stdout(output)
             .stderr(errors)
-            // Ctrl-C in the terminal reaches a whole group: ours stops the brokers when it is done with them.
+            // Ctrl-C in the terminal reaches a whole group: ours stops the brokers when it is done
+            // with them.
             .process_group(0);
         let child = spawner.spawn(command).map_err(Error::at("java"))?;
-        tracing::debug!(broker = self.index, pid = child.id(), port = self.node.client_port, "kafka broker launched");
+        tracing::debug!(
+            broker = self.index,
+            pid = child.id(),
+            port = self.node.client_port,
+            "kafka broker launched"
+        );
         self.child = Some(child);
         self.recording = recording;
         Ok(())
     }
 
-    /// Whether the broker answers and knows that all of `nodes` serve; an error when its process has ended.
+    /// Whether the broker answers and knows that all of `nodes` serve; an error when its process
+    /// has ended.
     pub(super) fn is_ready(&mut self, cluster_id: &str, nodes: &[u32]) -> Result<bool, Error> {
-        let child = self.child.as_mut().ok_or(Error::NotRunning { broker: self.index })?;
+        let child = self
+            .child
+            .as_mut()
+            .ok_or(Error::NotRunning { broker: self.index })?;
         if let Some(status) = child.try_wait().map_err(Error::at(&self.directory))? {
             self.child = None;
-            return Err(Error::Exited { broker: self.index, status, log: self.last_words() });
+            return Err(Error::Exited {
+                broker: self.index,
+                status,
+                log: self.last_words(),
+            });
         }
-        // Until it listens, and while it loads, any error is only a "not yet". An answer may come from another cluster
-        // that was quicker to take the port.
+        // Until it listens, and while it loads, any error is only a "not yet". An answer may come
+        // from another cluster that was quicker to take the port.
         Ok(probe::ask(self.node.client_port).is_ok_and(|view| {
             view.cluster_id == cluster_id && nodes.iter().all(|node| view.nodes.contains(node))
         }))
     }
 
-    /// The process, unless it has ended.
-    pub(super) fn running(&mut self) -> Option<&mut Child> {
-        if let Some(Ok(None)) = self.child.as_mut().map(Child::try_wait) {
-            return self.child.as_mut();
-        }
-        self.child = None;
-        None
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -126,9 +159,14 @@ impl Broker {
 
     /// Sends `signal` to a broker that runs.
     pub(super) fn signal(&mut self, signal: Signal) -> Result<(), Error> {
-        let broker = self.index;
-        let child = self.running().ok_or(Error::NotRunning { broker })?;
-        system::send(child, signal).map_err(Error::at(&self.directory))
+        let not_running = Error::NotRunning { broker: self.index };
+        let Some(child) = self.child.as_mut() else {
+            return Err(not_running);
+        };
+        system::send(child, signal).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => not_running,
+            _ => Error::at(&self.directory)(error),
+        })
     }
 
     /// Waits for a broker that was asked to end; whether it did.
@@ -136,7 +174,10 @@ impl Broker {
         let Some(child) = self.child.as_mut() else {
             return Ok(true);
         };
-        if process::wait(child, limit).map_err(Error::at(&self.directory))?.is_none() {
+        if process::wait(child, limit)
+            .map_err(Error::at(&self.directory))?
+            .is_none()
+        {
             return Ok(false);
         }
         self.child = None;
@@ -151,11 +192,7 @@ impl Broker {
         let Some(mut child) = self.child.take() else {
             return Ok(());
         };
-        child.kill().map_err(Error::at(&self.directory))?;
-        match process::wait(&mut child, KILL_LIMIT).map_err(Error::at(&self.directory))? {
-            Some(_) => Ok(()),
-            None => Err(Error::at(&self.directory)(io::ErrorKind::TimedOut.into())),
-        }
+        process::kill(&mut child).map_err(Error::at(&self.directory))
     }
 
     /// Why it ended, as far as it said.
@@ -166,6 +203,8 @@ impl Broker {
     /// A new file for what the process writes itself; Kafka's own log goes to `broker.log`.
     fn process_log(&self) -> Result<(File, File), Error> {
         let path = self.directory.join("process.log");
-        File::create(&path).and_then(|file| Ok((file.try_clone()?, file))).map_err(Error::at(&path))
+        File::create(&path)
+            .and_then(|file| Ok((file.try_clone()?, file)))
+            .map_err(Error::at(&path))
     }
 }

@@ -21,11 +21,17 @@ impl Cluster {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let cluster = Cluster { id: random_id(), brokers };
+                let cluster = Cluster {
+                    id: random_id(),
+                    brokers,
+                };
                 // It must not be found half written: its brokers are formatted with this id.
                 let partial = path.with_extension("partial");
                 File::create(&partial)
-                    .and_then(|mut file| file.write_all(cluster.render().as_bytes()).and_then(|()| file.sync_all()))
+                    .and_then(|mut file| {
+                        file.write_all(cluster.render().as_bytes())
+                            .and_then(|()| file.sync_all())
+                    })
                     .and_then(|()| fs::rename(&partial, &path))
                     .map_err(Error::at(&path))?;
                 return Ok(cluster);
@@ -48,28 +54,21 @@ impl Cluster {
     }
 
     fn parse(text: &str) -> Option<Cluster> {
-        let value = |key| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        Some(Cluster { id: value("cluster.id")?.to_owned(), brokers: value("brokers")?.parse().ok()? })
+        let value = |key| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        };
+        Some(Cluster {
+            id: value("cluster.id")?.to_owned(),
+            brokers: value("brokers")?.parse().ok()?,
+        })
     }
 }
 
-/// 128 bits as Kafka writes them: base64 for URLs, without padding.
+/// Kafka reads an id as base64 of 128 bits, 22 digits, which hexadecimal digits are too.
 fn random_id() -> String {
     // The standard library seeds each hasher state anew: all that a name on one machine needs.
-    let bits = || u128::from(RandomState::new().hash_one(0_u8));
-    // The highest bit stays 0, so that the id does not begin with a dash.
-    base64((bits() << 64 | bits()) >> 1)
-}
-
-fn base64(id: u128) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // 21 digits of 6 bits, and the last 2 bits at the top of one more.
-    (0..22)
-        .map(|digit| {
-            let bits = if digit < 21 { id >> (122 - 6 * digit) } else { id << 4 };
-            char::from(DIGITS[usize::from(bits.to_le_bytes()[0] & 63)])
-        })
-        .collect()
+    format!("{:022x}", RandomState::new().hash_one(0_u8))
 }
 
 #[cfg(test)]
@@ -77,21 +76,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_base64_for_urls() {
-        assert_eq!(base64(0), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(base64(1), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(base64(u128::MAX), "_____________________w");
-        assert_eq!(base64(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10), "AQIDBAUGBwgJCgsMDQ4PEA");
-        assert_ne!(random_id(), random_id());
-    }
-
-    #[test]
     fn a_directory_keeps_its_cluster_and_refuses_another_size() {
         let directory = tempfile::tempdir().unwrap();
         let founded = Cluster::of(directory.path(), 3).unwrap();
+        assert_eq!(founded.id.len(), 22);
         assert_eq!(Cluster::of(directory.path(), 3).unwrap(), founded);
         let refused = Cluster::of(directory.path(), 1).unwrap_err();
-        assert!(matches!(refused, Error::OtherCluster { found: 3, wanted: 1, .. }), "{refused}");
+        assert!(
+            matches!(
+                refused,
+                Error::OtherCluster {
+                    found: 3,
+                    wanted: 1,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
         assert_eq!(Cluster::parse("brokers=1\n"), None);
     }
 }

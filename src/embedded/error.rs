@@ -10,14 +10,16 @@ use std::process::ExitStatus;
 pub enum Error {
     /// There is no Java at `JAVA_HOME` or on the path.
     #[error(
-        "no java found: install Java 17 or later (Debian: apt-get install default-jre-headless maven), \
+        "no java found: install Java 17 or later \
+         (Debian: apt-get install default-jre-headless maven), \
          or name a cluster of your own with --brokers"
     )]
     JavaMissing,
     /// There is a Java, but Kafka does not run on it.
     #[error(
-        "java is {found}, Kafka needs 17 or later: install it (Debian: apt-get install default-jre-headless) \
-         or set JAVA_HOME, or name a cluster of your own with --brokers"
+        "java is {found}, Kafka needs 17 or later: install it \
+         (Debian: apt-get install default-jre-headless) or set JAVA_HOME, \
+         or name a cluster of your own with --brokers"
     )]
     JavaTooOld {
         /// The version, or what Java said instead of one.
@@ -36,7 +38,10 @@ pub enum Error {
         reason: String,
     },
     /// Another process runs brokers on this directory, or fetches into this cache.
-    #[error("{} is in use by process {holder}: stop it, or choose another directory", directory.display())]
+    #[error(
+        "{} is in use by process {holder}: stop it, or choose another directory",
+        directory.display()
+    )]
     InUse {
         /// The directory that both want.
         directory: PathBuf,
@@ -50,7 +55,11 @@ pub enum Error {
         brokers: u8,
     },
     /// The data in the directory is that of a cluster of another size.
-    #[error("{} holds a cluster of {found} brokers, not {wanted}: delete it, or choose another directory", directory.display())]
+    #[error(
+        "{} holds a cluster of {found} brokers, not {wanted}: \
+         delete it, or choose another directory",
+        directory.display()
+    )]
     OtherCluster {
         /// The directory of the cluster.
         directory: PathBuf,
@@ -78,7 +87,10 @@ pub enum Error {
         log: String,
     },
     /// A broker runs but does not serve.
-    #[error("broker {broker} did not answer within {waited_s} s, see {}: {log}", directory.display())]
+    #[error(
+        "broker {broker} did not answer within {waited_s} s, see {}: {log}",
+        directory.display()
+    )]
     NotReady {
         /// The broker's index.
         broker: usize,
@@ -86,7 +98,7 @@ pub enum Error {
         waited_s: u64,
         /// Where its logs are.
         directory: PathBuf,
-        /// The last lines of its output.
+        /// The last lines of its log.
         log: String,
     },
     /// No port of the range is free.

@@ -17,13 +17,18 @@ const POM: &str = include_str!("../../deploy/kafka/pom.xml");
 /// 45 MB in ten seconds on a fast line; this is a slow one.
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 
-/// Another process may be fetching: it is waited for, as long as its own fetch may take and a little more.
+/// Another process may be fetching: it is waited for, as long as its own fetch may take and a
+/// little more.
 const LOCK_PATIENCE: Duration = Duration::from_secs(FETCH_LIMIT.as_secs() + 10);
 
-/// Where fetched jars live: `$SEQUENCER_CACHE`, else `$XDG_CACHE_HOME/sequencer`, else `~/.cache/sequencer`.
-/// Everything in it can be deleted; what is needed is fetched again.
+/// Where fetched jars live: `$SEQUENCER_CACHE`, else `$XDG_CACHE_HOME/sequencer`, else
+/// `~/.cache/sequencer`. Everything in it can be deleted; what is needed is fetched again.
 pub fn cache_directory() -> PathBuf {
-    choose(env::var_os("SEQUENCER_CACHE"), env::var_os("XDG_CACHE_HOME"), env::home_dir())
+    choose(
+        env::var_os("SEQUENCER_CACHE"),
+        env::var_os("XDG_CACHE_HOME"),
+        env::home_dir(),
+    )
 }
 
 fn choose(own: Option<OsString>, xdg: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
@@ -57,7 +62,9 @@ pub(super) fn installed() -> Result<PathBuf, Error> {
 /// Fetches into `partial`, which may hold the remains of an earlier attempt.
 fn fetch(partial: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::at(partial)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::at(partial)(error));
+        }
         _ => {}
     }
     fs::create_dir(partial).map_err(Error::at(partial))?;
@@ -73,7 +80,11 @@ fn fetch(partial: &Path) -> Result<(), Error> {
         .current_dir(partial)
         // Quiet, asking nothing, and failing on a checksum that does not match.
         .args(["-q", "-B", "-C", "-f", "pom.xml"])
-        .args(["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=jars"])
+        .args([
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+            "-DoutputDirectory=jars",
+        ])
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors);
@@ -83,14 +94,20 @@ fn fetch(partial: &Path) -> Result<(), Error> {
     })?;
     match status {
         Some(status) if status.success() => Ok(()),
-        Some(_) => Err(Error::Fetch { reason: process::tail(&log_path) }),
-        None => Err(Error::Fetch { reason: format!("not done after {} s", FETCH_LIMIT.as_secs()) }),
+        Some(_) => Err(Error::Fetch {
+            reason: process::tail(&log_path),
+        }),
+        None => Err(Error::Fetch {
+            reason: format!("not done after {} s", FETCH_LIMIT.as_secs()),
+        }),
     }
 }
 
 /// FNV-1a, which unlike the standard library's hash is the same in every release.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -101,10 +118,22 @@ mod tests {
     fn the_cache_is_the_first_place_that_is_named() {
         let os = |text: &str| Some(OsString::from(text));
         let home = || Some(PathBuf::from("/h"));
-        assert_eq!(choose(os("/own"), os("/xdg"), home()), PathBuf::from("/own"));
-        assert_eq!(choose(None, os("/xdg"), home()), PathBuf::from("/xdg/sequencer"));
-        assert_eq!(choose(os(""), os(""), home()), PathBuf::from("/h/.cache/sequencer"));
-        assert_eq!(choose(None, None, None), env::temp_dir().join("sequencer-cache"));
+        assert_eq!(
+            choose(os("/own"), os("/xdg"), home()),
+            PathBuf::from("/own")
+        );
+        assert_eq!(
+            choose(None, os("/xdg"), home()),
+            PathBuf::from("/xdg/sequencer")
+        );
+        assert_eq!(
+            choose(os(""), os(""), home()),
+            PathBuf::from("/h/.cache/sequencer")
+        );
+        assert_eq!(
+            choose(None, None, None),
+            env::temp_dir().join("sequencer-cache")
+        );
     }
 
     #[test]

@@ -30,21 +30,35 @@ impl Java {
             None => PathBuf::from("java"),
         };
         let mut command = Command::new(&program);
-        command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("-version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::JavaMissing,
             _ => Error::at(&program)(error),
         })?;
         // A few lines, far less than a pipe holds: it can end before they are read.
-        if process::wait(&mut child, VERSION_LIMIT).map_err(Error::at(&program))?.is_none() {
-            child.kill().map_err(Error::at(&program))?;
+        if process::wait(&mut child, VERSION_LIMIT)
+            .map_err(Error::at(&program))?
+            .is_none()
+        {
+            process::kill(&mut child).map_err(Error::at(&program))?;
         }
         let output = child.wait_with_output().map_err(Error::at(&program))?;
         let said = String::from_utf8_lossy(&output.stderr);
         match version(&said) {
-            Some((version, major)) if major >= MAJOR_MIN => Ok(Java { program, version: version.to_owned() }),
-            Some((version, _)) => Err(Error::JavaTooOld { found: version.to_owned() }),
-            None => Err(Error::JavaTooOld { found: said.lines().next().unwrap_or("silent").to_owned() }),
+            Some((version, major)) if major >= MAJOR_MIN => Ok(Java {
+                program,
+                version: version.to_owned(),
+            }),
+            Some((version, _)) => Err(Error::JavaTooOld {
+                found: version.to_owned(),
+            }),
+            None => Err(Error::JavaTooOld {
+                found: said.lines().next().unwrap_or("silent").to_owned(),
+            }),
         }
     }
 }
@@ -52,7 +66,9 @@ impl Java {
 /// The version that `java -version` names, and its major number: `1.8.0_292` is 8.
 fn version(said: &str) -> Option<(&str, u32)> {
     let version = said.split_once("version \"")?.1.split('"').next()?;
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
     let major = match numbers.next()?.ok()? {
         1 => numbers.next()?.ok()?,
         major => major,
@@ -66,9 +82,18 @@ mod tests {
 
     #[test]
     fn versions_old_and_new_are_understood() {
-        assert_eq!(version("openjdk version \"17.0.15\" 2025-04-15\n"), Some(("17.0.15", 17)));
-        assert_eq!(version("Picked up X: -Dy\nopenjdk version \"21-ea\" 2023\n"), Some(("21-ea", 21)));
-        assert_eq!(version("java version \"1.8.0_292\"\n"), Some(("1.8.0_292", 8)));
+        assert_eq!(
+            version("openjdk version \"17.0.15\" 2025-04-15\n"),
+            Some(("17.0.15", 17))
+        );
+        assert_eq!(
+            version("Picked up X: -Dy\nopenjdk version \"21-ea\" 2023\n"),
+            Some(("21-ea", 21))
+        );
+        assert_eq!(
+            version("java version \"1.8.0_292\"\n"),
+            Some(("1.8.0_292", 8))
+        );
         assert_eq!(version("java version \"11\"\n"), Some(("11", 11)));
         assert_eq!(version("No Java runtime present"), None);
         assert_eq!(version("openjdk version \"x\""), None);

@@ -12,8 +12,9 @@ use super::{Error, system};
 /// How often a lock that another has is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// An advisory lock on a directory. The kernel drops it when the last holder of the open file is gone, so a
-/// process that was killed leaves none behind.
+/// An advisory lock on a directory. The kernel drops it when the last holder of the open file is
+/// gone, so a process that was killed leaves none behind.
+#[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
@@ -33,13 +34,18 @@ impl Lock {
         loop {
             match system::try_lock(&file) {
                 Ok(()) => break,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Error::at(&path)(error)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(Error::at(&path)(error));
+                }
                 Err(_) if Instant::now() < deadline => thread::sleep(RETRY),
                 Err(_) => {
                     let mut holder = String::new();
                     // The name is for the message only.
                     let _ = file.read_to_string(&mut holder);
-                    return Err(Error::InUse { directory: directory.to_path_buf(), holder: holder.trim().to_owned() });
+                    return Err(Error::InUse {
+                        directory: directory.to_path_buf(),
+                        holder: holder.trim().to_owned(),
+                    });
                 }
             }
         }
@@ -50,8 +56,8 @@ impl Lock {
         Ok(Lock { file })
     }
 
-    /// A standard input that makes a child hold the lock too: a broker that outlives its parent for a moment
-    /// keeps the next one out of its data.
+    /// A standard input that makes a child hold the lock too: a broker that outlives its parent for
+    /// a moment keeps the next one out of its data.
     pub(super) fn share(&self) -> io::Result<Stdio> {
         Ok(Stdio::from(self.file.try_clone()?))
     }

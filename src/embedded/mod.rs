@@ -1,13 +1,16 @@
 //! A real Apache Kafka on this machine: for `sequencer dev`, `make run` and the tests.
 //!
-//! Kafka runs in KRaft mode from its published jars, which Maven fetches once into [`cache_directory`]; all that has to
-//! be installed is Java 17 and, for that once, Maven. Each broker has a directory `broker-N` with its configuration, data
-//! and logs (`broker.log` is Kafka's, `process.log` what Java says), which survive a restart.
+//! Kafka runs in KRaft mode from its published jars, which Maven fetches once into
+//! [`cache_directory`]; all that has to be installed is Java 17 and, for that once, Maven. Each
+//! broker has a directory `broker-N` with its configuration, data and logs (`broker.log` is
+//! Kafka's, `process.log` what Java says), which survive a restart.
 //!
-//! Nothing outlives its owner. [`Kafka`] kills what it started when it is dropped, and the kernel does so when the process
-//! is killed (on Linux). A broker listens on 127.0.0.1 only, on ports that are chosen anew for each [`Kafka`].
+//! Nothing outlives its owner. [`Kafka`] kills what it started when it is dropped, and the kernel
+//! does so when the process is killed (on Linux). A broker listens on 127.0.0.1 only, on ports that
+//! are chosen anew for each [`Kafka`].
 //!
-//! This module knows nothing of Sequencer and of no client library, so that a test can trust it to judge both.
+//! This module knows nothing of Sequencer and of no client library, so that a test can trust it to
+//! judge both.
 
 mod broker;
 mod cluster;
@@ -15,6 +18,7 @@ mod error;
 mod jars;
 mod java;
 mod lock;
+mod options;
 mod ports;
 mod probe;
 mod process;
@@ -25,7 +29,8 @@ mod system;
 mod tests;
 
 use std::fs;
-use std::path::PathBuf;
+use std::panic::resume_unwind;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,52 +44,29 @@ use system::Signal;
 
 pub use error::Error;
 pub use jars::cache_directory;
+pub use options::Options;
 
-/// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked first, and tests share
-/// the machine.
+/// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
+/// first, and tests share the machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// A clean stop takes under a second, and two more when it archives its classes; the last leader of three controllers
-/// waits 5 s for a successor.
+/// A clean stop takes under a second, and two more when it archives its classes; the last leader of
+/// three controllers waits 5 s for a successor.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// A killed owner's brokers die with it, but the kernel takes a moment to clear their memory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often another process has to take one of our ports between choice and use before something else is wrong.
+/// How often another process has to take one of our ports between choice and use before something
+/// else is wrong.
 const PORT_ATTEMPTS: u32 = 3;
 
-/// The port is needed again soon after its release, by the same Kafka.
-const PORT_TAKEN: &str = "Address already in use";
+/// What Java throws when a port is taken; its message is in the language of the user.
+const PORT_TAKEN: &str = "BindException";
 
-/// What to run and where.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where data, configuration and broker logs live; made if missing, and free to be read, moved and deleted while
-    /// nothing runs.
-    pub directory: PathBuf,
-    /// 1 to 3 brokers, each a controller too. The data of a directory belongs to one number of brokers.
-    pub brokers: u8,
-    /// The heap of each broker, in MiB.
-    pub heap_mb: u32,
-    /// Further settings for each broker's `server.properties`; they replace ours.
-    pub properties: Vec<(String, String)>,
-}
-
-impl Options {
-    /// One broker with a heap of 512 MiB.
-    pub fn single(directory: impl Into<PathBuf>) -> Options {
-        Options { directory: directory.into(), brokers: 1, heap_mb: 512, properties: Vec::new() }
-    }
-
-    /// Three brokers with 400 MiB each; topics have three replicas, two of which must be in sync.
-    pub fn cluster_of_three(directory: impl Into<PathBuf>) -> Options {
-        Options { directory: directory.into(), brokers: 3, heap_mb: 400, properties: Vec::new() }
-    }
-}
-
-/// A Kafka cluster that runs as long as this value lives. Brokers are named by their index, counted from 0; the id of
-/// the node is one more.
+/// A Kafka cluster that runs as long as this value lives. Brokers are named by their index, counted
+/// from 0; the id of the node is one more.
+#[derive(Debug)]
 pub struct Kafka {
     brokers: Vec<Broker>,
     bootstrap: String,
@@ -96,21 +78,26 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts the cluster and returns when each broker answers and knows that all of them serve, within 90 s.
+    /// Starts the cluster and returns when each broker answers and knows that all of them serve,
+    /// within 90 s.
     ///
     /// A directory that is new is formatted; one that is not keeps its topics, groups and offsets.
     ///
     /// # Errors
     ///
-    /// Java or Maven is missing or too old, the jars cannot be fetched, another process runs on the directory or it
-    /// holds a cluster of another size, or a broker does not come up: its last words are in the error.
+    /// Java or Maven is missing or too old, the jars cannot be fetched, another process runs on the
+    /// directory or it holds a cluster of another size, or a broker does not come up: its last
+    /// words are in the error.
     pub fn start(options: Options) -> Result<Kafka, Error> {
         if !(1..=3).contains(&options.brokers) {
-            return Err(Error::Brokers { brokers: options.brokers });
+            return Err(Error::Brokers {
+                brokers: options.brokers,
+            });
         }
         let runtime = Runtime::prepare()?;
         // Brokers run in directories of their own, so a relative one would mean another.
-        let directory = std::path::absolute(&options.directory).map_err(Error::at(&options.directory))?;
+        let directory =
+            std::path::absolute(&options.directory).map_err(Error::at(&options.directory))?;
         fs::create_dir_all(&directory).map_err(Error::at(&directory))?;
         let lock = Lock::acquire(&directory, LOCK_PATIENCE)?;
         let cluster = Cluster::of(&directory, options.brokers)?;
@@ -130,7 +117,9 @@ impl Kafka {
             kafka.configure(&directory, &options)?;
             kafka.format()?;
             match kafka.start_stopped() {
-                Err(Error::Exited { log, .. }) if attempt < PORT_ATTEMPTS && log.contains(PORT_TAKEN) => {
+                Err(Error::Exited { log, .. })
+                    if attempt < PORT_ATTEMPTS && log.contains(PORT_TAKEN) =>
+                {
                     tracing::warn!(attempt, "a port chosen for kafka was taken, trying others");
                     kafka.kill()?;
                     attempt += 1;
@@ -141,12 +130,14 @@ impl Kafka {
         }
     }
 
-    /// Where clients connect: `127.0.0.1:PORT` of each broker, separated by commas. It does not change.
+    /// Where clients connect: `127.0.0.1:PORT` of each broker, separated by commas. It does not
+    /// change.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
-    /// The process of a broker; `None` when it does not run or there is no such broker.
+    /// The process of a broker; `None` when it was stopped or there is no such broker. One that
+    /// ended by itself keeps its id until it is started or stopped.
     pub fn pid(&self, index: usize) -> Option<u32> {
         self.brokers.get(index).and_then(Broker::pid)
     }
@@ -181,15 +172,16 @@ impl Kafka {
 
     /// Starts a broker that does not run, on its old port and data, and returns when it serves.
     ///
-    /// It needs a majority of the brokers: when more are down, start them together with [`Kafka::start_stopped`]. The
-    /// controller may still hold the broker's last life for alive, and then does not let it in before
-    /// `broker.session.timeout.ms` has passed (Kafka's default of 9 s, or 3 s where there is one broker only).
+    /// It needs a majority of the brokers: when more are down, start them together with
+    /// [`Kafka::start_stopped`]. The controller may still hold the broker's last life for alive,
+    /// and then does not let it in before `broker.session.timeout.ms` has passed (Kafka's default
+    /// of 9 s, or 3 s where there is one broker only).
     ///
     /// # Errors
     ///
     /// There is no such broker, it runs already, it ended early or did not serve within 90 s.
     pub fn start_broker(&mut self, index: usize) -> Result<(), Error> {
-        if self.broker(index)?.running().is_some() {
+        if self.broker(index)?.is_running() {
             return Err(Error::AlreadyRunning { broker: index });
         }
         self.start_those(&[index])
@@ -203,14 +195,15 @@ impl Kafka {
     pub fn start_stopped(&mut self) -> Result<(), Error> {
         let mut stopped = Vec::new();
         for broker in &mut self.brokers {
-            if broker.running().is_none() {
+            if !broker.is_running() {
                 stopped.push(broker.index);
             }
         }
         self.start_those(&stopped)
     }
 
-    /// Freezes a broker (SIGSTOP): its connections stay open and nothing answers.
+    /// Freezes a broker (SIGSTOP): its connections stay open and nothing answers, from a few
+    /// milliseconds after this returns.
     ///
     /// # Errors
     ///
@@ -229,23 +222,34 @@ impl Kafka {
     }
 
     fn broker(&mut self, index: usize) -> Result<&mut Broker, Error> {
-        self.brokers.get_mut(index).ok_or(Error::NoSuchBroker { broker: index })
+        self.brokers
+            .get_mut(index)
+            .ok_or(Error::NoSuchBroker { broker: index })
     }
 
     /// Chooses ports and writes the configurations.
-    fn configure(&mut self, directory: &std::path::Path, options: &Options) -> Result<(), Error> {
+    fn configure(&mut self, directory: &Path, options: &Options) -> Result<(), Error> {
         let ports = ports::free(2 * usize::from(options.brokers))?;
         let nodes: Vec<Node> = (1..)
             .zip(ports.chunks_exact(2))
-            .map(|(id, ports)| Node { id, client_port: ports[0], controller_port: ports[1] })
+            .map(|(id, ports)| Node {
+                id,
+                client_port: ports[0],
+                controller_port: ports[1],
+            })
             .collect();
         self.brokers.clear();
         for (index, node) in nodes.iter().enumerate() {
-            let properties = properties::server(*node, &nodes, options.heap_mb, &options.properties);
+            let properties =
+                properties::server(*node, &nodes, options.heap_mb, &options.properties);
             let home = directory.join(format!("broker-{}", node.id));
-            self.brokers.push(Broker::configured(index, *node, home, &properties)?);
+            self.brokers
+                .push(Broker::configured(index, *node, home, &properties)?);
         }
-        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.client_port)).collect();
+        let addresses: Vec<String> = nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.client_port))
+            .collect();
         self.bootstrap = addresses.join(",");
         Ok(())
     }
@@ -258,10 +262,9 @@ impl Kafka {
                 .iter()
                 .map(|broker| scope.spawn(|| broker.format(&self.runtime, &self.cluster.id)))
                 .collect();
-            formats.into_iter().try_for_each(|format| match format.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
+            formats
+                .into_iter()
+                .try_for_each(|format| format.join().unwrap_or_else(|panic| resume_unwind(panic)))
         })
     }
 
@@ -292,7 +295,7 @@ impl Kafka {
                     broker: index,
                     waited_s: START_LIMIT.as_secs(),
                     directory: broker.directory().to_path_buf(),
-                    log: broker.last_words(),
+                    log: process::tail(&broker.directory().join("broker.log")),
                 });
             }
             thread::sleep(process::POLL);
@@ -307,25 +310,38 @@ impl Kafka {
     }
 
     fn stop_those(&mut self, indexes: std::ops::Range<usize>) -> Result<(), Error> {
-        let deadline = Instant::now() + STOP_LIMIT;
+        let started = Instant::now();
         let brokers = &mut self.brokers[indexes];
-        for broker in brokers.iter_mut().filter_map(|broker| broker.running().is_some().then_some(broker)) {
-            broker.signal(Signal::Terminate)?;
-            // A paused process would not see it.
-            broker.signal(Signal::Resume)?;
+        for broker in brokers.iter_mut() {
+            // A paused process would not see the first without the second.
+            let asked = broker
+                .signal(Signal::Terminate)
+                .and_then(|()| broker.signal(Signal::Resume));
+            match asked {
+                Ok(()) | Err(Error::NotRunning { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         for broker in brokers {
-            if !broker.ended(&self.runtime, deadline.saturating_duration_since(Instant::now()))? {
-                tracing::warn!(broker = broker.index, "kafka broker did not stop in time, killing it");
+            let left = STOP_LIMIT.saturating_sub(started.elapsed());
+            if !broker.ended(&self.runtime, left)? {
+                tracing::warn!(
+                    broker = broker.index,
+                    "kafka broker did not stop in time, killing it"
+                );
                 broker.kill()?;
             }
         }
+        tracing::info!(elapsed_ms = started.elapsed().as_millis(), "kafka stopped");
         Ok(())
     }
 
     fn kill(&mut self) -> Result<(), Error> {
         // Every broker is tried, whatever becomes of the others.
-        self.brokers.iter_mut().map(Broker::kill).fold(Ok(()), Result::and)
+        self.brokers
+            .iter_mut()
+            .map(Broker::kill)
+            .fold(Ok(()), Result::and)
     }
 }
 

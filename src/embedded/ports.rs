@@ -6,15 +6,17 @@ use std::ops::Range;
 
 use super::Error;
 
-/// Below the ports that systems hand out to connecting sockets: a broker that is down for a while must find its port
-/// free again, and a client that keeps trying such a port would in the end connect to itself.
+/// Below the ports that systems hand out to connecting sockets: a broker that is down for a while
+/// must find its port free again, and a client that keeps trying such a port would in the end
+/// connect to itself.
 const RANGE: Range<u16> = 20_000..30_000;
 
-/// The range is far larger than what runs on it, so this many misses mean that something else is wrong.
+/// The range is far larger than what runs on it, so this many misses mean that something else is
+/// wrong.
 const ATTEMPTS_MAX: u32 = 1_000;
 
-/// `count` different ports that were free a moment ago. Another process may take one before a broker does: the
-/// start is then tried again with others.
+/// `count` different ports that were free a moment ago. Another process may take one before a
+/// broker does: the start is then tried again with others.
 pub(super) fn free(count: usize) -> Result<Vec<u16>, Error> {
     // All are held until the last is found, so that they differ.
     let mut held: Vec<(u16, TcpListener)> = Vec::with_capacity(count);

@@ -1,5 +1,5 @@
-//! Asks a broker who is in its cluster, with one Metadata request written by hand: no client library is needed
-//! to know whether a broker serves.
+//! Asks a broker who is in its cluster, with one Metadata request written by hand: no client
+//! library is needed to know whether a broker serves.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -11,7 +11,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// The answer has no topics, only up to three brokers.
 const RESPONSE_BYTES_MAX: usize = 4_096;
 
-/// Metadata, version 2 (the first with the cluster's id), a correlation of 1, no client name, no topics.
+/// Metadata, version 2 (the first with the cluster's id), a correlation of 1, no client name, no
+/// topics.
 const REQUEST: [u8; 18] = [0, 0, 0, 14, 0, 3, 0, 2, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0];
 
 /// What a broker knows of its cluster.
@@ -24,7 +25,8 @@ pub(super) struct View {
 
 /// Asks the broker at `port` of the loopback address.
 pub(super) fn ask(port: u16) -> io::Result<View> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
+    let mut stream =
+        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(&REQUEST)?;
@@ -49,7 +51,10 @@ fn parse(response: &[u8]) -> Option<View> {
         let _port = rest.int()?;
         let _rack = rest.text()?;
     }
-    Some(View { cluster_id: rest.text()??.to_owned(), nodes })
+    Some(View {
+        cluster_id: rest.text()??.to_owned(),
+        nodes,
+    })
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -85,7 +90,13 @@ mod tests {
             answer.extend([0, 0, 0, node, 0, 1, b'h', 0, 0, 0x4e, 0x20, 0xff, 0xff]);
         }
         answer.extend([0, 2, b'i', b'd', 0, 0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(parse(&answer), Some(View { cluster_id: "id".to_owned(), nodes: vec![1, 3] }));
+        assert_eq!(
+            parse(&answer),
+            Some(View {
+                cluster_id: "id".to_owned(),
+                nodes: vec![1, 3]
+            })
+        );
         for length in 0..answer.len() - 8 {
             assert_eq!(parse(&answer[..length]), None);
         }

@@ -13,6 +13,9 @@ use super::system;
 /// How often a child is asked whether it has ended.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
+/// After SIGKILL only the kernel's own work is left.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
 /// How much of a log goes into an error message.
 const TAIL_LINES: usize = 4;
 
@@ -30,14 +33,22 @@ pub(super) fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<Exit
     }
 }
 
+/// Kills `child` and waits for its end.
+pub(super) fn kill(child: &mut Child) -> io::Result<()> {
+    child.kill()?;
+    match wait(child, KILL_LIMIT)? {
+        Some(_) => Ok(()),
+        None => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 /// Runs `command` to its end, or kills it at `limit` and returns `None`.
 pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Option<ExitStatus>> {
     system::die_with_parent(command);
     let mut child = command.spawn()?;
     let status = wait(&mut child, limit)?;
     if status.is_none() {
-        child.kill()?;
-        child.wait()?;
+        kill(&mut child)?;
     }
     Ok(status)
 }
@@ -51,9 +62,17 @@ pub(super) fn tail(path: &Path) -> String {
 }
 
 fn last_words(log: &str) -> String {
-    // Maven resets the terminal's colours even where there is no terminal, and refers to help that is cut off here.
-    let log = log.replace("\u{1b}[0m", "").replace("\u{1b}[m", "").replace(" -> [Help 1]", "");
-    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| is_telling(line)).collect();
+    // Maven resets the terminal's colours even where there is no terminal, and refers to help that
+    // is cut off here.
+    let log = log
+        .replace("\u{1b}[0m", "")
+        .replace("\u{1b}[m", "")
+        .replace(" -> [Help 1]", "");
+    let lines: Vec<&str> = log
+        .lines()
+        .map(str::trim)
+        .filter(|line| is_telling(line))
+        .collect();
     if lines.is_empty() {
         return "it said nothing".to_owned();
     }
@@ -73,8 +92,10 @@ fn is_telling(line: &str) -> bool {
     !line.is_empty() && line != "[ERROR]" && !NOISE.iter().any(|noise| line.starts_with(noise))
 }
 
-/// Spawns brokers on a thread that lives as long as this value: the kernel kills a child when the *thread* that
-/// spawned it ends ([`system::die_with_parent`]), and the caller's may be short-lived.
+/// Spawns brokers on a thread that lives as long as this value: the kernel kills a child when the
+/// *thread* that spawned it ends ([`system::die_with_parent`]), and the caller's may be
+/// short-lived.
+#[derive(Debug)]
 pub(super) struct Spawner {
     requests: mpsc::Sender<(Command, mpsc::Sender<io::Result<Child>>)>,
 }
@@ -82,19 +103,25 @@ pub(super) struct Spawner {
 impl Spawner {
     pub(super) fn new() -> io::Result<Spawner> {
         let (requests, inbox) = mpsc::channel::<(Command, mpsc::Sender<io::Result<Child>>)>();
-        thread::Builder::new().name("kafka-spawner".to_owned()).spawn(move || {
-            for (mut command, answer) in inbox {
-                system::die_with_parent(&mut command);
-                // If nobody waits for the child any more, its handle is dropped and the child ends with this thread.
-                let _ = answer.send(command.spawn());
-            }
-        })?;
+        thread::Builder::new()
+            .name("kafka-spawner".to_owned())
+            .spawn(move || {
+                for (mut command, answer) in inbox {
+                    system::die_with_parent(&mut command);
+                    // If nobody waits for the child any more, its handle is dropped and the child
+                    // ends with this thread.
+                    let _ = answer.send(command.spawn());
+                }
+            })?;
         Ok(Spawner { requests })
     }
 
+    /// Returns as soon as the program is loaded.
     pub(super) fn spawn(&self, command: Command) -> io::Result<Child> {
         let (answer, child) = mpsc::channel();
-        self.requests.send((command, answer)).map_err(io::Error::other)?;
+        self.requests
+            .send((command, answer))
+            .map_err(io::Error::other)?;
         child.recv().map_err(io::Error::other)?
     }
 }
@@ -105,9 +132,13 @@ mod tests {
 
     #[test]
     fn last_words_leave_out_stack_frames_and_advice() {
-        let log = "INFO up\nERROR Exiting\njava.io.IOException: no\n\tat kafka.Kafka.main(Kafka.scala)\n\t... 5 more\n\n\
-                   \u{1b}[0m\u{1b}[0m[ERROR] Could not resolve -> [Help 1]\n[ERROR] \n[ERROR] Re-run Maven using the -X switch\n[ERROR] [Help 1] x\n\u{1b}[0m";
-        assert_eq!(last_words(log), "INFO up; ERROR Exiting; java.io.IOException: no; [ERROR] Could not resolve");
+        let log = "INFO up\nERROR Exiting\njava.io.IOException: no\n\tat kafka.Kafka.main(K.scala)\n\
+                   \t... 5 more\n\n\u{1b}[0m\u{1b}[0m[ERROR] Could not resolve -> [Help 1]\n\
+                   [ERROR] \n[ERROR] Re-run Maven with -X\n[ERROR] [Help 1] x\n\u{1b}[0m";
+        assert_eq!(
+            last_words(log),
+            "INFO up; ERROR Exiting; java.io.IOException: no; [ERROR] Could not resolve"
+        );
         assert_eq!(last_words("a\nb\nc\nd\ne"), "b; c; d; e");
         assert_eq!(last_words(""), "it said nothing");
     }

@@ -13,23 +13,41 @@ pub(super) struct Node {
     pub(super) controller_port: u16,
 }
 
-/// The file for `node`, one of `nodes`. Later settings replace earlier ones, so that `extra` wins over ours.
-pub(super) fn server(node: Node, nodes: &[Node], heap_mb: u32, extra: &[(String, String)]) -> String {
+/// The file for `node`, one of `nodes`. Later settings replace earlier ones, so that `extra` wins
+/// over ours.
+pub(super) fn server(
+    node: Node,
+    nodes: &[Node],
+    heap_mb: u32,
+    extra: &[(String, String)],
+) -> String {
     let brokers = nodes.len();
     let in_sync_min = brokers.saturating_sub(1).max(1);
-    let voters: Vec<String> =
-        nodes.iter().map(|other| format!("{}@127.0.0.1:{}", other.id, other.controller_port)).collect();
+    let voters: Vec<String> = nodes
+        .iter()
+        .map(|other| format!("{}@127.0.0.1:{}", other.id, other.controller_port))
+        .collect();
     let mut settings: Vec<(&str, String)> = vec![
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", node.id.to_string()),
-        // Static voters: unlike those kept in the log, they may change their ports from start to start.
+        // Static voters: unlike those kept in the log, they may change their ports from start to
+        // start.
         ("controller.quorum.voters", voters.join(",")),
         (
             "listeners",
-            format!("PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}", node.client_port, node.controller_port),
+            format!(
+                "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
+                node.client_port, node.controller_port
+            ),
         ),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{}", node.client_port)),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        (
+            "advertised.listeners",
+            format!("PLAINTEXT://127.0.0.1:{}", node.client_port),
+        ),
+        (
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+        ),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         // Relative to the broker's directory, which can so be moved and may have any name.
@@ -38,24 +56,41 @@ pub(super) fn server(node: Node, nodes: &[Node], heap_mb: u32, extra: &[(String,
         ("default.replication.factor", brokers.to_string()),
         ("min.insync.replicas", in_sync_min.to_string()),
         ("offsets.topic.replication.factor", brokers.to_string()),
-        ("transaction.state.log.replication.factor", brokers.to_string()),
+        (
+            "transaction.state.log.replication.factor",
+            brokers.to_string(),
+        ),
         ("transaction.state.log.min.isr", in_sync_min.to_string()),
-        ("share.coordinator.state.topic.replication.factor", brokers.to_string()),
-        ("share.coordinator.state.topic.min.isr", in_sync_min.to_string()),
-        // The defaults are for a large cluster: 50 partitions of each kind take seconds to create here.
+        (
+            "share.coordinator.state.topic.replication.factor",
+            brokers.to_string(),
+        ),
+        (
+            "share.coordinator.state.topic.min.isr",
+            in_sync_min.to_string(),
+        ),
+        // The defaults are for a large cluster: 50 partitions of each kind take seconds to create
+        // here.
         ("offsets.topic.num.partitions", "5".to_owned()),
         ("transaction.state.log.num.partitions", "5".to_owned()),
-        ("share.coordinator.state.topic.num.partitions", "5".to_owned()),
+        (
+            "share.coordinator.state.topic.num.partitions",
+            "5".to_owned(),
+        ),
         ("num.network.threads", "2".to_owned()),
         ("num.io.threads", "4".to_owned()),
         // The default is 128 MiB, taken from the heap at once.
-        ("log.cleaner.dedupe.buffer.size", (u64::from(heap_mb / 32).max(4) << 20).to_string()),
+        (
+            "log.cleaner.dedupe.buffer.size",
+            (u64::from(heap_mb / 32).max(4) << 20).to_string(),
+        ),
         // The one timer that differs from production: nobody waits here for more members to arrive.
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
     ];
     if brokers == 1 {
-        // After a kill the controller holds the name of the dead broker until its session has ended. Nobody could take
-        // over from the only broker, so all that the default of 9 s does is delay its next start.
+        // After a kill the controller holds the name of the dead broker until its session has
+        // ended. Nobody could take over from the only broker, so all that the default of 9 s does
+        // is delay its next start.
         settings.push(("broker.session.timeout.ms", "3000".to_owned()));
         settings.push(("broker.heartbeat.interval.ms", "500".to_owned()));
     }
@@ -63,16 +98,20 @@ pub(super) fn server(node: Node, nodes: &[Node], heap_mb: u32, extra: &[(String,
         settings.retain(|(known, _)| known != key);
         settings.push((key, value.clone()));
     }
-    settings.iter().fold(String::new(), |mut file, (key, value)| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(file, "{}={}", escape(key), escape(value));
-        file
-    })
+    settings
+        .iter()
+        .fold(String::new(), |mut file, (key, value)| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(file, "{}={}", escape(key), escape(value));
+            file
+        })
 }
 
 /// Java reads a backslash as the start of an escape, and a line break as the end of the value.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+    text.replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
 }
 
 #[cfg(test)]
@@ -80,20 +119,42 @@ mod tests {
     use super::*;
 
     const NODES: [Node; 3] = [
-        Node { id: 1, client_port: 20_001, controller_port: 20_002 },
-        Node { id: 2, client_port: 20_003, controller_port: 20_004 },
-        Node { id: 3, client_port: 20_005, controller_port: 20_006 },
+        Node {
+            id: 1,
+            client_port: 20_001,
+            controller_port: 20_002,
+        },
+        Node {
+            id: 2,
+            client_port: 20_003,
+            controller_port: 20_004,
+        },
+        Node {
+            id: 3,
+            client_port: 20_005,
+            controller_port: 20_006,
+        },
     ];
 
     fn value<'a>(file: &'a str, key: &str) -> Vec<&'a str> {
-        file.lines().filter_map(|line| line.split_once('=')).filter(|(k, _)| *k == key).map(|(_, v)| v).collect()
+        file.lines()
+            .filter_map(|line| line.split_once('='))
+            .filter(|(k, _)| *k == key)
+            .map(|(_, v)| v)
+            .collect()
     }
 
     #[test]
     fn one_broker_asks_for_one_replica() {
         let file = server(NODES[0], &NODES[..1], 512, &[]);
-        assert_eq!(value(&file, "controller.quorum.voters"), ["1@127.0.0.1:20002"]);
-        assert_eq!(value(&file, "listeners"), ["PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002"]);
+        assert_eq!(
+            value(&file, "controller.quorum.voters"),
+            ["1@127.0.0.1:20002"]
+        );
+        assert_eq!(
+            value(&file, "listeners"),
+            ["PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002"]
+        );
         assert_eq!(value(&file, "offsets.topic.replication.factor"), ["1"]);
         assert_eq!(value(&file, "min.insync.replicas"), ["1"]);
         assert_eq!(value(&file, "log.cleaner.dedupe.buffer.size"), ["16777216"]);
@@ -107,13 +168,19 @@ mod tests {
             value(&file, "controller.quorum.voters"),
             ["1@127.0.0.1:20002,2@127.0.0.1:20004,3@127.0.0.1:20006"]
         );
-        assert_eq!(value(&file, "transaction.state.log.replication.factor"), ["3"]);
+        assert_eq!(
+            value(&file, "transaction.state.log.replication.factor"),
+            ["3"]
+        );
         assert_eq!(value(&file, "transaction.state.log.min.isr"), ["2"]);
     }
 
     #[test]
     fn extra_properties_replace_ours_and_are_escaped() {
-        let extra = [("num.io.threads".to_owned(), "9".to_owned()), ("x".to_owned(), "a\\b\nc".to_owned())];
+        let extra = [
+            ("num.io.threads".to_owned(), "9".to_owned()),
+            ("x".to_owned(), "a\\b\nc".to_owned()),
+        ];
         let file = server(NODES[0], &NODES[..1], 512, &extra);
         assert_eq!(value(&file, "num.io.threads"), ["9"]);
         assert_eq!(value(&file, "x"), ["a\\\\b\\nc"]);

@@ -8,6 +8,7 @@ use super::java::Java;
 use super::{Error, jars};
 
 /// What it takes to run one of Kafka's main classes.
+#[derive(Debug)]
 pub(super) struct Runtime {
     java: Java,
     directory: PathBuf,
@@ -16,30 +17,50 @@ pub(super) struct Runtime {
 impl Runtime {
     /// Finds Java, and Kafka's jars or fetches them.
     pub(super) fn prepare() -> Result<Runtime, Error> {
-        Ok(Runtime { java: Java::find()?, directory: jars::installed()? })
+        Ok(Runtime {
+            java: Java::find()?,
+            directory: jars::installed()?,
+        })
     }
 
-    /// The loaded classes of an earlier run, which shorten a start by a third. Java ignores it when it does not fit.
+    /// The loaded classes of an earlier run, which shorten a start by a third. Java ignores it when
+    /// it does not fit.
     fn class_archive(&self) -> PathBuf {
-        self.directory.join(format!("classes-{}.jsa", self.java.version))
+        self.directory
+            .join(format!("classes-{}.jsa", self.java.version))
     }
 
     /// A command that runs in `directory`; the caller adds a main class and its arguments.
     ///
-    /// With `recording`, it writes its loaded classes there when it ends, unless there is an archive already.
-    /// Returns whether it does.
-    pub(super) fn command(&self, directory: &Path, heap_mb: u32, recording: bool) -> (Command, bool) {
+    /// With `recording`, it writes its loaded classes there when it ends, unless there is an
+    /// archive already. Returns whether it does.
+    pub(super) fn command(
+        &self,
+        directory: &Path,
+        heap_mb: u32,
+        recording: bool,
+    ) -> (Command, bool) {
         let mut command = Command::new(&self.java.program);
         command
             .current_dir(directory)
             // The serial collector takes the least CPU and memory for a heap of this size.
-            .args(["-Xms64m", &format!("-Xmx{heap_mb}m"), "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]);
+            .args([
+                "-Xms64m",
+                &format!("-Xmx{heap_mb}m"),
+                "-XX:+UseSerialGC",
+                "-XX:+ExitOnOutOfMemoryError",
+            ]);
         let archive = self.class_archive();
         let recording = recording && !archive.is_file();
+        // Which classes do not fit into the archive is nothing to know, and would bury what the
+        // broker says last.
+        command.arg("-Xlog:cds*=error");
         if recording {
             command.arg(format!("-XX:ArchiveClassesAtExit={RECORDED}"));
         } else if archive.is_file() {
-            command.arg("-Xshare:auto").arg(flag("-XX:SharedArchiveFile=", &archive));
+            command
+                .arg("-Xshare:auto")
+                .arg(flag("-XX:SharedArchiveFile=", &archive));
         }
         command
             .arg("-Dlog4j2.configurationFile=log4j2.xml")
@@ -48,12 +69,14 @@ impl Runtime {
         (command, recording)
     }
 
-    /// Keeps what a recording command that has ended left in `directory`. Failing only costs time at the next start.
+    /// Keeps what a recording command that has ended left in `directory`. Failing only costs time
+    /// at the next start.
     pub(super) fn keep_class_archive(&self, directory: &Path) {
         let recorded = directory.join(RECORDED);
         let archive = self.class_archive();
         let partial = archive.with_extension(format!("{}.partial", std::process::id()));
-        // Copied first, since the two directories may be on different file systems and a rename is atomic on one only.
+        // Copied first, since the two directories may be on different file systems and a rename is
+        // atomic on one only.
         let kept = fs::copy(&recorded, &partial).and_then(|_| fs::rename(&partial, &archive));
         if let Err(error) = kept {
             tracing::debug!(%error, "kafka's classes not archived");

@@ -36,6 +36,23 @@ pub enum Class {
     Fatal,
 }
 
+impl Class {
+    /// As metrics and logs have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Class::Retriable => "retriable",
+            Class::AbortTransaction => "abort_transaction",
+            Class::Fenced => "fenced",
+            Class::Indefinite => "indefinite",
+            Class::Denied => "denied",
+            Class::Refused => "refused",
+            Class::OffsetLost => "offset_lost",
+            Class::EndOfLog => "end_of_log",
+            Class::Fatal => "fatal",
+        }
+    }
+}
+
 /// An error of a Kafka client, in one line for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -207,6 +224,11 @@ impl Error {
             sys::rd_kafka_error_destroy(error);
             Err(Error::with_flags(operation, code, &reason, flags))
         }
+    }
+
+    /// True for another occurrence of the same trouble, whatever its words.
+    pub fn is_like(&self, other: &Error) -> bool {
+        self.code == other.code && self.operation == other.operation
     }
 
     /// Names the brokers that were tried, where that helps.

@@ -1,3 +1,23 @@
-//! The only room that knows Kafka's client library.
+//! The only room that knows Kafka's client library. It carries out what `processor` decides.
+//!
+//! | room | subject |
+//! |---|---|
+//! | [`engine`] | the loop: records in, replies out, effects carried out |
+//! | [`consumer`] | the member of the group; reading ranges of logs |
+//! | [`replies`] | the idempotent producer of `immediate` mode |
+//! | [`transactor`] | transactions, on a thread of their own |
+//! | [`takeovers`] | restore, on threads of their own |
+//! | [`clients`] | the configuration of each client |
+//! | [`admin`] | topics and groups |
+//! | [`error`] | the one place that looks at error codes |
 
+pub mod admin;
+pub mod clients;
+pub mod consumer;
+pub mod context;
+pub mod engine;
 pub mod error;
+pub mod produce;
+pub mod replies;
+pub mod takeovers;
+pub mod transactor;

@@ -281,14 +281,34 @@ impl Instance {
         }
     }
 
-    /// A reply is acknowledged. Like records, acknowledgements come by the hundred thousand, so
-    /// they move nothing on by themselves; the next input does.
-    pub fn acknowledged(&mut self, token: Token) {
-        if let Some(running) = self.running(token.partition)
-            && running.assignment() == token.assignment
-        {
-            running.acknowledged(token.epoch);
+    /// So many replies are acknowledged. Like records, acknowledgements come by the hundred
+    /// thousand, so they move nothing on by themselves; the next input does.
+    pub fn acknowledged(&mut self, token: Token, replies: u64) {
+        for owned in self.owned.values_mut() {
+            if let Stage::Running(partition) = &mut owned.stage
+                && partition.assignment() == token.assignment
+            {
+                partition.acknowledged(token.epoch, replies);
+            }
         }
+    }
+
+    /// The next offset of every running partition that takes records.
+    pub fn positions(&self) -> Vec<(i32, NextOffset)> {
+        let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
+            Stage::Running(partition) if !partition.is_draining() => Some((*id, partition.next())),
+            _ => None,
+        };
+        self.owned.iter().filter_map(position).collect()
+    }
+
+    /// Replies sent and not yet acknowledged.
+    pub fn outstanding(&self) -> u64 {
+        let outstanding = |owned: &Owned| match &owned.stage {
+            Stage::Running(partition) => partition.outstanding(),
+            _ => 0,
+        };
+        self.owned.values().map(outstanding).sum()
     }
 
     /// True while records may be taken: the limits on what one checkpoint holds are not reached.

@@ -167,7 +167,6 @@ impl Partition {
         }
         Some(Reply {
             token: Token {
-                partition: self.id,
                 assignment: self.assignment,
                 epoch: self.outstanding.sent(),
             },
@@ -185,9 +184,9 @@ impl Partition {
         }
     }
 
-    /// A reply of this assignment is acknowledged.
-    pub fn acknowledged(&mut self, epoch: u32) {
-        self.outstanding.acknowledged(epoch);
+    /// So many replies of this assignment are acknowledged.
+    pub fn acknowledged(&mut self, epoch: u32, replies: u64) {
+        self.outstanding.acknowledged(epoch, replies);
     }
 
     /// True when a checkpoint has something to say.

@@ -9,12 +9,26 @@ use std::collections::VecDeque;
 /// Names one reply's epoch to the producer, which hands it back with the acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// The partition whose request was answered.
-    pub partition: i32,
-    /// Which assignment of it: an acknowledgement for an earlier one means nothing.
+    /// Which assignment of which partition: an acknowledgement for an earlier one means nothing.
     pub assignment: u32,
     /// Which epoch.
     pub epoch: u32,
+}
+
+impl Token {
+    /// As one number.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.assignment) << 32 | u64::from(self.epoch)
+    }
+
+    /// From that number.
+    pub fn from_bits(bits: u64) -> Token {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Token {
+            assignment: half(bits >> 32),
+            epoch: half(bits),
+        }
+    }
 }
 
 /// Counts of replies sent and not yet acknowledged, oldest epoch first.
@@ -48,13 +62,13 @@ impl Outstanding {
         self.epoch()
     }
 
-    /// A reply of `epoch` is acknowledged.
-    pub fn acknowledged(&mut self, epoch: u32) {
+    /// So many replies of `epoch` are acknowledged.
+    pub fn acknowledged(&mut self, epoch: u32, replies: u64) {
         let index = epoch.wrapping_sub(self.first_epoch);
         let count = usize::try_from(index).ok().and_then(|i| self.counts.get_mut(i));
         debug_assert!(count.is_some(), "acknowledgement for an epoch that is over");
         if let Some(count) = count {
-            *count = count.saturating_sub(1);
+            *count = count.saturating_sub(replies);
         }
         while self.counts.len() > 1 && self.counts.front() == Some(&0) {
             self.counts.pop_front();
@@ -101,13 +115,22 @@ mod tests {
         let cut = outstanding.cut();
         assert_eq!(cut, first);
         let second = outstanding.sent();
-        outstanding.acknowledged(second);
+        outstanding.acknowledged(second, 1);
         assert!(!outstanding.settled(cut), "a later acknowledgement does not settle it");
-        outstanding.acknowledged(first);
+        outstanding.acknowledged(first, 1);
         assert!(!outstanding.settled(cut));
-        outstanding.acknowledged(first);
+        outstanding.acknowledged(first, 1);
         assert!(outstanding.settled(cut));
         assert_eq!(outstanding.total(), 0);
+    }
+
+    #[test]
+    fn a_token_survives_being_a_number() {
+        let token = Token {
+            assignment: u32::MAX - 1,
+            epoch: 7,
+        };
+        assert_eq!(Token::from_bits(token.to_bits()), token);
     }
 
     #[test]
@@ -122,7 +145,7 @@ mod tests {
         assert_eq!(epoch, 0);
         let cut = outstanding.cut();
         assert!(!outstanding.settled(cut));
-        outstanding.acknowledged(epoch);
+        outstanding.acknowledged(epoch, 1);
         assert!(outstanding.settled(cut));
     }
 }

@@ -73,6 +73,8 @@ const ATTEMPTS_MAX: u32 = 5;
 #[derive(Debug)]
 pub struct Transaction {
     action: Action,
+    /// The action was handed out, and has neither succeeded nor failed yet.
+    under_way: bool,
     attempts: u32,
     cancelled: bool,
     after_renewal: Outcome,
@@ -82,6 +84,7 @@ impl Default for Transaction {
     fn default() -> Transaction {
         Transaction {
             action: Action::Begin,
+            under_way: false,
             attempts: 0,
             cancelled: false,
             after_renewal: Outcome::Aborted,
@@ -90,14 +93,19 @@ impl Default for Transaction {
 }
 
 impl Transaction {
-    /// What to do now.
-    pub fn action(&self) -> Action {
+    /// What to do now. From here on it is under way, until it has succeeded or failed.
+    pub fn action(&mut self) -> Action {
+        self.under_way = true;
         self.action
     }
 
-    /// A partition in it was revoked or lost: it must not be committed any more (T3).
+    /// A partition in it was revoked or lost: it must not be committed any more (T3). To be said
+    /// before the call under way is reported, which still decides what came of a commit (T5).
     pub fn cancel(&mut self) {
         self.cancelled = true;
+        if self.under_way {
+            return;
+        }
         match self.action {
             Action::Begin => self.go(Action::Done(Outcome::Aborted)),
             Action::Produce | Action::SendOffsets | Action::Commit => self.go(Action::Abort),
@@ -109,6 +117,7 @@ impl Transaction {
     /// group (T4).
     pub fn succeeded(&mut self, member: bool) {
         let next = match self.action {
+            Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => Action::Abort,
             Action::Begin => Action::Produce,
             Action::Produce if member => Action::SendOffsets,
             Action::Produce => Action::Abort,
@@ -134,7 +143,9 @@ impl Transaction {
             (_, Failure::Fenced) if !own_timeout && !self.cancelled => {
                 Action::Done(Outcome::Fenced)
             }
-            (Action::Commit, Failure::Retriable) if self.attempts < ATTEMPTS_MAX => {
+            (Action::Commit, Failure::Retriable)
+                if self.attempts < ATTEMPTS_MAX && !self.cancelled =>
+            {
                 self.attempts += 1;
                 Action::Commit
             }
@@ -147,6 +158,7 @@ impl Transaction {
             self.after_renewal = Outcome::Unsettled;
         }
         if next == self.action {
+            self.under_way = false;
             return;
         }
         self.go(next);
@@ -163,6 +175,7 @@ impl Transaction {
 
     fn go(&mut self, action: Action) {
         self.action = action;
+        self.under_way = false;
         self.attempts = 0;
     }
 }

@@ -1,8 +1,8 @@
-//! HTTP for operators: `/healthz`, `/readyz`, `/metrics`. Everything is read-only, and no handler reads a
-//! request's body or waits for anything, so that it answers also while Kafka does not.
+//! HTTP for operators: `/healthz`, `/readyz`, `/metrics`. Everything is read-only, and no handler
+//! reads a request's body or waits for anything, so that it answers also while Kafka does not.
 //!
-//! - `/healthz` is 200 as long as the process works: a restart cannot help a halted partition, but the
-//!   body names it.
+//! - `/healthz` is 200 as long as the process works: a restart cannot help a halted
+//!   partition, but the body names it.
 //! - `/readyz` is 200 when each owned partition is restored and within the lag limit, also with none.
 //!   Halted partitions do not fail it: they would take the running ones with them.
 
@@ -31,8 +31,8 @@ use super::metrics::Metrics;
 use super::status::Shared;
 use bounded::Bounded;
 
-/// Time for answers in flight once shutdown has begun, in milliseconds: each is made in microseconds,
-/// and a client that does not read must not hold up the final checkpoint.
+/// Time for answers in flight once shutdown has begun, in milliseconds: each is made in
+/// microseconds, and a client that does not read must not hold up the final checkpoint.
 const SHUTDOWN_MS_MAX: u64 = 1_000;
 
 /// What the handlers read.
@@ -113,18 +113,30 @@ pub fn router(state: State) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found; there are /healthz, /readyz, /metrics\n") })
+        .fallback(|| async {
+            (
+                StatusCode::NOT_FOUND,
+                "not found; there are /healthz, /readyz, /metrics\n",
+            )
+        })
         .with_state(state)
 }
 
 async fn healthz(Extract(state): Extract<State>) -> Response {
-    json(StatusCode::OK, &health::health(&state.status.read(), state.status.silence()))
+    json(
+        StatusCode::OK,
+        &health::health(&state.status.read(), state.status.silence()),
+    )
 }
 
 async fn readyz(Extract(state): Extract<State>) -> Response {
     let silence = state.status.silence();
     let readiness = health::readiness(&state.status.read(), silence, state.lag_max_records);
-    let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     json(code, &readiness)
 }
 
@@ -140,7 +152,10 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
 fn json(code: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(body) {
         Ok(text) => {
-            let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+            let headers = [
+                (CONTENT_TYPE, "application/json"),
+                (CACHE_CONTROL, "no-store"),
+            ];
             (code, headers, text + "\n").into_response()
         }
         Err(error) => failed(&error),

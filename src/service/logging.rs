@@ -1,9 +1,9 @@
-//! Logs: text for people, JSON lines for machines, on standard error and in UTC either way. Standard
-//! output belongs to what a command prints.
+//! Logs: text for people, JSON lines for machines, on standard error and in UTC either way.
+//! Standard output belongs to what a command prints.
 //!
-//! `error` means that something may be lost or an invariant is broken, `warn` that an operator should
-//! look, `info` is the life of the service (start, partitions, stop), `debug` the course of single
-//! checkpoints and rebalances.
+//! `error` means that something may be lost or an invariant is broken, `warn` that an operator
+//! should look, `info` is the life of the service (start, partitions, stop), `debug` the course of
+//! single checkpoints and rebalances.
 
 use std::io::{IsTerminal, stderr};
 
@@ -19,18 +19,21 @@ pub const LEVEL_EXPECTED: &str =
 /// Words that are a level of their own.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The filter of these directives, or nothing if they are none. Stricter than the library: it takes a
-/// mistyped level such as `inof` for a module and then shows nothing.
+/// The filter of these directives, or nothing if they are none. Stricter than the library: it takes
+/// a mistyped level such as `inof` for a module and then shows nothing.
 pub fn filter(level: &str) -> Option<EnvFilter> {
     // Commas inside of brackets belong to a span's fields; such directives are left to the library.
     let plain = !level.contains(['[', '{']);
     let is_level = |word: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word));
-    let bare_words_are_levels =
-        level.split(',').all(|directive| directive.contains('=') || is_level(directive.trim()));
+    let bare_words_are_levels = level
+        .split(',')
+        .all(|directive| directive.contains('=') || is_level(directive.trim()));
     if plain && !bare_words_are_levels {
         return None;
     }
-    EnvFilter::try_new(level).ok()
+    // The library takes no spaces; `warn, librdkafka=off` is how people write lists.
+    let directives: Vec<&str> = level.split(',').map(str::trim).collect();
+    EnvFilter::try_new(directives.join(",")).ok()
 }
 
 /// Starts logging for the whole process. A second call changes nothing.
@@ -44,13 +47,19 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
         value: format!("{level:?}"),
         expected: LEVEL_EXPECTED.to_owned(),
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
     // The time is UTC with microseconds by the library's default.
     let started = match format {
         LogFormat::Text => {
             // https://no-color.org: colours are for people at a terminal who did not refuse them.
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            lines.compact().with_ansi(stderr().is_terminal() && !refused).finish().try_init()
+            lines
+                .compact()
+                .with_ansi(stderr().is_terminal() && !refused)
+                .finish()
+                .try_init()
         }
         LogFormat::Json => lines
             .json()
@@ -71,7 +80,13 @@ mod tests {
 
     #[test]
     fn levels_and_directives_are_taken_and_mistyped_levels_are_not() {
-        for good in ["info", "WARN", "off", "info,sequencer::kafka=debug", "warn, librdkafka=off"] {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,sequencer::kafka=debug",
+            "warn, librdkafka=off",
+        ] {
             assert!(filter(good).is_some(), "{good}");
         }
         for bad in ["", "inof", "loud", "info,sequencer=loud", "debug,inof"] {

@@ -1,5 +1,5 @@
-//! What the service is doing, as a snapshot. The engine thread publishes it, HTTP and the metrics read
-//! it; neither waits for the other longer than a copy of a few hundred bytes takes.
+//! What the service is doing, as a snapshot. The engine thread publishes it, HTTP and the metrics
+//! read it; neither waits for the other longer than a copy of a few hundred bytes takes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -91,7 +91,9 @@ impl PartitionState {
 impl Status {
     /// The status of an instance that starts now and owns nothing.
     pub fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Status {
             instance_id: instance_id.to_owned(),
             group: group.to_owned(),
@@ -125,27 +127,44 @@ struct Published {
 impl Shared {
     /// A handle on this status.
     pub fn new(status: Status) -> Shared {
-        let published = Published { status, at: Instant::now() };
-        Shared { published: Arc::new(RwLock::new(published)) }
+        let published = Published {
+            status,
+            at: Instant::now(),
+        };
+        Shared {
+            published: Arc::new(RwLock::new(published)),
+        }
     }
 
-    /// Changes the status in place and says that the engine is alive: call it at least every second,
-    /// also when nothing changed, since ages and lags go stale and `/readyz` notices the silence.
+    /// Changes the status in place and says that the engine is alive: call it at least every
+    /// second, also when nothing changed, since ages and lags go stale and `/readyz` notices the
+    /// silence.
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
         // A poisoned lock means that another `change` panicked half-way; each field is still sound.
-        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         change(&mut published.status);
         published.at = Instant::now();
     }
 
     /// A copy of the status.
     pub fn read(&self) -> Status {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).status.clone()
+        self.published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .status
+            .clone()
     }
 
     /// How long ago the status was published.
     pub fn silence(&self) -> Duration {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).at.elapsed()
+        self.published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .at
+            .elapsed()
     }
 }
 
@@ -170,8 +189,20 @@ mod tests {
     fn only_halted_partitions_are_halted() {
         let mut status = Status::default();
         for (partition, state) in (0..).zip(PartitionState::ALL) {
-            status.partitions.insert(partition, PartitionStatus { state, ..Default::default() });
+            status.partitions.insert(
+                partition,
+                PartitionStatus {
+                    state,
+                    ..Default::default()
+                },
+            );
         }
-        assert_eq!(status.halted().map(|(partition, _)| partition).collect::<Vec<_>>(), [4]);
+        assert_eq!(
+            status
+                .halted()
+                .map(|(partition, _)| partition)
+                .collect::<Vec<_>>(),
+            [4]
+        );
     }
 }

@@ -6,7 +6,10 @@ const NONE: Flags = Flags {
     retriable: false,
     requires_abort: false,
 };
-const FATAL: Flags = Flags { fatal: true, ..NONE };
+const FATAL: Flags = Flags {
+    fatal: true,
+    ..NONE
+};
 const RETRIABLE: Flags = Flags {
     retriable: true,
     ..NONE

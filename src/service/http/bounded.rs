@@ -1,5 +1,5 @@
-//! A listener with limits: how many connections, and how long each may take over a request. axum sets
-//! neither, and a port that serves probes must not be filled by clients that say nothing.
+//! A listener with limits: how many connections, and how long each may take over a request. axum
+//! sets neither, and a port that serves probes must not be filled by clients that say nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Most open connections. Probes and scrapers are a handful; the next one waits in the backlog.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Longest time in seconds from accepting a connection, or from the last byte of an answer, to the last
-/// byte of the next request's head; an idle connection is closed by it too. Above the usual 60 s between scrapes,
-/// so that a scraper keeps its connection.
+/// Longest time in seconds from accepting a connection, or from the last byte of an answer, to the
+/// last byte of the next request's head; an idle connection is closed by it too. Above the usual 60
+/// s between scrapes, so that a scraper keeps its connection.
 const REQUEST_S_MAX: u64 = 75;
 
 /// A TCP listener whose connections are limited in number and time.
@@ -31,11 +31,23 @@ pub(super) struct Bounded {
 
 impl Bounded {
     pub fn new(listener: TcpListener) -> Bounded {
-        Bounded::with_limits(listener, CONNECTIONS_MAX, Duration::from_secs(REQUEST_S_MAX))
+        Bounded::with_limits(
+            listener,
+            CONNECTIONS_MAX,
+            Duration::from_secs(REQUEST_S_MAX),
+        )
     }
 
-    pub fn with_limits(listener: TcpListener, connections: usize, request_max: Duration) -> Bounded {
-        Bounded { listener, slots: Arc::new(Semaphore::new(connections)), request_max }
+    pub fn with_limits(
+        listener: TcpListener,
+        connections: usize,
+        request_max: Duration,
+    ) -> Bounded {
+        Bounded {
+            listener,
+            slots: Arc::new(Semaphore::new(connections)),
+            request_max,
+        }
     }
 }
 
@@ -44,7 +56,8 @@ impl Listener for Bounded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The semaphore is never closed; were it, connections would go unlimited rather than unserved.
+        // The semaphore is never closed; were it, connections would go unlimited rather than
+        // unserved.
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         // axum's own accept waits and tries again when the process is out of descriptors.
         let (stream, address) = Listener::accept(&mut self.listener).await;
@@ -72,7 +85,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// What the stream says, unless it has nothing to say and the deadline is past.
-    fn or_late<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn or_late<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         match polled {
             Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

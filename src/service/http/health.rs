@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
-/// Longest silence of the engine in seconds before it counts as stuck: it publishes every second, and
-/// its longest call to Kafka has a deadline below this.
+/// Longest silence of the engine in seconds before it counts as stuck: it publishes every second,
+/// and its longest call to Kafka has a deadline below this.
 const SILENCE_S_MAX: u64 = 30;
 
 /// The body of `/healthz`.
@@ -50,7 +50,10 @@ pub(super) fn health(status: &Status, silence: Duration) -> Health {
 pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64) -> Readiness {
     let mut reasons = Vec::new();
     if silence.as_secs() > SILENCE_S_MAX {
-        reasons.push(format!("the engine has not reported for {} s", silence.as_secs()));
+        reasons.push(format!(
+            "the engine has not reported for {} s",
+            silence.as_secs()
+        ));
     }
     if !status.connected {
         let problem = status.problem.as_deref().unwrap_or("joining the group");
@@ -60,7 +63,12 @@ pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64
         let reason = not_ready(status, lag_max_records)?;
         Some(format!("partition {partition}: {reason}"))
     }));
-    Readiness { ready: reasons.is_empty(), reasons, halted: halted(status), status: status.clone() }
+    Readiness {
+        ready: reasons.is_empty(),
+        reasons,
+        halted: halted(status),
+        status: status.clone(),
+    }
 }
 
 /// Why this partition is not ready, or nothing if it is, or if a restart cannot help it.
@@ -70,9 +78,9 @@ fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
         PartitionState::Running => match status.lag_records {
             None => Some("lag not yet known".to_owned()),
             // A negative lag is a reading taken between two others: none.
-            Some(lag) if u64::try_from(lag).unwrap_or(0) > lag_max_records => {
-                Some(format!("lag of {lag} records is above ready.lag_max_records {lag_max_records}"))
-            }
+            Some(lag) if u64::try_from(lag).unwrap_or(0) > lag_max_records => Some(format!(
+                "lag of {lag} records is above ready.lag_max_records {lag_max_records}"
+            )),
             Some(_) => None,
         },
         state => Some(match &status.reason {
@@ -106,14 +114,24 @@ mod tests {
     }
 
     fn partition(state: PartitionState, lag_records: Option<i64>) -> PartitionStatus {
-        PartitionStatus { state, lag_records, ..Default::default() }
+        PartitionStatus {
+            state,
+            lag_records,
+            ..Default::default()
+        }
     }
 
     #[test]
     fn an_instance_without_partitions_is_ready_once_connected() {
         assert!(readiness(&status([]), NOW, 10).ready);
-        let apart = Status { connected: false, ..status([]) };
-        assert_eq!(readiness(&apart, NOW, 10).reasons, ["not connected to Kafka: joining the group"]);
+        let apart = Status {
+            connected: false,
+            ..status([])
+        };
+        assert_eq!(
+            readiness(&apart, NOW, 10).reasons,
+            ["not connected to Kafka: joining the group"]
+        );
     }
 
     #[test]
@@ -153,8 +171,14 @@ mod tests {
         let readiness = readiness(&status, NOW, 10);
         assert!(readiness.ready);
         let body = serde_json::to_string(&health(&status, NOW)).unwrap();
-        assert!(body.contains("\"reason\":\"the log begins at 500\""), "{body}");
-        assert!(body.contains("\"repair\":\"sequencer recover --partition 0\""), "{body}");
+        assert!(
+            body.contains("\"reason\":\"the log begins at 500\""),
+            "{body}"
+        );
+        assert!(
+            body.contains("\"repair\":\"sequencer recover --partition 0\""),
+            "{body}"
+        );
         assert_eq!(readiness.halted.len(), 1);
     }
 

@@ -31,7 +31,12 @@ async fn start() -> Server {
     let shutdown = async move {
         let _: Result<(), _> = stopped.await;
     };
-    Server { address, status, stop, task: spawn(serve(listener, state, shutdown)) }
+    Server {
+        address,
+        status,
+        stop,
+        task: spawn(serve(listener, state, shutdown)),
+    }
 }
 
 /// The status line and the whole response.
@@ -45,7 +50,10 @@ async fn ask(address: SocketAddr, path: &str) -> (String, String) {
         response
     });
     let response = response.await.unwrap();
-    (response.lines().next().unwrap_or_default().to_owned(), response)
+    (
+        response.lines().next().unwrap_or_default().to_owned(),
+        response,
+    )
 }
 
 #[tokio::test]
@@ -53,7 +61,10 @@ async fn an_instance_becomes_ready_and_stays_healthy_all_along() {
     let server = start().await;
     let (line, body) = ask(server.address, "/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(body.contains("\"not connected to Kafka: joining the group\""), "{body}");
+    assert!(
+        body.contains("\"not connected to Kafka: joining the group\""),
+        "{body}"
+    );
 
     let halted = PartitionStatus {
         state: PartitionState::Halted,
@@ -66,11 +77,17 @@ async fn an_instance_becomes_ready_and_stays_healthy_all_along() {
     });
     let (line, body) = ask(server.address, "/readyz").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
-    assert!(body.contains("\"ready\": true") && body.contains("\"reason\": \"a gap\""), "{body}");
+    assert!(
+        body.contains("\"ready\": true") && body.contains("\"reason\": \"a gap\""),
+        "{body}"
+    );
 
     let (line, body) = ask(server.address, "/healthz").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
-    assert!(body.contains("\"status\": \"ok\"") && body.contains("\"partition\": 2"), "{body}");
+    assert!(
+        body.contains("\"status\": \"ok\"") && body.contains("\"partition\": 2"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -81,8 +98,14 @@ async fn metrics_are_prometheus_text_and_follow_the_status() {
     });
     let (line, body) = ask(server.address, "/metrics").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
-    assert!(body.contains("content-type: text/plain; version=0.0.4"), "{body}");
-    assert!(body.contains("sequencer_partition_state{partition=\"3\",state=\"restoring\"} 1"), "{body}");
+    assert!(
+        body.contains("content-type: text/plain; version=0.0.4"),
+        "{body}"
+    );
+    assert!(
+        body.contains("sequencer_partition_state{partition=\"3\",state=\"restoring\"} 1"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -90,14 +113,20 @@ async fn another_path_is_not_found_and_says_what_is_there() {
     let server = start().await;
     let (line, body) = ask(server.address, "/health").await;
     assert_eq!(line, "HTTP/1.1 404 Not Found");
-    assert!(body.ends_with("not found; there are /healthz, /readyz, /metrics\n"), "{body}");
+    assert!(
+        body.ends_with("not found; there are /healthz, /readyz, /metrics\n"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_way_out() {
     let server = start().await;
     let address = server.address.to_string();
-    let error = bind(&address).await.map_err(|error| error.to_string()).err();
+    let error = bind(&address)
+        .await
+        .map_err(|error| error.to_string())
+        .err();
     assert_eq!(
         error,
         Some(format!(
@@ -120,7 +149,11 @@ async fn shutdown_does_not_wait_for_a_client_that_says_nothing() {
 
 #[tokio::test]
 async fn a_client_that_drips_its_request_is_cut_off_and_frees_its_slot() {
-    let limited = Bounded::with_limits(bind("127.0.0.1:0").await.unwrap(), 1, Duration::from_millis(200));
+    let limited = Bounded::with_limits(
+        bind("127.0.0.1:0").await.unwrap(),
+        1,
+        Duration::from_millis(200),
+    );
     let address = axum::serve::Listener::local_addr(&limited).unwrap();
     let router = Router::new().route("/", get(|| async { "here\n" }));
     let task = spawn(axum::serve(limited, router).into_future());

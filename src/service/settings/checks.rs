@@ -1,5 +1,5 @@
-//! What a text may look like: names, patterns, addresses. Each check is beside the words that describe
-//! it in an error message.
+//! What a text may look like: names, patterns, addresses. Each check is beside the words that
+//! describe it in an error message.
 
 use crate::service::logging;
 
@@ -109,14 +109,30 @@ mod tests {
         for good in ["127.0.0.1:8377", "[::1]:8377", "localhost:0", ""] {
             assert!((ADDRESS.accepts)(good), "{good}");
         }
-        for bad in ["8377", ":8377", "host:", "host:65536", "host:+1", "::1:80", "http://host:80", "a b:1"] {
+        for bad in [
+            "8377",
+            ":8377",
+            "host:",
+            "host:65536",
+            "host:+1",
+            "::1:80",
+            "http://host:80",
+            "a b:1",
+        ] {
             assert!(!(ADDRESS.accepts)(bad), "{bad}");
         }
     }
 
     #[test]
     fn brokers_are_a_list_with_optional_protocol_and_port() {
-        for good in ["a:9092", "a", "a:1, b:2", "SASL_SSL://a:9093", "[::1]", "[::1]:9092"] {
+        for good in [
+            "a:9092",
+            "a",
+            "a:1, b:2",
+            "SASL_SSL://a:9093",
+            "[::1]",
+            "[::1]:9092",
+        ] {
             assert!((BROKERS.accepts)(good), "{good}");
         }
         for bad in ["", "a:9092,", "a:port", "a:99999", "a b"] {
@@ -127,7 +143,16 @@ mod tests {
     #[test]
     fn topics_follow_kafka_and_are_not_internal() {
         assert!((TOPIC.accepts)("sequencer.requests"));
-        for bad in ["", ".", "..", "__internal", "a b", "a/b", "é", &"a".repeat(250)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "__internal",
+            "a b",
+            "a/b",
+            "é",
+            &"a".repeat(250),
+        ] {
             assert!(!(TOPIC.accepts)(bad), "{bad}");
         }
         assert!((PATTERN.accepts)("*.reply"));

@@ -12,8 +12,8 @@ use super::raw::Raw;
 /// `SEQUENCER_CACHE`.
 const PREFIX: &str = "SEQUENCER__";
 
-/// The assignments of our variables, in the order of their names, so that an error does not depend on
-/// the order of the environment. All other variables are passed over.
+/// The assignments of our variables, in the order of their names, so that an error does not depend
+/// on the order of the environment. All other variables are passed over.
 ///
 /// # Errors
 /// A variable of ours whose value is no UTF-8.
@@ -34,14 +34,18 @@ pub(super) fn assignments(
         })?;
         ours.push((key_of(name), Raw::Untyped(value), origin));
     }
-    ours.sort_by(|(_, _, left), (_, _, right)| left.to_string().cmp(&right.to_string()));
+    ours.sort_by_key(|(_, _, origin)| origin.to_string());
     Ok(ours)
 }
 
-/// `SEQUENCER__CHECKPOINT__INTERVAL_MS` is `checkpoint.interval_ms`; under `KAFKA` every underscore is
-/// a dot, since librdkafka's names have no underscores and variables no dots.
+/// `SEQUENCER__CHECKPOINT__INTERVAL_MS` is `checkpoint.interval_ms`; under `KAFKA` every underscore
+/// is a dot, since librdkafka's names have no underscores and variables no dots.
 fn key_of(variable: &str) -> String {
-    let key = variable.strip_prefix(PREFIX).unwrap_or(variable).replace("__", ".").to_lowercase();
+    let key = variable
+        .strip_prefix(PREFIX)
+        .unwrap_or(variable)
+        .replace("__", ".")
+        .to_lowercase();
     match key.strip_prefix(KAFKA_PREFIX) {
         Some(property) => format!("{KAFKA_PREFIX}{}", property.replace('_', ".")),
         None => key,
@@ -51,7 +55,11 @@ fn key_of(variable: &str) -> String {
 /// The variable that sets this key.
 pub(super) fn variable_of(key: &str) -> String {
     let name = match key.strip_prefix(KAFKA_PREFIX) {
-        Some(property) => format!("{}{}", KAFKA_PREFIX.replace('.', "__"), property.replace('.', "_")),
+        Some(property) => format!(
+            "{}{}",
+            KAFKA_PREFIX.replace('.', "__"),
+            property.replace('.', "_")
+        ),
         None => key.replace('.', "__"),
     };
     format!("{PREFIX}{}", name.to_uppercase())
@@ -65,8 +73,14 @@ mod tests {
     fn variables_and_keys_translate_both_ways() {
         for (variable, key) in [
             ("SEQUENCER__GROUP", "group"),
-            ("SEQUENCER__CHECKPOINT__INTERVAL_MS", "checkpoint.interval_ms"),
-            ("SEQUENCER__KAFKA__SESSION_TIMEOUT_MS", "kafka.session.timeout.ms"),
+            (
+                "SEQUENCER__CHECKPOINT__INTERVAL_MS",
+                "checkpoint.interval_ms",
+            ),
+            (
+                "SEQUENCER__KAFKA__SESSION_TIMEOUT_MS",
+                "kafka.session.timeout.ms",
+            ),
         ] {
             assert_eq!(key_of(variable), key);
             assert_eq!(variable_of(key), variable);

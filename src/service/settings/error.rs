@@ -1,5 +1,5 @@
-//! What can be wrong with the configuration. Every message is one line that names the key, the place
-//! and the way out; a program ends with [`EXIT_CODE`] for each of them.
+//! What can be wrong with the configuration. Every message is one line that names the key, the
+//! place and the way out; a program ends with [`EXIT_CODE`] for each of them.
 
 use std::path::PathBuf;
 

@@ -24,14 +24,19 @@ pub(super) type Assignment = (String, Raw, Origin);
 /// # Errors
 /// [`Error::Unreadable`]: the file cannot be opened or read, is no UTF-8, or is too large.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
-    let unreadable = |reason: String| Error::Unreadable { path: path.to_owned(), reason };
+    let unreadable = |reason: String| Error::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
     let mut text = String::new();
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     file.take(FILE_BYTES_MAX + 1)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(error.to_string()))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
+        return Err(unreadable(format!(
+            "it has more than {FILE_BYTES_MAX} bytes"
+        )));
     }
     Ok(text)
 }
@@ -50,11 +55,14 @@ pub(super) fn parse(
         (line, error.message().lines().collect::<Vec<_>>().join(", "))
     })?;
     let mut assignments = Vec::new();
-    flatten("", table.get_ref(), &mut assignments, &|at| origin(line_of(text, at)));
+    flatten("", table.get_ref(), &mut assignments, &|at| {
+        origin(line_of(text, at))
+    });
     Ok(assignments)
 }
 
-/// Nested tables become dotted keys: `session.timeout.ms = 1` is three tables to TOML, one key to us.
+/// Nested tables become dotted keys: `session.timeout.ms = 1` is three tables to TOML, one key to
+/// us.
 fn flatten(
     prefix: &str,
     table: &DeTable<'_>,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::modes::{LogFormat, ReplyMode};
 
-/// The flags that are settings; absent ones set nothing. There is no `Debug`: `set` may hold secrets.
+/// The flags that are settings; absent ones set nothing. There is no `Debug`: `set` may hold
+/// secrets.
 #[derive(Clone, Default)]
 pub struct Flags {
     /// `--config FILE`.

@@ -46,7 +46,10 @@ pub(super) const KEYS: [Key; 17] = [
     key("reply.mode", Kind::Choice(&["immediate", "exactly_once"])),
     key("reply.allow", Kind::List(checks::PATTERN)),
     key("checkpoint.interval_ms", Kind::Integer(1, 60_000)),
-    key("restore.rewrite_floor_records", Kind::Integer(1, 1_000_000_000)),
+    key(
+        "restore.rewrite_floor_records",
+        Kind::Integer(1, 1_000_000_000),
+    ),
     key("membership.static", Kind::Flag),
     key("http.address", Kind::Text(checks::ADDRESS)),
     key("ready.lag_max_records", Kind::Integer(0, i64::MAX)),
@@ -74,9 +77,11 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 
 /// The keys that begin with this name and a dot.
 pub(super) fn of_section(name: &str) -> impl Iterator<Item = &'static str> {
-    KEYS.iter()
-        .map(|key| key.name)
-        .filter(move |known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    KEYS.iter().map(|key| key.name).filter(move |known| {
+        known
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 /// Whether keys begin with this name and a dot.
@@ -84,8 +89,8 @@ pub(super) fn is_section(name: &str) -> bool {
     KAFKA_PREFIX.strip_suffix('.') == Some(name) || of_section(name).next().is_some()
 }
 
-/// The known key that was probably meant: an alias, one a few letters away, or one whose last part is
-/// the same (`partitions` for `topics.partitions`).
+/// The known key that was probably meant: an alias, one a few letters away, or one whose last part
+/// is the same (`partitions` for `topics.partitions`).
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     if let Some((_, known)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Some(known);
@@ -99,7 +104,9 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         .min();
     let same_end = || {
         let last = name.rsplit('.').next();
-        KEYS.iter().map(|key| key.name).find(|known| known.rsplit('.').next() == last)
+        KEYS.iter()
+            .map(|key| key.name)
+            .find(|known| known.rsplit('.').next() == last)
     };
     near.map(|(_, known)| known).or_else(same_end)
 }
@@ -144,9 +151,11 @@ impl Kind {
             (Kind::List(check), Raw::Untyped(text)) if text.trim().is_empty() => {
                 list(*check, std::iter::empty(), origin)?
             }
-            (Kind::List(check), Raw::Untyped(text)) => {
-                list(*check, text.split(',').map(|item| Some(item.trim())), origin)?
-            }
+            (Kind::List(check), Raw::Untyped(text)) => list(
+                *check,
+                text.split(',').map(|item| Some(item.trim())),
+                origin,
+            )?,
             _ => return None,
         };
         Some(Value::new(Some(&origin.to_owned()), kind))

@@ -1,5 +1,5 @@
-//! One layer of the configuration: its assignments checked against the schema, librdkafka's properties
-//! apart from our own keys.
+//! One layer of the configuration: its assignments checked against the schema, librdkafka's
+//! properties apart from our own keys.
 
 use std::path::Path;
 
@@ -18,8 +18,9 @@ use super::secret::{REDACTED, is_secret};
 /// The defaults and their documentation.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
 
-/// Our own keys of one layer, with types and origins, as a source of the `config` crate. What is under
-/// `kafka.` is not in it: there one key may be the prefix of another, which nested tables cannot hold.
+/// Our own keys of one layer, with types and origins, as a source of the `config` crate. What is
+/// under `kafka.` is not in it: there one key may be the prefix of another, which nested tables
+/// cannot hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
     values: Map<String, Value>,
@@ -43,7 +44,10 @@ impl Layer {
     pub fn new(assignments: Vec<Assignment>, properties: &mut Properties) -> Result<Layer, Error> {
         let mut layer = Layer::default();
         for (name, raw, origin) in assignments {
-            match name.strip_prefix(KAFKA_PREFIX).filter(|property| !property.is_empty()) {
+            match name
+                .strip_prefix(KAFKA_PREFIX)
+                .filter(|property| !property.is_empty())
+            {
                 Some(property) => properties.set(property, &raw, &origin)?,
                 None => layer.set(&name, &raw, &origin)?,
             }
@@ -68,7 +72,11 @@ impl Layer {
 fn unknown(name: &str, origin: &Origin) -> Error {
     let hint = if key::is_section(name) {
         let known: Vec<&str> = key::of_section(name).collect();
-        let known = if known.is_empty() { format!("{name}.PROPERTY") } else { known.join(", ") };
+        let known = if known.is_empty() {
+            format!("{name}.PROPERTY")
+        } else {
+            known.join(", ")
+        };
         format!("; it is a section, of {known}")
     } else {
         // In the words of the place: who set a variable wants to know the right variable.
@@ -77,7 +85,11 @@ fn unknown(name: &str, origin: &Origin) -> Error {
             _ => format!("; did you mean {known:?}?"),
         })
     };
-    Error::UnknownKey { key: name.to_owned(), origin: origin.to_string(), hint }
+    Error::UnknownKey {
+        key: name.to_owned(),
+        origin: origin.to_string(),
+        hint,
+    }
 }
 
 /// The built-in defaults.
@@ -92,26 +104,50 @@ pub(super) fn defaults() -> Result<Vec<Assignment>, Error> {
 /// The file given with `--config`.
 pub(super) fn file(path: &Path) -> Result<Vec<Assignment>, Error> {
     let text = file::read(path)?;
-    file::parse(&text, |line| Origin::File { path: path.to_owned(), line })
-        .map_err(|(line, message)| Error::Malformed { path: path.to_owned(), line, message })
+    file::parse(&text, |line| Origin::File {
+        path: path.to_owned(),
+        line,
+    })
+    .map_err(|(line, message)| Error::Malformed {
+        path: path.to_owned(),
+        line,
+        message,
+    })
 }
 
-/// The flags: `--set` in its order, then those with a name of their own, which are the more explicit.
+/// The flags: `--set` in its order, then those with a name of their own, which are the more
+/// explicit.
 pub(super) fn flags(flags: &Flags) -> Result<Vec<Assignment>, Error> {
     let mut assignments = Vec::new();
     for argument in &flags.set {
         let (name, value) = argument.split_once('=').ok_or_else(|| Error::Assignment {
-            argument: if is_secret(argument) { REDACTED.to_owned() } else { format!("{argument:?}") },
+            argument: if is_secret(argument) {
+                REDACTED.to_owned()
+            } else {
+                format!("{argument:?}")
+            },
         })?;
         let value = Raw::Untyped(value.to_owned());
         assignments.push((name.trim().to_owned(), value, Origin::Flag("--set")));
     }
     let named = [
-        ("kafka.bootstrap.servers", "--brokers", flags.brokers.clone()),
+        (
+            "kafka.bootstrap.servers",
+            "--brokers",
+            flags.brokers.clone(),
+        ),
         ("group", "--group", flags.group.clone()),
-        ("reply.mode", "--reply-mode", flags.reply_mode.map(|mode| mode.as_str().to_owned())),
+        (
+            "reply.mode",
+            "--reply-mode",
+            flags.reply_mode.map(|mode| mode.as_str().to_owned()),
+        ),
         ("http.address", "--http", flags.http.clone()),
-        ("log.format", "--log-format", flags.log_format.map(|format| format.as_str().to_owned())),
+        (
+            "log.format",
+            "--log-format",
+            flags.log_format.map(|format| format.as_str().to_owned()),
+        ),
     ];
     for (name, flag, value) in named {
         if let Some(value) = value {

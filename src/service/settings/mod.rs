@@ -1,5 +1,5 @@
-//! The configuration: four layers in, one [`Settings`] out, or an [`Error`] that names key, value, limit
-//! and place.
+//! The configuration: four layers in, one [`Settings`] out, or an [`Error`] that names key, value,
+//! limit and place.
 //!
 //! ```text
 //! config/default.toml   --config FILE   environment          flags
@@ -13,18 +13,18 @@
 //!                  +----------- Settings ------+---- warnings
 //! ```
 //!
-//! Every layer is checked whole, also where a later one overrides it: a mistake in a file shows at once
-//! and not on the day when the flag that hid it goes. The environment comes in as an argument, so that
-//! a test needs no process of its own.
+//! Every layer is checked whole, also where a later one overrides it: a mistake in a file shows at
+//! once and not on the day when the flag that hid it goes. The environment comes in as an argument,
+//! so that a test needs no process of its own.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`key`] | the table of keys: types, limits, the nearest known one |
-//! | [`layer`] | a layer against that table |
-//! | [`file`], [`environment`], [`flags`] | where assignments come from |
-//! | [`properties`] | `kafka.*`: what is refused, what deserves a warning |
-//! | [`resolve`] | the layers, merged, as [`Settings`] |
-//! | [`secret`] | what is never printed |
+//! | `key` | the table of keys: types, limits, the nearest known one |
+//! | `layer` | a layer against that table |
+//! | `file`, `environment`, `flags` | where assignments come from |
+//! | `properties` | `kafka.*`: what is refused, what deserves a warning |
+//! | `resolve` | the layers, merged, as [`Settings`] |
+//! | `secret` | what is never printed |
 
 mod checks;
 mod environment;
@@ -52,8 +52,8 @@ pub use flags::Flags;
 pub use modes::{LogFormat, ReplyMode, UnknownWord};
 pub use secret::{REDACTED, is_secret, redact};
 
-/// What this instance does, as far as an operator decides it. Nothing here changes which ID a request
-/// gets: whatever does is a record in the log or the state.
+/// What this instance does, as far as an operator decides it. Nothing here changes which ID a
+/// request gets: whatever does is a record in the log or the state.
 ///
 /// `Debug` prints what [`Settings::describe`] says, without secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// `log.level`: directives of `tracing`, checked.
     pub log_level: String,
-    /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May hold
-    /// secrets.
+    /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May
+    /// hold secrets.
     pub kafka: BTreeMap<String, String>,
     /// Where each property of `kafka` was given.
     kafka_origins: BTreeMap<String, String>,
@@ -110,8 +110,8 @@ pub struct Topics {
 }
 
 impl Settings {
-    /// Reads and merges all layers. The second part are warnings, a line each, for the log once there
-    /// is one.
+    /// Reads and merges all layers. The second part are warnings, a line each, for the log once
+    /// there is one.
     ///
     /// # Errors
     /// The first mistake found, layer by layer; see [`Error`].
@@ -130,10 +130,14 @@ impl Settings {
         self.brokers.as_deref().ok_or(Error::NoBrokers)
     }
 
-    /// The error for a property of `kafka` that librdkafka itself refuses: the message names where it
-    /// was given. `reason` is librdkafka's; it is left out for a secret, whose value it may repeat.
+    /// The error for a property of `kafka` that librdkafka itself refuses: the message names where
+    /// it was given. `reason` is librdkafka's; it is left out for a secret, whose value it may
+    /// repeat.
     pub fn property_refused(&self, property: &str, reason: &str) -> Error {
-        let place = self.kafka_origins.get(property).map_or("Sequencer itself", String::as_str);
+        let place = self
+            .kafka_origins
+            .get(property)
+            .map_or("Sequencer itself", String::as_str);
         Error::Refused {
             property: property.to_owned(),
             origin: place.to_owned(),
@@ -151,24 +155,50 @@ impl Settings {
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
             ("topics.partitions", self.topics.partitions.to_string()),
-            ("topics.replication", self.topics.replication.unwrap_or(0).to_string()),
+            (
+                "topics.replication",
+                self.topics.replication.unwrap_or(0).to_string(),
+            ),
             ("reply.mode", self.reply_mode.to_string()),
             ("reply.allow", self.reply_allow.join(",")),
-            ("checkpoint.interval_ms", self.checkpoint_interval.as_millis().to_string()),
-            ("restore.rewrite_floor_records", self.rewrite_floor_records.to_string()),
+            (
+                "checkpoint.interval_ms",
+                self.checkpoint_interval.as_millis().to_string(),
+            ),
+            (
+                "restore.rewrite_floor_records",
+                self.rewrite_floor_records.to_string(),
+            ),
             ("membership.static", self.membership_static.to_string()),
-            ("http.address", self.http_address.clone().unwrap_or_default()),
-            ("ready.lag_max_records", self.ready_lag_max_records.to_string()),
-            ("shutdown.deadline_ms", self.shutdown_deadline.as_millis().to_string()),
+            (
+                "http.address",
+                self.http_address.clone().unwrap_or_default(),
+            ),
+            (
+                "ready.lag_max_records",
+                self.ready_lag_max_records.to_string(),
+            ),
+            (
+                "shutdown.deadline_ms",
+                self.shutdown_deadline.as_millis().to_string(),
+            ),
             ("log.format", self.log_format.to_string()),
             ("log.level", self.log_level.clone()),
-            ("kafka.bootstrap.servers", self.brokers.clone().unwrap_or_default()),
+            (
+                "kafka.bootstrap.servers",
+                self.brokers.clone().unwrap_or_default(),
+            ),
         ];
-        let kafka = self
-            .kafka
-            .iter()
-            .map(|(property, value)| (format!("kafka.{property}"), redact(property, value).to_owned()));
-        own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(kafka).collect()
+        let kafka = self.kafka.iter().map(|(property, value)| {
+            (
+                format!("kafka.{property}"),
+                redact(property, value).to_owned(),
+            )
+        });
+        own.into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .chain(kafka)
+            .collect()
     }
 }
 

@@ -62,7 +62,9 @@ impl FromStr for ReplyMode {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<ReplyMode, UnknownWord> {
-        let found = ReplyMode::ALL.into_iter().find(|mode| mode.as_str() == word);
+        let found = ReplyMode::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == word);
         found.ok_or_else(|| UnknownWord(word.to_owned()))
     }
 }
@@ -71,7 +73,9 @@ impl FromStr for LogFormat {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<LogFormat, UnknownWord> {
-        let found = LogFormat::ALL.into_iter().find(|format| format.as_str() == word);
+        let found = LogFormat::ALL
+            .into_iter()
+            .find(|format| format.as_str() == word);
         found.ok_or_else(|| UnknownWord(word.to_owned()))
     }
 }

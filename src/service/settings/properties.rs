@@ -1,5 +1,5 @@
-//! `kafka.PROPERTY`: librdkafka's properties as a flat map, which of them are refused, and which values
-//! deserve a warning.
+//! `kafka.PROPERTY`: librdkafka's properties as a flat map, which of them are refused, and which
+//! values deserve a warning.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,71 @@ use super::secret::redact;
 
 /// Properties that the promise rests on, with the reason in one line.
 const REFUSED: [(&str, &str); 17] = [
-    ("metadata.broker.list", "use kafka.bootstrap.servers or --brokers"),
+    (
+        "metadata.broker.list",
+        "use kafka.bootstrap.servers or --brokers",
+    ),
     ("group.id", "use the key \"group\""),
     (
         "transactional.id",
         "it is made of group and instance_id, so that a restart fences its own past",
     ),
-    ("group.instance.id", "use instance_id with membership.static"),
-    ("enable.idempotence", "a retry without it can write an answer or a checkpoint twice"),
-    ("isolation.level", "requests of aborted transactions take no ID, so it is read_committed"),
-    ("enable.auto.commit", "offsets are committed only with the checkpoint that they belong to"),
-    ("auto.commit.enable", "offsets are committed only with the checkpoint that they belong to"),
+    (
+        "group.instance.id",
+        "use instance_id with membership.static",
+    ),
+    (
+        "enable.idempotence",
+        "a retry without it can write an answer or a checkpoint twice",
+    ),
+    (
+        "isolation.level",
+        "requests of aborted transactions take no ID, so it is read_committed",
+    ),
+    (
+        "enable.auto.commit",
+        "offsets are committed only with the checkpoint that they belong to",
+    ),
+    (
+        "auto.commit.enable",
+        "offsets are committed only with the checkpoint that they belong to",
+    ),
     (
         "enable.auto.offset.store",
         "offsets are committed only with the checkpoint that they belong to",
     ),
-    ("auto.offset.reset", "a lost position halts its partition; it is never guessed"),
+    (
+        "auto.offset.reset",
+        "a lost position halts its partition; it is never guessed",
+    ),
     (
         "partition.assignment.strategy",
         "it is cooperative-sticky, so that a rebalance stops no other partition",
     ),
-    ("group.protocol", "checkpoints are fenced by the member generation of the classic protocol"),
-    ("acks", "an answer counts only when every in-sync replica has it, so it is all"),
-    ("request.required.acks", "an answer counts only when every in-sync replica has it, so it is all"),
-    ("enable.partition.eof", "checkpoints need it to know the next offset past transaction markers"),
-    ("enable.gapless.guarantee", "failed deliveries are handled one by one, without stopping the rest"),
-    ("allow.auto.create.topics", "a topic that a client names is never created by asking for it"),
+    (
+        "group.protocol",
+        "checkpoints are fenced by the member generation of the classic protocol",
+    ),
+    (
+        "acks",
+        "an answer counts only when every in-sync replica has it, so it is all",
+    ),
+    (
+        "request.required.acks",
+        "an answer counts only when every in-sync replica has it, so it is all",
+    ),
+    (
+        "enable.partition.eof",
+        "checkpoints need it to know the next offset past transaction markers",
+    ),
+    (
+        "enable.gapless.guarantee",
+        "failed deliveries are handled one by one, without stopping the rest",
+    ),
+    (
+        "allow.auto.create.topics",
+        "a topic that a client names is never created by asking for it",
+    ),
 ];
 
 /// A property for which more than a maximum deserves a warning.
@@ -65,7 +104,8 @@ const ADVICE: [Advice; 3] = [
     },
 ];
 
-/// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in [`ADVICE`].
+/// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in
+/// [`ADVICE`].
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
 
 /// The properties set so far, each with its place; later layers win.
@@ -78,8 +118,8 @@ impl Properties {
     /// Sets one property.
     ///
     /// # Errors
-    /// A refused property; a value that is a list, a table or a date; brokers that are none; a time-out
-    /// that is no number.
+    /// A refused property; a value that is a list, a table or a date; brokers that are none; a
+    /// time-out that is no number.
     pub fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
@@ -104,16 +144,24 @@ impl Properties {
             return Err(invalid(checks::BROKERS.expected));
         }
         if ADVICE.iter().any(|advice| advice.property == property) && number(&value).is_none() {
-            return Err(invalid(&format!("a whole number from 1 to {TIMEOUT_MS_MAX}")));
+            return Err(invalid(&format!(
+                "a whole number from 1 to {TIMEOUT_MS_MAX}"
+            )));
         }
-        self.values.insert(property.to_owned(), (value, origin.clone()));
+        self.values
+            .insert(property.to_owned(), (value, origin.clone()));
         Ok(())
     }
 
     /// What is allowed but probably not wanted, a line each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for Advice { property, value_max, why } in ADVICE {
+        for Advice {
+            property,
+            value_max,
+            why,
+        } in ADVICE
+        {
             let Some((value, origin)) = self.values.get(property) else {
                 continue;
             };
@@ -137,7 +185,11 @@ impl Properties {
     /// The brokers, the other properties, and the place of each property.
     pub fn into_parts(
         self,
-    ) -> (Option<String>, BTreeMap<String, String>, BTreeMap<String, String>) {
+    ) -> (
+        Option<String>,
+        BTreeMap<String, String>,
+        BTreeMap<String, String>,
+    ) {
         let mut brokers = None;
         let mut properties = BTreeMap::new();
         let mut origins = BTreeMap::new();
@@ -154,5 +206,8 @@ impl Properties {
 }
 
 fn number(value: &str) -> Option<i64> {
-    value.parse().ok().filter(|number| (1..=TIMEOUT_MS_MAX).contains(number))
+    value
+        .parse()
+        .ok()
+        .filter(|number| (1..=TIMEOUT_MS_MAX).contains(number))
 }

@@ -16,8 +16,8 @@ use super::origin::Origin;
 use super::properties::Properties;
 use super::{Settings, Topics};
 
-/// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka aborts
-/// a transaction that is open for longer than a few seconds.
+/// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka
+/// aborts a transaction that is open for longer than a few seconds.
 const EXACTLY_ONCE_INTERVAL_MS_ADVISED: u64 = 1_000;
 
 /// The keys as the `config` crate deserialises them; [`super::key::KEYS`] has their limits.
@@ -166,11 +166,19 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
         ("state", &topics.state),
     ];
     for (index, (role, name)) in named.iter().enumerate() {
-        let Some((other, _)) = named.iter().take(index).find(|(_, earlier)| earlier == name) else {
+        let Some((other, _)) = named
+            .iter()
+            .take(index)
+            .find(|(_, earlier)| earlier == name)
+        else {
             continue;
         };
         // Named is whichever an operator changed: the other may be a default.
-        let changed = if place(values, role) == Origin::Default.to_string() { other } else { role };
+        let changed = if place(values, role) == Origin::Default.to_string() {
+            other
+        } else {
+            role
+        };
         let kept = if changed == role { other } else { role };
         return Err(Error::Invalid {
             key: format!("topics.{changed}"),

@@ -1,10 +1,11 @@
-//! Which values may be secrets. Those are never printed: not in logs, not in errors, not in `Debug`.
+//! Which values may be secrets. Those are never printed: not in logs, not in errors, not in
+//! `Debug`.
 
 /// What is printed instead of a secret.
 pub const REDACTED: &str = "[redacted]";
 
 /// Parts of property names whose values may be secrets. Broader than librdkafka's present list
-/// (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.client.secret` …) so that a later property is
+/// (`sasl.password`, `ssl.key.pem` …) so that a later property is
 /// covered too; a harmless value redacted costs nothing.
 const SECRET_PARTS: [&str; 9] = [
     "password",
@@ -48,7 +49,12 @@ mod tests {
             assert!(is_secret(key), "{key}");
             assert_eq!(redact(key, "hunter2"), REDACTED);
         }
-        for key in ["sasl.username", "ssl.key.location", "ssl.ca.location", "session.timeout.ms"] {
+        for key in [
+            "sasl.username",
+            "ssl.key.location",
+            "ssl.ca.location",
+            "session.timeout.ms",
+        ] {
             assert!(!is_secret(key), "{key}");
         }
     }

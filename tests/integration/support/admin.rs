@@ -5,7 +5,7 @@ use std::future::Future;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -50,22 +50,29 @@ impl Admin {
 
     /// The settings of a topic.
     pub fn settings(&self, topic: &str) -> BTreeMap<String, String> {
-        let results = block_on(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options())).unwrap();
-        let resource = results.into_iter().next().unwrap().unwrap();
-        resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+        self.describe(topic).into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
     }
 
-    /// Replaces a topic's settings by these alone.
-    pub fn replace_settings(&self, topic: &str, settings: &[(&str, &str)]) {
+    /// The settings of a topic that are its own, and not the broker's.
+    pub fn own_settings(&self, topic: &str) -> BTreeMap<String, String> {
+        let own = |entry: &ConfigEntry| entry.source == ConfigSource::DynamicTopic;
+        self.describe(topic).into_iter().filter(own).filter_map(|entry| Some((entry.name, entry.value?))).collect()
+    }
+
+    fn describe(&self, topic: &str) -> Vec<ConfigEntry> {
+        let results = block_on(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options())).unwrap();
+        results.into_iter().next().unwrap().unwrap().entries
+    }
+
+    /// Replaces a topic's own settings by these.
+    pub fn replace_settings(&self, topic: &str, settings: &BTreeMap<String, String>) {
         let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
         for (key, value) in settings {
             alter = alter.set(key, value);
         }
         block_on(self.client.alter_configs([&alter], &options())).unwrap().remove(0).unwrap();
-        wait_for(&format!("the settings of topic {topic}"), || {
-            let now = self.settings(topic);
-            settings.iter().all(|(key, value)| now.get(*key).is_some_and(|is| is == value)).then_some(())
-        });
+        let what = format!("the settings of topic {topic}");
+        wait_for(&what, || (self.own_settings(topic) == *settings).then_some(()));
     }
 
     /// Deletes the records of a partition before `offset`.
@@ -82,7 +89,9 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
-    (0..partitions).for_each(|partition| drop(list.add_partition(topic, partition)));
+    for partition in 0..partitions {
+        list.add_partition(topic, partition);
+    }
     let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
     let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), offset)),

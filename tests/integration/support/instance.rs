@@ -3,29 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::thread;
 
 use serde_json::Value;
 
+use super::command::program;
 use super::{cluster, http, signal, unique, wait_for};
 
 /// How much of a log is shown when a test fails.
 const TAIL_LINES: usize = 60;
-
-/// The program under test.
-pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
-    // A machine's own configuration must not change what is tested.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SEQUENCER__") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null());
-    signal::die_with_this_thread(&mut command);
-    command
-}
 
 /// A running instance. It is killed when the value goes, and its log is shown when a test fails.
 pub struct Instance {
@@ -37,12 +24,12 @@ pub struct Instance {
     status: Option<ExitStatus>,
 }
 
-/// A partition as `/healthz` describes it.
+/// A partition that stopped rather than guess, as `/healthz` describes it.
 #[derive(Clone, Debug)]
-pub struct Partition {
-    pub state: String,
-    pub reason: Option<String>,
-    pub repair: Option<String>,
+pub struct Halted {
+    pub reason: String,
+    /// The command that repairs it.
+    pub repair: String,
 }
 
 impl Instance {
@@ -67,10 +54,6 @@ impl Instance {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Waits until `/readyz` says yes, which it also does without a partition.
     pub fn wait_ready(&mut self) {
         self.wait("to be ready", |instance| {
@@ -90,22 +73,27 @@ impl Instance {
         })
     }
 
-    /// The partitions that it owns, by `/healthz`; none while it does not answer.
-    pub fn partitions(&self) -> BTreeMap<i32, Partition> {
-        let Ok(response) = http::get(self.port, "/healthz") else { return BTreeMap::new() };
-        let body: Value = serde_json::from_str(&response.body).unwrap_or_else(|e| panic!("{e}: {}", response.body));
-        let Some(partitions) = body["partitions"].as_object() else { return BTreeMap::new() };
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let partition = |(id, value): (&String, &Value)| {
-            let state = text(&value["state"]).unwrap();
-            (id.parse().unwrap(), Partition { state, reason: text(&value["reason"]), repair: text(&value["repair"]) })
-        };
-        partitions.iter().map(partition).collect()
+    /// Partitions that it answers for; none while it does not say.
+    pub fn running(&self) -> usize {
+        let Some(body) = self.body("/readyz") else { return 0 };
+        let partitions = body["status"]["partitions"].as_object().unwrap();
+        partitions.values().filter(|partition| partition["state"] == "running").count()
     }
 
-    /// Partitions that it answers for.
-    pub fn running(&self) -> usize {
-        self.partitions().values().filter(|partition| partition.state == "running").count()
+    /// The partitions that stopped; none while it does not say.
+    pub fn halted(&self) -> BTreeMap<i32, Halted> {
+        let Some(body) = self.body("/healthz") else { return BTreeMap::new() };
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text in {body:#}")).to_owned();
+        let halted = |value: &Value| {
+            let partition = value["partition"].as_i64().unwrap() as i32;
+            (partition, Halted { reason: text(&value["reason"]), repair: text(&value["repair"]) })
+        };
+        body["halted"].as_array().unwrap().iter().map(halted).collect()
+    }
+
+    fn body(&self, path: &str) -> Option<Value> {
+        let response = http::get(self.port, path).ok()?;
+        Some(serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{error}: {}", response.body)))
     }
 
     /// The sum of a metric over its labels; nothing when it is not there.

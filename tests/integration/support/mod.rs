@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod check;
 pub mod cluster;
+pub mod command;
 pub mod http;
 pub mod instance;
 pub mod load;

@@ -163,14 +163,11 @@ impl Tail {
         let mut deadline = Instant::now() + DEADLINE;
         while self.answered.len() < count {
             let before = self.answered.len();
-            match self.consumer.poll(POLL) {
-                Some(Ok(message)) => {
-                    self.seen += 1;
-                    let body = serde_json::from_slice(message.payload().unwrap_or_default());
-                    self.answered.extend(body.ok().and_then(|body| cause(&body)));
-                }
-                // The end for now, or a broker that is away for a moment.
-                Some(Err(_)) | None => {}
+            // An error is the end for now, or a broker that is away for a moment.
+            if let Some(Ok(message)) = self.consumer.poll(POLL) {
+                self.seen += 1;
+                let body = serde_json::from_slice(message.payload().unwrap_or_default());
+                self.answered.extend(body.ok().and_then(|body| cause(&body)));
             }
             if self.answered.len() > before {
                 deadline = Instant::now() + DEADLINE;

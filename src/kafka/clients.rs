@@ -1,0 +1,170 @@
+//! The configuration of each Kafka client: our defaults, then the operator's `kafka.*`, then what
+//! the promise rests on, which nobody overrides.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use super::error::Error;
+
+/// How to reach a cluster, and who we are there.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The operator's librdkafka properties.
+    pub properties: BTreeMap<String, String>,
+    /// Consumer group.
+    pub group: String,
+    /// Unique in the group.
+    pub instance_id: String,
+    /// Whether `instance_id` is a static member.
+    pub static_membership: bool,
+}
+
+/// `transaction.timeout.ms` unless the operator says otherwise: a dead owner's open transaction
+/// hides what others wrote behind it for this long, and up to the brokers' clean-up interval more.
+const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
+/// librdkafka wants the socket's time-out this far below the transaction's.
+const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
+/// An instance that is gone is missed after this long (T7); Kafka's default of 45 s is an outage.
+const SESSION_TIMEOUT_MS: u64 = 6_000;
+/// How soon a member hears of a rebalance (T7).
+const HEARTBEAT_INTERVAL_MS: u64 = 500;
+/// Statistics give lag and the last stable offset.
+const STATISTICS_INTERVAL_MS: u64 = 1_000;
+
+impl Connection {
+    /// The time-out of a transaction, in ms.
+    pub fn transaction_timeout_ms(&self) -> u64 {
+        let configured = self.properties.get("transaction.timeout.ms");
+        configured
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(TRANSACTION_TIMEOUT_MS)
+    }
+
+    /// The transactional ID: a restart fences its own past at once (T6).
+    pub fn transactional_id(&self) -> String {
+        format!("{}-{}", self.group, self.instance_id)
+    }
+
+    /// The member of the group that reads requests.
+    pub fn group_consumer(&self) -> ClientConfig {
+        let mut config = self.config(&[
+            // The default of a second stalls a fetcher whose queue was full for all of it.
+            ("fetch.queue.backoff.ms", "2"),
+            ("queued.min.messages", "100000"),
+            ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
+            ("heartbeat.interval.ms", &HEARTBEAT_INTERVAL_MS.to_string()),
+            ("statistics.interval.ms", &STATISTICS_INTERVAL_MS.to_string()),
+        ]);
+        fix_consumer(&mut config, "read_committed", &self.group);
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        if self.static_membership {
+            config.set("group.instance.id", &self.instance_id);
+        }
+        config
+    }
+
+    /// Reads ranges of logs; joins nothing.
+    pub fn reader(&self) -> ClientConfig {
+        let mut config = self.config(&[
+            ("fetch.queue.backoff.ms", "2"),
+            ("queued.min.messages", "100000"),
+            // The end of a log is known when a fetch at its end returns.
+            ("fetch.wait.max.ms", "10"),
+        ]);
+        fix_consumer(&mut config, "read_committed", &self.group);
+        config
+    }
+
+    /// Asks for the ends of logs: under `read_committed` that would be the last stable offset (T2).
+    pub fn uncommitted(&self) -> ClientConfig {
+        let mut config = self.config(&[]);
+        fix_consumer(&mut config, "read_uncommitted", &self.group);
+        config
+    }
+
+    /// Sends the replies of `immediate` mode. Nothing expires: what cannot be written waits.
+    pub fn reply_producer(&self) -> ClientConfig {
+        let mut config = self.config(&[
+            // Batches form while earlier ones are in flight; waiting for more only adds latency.
+            ("linger.ms", "0"),
+            ("batch.num.messages", "10000"),
+            ("queue.buffering.max.messages", "200000"),
+            ("queue.buffering.max.kbytes", "262144"),
+        ]);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("message.timeout.ms", "0");
+        config
+    }
+
+    /// Commits checkpoints (T6).
+    pub fn transactional_producer(&self) -> ClientConfig {
+        let timeout_ms = self.transaction_timeout_ms();
+        let socket_ms = timeout_ms.saturating_sub(SOCKET_BELOW_TRANSACTION_MS).max(10);
+        let mut config = self.config(&[
+            ("linger.ms", "0"),
+            ("batch.num.messages", "10000"),
+            ("queue.buffering.max.messages", "400000"),
+            ("queue.buffering.max.kbytes", "262144"),
+            ("socket.timeout.ms", &socket_ms.to_string()),
+        ]);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("transactional.id", self.transactional_id())
+            .set("transaction.timeout.ms", timeout_ms.to_string())
+            .set("message.timeout.ms", timeout_ms.to_string());
+        config
+    }
+
+    /// Talks to the cluster about topics and groups.
+    pub fn admin(&self) -> ClientConfig {
+        self.config(&[])
+    }
+
+    fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config.set("client.id", &self.instance_id);
+        // A client that finds its setting ignored by a producer or consumer is not news.
+        config.set("log.connection.close", "false");
+        for (property, value) in defaults {
+            config.set(*property, *value);
+        }
+        for (property, value) in &self.properties {
+            config.set(property, value);
+        }
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// Checks one of the operator's properties by making a configuration of it.
+    ///
+    /// # Errors
+    /// What librdkafka refuses, naming the property and not its value.
+    pub fn check_property(&self, property: &str, value: &str) -> Result<(), Error> {
+        let mut config = ClientConfig::new();
+        config.set(property, value);
+        config
+            .create_native_config()
+            .map(drop)
+            .map_err(|error| Error::from_kafka("configuration", &error))
+    }
+}
+
+fn fix_consumer(config: &mut ClientConfig, isolation: &str, group: &str) {
+    config
+        .set("group.id", group)
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // librdkafka would otherwise seek back in silence after a truncation.
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("allow.auto.create.topics", "false");
+}

@@ -1,0 +1,435 @@
+//! The consumer of the request topic: one member of the group, used from one thread.
+//!
+//! Its queue is polled here and not by rust-rdkafka, for three reasons: the end-of-partition event
+//! carries the offset to read next, which rust-rdkafka drops; a rebalance is handed to the caller
+//! as a value and answered when the caller is done, not inside a callback; and a record costs
+//! fewer calls.
+//!
+//! How a rebalance goes (classic protocol, cooperative-sticky; `rdkafka_cgrp.c`):
+//!
+//! | event | librdkafka meanwhile | the answer |
+//! |---|---|---|
+//! | [`Event::Assigned`] | pauses what is being fetched, keeps heartbeating, waits without a deadline | [`GroupConsumer::accept_assignment`]: an incremental assign of *nothing*. The group's view of who owns what is kept apart from what is fetched, so the new partitions are owned from here on and fetched from [`GroupConsumer::start`] on |
+//! | [`Event::Revoked`] | the same; the partitions are not given to anyone before the answer | [`GroupConsumer::give_up`]: an incremental unassign of those that were started, perhaps of nothing |
+//!
+//! *Architecture invariant*: an incremental unassign answers a revoke that librdkafka has raised
+//! and nobody has polled yet, and would give partitions away before their transaction has ended
+//! (T3). So [`GroupConsumer::stop`] pauses instead. The one other use, to fetch again from a
+//! partition whose offset was lost, tells the next revoke apart as lost when the group has moved
+//! on meanwhile.
+
+mod close;
+mod native;
+mod quiet;
+mod reader;
+mod record;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
+use tracing::warn;
+
+use super::context::Context;
+use super::error::{Class, Error};
+use native::{Queue, RawEvent, Signal};
+use quiet::Quiet;
+pub use reader::{Flow, Reader};
+pub use record::{Headers, Record};
+
+/// How long to wait for a seek of a stopped partition. It is answered by librdkafka's own thread
+/// without asking a broker, so this is only reached when that thread is stuck.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
+/// as a broker may take to answer, and shorter than the grace period of a container.
+const DROP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a poll finds. Borrowed data live until the callback returns.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A record of a started partition.
+    Record(Record<'a>),
+    /// All that can be read now has been read. Comes again each time that the end has moved, and
+    /// after each rebalance.
+    EndOfPartition {
+        /// Of the request topic.
+        partition: i32,
+        /// The offset to read next: past transaction markers and aborted records.
+        next: i64,
+    },
+    /// The group gives these partitions to this member. Waits for
+    /// [`GroupConsumer::accept_assignment`]. May be empty.
+    Assigned(Vec<i32>),
+    /// The group takes these partitions away. Waits for [`GroupConsumer::give_up`]. No record of
+    /// any partition comes before the answer.
+    Revoked {
+        /// All of them, started or not.
+        partitions: Vec<i32>,
+        /// They are gone already, and others may own them: the session expired, or this process
+        /// did not poll in time. Nothing of theirs may be committed.
+        lost: bool,
+    },
+    /// Something went wrong. The client goes on by itself unless the class is [`Class::Fatal`] or
+    /// [`Class::Fenced`]. What concerns no partition and passes by itself is told only once in a
+    /// while: an unreachable cluster says so twenty times a second.
+    Error {
+        /// The partition that it concerns. With [`Class::OffsetLost`], nothing more comes from it
+        /// until it is started anew.
+        partition: Option<i32>,
+        /// What went wrong.
+        error: Error,
+    },
+    /// The client's statistics as JSON, every `statistics.interval.ms`.
+    Statistics(&'a str),
+}
+
+/// A member of the consumer group, subscribed to one topic.
+pub struct GroupConsumer {
+    // Both are taken apart by `Drop`, in this order.
+    queue: Option<Queue>,
+    consumer: Option<BaseConsumer<Context>>,
+    topic: String,
+    brokers: String,
+    /// Partitions that librdkafka has been told to fetch, stopped ones among them.
+    started: RefCell<BTreeSet<i32>>,
+    /// Those of them that are paused by [`GroupConsumer::stop`].
+    stopped: RefCell<BTreeSet<i32>>,
+    /// Those of them that librdkafka fetches no more, because the offset was not in the log.
+    lost_offset: RefCell<BTreeSet<i32>>,
+    /// The generation at the last answer to a rebalance.
+    answered: Cell<Option<i32>>,
+    quiet: Quiet,
+    /// A revoke was handed out and not answered yet.
+    revoking: Cell<bool>,
+    /// The assignment was lost, and the revoke that says so has not been polled yet.
+    lost: Cell<bool>,
+    /// A revoke that has not been polled yet may have been answered already.
+    gave_up_early: Cell<bool>,
+    close_deadline: Duration,
+}
+
+impl GroupConsumer {
+    /// Joins the group of `config`, which is taken as it is: the caller is responsible for
+    /// `partition.assignment.strategy=cooperative-sticky`, `enable.partition.eof=true`,
+    /// `enable.auto.commit=false` and `auto.offset.reset=error`.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+        const OPERATION: &str = "create consumer";
+        if topic.contains('\0') {
+            return Err(Error::new(
+                OPERATION,
+                RDKafkaErrorCode::InvalidTopic,
+                "topic name contains a zero byte",
+            ));
+        }
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let queue = Queue::of_consumer(consumer.client())
+            .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
+        let joined = GroupConsumer {
+            queue: Some(queue),
+            consumer: Some(consumer),
+            topic: topic.to_owned(),
+            brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
+            started: RefCell::default(),
+            stopped: RefCell::default(),
+            lost_offset: RefCell::default(),
+            answered: Cell::new(None),
+            quiet: Quiet::default(),
+            revoking: Cell::new(false),
+            lost: Cell::new(false),
+            gave_up_early: Cell::new(false),
+            close_deadline: DROP_DEADLINE,
+        };
+        let mut topics = TopicPartitionList::new();
+        topics.add_topic_unassigned(topic);
+        native::subscribe(joined.consumer()?.client(), &topics)?;
+        Ok(joined)
+    }
+
+    /// Serves up to `max` events: waits for the first one up to `wait`, then takes what is there.
+    /// Returns after a rebalance event, so that it can be answered before the next one. Returns
+    /// the number of events served.
+    ///
+    /// Must be called at least every `max.poll.interval.ms`, or the member is thrown out.
+    pub fn poll(&mut self, wait: Duration, max: usize, mut on: impl FnMut(Event<'_>)) -> usize {
+        let Some(queue) = &self.queue else { return 0 };
+        let mut served = 0;
+        let mut wait = wait;
+        while served < max {
+            let Some(event) = queue.poll(wait) else { break };
+            wait = Duration::ZERO;
+            match event.signal() {
+                Signal::Record => {
+                    if let Some(record) = event.record() {
+                        on(Event::Record(record));
+                        served += 1;
+                    }
+                }
+                Signal::Rebalance => {
+                    self.rebalance(&event, &mut on);
+                    return served + 1;
+                }
+                Signal::Error => {
+                    if let Some(event) = self.error(&event) {
+                        on(event);
+                        served += 1;
+                    }
+                }
+                Signal::Statistics => {
+                    if let Some(statistics) = event.statistics() {
+                        on(Event::Statistics(statistics));
+                        served += 1;
+                    }
+                }
+                Signal::Log => event.log(),
+                Signal::TokenRefresh => self.refuse_token(),
+                Signal::Other => {}
+            }
+        }
+        served
+    }
+
+    fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
+        let partitions = event.partitions();
+        if event.is_assignment() {
+            on(Event::Assigned(partitions));
+            return;
+        }
+        self.note_loss();
+        let lost = self.lost.take() | self.gave_up_early.take();
+        self.revoking.set(true);
+        on(Event::Revoked { partitions, lost });
+    }
+
+    /// librdkafka forgets at any assign that the assignment was lost, so it is asked before each.
+    fn note_loss(&self) {
+        if let Some(consumer) = &self.consumer {
+            self.lost.set(self.lost.get() || consumer.assignment_lost());
+        }
+    }
+
+    fn error(&self, event: &RawEvent) -> Option<Event<'static>> {
+        let position = event.partition();
+        let partition = position.map(|(partition, _)| partition);
+        let error = event.error("consume").with_brokers(&self.brokers);
+        match (error.class, position) {
+            (Class::EndOfLog, Some((partition, next))) => {
+                return Some(Event::EndOfPartition { partition, next });
+            }
+            (Class::OffsetLost, Some((partition, _))) => {
+                self.lost_offset.borrow_mut().insert(partition);
+            }
+            (Class::Retriable, None) if !self.quiet.tells(&error) => return None,
+            _ => {}
+        }
+        // The event may only say that the client had a fatal error before.
+        let fatal = match (error.class, &self.consumer) {
+            (Class::Fatal, Some(consumer)) => Error::fatal_of("consume", consumer.client()),
+            _ => None,
+        };
+        let error = fatal.unwrap_or(error);
+        Some(Event::Error { partition, error })
+    }
+
+    /// The place for SASL/OAUTHBEARER: to fetch a token and hand it over. Until then the client is
+    /// told that there is none, which it reports as an authentication error instead of waiting.
+    fn refuse_token(&self) {
+        if let Some(consumer) = &self.consumer {
+            native::refuse_token(consumer.client());
+        }
+    }
+
+    /// Answers [`Event::Assigned`]: the partitions are owned, and fetched from once started.
+    ///
+    /// # Errors
+    /// The client is closed or had a fatal error.
+    pub fn accept_assignment(&self) -> Result<(), Error> {
+        self.assign(&TopicPartitionList::new())?;
+        self.answered.set(self.generation());
+        // A revoke would have come before.
+        self.gave_up_early.set(false);
+        Ok(())
+    }
+
+    /// Fetches `partition` from `next` on. Also for a partition that was stopped, or whose offset
+    /// was lost.
+    ///
+    /// # Errors
+    /// The partition is being fetched, or the client is closed or had a fatal error.
+    pub fn start(&self, partition: i32, next: i64) -> Result<(), Error> {
+        let list = self.list([(partition, next)])?;
+        if self.lost_offset.borrow().contains(&partition) {
+            // librdkafka refuses to seek a partition that it has given up on.
+            self.note_loss();
+            self.unassign(&[partition])?;
+            if self.generation() != self.answered.get() {
+                // A rebalance is under way, and this may have been its answer.
+                self.gave_up_early.set(true);
+            }
+        } else if self.stopped.borrow().contains(&partition) {
+            native::seek(self.consumer()?.client(), &list, SEEK_TIMEOUT)?;
+            native::resume(self.consumer()?.client(), &list)?;
+            self.stopped.borrow_mut().remove(&partition);
+            return Ok(());
+        }
+        self.assign(&list)?;
+        self.started.borrow_mut().insert(partition);
+        Ok(())
+    }
+
+    /// Fetches no more from `partition`, which stays ours: one that is halted. No record of it
+    /// comes after this call.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub fn stop(&self, partition: i32) -> Result<(), Error> {
+        if !self.started.borrow().contains(&partition) {
+            return Ok(());
+        }
+        self.pause(&[partition])?;
+        self.stopped.borrow_mut().insert(partition);
+        Ok(())
+    }
+
+    /// Answers [`Event::Revoked`]: the partitions may go to others from here on.
+    ///
+    /// # Errors
+    /// No revoke waits for an answer, or the client is closed or had a fatal error.
+    pub fn give_up(&self, partitions: &[i32]) -> Result<(), Error> {
+        if !self.revoking.get() {
+            return Err(Error::own(
+                "give up partitions",
+                Class::Fatal,
+                format!("no revoke waits for an answer, partitions {partitions:?}"),
+            ));
+        }
+        let fetched: Vec<i32> = partitions
+            .iter()
+            .copied()
+            .filter(|partition| self.started.borrow().contains(partition))
+            .collect();
+        self.unassign(&fetched)?;
+        self.answered.set(self.generation());
+        self.revoking.set(false);
+        Ok(())
+    }
+
+    /// Fetches no more from these partitions until [`GroupConsumer::resume`]; drops what was
+    /// fetched ahead, which is fetched again later.
+    ///
+    /// # Errors
+    /// The client is closed, or a partition is not started.
+    pub fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
+        native::pause(self.consumer()?.client(), &self.positionless(partitions)?)
+    }
+
+    /// Fetches from these partitions again, from after the last record that was polled.
+    ///
+    /// # Errors
+    /// The client is closed, or a partition is not started.
+    pub fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
+        let awake: Vec<i32> = partitions
+            .iter()
+            .copied()
+            .filter(|partition| !self.stopped.borrow().contains(partition))
+            .collect();
+        native::resume(self.consumer()?.client(), &self.positionless(&awake)?)
+    }
+
+    /// This member's credentials for a transaction that commits its offsets.
+    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.as_ref()?.group_metadata()
+    }
+
+    /// The generation of the group that this member is in; -1 when it is no member (T4).
+    pub fn generation(&self) -> Option<i32> {
+        native::generation(self.consumer.as_ref()?.client())
+    }
+
+    /// Leaves the group and waits for that, `deadline` at most. Answers a rebalance that waits.
+    pub fn close(mut self, deadline: Duration) {
+        self.close_deadline = deadline;
+    }
+
+    fn assign(&self, list: &TopicPartitionList) -> Result<(), Error> {
+        self.note_loss();
+        native::incremental_assign(self.consumer()?.client(), list)
+    }
+
+    fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
+        let client = self.consumer()?.client();
+        let list = self.positionless(partitions)?;
+        native::incremental_unassign(client, &list)?;
+        let mut stopped = self.stopped.borrow_mut();
+        if partitions
+            .iter()
+            .any(|partition| stopped.contains(partition))
+        {
+            // The pause outlives the assignment in librdkafka, and would meet the next one.
+            native::resume(client, &list)?;
+        }
+        let mut started = self.started.borrow_mut();
+        let mut lost_offset = self.lost_offset.borrow_mut();
+        for partition in partitions {
+            started.remove(partition);
+            stopped.remove(partition);
+            lost_offset.remove(partition);
+        }
+        Ok(())
+    }
+
+    fn positionless(&self, partitions: &[i32]) -> Result<TopicPartitionList, Error> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for &partition in partitions {
+            list.add_partition(&self.topic, partition);
+        }
+        Ok(list)
+    }
+
+    fn list<const N: usize>(
+        &self,
+        positions: [(i32, i64); N],
+    ) -> Result<TopicPartitionList, Error> {
+        let mut list = TopicPartitionList::with_capacity(N);
+        for (partition, next) in positions {
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(next))
+                .map_err(|error| Error::from_kafka("start partition", &error))?;
+        }
+        Ok(list)
+    }
+
+    fn consumer(&self) -> Result<&BaseConsumer<Context>, Error> {
+        self.consumer
+            .as_ref()
+            .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
+    }
+}
+
+/// librdkafka's generation of a consumer that is no member of the group.
+pub const NO_GENERATION: i32 = -1;
+
+impl Drop for GroupConsumer {
+    fn drop(&mut self) {
+        // A revoke without an answer would keep the consumer from closing.
+        let started: Vec<i32> = self.started.borrow().iter().copied().collect();
+        if let Err(error) = self.unassign(&started) {
+            warn!(%error, "partitions were not given up before leaving the group");
+        }
+        // The queue must be gone before its client is.
+        drop(self.queue.take());
+        if let Some(consumer) = self.consumer.take() {
+            close::within(consumer, self.close_deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! The calls into librdkafka, each with what makes it sound.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::client::Client;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
+
+use super::record::Record;
+use crate::kafka::context::{self, Context};
+use crate::kafka::error::{Error, Flags, text};
+
+/// The queue of a consumer: records and all other events.
+pub(super) struct Queue(NonNull<sys::rd_kafka_queue_t>);
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    /// None for a consumer without a group. Must be dropped before its client.
+    pub(super) fn of_consumer(client: &Client<Context>) -> Option<Queue> {
+        // SAFETY: the client is alive; the returned reference to the queue is ours to destroy.
+        NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Queue)
+    }
+
+    /// The next event, waiting for it up to `wait`.
+    pub(super) fn poll(&self, wait: Duration) -> Option<RawEvent> {
+        // SAFETY: the queue is alive; the returned event is ours to destroy.
+        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.0.as_ptr(), milliseconds(wait)) })
+            .map(RawEvent)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: our own reference, not used after this.
+        unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Rounded up, so that a short wait is no busy loop.
+fn milliseconds(wait: Duration) -> c_int {
+    c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Record,
+    Rebalance,
+    Error,
+    Statistics,
+    Log,
+    TokenRefresh,
+    Other,
+}
+
+/// An event of the queue, destroyed when dropped; all that is borrowed from it goes with it.
+pub(super) struct RawEvent(NonNull<sys::rd_kafka_event_t>);
+
+impl RawEvent {
+    fn as_ptr(&self) -> *mut sys::rd_kafka_event_t {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn signal(&self) -> Signal {
+        // SAFETY: the event is alive.
+        match unsafe { sys::rd_kafka_event_type(self.as_ptr()) } {
+            sys::RD_KAFKA_EVENT_FETCH => Signal::Record,
+            sys::RD_KAFKA_EVENT_REBALANCE => Signal::Rebalance,
+            sys::RD_KAFKA_EVENT_ERROR => Signal::Error,
+            sys::RD_KAFKA_EVENT_STATS => Signal::Statistics,
+            sys::RD_KAFKA_EVENT_LOG => Signal::Log,
+            sys::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => Signal::TokenRefresh,
+            _ => Signal::Other,
+        }
+    }
+
+    /// The record of a fetch event, which has one.
+    pub(super) fn record(&self) -> Option<Record<'_>> {
+        // SAFETY: the event is alive; its message lives as long as it does, and so does the
+        // borrow.
+        unsafe {
+            let message = sys::rd_kafka_event_message_next(self.as_ptr()).as_ref()?;
+            Some(Record::from_native(message))
+        }
+    }
+
+    /// Of a rebalance: true for an assignment, false for a revocation.
+    pub(super) fn is_assignment(&self) -> bool {
+        // SAFETY: the event is alive.
+        let code = unsafe { sys::rd_kafka_event_error(self.as_ptr()) };
+        code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+    }
+
+    /// The partitions of a rebalance. The consumer is subscribed to one topic only.
+    pub(super) fn partitions(&self) -> Vec<i32> {
+        // SAFETY: the event is alive and owns the list, whose elements are `cnt` in number.
+        unsafe {
+            let Some(list) = sys::rd_kafka_event_topic_partition_list(self.as_ptr()).as_ref()
+            else {
+                return Vec::new();
+            };
+            let count = usize::try_from(list.cnt).unwrap_or(0);
+            if list.elems.is_null() {
+                return Vec::new();
+            }
+            slice::from_raw_parts(list.elems, count)
+                .iter()
+                .map(|element| element.partition)
+                .collect()
+        }
+    }
+
+    /// The partition and offset that an error event is about.
+    pub(super) fn partition(&self) -> Option<(i32, i64)> {
+        // SAFETY: the event is alive; the returned object is ours, and destroyed here.
+        unsafe {
+            let partition = sys::rd_kafka_event_topic_partition(self.as_ptr());
+            let found = partition.as_ref().map(|p| (p.partition, p.offset));
+            if found.is_some() {
+                sys::rd_kafka_topic_partition_destroy(partition);
+            }
+            found
+        }
+    }
+
+    pub(super) fn error(&self, operation: &'static str) -> Error {
+        // SAFETY: the event is alive; its text lives as long, and is copied.
+        let (code, reason, fatal) = unsafe {
+            (
+                sys::rd_kafka_event_error(self.as_ptr()),
+                text(sys::rd_kafka_event_error_string(self.as_ptr())),
+                sys::rd_kafka_event_error_is_fatal(self.as_ptr()) != 0,
+            )
+        };
+        let flags = Flags {
+            fatal,
+            ..Flags::default()
+        };
+        Error::with_flags(operation, code.into(), &reason, flags)
+    }
+
+    pub(super) fn statistics(&self) -> Option<&str> {
+        // SAFETY: the event is alive; the text lives as long as it does, and so does the borrow.
+        unsafe {
+            let json = sys::rd_kafka_event_stats(self.as_ptr());
+            (!json.is_null())
+                .then(|| CStr::from_ptr(json))?
+                .to_str()
+                .ok()
+        }
+    }
+
+    /// Passes a line of librdkafka's log on.
+    pub(super) fn log(&self) {
+        let mut facility: *const c_char = ptr::null();
+        let mut message: *const c_char = ptr::null();
+        let mut level: c_int = 0;
+        // SAFETY: the event is alive, and so are the texts that it returns; they are copied.
+        let (facility, message) = unsafe {
+            let code = sys::rd_kafka_event_log(
+                self.as_ptr(),
+                &raw mut facility,
+                &raw mut message,
+                &raw mut level,
+            );
+            if code != 0 {
+                return;
+            }
+            (text(facility), text(message))
+        };
+        context::log(level, facility.trim(), message.trim());
+    }
+}
+
+impl Drop for RawEvent {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used after this. The destruction of a rebalance event does
+        // nothing but free it: it is no answer.
+        unsafe { sys::rd_kafka_event_destroy(self.as_ptr()) }
+    }
+}
+
+pub(super) fn subscribe(
+    client: &Client<Context>,
+    topics: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; the list is copied.
+    Error::check("subscribe", unsafe {
+        sys::rd_kafka_subscribe(client.native_ptr(), topics.ptr())
+    })
+}
+
+pub(super) fn incremental_assign(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive, the list is copied; the returned error is ours.
+    unsafe {
+        let error = sys::rd_kafka_incremental_assign(client.native_ptr(), partitions.ptr());
+        Error::check_native("assign partitions", error)
+    }
+}
+
+pub(super) fn incremental_unassign(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive, the list is copied; the returned error is ours.
+    unsafe {
+        let error = sys::rd_kafka_incremental_unassign(client.native_ptr(), partitions.ptr());
+        Error::check_native("unassign partitions", error)
+    }
+}
+
+pub(super) fn pause(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; results per partition are written into the list.
+    let code = unsafe { sys::rd_kafka_pause_partitions(client.native_ptr(), partitions.ptr()) };
+    Error::check("pause partitions", code)?;
+    check_each("pause partitions", partitions)
+}
+
+pub(super) fn resume(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; results per partition are written into the list.
+    let code = unsafe { sys::rd_kafka_resume_partitions(client.native_ptr(), partitions.ptr()) };
+    Error::check("resume partitions", code)?;
+    check_each("resume partitions", partitions)
+}
+
+pub(super) fn seek(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; results per partition are written into the list, and the
+    // returned error is ours.
+    unsafe {
+        let error = sys::rd_kafka_seek_partitions(
+            client.native_ptr(),
+            partitions.ptr(),
+            milliseconds(timeout),
+        );
+        Error::check_native("seek", error)?;
+    }
+    check_each("seek", partitions)
+}
+
+/// The results that librdkafka wrote into a list.
+fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Result<(), Error> {
+    for element in partitions.elements() {
+        element.error().map_err(|error| {
+            Error::from_kafka(operation, &error).about(&format!(
+                "{}-{}",
+                element.topic(),
+                element.partition()
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// The generation in the metadata of this group member.
+pub(super) fn generation(client: &Client<Context>) -> Option<i32> {
+    // SAFETY: the client is alive; the returned metadata are ours, and destroyed here.
+    unsafe {
+        let metadata = NonNull::new(sys::rd_kafka_consumer_group_metadata(client.native_ptr()))?;
+        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr());
+        sys::rd_kafka_consumer_group_metadata_destroy(metadata.as_ptr());
+        Some(generation)
+    }
+}
+
+pub(super) fn refuse_token(client: &Client<Context>) {
+    let reason = c"SASL/OAUTHBEARER is not supported";
+    // SAFETY: the client is alive, the text is static. The code says whether the client uses
+    // OAUTHBEARER at all, which it does, since it asked.
+    unsafe {
+        sys::rd_kafka_oauthbearer_set_token_failure(client.native_ptr(), reason.as_ptr());
+    }
+}

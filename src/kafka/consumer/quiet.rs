@@ -1,0 +1,56 @@
+//! Repeats of the same error are told once in a while.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use crate::kafka::error::Error;
+
+/// How long the same error stays untold: long enough to keep a log readable through an outage,
+/// short enough for its last lines to say that it goes on.
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
+/// How many kinds of errors are remembered. There are few that come in a stream.
+const KINDS_MAX: usize = 8;
+
+/// What was told last, and when.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    told: RefCell<Vec<(Error, Instant)>>,
+}
+
+impl Quiet {
+    /// True when this error is to be told now.
+    pub(super) fn tells(&self, error: &Error) -> bool {
+        self.tells_at(error, Instant::now())
+    }
+
+    fn tells_at(&self, error: &Error, now: Instant) -> bool {
+        let mut told = self.told.borrow_mut();
+        told.retain(|(_, at)| now.duration_since(*at) < REPEAT_AFTER);
+        if told.iter().any(|(other, _)| other.is_like(error)) {
+            return false;
+        }
+        if told.len() < KINDS_MAX {
+            told.push((error.clone(), now));
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::error::RDKafkaErrorCode;
+
+    #[test]
+    fn a_stream_of_one_error_is_told_once_in_a_while() {
+        let quiet = Quiet::default();
+        let begin = Instant::now();
+        let down = Error::new("consume", RDKafkaErrorCode::AllBrokersDown, "1/1 down");
+        let unreachable = Error::new("consume", RDKafkaErrorCode::Resolve, "no such host");
+        assert!(quiet.tells_at(&down, begin));
+        assert!(quiet.tells_at(&unreachable, begin));
+        assert!(!quiet.tells_at(&down, begin + REPEAT_AFTER / 2));
+        assert!(quiet.tells_at(&down, begin + REPEAT_AFTER));
+        assert!(!quiet.tells_at(&down, begin + REPEAT_AFTER * 3 / 2));
+    }
+}

@@ -1,0 +1,148 @@
+//! Reads a range of one partition, outside any group's assignment: the state log in a restore, one
+//! request record to recognise, what another owner wrote.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::native::{Queue, Signal};
+use super::record::Record;
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+
+/// How long nothing may come before a read is given up and tried again later. Above the 10 s in
+/// which brokers look for timed-out transactions: an open one of a dead owner ends by then.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How often a wait looks at its deadline.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A consumer that is told what to read.
+pub struct Reader {
+    // Must go before its client.
+    queue: Option<Queue>,
+    consumer: BaseConsumer<Context>,
+}
+
+/// What a read should do after a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// That is enough.
+    Stop,
+}
+
+impl Reader {
+    /// `config` must have `group.id` (nothing is joined), `enable.partition.eof=true` and
+    /// `auto.offset.reset=error`.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub fn new(config: &ClientConfig) -> Result<Reader, Error> {
+        const OPERATION: &str = "create reader";
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let queue = Queue::of_consumer(consumer.client())
+            .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
+        Ok(Reader {
+            queue: Some(queue),
+            consumer,
+        })
+    }
+
+    /// The client, for questions about the cluster.
+    pub fn consumer(&self) -> &BaseConsumer<Context> {
+        &self.consumer
+    }
+
+    /// Reads the records of `from..to`, as far as they are visible under the isolation level; ends
+    /// when the offset to read next is `to` or more.
+    ///
+    /// # Errors
+    /// [`Class::OffsetLost`] when `from` is not in the log, [`Class::Retriable`] when nothing came
+    /// for a while, and whatever the client gives up on.
+    pub fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        to: i64,
+        on: impl FnMut(Record<'_>) -> Flow,
+    ) -> Result<(), Error> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Offset::Offset(from))
+            .and_then(|()| self.consumer.assign(&list))
+            .map_err(|error| Error::from_kafka("assign", &error))?;
+        let read = self.drain(partition, to, on);
+        let unassigned = self
+            .consumer
+            .unassign()
+            .map_err(|error| Error::from_kafka("unassign", &error));
+        read.map_err(|error| error.about(&format!("{topic}-{partition}")))
+            .and(unassigned)
+    }
+
+    fn drain(
+        &self,
+        partition: i32,
+        to: i64,
+        mut on: impl FnMut(Record<'_>) -> Flow,
+    ) -> Result<(), Error> {
+        const OPERATION: &str = "read";
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        let mut last = Instant::now();
+        loop {
+            let Some(event) = queue.poll(POLL) else {
+                if last.elapsed() > SILENCE_MAX {
+                    return Err(Error::own(
+                        OPERATION,
+                        Class::Retriable,
+                        format!("nothing came for {} s", SILENCE_MAX.as_secs()),
+                    ));
+                }
+                continue;
+            };
+            match event.signal() {
+                Signal::Record => {
+                    let Some(record) = event.record().filter(|r| r.partition == partition) else {
+                        continue;
+                    };
+                    last = Instant::now();
+                    if record.offset >= to || on(record) == Flow::Stop {
+                        return Ok(());
+                    }
+                    if record.offset + 1 >= to {
+                        return Ok(());
+                    }
+                }
+                Signal::Error => {
+                    let error = event.error(OPERATION);
+                    match (error.class, event.partition()) {
+                        (Class::EndOfLog, Some((id, next))) if id == partition => {
+                            if next >= to {
+                                return Ok(());
+                            }
+                        }
+                        (Class::EndOfLog | Class::Retriable, _) => {}
+                        _ => return Err(error),
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+    }
+}

@@ -1,0 +1,54 @@
+//! Where librdkafka's own words go: to `tracing`, with target `librdkafka`.
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, error, info, trace, warn};
+
+/// The context of every client that needs no more than logging.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level as i32, facility, message);
+    }
+
+    /// Statistics are events of [`super::consumer::GroupConsumer`]; nobody else asks for them.
+    fn stats_raw(&self, _statistics: &[u8]) {}
+
+    /// Every error that concerns an operation is returned by it; this is the rest.
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(target: "librdkafka", %error, reason, "client error");
+    }
+}
+
+impl ConsumerContext for Context {
+    /// Only reached while a consumer is being dropped, when nobody is left who could finish
+    /// anything: the answer is given at once, because the drop waits for it.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        _code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if let Err(error) = consumer.incremental_unassign(partitions) {
+            debug!(target: "librdkafka", %error, "unassign while closing");
+        }
+    }
+}
+
+/// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
+/// connection that failed and is tried again, so nothing is lost: a warning to us.
+pub(super) fn log(level: i32, facility: &str, message: &str) {
+    match level {
+        ..=2 => error!(target: "librdkafka", facility, "{message}"),
+        3..=4 => warn!(target: "librdkafka", facility, "{message}"),
+        5 => info!(target: "librdkafka", facility, "{message}"),
+        6 => debug!(target: "librdkafka", facility, "{message}"),
+        _ => trace!(target: "librdkafka", facility, "{message}"),
+    }
+}

@@ -1,0 +1,384 @@
+//! The loop that carries out what [`Instance`] decides: one thread for consuming, folding and
+//! replying, beside it one for transactions and a few for takeovers.
+//!
+//! ```text
+//!              records                      replies (immediate)
+//!   consumer ───────────▶ Instance::record ────────────────────▶ reply producer
+//!              events  ┌▶ Instance::on ──▶ effects ──▶ consumer, transactor, takeovers
+//!   completions ───────┘
+//! ```
+//!
+//! In each turn, what was finished comes before what is new: findings and ended transactions, then
+//! acknowledgements, then time, then records.
+
+mod effects;
+mod report;
+mod statistics;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+use super::clients::Connection;
+use super::consumer::{Event, GroupConsumer};
+use super::error::{Class, Error};
+use super::replies::ReplyProducer;
+use super::takeovers::{Finding, Takeovers};
+use super::transactor::{Completed, Topics, Transactor};
+use crate::core::{NextOffset, Offset, Timestamp};
+use crate::processor::Mode;
+use crate::processor::instance::{Effect, Input, Instance, Options};
+use crate::processor::partition::Record;
+use crate::service::metrics::Metrics;
+use crate::service::status::Shared;
+use report::Reporter;
+
+/// Records taken in one turn: bounds the time until finished work is looked at.
+const RECORDS_MAX: usize = 2_000;
+/// How long a turn waits for records when something else will need attention soon.
+const BUSY_WAIT: Duration = Duration::from_millis(1);
+/// How long it waits when nothing will: a completion is noticed this late at most.
+const IDLE_WAIT: Duration = Duration::from_millis(20);
+/// After this long without taking records the consumer is served all the same, so that a rebalance
+/// does not wait for a broker that does not take replies.
+const HOLD_MAX: Duration = Duration::from_secs(1);
+/// How long leaving the group may take, on top of the final checkpoint.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What an engine needs.
+#[derive(Clone)]
+pub struct Config {
+    /// How to reach the cluster, and who we are there.
+    pub connection: Connection,
+    /// The topics.
+    pub topics: Topics,
+    /// For the partitions and their checkpoints.
+    pub options: Options,
+    /// Where the status goes.
+    pub status: Shared,
+    /// Where counts go.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why an engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Exit {
+    /// Another live process uses this instance's ID; fighting it would stop both.
+    #[error(
+        "another process uses instance_id {0:?}: give each instance its own with --set instance_id=NAME"
+    )]
+    Fenced(String),
+    /// Start over: a client is of no more use.
+    #[error("{0}")]
+    StartOver(String),
+}
+
+/// What the threads beside it tell the engine.
+pub enum Message {
+    /// A transaction has ended.
+    Completed(Completed),
+    /// Something was found out.
+    Found(Finding),
+    /// Finish and leave.
+    Stop,
+}
+
+/// The loop.
+pub struct Engine {
+    config: Config,
+    consumer: GroupConsumer,
+    replies: ReplyProducer,
+    transactor: Transactor,
+    takeovers: Takeovers,
+    instance: Instance,
+    messages: Receiver<Message>,
+    effects: Vec<Effect>,
+    /// Events of the consumer, taken up when its poll has returned.
+    events: Vec<Input>,
+    reporter: Reporter,
+    began: Instant,
+    /// Since when no records have been taken, while that is so.
+    holding_since: Option<Instant>,
+    /// Fetching was stopped because of that.
+    held_back: bool,
+    left: bool,
+}
+
+impl Engine {
+    /// Makes the clients and joins the group.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses, or a thread that cannot be started.
+    pub fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
+        let (sender, messages) = channel();
+        let over = |error: &dyn std::fmt::Display| Exit::StartOver(error.to_string());
+        let transactor = {
+            let sender = sender.clone();
+            let (completed, receiver) = channel();
+            // The transactor speaks its own type; this thread only passes it on, and ends with it.
+            std::thread::Builder::new()
+                .name("transactor-out".to_owned())
+                .spawn(move || {
+                    for done in receiver {
+                        if sender.send(Message::Completed(done)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(|error| over(&error))?;
+            Transactor::start(config.connection.clone(), config.topics.clone(), completed)
+                .map_err(|error| over(&error))?
+        };
+        let found = sender.clone();
+        let takeovers = Takeovers::start(
+            &config.connection,
+            &config.topics,
+            config.options.writer,
+            move |finding| {
+                // Nobody listens once the engine has ended.
+                let _ = found.send(Message::Found(finding));
+            },
+        )
+        .map_err(|error| over(&error))?;
+        let replies = ReplyProducer::new(&config.connection, &config.topics.replies)
+            .map_err(|error| over(&error))?;
+        let consumer =
+            GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
+                .map_err(|error| over(&error))?;
+        let engine = Engine {
+            consumer,
+            replies,
+            transactor,
+            takeovers,
+            instance: Instance::new(config.options.clone()),
+            messages,
+            effects: Vec::new(),
+            events: Vec::new(),
+            reporter: Reporter::new(config.status.clone(), Arc::clone(&config.metrics)),
+            began: Instant::now(),
+            holding_since: None,
+            held_back: false,
+            left: false,
+            config,
+        };
+        Ok((engine, sender))
+    }
+
+    /// Runs until it is told to stop, and then until it has left.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub fn run(mut self) -> Result<(), Exit> {
+        while !self.left {
+            self.turn()?;
+        }
+        info!("leaving the group");
+        self.reporter.publish(&mut self.instance);
+        self.consumer.close(LEAVE_DEADLINE);
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), Exit> {
+        while let Ok(message) = self.messages.try_recv() {
+            self.message(message)?;
+        }
+        self.acknowledgements()?;
+        self.input(Input::Tick)?;
+        self.records()?;
+        for input in std::mem::take(&mut self.events) {
+            self.input(input)?;
+        }
+        self.reporter.publish_when_due(&mut self.instance, self.replies.queued());
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn input(&mut self, input: Input) -> Result<(), Exit> {
+        let now_ms = self.now_ms();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.instance.on(now_ms, input, &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(effect)?;
+        }
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) -> Result<(), Exit> {
+        match message {
+            Message::Stop => {
+                info!("stopping: final checkpoint, then leaving the group");
+                self.input(Input::Stop)
+            }
+            Message::Completed(completed) => {
+                self.reporter.completed(&completed);
+                self.input(Input::Settled {
+                    checkpoint: completed.checkpoint,
+                    outcome: completed.outcome,
+                    written: completed.written,
+                })
+            }
+            Message::Found(Finding::Verdict {
+                partition,
+                assignment,
+                verdict,
+                took,
+                records,
+            }) => {
+                self.reporter.restored(partition, &verdict, took, records);
+                self.input(Input::Restored {
+                    partition,
+                    assignment,
+                    verdict,
+                })
+            }
+            Message::Found(Finding::Foreign {
+                partition,
+                assignment,
+                keys,
+                end,
+            }) => {
+                if !keys.is_empty() {
+                    warn!(partition, keys = keys.len(), "others wrote to our state log; writing their keys again");
+                }
+                self.input(Input::Foreign {
+                    partition,
+                    assignment,
+                    keys,
+                    end,
+                })
+            }
+        }
+    }
+
+    fn acknowledgements(&mut self) -> Result<(), Exit> {
+        let instance = &mut self.instance;
+        let mut total = 0;
+        let served = self.replies.serve(|token, replies| {
+            total += replies;
+            instance.acknowledged(token, replies);
+        });
+        self.config.metrics.replies_acknowledged.inc_by(total);
+        served.map_err(|error| Exit::StartOver(error.to_string()))
+    }
+
+    fn records(&mut self) -> Result<(), Exit> {
+        if !(self.instance.takes_records() && self.replies.has_room()) {
+            return self.hold_back();
+        }
+        if self.held_back {
+            self.held_back = false;
+            for (partition, next) in self.instance.positions() {
+                self.fetch(partition, next);
+            }
+        }
+        self.holding_since = None;
+        let busy = self.instance.is_busy() || self.replies.queued() > 0;
+        let wait = if busy { BUSY_WAIT } else { IDLE_WAIT };
+        self.poll(wait)
+    }
+
+    /// No records can be taken now. For a moment that is ordinary: a transaction is being
+    /// committed. When it lasts, fetching is stopped, so that the consumer can be served.
+    fn hold_back(&mut self) -> Result<(), Exit> {
+        let since = *self.holding_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < HOLD_MAX {
+            if let Ok(message) = self.messages.recv_timeout(BUSY_WAIT) {
+                self.message(message)?;
+            }
+            return Ok(());
+        }
+        if !self.held_back {
+            self.held_back = true;
+            warn!("replies or checkpoints cannot be written; requests wait");
+            for (partition, _) in self.instance.positions() {
+                self.stop_fetching(partition);
+            }
+        }
+        self.poll(BUSY_WAIT)
+    }
+
+    fn poll(&mut self, wait: Duration) -> Result<(), Exit> {
+        let Engine {
+            consumer,
+            instance,
+            replies,
+            events,
+            reporter,
+            config,
+            held_back,
+            ..
+        } = self;
+        let immediate = config.options.service.mode == Mode::Immediate;
+        let (mut result, mut sent) = (Ok(()), 0);
+        consumer.poll(wait, RECORDS_MAX, |event| match event {
+            // What was fetched ahead before fetching stopped is read again later.
+            Event::Record(_) if *held_back => {}
+            Event::Record(record) => {
+                let reply = instance.record(Record {
+                    partition: record.partition,
+                    offset: Offset(record.offset),
+                    timestamp: Timestamp(record.timestamp_ms),
+                    key: record.key,
+                    value: record.value,
+                });
+                if let Some(reply) = reply
+                    && let Err(error) = replies.send(&reply)
+                {
+                    result = Err(Exit::StartOver(error.to_string()));
+                }
+                sent += u64::from(immediate);
+            }
+            Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
+                partition,
+                next: NextOffset(next),
+            }),
+            Event::Assigned(partitions) => {
+                reporter.rebalanced("assign", &partitions);
+                events.push(Input::Assigned(partitions));
+            }
+            Event::Revoked { partitions, lost } => {
+                reporter.rebalanced(if lost { "lost" } else { "revoke" }, &partitions);
+                events.push(Input::Revoked { partitions, lost });
+            }
+            Event::Statistics(json) => reporter.statistics(json),
+            Event::Error { partition, error } => {
+                reporter.kafka_error(&error);
+                match consumer_error(partition, &error, config) {
+                    Ok(input) => events.extend(input),
+                    Err(exit) => result = Err(exit),
+                }
+            }
+        });
+        config.metrics.replies_sent.inc_by(sent);
+        result
+    }
+}
+
+fn consumer_error(
+    partition: Option<i32>,
+    error: &Error,
+    config: &Config,
+) -> Result<Option<Input>, Exit> {
+    match (error.class, partition) {
+        (Class::OffsetLost, Some(partition)) => {
+            warn!(partition, %error, "the log is not where it was; looking at it again");
+            Ok(Some(Input::LogError { partition }))
+        }
+        (Class::Fenced, _) => Err(Exit::Fenced(config.connection.instance_id.clone())),
+        (Class::Fatal, _) => Err(Exit::StartOver(error.to_string())),
+        (Class::Denied, _) => {
+            error!(%error, "access denied");
+            Ok(None)
+        }
+        _ => {
+            debug!(partition, %error, "consumer error");
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Effects as calls.
+
+use tracing::{error, warn};
+
+use super::{Engine, Exit};
+use crate::core::NextOffset;
+use crate::kafka::consumer::NO_GENERATION;
+use crate::kafka::error::Error;
+use crate::kafka::takeovers::Task;
+use crate::kafka::transactor::Job;
+use crate::processor::checkpoint::Checkpoint;
+use crate::processor::instance::{Effect, Input};
+
+impl Engine {
+    /// Carries out one effect. A call on the consumer that fails leaves it without a clear
+    /// assignment, so the engine starts over: the log and the state say where.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), Exit> {
+        match effect {
+            Effect::AcceptAssignment => answered(self.consumer.accept_assignment()),
+            Effect::GiveUp { partitions } => answered(self.consumer.give_up(&partitions)),
+            Effect::Restore {
+                partition,
+                assignment,
+            } => {
+                self.takeovers.submit(Task::Takeover {
+                    partition,
+                    assignment,
+                });
+                Ok(())
+            }
+            Effect::ReadForeign {
+                partition,
+                assignment,
+                from,
+                to,
+            } => {
+                self.takeovers.submit(Task::Foreign {
+                    partition,
+                    assignment,
+                    from,
+                    to,
+                });
+                Ok(())
+            }
+            Effect::Fetch { partition, from } => {
+                self.fetch(partition, from);
+                Ok(())
+            }
+            Effect::StopFetching { partition } => {
+                self.stop_fetching(partition);
+                Ok(())
+            }
+            Effect::Transact(checkpoint) => self.transact(checkpoint),
+            Effect::CancelTransaction => {
+                self.transactor.cancel();
+                Ok(())
+            }
+            Effect::Fence => self.fence(),
+            Effect::Leave => {
+                self.left = true;
+                Ok(())
+            }
+            Effect::ExitFenced => {
+                let instance_id = self.config.connection.instance_id.clone();
+                Err(Exit::Fenced(instance_id))
+            }
+            Effect::StartOver => {
+                let reason = "no transactional producer could be had".to_owned();
+                Err(Exit::StartOver(reason))
+            }
+        }
+    }
+
+    pub(super) fn fetch(&mut self, partition: i32, from: NextOffset) {
+        if let Err(error) = self.consumer.start(partition, from.0) {
+            // The next statistics or rebalance shows it; a restart of the process would, too.
+            error!(partition, %error, "cannot fetch the partition");
+        }
+    }
+
+    pub(super) fn stop_fetching(&mut self, partition: i32) {
+        if let Err(error) = self.consumer.stop(partition) {
+            warn!(partition, %error, "cannot stop fetching the partition");
+        }
+    }
+
+    fn transact(&mut self, checkpoint: Box<Checkpoint>) -> Result<(), Exit> {
+        // T4: a consumer that is no member has no say in the group's offsets.
+        let member = match self.consumer.generation() {
+            None | Some(NO_GENERATION) => None,
+            Some(_) => self.consumer.group_metadata(),
+        };
+        self.transactor
+            .submit(Job { checkpoint, member })
+            .map_err(|_| Exit::StartOver("the transaction thread has ended".to_owned()))
+    }
+
+    /// T3. Whether or not a new producer could be had, the transaction under way is cancelled: what
+    /// is not committed yet never will be.
+    fn fence(&mut self) -> Result<(), Exit> {
+        warn!("a revoked partition's transaction is not finished in time; fencing it");
+        if let Err(error) = self.transactor.fence() {
+            warn!(%error, "fencing failed; the transaction ends by its time-out");
+        }
+        self.input(Input::FencedOurselves)
+    }
+}
+
+fn answered(result: Result<(), Error>) -> Result<(), Exit> {
+    result.map_err(|error| Exit::StartOver(error.to_string()))
+}

@@ -1,0 +1,228 @@
+//! What the engine tells people: status, metrics, and a log line when something changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+use super::statistics::{self, Ends};
+use crate::core::Code;
+use crate::kafka::error::Error;
+use crate::kafka::transactor::Completed;
+use crate::processor::instance::{Instance, PartitionReport, Phase};
+use crate::processor::takeover::Verdict;
+use crate::processor::transaction::Outcome;
+use crate::service::metrics::Metrics;
+use crate::service::status::{PartitionState, PartitionStatus, Shared};
+
+/// How often the status is published.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+/// A producer's transaction that holds a partition back for longer than this is worth a line: the
+/// Java client's own time-out is a minute, ordinary ones last milliseconds.
+const OPEN_TRANSACTION_WARN: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+struct Watched {
+    phase: Option<Phase>,
+    ends: Option<Ends>,
+    checkpoint: Option<Instant>,
+    /// Since when the last stable offset stands still below the high watermark.
+    held: Option<(i64, Instant)>,
+    warned: bool,
+}
+
+/// Watches an engine.
+pub struct Reporter {
+    status: Shared,
+    metrics: Arc<Metrics>,
+    watched: BTreeMap<i32, Watched>,
+    published: Option<Instant>,
+    connected: bool,
+    problem: Option<String>,
+}
+
+impl Reporter {
+    pub fn new(status: Shared, metrics: Arc<Metrics>) -> Reporter {
+        Reporter {
+            status,
+            metrics,
+            watched: BTreeMap::new(),
+            published: None,
+            connected: false,
+            problem: None,
+        }
+    }
+
+    pub fn rebalanced(&mut self, kind: &'static str, partitions: &[i32]) {
+        info!(kind, ?partitions, "rebalance");
+        self.connected = true;
+        self.problem = None;
+        match kind {
+            "assign" => self.metrics.rebalances_assign.inc(),
+            "revoke" => self.metrics.rebalances_revoke.inc(),
+            _ => self.metrics.rebalances_lost.inc(),
+        }
+        if kind == "lost" {
+            self.connected = false;
+        }
+    }
+
+    pub fn kafka_error(&mut self, error: &Error) {
+        self.metrics.kafka_error(error.class.as_str());
+        self.problem = Some(error.to_string());
+    }
+
+    pub fn restored(&self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
+        match verdict {
+            Verdict::Start(start) => {
+                self.metrics.restore_duration_seconds.observe(took.as_secs_f64());
+                self.metrics.restore_records.inc_by(records);
+                let skipped = start.restored.skipped_batches;
+                self.metrics.state_batches_skipped.inc_by(skipped);
+                info!(
+                    partition,
+                    next = start.next.0,
+                    sequences = start.restored.fold.len(),
+                    records,
+                    took_ms = took.as_millis(),
+                    "restored"
+                );
+                if skipped > 0 {
+                    warn!(partition, batches = skipped, "skipped state batches that do not add up");
+                }
+            }
+            Verdict::Wait(reason) => debug!(partition, reason, "waiting"),
+            Verdict::Halt(..) => {}
+        }
+    }
+
+    pub fn completed(&mut self, completed: &Completed) {
+        let took = completed.took;
+        match completed.outcome {
+            Outcome::Committed => {
+                self.metrics.checkpoints_committed.inc();
+                let seconds = took.as_secs_f64();
+                self.metrics.checkpoint_duration_seconds.observe(seconds);
+                let records = u64::try_from(completed.checkpoint.records()).unwrap_or(u64::MAX);
+                self.metrics.checkpoint_records.inc_by(records);
+                let now = Instant::now();
+                for section in &completed.checkpoint.sections {
+                    self.watched.entry(section.partition).or_default().checkpoint = Some(now);
+                }
+            }
+            Outcome::Aborted => self.metrics.checkpoints_aborted.inc(),
+            Outcome::Unsettled | Outcome::Fenced | Outcome::Failed => {
+                self.metrics.checkpoints_unknown.inc();
+            }
+        }
+        if let Some(problem) = &completed.problem {
+            self.metrics.kafka_error(problem.class.as_str());
+            warn!(outcome = ?completed.outcome, took_ms = took.as_millis(), error = %problem, "checkpoint had a problem");
+        }
+    }
+
+    pub fn statistics(&mut self, json: &str) {
+        self.connected = true;
+        for (partition, ends) in statistics::ends(json) {
+            let watched = self.watched.entry(partition).or_default();
+            watched.ends = Some(ends);
+            watched.held = match watched.held {
+                _ if ends.stable >= ends.high => None,
+                Some((stable, since)) if stable == ends.stable => Some((stable, since)),
+                _ => Some((ends.stable, Instant::now())),
+            };
+            let long = watched.held.filter(|(_, since)| since.elapsed() > OPEN_TRANSACTION_WARN);
+            match long {
+                Some((stable, since)) if !watched.warned => {
+                    watched.warned = true;
+                    warn!(
+                        partition,
+                        offset = stable,
+                        seconds = since.elapsed().as_secs(),
+                        "a producer's open transaction holds the partition back"
+                    );
+                }
+                Some(_) => {}
+                None => watched.warned = false,
+            }
+        }
+    }
+
+    pub fn publish_when_due(&mut self, instance: &mut Instance, queued: i32) {
+        if self.published.is_some_and(|at| at.elapsed() < PUBLISH_INTERVAL) {
+            return;
+        }
+        self.metrics.producer_queue_messages.set(queued.into());
+        self.publish(instance);
+    }
+
+    pub fn publish(&mut self, instance: &mut Instance) {
+        self.published = Some(Instant::now());
+        let counts = instance.take_counts();
+        self.metrics.requests_granted.inc_by(counts.granted);
+        self.metrics.ids_granted.inc_by(counts.ids);
+        for (code, count) in Code::ALL.into_iter().zip(counts.rejected) {
+            if count > 0 {
+                self.metrics.requests_rejected.inc_by(count);
+                self.metrics.rejected(code, count);
+            }
+        }
+        let reports = instance.report();
+        self.watched
+            .retain(|partition, _| reports.iter().any(|report| report.partition == *partition));
+        let partitions = reports
+            .into_iter()
+            .map(|report| (report.partition, self.partition(report)))
+            .collect();
+        let (connected, problem) = (self.connected, self.problem.clone());
+        self.status.update(|status| {
+            status.connected = connected;
+            status.problem = problem;
+            status.partitions = partitions;
+        });
+    }
+
+    fn partition(&mut self, report: PartitionReport) -> PartitionStatus {
+        let watched = self.watched.entry(report.partition).or_default();
+        if watched.phase.as_ref() != Some(&report.phase) {
+            announce(report.partition, &report.phase);
+            watched.phase = Some(report.phase.clone());
+        }
+        let (state, reason, repair) = match report.phase {
+            Phase::Restoring => (PartitionState::Restoring, None, None),
+            Phase::Waiting(reason) => (PartitionState::Waiting, Some(reason), None),
+            Phase::Running => (PartitionState::Running, None, None),
+            Phase::Draining => (PartitionState::Draining, None, None),
+            Phase::Halted { reason, remedy, .. } => {
+                (PartitionState::Halted, Some(reason), Some(remedy))
+            }
+        };
+        let next = report.next.map_or(-1, |next| next.0);
+        let millis = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        PartitionStatus {
+            state,
+            reason,
+            repair,
+            next_offset: next,
+            lag_records: watched.ends.map(|ends| (ends.stable - next).max(0)),
+            sequences: u64::try_from(report.sequences).unwrap_or(u64::MAX),
+            checkpoint_age_ms: watched.checkpoint.map(millis),
+            open_transaction_hold_ms: watched.held.map(|(_, since)| millis(since)),
+        }
+    }
+}
+
+fn announce(partition: i32, phase: &Phase) {
+    match phase {
+        Phase::Halted {
+            code,
+            reason,
+            remedy,
+        } => error!(partition, code, reason, repair = remedy, "partition halted"),
+        Phase::Waiting(reason) => info!(partition, reason, "partition waits"),
+        Phase::Running => info!(partition, "partition runs"),
+        Phase::Draining => info!(partition, "partition is handed over"),
+        Phase::Restoring => debug!(partition, "partition is restored"),
+    }
+}

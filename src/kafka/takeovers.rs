@@ -1,0 +1,210 @@
+//! Answers a takeover's questions, on threads of their own, so that running partitions go on.
+//!
+//! The order of the questions and what the answers mean is [`Takeover`]'s.
+
+mod questions;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use super::clients::Connection;
+use super::error::Error;
+use super::transactor::Topics;
+use crate::processor::takeover::{Event, Step, Takeover, Verdict};
+use questions::Questions;
+
+/// Takeovers at once: most of a takeover is waiting for brokers, and each thread has two clients.
+const THREADS: usize = 3;
+
+/// What to find out.
+#[derive(Clone, Copy, Debug)]
+pub enum Task {
+    /// All that a partition needs to run.
+    Takeover {
+        /// Which partition.
+        partition: i32,
+        /// To be handed back.
+        assignment: u32,
+    },
+    /// Which keys others wrote in a range of a partition's state log.
+    Foreign {
+        /// Which partition.
+        partition: i32,
+        /// To be handed back.
+        assignment: u32,
+        /// First state offset.
+        from: i64,
+        /// One past the last; `None`: the end of the log.
+        to: Option<i64>,
+    },
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub enum Finding {
+    /// The end of a takeover.
+    Verdict {
+        /// Which partition.
+        partition: i32,
+        /// As handed in.
+        assignment: u32,
+        /// Its end.
+        verdict: Verdict,
+        /// How long it took.
+        took: Duration,
+        /// State records read.
+        records: u64,
+    },
+    /// What others wrote.
+    Foreign {
+        /// Which partition.
+        partition: i32,
+        /// As handed in.
+        assignment: u32,
+        /// Their keys.
+        keys: Vec<Vec<u8>>,
+        /// End of what was read.
+        end: i64,
+    },
+}
+
+/// Handle on the threads; they end when it is dropped and their work is done.
+pub struct Takeovers {
+    tasks: Sender<Task>,
+}
+
+impl Takeovers {
+    /// Starts the threads. `writer` names this run's own batches.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start<F>(
+        connection: &Connection,
+        topics: &Topics,
+        writer: u64,
+        found: F,
+    ) -> std::io::Result<Takeovers>
+    where
+        F: Fn(Finding) + Clone + Send + 'static,
+    {
+        let (tasks, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for index in 0..THREADS {
+            let worker = Worker {
+                connection: connection.clone(),
+                topics: topics.clone(),
+                writer,
+                questions: None,
+            };
+            let (receiver, found) = (Arc::clone(&receiver), found.clone());
+            std::thread::Builder::new()
+                .name(format!("takeover-{index}"))
+                .spawn(move || worker.run(&receiver, found))?;
+        }
+        Ok(Takeovers { tasks })
+    }
+
+    /// Hands in a task; there are at most a few for each partition, so the queue is bounded by them.
+    pub fn submit(&self, task: Task) {
+        if self.tasks.send(task).is_err() {
+            warn!(?task, "no takeover thread is left");
+        }
+    }
+}
+
+struct Worker {
+    connection: Connection,
+    topics: Topics,
+    writer: u64,
+    questions: Option<Questions>,
+}
+
+impl Worker {
+    fn run(mut self, tasks: &Mutex<Receiver<Task>>, found: impl Fn(Finding)) {
+        loop {
+            let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(task) = next else { return };
+            match task {
+                Task::Takeover {
+                    partition,
+                    assignment,
+                } => found(self.take_over(partition, assignment)),
+                Task::Foreign {
+                    partition,
+                    assignment,
+                    from,
+                    to,
+                } => match self.foreign(partition, from, to) {
+                    Ok((keys, end)) => found(Finding::Foreign {
+                        partition,
+                        assignment,
+                        keys,
+                        end,
+                    }),
+                    Err(error) => warn!(partition, %error, "cannot look for foreign state records"),
+                },
+            }
+        }
+    }
+
+    fn questions(&mut self) -> Result<&Questions, Error> {
+        let questions = match self.questions.take() {
+            Some(questions) => questions,
+            None => Questions::new(&self.connection, &self.topics)?,
+        };
+        Ok(self.questions.insert(questions))
+    }
+
+    fn take_over(&mut self, partition: i32, assignment: u32) -> Finding {
+        let began = Instant::now();
+        let mut takeover = Takeover::new(partition, &self.connection.group);
+        let mut records = 0;
+        let mut step = takeover.first();
+        let verdict = loop {
+            let action = match step {
+                Step::Done(verdict) => break verdict,
+                Step::Do(action) => action,
+            };
+            let answer = self.questions().and_then(|ask| ask.answer(partition, action));
+            let event = match answer {
+                Ok(event) => event,
+                Err(error) => {
+                    debug!(partition, ?action, %error, "a takeover's question has no answer yet");
+                    // A client that has failed once is not trusted with the next question.
+                    self.questions = None;
+                    Event::Unavailable(error.to_string())
+                }
+            };
+            if let Event::State(restored) = &event {
+                records += restored.records;
+            }
+            step = takeover.on(event);
+        };
+        Finding::Verdict {
+            partition,
+            assignment,
+            verdict,
+            took: began.elapsed(),
+            records,
+        }
+    }
+
+    fn foreign(
+        &mut self,
+        partition: i32,
+        from: i64,
+        to: Option<i64>,
+    ) -> Result<(Vec<Vec<u8>>, i64), Error> {
+        let writer = self.writer;
+        let found = self
+            .questions()
+            .and_then(|questions| questions.foreign(partition, from, to, writer));
+        if found.is_err() {
+            self.questions = None;
+        }
+        found
+    }
+}

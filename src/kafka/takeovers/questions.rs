@@ -1,0 +1,201 @@
+//! The questions of a takeover as calls on Kafka clients.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset as TopicOffset, TopicPartitionList};
+
+use crate::core::digest::fingerprint;
+use crate::core::{NextOffset, Offset};
+use crate::kafka::admin;
+use crate::kafka::clients::Connection;
+use crate::kafka::consumer::{Flow, Reader, Record};
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+use crate::kafka::transactor::Topics;
+use crate::processor::checkpoint::rewrite_from;
+use crate::processor::restore::Restore;
+use crate::processor::takeover::{Action, Committed, Event, RequestLog, StateLog};
+use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
+
+/// How long one call may take; brokers answer in milliseconds or are away.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Clients for asking.
+pub struct Questions {
+    /// Sees committed records only.
+    reader: Reader,
+    /// Sees the ends of logs as they are (T2).
+    uncommitted: BaseConsumer<Context>,
+    topics: Topics,
+}
+
+impl Questions {
+    pub fn new(connection: &Connection, topics: &Topics) -> Result<Questions, Error> {
+        let uncommitted = connection
+            .uncommitted()
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka("create consumer", &error))?;
+        Ok(Questions {
+            reader: Reader::new(&connection.reader())?,
+            uncommitted,
+            topics: topics.clone(),
+        })
+    }
+
+    /// Answers one question.
+    pub fn answer(&self, partition: i32, action: Action) -> Result<Event, Error> {
+        match action {
+            Action::ReadBound => self.bound(partition),
+            Action::ReadCommitted => self.committed(partition),
+            Action::ReadState { from, to } => self.state(partition, from, to),
+            Action::DescribeLog => self.log(partition),
+            Action::ReadRecord(offset) => self.record(partition, offset),
+            Action::ReadServiceSize => self.service_size(),
+        }
+    }
+
+    fn bound(&self, partition: i32) -> Result<Event, Error> {
+        let count = admin::partition_count(self.uncommitted.client(), &self.topics.state)?;
+        let exists = count.is_some_and(|count| u32::try_from(partition).is_ok_and(|p| p < count));
+        if !exists {
+            return Ok(Event::Bound(None));
+        }
+        let (start, end) = self.extent(&self.topics.state, partition)?;
+        Ok(Event::Bound(Some(StateLog { start, end })))
+    }
+
+    fn extent(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+        self.uncommitted
+            .fetch_watermarks(topic, partition, CALL_DEADLINE)
+            .map_err(|error| {
+                Error::from_kafka("ask for the ends of a log", &error)
+                    .about(&format!("{topic}-{partition}"))
+            })
+    }
+
+    fn committed(&self, partition: i32) -> Result<Event, Error> {
+        let topic = &self.topics.requests;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked.add_partition(topic, partition);
+        let offsets = self
+            .reader
+            .consumer()
+            .committed_offsets(asked, CALL_DEADLINE)
+            .map_err(|error| Error::from_kafka("ask for the committed offset", &error))?;
+        let committed = offsets.find_partition(topic, partition).and_then(|found| {
+            let TopicOffset::Offset(next) = found.offset() else {
+                return None;
+            };
+            Some(Committed {
+                next: NextOffset(next),
+                rewrite_from: rewrite_from(found.metadata()),
+            })
+        });
+        Ok(Event::Committed(committed))
+    }
+
+    fn state(&self, partition: i32, from: i64, to: i64) -> Result<Event, Error> {
+        let mut restore = Restore::default();
+        let mut unknown = None;
+        self.reader.read(&self.topics.state, partition, from, to, |record| {
+            let key = record.key.unwrap_or_default();
+            match restore.record(key, record.value, batch_header(&record)) {
+                Ok(()) => Flow::Continue,
+                Err(error) => {
+                    unknown = Some(error.to_string());
+                    Flow::Stop
+                }
+            }
+        })?;
+        Ok(match unknown {
+            Some(problem) => Event::UnknownFormat(problem),
+            None => Event::State(Box::new(restore.finish())),
+        })
+    }
+
+    fn log(&self, partition: i32) -> Result<Event, Error> {
+        let topic = &self.topics.requests;
+        let missing = || {
+            let message = format!("topic {topic} does not exist");
+            Error::own("describe the request log", Class::Retriable, message)
+        };
+        let client = self.uncommitted.client();
+        let partitions = admin::partition_count(client, topic)?.ok_or_else(missing)?;
+        let topic_id = admin::topic_id(client, topic)?.ok_or_else(missing)?;
+        let (start, end) = self.extent(topic, partition)?;
+        Ok(Event::Log(RequestLog {
+            start: NextOffset(start),
+            end: NextOffset(end),
+            topic_id: TopicId(topic_id),
+            partitions,
+        }))
+    }
+
+    fn record(&self, partition: i32, offset: Offset) -> Result<Event, Error> {
+        let mut hash = None;
+        let to = NextOffset::after(offset).0;
+        let read = self.reader.read(&self.topics.requests, partition, offset.0, to, |record| {
+            if record.offset == offset.0 {
+                hash = Some(fingerprint(record.key, record.value, record.timestamp_ms));
+            }
+            Flow::Stop
+        });
+        match read {
+            Ok(()) => Ok(Event::Record(hash)),
+            // Gone between two questions: no record is there any more.
+            Err(error) if error.class == Class::OffsetLost => Ok(Event::Record(None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn service_size(&self) -> Result<Event, Error> {
+        let (start, end) = self.extent(&self.topics.state, 0)?;
+        let mut partitions = None;
+        self.reader.read(&self.topics.state, 0, start, end, |record| {
+            let key = record.key.unwrap_or_default();
+            match state::decode(key, record.value, None).map(|record| record.content) {
+                Ok(Content::Footer(footer)) => {
+                    partitions = Some(footer.partitions);
+                    Flow::Stop
+                }
+                _ => Flow::Continue,
+            }
+        })?;
+        Ok(Event::ServiceSize(partitions))
+    }
+
+    /// Keys of committed records in a range of the state log that `writer` did not write.
+    pub fn foreign(
+        &self,
+        partition: i32,
+        from: i64,
+        to: Option<i64>,
+        writer: u64,
+    ) -> Result<(Vec<Vec<u8>>, i64), Error> {
+        let to = match to {
+            Some(to) => to,
+            None => self.extent(&self.topics.state, partition)?.1,
+        };
+        let mut keys = BTreeSet::new();
+        self.reader.read(&self.topics.state, partition, from, to, |record| {
+            let key = record.key.unwrap_or_default();
+            let read = state::decode(key, record.value, batch_header(&record));
+            let batch = read.ok().and_then(|record| record.batch);
+            if batch.is_none_or(|BatchId { writer: by, .. }| by != writer) {
+                keys.insert(key.to_vec());
+            }
+            Flow::Continue
+        })?;
+        Ok((keys.into_iter().collect(), to))
+    }
+}
+
+/// Only tombstones carry the header, so only they pay for its parsing.
+fn batch_header<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
+    match record.value {
+        Some(_) => None,
+        None => record.header(BATCH_HEADER),
+    }
+}

@@ -1,0 +1,278 @@
+//! Carries out transactions on a thread of its own, so that the fold never waits for a commit.
+//!
+//! The order of the steps is [`Transaction`]'s; here are only the calls. One job at a time:
+//!
+//! ```text
+//!  engine ── Job ──▶ begin ▸ produce, all acknowledged ▸ send offsets ▸ commit ── Completed ──▶ engine
+//!            cancel flag ──▲ looked at between any two steps
+//! ```
+
+mod producer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use tracing::{debug, warn};
+
+use super::clients::Connection;
+use super::error::{Class, Error};
+use crate::processor::checkpoint::{Checkpoint, Written};
+use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
+use producer::TransactionalProducer;
+
+/// How long one attempt to get a transactional producer may take: `init_transactions` waits for a
+/// transaction of our own past to be settled, which takes up to the brokers' clean-up interval.
+const INIT_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a fence inside a revocation may take (T3); an ordinary init takes 50 to 500 ms.
+const FENCE_DEADLINE: Duration = Duration::from_secs(5);
+/// Pause between attempts to get a producer.
+const RENEW_PAUSE: Duration = Duration::from_millis(200);
+
+/// The topics that a transaction writes or commits.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// Whose offsets are committed.
+    pub requests: String,
+    /// Where replies go by default.
+    pub replies: String,
+    /// Where batches go.
+    pub state: String,
+}
+
+/// A transaction to carry out.
+pub struct Job {
+    /// What to write and to commit.
+    pub checkpoint: Box<Checkpoint>,
+    /// The member whose offsets these are; `None` when it is no member of its group (T4).
+    pub member: Option<ConsumerGroupMetadata>,
+}
+
+/// A transaction that has ended.
+pub struct Completed {
+    /// What was in it.
+    pub checkpoint: Box<Checkpoint>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Where its sections lie.
+    pub written: Vec<Written>,
+    /// How long it took.
+    pub took: Duration,
+    /// The last thing that went wrong.
+    pub problem: Option<Error>,
+}
+
+struct SharedState {
+    cancel: AtomicBool,
+    replacement: Mutex<Option<TransactionalProducer>>,
+}
+
+/// Handle on the thread.
+pub struct Transactor {
+    jobs: Option<SyncSender<Job>>,
+    shared: Arc<SharedState>,
+    connection: Connection,
+    topics: Topics,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Transactor {
+    /// Starts the thread, which first fences this instance's past.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(
+        connection: Connection,
+        topics: Topics,
+        completed: Sender<Completed>,
+    ) -> std::io::Result<Transactor> {
+        let (jobs, receiver) = sync_channel(1);
+        let shared = Arc::new(SharedState {
+            cancel: AtomicBool::new(false),
+            replacement: Mutex::new(None),
+        });
+        let worker = Worker {
+            connection: connection.clone(),
+            topics: topics.clone(),
+            shared: Arc::clone(&shared),
+            producer: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("transactor".to_owned())
+            .spawn(move || worker.run(&receiver, &completed))?;
+        Ok(Transactor {
+            jobs: Some(jobs),
+            shared,
+            connection,
+            topics,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over a job; the caller has one under way at a time. Gives it back when the thread is
+    /// gone.
+    ///
+    /// # Errors
+    /// The job, not carried out.
+    pub fn submit(&self, job: Job) -> Result<(), Job> {
+        self.shared.cancel.store(false, Ordering::SeqCst);
+        let Some(jobs) = &self.jobs else {
+            return Err(job);
+        };
+        jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })
+    }
+
+    /// The job under way must not be committed any more, if that can still be helped.
+    pub fn cancel(&self) {
+        self.shared.cancel.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes a new producer of the same transactional ID, whose init fences the one in use and
+    /// settles its transaction (T3). Blocks for [`FENCE_DEADLINE`] at most.
+    ///
+    /// # Errors
+    /// It could not be made; the job under way is cancelled all the same.
+    pub fn fence(&self) -> Result<(), Error> {
+        self.cancel();
+        let producer = TransactionalProducer::new(&self.connection, &self.topics, FENCE_DEADLINE)?;
+        *self.lock_replacement() = Some(producer);
+        Ok(())
+    }
+
+    fn lock_replacement(&self) -> std::sync::MutexGuard<'_, Option<TransactionalProducer>> {
+        self.shared
+            .replacement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Transactor {
+    fn drop(&mut self) {
+        self.cancel();
+        drop(self.jobs.take());
+        // The thread's calls all have deadlines, but the caller need not wait for them: what is
+        // under way is aborted by its own time-out, as after a crash.
+        drop(self.thread.take());
+    }
+}
+
+struct Worker {
+    connection: Connection,
+    topics: Topics,
+    shared: Arc<SharedState>,
+    producer: Option<TransactionalProducer>,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Job>, completed: &Sender<Completed>) {
+        if let Err(error) = self.renew() {
+            warn!(%error, "no transactional producer yet");
+        }
+        while let Ok(job) = jobs.recv() {
+            let done = self.carry_out(job);
+            if completed.send(done).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, job: Job) -> Completed {
+        let began = Instant::now();
+        let timeout = Duration::from_millis(self.connection.transaction_timeout_ms());
+        let mut transaction = Transaction::default();
+        let mut problem = None;
+        let mut written = Vec::new();
+        let outcome = loop {
+            if self.shared.cancel.swap(false, Ordering::SeqCst) {
+                transaction.cancel();
+            }
+            let action = transaction.action();
+            let result = match action {
+                Action::Done(outcome) => break outcome,
+                Action::Renew => self.renew(),
+                Action::Begin => self.with_producer(TransactionalProducer::begin),
+                Action::Produce => {
+                    let cancel = Arc::clone(&self.shared);
+                    let cancelled = move || cancel.cancel.load(Ordering::SeqCst);
+                    self.with_producer(|producer| {
+                        producer.produce(&job.checkpoint, timeout, cancelled)
+                    })
+                    .map(|lies| written = lies)
+                }
+                Action::SendOffsets => match &job.member {
+                    Some(member) => self
+                        .with_producer(|p| p.send_offsets(&job.checkpoint, member, timeout)),
+                    None => Ok(()),
+                },
+                Action::Commit => self.with_producer(|producer| producer.commit(timeout)),
+                Action::Abort => self.with_producer(|producer| producer.abort(timeout)),
+            };
+            match result {
+                Ok(()) => transaction.succeeded(job.member.is_some()),
+                Err(error) => {
+                    let own_timeout = began.elapsed() >= timeout;
+                    debug!(%error, ?action, own_timeout, "transaction step failed");
+                    transaction.failed(failure(error.class), own_timeout);
+                    problem = Some(error);
+                }
+            }
+        };
+        Completed {
+            checkpoint: job.checkpoint,
+            outcome,
+            written,
+            took: began.elapsed(),
+            problem,
+        }
+    }
+
+    fn with_producer<T>(
+        &mut self,
+        call: impl FnOnce(&TransactionalProducer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match &self.producer {
+            Some(producer) => call(producer),
+            None => Err(Error::own(
+                "begin transaction",
+                Class::Fatal,
+                "there is no transactional producer yet",
+            )),
+        }
+    }
+
+    /// Takes the producer that a fence made, or makes one.
+    fn renew(&mut self) -> Result<(), Error> {
+        let replacement = self
+            .shared
+            .replacement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // The old one goes first, so that its threads do not go on beside the new one's.
+        self.producer = None;
+        let producer = match replacement {
+            Some(producer) => producer,
+            None => TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE)
+                .inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?,
+        };
+        self.producer = Some(producer);
+        Ok(())
+    }
+}
+
+/// What an error means for the transaction it happened in.
+fn failure(class: Class) -> Failure {
+    match class {
+        Class::Retriable => Failure::Retriable,
+        Class::AbortTransaction | Class::Refused | Class::Denied => Failure::Abort,
+        Class::Indefinite => Failure::Indefinite,
+        Class::Fenced => Failure::Fenced,
+        Class::Fatal | Class::OffsetLost | Class::EndOfLog => Failure::Fatal,
+    }
+}

@@ -1,0 +1,56 @@
+//! Metrics of each type, made and registered.
+
+use prometheus::{
+    Error, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
+
+use super::names::Named;
+
+pub(super) fn counter(registry: &Registry, (name, help): Named) -> Result<IntCounter, Error> {
+    let metric = IntCounter::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn counters(
+    registry: &Registry,
+    (name, help): Named,
+    label: &str,
+) -> Result<IntCounterVec, Error> {
+    let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn gauge(registry: &Registry, (name, help): Named) -> Result<IntGauge, Error> {
+    let metric = IntGauge::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn gauges(
+    registry: &Registry,
+    (name, help): Named,
+    labels: &[&str],
+) -> Result<IntGaugeVec, Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn seconds(registry: &Registry, (name, help): Named) -> Result<GaugeVec, Error> {
+    let metric = GaugeVec::new(Opts::new(name, help), &["partition"])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn histogram(
+    registry: &Registry,
+    (name, help): Named,
+    buckets: &[f64],
+) -> Result<Histogram, Error> {
+    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

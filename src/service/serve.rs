@@ -1,0 +1,279 @@
+//! `sequencer serve`: from settings to a running engine, and back out again.
+//!
+//! The engine has a thread of its own; this one waits for signals and serves HTTP. When a Kafka
+//! client is of no more use, the engine is made anew: the log and the state say where to go on.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::http;
+use super::metrics::Metrics;
+use super::settings::{self, ReplyMode, Settings};
+use super::status::{Shared, Status};
+use crate::kafka::clients::Connection;
+use crate::kafka::engine::{Config, Engine, Exit, Message};
+use crate::kafka::transactor::Topics;
+use crate::processor::Mode;
+use crate::processor::instance::Options;
+use crate::processor::partition::Service;
+
+/// Pause before an engine that ended is made anew.
+const START_OVER_PAUSE: Duration = Duration::from_secs(1);
+/// A revoked partition is handed over within this time, with a last checkpoint or without it: well
+/// below `max.poll.interval.ms`, and several times what a checkpoint takes.
+const REVOKE_DEADLINE_MS: u64 = 3_000;
+/// What leaving takes beyond the configured deadline of the final checkpoint before the process
+/// ends all the same.
+const LEAVE_GRACE: Duration = Duration::from_secs(5);
+
+/// Why serving ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The HTTP address.
+    #[error(transparent)]
+    Http(#[from] http::BindError),
+    /// Kafka, or a topic in it.
+    #[error("{0}")]
+    Kafka(String),
+    /// Another process uses this instance's ID.
+    #[error("{0}")]
+    Fenced(String),
+    /// The operating system.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Settings(_) => settings::EXIT_CODE,
+            Error::Http(_) | Error::Kafka(_) | Error::Fenced(_) | Error::System(_) => 1,
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes and leaves.
+///
+/// # Errors
+/// What kept it from starting, or made it end by itself.
+pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        run_until(settings, warnings, Shared::new(starting(settings)), stop).await
+    })
+}
+
+/// The status of an instance of these settings before it has done anything.
+pub fn starting(settings: &Settings) -> Status {
+    Status::starting(&settings.instance_id, &settings.group, settings.reply_mode)
+}
+
+/// Serves until `stop` is there, then finishes and leaves. `status` shows how it goes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    settings: &Settings,
+    warnings: &[String],
+    status: Shared,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let connection = connection(settings)?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        settings = %described(settings),
+        "starting"
+    );
+    let topics = Topics {
+        requests: settings.topics.requests.clone(),
+        replies: settings.topics.replies.clone(),
+        state: settings.topics.state.clone(),
+    };
+    let registry = Registry::new();
+    let metrics =
+        Metrics::register(&registry).map_err(|error| Error::Kafka(format!("metrics: {error}")))?;
+    let listener = match &settings.http_address {
+        Some(address) => Some(http::bind(address).await?),
+        None => None,
+    };
+    let prepared = {
+        let (connection, settings) = (connection.clone(), settings.clone());
+        tokio::task::spawn_blocking(move || prepare::topics(&connection, &settings))
+    };
+    let reply_partitions = match prepared.await {
+        Ok(prepared) => prepared?,
+        Err(error) => return Err(Error::Kafka(error.to_string())),
+    };
+    let config = Config {
+        options: options(settings, reply_partitions)?,
+        connection,
+        topics,
+        status: status.clone(),
+        metrics: Arc::new(metrics.clone()),
+    };
+    let (http_stop, http_stopped) = oneshot::channel::<()>();
+    let page = listener.map(|listener| {
+        let state = http::State {
+            status,
+            metrics,
+            registry,
+            lag_max_records: settings.ready_lag_max_records,
+        };
+        tokio::spawn(http::serve(listener, state, async move {
+            // An error means that the sender is gone, which is a stop as well.
+            let _ = http_stopped.await;
+        }))
+    });
+    let result = supervise(config, settings.shutdown_deadline, stop).await;
+    drop(http_stop);
+    if let Some(page) = page
+        && let Ok(Err(error)) = page.await
+    {
+        warn!(%error, "http ended with an error");
+    }
+    if result.is_ok() {
+        info!("stopped");
+    }
+    result
+}
+
+/// How to reach Kafka according to the settings, checked.
+///
+/// # Errors
+/// No brokers, or a property that librdkafka refuses.
+pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
+    let connection = Connection {
+        brokers: settings.brokers()?.to_owned(),
+        properties: settings.kafka.clone(),
+        group: settings.group.clone(),
+        instance_id: settings.instance_id.clone(),
+        static_membership: settings.membership_static,
+    };
+    for (property, value) in &settings.kafka {
+        connection
+            .check_property(property, value)
+            .map_err(|error| settings.property_refused(property, &error.message))?;
+    }
+    Ok(connection)
+}
+
+fn described(settings: &Settings) -> String {
+    let pairs = settings.describe();
+    let pairs: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(" ")
+}
+
+fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error> {
+    let writer = getrandom::u64()
+        .map_err(|error| Error::Kafka(format!("no randomness from the system: {error}")))?;
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Ok(Options {
+        service: Service {
+            mode: match settings.reply_mode {
+                ReplyMode::Immediate => Mode::Immediate,
+                ReplyMode::ExactlyOnce => Mode::ExactlyOnce,
+            },
+            group: settings.group.clone(),
+            instance: settings.instance_id.clone(),
+            reply_partitions,
+            rewrite_floor_records: settings.rewrite_floor_records,
+        },
+        writer,
+        checkpoint_interval_ms: millis(settings.checkpoint_interval),
+        revoke_deadline_ms: REVOKE_DEADLINE_MS,
+        stop_deadline_ms: millis(settings.shutdown_deadline),
+    })
+}
+
+/// Runs engines, one after another, until one ends for good.
+async fn supervise(
+    config: Config,
+    shutdown_deadline: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    tokio::pin!(stop);
+    loop {
+        let mut config = config.clone();
+        // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
+        config.options.writer = getrandom::u64().unwrap_or(config.options.writer.wrapping_add(1));
+        let (sender, mut ended) = spawn(config)?;
+        tokio::select! {
+            biased;
+            exit = &mut ended => match exit {
+                Ok(Err(Exit::Fenced(id))) => return Err(Error::Fenced(Exit::Fenced(id).to_string())),
+                Ok(Err(Exit::StartOver(reason))) => {
+                    error!(reason, "starting over");
+                    tokio::select! {
+                        () = tokio::time::sleep(START_OVER_PAUSE) => {}
+                        () = &mut stop => return Ok(()),
+                    }
+                }
+                Ok(Ok(())) => return Ok(()),
+                Err(_) => return Err(Error::Kafka("the engine's thread has died".to_owned())),
+            },
+            () = &mut stop => return finish(&sender, ended, shutdown_deadline + LEAVE_GRACE).await,
+        }
+    }
+}
+
+type Ended = oneshot::Receiver<Result<(), Exit>>;
+
+fn spawn(config: Config) -> Result<(Sender<Message>, Ended), Error> {
+    let (engine, sender) = match Engine::start(config) {
+        Ok(started) => started,
+        Err(exit) => return Err(Error::Kafka(exit.to_string())),
+    };
+    let (ended, receiver) = oneshot::channel();
+    std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        // Nobody waits for it any more when the process is past its deadline.
+        let _ = ended.send(engine.run());
+    })?;
+    Ok((sender, receiver))
+}
+
+async fn finish(sender: &Sender<Message>, ended: Ended, deadline: Duration) -> Result<(), Error> {
+    // An engine that has ended already has closed its channel, and its result is there.
+    let _ = sender.send(Message::Stop);
+    match tokio::time::timeout(deadline, ended).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(exit))) => Err(Error::Kafka(exit.to_string())),
+        Ok(Err(_)) => Err(Error::Kafka("the engine's thread has died".to_owned())),
+        Err(_) => Err(Error::Kafka(format!(
+            "not finished within shutdown.deadline_ms; ending as after a crash, nothing is lost \
+             ({} ms)",
+            deadline.as_millis()
+        ))),
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+mod prepare;

@@ -1,0 +1,152 @@
+//! `kafka.*`: what passes, what is refused, what is warned of, what is hidden.
+
+use super::*;
+
+#[test]
+fn kafka_properties_come_from_every_layer_as_text() {
+    let (_file, mut flags) = file(concat!(
+        "[kafka]\n",
+        "bootstrap.servers = \"file:9092\"\n",
+        "session.timeout.ms = 6000\n",
+        "\"ssl.key.location\" = \"/key\"\n",
+        "enable.ssl.certificate.verification = true\n",
+        "compression.codec = \"zstd\"\n",
+    ));
+    flags.set = vec![
+        "kafka.compression.codec=lz4".to_owned(),
+        "kafka.ssl.key=short".to_owned(),
+    ];
+    let variables = environment(&[("SEQUENCER__KAFKA__SESSION_TIMEOUT_MS", "7000")]);
+    let (settings, _) = Settings::load(&flags, variables).unwrap();
+    assert_eq!(settings.brokers.as_deref(), Some("file:9092"));
+    let kafka: Vec<(&str, &str)> = settings
+        .kafka
+        .iter()
+        .map(|(property, value)| (property.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        kafka,
+        [
+            ("compression.codec", "lz4"),
+            ("enable.ssl.certificate.verification", "true"),
+            ("session.timeout.ms", "7000"),
+            // One property may be the prefix of another.
+            ("ssl.key", "short"),
+            ("ssl.key.location", "/key"),
+        ]
+    );
+}
+
+#[test]
+fn properties_that_the_promise_rests_on_are_refused_with_the_reason() {
+    assert_eq!(
+        file_error("[kafka]\nenable.idempotence = false\n"),
+        "configuration: kafka.enable.idempotence in FILE:2 cannot be set: a retry without it can write \
+         an answer or a checkpoint twice"
+    );
+    assert_eq!(
+        error(&Flags::default(), &[("SEQUENCER__KAFKA__GROUP_ID", "x")]),
+        "configuration: kafka.group.id in environment variable SEQUENCER__KAFKA__GROUP_ID cannot be \
+         set: use the key \"group\""
+    );
+    for property in [
+        "transactional.id",
+        "group.instance.id",
+        "isolation.level",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "partition.assignment.strategy",
+        "group.protocol",
+        "acks",
+        "request.required.acks",
+        "enable.partition.eof",
+        "enable.gapless.guarantee",
+        "allow.auto.create.topics",
+    ] {
+        let message = error(&set(&[&format!("kafka.{property}=x")]), &[]);
+        let start = format!("configuration: kafka.{property} in --set cannot be set: ");
+        assert!(
+            message.starts_with(&start) && message.len() > start.len(),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_kafka_value_that_makes_no_sense_is_refused_without_showing_a_secret() {
+    assert_eq!(
+        error(&set(&["kafka.session.timeout.ms=soon"]), &[]),
+        "configuration: kafka.session.timeout.ms in --set: got \"soon\", expected a whole number from 1 to \
+         3600000"
+    );
+    assert_eq!(
+        file_error("[kafka]\nsasl.password = [\"hunter2\"]\n"),
+        "configuration: kafka.sasl.password in FILE:2: got [redacted], expected text, a number, true or \
+         false"
+    );
+    let brokers = Flags {
+        brokers: Some("localhost:port".to_owned()),
+        ..Flags::default()
+    };
+    assert_eq!(
+        error(&brokers, &[]),
+        "configuration: kafka.bootstrap.servers in --brokers: got \"localhost:port\", expected \
+         HOST:PORT[,HOST:PORT…]"
+    );
+}
+
+#[test]
+fn no_brokers_says_how_to_give_them() {
+    assert_eq!(
+        loaded(&Flags::default()).brokers().unwrap_err().to_string(),
+        "configuration: no brokers; use --brokers HOST:PORT, SEQUENCER__KAFKA__BOOTSTRAP_SERVERS, or \
+         kafka.bootstrap.servers in a file"
+    );
+}
+
+#[test]
+fn doubtful_values_are_warned_of() {
+    let flags = set(&[
+        "kafka.session.timeout.ms=45000",
+        "kafka.enable.ssl.certificate.verification=false",
+        "reply.mode=exactly_once",
+        "checkpoint.interval_ms=5000",
+    ]);
+    let (_, warnings) = Settings::load(&flags, environment(&[])).unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "kafka.session.timeout.ms in --set is 45000: the partitions of a crashed instance stand \
+             still that long; 10000 or less is advised",
+            "kafka.enable.ssl.certificate.verification in --set is false: anyone on the way can pose as \
+             the brokers",
+            "checkpoint.interval_ms is 5000 with reply.mode exactly_once: every answer waits up to that \
+             long; 1000 or less is advised",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_in_no_output() {
+    let settings = loaded(&set(&[
+        "kafka.sasl.password=hunter2",
+        "kafka.ssl.key.pem=hunter2",
+        "kafka.debug=all",
+    ]));
+    let described = settings.describe();
+    assert!(described.contains(&("kafka.sasl.password".to_owned(), REDACTED.to_owned())));
+    assert!(described.contains(&("kafka.debug".to_owned(), "all".to_owned())));
+    assert!(!format!("{settings:?} {described:?}").contains("hunter2"));
+    assert_eq!(
+        settings.kafka.get("sasl.password").map(String::as_str),
+        Some("hunter2")
+    );
+    let refused = settings
+        .property_refused("sasl.password", "invalid value hunter2")
+        .to_string();
+    assert_eq!(
+        refused,
+        "configuration: kafka.sasl.password in --set cannot be set: [redacted]"
+    );
+}

@@ -1,0 +1,288 @@
+//! I6, stop rather than guess: a partition whose state or log does not add up halts, says why and
+//! prints the command that repairs it; the others go on. After the command, IDs go on above all that
+//! were given.
+
+use std::collections::BTreeMap;
+
+use crate::support::admin::{self, Admin};
+use crate::support::check::cause;
+use crate::support::command::run;
+use crate::support::instance::Instance;
+use crate::support::load::{Names, Writer};
+use crate::support::murmur2::names_at_home;
+use crate::support::random::Random;
+use crate::support::records::{Mode, Repair, Reply, Request};
+use crate::support::service::{PARTITIONS, Service};
+use crate::support::tail;
+
+/// The partition that is damaged.
+const DAMAGED: i32 = 1;
+
+/// Requests before the damage.
+const BEFORE: u64 = 400;
+
+/// A service that has answered, was stopped cleanly, and whose log is known.
+struct Stopped {
+    service: Service,
+    admin: Admin,
+    requests: Vec<Request>,
+    replies: Vec<Reply>,
+}
+
+impl Stopped {
+    fn new(scenario: &str) -> Stopped {
+        let mut random = Random::from_environment();
+        let service = Service::new(scenario, Mode::Immediate);
+        let instance = service.start("a");
+        service.preload(&Names::new(40), BEFORE, &mut random);
+        service.check();
+        assert_eq!(instance.sigterm_and_wait(), 0);
+        let (requests, replies) = (service.request_log(), service.all_replies());
+        Stopped { admin: Admin::new(&service.bootstrap), service, requests, replies }
+    }
+
+    fn committed(&self, partition: i32) -> i64 {
+        let Service { bootstrap, group, requests, .. } = &self.service;
+        admin::committed(bootstrap, group, requests, PARTITIONS)[&partition]
+    }
+
+    /// The highest ID that a reply has given away on a partition.
+    fn highest(&self, partition: i32) -> i64 {
+        let last = |reply: &Reply| {
+            let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            (cause(&body).unwrap().0 == partition).then(|| body["last"].as_i64().unwrap_or(0))
+        };
+        self.replies.iter().filter_map(last).max().unwrap_or(0)
+    }
+
+    /// Starts an instance, which must halt these partitions with this word in the reason.
+    fn halts(&self, partitions: &[i32], word: &str) -> (Instance, Vec<String>) {
+        let mut instance = self.service.start("a");
+        instance.wait(&format!("to halt partitions {partitions:?}"), |instance| {
+            (instance.halted().len() + instance.running() == PARTITIONS as usize).then_some(())
+        });
+        let halted = instance.halted();
+        assert_eq!(halted.keys().copied().collect::<Vec<_>>(), partitions, "{halted:#?}");
+        assert_eq!(instance.metric("sequencer_halted_partitions"), Some(partitions.len() as f64));
+        let log = instance.log();
+        for (partition, halted) in &halted {
+            assert!(halted.reason.contains(word), "the reason should say {word:?}: {halted:?}");
+            let command = format!("sequencer recover --partition {partition} --from ");
+            assert!(halted.repair.contains(&command), "{halted:?}");
+            assert!(log.contains(&halted.repair), "the log should print {:?}", halted.repair);
+        }
+        (instance, halted.into_values().map(|halted| halted.repair).collect())
+    }
+
+    /// A request to each partition: those on halted ones must wait, the others are answered.
+    fn others_go_on(&self, halted: &[i32]) {
+        let mut writer = self.service.writer();
+        (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
+        writer.finish();
+        let others = PARTITIONS as usize - halted.len();
+        self.service.tail().wait_answered(BEFORE as usize + others);
+    }
+
+    /// Stops the instance, does what it printed, and returns what that means for the log.
+    fn repair(&self, instance: Instance, commands: &[String]) -> Vec<Repair> {
+        assert_eq!(instance.sigterm_and_wait(), 0);
+        commands.iter().map(|command| self.recover(command)).collect()
+    }
+
+    fn recover(&self, command: &str) -> Repair {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[..2], ["sequencer", "recover"]);
+        let flag = |name: &str| -> i64 {
+            let at = words.iter().position(|word| *word == name).unwrap();
+            words[at + 1].parse().unwrap()
+        };
+        let mut arguments: Vec<String> = words[1..].iter().map(|&word| word.to_owned()).collect();
+        arguments.extend(self.service.arguments());
+        let looked = run(&arguments);
+        assert_eq!(looked.code, 0, "without --yes it only shows what it would do");
+        arguments.push("--yes".to_owned());
+        assert_eq!(run(&arguments).code, 0);
+        let partition = flag("--partition") as i32;
+        // It never goes below an ID that a reply has given away.
+        Repair { partition, from: flag("--from"), above: flag("--above").max(self.highest(partition)) }
+    }
+
+    /// After the repair every partition runs, and the log with all replies is right.
+    fn goes_on(&self, requests_lost: &[Request], repairs: &[Repair]) {
+        let instance = self.service.start("a");
+        self.service.wait_shared(&[&instance]);
+        let mut writer = self.service.writer();
+        (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
+        writer.finish();
+        let requests = self.all_requests(requests_lost);
+        self.service.tail().wait_answered(requests.len());
+        self.service.judge(Mode::Immediate, &requests, &self.service.all_replies(), repairs);
+        assert_eq!(instance.sigterm_and_wait(), 0);
+    }
+
+    /// What the log had before the damage, and what it has now, but for what was lost unanswered.
+    fn all_requests(&self, lost: &[Request]) -> Vec<Request> {
+        let known = self.requests.iter().cloned().chain(self.service.request_log());
+        let mut all: BTreeMap<(i32, i64), Request> =
+            known.map(|request| ((request.partition, request.offset), request)).collect();
+        for request in lost {
+            all.remove(&(request.partition, request.offset));
+        }
+        all.into_values().collect()
+    }
+}
+
+/// A request for one ID of a name that is at home there.
+fn ask(writer: &mut Writer, partition: i32) {
+    let name = names_at_home(partition, PARTITIONS, 1).remove(0);
+    writer.send(Some(name.as_bytes()), None);
+}
+
+#[test]
+fn a_state_without_a_footer_that_matches_halts_its_partition_until_it_is_repaired() {
+    let stopped = Stopped::new("refuse-footer");
+    replace_state(&stopped, flip_digest);
+    let (instance, commands) = stopped.halts(&[DAMAGED], "footer");
+    stopped.others_go_on(&[DAMAGED]);
+    let repairs = stopped.repair(instance, &commands);
+    stopped.goes_on(&[], &repairs);
+}
+
+#[test]
+fn a_counter_that_was_changed_behind_its_footer_halts_its_partition() {
+    let stopped = Stopped::new("refuse-counter");
+    replace_state(&stopped, |key, value| {
+        // The counter is the last thing in an entry.
+        if key.first() == Some(&b'S') {
+            *value.last_mut().unwrap() ^= 1;
+        }
+    });
+    let (instance, commands) = stopped.halts(&[DAMAGED], "footer");
+    stopped.others_go_on(&[DAMAGED]);
+    let repairs = stopped.repair(instance, &commands);
+    stopped.goes_on(&[], &repairs);
+}
+
+/// Where the digest lies in a footer's value: behind version, writer, batch number and next offset.
+fn flip_digest(key: &[u8], value: &mut [u8]) {
+    const DIGEST_AT: usize = 1 + 8 + 8 + 8;
+    if key == b"F" {
+        value[DIGEST_AT] ^= 1;
+    }
+}
+
+/// Leaves of the damaged partition's state only the last value of each key, changed, as a compaction
+/// of a damaged log would.
+fn replace_state(stopped: &Stopped, change: impl Fn(&[u8], &mut [u8])) {
+    let Stopped { service, admin, .. } = stopped;
+    let mut last = BTreeMap::new();
+    for record in tail::raw(&service.bootstrap, &service.state) {
+        if record.partition == DAMAGED {
+            last.insert(record.key.unwrap(), record.value);
+        }
+    }
+    let settings = admin.own_settings(&service.state);
+    // Records of a compacted topic cannot be deleted.
+    let mut deletable = settings.clone();
+    deletable.insert("cleanup.policy".to_owned(), "delete".to_owned());
+    admin.replace_settings(&service.state, &deletable);
+    let end = tail::high_watermark(&service.bootstrap, &service.state, DAMAGED);
+    admin.delete_records(&service.state, DAMAGED, end);
+    admin.replace_settings(&service.state, &settings);
+
+    let mut writer = Writer::new(&service.bootstrap, &service.state);
+    let footer = last.remove(b"F".as_slice()).unwrap();
+    for (key, value) in last.into_iter().chain([(b"F".to_vec(), footer)]) {
+        let value = value.map(|mut value| {
+            change(&key, &mut value);
+            value
+        });
+        writer.send_to(Some(DAMAGED), Some(&key), value.as_deref());
+    }
+    writer.finish();
+}
+
+#[test]
+fn a_batch_that_does_not_add_up_behind_one_that_does_is_passed_over() {
+    let stopped = Stopped::new("refuse-zombie");
+    let Service { bootstrap, state, .. } = &stopped.service;
+    let mut writer = Writer::new(bootstrap, state);
+    // A zombie's: a counter set back, under the batch of a footer that was doctored to fit nothing.
+    for wanted in [b'S', b'F'] {
+        let records = tail::raw(bootstrap, state);
+        let mut found = records.into_iter().filter(|record| record.partition == DAMAGED);
+        let record = found.rfind(|record| record.key.as_ref().unwrap()[0] == wanted).unwrap();
+        let (key, mut value) = (record.key.unwrap(), record.value.unwrap());
+        flip_digest(&key, &mut value);
+        if wanted == b'S' {
+            let at = value.len() - 8;
+            value[at..].copy_from_slice(&1_i64.to_be_bytes());
+        }
+        writer.send_to(Some(DAMAGED), Some(&key), Some(&value));
+    }
+    writer.finish();
+    stopped.goes_on(&[], &[]);
+}
+
+#[test]
+fn requests_deleted_ahead_of_the_checkpoint_halt_their_partition_until_it_is_repaired() {
+    const LOST: usize = 3;
+    let stopped = Stopped::new("refuse-deleted");
+    let Service { bootstrap, requests, .. } = &stopped.service;
+    let checkpoint = stopped.committed(DAMAGED);
+    let mut writer = stopped.service.writer();
+    (0..=LOST).for_each(|_| ask(&mut writer, DAMAGED));
+    writer.finish();
+    let of_damaged = |request: &Request| request.partition == DAMAGED && request.offset >= checkpoint;
+    let unanswered: Vec<Request> = stopped.service.request_log().into_iter().filter(of_damaged).collect();
+    assert_eq!(unanswered.len(), LOST + 1, "after a clean stop the checkpoint covers all that was answered");
+    stopped.admin.delete_records(requests, DAMAGED, unanswered[LOST].offset);
+    assert_eq!(tail::high_watermark(bootstrap, requests, DAMAGED), unanswered[LOST].offset + 1);
+
+    let (instance, commands) = stopped.halts(&[DAMAGED], "deleted");
+    stopped.others_go_on(&[DAMAGED]);
+    let repairs = stopped.repair(instance, &commands);
+    assert_eq!(repairs[0].from, unanswered[LOST].offset);
+    stopped.goes_on(&unanswered[..LOST], &repairs);
+}
+
+#[test]
+fn requests_deleted_behind_the_checkpoint_are_no_reason_to_halt() {
+    let stopped = Stopped::new("refuse-retention");
+    stopped.admin.delete_records(&stopped.service.requests, DAMAGED, stopped.committed(DAMAGED));
+    stopped.goes_on(&[], &[]);
+}
+
+#[test]
+fn a_state_topic_made_again_halts_every_partition_that_has_a_past() {
+    let stopped = Stopped::new("refuse-state");
+    stopped.admin.delete(&stopped.service.state);
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    let (instance, commands) = stopped.halts(&all, "state");
+    let repairs = stopped.repair(instance, &commands);
+    stopped.goes_on(&[], &repairs);
+}
+
+#[test]
+fn a_request_topic_made_again_halts_every_partition_that_has_a_past() {
+    let stopped = Stopped::new("refuse-requests");
+    let Service { bootstrap, requests, replies, .. } = &stopped.service;
+    stopped.admin.delete(requests);
+    stopped.admin.create(requests, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]);
+    let ends: Vec<i64> = (0..PARTITIONS).map(|p| tail::high_watermark(bootstrap, replies, p)).collect();
+
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    let (instance, commands) = stopped.halts(&all, "recreated");
+    let repairs = stopped.repair(instance, &commands);
+    let mut instance = stopped.service.start("a");
+    stopped.service.wait_shared(&[&instance]);
+    let mut random = Random::from_environment();
+    stopped.service.preload(&Names::new(40), BEFORE, &mut random);
+
+    // Offsets begin again at 0, so only the replies since then belong to this log.
+    let later = |reply: &Reply| reply.offset >= ends[reply.partition as usize];
+    let new = || stopped.service.all_replies().into_iter().filter(later).collect::<Vec<_>>();
+    instance.wait("to answer the requests of the new topic", |_| (new().len() >= BEFORE as usize).then_some(()));
+    stopped.service.judge(Mode::Immediate, &stopped.service.request_log(), &new(), &repairs);
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
