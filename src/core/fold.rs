@@ -122,7 +122,7 @@ struct Change {
 /// The state of one partition as a function of its request log.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
-    sequences: IndexMap<Box<str>, Slot, ahash::RandomState>,
+    sequences: IndexMap<Box<str>, Slot, foldhash::quality::RandomState>,
     scalars: Scalars,
     /// Over the entries, as they stood at the last cut.
     entries: Digest,

@@ -1,12 +1,281 @@
-//! Stand-in until the real file is here.
+//! Questions about the cluster, its topics and groups, and the creation of topics. Blocking, each
+//! call with a deadline; for start-up, restores and the command line, never for the record path.
+//!
+//! *Architecture invariant*: nothing here makes a topic by asking for it. Brokers may create a
+//! topic that a client asks for by name, so existence is read from the full list only.
+
+pub mod check;
+mod groups;
+mod native;
+pub mod topics;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
-use super::error::Error;
-/// x
-pub fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Option<u32>, Error> {
-    let m = client.fetch_metadata(None, std::time::Duration::from_secs(10)).map_err(|e| Error::from_kafka("metadata", &e))?;
-    Ok(m.topics().iter().find(|t| t.name() == topic).map(|t| u32::try_from(t.partitions().len()).unwrap_or(0)))
+use rdkafka::types::RDKafkaType;
+
+use super::context::Context;
+use super::error::{Class, Error, UNREACHABLE};
+pub use groups::{Committed, Member};
+
+/// How long the first contact may take. Brokers answer in milliseconds; a name server or a
+/// connection that is dropped in silence takes seconds. Whoever waits is at a terminal.
+const FIRST_CONTACT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long each attempt of it takes, before the reasons of the failure are looked at: a wrong
+/// password should be told at once.
+const FIRST_CONTACT_ATTEMPT: Duration = Duration::from_millis(500);
+/// How long a question may take. As much as a controller needs to change hands.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A cluster as its metadata show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Brokers that are up.
+    pub brokers: usize,
+    /// Every topic that we may see.
+    pub topics: BTreeMap<String, Topic>,
 }
-/// x
-pub fn topic_id<C: ClientContext>(_client: &Client<C>, _topic: &str) -> Result<Option<[u8; 16]>, Error> {
-    Ok(Some([0; 16]))
+
+/// The shape of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Replicas of the partition that has the fewest.
+    pub replication: u32,
+    /// Every partition has a leader.
+    pub led: bool,
+}
+
+/// The settings of a topic, defaults included.
+pub type TopicConfig = BTreeMap<String, String>;
+
+/// A client for questions.
+pub struct Admin {
+    client: Client<Context>,
+    /// For the group questions, which need a client of that group.
+    config: ClientConfig,
+    brokers: String,
+}
+
+impl Admin {
+    /// `config` needs no more than the way to the cluster.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub fn new(config: &ClientConfig) -> Result<Admin, Error> {
+        Ok(Admin {
+            client: client(config, RDKafkaType::RD_KAFKA_PRODUCER)?,
+            config: config.clone(),
+            brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
+        })
+    }
+
+    /// The brokers that were configured.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The first contact: the cluster, or why it cannot be reached.
+    ///
+    /// # Errors
+    /// No broker answered within [`FIRST_CONTACT_DEADLINE`], or one refused us.
+    pub fn cluster(&self) -> Result<Cluster, Error> {
+        const OPERATION: &str = "connect";
+        let begin = Instant::now();
+        let mut reason = None;
+        loop {
+            match self.client.fetch_metadata(None, FIRST_CONTACT_ATTEMPT) {
+                Ok(metadata) => return cluster_of(&metadata),
+                Err(error) => {
+                    let error = Error::from_kafka(OPERATION, &error);
+                    if error.class != Class::Retriable {
+                        return Err(error);
+                    }
+                }
+            }
+            for error in native::errors(&self.client, OPERATION) {
+                match error.class {
+                    Class::Denied => return Err(error),
+                    // That none can be reached is what we are about to say ourselves.
+                    _ if error.is_general() => {}
+                    _ => reason = Some(error.message.trim_start_matches(UNREACHABLE).to_owned()),
+                }
+            }
+            if begin.elapsed() >= FIRST_CONTACT_DEADLINE {
+                return Err(unreachable(&self.brokers, reason.as_deref()));
+            }
+        }
+    }
+
+    /// See [`partition_count`].
+    ///
+    /// # Errors
+    /// No answer, or a topic that is not as it should be.
+    pub fn partition_count(&self, topic: &str) -> Result<Option<u32>, Error> {
+        partition_count(&self.client, topic)
+    }
+
+    /// See [`topic_id`].
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn topic_id(&self, topic: &str) -> Result<Option<[u8; 16]>, Error> {
+        topic_id(&self.client, topic)
+    }
+
+    /// The settings of a topic; none when there is no such topic.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn topic_config(&self, topic: &str) -> Result<Option<TopicConfig>, Error> {
+        native::topic_config(&self.client, topic, CALL_DEADLINE)
+    }
+
+    /// Adds partitions to a topic, up to `total`.
+    ///
+    /// # Errors
+    /// No answer, no permission, or it has more already.
+    pub fn add_partitions(&self, topic: &str, total: u32) -> Result<(), Error> {
+        native::add_partitions(&self.client, topic, total, CALL_DEADLINE)
+    }
+
+    /// What a group has committed for the first `partitions` partitions of a topic. Offsets in a
+    /// transaction that has not ended are not there yet.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<Vec<Option<Committed>>, Error> {
+        let mut config = self.config.clone();
+        config.set("group.id", group);
+        // Under read_committed the call waits for every transaction that is open.
+        config.set("isolation.level", "read_uncommitted");
+        let client = client(&config, RDKafkaType::RD_KAFKA_CONSUMER)?;
+        groups::committed(&client, topic, partitions, CALL_DEADLINE)
+    }
+
+    /// The members of a group and what each is assigned; none for a group that is not there.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
+        groups::members(&self.client, group, CALL_DEADLINE)
+    }
+}
+
+/// A client without rust-rdkafka's consumer or producer around it: nothing is joined, nothing is
+/// produced, and it goes without waiting.
+fn client(config: &ClientConfig, kind: RDKafkaType) -> Result<Client<Context>, Error> {
+    const OPERATION: &str = "create client";
+    let native = config
+        .create_native_config()
+        .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+    native::enable_errors(&native);
+    Client::new(config, native, kind, Context).map_err(|error| Error::from_kafka(OPERATION, &error))
+}
+
+fn unreachable(brokers: &str, reason: Option<&str>) -> Error {
+    let because = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    Error::own(
+        "connect",
+        Class::Retriable,
+        format!(
+            "cannot reach a Kafka broker at {brokers} within {} s: check --brokers, and that the port \
+             speaks the protocol of security.protocol{because}",
+            FIRST_CONTACT_DEADLINE.as_secs()
+        ),
+    )
+}
+
+/// The cluster and all its topics, with a client that is there already.
+///
+/// # Errors
+/// No answer in time.
+pub fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, Error> {
+    let metadata = client
+        .fetch_metadata(None, CALL_DEADLINE)
+        .map_err(|error| Error::from_kafka("list topics", &error))?;
+    cluster_of(&metadata)
+}
+
+/// The number of partitions of a topic; none when there is no such topic. Never creates it.
+///
+/// # Errors
+/// No answer in time.
+pub fn partition_count<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Result<Option<u32>, Error> {
+    Ok(cluster(client)?.topics.get(topic).map(|t| t.partitions))
+}
+
+/// The ID of a topic, which a topic of the same name made anew does not share; none when there is
+/// no such topic.
+///
+/// # Errors
+/// No answer in time, or no permission.
+pub fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Result<Option<[u8; 16]>, Error> {
+    native::topic_id(client, topic, CALL_DEADLINE)
+}
+
+fn cluster_of(metadata: &rdkafka::metadata::Metadata) -> Result<Cluster, Error> {
+    let mut topics = BTreeMap::new();
+    for topic in metadata.topics() {
+        if let Some(code) = topic.error() {
+            let error = Error::new("list topics", code.into(), "");
+            // Deleted while the list was made.
+            if error.is_absent() {
+                continue;
+            }
+            return Err(error.about(topic.name()));
+        }
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let partitions = topic.partitions();
+        let shape = Topic {
+            partitions: count(partitions.len()),
+            replication: partitions
+                .iter()
+                .map(|partition| count(partition.replicas().len()))
+                .min()
+                .unwrap_or(0),
+            led: partitions.iter().all(|partition| partition.leader() >= 0),
+        };
+        topics.insert(topic.name().to_owned(), shape);
+    }
+    Ok(Cluster {
+        brokers: metadata.brokers().len(),
+        topics,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreachable_cluster_is_named_with_what_to_check() {
+        let error = unreachable("kafka:9092", Some("Connection refused"));
+        assert_eq!(
+            error.to_string(),
+            "connect: cannot reach a Kafka broker at kafka:9092 within 10 s: check --brokers, and that \
+             the port speaks the protocol of security.protocol (Connection refused)"
+        );
+    }
+
+    #[test]
+    fn a_topic_name_with_a_zero_byte_is_refused() {
+        let admin = Admin::new(&ClientConfig::new()).expect("a client");
+        let error = admin.topic_id("a\0b").expect_err("refused");
+        assert_eq!(error.class, Class::Refused);
+    }
 }

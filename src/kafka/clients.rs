@@ -55,9 +55,14 @@ impl Connection {
             // The default of a second stalls a fetcher whose queue was full for all of it.
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "100000"),
+            // A partition that is added waits for the fetch that is under way.
+            ("fetch.wait.max.ms", "100"),
             ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
             ("heartbeat.interval.ms", &HEARTBEAT_INTERVAL_MS.to_string()),
-            ("statistics.interval.ms", &STATISTICS_INTERVAL_MS.to_string()),
+            (
+                "statistics.interval.ms",
+                &STATISTICS_INTERVAL_MS.to_string(),
+            ),
         ]);
         fix_consumer(&mut config, "read_committed", &self.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
@@ -105,7 +110,9 @@ impl Connection {
     /// Commits checkpoints (T6).
     pub fn transactional_producer(&self) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
-        let socket_ms = timeout_ms.saturating_sub(SOCKET_BELOW_TRANSACTION_MS).max(10);
+        let socket_ms = timeout_ms
+            .saturating_sub(SOCKET_BELOW_TRANSACTION_MS)
+            .max(10);
         let mut config = self.config(&[
             ("linger.ms", "0"),
             ("batch.num.messages", "10000"),
@@ -129,7 +136,13 @@ impl Connection {
 
     fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Info);
+        // `kafka.debug` asks for librdkafka's own words; without it they stop at its notes.
+        let debug = self.properties.contains_key("debug");
+        config.set_log_level(if debug {
+            RDKafkaLogLevel::Debug
+        } else {
+            RDKafkaLogLevel::Info
+        });
         config.set("client.id", &self.instance_id);
         // A client that finds its setting ignored by a producer or consumer is not news.
         config.set("log.connection.close", "false");

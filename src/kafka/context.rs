@@ -4,6 +4,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, error, info, trace, warn};
@@ -39,6 +40,14 @@ impl ConsumerContext for Context {
             debug!(target: "librdkafka", %error, "unassign while closing");
         }
     }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    /// Only reached while a producer is being dropped: reports are served from the producer's queue
+    /// by [`super::produce::Reports`].
+    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
 /// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a

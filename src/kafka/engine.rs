@@ -190,7 +190,8 @@ impl Engine {
         for input in std::mem::take(&mut self.events) {
             self.input(input)?;
         }
-        self.reporter.publish_when_due(&mut self.instance, self.replies.queued());
+        self.reporter
+            .publish_when_due(&mut self.instance, self.replies.queued());
         Ok(())
     }
 
@@ -244,7 +245,11 @@ impl Engine {
                 end,
             }) => {
                 if !keys.is_empty() {
-                    warn!(partition, keys = keys.len(), "others wrote to our state log; writing their keys again");
+                    warn!(
+                        partition,
+                        keys = keys.len(),
+                        "others wrote to our state log; writing their keys again"
+                    );
                 }
                 self.input(Input::Foreign {
                     partition,

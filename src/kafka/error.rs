@@ -226,6 +226,30 @@ impl Error {
         }
     }
 
+    /// True when what was asked for is not there.
+    pub fn is_absent(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        matches!(
+            self.code,
+            C::GroupIdNotFound
+                | C::UnknownGroup
+                | C::UnknownPartition
+                | C::UnknownTopic
+                | C::UnknownTopicId
+                | C::UnknownTopicOrPartition
+        )
+    }
+
+    /// True when what was to be made is there already.
+    pub fn is_present(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::TopicAlreadyExists)
+    }
+
+    /// True when it says no more than that the whole cluster is out of reach.
+    pub fn is_general(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::AllBrokersDown)
+    }
+
     /// True for another occurrence of the same trouble, whatever its words.
     pub fn is_like(&self, other: &Error) -> bool {
         self.code == other.code && self.operation == other.operation
@@ -412,6 +436,9 @@ fn class_of_code(code: RDKafkaErrorCode) -> Class {
     }
 }
 
+/// How the message about a broker that cannot be reached begins.
+pub(super) const UNREACHABLE: &str = "a broker cannot be reached: ";
+
 fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
     use RDKafkaErrorCode as C;
     let reason = match one_line(reason) {
@@ -420,7 +447,7 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
     };
     match code {
         C::BrokerTransportFailure | C::Resolve | C::NetworkException => {
-            format!("a broker cannot be reached: {reason}")
+            format!("{UNREACHABLE}{}", without_state(&reason))
         }
         C::AllBrokersDown => format!("no broker can be reached: {reason}"),
         C::Authentication
@@ -475,6 +502,15 @@ fn description(code: RDKafkaErrorCode) -> String {
         (Some(begin), Some(end)) if begin < end => text[begin + 1..end].to_owned(),
         _ => text,
     }
+}
+
+/// Without librdkafka's note on its own state, `(after 0ms in state CONNECT, 1 identical error(s)
+/// suppressed)`.
+fn without_state(reason: &str) -> &str {
+    reason
+        .rfind(" (after ")
+        .filter(|_| reason.ends_with(')'))
+        .map_or(reason, |end| &reason[..end])
 }
 
 fn one_line(text: &str) -> String {

@@ -4,20 +4,15 @@
 //! is away, and one that comes back with an error is handed over again. What is outstanding keeps
 //! its checkpoint waiting (I4).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer};
 use tracing::warn;
 
 use super::clients::Connection;
-use super::context;
+use super::context::Context;
 use super::error::{Class, Error};
-use super::produce::{Enqueued, Topic};
+use super::produce::{Enqueued, Report, Reports, Topic};
 use crate::processor::checkpoint::Destination;
 use crate::processor::partition::Reply;
 use crate::processor::replies::Token;
@@ -48,43 +43,21 @@ struct Reported {
     problem: Option<Error>,
 }
 
-#[derive(Default)]
-struct Reports(Mutex<Reported>);
-
-impl Reports {
-    fn lock(&self) -> MutexGuard<'_, Reported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level as i32, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        let token = opaque as u64;
-        let mut reported = self.lock();
-        match result {
-            Ok(_) => match reported.runs.last_mut() {
+impl Reported {
+    fn add(&mut self, report: Report<'_>) {
+        let token = report.opaque as u64;
+        match report.result {
+            Ok(_) => match self.runs.last_mut() {
                 Some((last, count)) if *last == token => *count += 1,
-                _ => reported.runs.push((token, 1)),
+                _ => self.runs.push((token, 1)),
             },
-            Err((error, message)) => {
-                reported.problem = Some(Error::from_kafka("send reply", error));
-                reported.returned.push(OwnedReply {
+            Err(error) => {
+                self.problem = Some(error);
+                self.returned.push(OwnedReply {
                     token,
-                    partition: message.partition(),
-                    key: message.key().map(<[u8]>::to_vec),
-                    body: message.payload().unwrap_or_default().to_vec(),
+                    partition: report.partition,
+                    key: report.key.map(<[u8]>::to_vec),
+                    body: report.value.unwrap_or_default().to_vec(),
                 });
             }
         }
@@ -93,9 +66,11 @@ impl ProducerContext for Reports {
 
 /// Sends replies.
 pub struct ReplyProducer {
-    // Must go before the producer.
+    // These must go before the producer.
     topic: Option<Topic>,
-    producer: BaseProducer<Reports>,
+    reports: Option<Reports>,
+    producer: BaseProducer<Context>,
+    reported: Reported,
     /// Replies that the producer did not take yet, in order.
     waiting: std::collections::VecDeque<OwnedReply>,
     retry_at: Option<Instant>,
@@ -107,13 +82,15 @@ impl ReplyProducer {
     /// # Errors
     /// A configuration that librdkafka refuses.
     pub fn new(connection: &Connection, topic: &str) -> Result<ReplyProducer, Error> {
-        let producer: BaseProducer<Reports> = connection
+        let producer: BaseProducer<Context> = connection
             .reply_producer()
-            .create_with_context(Reports::default())
+            .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create reply producer", &error))?;
         Ok(ReplyProducer {
             topic: Some(Topic::new(&producer, topic)?),
+            reports: Reports::of(&producer),
             producer,
+            reported: Reported::default(),
             waiting: std::collections::VecDeque::new(),
             retry_at: None,
         })
@@ -150,25 +127,24 @@ impl ReplyProducer {
     /// The producer is of no more use: its fatal error.
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) -> Result<(), Error> {
         for _ in 0..REPORTS_MAX {
-            let before = self.producer.in_flight_count();
-            self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() == before {
+            if !self.poll(Duration::ZERO) {
                 break;
             }
         }
-        let reported = std::mem::take(&mut *self.producer.context().lock());
-        for (token, replies) in reported.runs {
+        for (token, replies) in self.reported.runs.drain(..) {
             acknowledged(Token::from_bits(token), replies);
         }
-        if let Some(problem) = reported.problem {
+        if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
-                return Err(Error::fatal_of("send reply", self.producer.client()).unwrap_or(problem));
+                return Err(
+                    Error::fatal_of("send reply", self.producer.client()).unwrap_or(problem)
+                );
             }
-            let replies = reported.returned.len();
+            let replies = self.reported.returned.len();
             warn!(error = %problem, replies, "replies came back and are sent again");
             self.retry_at = Some(Instant::now() + RETRY_PAUSE);
         }
-        self.waiting.extend(reported.returned);
+        self.waiting.extend(self.reported.returned.drain(..));
         self.hand_over_waiting()
     }
 
@@ -192,28 +168,35 @@ impl ReplyProducer {
         Ok(())
     }
 
+    fn poll(&mut self, wait: Duration) -> bool {
+        let reported = &mut self.reported;
+        let served = |reports: &Reports| reports.serve(wait, |report| reported.add(report));
+        self.reports.as_ref().is_some_and(served)
+    }
+
     /// False when the queue stayed full.
     fn enqueue(
-        &self,
+        &mut self,
         partition: i32,
         key: Option<&[u8]>,
         body: &[u8],
         token: u64,
     ) -> Result<bool, Error> {
-        let Some(topic) = &self.topic else {
-            return Ok(false);
-        };
         let opaque = usize::try_from(token).unwrap_or(usize::MAX);
         let mut deadline = None;
         loop {
+            let Some(topic) = &self.topic else {
+                return Ok(false);
+            };
             match topic.produce(partition, key, Some(body), opaque) {
                 Ok(Enqueued::Yes) => return Ok(true),
                 Ok(Enqueued::QueueFull) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + FULL_QUEUE_WAIT);
+                    let deadline =
+                        *deadline.get_or_insert_with(|| Instant::now() + FULL_QUEUE_WAIT);
                     if Instant::now() >= deadline {
                         return Ok(false);
                     }
-                    self.producer.poll(REPORT_POLL);
+                    self.poll(REPORT_POLL);
                 }
                 Err(error) if error.class == Class::Fatal => return Err(error),
                 // Anything else that is refused in place waits like a full queue: the topic may
@@ -230,5 +213,6 @@ impl ReplyProducer {
 impl Drop for ReplyProducer {
     fn drop(&mut self) {
         drop(self.topic.take());
+        drop(self.reports.take());
     }
 }

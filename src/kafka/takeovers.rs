@@ -2,13 +2,13 @@
 //!
 //! The order of the questions and what the answers mean is [`Takeover`]'s.
 
-mod questions;
+pub mod questions;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tracing::{debug, trace, warn};
 
 use super::clients::Connection;
 use super::error::Error;
@@ -168,7 +168,16 @@ impl Worker {
                 Step::Done(verdict) => break verdict,
                 Step::Do(action) => action,
             };
-            let answer = self.questions().and_then(|ask| ask.answer(partition, action));
+            let asked = Instant::now();
+            let answer = self
+                .questions()
+                .and_then(|ask| ask.answer(partition, action));
+            trace!(
+                partition,
+                ?action,
+                took_ms = asked.elapsed().as_millis(),
+                "asked"
+            );
             let event = match answer {
                 Ok(event) => event,
                 Err(error) => {

@@ -206,8 +206,9 @@ impl Worker {
                     .map(|lies| written = lies)
                 }
                 Action::SendOffsets => match &job.member {
-                    Some(member) => self
-                        .with_producer(|p| p.send_offsets(&job.checkpoint, member, timeout)),
+                    Some(member) => {
+                        self.with_producer(|p| p.send_offsets(&job.checkpoint, member, timeout))
+                    }
                     None => Ok(()),
                 },
                 Action::Commit => self.with_producer(|producer| producer.commit(timeout)),

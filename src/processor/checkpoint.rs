@@ -175,7 +175,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// State records in all its batches.
     pub fn records(&self) -> usize {
-        self.sections.iter().map(|section| section.batch.len()).sum()
+        self.sections
+            .iter()
+            .map(|section| section.batch.len())
+            .sum()
     }
 }
 
@@ -213,7 +216,10 @@ mod tests {
         later.push(TO, None, b"2");
         later.prepend(aborted);
         let all: Vec<_> = later.iter().collect();
-        assert_eq!(all, [(TO, Some(&b"a"[..]), &b"1"[..]), (TO, None, &b"2"[..])]);
+        assert_eq!(
+            all,
+            [(TO, Some(&b"a"[..]), &b"1"[..]), (TO, None, &b"2"[..])]
+        );
     }
 
     #[test]

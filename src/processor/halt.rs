@@ -102,9 +102,10 @@ impl Halt {
     /// Where a repair would go on reading; `None` when no repair of the state helps.
     fn repair_from(&self) -> Option<NextOffset> {
         match self {
-            Halt::NoState { start, committed } | Halt::NothingAddsUp { start, committed, .. } => {
-                Some(committed.map_or(*start, |committed| committed.max(*start)))
-            }
+            Halt::NoState { start, committed }
+            | Halt::NothingAddsUp {
+                start, committed, ..
+            } => Some(committed.map_or(*start, |committed| committed.max(*start))),
             Halt::Truncated { end, .. } => Some(*end),
             Halt::RequestsMissing { start, .. } | Halt::OtherTopic { start, .. } => Some(*start),
             Halt::OtherRecord { next, .. } => Some(*next),

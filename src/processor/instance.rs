@@ -27,7 +27,7 @@ pub const HELD_REPLIES_MAX: usize = 50_000;
 pub const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// How long a partition that waits for something is left before it is asked about again, in ms.
-const WAIT_AGAIN_MS: u64 = 250;
+const WAIT_AGAIN_MS: u64 = 100;
 
 /// How long a halted partition is left before it is looked at again, in ms: a repair is noticed
 /// within this time, and looking costs a read of its state.
@@ -174,8 +174,15 @@ pub enum Effect {
 enum Stage {
     Restoring,
     /// Asked again at this time.
-    Waiting { reason: String, again_ms: u64 },
-    Halted { halt: Halt, highest: i64, again_ms: u64 },
+    Waiting {
+        reason: String,
+        again_ms: u64,
+    },
+    Halted {
+        halt: Halt,
+        highest: i64,
+        again_ms: u64,
+    },
     Running(Box<Partition>),
 }
 
@@ -194,7 +201,9 @@ enum Transaction {
     /// Cut; waits until the replies that it covers are acknowledged.
     Cut(Box<Checkpoint>),
     /// Under way, with these partitions and assignments.
-    Running { sections: Vec<(i32, u32)> },
+    Running {
+        sections: Vec<(i32, u32)>,
+    },
 }
 
 #[derive(Debug)]
@@ -333,6 +342,10 @@ impl Instance {
             }
             Input::LogError { partition } => {
                 if self.running(partition).is_some() {
+                    // T2: what it may still commit lies below the bound of its takeover.
+                    if self.transacts_any(&[partition]) {
+                        effects.push(Effect::CancelTransaction);
+                    }
                     self.restore_again(partition, effects);
                 }
             }
@@ -361,7 +374,8 @@ impl Instance {
             Input::ReplyPartitions(count) => self.options.service.reply_partitions = count,
             Input::Tick => {}
             Input::Stop => {
-                self.stop_deadline_ms.get_or_insert(now_ms + self.options.stop_deadline_ms);
+                self.stop_deadline_ms
+                    .get_or_insert(now_ms + self.options.stop_deadline_ms);
                 for owned in self.owned.values_mut() {
                     if let Stage::Running(partition) = &mut owned.stage {
                         partition.drain();
@@ -464,7 +478,10 @@ impl Instance {
         let Some(owned) = self.owned.get_mut(&partition) else {
             return;
         };
-        if owned.assignment != assignment || self.stop_deadline_ms.is_some() {
+        let revoked = |revocation: &Revocation| revocation.partitions.contains(&partition);
+        let leaving =
+            self.stop_deadline_ms.is_some() || self.revocation.as_ref().is_some_and(revoked);
+        if owned.assignment != assignment || leaving {
             return;
         }
         owned.stage = match verdict {
@@ -472,7 +489,9 @@ impl Instance {
                 let from = start.next;
                 effects.push(Effect::Fetch { partition, from });
                 let service = &self.options.service;
-                Stage::Running(Box::new(Partition::new(partition, assignment, *start, service)))
+                Stage::Running(Box::new(Partition::new(
+                    partition, assignment, *start, service,
+                )))
             }
             Verdict::Wait(reason) => match owned.halted.take() {
                 Some((halt, highest)) => Stage::Halted {
@@ -497,12 +516,13 @@ impl Instance {
 
 /// Checkpoints.
 impl Instance {
-    /// Moves on whatever can move on by now.
+    /// Moves on whatever can move on by now. Partitions are handed over first: at the deadline of
+    /// a revocation nothing more is begun with them (T3).
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
+        self.hand_over(now_ms, effects);
         self.cut_when_due(now_ms);
         self.transact_when_covered(effects);
-        self.hand_over(now_ms, effects);
         self.leave_when_drained(now_ms, effects);
     }
 
@@ -534,11 +554,17 @@ impl Instance {
     /// One transaction for all partitions that have something to say, at most one each interval,
     /// at once when the last one began an interval ago.
     fn cut_when_due(&mut self, now_ms: u64) {
-        if !matches!(self.transaction, Transaction::Idle) {
+        let fencing = self
+            .revocation
+            .as_ref()
+            .is_some_and(|revocation| revocation.fencing);
+        if fencing || !matches!(self.transaction, Transaction::Idle) {
             return;
         }
         let interval_ms = self.options.checkpoint_interval_ms;
-        let waited = self.last_cut_ms.is_none_or(|last_ms| now_ms >= last_ms + interval_ms);
+        let waited = self
+            .last_cut_ms
+            .is_none_or(|last_ms| now_ms >= last_ms + interval_ms);
         let urgent = self.revocation.is_some() || self.stop_deadline_ms.is_some();
         if !(waited || urgent || self.is_full()) {
             return;
@@ -689,12 +715,14 @@ impl Instance {
         let Some(revocation) = &self.revocation else {
             return;
         };
+        if revocation.fencing {
+            // Input::FencedOurselves ends it: until then the producer is about to be replaced.
+            return;
+        }
         let drained = revocation.partitions.iter().all(|id| self.is_drained(*id));
         let late = now_ms >= revocation.deadline_ms;
         if !drained && late && self.transacts_any(&revocation.partitions) {
-            if let Some(revocation) = &mut self.revocation
-                && !revocation.fencing
-            {
+            if let Some(revocation) = &mut self.revocation {
                 revocation.fencing = true;
                 effects.extend([Effect::CancelTransaction, Effect::Fence]);
             }
@@ -775,5 +803,7 @@ impl Owned {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -127,7 +127,11 @@ impl Partition {
             touched: restored.touched,
             outstanding: Outstanding::default(),
             held: HeldReplies::default(),
-            rewrite: Rewrite::new(service.rewrite_floor_records, restored.records, rewrite_from),
+            rewrite: Rewrite::new(
+                service.rewrite_floor_records,
+                restored.records,
+                rewrite_from,
+            ),
             state_end,
             draining: false,
             in_checkpoint: false,
@@ -256,7 +260,11 @@ impl Partition {
 
     /// The section is committed. Returns the range of state offsets in which somebody else has
     /// written since our last batch, if there is one.
-    pub fn committed(&mut self, section: &Section, written: Written) -> Option<std::ops::Range<i64>> {
+    pub fn committed(
+        &mut self,
+        section: &Section,
+        written: Written,
+    ) -> Option<std::ops::Range<i64>> {
         self.in_checkpoint = false;
         self.committed = Some(section.next);
         let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
@@ -355,7 +363,9 @@ impl Counts {
                 self.ids += grant.count;
             }
             crate::core::Answer::Rejected(rejection) => {
-                let index = crate::core::Code::ALL.iter().position(|code| *code == rejection.code);
+                let index = crate::core::Code::ALL
+                    .iter()
+                    .position(|code| *code == rejection.code);
                 if let Some(count) = index.and_then(|index| self.rejected.get_mut(index)) {
                     *count += 1;
                 }
@@ -375,3 +385,6 @@ fn destination(partition: i32, key: Option<&[u8]>, reply_partitions: u32) -> Des
         partition: i32::try_from(chosen).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

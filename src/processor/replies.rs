@@ -65,7 +65,9 @@ impl Outstanding {
     /// So many replies of `epoch` are acknowledged.
     pub fn acknowledged(&mut self, epoch: u32, replies: u64) {
         let index = epoch.wrapping_sub(self.first_epoch);
-        let count = usize::try_from(index).ok().and_then(|i| self.counts.get_mut(i));
+        let count = usize::try_from(index)
+            .ok()
+            .and_then(|i| self.counts.get_mut(i));
         debug_assert!(count.is_some(), "acknowledgement for an epoch that is over");
         if let Some(count) = count {
             *count = count.saturating_sub(replies);
@@ -94,7 +96,10 @@ impl Outstanding {
             return true;
         }
         let upto = usize::try_from(ahead).unwrap_or(usize::MAX);
-        self.counts.iter().take(upto.saturating_add(1)).all(|count| *count == 0)
+        self.counts
+            .iter()
+            .take(upto.saturating_add(1))
+            .all(|count| *count == 0)
     }
 
     /// Replies sent and not acknowledged.
@@ -116,7 +121,10 @@ mod tests {
         assert_eq!(cut, first);
         let second = outstanding.sent();
         outstanding.acknowledged(second, 1);
-        assert!(!outstanding.settled(cut), "a later acknowledgement does not settle it");
+        assert!(
+            !outstanding.settled(cut),
+            "a later acknowledgement does not settle it"
+        );
         outstanding.acknowledged(first, 1);
         assert!(!outstanding.settled(cut));
         outstanding.acknowledged(first, 1);

@@ -91,7 +91,9 @@ impl Restore {
                 self.close(batch, *footer);
                 return Ok(());
             }
-            Content::Entry(Entry::Sequence { name, sequence }) => Staged::Put(name.into(), sequence),
+            Content::Entry(Entry::Sequence { name, sequence }) => {
+                Staged::Put(name.into(), sequence)
+            }
             Content::Tombstone(EntryKey::Sequence(name)) => Staged::Remove(name.into()),
             Content::Reset(_) => Staged::Reset,
         };

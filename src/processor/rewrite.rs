@@ -16,7 +16,10 @@ const GROWTH_MAX: u64 = 2;
 enum Progress {
     Idle,
     /// Slots below `next` are in a batch; the first chunk lies at `from` once it is committed.
-    Running { next: usize, from: Option<i64> },
+    Running {
+        next: usize,
+        from: Option<i64>,
+    },
 }
 
 /// How far the full rewrites of one partition are.
@@ -49,7 +52,10 @@ impl Rewrite {
     pub fn chunk(&mut self, live: usize, changed: usize) -> std::ops::Range<usize> {
         if self.progress == Progress::Idle && self.due(live) {
             self.since_start = 0;
-            self.progress = Progress::Running { next: 0, from: None };
+            self.progress = Progress::Running {
+                next: 0,
+                from: None,
+            };
         }
         match &mut self.progress {
             Progress::Idle => 0..0,
@@ -118,11 +124,21 @@ mod tests {
 
     #[test]
     fn restore_reads_at_most_four_times_the_live_entries_plus_the_floor() {
-        for (live, changed) in [(100, 1), (100, 100), (20_000, 10), (20_000, 5_000), (20_000, 20_000), (50_000, 50)] {
+        for (live, changed) in [
+            (100, 1),
+            (100, 100),
+            (20_000, 10),
+            (20_000, 5_000),
+            (20_000, 20_000),
+            (50_000, 50),
+        ] {
             let floor = 10_000;
             let bound = 4 * live as u64 + floor;
             let read = worst(live, changed, floor, 36_000);
-            assert!(read <= bound, "{live} live, {changed} changed: {read} > {bound}");
+            assert!(
+                read <= bound,
+                "{live} live, {changed} changed: {read} > {bound}"
+            );
         }
     }
 
@@ -131,7 +147,11 @@ mod tests {
         let mut rewrite = Rewrite::new(10, 11, None);
         assert_eq!(rewrite.chunk(3, 0), 0..3);
         assert!(rewrite.wants_checkpoint(3), "until it is committed");
-        assert_eq!(rewrite.chunk(3, 0), 3..3, "the aborted slots come back by themselves");
+        assert_eq!(
+            rewrite.chunk(3, 0),
+            3..3,
+            "the aborted slots come back by themselves"
+        );
         rewrite.committed(4, Some(70), 3);
         assert_eq!(rewrite.from(), Some(70));
         assert!(!rewrite.wants_checkpoint(3));

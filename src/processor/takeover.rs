@@ -177,7 +177,9 @@ impl Takeover {
                     return Step::Do(Action::ReadBound);
                 };
                 let rewrite = committed.and_then(|committed| committed.rewrite_from);
-                self.read_from = rewrite.filter(|at| (start..end).contains(at)).unwrap_or(start);
+                self.read_from = rewrite
+                    .filter(|at| (start..end).contains(at))
+                    .unwrap_or(start);
                 self.read_state()
             }
             Event::UnknownFormat(problem) => self.halt(Halt::UnknownFormat { problem }),

@@ -99,8 +99,8 @@ impl Transaction {
         self.action
     }
 
-    /// A partition in it was revoked or lost: it must not be committed any more (T3). To be said
-    /// before the call under way is reported, which still decides what came of a commit (T5).
+    /// A partition in it was revoked or lost: it must not be committed any more (T3). May be said
+    /// while a call is under way, before its end is: a commit under way is what its end says (T5).
     pub fn cancel(&mut self) {
         self.cancelled = true;
         if self.under_way {
@@ -117,7 +117,9 @@ impl Transaction {
     /// group (T4).
     pub fn succeeded(&mut self, member: bool) {
         let next = match self.action {
-            Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => Action::Abort,
+            Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => {
+                Action::Abort
+            }
             Action::Begin => Action::Produce,
             Action::Produce if member => Action::SendOffsets,
             Action::Produce => Action::Abort,
@@ -138,7 +140,9 @@ impl Transaction {
         let committing = self.action == Action::Commit;
         let next = match (self.action, failure) {
             (Action::Done(_), _) => return,
-            (Action::Renew, Failure::Retriable | Failure::Indefinite) => self.again(Outcome::Failed),
+            (Action::Renew, Failure::Retriable | Failure::Indefinite) => {
+                self.again(Outcome::Failed)
+            }
             (Action::Renew, _) => Action::Done(Outcome::Failed),
             (_, Failure::Fenced) if !own_timeout && !self.cancelled => {
                 Action::Done(Outcome::Fenced)

@@ -67,7 +67,9 @@ impl Error {
 /// # Errors
 /// What kept it from starting, or made it end by itself.
 pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
         run_until(settings, warnings, Shared::new(starting(settings)), stop).await
@@ -173,7 +175,10 @@ pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
 
 fn described(settings: &Settings) -> String {
     let pairs = settings.describe();
-    let pairs: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     pairs.join(" ")
 }
 
@@ -238,10 +243,12 @@ fn spawn(config: Config) -> Result<(Sender<Message>, Ended), Error> {
         Err(exit) => return Err(Error::Kafka(exit.to_string())),
     };
     let (ended, receiver) = oneshot::channel();
-    std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-        // Nobody waits for it any more when the process is past its deadline.
-        let _ = ended.send(engine.run());
-    })?;
+    std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || {
+            // Nobody waits for it any more when the process is past its deadline.
+            let _ = ended.send(engine.run());
+        })?;
     Ok((sender, receiver))
 }
 

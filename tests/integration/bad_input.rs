@@ -18,12 +18,27 @@ struct Bad {
     word: &'static str,
 }
 
-fn bad(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, code: &'static str, word: &'static str) -> Bad {
-    Bad { key: Some(key.as_ref().to_vec()), value: Some(value.as_ref().to_vec()), code, word }
+fn bad(
+    key: impl AsRef<[u8]>,
+    value: impl AsRef<[u8]>,
+    code: &'static str,
+    word: &'static str,
+) -> Bad {
+    Bad {
+        key: Some(key.as_ref().to_vec()),
+        value: Some(value.as_ref().to_vec()),
+        code,
+        word,
+    }
 }
 
 fn names() -> Vec<Bad> {
-    let no_key = Bad { key: None, value: Some(b"1".to_vec()), code: "invalid_name", word: "key" };
+    let no_key = Bad {
+        key: None,
+        value: Some(b"1".to_vec()),
+        code: "invalid_name",
+        word: "key",
+    };
     vec![
         no_key,
         bad("", "2", "invalid_name", "1 to 255 bytes"),
@@ -58,12 +73,19 @@ fn values() -> Vec<Bad> {
         (b"0", "invalid_count", "1 to 1000000"),
         (b"-1", "invalid_count", "1 to 1000000"),
         (b"1000001", "invalid_count", "1000001"),
-        (br#"{"count":99999999999999999999}"#, "invalid_count", "1 to 1000000"),
+        (
+            br#"{"count":99999999999999999999}"#,
+            "invalid_count",
+            "1 to 1000000",
+        ),
         (br#"{"request_id":""}"#, "invalid_request_id", "request_id"),
         (long_id.as_bytes(), "invalid_request_id", "255"),
         (oversized.as_bytes(), "request_too_large", "65536"),
     ];
-    cases.into_iter().map(|(value, code, word)| bad("orders", value, code, word)).collect()
+    cases
+        .into_iter()
+        .map(|(value, code, word)| bad("orders", value, code, word))
+        .collect()
 }
 
 #[test]
@@ -83,7 +105,10 @@ fn each_kind_of_bad_input_is_answered_with_its_code_and_the_partition_goes_on() 
         writer.finish();
 
         let report = service.check();
-        assert_eq!((report.requests, report.errors), (2 * cases.len(), cases.len()));
+        assert_eq!(
+            (report.requests, report.errors),
+            (2 * cases.len(), cases.len())
+        );
         assert_eq!(report.ids, cases.len() as i64);
         let (log, replies) = (service.request_log(), service.all_replies());
         for case in &cases {
@@ -96,24 +121,45 @@ fn each_kind_of_bad_input_is_answered_with_its_code_and_the_partition_goes_on() 
 }
 
 fn find<'a>(log: &'a [Request], case: &Bad) -> &'a Request {
-    log.iter().find(|request| request.key == case.key && request.value == case.value).unwrap()
+    log.iter()
+        .find(|request| request.key == case.key && request.value == case.value)
+        .unwrap()
 }
 
 fn reply_to<'a>(replies: &'a [Reply], request: &Request) -> &'a Reply {
-    let end = format!("\"partition\":{},\"offset\":{}}}", request.partition, request.offset);
-    replies.iter().find(|reply| reply.body.ends_with(end.as_bytes())).unwrap()
+    let end = format!(
+        "\"partition\":{},\"offset\":{}}}",
+        request.partition, request.offset
+    );
+    replies
+        .iter()
+        .find(|reply| reply.body.ends_with(end.as_bytes()))
+        .unwrap()
 }
 
 fn answered_rightly(case: &Bad, request: &Request, reply: &Reply) {
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
-    let what = format!("{} for key {} value {}", body, show(case.key.as_deref()), show(case.value.as_deref()));
+    let what = format!(
+        "{} for key {} value {}",
+        body,
+        show(case.key.as_deref()),
+        show(case.value.as_deref())
+    );
     assert_eq!(body["error"]["code"], case.code, "{what}");
     let message = body["error"]["message"].as_str().unwrap();
-    assert!(message.contains(case.word), "the message should say {:?}: {what}", case.word);
+    assert!(
+        message.contains(case.word),
+        "the message should say {:?}: {what}",
+        case.word
+    );
     // The message is for a person, and a log line: a long value must not come back whole.
     assert!(message.len() < 300 && !message.contains('\n'), "{what}");
     if case.code == "invalid_name" {
-        assert_eq!(body.get("sequence"), None, "an invalid name is not repeated: {what}");
+        assert_eq!(
+            body.get("sequence"),
+            None,
+            "an invalid name is not repeated: {what}"
+        );
         let repeated = request.key.clone().filter(|key| key.len() <= 255);
         assert_eq!(reply.key, repeated, "{what}");
     } else {
@@ -131,6 +177,9 @@ fn a_request_id_comes_back_on_an_error_too() {
     writer.finish();
     service.check();
     let body: Value = serde_json::from_slice(&service.all_replies()[0].body).unwrap();
-    assert_eq!((&body["request_id"], &body["error"]["code"]), (&Value::from("6f1c"), &Value::from("invalid_count")));
+    assert_eq!(
+        (&body["request_id"], &body["error"]["code"]),
+        (&Value::from("6f1c"), &Value::from("invalid_count"))
+    );
     assert_eq!(instance.sigterm_and_wait(), 0);
 }

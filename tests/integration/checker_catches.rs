@@ -30,12 +30,26 @@ impl Planted {
                 let key = names.pick(&mut random).to_vec();
                 let (partition, value) = (partition_of(&key, PARTITIONS), forms(&mut random));
                 // Offsets with holes, as transactions leave them.
-                Request { partition, offset: 3 * i as i64, key: Some(key), value }
+                Request {
+                    partition,
+                    offset: 3 * i as i64,
+                    key: Some(key),
+                    value,
+                }
             })
             .collect();
         let mut oracle = Oracle::new(&repairs);
-        let replies = requests.iter().enumerate().map(|(i, request)| right(&mut oracle, request, i)).collect();
-        Planted { requests, replies, mode, repairs }
+        let replies = requests
+            .iter()
+            .enumerate()
+            .map(|(i, request)| right(&mut oracle, request, i))
+            .collect();
+        Planted {
+            requests,
+            replies,
+            mode,
+            repairs,
+        }
     }
 
     fn report(&self) -> Report {
@@ -55,7 +69,8 @@ impl Planted {
     /// The places, in log order, of the grants of one sequence.
     fn grants(&self) -> Vec<usize> {
         let key = &self.requests[0].key;
-        let granted = |i: &usize| self.requests[*i].key == *key && !self.body(*i).contains("\"error\"");
+        let granted =
+            |i: &usize| self.requests[*i].key == *key && !self.body(*i).contains("\"error\"");
         (0..self.requests.len()).filter(granted).collect()
     }
 
@@ -69,7 +84,10 @@ impl Planted {
         let mut text = self.body(at);
         for field in ["last", "first"] {
             let id = body[field].as_i64().unwrap();
-            text = text.replace(&format!("\"{field}\":{id},"), &format!("\"{field}\":{},", change(id)));
+            text = text.replace(
+                &format!("\"{field}\":{id},"),
+                &format!("\"{field}\":{},", change(id)),
+            );
         }
         self.replies[at].body = text.into_bytes();
     }
@@ -85,7 +103,12 @@ fn right(oracle: &mut Oracle<'_>, request: &Request, at: usize) -> Reply {
     };
     let partition = partition_of(request.key.as_deref().unwrap_or_default(), PARTITIONS);
     let body = format!("{begin}{message}{end}").into_bytes();
-    Reply { partition, offset: at as i64, key: request.key.clone(), body }
+    Reply {
+        partition,
+        offset: at as i64,
+        key: request.key.clone(),
+        body,
+    }
 }
 
 #[test]
@@ -95,7 +118,10 @@ fn a_clean_log_passes() {
         let report = planted.report();
         report.assert_clean();
         assert_eq!(report.requests, 400);
-        assert!(report.errors > 0 && report.ids > 400 && report.sequences == 7, "{report}");
+        assert!(
+            report.errors > 0 && report.ids > 400 && report.sequences == 7,
+            "{report}"
+        );
     }
 }
 
@@ -112,7 +138,10 @@ fn a_duplicate_id_breaks_i1() {
     let mut planted = Planted::new(Mode::Immediate);
     let at = *planted.grants().last().unwrap();
     planted.ids(at, |id| id - 1);
-    assert_eq!(planted.broken(), [Invariant::I1, Invariant::I2, Invariant::Contract]);
+    assert_eq!(
+        planted.broken(),
+        [Invariant::I1, Invariant::I2, Invariant::Contract]
+    );
 }
 
 #[test]
@@ -129,8 +158,15 @@ fn ids_out_of_log_order_break_i2_and_are_still_unique() {
     // Two requests for one ID each, of a sequence that has no others.
     for offset in [5000, 5001] {
         let key = Some(b"swapped".to_vec());
-        let request = Request { partition: partition_of(b"swapped", PARTITIONS), offset, key, value: None };
-        planted.replies.push(right(&mut Oracle::new(&[]), &request, 0));
+        let request = Request {
+            partition: partition_of(b"swapped", PARTITIONS),
+            offset,
+            key,
+            value: None,
+        };
+        planted
+            .replies
+            .push(right(&mut Oracle::new(&[]), &request, 0));
         planted.requests.push(request);
     }
     let first = planted.replies.len() - 2;
@@ -168,13 +204,18 @@ fn a_changed_byte_in_a_repeated_reply_breaks_i3() {
 #[test]
 fn only_the_wording_of_a_repeated_error_may_change() {
     let mut planted = Planted::new(Mode::Immediate);
-    let at = (0..planted.replies.len()).find(|at| planted.body(*at).contains("invalid_count")).unwrap();
+    let at = (0..planted.replies.len())
+        .find(|at| planted.body(*at).contains("invalid_count"))
+        .unwrap();
     let mut again = planted.replies[at].clone();
     again.body = planted.body(at).replace("wrong", "different").into_bytes();
     planted.replies.push(again.clone());
     planted.report().assert_clean();
 
-    again.body = planted.body(at).replace("invalid_count", "malformed_request").into_bytes();
+    again.body = planted
+        .body(at)
+        .replace("invalid_count", "malformed_request")
+        .into_bytes();
     planted.replies.push(again);
     assert_eq!(planted.broken(), [Invariant::I3]);
 }
@@ -204,8 +245,13 @@ fn a_second_reply_in_exactly_once_mode_is_seen() {
 #[test]
 fn a_wrong_error_code_breaks_the_contract() {
     let mut planted = Planted::new(Mode::Immediate);
-    let at = (0..planted.replies.len()).find(|at| planted.body(*at).contains("invalid_count")).unwrap();
-    planted.replies[at].body = planted.body(at).replace("invalid_count", "malformed_request").into_bytes();
+    let at = (0..planted.replies.len())
+        .find(|at| planted.body(*at).contains("invalid_count"))
+        .unwrap();
+    planted.replies[at].body = planted
+        .body(at)
+        .replace("invalid_count", "malformed_request")
+        .into_bytes();
     assert_eq!(planted.broken(), [Invariant::Contract]);
 }
 
@@ -214,7 +260,10 @@ fn a_request_that_got_more_ids_than_it_asked_for_breaks_the_contract_alone() {
     let mut planted = Planted::new(Mode::Immediate);
     let at = *planted.grants().last().unwrap();
     let body: serde_json::Value = serde_json::from_slice(&planted.replies[at].body).unwrap();
-    let (last, count) = (body["last"].as_i64().unwrap(), body["count"].as_i64().unwrap());
+    let (last, count) = (
+        body["last"].as_i64().unwrap(),
+        body["count"].as_i64().unwrap(),
+    );
     let from = format!("\"last\":{last},\"count\":{count}");
     let to = format!("\"last\":{},\"count\":{}", last + 1, count + 1);
     planted.replies[at].body = planted.body(at).replace(&from, &to).into_bytes();
@@ -234,7 +283,15 @@ fn a_reply_under_another_key_or_on_another_partition_breaks_the_contract() {
 
 #[test]
 fn after_a_repair_ids_go_on_above_what_the_operator_said() {
-    let repairs = |above| (0..PARTITIONS).map(|partition| Repair { partition, from: 600, above }).collect::<Vec<_>>();
+    let repairs = |above| {
+        (0..PARTITIONS)
+            .map(|partition| Repair {
+                partition,
+                from: 600,
+                above,
+            })
+            .collect::<Vec<_>>()
+    };
     let mut planted = Planted::of(400, Mode::Immediate, repairs(1_000_000_000));
     planted.report().assert_clean();
     planted.repairs = repairs(1_000_000_001);

@@ -31,21 +31,42 @@ fn a_broker_that_is_not_there_is_named() {
 
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_one() {
-    let outcome = run(&["serve", "--brokers", "127.0.0.1:1", "--set", "checkpoint.intervall_ms=50"]);
+    let outcome = run(&[
+        "serve",
+        "--brokers",
+        "127.0.0.1:1",
+        "--set",
+        "checkpoint.intervall_ms=50",
+    ]);
     assert_eq!(outcome.code, 2);
-    assert!(outcome.line_with("checkpoint.intervall_ms").contains("\"checkpoint.interval_ms\""), "{outcome:?}");
+    assert!(
+        outcome
+            .line_with("checkpoint.intervall_ms")
+            .contains("\"checkpoint.interval_ms\""),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn a_topic_that_cannot_exist_is_refused_with_its_key() {
-    let outcome = run(&["serve", "--brokers", "127.0.0.1:1", "--set", "topics.requests=not a topic"]);
+    let outcome = run(&[
+        "serve",
+        "--brokers",
+        "127.0.0.1:1",
+        "--set",
+        "topics.requests=not a topic",
+    ]);
     assert_eq!(outcome.code, 2);
     outcome.line_with("topics.requests");
 }
 
 #[test]
 fn bad_usage_exits_2() {
-    for words in [&["serve", "--no-such-flag"][..], &["nxt"], &["next", "orders", "--count", "0"]] {
+    for words in [
+        &["serve", "--no-such-flag"][..],
+        &["nxt"],
+        &["next", "orders", "--count", "0"],
+    ] {
         assert_eq!(run(words).code, 2);
     }
 }
@@ -58,7 +79,10 @@ fn a_port_that_is_taken_is_named() {
     let address = format!("127.0.0.1:{port}");
     let outcome = command(&service, &["serve", "--http", &address]);
     assert_eq!(outcome.code, 1);
-    assert!(outcome.line_with(&address).contains("in use"), "{outcome:?}");
+    assert!(
+        outcome.line_with(&address).contains("in use"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -66,12 +90,19 @@ fn a_state_topic_with_another_partition_count_is_refused() {
     let service = Service::new("cli-count", Mode::Immediate);
     let admin = Admin::new(&service.bootstrap);
     service.create_topics();
-    admin.create(&service.state, PARTITIONS + 1, &[("cleanup.policy", "compact")]);
+    admin.create(
+        &service.state,
+        PARTITIONS + 1,
+        &[("cleanup.policy", "compact")],
+    );
     for words in [&["serve", "--http", ""][..], &["topics", "check"]] {
         let outcome = command(&service, words);
         assert_eq!(outcome.code, 1);
         let said = format!("{}{}", outcome.stdout, outcome.stderr);
-        assert!(said.contains(&service.state) && said.contains("partitions"), "{said}");
+        assert!(
+            said.contains(&service.state) && said.contains("partitions"),
+            "{said}"
+        );
     }
 }
 
@@ -80,12 +111,24 @@ fn next_prints_ids_and_with_json_the_reply() {
     let service = Service::new("cli-next", Mode::ExactlyOnce);
     let instance = service.start("a");
     assert_eq!(command(&service, &["next", "orders"]).stdout, "1\n");
-    assert_eq!(command(&service, &["next", "orders", "--count", "3"]).stdout, "2\n3\n4\n");
-    let outcome = command(&service, &["next", "orders", "--json", "--request-id", "6f1c"]);
+    assert_eq!(
+        command(&service, &["next", "orders", "--count", "3"]).stdout,
+        "2\n3\n4\n"
+    );
+    let outcome = command(
+        &service,
+        &["next", "orders", "--json", "--request-id", "6f1c"],
+    );
     assert_eq!(outcome.code, 0);
     let partition = partition_of(b"orders", PARTITIONS);
-    let begin = r#"{"sequence":"orders","first":5,"last":5,"count":1,"request_id":"6f1c","partition":"#;
-    assert!(outcome.stdout.starts_with(&format!("{begin}{partition},\"offset\":")), "{outcome:?}");
+    let begin =
+        r#"{"sequence":"orders","first":5,"last":5,"count":1,"request_id":"6f1c","partition":"#;
+    assert!(
+        outcome
+            .stdout
+            .starts_with(&format!("{begin}{partition},\"offset\":")),
+        "{outcome:?}"
+    );
     // A name that the service refuses.
     let outcome = command(&service, &["next", "__policy"]);
     assert_eq!(outcome.code, 1);
@@ -107,18 +150,27 @@ fn next_without_a_service_says_that_nobody_answers() {
 fn inspect_shows_the_counter_of_a_sequence() {
     let service = Service::new("cli-inspect", Mode::Immediate);
     let instance = service.start("a");
-    assert_eq!(command(&service, &["next", "orders", "--count", "41"]).code, 0);
+    assert_eq!(
+        command(&service, &["next", "orders", "--count", "41"]).code,
+        0
+    );
     assert_eq!(instance.sigterm_and_wait(), 0);
 
     let outcome = command(&service, &["inspect", "--sequence", "orders", "--json"]);
     assert_eq!(outcome.code, 0);
     let body: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let text = body.to_string();
-    assert!(text.contains("\"orders\"") && text.contains("42"), "{body:#}");
+    assert!(
+        text.contains("\"orders\"") && text.contains("42"),
+        "{body:#}"
+    );
 
     let table = command(&service, &["inspect"]);
     assert_eq!(table.code, 0);
-    assert!(table.stdout.contains("orders") && table.stdout.contains("42"), "{table:?}");
+    assert!(
+        table.stdout.contains("orders") && table.stdout.contains("42"),
+        "{table:?}"
+    );
 }
 
 #[test]
@@ -129,18 +181,29 @@ fn topics_are_created_and_checked() {
     assert!(format!("{}{}", missing.stdout, missing.stderr).contains(&service.requests));
     assert_eq!(command(&service, &["topics", "create"]).code, 0);
     assert_eq!(command(&service, &["topics", "check"]).code, 0);
-    assert_eq!(command(&service, &["topics", "create"]).code, 0, "it can be said again");
+    assert_eq!(
+        command(&service, &["topics", "create"]).code,
+        0,
+        "it can be said again"
+    );
 }
 
 #[test]
 fn a_compacted_request_topic_fails_the_check() {
     let service = Service::new("cli-compacted", Mode::Immediate);
     let admin = Admin::new(&service.bootstrap);
-    admin.create(&service.requests, PARTITIONS, &[("cleanup.policy", "compact")]);
+    admin.create(
+        &service.requests,
+        PARTITIONS,
+        &[("cleanup.policy", "compact")],
+    );
     let outcome = command(&service, &["topics", "check"]);
     assert_eq!(outcome.code, 1);
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
-    assert!(said.contains(&service.requests) && said.contains("compact"), "{said}");
+    assert!(
+        said.contains(&service.requests) && said.contains("compact"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -153,7 +216,10 @@ fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
         let mut random = crate::support::random::Random::from_environment();
         let load = service.open_loop(&crate::support::load::Names::new(40), 200, &mut random);
         assert_eq!(older.wait_exit(), 1);
-        assert!(older.log().contains("instance_id"), "the log should name the setting");
+        assert!(
+            older.log().contains("instance_id"),
+            "the log should name the setting"
+        );
         load.stop();
         service.check();
         assert_eq!(younger.sigterm_and_wait(), 0);

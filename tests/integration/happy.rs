@@ -26,7 +26,10 @@ fn typed_lines(service: &Service) {
     writer.send(orders, Some(b""));
     writer.send(orders, Some(b"5"));
     writer.send(orders, Some(b"null"));
-    writer.send(orders, Some(br#"{"op":"next","count":10,"request_id":"6f1c","requester":"billing"}"#));
+    writer.send(
+        orders,
+        Some(br#"{"op":"next","count":10,"request_id":"6f1c","requester":"billing"}"#),
+    );
     writer.send(Some("счёт".as_bytes()), None);
     writer.finish();
 
@@ -40,7 +43,12 @@ fn typed_lines(service: &Service) {
         .filter(|request| request.key.as_deref() == orders)
         .map(|request| request.offset)
         .collect();
-    let body = |ids: &str, at: usize| format!("{{\"sequence\":\"orders\",{ids},\"partition\":{partition},\"offset\":{}}}", offsets[at]);
+    let body = |ids: &str, at: usize| {
+        format!(
+            "{{\"sequence\":\"orders\",{ids},\"partition\":{partition},\"offset\":{}}}",
+            offsets[at]
+        )
+    };
     let expected = [
         body(r#""first":1,"last":1,"count":1"#, 0),
         body(r#""first":2,"last":2,"count":1"#, 1),
@@ -51,15 +59,26 @@ fn typed_lines(service: &Service) {
     assert_eq!(replies.iter().map(text).collect::<Vec<_>>(), expected);
     for reply in &replies {
         assert_eq!(reply.key.as_deref(), orders);
-        assert_eq!(reply.partition, partition, "the reply's partition follows from the name");
+        assert_eq!(
+            reply.partition, partition,
+            "the reply's partition follows from the name"
+        );
     }
     let other = &replies_in_order(service, "счёт".as_bytes())[0];
-    assert!(text(other).starts_with(r#"{"sequence":"счёт","first":1,"last":1,"count":1,"#), "{}", text(other));
+    assert!(
+        text(other).starts_with(r#"{"sequence":"счёт","first":1,"last":1,"count":1,"#),
+        "{}",
+        text(other)
+    );
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
 fn replies_in_order(service: &Service, key: &[u8]) -> Vec<Reply> {
-    service.all_replies().into_iter().filter(|reply| reply.key.as_deref() == Some(key)).collect()
+    service
+        .all_replies()
+        .into_iter()
+        .filter(|reply| reply.key.as_deref() == Some(key))
+        .collect()
 }
 
 fn text(reply: &Reply) -> String {
@@ -104,7 +123,10 @@ fn the_topics_that_serve_creates_keep_requests_and_compact_state() {
     let state = admin.settings(&service.state);
     assert_eq!(state["cleanup.policy"], "compact");
     assert_eq!(state["min.compaction.lag.ms"], "3600000");
-    assert_eq!(state["min.insync.replicas"], "1", "one replica has no other to wait for");
+    assert_eq!(
+        state["min.insync.replicas"], "1",
+        "one replica has no other to wait for"
+    );
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
@@ -115,7 +137,10 @@ fn topics_that_are_there_already_are_left_as_they_are() {
     admin.create(
         &service.requests,
         PARTITIONS,
-        &[("message.timestamp.type", "LogAppendTime"), ("retention.ms", "123456789")],
+        &[
+            ("message.timestamp.type", "LogAppendTime"),
+            ("retention.ms", "123456789"),
+        ],
     );
     let before = admin.settings(&service.requests);
     let instance = service.start("a");

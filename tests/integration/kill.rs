@@ -30,7 +30,8 @@ fn kills_under_load_lose_and_repeat_no_id_in_exactly_once_mode() {
 
 fn requests() -> u64 {
     std::env::var(REQUESTS_VARIABLE).map_or(REQUESTS_DEFAULT, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{REQUESTS_VARIABLE} must be a number, is {text:?}"))
+        text.parse()
+            .unwrap_or_else(|_| panic!("{REQUESTS_VARIABLE} must be a number, is {text:?}"))
     })
 }
 
@@ -51,7 +52,10 @@ fn kills_under_load(mode: Mode) {
         let further = 1 + random.below(1 + left / (KILLS + 2 - kill));
         tail.wait_answered(tail.answered() + further as usize);
         instance.sigkill();
-        println!("kill {kill} after {} answers of {requests} and the load", tail.answered());
+        println!(
+            "kill {kill} after {} answers of {requests} and the load",
+            tail.answered()
+        );
     }
     let instance = service.start("a");
     tail.wait_answered(requests as usize);

@@ -38,11 +38,21 @@ impl Stopped {
         service.check();
         assert_eq!(instance.sigterm_and_wait(), 0);
         let (requests, replies) = (service.request_log(), service.all_replies());
-        Stopped { admin: Admin::new(&service.bootstrap), service, requests, replies }
+        Stopped {
+            admin: Admin::new(&service.bootstrap),
+            service,
+            requests,
+            replies,
+        }
     }
 
     fn committed(&self, partition: i32) -> i64 {
-        let Service { bootstrap, group, requests, .. } = &self.service;
+        let Service {
+            bootstrap,
+            group,
+            requests,
+            ..
+        } = &self.service;
         admin::committed(bootstrap, group, requests, PARTITIONS)[&partition]
     }
 
@@ -62,16 +72,33 @@ impl Stopped {
             (instance.halted().len() + instance.running() == PARTITIONS as usize).then_some(())
         });
         let halted = instance.halted();
-        assert_eq!(halted.keys().copied().collect::<Vec<_>>(), partitions, "{halted:#?}");
-        assert_eq!(instance.metric("sequencer_halted_partitions"), Some(partitions.len() as f64));
+        assert_eq!(
+            halted.keys().copied().collect::<Vec<_>>(),
+            partitions,
+            "{halted:#?}"
+        );
+        assert_eq!(
+            instance.metric("sequencer_halted_partitions"),
+            Some(partitions.len() as f64)
+        );
         let log = instance.log();
         for (partition, halted) in &halted {
-            assert!(halted.reason.contains(word), "the reason should say {word:?}: {halted:?}");
+            assert!(
+                halted.reason.contains(word),
+                "the reason should say {word:?}: {halted:?}"
+            );
             let command = format!("sequencer recover --partition {partition} --from ");
             assert!(halted.repair.contains(&command), "{halted:?}");
-            assert!(log.contains(&halted.repair), "the log should print {:?}", halted.repair);
+            assert!(
+                log.contains(&halted.repair),
+                "the log should print {:?}",
+                halted.repair
+            );
         }
-        (instance, halted.into_values().map(|halted| halted.repair).collect())
+        (
+            instance,
+            halted.into_values().map(|halted| halted.repair).collect(),
+        )
     }
 
     /// A request to each partition: those on halted ones must wait, the others are answered.
@@ -86,7 +113,10 @@ impl Stopped {
     /// Stops the instance, does what it printed, and returns what that means for the log.
     fn repair(&self, instance: Instance, commands: &[String]) -> Vec<Repair> {
         assert_eq!(instance.sigterm_and_wait(), 0);
-        commands.iter().map(|command| self.recover(command)).collect()
+        commands
+            .iter()
+            .map(|command| self.recover(command))
+            .collect()
     }
 
     fn recover(&self, command: &str) -> Repair {
@@ -99,12 +129,19 @@ impl Stopped {
         let mut arguments: Vec<String> = words[1..].iter().map(|&word| word.to_owned()).collect();
         arguments.extend(self.service.arguments());
         let looked = run(&arguments);
-        assert_eq!(looked.code, 0, "without --yes it only shows what it would do");
+        assert_eq!(
+            looked.code, 0,
+            "without --yes it only shows what it would do"
+        );
         arguments.push("--yes".to_owned());
         assert_eq!(run(&arguments).code, 0);
         let partition = flag("--partition") as i32;
         // It never goes below an ID that a reply has given away.
-        Repair { partition, from: flag("--from"), above: flag("--above").max(self.highest(partition)) }
+        Repair {
+            partition,
+            from: flag("--from"),
+            above: flag("--above").max(self.highest(partition)),
+        }
     }
 
     /// After the repair every partition runs, and the log with all replies is right.
@@ -116,15 +153,25 @@ impl Stopped {
         writer.finish();
         let requests = self.all_requests(requests_lost);
         self.service.tail().wait_answered(requests.len());
-        self.service.judge(Mode::Immediate, &requests, &self.service.all_replies(), repairs);
+        self.service.judge(
+            Mode::Immediate,
+            &requests,
+            &self.service.all_replies(),
+            repairs,
+        );
         assert_eq!(instance.sigterm_and_wait(), 0);
     }
 
     /// What the log had before the damage, and what it has now, but for what was lost unanswered.
     fn all_requests(&self, lost: &[Request]) -> Vec<Request> {
-        let known = self.requests.iter().cloned().chain(self.service.request_log());
-        let mut all: BTreeMap<(i32, i64), Request> =
-            known.map(|request| ((request.partition, request.offset), request)).collect();
+        let known = self
+            .requests
+            .iter()
+            .cloned()
+            .chain(self.service.request_log());
+        let mut all: BTreeMap<(i32, i64), Request> = known
+            .map(|request| ((request.partition, request.offset), request))
+            .collect();
         for request in lost {
             all.remove(&(request.partition, request.offset));
         }
@@ -205,13 +252,19 @@ fn replace_state(stopped: &Stopped, change: impl Fn(&[u8], &mut [u8])) {
 #[test]
 fn a_batch_that_does_not_add_up_behind_one_that_does_is_passed_over() {
     let stopped = Stopped::new("refuse-zombie");
-    let Service { bootstrap, state, .. } = &stopped.service;
+    let Service {
+        bootstrap, state, ..
+    } = &stopped.service;
     let mut writer = Writer::new(bootstrap, state);
     // A zombie's: a counter set back, under the batch of a footer that was doctored to fit nothing.
     for wanted in [b'S', b'F'] {
         let records = tail::raw(bootstrap, state);
-        let mut found = records.into_iter().filter(|record| record.partition == DAMAGED);
-        let record = found.rfind(|record| record.key.as_ref().unwrap()[0] == wanted).unwrap();
+        let mut found = records
+            .into_iter()
+            .filter(|record| record.partition == DAMAGED);
+        let record = found
+            .rfind(|record| record.key.as_ref().unwrap()[0] == wanted)
+            .unwrap();
         let (key, mut value) = (record.key.unwrap(), record.value.unwrap());
         flip_digest(&key, &mut value);
         if wanted == b'S' {
@@ -228,16 +281,35 @@ fn a_batch_that_does_not_add_up_behind_one_that_does_is_passed_over() {
 fn requests_deleted_ahead_of_the_checkpoint_halt_their_partition_until_it_is_repaired() {
     const LOST: usize = 3;
     let stopped = Stopped::new("refuse-deleted");
-    let Service { bootstrap, requests, .. } = &stopped.service;
+    let Service {
+        bootstrap,
+        requests,
+        ..
+    } = &stopped.service;
     let checkpoint = stopped.committed(DAMAGED);
     let mut writer = stopped.service.writer();
     (0..=LOST).for_each(|_| ask(&mut writer, DAMAGED));
     writer.finish();
-    let of_damaged = |request: &Request| request.partition == DAMAGED && request.offset >= checkpoint;
-    let unanswered: Vec<Request> = stopped.service.request_log().into_iter().filter(of_damaged).collect();
-    assert_eq!(unanswered.len(), LOST + 1, "after a clean stop the checkpoint covers all that was answered");
-    stopped.admin.delete_records(requests, DAMAGED, unanswered[LOST].offset);
-    assert_eq!(tail::high_watermark(bootstrap, requests, DAMAGED), unanswered[LOST].offset + 1);
+    let of_damaged =
+        |request: &Request| request.partition == DAMAGED && request.offset >= checkpoint;
+    let unanswered: Vec<Request> = stopped
+        .service
+        .request_log()
+        .into_iter()
+        .filter(of_damaged)
+        .collect();
+    assert_eq!(
+        unanswered.len(),
+        LOST + 1,
+        "after a clean stop the checkpoint covers all that was answered"
+    );
+    stopped
+        .admin
+        .delete_records(requests, DAMAGED, unanswered[LOST].offset);
+    assert_eq!(
+        tail::high_watermark(bootstrap, requests, DAMAGED),
+        unanswered[LOST].offset + 1
+    );
 
     let (instance, commands) = stopped.halts(&[DAMAGED], "deleted");
     stopped.others_go_on(&[DAMAGED]);
@@ -249,7 +321,11 @@ fn requests_deleted_ahead_of_the_checkpoint_halt_their_partition_until_it_is_rep
 #[test]
 fn requests_deleted_behind_the_checkpoint_are_no_reason_to_halt() {
     let stopped = Stopped::new("refuse-retention");
-    stopped.admin.delete_records(&stopped.service.requests, DAMAGED, stopped.committed(DAMAGED));
+    stopped.admin.delete_records(
+        &stopped.service.requests,
+        DAMAGED,
+        stopped.committed(DAMAGED),
+    );
     stopped.goes_on(&[], &[]);
 }
 
@@ -266,10 +342,21 @@ fn a_state_topic_made_again_halts_every_partition_that_has_a_past() {
 #[test]
 fn a_request_topic_made_again_halts_every_partition_that_has_a_past() {
     let stopped = Stopped::new("refuse-requests");
-    let Service { bootstrap, requests, replies, .. } = &stopped.service;
+    let Service {
+        bootstrap,
+        requests,
+        replies,
+        ..
+    } = &stopped.service;
     stopped.admin.delete(requests);
-    stopped.admin.create(requests, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]);
-    let ends: Vec<i64> = (0..PARTITIONS).map(|p| tail::high_watermark(bootstrap, replies, p)).collect();
+    stopped.admin.create(
+        requests,
+        PARTITIONS,
+        &[("message.timestamp.type", "LogAppendTime")],
+    );
+    let ends: Vec<i64> = (0..PARTITIONS)
+        .map(|p| tail::high_watermark(bootstrap, replies, p))
+        .collect();
 
     let all: Vec<i32> = (0..PARTITIONS).collect();
     let (instance, commands) = stopped.halts(&all, "recreated");
@@ -277,12 +364,28 @@ fn a_request_topic_made_again_halts_every_partition_that_has_a_past() {
     let mut instance = stopped.service.start("a");
     stopped.service.wait_shared(&[&instance]);
     let mut random = Random::from_environment();
-    stopped.service.preload(&Names::new(40), BEFORE, &mut random);
+    stopped
+        .service
+        .preload(&Names::new(40), BEFORE, &mut random);
 
     // Offsets begin again at 0, so only the replies since then belong to this log.
     let later = |reply: &Reply| reply.offset >= ends[reply.partition as usize];
-    let new = || stopped.service.all_replies().into_iter().filter(later).collect::<Vec<_>>();
-    instance.wait("to answer the requests of the new topic", |_| (new().len() >= BEFORE as usize).then_some(()));
-    stopped.service.judge(Mode::Immediate, &stopped.service.request_log(), &new(), &repairs);
+    let new = || {
+        stopped
+            .service
+            .all_replies()
+            .into_iter()
+            .filter(later)
+            .collect::<Vec<_>>()
+    };
+    instance.wait("to answer the requests of the new topic", |_| {
+        (new().len() >= BEFORE as usize).then_some(())
+    });
+    stopped.service.judge(
+        Mode::Immediate,
+        &stopped.service.request_log(),
+        &new(),
+        &repairs,
+    );
     assert_eq!(instance.sigterm_and_wait(), 0);
 }

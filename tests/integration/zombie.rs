@@ -39,7 +39,9 @@ fn wakes_up_late(mode: Mode) {
         service.wait_shared(&[&paused, &awake]);
         tail.wait_answered(tail.answered() + ANSWERS);
         paused.sigstop();
-        awake.wait("to own every partition", |awake| (awake.running() == PARTITIONS as usize).then_some(()));
+        awake.wait("to own every partition", |awake| {
+            (awake.running() == PARTITIONS as usize).then_some(())
+        });
         tail.wait_answered(tail.answered() + ANSWERS);
         paused.sigcont();
         // It comes back: it is a member again and owns its share.

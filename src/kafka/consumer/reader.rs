@@ -1,6 +1,8 @@
 //! Reads a range of one partition, outside any group's assignment: the state log in a restore, one
 //! request record to recognise, what another owner wrote.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -15,6 +17,8 @@ use crate::kafka::error::{Class, Error};
 /// How long nothing may come before a read is given up and tried again later. Above the 10 s in
 /// which brokers look for timed-out transactions: an open one of a dead owner ends by then.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long the question for a topic's leaders may take.
+const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a wait looks at its deadline.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -23,6 +27,8 @@ pub struct Reader {
     // Must go before its client.
     queue: Option<Queue>,
     consumer: BaseConsumer<Context>,
+    /// Topics whose leaders the client knows.
+    learnt: RefCell<BTreeSet<String>>,
 }
 
 /// What a read should do after a record.
@@ -50,6 +56,7 @@ impl Reader {
         Ok(Reader {
             queue: Some(queue),
             consumer,
+            learnt: RefCell::default(),
         })
     }
 
@@ -75,6 +82,7 @@ impl Reader {
         if from >= to {
             return Ok(());
         }
+        self.learn(topic)?;
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, partition, Offset::Offset(from))
             .and_then(|()| self.consumer.assign(&list))
@@ -86,6 +94,20 @@ impl Reader {
             .map_err(|error| Error::from_kafka("unassign", &error));
         read.map_err(|error| error.about(&format!("{topic}-{partition}")))
             .and(unassigned)
+    }
+
+    /// A client that is told to read a topic that it has not heard of looks for its leaders once a
+    /// second; asked for by name they are there at once. Neither way creates the topic.
+    fn learn(&self, topic: &str) -> Result<(), Error> {
+        if self.learnt.borrow().contains(topic) {
+            return Ok(());
+        }
+        self.consumer
+            .client()
+            .fetch_metadata(Some(topic), METADATA_DEADLINE)
+            .map_err(|error| Error::from_kafka("look for the leaders", &error).about(topic))?;
+        self.learnt.borrow_mut().insert(topic.to_owned());
+        Ok(())
     }
 
     fn drain(

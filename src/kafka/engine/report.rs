@@ -76,7 +76,9 @@ impl Reporter {
     pub fn restored(&self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
         match verdict {
             Verdict::Start(start) => {
-                self.metrics.restore_duration_seconds.observe(took.as_secs_f64());
+                self.metrics
+                    .restore_duration_seconds
+                    .observe(took.as_secs_f64());
                 self.metrics.restore_records.inc_by(records);
                 let skipped = start.restored.skipped_batches;
                 self.metrics.state_batches_skipped.inc_by(skipped);
@@ -89,7 +91,11 @@ impl Reporter {
                     "restored"
                 );
                 if skipped > 0 {
-                    warn!(partition, batches = skipped, "skipped state batches that do not add up");
+                    warn!(
+                        partition,
+                        batches = skipped,
+                        "skipped state batches that do not add up"
+                    );
                 }
             }
             Verdict::Wait(reason) => debug!(partition, reason, "waiting"),
@@ -108,7 +114,10 @@ impl Reporter {
                 self.metrics.checkpoint_records.inc_by(records);
                 let now = Instant::now();
                 for section in &completed.checkpoint.sections {
-                    self.watched.entry(section.partition).or_default().checkpoint = Some(now);
+                    self.watched
+                        .entry(section.partition)
+                        .or_default()
+                        .checkpoint = Some(now);
                 }
             }
             Outcome::Aborted => self.metrics.checkpoints_aborted.inc(),
@@ -132,7 +141,9 @@ impl Reporter {
                 Some((stable, since)) if stable == ends.stable => Some((stable, since)),
                 _ => Some((ends.stable, Instant::now())),
             };
-            let long = watched.held.filter(|(_, since)| since.elapsed() > OPEN_TRANSACTION_WARN);
+            let long = watched
+                .held
+                .filter(|(_, since)| since.elapsed() > OPEN_TRANSACTION_WARN);
             match long {
                 Some((stable, since)) if !watched.warned => {
                     watched.warned = true;
@@ -150,7 +161,10 @@ impl Reporter {
     }
 
     pub fn publish_when_due(&mut self, instance: &mut Instance, queued: i32) {
-        if self.published.is_some_and(|at| at.elapsed() < PUBLISH_INTERVAL) {
+        if self
+            .published
+            .is_some_and(|at| at.elapsed() < PUBLISH_INTERVAL)
+        {
             return;
         }
         self.metrics.producer_queue_messages.set(queued.into());
@@ -199,7 +213,8 @@ impl Reporter {
             }
         };
         let next = report.next.map_or(-1, |next| next.0);
-        let millis = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis =
+            |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         PartitionStatus {
             state,
             reason,

@@ -51,7 +51,11 @@ pub fn ends(json: &str) -> BTreeMap<i32, Ends> {
         .filter(|partition| partition.partition >= 0 && partition.hi_offset >= 0)
         .map(|partition| {
             let high = partition.hi_offset;
-            let stable = if partition.ls_offset >= 0 { partition.ls_offset } else { high };
+            let stable = if partition.ls_offset >= 0 {
+                partition.ls_offset
+            } else {
+                high
+            };
             (partition.partition, Ends { high, stable })
         })
         .collect()
@@ -69,7 +73,13 @@ mod tests {
             "-1":{"partition":-1}}}}}"#;
         let found = ends(json);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[&0], Ends { high: 10, stable: 7 });
+        assert_eq!(
+            found[&0],
+            Ends {
+                high: 10,
+                stable: 7
+            }
+        );
         assert!(ends("not json").is_empty());
     }
 }

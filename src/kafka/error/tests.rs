@@ -97,6 +97,15 @@ fn messages_are_one_line_and_name_the_remedy() {
         error.with_brokers("kafka-1:9092").to_string(),
         "consume: none of the brokers can be reached: kafka-1:9092"
     );
+    let error = Error::new(
+        "consume",
+        C::BrokerTransportFailure,
+        "kafka:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 2ms in state CONNECT)",
+    );
+    assert_eq!(
+        error.to_string(),
+        "consume: a broker cannot be reached: kafka:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused"
+    );
     let error = Error::new("init transactions", C::ProducerFenced, "");
     assert!(error.message.ends_with("its own instance_id"), "{error}");
     assert_eq!(

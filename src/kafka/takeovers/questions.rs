@@ -32,6 +32,10 @@ pub struct Questions {
 }
 
 impl Questions {
+    /// Makes the clients; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
     pub fn new(connection: &Connection, topics: &Topics) -> Result<Questions, Error> {
         let uncommitted = connection
             .uncommitted()
@@ -45,6 +49,9 @@ impl Questions {
     }
 
     /// Answers one question.
+    ///
+    /// # Errors
+    /// It has no answer now.
     pub fn answer(&self, partition: i32, action: Action) -> Result<Event, Error> {
         match action {
             Action::ReadBound => self.bound(partition),
@@ -99,16 +106,17 @@ impl Questions {
     fn state(&self, partition: i32, from: i64, to: i64) -> Result<Event, Error> {
         let mut restore = Restore::default();
         let mut unknown = None;
-        self.reader.read(&self.topics.state, partition, from, to, |record| {
-            let key = record.key.unwrap_or_default();
-            match restore.record(key, record.value, batch_header(&record)) {
-                Ok(()) => Flow::Continue,
-                Err(error) => {
-                    unknown = Some(error.to_string());
-                    Flow::Stop
+        self.reader
+            .read(&self.topics.state, partition, from, to, |record| {
+                let key = record.key.unwrap_or_default();
+                match restore.record(key, record.value, batch_header(&record)) {
+                    Ok(()) => Flow::Continue,
+                    Err(error) => {
+                        unknown = Some(error.to_string());
+                        Flow::Stop
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(match unknown {
             Some(problem) => Event::UnknownFormat(problem),
             None => Event::State(Box::new(restore.finish())),
@@ -136,12 +144,14 @@ impl Questions {
     fn record(&self, partition: i32, offset: Offset) -> Result<Event, Error> {
         let mut hash = None;
         let to = NextOffset::after(offset).0;
-        let read = self.reader.read(&self.topics.requests, partition, offset.0, to, |record| {
-            if record.offset == offset.0 {
-                hash = Some(fingerprint(record.key, record.value, record.timestamp_ms));
-            }
-            Flow::Stop
-        });
+        let read = self
+            .reader
+            .read(&self.topics.requests, partition, offset.0, to, |record| {
+                if record.offset == offset.0 {
+                    hash = Some(fingerprint(record.key, record.value, record.timestamp_ms));
+                }
+                Flow::Stop
+            });
         match read {
             Ok(()) => Ok(Event::Record(hash)),
             // Gone between two questions: no record is there any more.
@@ -153,20 +163,24 @@ impl Questions {
     fn service_size(&self) -> Result<Event, Error> {
         let (start, end) = self.extent(&self.topics.state, 0)?;
         let mut partitions = None;
-        self.reader.read(&self.topics.state, 0, start, end, |record| {
-            let key = record.key.unwrap_or_default();
-            match state::decode(key, record.value, None).map(|record| record.content) {
-                Ok(Content::Footer(footer)) => {
-                    partitions = Some(footer.partitions);
-                    Flow::Stop
+        self.reader
+            .read(&self.topics.state, 0, start, end, |record| {
+                let key = record.key.unwrap_or_default();
+                match state::decode(key, record.value, None).map(|record| record.content) {
+                    Ok(Content::Footer(footer)) => {
+                        partitions = Some(footer.partitions);
+                        Flow::Stop
+                    }
+                    _ => Flow::Continue,
                 }
-                _ => Flow::Continue,
-            }
-        })?;
+            })?;
         Ok(Event::ServiceSize(partitions))
     }
 
     /// Keys of committed records in a range of the state log that `writer` did not write.
+    ///
+    /// # Errors
+    /// The range cannot be read now.
     pub fn foreign(
         &self,
         partition: i32,
@@ -179,15 +193,16 @@ impl Questions {
             None => self.extent(&self.topics.state, partition)?.1,
         };
         let mut keys = BTreeSet::new();
-        self.reader.read(&self.topics.state, partition, from, to, |record| {
-            let key = record.key.unwrap_or_default();
-            let read = state::decode(key, record.value, batch_header(&record));
-            let batch = read.ok().and_then(|record| record.batch);
-            if batch.is_none_or(|BatchId { writer: by, .. }| by != writer) {
-                keys.insert(key.to_vec());
-            }
-            Flow::Continue
-        })?;
+        self.reader
+            .read(&self.topics.state, partition, from, to, |record| {
+                let key = record.key.unwrap_or_default();
+                let read = state::decode(key, record.value, batch_header(&record));
+                let batch = read.ok().and_then(|record| record.batch);
+                if batch.is_none_or(|BatchId { writer: by, .. }| by != writer) {
+                    keys.insert(key.to_vec());
+                }
+                Flow::Continue
+            })?;
         Ok((keys.into_iter().collect(), to))
     }
 }

@@ -1,28 +1,24 @@
 //! One transactional producer: the calls, each with a deadline.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Topics;
 use crate::kafka::clients::Connection;
-use crate::kafka::context;
+use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Topic};
+use crate::kafka::produce::{Enqueued, Report, Reports, Topic};
 use crate::processor::checkpoint::{Checkpoint, Destination, Section, Written, metadata};
 use crate::wire::state::BATCH_HEADER;
 
 /// Step of a wait for delivery reports. rust-rdkafka's own flush polls 100 ms at a time, also when
-/// everything is delivered: a transaction went from 100 ms to 4 ms.
+/// everything is delivered: a transaction went from 100 ms to 4 ms without it.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
 /// Opaque of a reply; a state record's is its section's index plus one.
@@ -34,40 +30,15 @@ struct Progress {
     written: Vec<Option<Written>>,
 }
 
-/// Collects the delivery reports of the transaction under way.
-#[derive(Default)]
-pub(super) struct Reports(Mutex<Progress>);
-
-impl Reports {
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level as i32, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        let mut progress = self.lock();
-        match result {
-            Err((error, _)) => {
-                let error = Error::from_kafka("produce in transaction", error);
-                progress.failed.get_or_insert(error);
+impl Progress {
+    fn add(&mut self, report: Report<'_>) {
+        match report.result {
+            Err(error) => {
+                self.failed.get_or_insert(error);
             }
-            Ok(_) if opaque == REPLY => {}
-            Ok(message) => {
-                let offset = message.offset();
-                if let Some(written) = progress.written.get_mut(opaque - 1) {
+            Ok(_) if report.opaque == REPLY => {}
+            Ok(offset) => {
+                if let Some(written) = self.written.get_mut(report.opaque - 1) {
                     let (first, last) = written.map_or((offset, offset), |w| {
                         (w.first.min(offset), w.last.max(offset))
                     });
@@ -80,10 +51,12 @@ impl ProducerContext for Reports {
 
 /// A producer whose `init_transactions` has been done.
 pub(super) struct TransactionalProducer {
-    // Must go before the producer.
+    // These must go before the producer.
     state: Option<Topic>,
     replies: Option<Topic>,
-    producer: BaseProducer<Reports>,
+    reports: Option<Reports>,
+    producer: BaseProducer<Context>,
+    progress: RefCell<Progress>,
     topics: Topics,
 }
 
@@ -94,18 +67,22 @@ impl TransactionalProducer {
         topics: &Topics,
         deadline: Duration,
     ) -> Result<TransactionalProducer, Error> {
-        let producer: BaseProducer<Reports> = connection
+        let producer: BaseProducer<Context> = connection
             .transactional_producer()
-            .create_with_context(Reports::default())
+            .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
         producer.init_transactions(deadline).map_err(|error| {
-            Error::from_client("init transactions", &error, producer.client())
-                .about(&format!("transactional.id {}", connection.transactional_id()))
+            Error::from_client("init transactions", &error, producer.client()).about(&format!(
+                "transactional.id {}",
+                connection.transactional_id()
+            ))
         })?;
         Ok(TransactionalProducer {
             state: Some(Topic::new(&producer, &topics.state)?),
             replies: Some(Topic::new(&producer, &topics.replies)?),
+            reports: Reports::of(&producer),
             producer,
+            progress: RefCell::default(),
             topics: topics.clone(),
         })
     }
@@ -125,7 +102,7 @@ impl TransactionalProducer {
         cancelled: impl Fn() -> bool,
     ) -> Result<Vec<Written>, Error> {
         let deadline = Instant::now() + timeout;
-        *self.producer.context().lock() = Progress {
+        *self.progress.borrow_mut() = Progress {
             failed: None,
             written: vec![None; checkpoint.sections.len()],
         };
@@ -140,21 +117,28 @@ impl TransactionalProducer {
             self.produce_batch(section, index + 1, deadline)?;
         }
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(REPORT_POLL);
+            self.poll();
             if cancelled() || Instant::now() >= deadline {
                 let message = "not every record was acknowledged in time";
-                return Err(Error::own("produce in transaction", Class::AbortTransaction, message));
+                return Err(Error::own(
+                    "produce in transaction",
+                    Class::AbortTransaction,
+                    message,
+                ));
             }
         }
-        let mut progress = self.producer.context().lock();
+        let mut progress = self.progress.borrow_mut();
         if let Some(error) = progress.failed.take() {
             return Err(error);
         }
         let written = std::mem::take(&mut progress.written);
-        written.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| {
-            let message = "a batch was not acknowledged";
-            Error::own("produce in transaction", Class::AbortTransaction, message)
-        })
+        written
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| {
+                let message = "a batch was not acknowledged";
+                Error::own("produce in transaction", Class::AbortTransaction, message)
+            })
     }
 
     fn produce_batch(
@@ -175,11 +159,10 @@ impl TransactionalProducer {
                     key: BATCH_HEADER,
                     value: Some(&batch),
                 });
-                let record: BaseRecord<'_, [u8], [u8], usize> =
-                    BaseRecord::with_opaque_to(&self.topics.state, opaque)
-                        .partition(section.partition)
-                        .key(key)
-                        .headers(headers);
+                let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics.state)
+                    .partition(section.partition)
+                    .key(key)
+                    .headers(headers);
                 match self.producer.send(record) {
                     Ok(()) => Ok(Enqueued::Yes),
                     Err((error, _)) if is_queue_full(&error) => Ok(Enqueued::QueueFull),
@@ -211,10 +194,14 @@ impl TransactionalProducer {
         mut attempt: impl FnMut() -> Result<Enqueued, Error>,
     ) -> Result<(), Error> {
         while attempt()? == Enqueued::QueueFull {
-            self.producer.poll(REPORT_POLL);
+            self.poll();
             if Instant::now() >= deadline {
                 let message = "the producer's queue stayed full";
-                return Err(Error::own("produce in transaction", Class::AbortTransaction, message));
+                return Err(Error::own(
+                    "produce in transaction",
+                    Class::AbortTransaction,
+                    message,
+                ));
             }
         }
         Ok(())
@@ -249,14 +236,22 @@ impl TransactionalProducer {
     /// What is still queued or in flight is purged first: librdkafka's abort waits for its reports,
     /// which nobody would serve meanwhile.
     pub(super) fn abort(&self, timeout: Duration) -> Result<(), Error> {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer
+            .purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + timeout;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(REPORT_POLL);
+            self.poll();
         }
         self.producer
             .abort_transaction(timeout)
             .map_err(|error| self.error("abort transaction", &error))
+    }
+
+    fn poll(&self) {
+        if let Some(reports) = &self.reports {
+            let mut progress = self.progress.borrow_mut();
+            reports.serve(REPORT_POLL, |report| progress.add(report));
+        }
     }
 
     fn error(&self, operation: &'static str, error: &KafkaError) -> Error {
@@ -268,6 +263,7 @@ impl Drop for TransactionalProducer {
     fn drop(&mut self) {
         drop(self.state.take());
         drop(self.replies.take());
+        drop(self.reports.take());
     }
 }
 

@@ -1,1 +1,934 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::core::partitioner::partition_of;
+use crate::core::{Digest, Offset, Scalars, Timestamp};
+use crate::processor::checkpoint::Destination;
+use crate::processor::restore::Restored;
+use crate::processor::takeover::Start;
+use crate::wire::state::{self, Content, Footer, TopicId};
+
+const INTERVAL_MS: u64 = 100;
+const REVOKE_MS: u64 = 1_000;
+const STOP_MS: u64 = 5_000;
+
+/// An instance with a clock, and with what the effects said last.
+struct Driven {
+    instance: Instance,
+    now_ms: u64,
+    /// By partition, of its last [`Effect::Restore`].
+    assignments: BTreeMap<i32, u32>,
+    /// Of the last [`Effect::Transact`].
+    under_way: Option<Box<Checkpoint>>,
+    /// By partition, where the next state record comes to lie.
+    state_ends: BTreeMap<i32, i64>,
+    /// Next request offset by partition.
+    offsets: BTreeMap<i32, i64>,
+}
+
+impl Driven {
+    fn new(mode: Mode) -> Driven {
+        Driven {
+            instance: Instance::new(Options {
+                service: Service {
+                    mode,
+                    group: "group".into(),
+                    instance: "instance".into(),
+                    reply_partitions: 1,
+                    rewrite_floor_records: 1_000_000,
+                },
+                writer: 1,
+                checkpoint_interval_ms: INTERVAL_MS,
+                revoke_deadline_ms: REVOKE_MS,
+                stop_deadline_ms: STOP_MS,
+            }),
+            now_ms: 1_000_000,
+            assignments: BTreeMap::new(),
+            under_way: None,
+            state_ends: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+        }
+    }
+
+    /// Runs these partitions, all of them checkpointed at offset 0.
+    fn running<const N: usize>(mode: Mode, partitions: [i32; N]) -> Driven {
+        let mut driven = Driven::new(mode);
+        driven.on(Input::Assigned(partitions.into()));
+        for partition in partitions {
+            assert_eq!(
+                driven.starts(partition),
+                [format!("fetch {partition} from 0")]
+            );
+        }
+        driven
+    }
+
+    fn on(&mut self, input: Input) -> Vec<String> {
+        let mut effects = Vec::new();
+        self.instance.on(self.now_ms, input, &mut effects);
+        effects
+            .into_iter()
+            .map(|effect| self.told(effect))
+            .collect()
+    }
+
+    /// An effect in words; remembers what is needed to answer it.
+    fn told(&mut self, effect: Effect) -> String {
+        match effect {
+            Effect::AcceptAssignment => "accept".into(),
+            Effect::Restore {
+                partition,
+                assignment,
+            } => {
+                self.assignments.insert(partition, assignment);
+                format!("restore {partition}")
+            }
+            Effect::Fetch { partition, from } => format!("fetch {partition} from {from}"),
+            Effect::StopFetching { partition } => format!("stop fetching {partition}"),
+            Effect::GiveUp { partitions } => format!("give up {partitions:?}"),
+            Effect::Transact(checkpoint) => {
+                let sections = checkpoint.sections.iter();
+                let partitions: Vec<i32> = sections.map(|section| section.partition).collect();
+                assert!(self.under_way.is_none(), "one at a time");
+                self.under_way = Some(checkpoint);
+                format!("transact {partitions:?}")
+            }
+            Effect::CancelTransaction => "cancel".into(),
+            Effect::Fence => "fence".into(),
+            Effect::ReadForeign {
+                partition,
+                from,
+                to,
+                assignment: _,
+            } => match to {
+                Some(to) => format!("read foreign {partition} {from}..{to}"),
+                None => format!("read foreign {partition} {from}.."),
+            },
+            Effect::Leave => "leave".into(),
+            Effect::ExitFenced => "exit".into(),
+            Effect::StartOver => "start over".into(),
+        }
+    }
+
+    fn wait(&mut self, ms: u64) -> Vec<String> {
+        self.now_ms += ms;
+        self.on(Input::Tick)
+    }
+
+    fn verdict(&mut self, partition: i32, verdict: Verdict) -> Vec<String> {
+        let assignment = self.assignments[&partition];
+        self.on(Input::Restored {
+            partition,
+            assignment,
+            verdict,
+        })
+    }
+
+    /// The takeover of a partition ends well, at offset 0.
+    fn starts(&mut self, partition: i32) -> Vec<String> {
+        self.offsets.insert(partition, 0);
+        self.verdict(partition, start(0))
+    }
+
+    /// A request for one ID comes; returns the token of its reply.
+    fn request(&mut self, partition: i32, name: &str) -> Option<Token> {
+        let offset = self.offsets.entry(partition).or_default();
+        let record = Record {
+            partition,
+            offset: Offset(*offset),
+            timestamp: Timestamp(0),
+            key: Some(name.as_bytes()),
+            value: None,
+        };
+        *offset += 1;
+        self.instance.record(record).map(|reply| reply.token)
+    }
+
+    /// Requests for one ID of as many names.
+    fn requests(&mut self, partition: i32, count: usize) {
+        for index in 0..count {
+            self.request(partition, &format!("name {index}"));
+        }
+    }
+
+    /// The transaction under way ends.
+    fn settled(&mut self, outcome: Outcome) -> Vec<String> {
+        let checkpoint = self.under_way.take().expect("a transaction under way");
+        let mut written = Vec::new();
+        if outcome == Outcome::Committed {
+            for section in &checkpoint.sections {
+                let end = self.state_ends.entry(section.partition).or_default();
+                let (first, last) = (*end, *end + section.batch.len() as i64 - 1);
+                *end = last + 2;
+                written.push(Written { first, last });
+            }
+        }
+        self.on(Input::Settled {
+            checkpoint,
+            outcome,
+            written,
+        })
+    }
+
+    /// A transaction of these partitions is under way, with nothing else to say.
+    fn transacting<const N: usize>(partitions: [i32; N]) -> Driven {
+        let mut driven = Driven::running(Mode::ExactlyOnce, partitions);
+        for partition in partitions {
+            driven.request(partition, "a");
+        }
+        assert_eq!(driven.wait(0), [format!("transact {partitions:?}")]);
+        driven
+    }
+
+    fn revoke<const N: usize>(&mut self, partitions: [i32; N], lost: bool) -> Vec<String> {
+        let partitions = partitions.into();
+        self.on(Input::Revoked { partitions, lost })
+    }
+
+    fn phase(&self, partition: i32) -> Phase {
+        let report = self.instance.report();
+        let found = report.iter().find(|report| report.partition == partition);
+        found.expect("owned").phase.clone()
+    }
+
+    /// The next offset of the checkpoint under way, by its footer.
+    fn checkpointed(&self, partition: i32) -> i64 {
+        let checkpoint = self.under_way.as_ref().expect("a transaction under way");
+        let mut sections = checkpoint.sections.iter();
+        let section = sections.find(|s| s.partition == partition).expect("in it");
+        let (key, value) = section.batch.iter().last().expect("a footer");
+        match state::decode(key, value, None).expect("readable").content {
+            Content::Footer(footer) => footer.next.0,
+            other => panic!("no footer: {other:?}"),
+        }
+    }
+}
+
+/// A takeover's good end, at a footer with this next offset.
+fn start(next: i64) -> Verdict {
+    let next = NextOffset(next);
+    let topic_id = TopicId([7; 16]);
+    let footer = Footer {
+        next,
+        digest: Digest::default(),
+        scalars: Scalars::default(),
+        partitions: 4,
+        fold_version: 1,
+        topic_id,
+        last_applied: None,
+        batch_records: 0,
+        group: "group".into(),
+        instance: "instance".into(),
+    };
+    Verdict::Start(Box::new(Start {
+        restored: Restored {
+            footer: Some(footer),
+            ..Restored::default()
+        },
+        next,
+        partitions: 4,
+        topic_id,
+        last_applied: None,
+        state_end: 0,
+        rewrite_from: None,
+    }))
+}
+
+fn halt() -> Verdict {
+    Verdict::Halt(Halt::NoStatePartition, 7)
+}
+
+fn wait() -> Verdict {
+    Verdict::Wait("no leader".into())
+}
+
+fn is_halted(phase: &Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Halted {
+            code: "no_state_partition",
+            ..
+        }
+    )
+}
+
+const NOTHING: [&str; 0] = [];
+
+mod assignment {
+    use super::*;
+
+    #[test]
+    fn an_assignment_is_accepted_and_its_partitions_are_restored() {
+        let mut driven = Driven::new(Mode::Immediate);
+        assert_eq!(
+            driven.on(Input::Assigned(vec![2, 5])),
+            ["accept", "restore 2", "restore 5"]
+        );
+        assert_ne!(driven.assignments[&2], driven.assignments[&5]);
+        assert_eq!(driven.phase(2), Phase::Restoring);
+    }
+
+    #[test]
+    fn a_good_verdict_starts_fetching_where_the_state_ends() {
+        let mut driven = Driven::new(Mode::Immediate);
+        driven.on(Input::Assigned(vec![2]));
+        assert_eq!(driven.request(2, "a"), None, "it is passed over");
+        assert_eq!(driven.verdict(2, start(41)), ["fetch 2 from 41"]);
+        assert_eq!(driven.phase(2), Phase::Running);
+        assert_eq!(driven.instance.positions(), [(2, NextOffset(41))]);
+    }
+
+    #[test]
+    fn a_second_assignment_leaves_running_partitions_alone() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        assert_eq!(driven.on(Input::Assigned(vec![])), ["accept"]);
+        assert_eq!(driven.on(Input::Assigned(vec![1])), ["accept", "restore 1"]);
+        assert_eq!(driven.phase(0), Phase::Running);
+        assert!(driven.request(0, "a").is_some());
+    }
+
+    #[test]
+    fn a_verdict_of_an_older_assignment_is_ignored() {
+        let mut driven = Driven::new(Mode::Immediate);
+        driven.on(Input::Assigned(vec![0]));
+        let older = driven.assignments[&0];
+        driven.revoke([0], false);
+        let verdict = |verdict| Input::Restored {
+            partition: 0,
+            assignment: older,
+            verdict,
+        };
+        assert_eq!(driven.on(verdict(start(0))), NOTHING, "it is not owned");
+        driven.on(Input::Assigned(vec![0]));
+        assert_eq!(driven.on(verdict(start(0))), NOTHING);
+        assert_eq!(driven.on(verdict(halt())), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Restoring);
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+    }
+
+    #[test]
+    fn a_verdict_is_taken_once() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        driven.request(0, "a");
+        driven.on(Input::LogError { partition: 0 });
+        let older = driven.assignments[&0] - 1;
+        let again = Input::Restored {
+            partition: 0,
+            assignment: older,
+            verdict: start(0),
+        };
+        assert_eq!(driven.on(again), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Restoring);
+    }
+
+    #[test]
+    fn a_waiting_partition_is_asked_about_again_after_its_time() {
+        let mut driven = Driven::new(Mode::Immediate);
+        driven.on(Input::Assigned(vec![0]));
+        assert_eq!(driven.verdict(0, wait()), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Waiting("no leader".into()));
+        assert_eq!(driven.wait(WAIT_AGAIN_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["restore 0"]);
+        assert_eq!(
+            driven.wait(WAIT_AGAIN_MS),
+            NOTHING,
+            "it is being asked about"
+        );
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+    }
+
+    #[test]
+    fn i6_a_halted_partition_is_looked_at_again_and_others_go_on() {
+        let mut driven = Driven::running(Mode::Immediate, [1]);
+        driven.on(Input::Assigned(vec![0]));
+        assert_eq!(driven.verdict(0, halt()), NOTHING);
+        assert!(is_halted(&driven.phase(0)));
+        assert!(driven.request(1, "a").is_some());
+        assert_eq!(driven.wait(HALT_AGAIN_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["restore 0"]);
+        assert_eq!(driven.verdict(0, halt()), NOTHING);
+        assert_eq!(driven.wait(HALT_AGAIN_MS), ["restore 0"]);
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"], "it was repaired");
+        assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn i6_a_halted_partition_stays_reported_as_halted_while_it_is_looked_at() {
+        let mut driven = Driven::new(Mode::Immediate);
+        driven.on(Input::Assigned(vec![0]));
+        driven.verdict(0, halt());
+        for _ in 0..3 {
+            assert_eq!(driven.wait(HALT_AGAIN_MS), ["restore 0"]);
+            assert!(is_halted(&driven.phase(0)), "while it is looked at");
+            driven.verdict(0, wait());
+            assert!(is_halted(&driven.phase(0)), "when it cannot be looked at");
+        }
+        driven.wait(HALT_AGAIN_MS);
+        let repaired_otherwise = Verdict::Halt(Halt::BeyondService { partitions: 1 }, 0);
+        driven.verdict(0, repaired_otherwise);
+        assert!(matches!(
+            driven.phase(0),
+            Phase::Halted {
+                code: "beyond_service",
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_log_that_is_not_where_it_was_is_restored_again() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        assert_eq!(
+            driven.on(Input::LogError { partition: 0 }),
+            ["stop fetching 0", "restore 0"]
+        );
+        assert_eq!(driven.request(0, "a"), None);
+        assert_eq!(driven.phase(1), Phase::Running);
+        let again = driven.on(Input::LogError { partition: 0 });
+        assert_eq!(again, NOTHING, "it is being restored");
+    }
+
+    #[test]
+    fn t2_a_log_error_cancels_the_partitions_transaction_before_it_is_restored() {
+        let mut driven = Driven::transacting([0, 1]);
+        assert_eq!(
+            driven.on(Input::LogError { partition: 0 }),
+            ["cancel", "stop fetching 0", "restore 0"]
+        );
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+        assert_eq!(driven.settled(Outcome::Aborted), NOTHING);
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [1]"], "0 began anew");
+    }
+}
+
+mod checkpoints {
+    use super::*;
+
+    #[test]
+    fn a_fresh_partition_is_checkpointed_at_once() {
+        let mut driven = Driven::new(Mode::Immediate);
+        driven.on(Input::Assigned(vec![0]));
+        let Verdict::Start(mut fresh) = start(0) else {
+            unreachable!();
+        };
+        fresh.restored.footer = None;
+        assert_eq!(
+            driven.verdict(0, Verdict::Start(fresh)),
+            ["fetch 0 from 0", "transact [0]"]
+        );
+    }
+
+    #[test]
+    fn without_news_there_is_no_checkpoint() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+        assert!(!driven.instance.is_busy());
+    }
+
+    #[test]
+    fn at_once_after_an_idle_interval_then_one_an_interval() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1]);
+        driven.wait(INTERVAL_MS);
+        driven.request(0, "a");
+        assert_eq!(driven.wait(0), ["transact [0]"], "idle for an interval");
+        driven.request(0, "a");
+        driven.request(1, "a");
+        assert_eq!(driven.settled(Outcome::Committed), NOTHING);
+        assert_eq!(driven.wait(INTERVAL_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["transact [0, 1]"], "an interval after");
+    }
+
+    #[test]
+    fn one_transaction_at_a_time_however_long_it_takes() {
+        let mut driven = Driven::transacting([0]);
+        driven.request(0, "a");
+        for _ in 0..5 {
+            assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+        }
+        assert!(driven.instance.is_busy());
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [0]"]);
+    }
+
+    #[test]
+    fn i4_an_immediate_checkpoint_waits_for_the_replies_that_it_covers() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        let replies = [
+            driven.request(0, "a").unwrap(),
+            driven.request(1, "a").unwrap(),
+        ];
+        assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+        let later = driven.request(0, "a").unwrap();
+        assert_eq!(driven.instance.outstanding(), 3);
+        driven.instance.acknowledged(later, 1);
+        driven.instance.acknowledged(replies[0], 1);
+        assert_eq!(driven.wait(0), NOTHING, "one is missing");
+        driven.instance.acknowledged(replies[1], 1);
+        assert_eq!(driven.wait(0), ["transact [0, 1]"]);
+        assert_eq!(driven.checkpointed(0), 1, "the later one is not in it");
+    }
+
+    #[test]
+    fn i4_an_acknowledgement_for_an_older_assignment_means_nothing() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let older = driven.request(0, "a").unwrap();
+        driven.on(Input::LogError { partition: 0 });
+        driven.starts(0);
+        let reply = driven.request(0, "a").unwrap();
+        driven.wait(INTERVAL_MS);
+        driven.instance.acknowledged(older, 1);
+        assert_eq!(driven.wait(0), NOTHING);
+        driven.instance.acknowledged(reply, 1);
+        assert_eq!(driven.wait(0), ["transact [0]"]);
+    }
+
+    #[test]
+    fn the_end_past_markers_is_checkpointed_once() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let next = NextOffset(9);
+        let reached = || Input::EndOfPartition { partition: 0, next };
+        assert_eq!(driven.on(reached()), ["transact [0]"]);
+        assert_eq!(driven.checkpointed(0), 9);
+        driven.settled(Outcome::Committed);
+        driven.on(reached());
+        assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+    }
+
+    #[test]
+    fn what_was_aborted_goes_into_the_next_one() {
+        let mut driven = Driven::transacting([0]);
+        driven.request(0, "a");
+        assert_eq!(driven.settled(Outcome::Aborted), NOTHING);
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        assert_eq!(driven.checkpointed(0), 2);
+        let checkpoint = driven.under_way.as_ref().unwrap();
+        assert_eq!(checkpoint.sections[0].replies.len(), 2);
+    }
+
+    #[test]
+    fn t5_what_is_unsettled_is_restored_again_and_the_rest_goes_on() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.on(Input::Assigned(vec![2]));
+        driven.starts(2);
+        assert_eq!(
+            driven.settled(Outcome::Unsettled),
+            [
+                "stop fetching 0",
+                "restore 0",
+                "stop fetching 1",
+                "restore 1"
+            ]
+        );
+        assert_eq!(driven.phase(2), Phase::Running);
+    }
+
+    #[test]
+    fn t5_a_transaction_of_an_older_assignment_settles_nothing() {
+        for outcome in [Outcome::Committed, Outcome::Aborted, Outcome::Unsettled] {
+            let mut driven = Driven::transacting([0]);
+            driven.revoke([0], true);
+            driven.on(Input::Assigned(vec![0]));
+            driven.starts(0);
+            driven.request(0, "a");
+            assert_eq!(driven.settled(outcome), NOTHING);
+            assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+            let checkpoint = driven.under_way.as_ref().unwrap();
+            assert_eq!(checkpoint.sections[0].replies.len(), 1, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn another_process_of_the_same_id_ends_this_one() {
+        let mut driven = Driven::transacting([0]);
+        assert_eq!(driven.settled(Outcome::Fenced)[0], "exit");
+    }
+
+    #[test]
+    fn without_a_producer_everything_starts_over() {
+        let mut driven = Driven::transacting([0]);
+        assert_eq!(driven.settled(Outcome::Failed)[0], "start over");
+    }
+
+    #[test]
+    fn a_cut_that_waits_goes_on_without_a_partition_that_is_restored_again() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        driven.request(0, "a");
+        let reply = driven.request(1, "a").unwrap();
+        driven.wait(0);
+        driven.instance.acknowledged(reply, 1);
+        assert_eq!(
+            driven.on(Input::LogError { partition: 0 }),
+            ["stop fetching 0", "restore 0", "transact [1]"]
+        );
+    }
+
+    #[test]
+    fn the_number_of_reply_partitions_can_change() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let mut destination = || {
+            let record = Record {
+                partition: 0,
+                offset: Offset(driven.offsets[&0]),
+                timestamp: Timestamp(0),
+                key: Some(b"orders"),
+                value: None,
+            };
+            *driven.offsets.get_mut(&0).unwrap() += 1;
+            let destination = driven
+                .instance
+                .record(record)
+                .map(|reply| reply.destination);
+            driven.on(Input::ReplyPartitions(1_000));
+            destination
+        };
+        let to = |partition| Some(Destination::Default { partition });
+        assert_eq!(destination(), to(0));
+        let chosen = partition_of(b"orders", 1_000) as i32;
+        assert_eq!(destination(), to(chosen));
+    }
+}
+
+mod foreign_records {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_before_our_batch_is_read_and_written_again() {
+        let mut driven = Driven::transacting([0]);
+        driven.state_ends.insert(0, 3);
+        assert_eq!(driven.settled(Outcome::Committed), ["read foreign 0 0..3"]);
+        let assignment = driven.assignments[&0];
+        driven.on(Input::Foreign {
+            partition: 0,
+            assignment,
+            keys: vec![b"Sa".to_vec(), b"Sgone".to_vec()],
+            end: 3,
+        });
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        let checkpoint = driven.under_way.as_ref().unwrap();
+        let written = checkpoint.sections[0].batch.iter().map(|(key, value)| {
+            let key = String::from_utf8(key.to_vec()).unwrap();
+            (key, value.is_some())
+        });
+        let expected = [("Sgone", false), ("Sa", true), ("F", true)];
+        assert!(written.eq(expected.map(|(key, value)| (key.to_owned(), value))));
+    }
+
+    #[test]
+    fn an_answer_for_an_older_assignment_is_ignored() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let assignment = driven.assignments[&0] - 1;
+        let keys = vec![b"Sa".to_vec()];
+        let foreign = Input::Foreign {
+            partition: 0,
+            assignment,
+            keys,
+            end: 3,
+        };
+        assert_eq!(driven.on(foreign), NOTHING);
+        assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+    }
+
+    #[test]
+    fn an_idle_partition_looks_now_and_then() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        assert_eq!(driven.wait(FOREIGN_CHECK_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["read foreign 0 0.."]);
+        assert_eq!(driven.wait(1), NOTHING);
+        assert_eq!(driven.wait(FOREIGN_CHECK_MS), ["read foreign 0 0.."]);
+    }
+}
+
+mod revocation {
+    use super::*;
+
+    #[test]
+    fn a_partition_without_news_is_given_up_at_once() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        assert_eq!(driven.revoke([0], false), ["give up [0]"]);
+        assert_eq!(driven.request(0, "a"), None);
+        assert!(driven.request(1, "a").is_some());
+        assert!(driven.instance.report().iter().all(|r| r.partition == 1));
+    }
+
+    #[test]
+    fn a_partition_that_does_not_run_is_given_up_at_once() {
+        for verdict in [None, Some(wait()), Some(halt())] {
+            let mut driven = Driven::new(Mode::Immediate);
+            driven.on(Input::Assigned(vec![0]));
+            if let Some(verdict) = verdict {
+                driven.verdict(0, verdict);
+            }
+            assert_eq!(driven.revoke([0], false), ["give up [0]"]);
+            assert_eq!(driven.wait(HALT_AGAIN_MS), NOTHING);
+        }
+    }
+
+    #[test]
+    fn t3_it_waits_for_a_last_checkpoint_whatever_the_interval_says() {
+        let mut driven = Driven::transacting([0]);
+        driven.request(0, "a");
+        assert_eq!(driven.revoke([0], false), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Draining);
+        driven.request(0, "passed over");
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [0]"]);
+        assert_eq!(driven.checkpointed(0), 2);
+        assert_eq!(driven.settled(Outcome::Committed), ["give up [0]"]);
+    }
+
+    #[test]
+    fn i4_an_immediate_partition_waits_for_its_replies_first() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let reply = driven.request(0, "a").unwrap();
+        assert_eq!(driven.revoke([0], false), NOTHING);
+        driven.instance.acknowledged(reply, 1);
+        assert_eq!(driven.wait(0), ["transact [0]"]);
+        assert_eq!(driven.settled(Outcome::Committed), ["give up [0]"]);
+    }
+
+    #[test]
+    fn t3_an_aborted_last_checkpoint_is_tried_again_until_the_deadline() {
+        let mut driven = Driven::transacting([0]);
+        driven.revoke([0], false);
+        driven.now_ms += REVOKE_MS - 1;
+        assert_eq!(driven.settled(Outcome::Aborted), ["transact [0]"]);
+        assert_eq!(driven.settled(Outcome::Committed), ["give up [0]"]);
+    }
+
+    #[test]
+    fn t3_at_the_deadline_the_transaction_is_fenced_once_before_it_is_given_up() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.revoke([0], false);
+        assert_eq!(driven.wait(REVOKE_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["cancel", "fence"]);
+        assert_eq!(driven.wait(1), NOTHING, "once");
+        assert_eq!(driven.wait(REVOKE_MS), NOTHING, "once");
+        assert_eq!(driven.on(Input::FencedOurselves), ["give up [0]"]);
+        // The log says what came of the other partition's part.
+        assert_eq!(
+            driven.settled(Outcome::Unsettled),
+            ["stop fetching 1", "restore 1"]
+        );
+        assert_eq!(driven.starts(1), ["fetch 1 from 0"]);
+    }
+
+    #[test]
+    fn t3_what_stays_goes_on_when_the_fenced_transaction_was_aborted() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.revoke([0], false);
+        driven.wait(REVOKE_MS);
+        driven.on(Input::FencedOurselves);
+        assert_eq!(driven.settled(Outcome::Aborted), ["transact [1]"]);
+    }
+
+    #[test]
+    fn t3_nothing_is_begun_between_the_fence_and_its_answer() {
+        for outcome in [Outcome::Aborted, Outcome::Committed] {
+            let mut driven = Driven::transacting([0, 1]);
+            driven.request(1, "a");
+            driven.revoke([0], false);
+            assert_eq!(driven.wait(REVOKE_MS), ["cancel", "fence"]);
+            assert_eq!(driven.settled(outcome), NOTHING, "{outcome:?}");
+            assert_eq!(driven.wait(INTERVAL_MS), NOTHING, "{outcome:?}");
+            assert_eq!(
+                driven.on(Input::FencedOurselves),
+                ["give up [0]", "transact [1]"],
+                "{outcome:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn t3_after_the_deadline_no_transaction_is_begun_with_a_revoked_partition() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.revoke([0], false);
+        driven.now_ms += REVOKE_MS;
+        assert_eq!(
+            driven.settled(Outcome::Aborted),
+            ["give up [0]", "transact [1]"]
+        );
+    }
+
+    #[test]
+    fn t3_at_the_deadline_a_checkpoint_that_is_not_begun_goes_on_without_it() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        driven.request(0, "a");
+        let reply = driven.request(1, "a").unwrap();
+        driven.wait(0);
+        driven.instance.acknowledged(reply, 1);
+        assert_eq!(driven.revoke([0], false), NOTHING);
+        assert_eq!(driven.wait(REVOKE_MS), ["give up [0]", "transact [1]"]);
+    }
+
+    #[test]
+    fn a_partition_whose_takeover_ends_while_it_is_revoked_does_not_start() {
+        let mut driven = Driven::transacting([0]);
+        driven.on(Input::Assigned(vec![1]));
+        assert_eq!(driven.revoke([0, 1], false), NOTHING);
+        assert_eq!(driven.starts(1), NOTHING);
+        assert_eq!(driven.settled(Outcome::Committed), ["give up [0, 1]"]);
+    }
+
+    #[test]
+    fn an_unsettled_partition_that_is_revoked_is_given_up_without_more_ado() {
+        let mut driven = Driven::transacting([0]);
+        driven.revoke([0], false);
+        let effects = driven.settled(Outcome::Unsettled);
+        assert_eq!(effects.last().map(String::as_str), Some("give up [0]"));
+    }
+
+    #[test]
+    fn a_lost_partition_is_given_up_at_once() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.on(Input::Assigned(vec![2]));
+        driven.starts(2);
+        assert_eq!(driven.revoke([2], true), ["give up [2]"], "not in it");
+        assert_eq!(driven.revoke([0, 1], true), ["cancel", "give up [0, 1]"]);
+        assert_eq!(driven.settled(Outcome::Aborted), NOTHING);
+    }
+
+    #[test]
+    fn a_lost_partition_leaves_a_checkpoint_that_is_not_begun() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        driven.request(0, "a");
+        let reply = driven.request(1, "a").unwrap();
+        driven.wait(0);
+        driven.instance.acknowledged(reply, 1);
+        assert_eq!(driven.revoke([0], true), ["give up [0]", "transact [1]"]);
+    }
+}
+
+mod stopping {
+    use super::*;
+
+    #[test]
+    fn without_news_it_leaves_at_once_and_once() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        assert_eq!(driven.on(Input::Stop), ["leave"]);
+        assert_eq!(driven.on(Input::Stop), NOTHING);
+        assert_eq!(driven.wait(STOP_MS), NOTHING);
+    }
+
+    #[test]
+    fn without_partitions_it_leaves_at_once() {
+        assert_eq!(Driven::new(Mode::Immediate).on(Input::Stop), ["leave"]);
+    }
+
+    #[test]
+    fn it_leaves_after_a_last_checkpoint_whatever_the_interval_says() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.request(1, "a");
+        assert_eq!(driven.on(Input::Stop), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Draining);
+        assert!(driven.instance.positions().is_empty());
+        driven.request(0, "passed over");
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [1]"]);
+        assert_eq!(driven.settled(Outcome::Committed), ["leave"]);
+    }
+
+    #[test]
+    fn at_its_deadline_it_leaves_without_the_checkpoint() {
+        let mut driven = Driven::transacting([0]);
+        driven.on(Input::Stop);
+        driven.now_ms += STOP_MS - 1;
+        assert_eq!(
+            driven.on(Input::Stop),
+            NOTHING,
+            "a second one moves nothing"
+        );
+        assert_eq!(driven.wait(1), ["leave"]);
+        assert_eq!(driven.wait(1), NOTHING);
+    }
+
+    #[test]
+    fn what_is_assigned_after_a_stop_is_accepted_and_not_begun() {
+        let mut driven = Driven::transacting([0]);
+        driven.on(Input::Stop);
+        assert_eq!(driven.on(Input::Assigned(vec![1])), ["accept"]);
+        assert_eq!(driven.revoke([1], false), ["give up [1]"]);
+    }
+
+    #[test]
+    fn a_takeover_that_ends_after_a_stop_starts_nothing() {
+        let mut driven = Driven::transacting([0]);
+        driven.on(Input::Assigned(vec![1]));
+        driven.on(Input::Stop);
+        assert_eq!(driven.starts(1), NOTHING);
+        assert_eq!(driven.settled(Outcome::Committed), ["leave"]);
+    }
+
+    #[test]
+    fn a_partition_revoked_while_stopping_is_handed_over() {
+        let mut driven = Driven::transacting([0]);
+        driven.on(Input::Stop);
+        assert_eq!(driven.revoke([0], false), NOTHING);
+        assert_eq!(driven.settled(Outcome::Committed), ["give up [0]", "leave"]);
+    }
+}
+
+mod limits {
+    use super::*;
+
+    #[test]
+    fn no_records_are_taken_when_as_many_entries_changed_while_a_transaction_is_under_way() {
+        let mut driven = Driven::transacting([0]);
+        driven.requests(0, 1);
+        assert!(driven.instance.takes_records());
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let next = NextOffset(1);
+        driven.on(Input::EndOfPartition { partition: 0, next });
+        driven.offsets.insert(0, 1);
+        driven.requests(0, CHANGES_MAX - 1);
+        assert!(driven.instance.takes_records());
+        driven.request(0, "one more");
+        assert!(!driven.instance.takes_records());
+        driven.settled(Outcome::Committed);
+        assert!(driven.instance.takes_records(), "the next one is cut");
+    }
+
+    #[test]
+    fn no_records_are_taken_when_as_many_replies_are_held_while_a_transaction_is_under_way() {
+        let mut driven = Driven::transacting([0]);
+        for _ in 0..HELD_REPLIES_MAX - 1 {
+            driven.request(0, "a");
+        }
+        assert!(driven.instance.takes_records());
+        driven.request(0, "a");
+        assert!(!driven.instance.takes_records());
+    }
+
+    #[test]
+    fn no_records_are_taken_when_as_many_bytes_are_held_while_a_transaction_is_under_way() {
+        let mut driven = Driven::transacting([0]);
+        let name = "x".repeat(255);
+        // A reply is its key, which is in its body too, and a little more.
+        let replies = HELD_BYTES_MAX / (2 * name.len());
+        for _ in 0..replies {
+            driven.request(0, &name);
+        }
+        assert!(replies < HELD_REPLIES_MAX);
+        assert!(!driven.instance.takes_records());
+    }
+
+    #[test]
+    fn a_full_checkpoint_does_not_wait_for_the_interval() {
+        let mut driven = Driven::transacting([0]);
+        driven.settled(Outcome::Committed);
+        driven.requests(0, HELD_REPLIES_MAX);
+        assert!(driven.instance.takes_records(), "none is under way");
+        assert_eq!(driven.wait(0), ["transact [0]"]);
+    }
+
+    #[test]
+    fn the_highest_ids_and_counts_are_reported() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        driven.request(0, "a");
+        driven.request(0, "b");
+        driven.request(1, "a");
+        let counts = driven.instance.take_counts();
+        assert_eq!((counts.granted, counts.ids), (3, 3));
+        assert_eq!(driven.instance.take_counts(), Counts::default());
+        let report = driven.instance.report();
+        let of = |index: usize| (report[index].next, report[index].sequences);
+        assert_eq!(of(0), (Some(NextOffset(2)), 2));
+        assert_eq!(of(1), (Some(NextOffset(1)), 1));
+    }
+}

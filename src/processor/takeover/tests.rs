@@ -1,1 +1,512 @@
 use super::*;
+use crate::core::fold::Entry;
+use crate::core::sequence::Sequence;
+use crate::core::{Digest, Fold, Scalars};
+
+const GROUP: &str = "sequencer";
+const TOPIC: TopicId = TopicId([7; 16]);
+/// The last applied record of [`footer`].
+const LAST: Fingerprint = Fingerprint {
+    offset: Offset(41),
+    hash: 0xf00d,
+};
+
+/// A checkpoint at 45: record 41, then markers.
+fn footer() -> Footer {
+    Footer {
+        next: NextOffset(45),
+        digest: Digest::default(),
+        scalars: Scalars::default(),
+        partitions: 4,
+        fold_version: FOLD_VERSION,
+        topic_id: TOPIC,
+        last_applied: Some(LAST),
+        batch_records: 1,
+        group: GROUP.into(),
+        instance: "host".into(),
+    }
+}
+
+/// A state whose highest ID is 9.
+fn restored(footer: Option<Footer>) -> Event {
+    let mut fold = Fold::default();
+    fold.put(Entry::Sequence {
+        name: "a",
+        sequence: Sequence::above(9),
+    });
+    Event::State(Box::new(Restored {
+        fold,
+        footer,
+        records: 2,
+        ..Restored::default()
+    }))
+}
+
+fn nothing_restored() -> Event {
+    Event::State(Box::default())
+}
+
+fn log(start: i64, end: i64) -> RequestLog {
+    RequestLog {
+        start: NextOffset(start),
+        end: NextOffset(end),
+        topic_id: TOPIC,
+        partitions: 4,
+    }
+}
+
+fn bound(start: i64, end: i64) -> Event {
+    Event::Bound(Some(StateLog { start, end }))
+}
+
+fn committed(next: i64, rewrite_from: Option<i64>) -> Event {
+    let next = NextOffset(next);
+    Event::Committed(Some(Committed { next, rewrite_from }))
+}
+
+fn action(step: Step) -> Action {
+    match step {
+        Step::Do(action) => action,
+        Step::Done(verdict) => panic!("done: {verdict:?}"),
+    }
+}
+
+fn start(step: Step) -> Box<Start> {
+    match step {
+        Step::Done(Verdict::Start(start)) => start,
+        other => panic!("no start: {other:?}"),
+    }
+}
+
+/// The halt, and the highest ID for its remedy.
+fn halt(step: Step) -> (Halt, i64) {
+    match step {
+        Step::Done(Verdict::Halt(halt, highest)) => (halt, highest),
+        other => panic!("no halt: {other:?}"),
+    }
+}
+
+fn wait(step: Step) -> String {
+    match step {
+        Step::Done(Verdict::Wait(reason)) => reason,
+        other => panic!("no wait: {other:?}"),
+    }
+}
+
+/// A takeover that has been told where its state log ends, what is committed and what the state
+/// says, and asks about the request log.
+fn up_to_log(partition: i32, committed: Event, state: Event) -> Takeover {
+    let mut takeover = Takeover::new(partition, GROUP);
+    takeover.on(bound(0, 100));
+    takeover.on(committed);
+    assert_eq!(action(takeover.on(state)), Action::DescribeLog);
+    takeover
+}
+
+/// What a takeover with this footer makes of this log.
+fn with_footer(footer: Footer, log: RequestLog) -> Step {
+    up_to_log(1, committed(45, None), restored(Some(footer))).on(Event::Log(log))
+}
+
+#[test]
+fn t2_the_bound_is_asked_for_first_and_the_questions_follow_in_order() {
+    let mut takeover = Takeover::new(1, GROUP);
+    assert_eq!(action(takeover.first()), Action::ReadBound);
+    assert_eq!(action(takeover.on(bound(10, 100))), Action::ReadCommitted);
+    assert_eq!(
+        action(takeover.on(committed(45, None))),
+        Action::ReadState { from: 10, to: 100 }
+    );
+    assert_eq!(
+        action(takeover.on(restored(Some(footer())))),
+        Action::DescribeLog
+    );
+    assert_eq!(
+        action(takeover.on(Event::Log(log(0, 60)))),
+        Action::ReadRecord(LAST.offset)
+    );
+    let start = start(takeover.on(Event::Record(Some(LAST.hash))));
+    assert_eq!(start.next, NextOffset(45));
+    assert_eq!(start.partitions, 4);
+    assert_eq!(start.topic_id, TOPIC);
+    assert_eq!(start.last_applied, Some(LAST));
+    assert_eq!(start.state_end, 100);
+    assert_eq!(start.rewrite_from, None);
+    assert_eq!(start.restored.footer, Some(footer()));
+    assert_eq!(start.restored.fold.len(), 1);
+}
+
+#[test]
+fn t2_nothing_is_read_before_the_bound_is_known() {
+    let mut takeover = Takeover::new(1, GROUP);
+    assert_eq!(action(takeover.on(committed(45, None))), Action::ReadBound);
+}
+
+#[test]
+fn the_footer_is_believed_whatever_the_group_has_committed() {
+    for committed in [
+        Event::Committed(None),
+        committed(3, None),
+        committed(99, None),
+    ] {
+        let mut takeover = up_to_log(1, committed, restored(Some(footer())));
+        takeover.on(Event::Log(log(0, 60)));
+        let start = start(takeover.on(Event::Record(Some(LAST.hash))));
+        assert_eq!(start.next, NextOffset(45));
+    }
+}
+
+#[test]
+fn the_state_is_read_from_the_last_rewrite_first() {
+    let mut takeover = Takeover::new(1, GROUP);
+    takeover.on(bound(10, 100));
+    assert_eq!(
+        action(takeover.on(committed(45, Some(70)))),
+        Action::ReadState { from: 70, to: 100 }
+    );
+    takeover.on(restored(Some(footer())));
+    takeover.on(Event::Log(log(0, 60)));
+    let start = start(takeover.on(Event::Record(Some(LAST.hash))));
+    assert_eq!(start.rewrite_from, Some(70));
+}
+
+#[test]
+fn a_rewrite_that_does_not_add_up_falls_back_to_the_beginning() {
+    let mut takeover = Takeover::new(1, GROUP);
+    takeover.on(bound(10, 100));
+    takeover.on(committed(45, Some(70)));
+    assert_eq!(
+        action(takeover.on(restored(None))),
+        Action::ReadState { from: 10, to: 100 }
+    );
+    assert_eq!(
+        action(takeover.on(restored(Some(footer())))),
+        Action::DescribeLog
+    );
+    takeover.on(Event::Log(log(0, 60)));
+    let start = start(takeover.on(Event::Record(Some(LAST.hash))));
+    assert_eq!(start.rewrite_from, None, "it is not to be tried again");
+}
+
+#[test]
+fn what_does_not_add_up_from_the_beginning_either_is_not_read_a_third_time() {
+    let mut takeover = Takeover::new(1, GROUP);
+    takeover.on(bound(10, 100));
+    takeover.on(committed(45, Some(70)));
+    takeover.on(restored(None));
+    assert_eq!(action(takeover.on(restored(None))), Action::DescribeLog);
+    let (halt, _) = halt(takeover.on(Event::Log(log(0, 60))));
+    assert_eq!(halt.code(), "nothing_adds_up");
+}
+
+#[test]
+fn a_rewrite_outside_the_state_log_is_not_tried() {
+    for rewrite_from in [9, 100, -1] {
+        let mut takeover = Takeover::new(1, GROUP);
+        takeover.on(bound(10, 100));
+        assert_eq!(
+            action(takeover.on(committed(45, Some(rewrite_from)))),
+            Action::ReadState { from: 10, to: 100 }
+        );
+    }
+}
+
+#[test]
+fn a_record_that_retention_has_removed_is_not_compared() {
+    // The last applied record is gone, the next one to read is not.
+    for start_of_log in [42, 45] {
+        let start = start(with_footer(footer(), log(start_of_log, 60)));
+        assert_eq!(start.next, NextOffset(45));
+    }
+    let compared = action(with_footer(footer(), log(41, 60)));
+    assert_eq!(compared, Action::ReadRecord(LAST.offset));
+}
+
+#[test]
+fn before_the_first_record_there_is_nothing_to_compare() {
+    let footer = Footer {
+        last_applied: None,
+        ..footer()
+    };
+    assert_eq!(start(with_footer(footer, log(0, 60))).last_applied, None);
+}
+
+#[test]
+fn a_checkpoint_at_the_end_of_the_log_starts_there() {
+    let compared = action(with_footer(footer(), log(0, 45)));
+    assert_eq!(compared, Action::ReadRecord(LAST.offset));
+}
+
+#[test]
+fn i6_a_log_that_starts_after_the_checkpoint_halts() {
+    let (next, start) = (NextOffset(45), NextOffset(46));
+    assert_eq!(
+        halt(with_footer(footer(), log(46, 60))),
+        (Halt::RequestsMissing { next, start }, 9)
+    );
+}
+
+#[test]
+fn i6_a_log_that_ends_before_the_checkpoint_halts() {
+    let (next, end) = (NextOffset(45), NextOffset(44));
+    assert_eq!(
+        halt(with_footer(footer(), log(0, 44))),
+        (Halt::Truncated { next, end }, 9)
+    );
+}
+
+#[test]
+fn i6_another_record_in_the_place_of_the_last_one_halts() {
+    for found in [Some(0xbad), None] {
+        let mut takeover = up_to_log(1, committed(45, None), restored(Some(footer())));
+        takeover.on(Event::Log(log(0, 60)));
+        let (offset, next) = (LAST.offset, NextOffset(45));
+        assert_eq!(
+            halt(takeover.on(Event::Record(found))),
+            (Halt::OtherRecord { offset, next }, 9)
+        );
+    }
+}
+
+#[test]
+fn i6_a_topic_that_was_made_again_halts() {
+    let found = TopicId([8; 16]);
+    let log = RequestLog {
+        topic_id: found,
+        ..log(0, 60)
+    };
+    let (expected, start) = (TOPIC, NextOffset(0));
+    assert_eq!(
+        halt(with_footer(footer(), log)).0,
+        Halt::OtherTopic {
+            expected,
+            found,
+            start
+        }
+    );
+}
+
+#[test]
+fn i6_another_groups_state_halts() {
+    let other = Footer {
+        group: "other".into(),
+        ..footer()
+    };
+    let (expected, found) = ("other".to_owned(), GROUP.to_owned());
+    assert_eq!(
+        halt(with_footer(other, log(0, 60))).0,
+        Halt::OtherGroup { expected, found }
+    );
+}
+
+#[test]
+fn i6_a_state_of_unknown_rules_halts_whatever_else_is_wrong_with_it() {
+    let found = FOLD_VERSION + 1;
+    let newer = Footer {
+        fold_version: found,
+        group: "other".into(),
+        ..footer()
+    };
+    assert_eq!(
+        halt(with_footer(newer, log(99, 100))).0,
+        Halt::UnknownFoldVersion { found }
+    );
+}
+
+#[test]
+fn i6_a_record_of_a_newer_format_halts() {
+    let mut takeover = Takeover::new(1, GROUP);
+    takeover.on(bound(0, 100));
+    takeover.on(Event::Committed(None));
+    let problem = "version 2".to_owned();
+    assert_eq!(
+        halt(takeover.on(Event::UnknownFormat(problem.clone()))).0,
+        Halt::UnknownFormat { problem }
+    );
+}
+
+#[test]
+fn i6_records_without_a_footer_that_matches_halt() {
+    let mut takeover = up_to_log(1, committed(45, None), restored(None));
+    let (committed, start) = (Some(NextOffset(45)), NextOffset(3));
+    assert_eq!(
+        halt(takeover.on(Event::Log(log(3, 60)))),
+        (
+            Halt::NothingAddsUp {
+                records: 2,
+                committed,
+                start
+            },
+            9
+        )
+    );
+}
+
+#[test]
+fn i6_committed_offsets_without_state_halt() {
+    let mut takeover = up_to_log(1, committed(45, None), nothing_restored());
+    let (committed, start) = (Some(NextOffset(45)), NextOffset(0));
+    assert_eq!(
+        halt(takeover.on(Event::Log(log(0, 60)))),
+        (Halt::NoState { start, committed }, 0)
+    );
+}
+
+#[test]
+fn i6_a_log_that_does_not_start_at_its_beginning_halts_without_state() {
+    for partition in [0, 1] {
+        let mut takeover = up_to_log(partition, Event::Committed(None), nothing_restored());
+        let (committed, start) = (None, NextOffset(1));
+        assert_eq!(
+            halt(takeover.on(Event::Log(log(1, 60)))).0,
+            Halt::NoState { start, committed }
+        );
+    }
+}
+
+#[test]
+fn i6_a_state_topic_without_the_partition_halts() {
+    let mut takeover = Takeover::new(1, GROUP);
+    assert_eq!(
+        halt(takeover.on(Event::Bound(None))),
+        (Halt::NoStatePartition, 0)
+    );
+}
+
+#[test]
+fn a_fresh_partition_0_decides_n_by_the_topic() {
+    let mut takeover = up_to_log(0, Event::Committed(None), nothing_restored());
+    let start = start(takeover.on(Event::Log(log(0, 60))));
+    assert_eq!(start.next, NextOffset::ZERO);
+    assert_eq!(start.partitions, 4);
+    assert_eq!(start.topic_id, TOPIC);
+    assert_eq!(start.last_applied, None);
+    assert!(start.restored.fold.is_empty() && start.restored.footer.is_none());
+}
+
+#[test]
+fn another_fresh_partition_takes_n_from_partition_0_and_not_from_the_topic() {
+    let mut takeover = up_to_log(1, Event::Committed(None), nothing_restored());
+    let grown = RequestLog {
+        partitions: 9,
+        ..log(0, 60)
+    };
+    assert_eq!(
+        action(takeover.on(Event::Log(grown))),
+        Action::ReadServiceSize
+    );
+    let start = start(takeover.on(Event::ServiceSize(Some(2))));
+    assert_eq!(start.partitions, 2);
+    assert_eq!(start.next, NextOffset::ZERO);
+}
+
+#[test]
+fn another_fresh_partition_waits_until_partition_0_has_decided() {
+    let mut takeover = up_to_log(1, Event::Committed(None), nothing_restored());
+    takeover.on(Event::Log(log(0, 60)));
+    assert!(wait(takeover.on(Event::ServiceSize(None))).contains("partition 0"));
+}
+
+#[test]
+fn a_fresh_partition_beyond_n_halts() {
+    for (partition, beyond) in [(1, false), (2, true), (3, true)] {
+        let mut takeover = up_to_log(partition, Event::Committed(None), nothing_restored());
+        takeover.on(Event::Log(log(0, 60)));
+        let step = takeover.on(Event::ServiceSize(Some(2)));
+        if beyond {
+            assert_eq!(halt(step).0, Halt::BeyondService { partitions: 2 });
+        } else {
+            assert_eq!(start(step).partitions, 2);
+        }
+    }
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_now_waits_with_its_reason() {
+    let answers = [
+        bound(0, 100),
+        committed(45, None),
+        restored(Some(footer())),
+        Event::Log(log(0, 60)),
+    ];
+    let mut takeover = Takeover::new(1, GROUP);
+    for answer in answers {
+        let reason = "no leader".to_owned();
+        assert_eq!(
+            wait(takeover.on(Event::Unavailable(reason.clone()))),
+            reason
+        );
+        takeover.on(answer);
+    }
+}
+
+#[test]
+fn every_halt_has_a_code_a_reason_and_a_remedy() {
+    let repair = halt(with_footer(footer(), log(46, 60)));
+    assert_eq!(
+        repair.0.remedy(1, repair.1),
+        "sequencer recover --partition 1 --from 46 --above 9"
+    );
+    let (next, end, start) = (NextOffset(45), NextOffset(40), NextOffset(50));
+    let committed = Some(NextOffset(60));
+    let repaired_from = |halt: Halt| {
+        let remedy = halt.remedy(1, 9);
+        let from = remedy.split("--from ").nth(1)?.split(' ').next()?;
+        from.parse::<i64>().ok()
+    };
+    for (halt, from) in [
+        (Halt::NoState { start, committed }, Some(60)),
+        (
+            Halt::NoState {
+                start,
+                committed: None,
+            },
+            Some(50),
+        ),
+        (
+            Halt::NothingAddsUp {
+                records: 1,
+                committed: Some(next),
+                start,
+            },
+            Some(50),
+        ),
+        (Halt::Truncated { next, end }, Some(40)),
+        (Halt::RequestsMissing { next, start }, Some(50)),
+        (
+            Halt::OtherRecord {
+                offset: LAST.offset,
+                next,
+            },
+            Some(45),
+        ),
+        (
+            Halt::OtherTopic {
+                expected: TOPIC,
+                found: TOPIC,
+                start,
+            },
+            Some(50),
+        ),
+        (
+            Halt::OtherGroup {
+                expected: "a".into(),
+                found: "b".into(),
+            },
+            None,
+        ),
+        (Halt::UnknownFoldVersion { found: 2 }, None),
+        (
+            Halt::UnknownFormat {
+                problem: "version 2".into(),
+            },
+            None,
+        ),
+        (Halt::BeyondService { partitions: 2 }, None),
+        (Halt::NoStatePartition, None),
+    ] {
+        assert!(!halt.code().is_empty() && !halt.to_string().is_empty());
+        assert!(!halt.remedy(1, 9).is_empty(), "{halt:?}");
+        assert_eq!(repaired_from(halt.clone()), from, "{halt:?}");
+    }
+}

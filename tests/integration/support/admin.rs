@@ -5,7 +5,8 @@ use std::future::Future;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -21,7 +22,10 @@ pub struct Admin {
 
 impl Admin {
     pub fn new(bootstrap: &str) -> Admin {
-        let client = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+        let client = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .create()
+            .unwrap();
         Admin { client }
     }
 
@@ -32,13 +36,17 @@ impl Admin {
             new = new.set(key, value);
         }
         done(block_on(self.client.create_topics([&new], &options())));
-        wait_for(&format!("topic {topic} to be there"), || (self.partitions(topic) == partitions).then_some(()));
+        wait_for(&format!("topic {topic} to be there"), || {
+            (self.partitions(topic) == partitions).then_some(())
+        });
     }
 
     /// Deletes a topic and waits until it is gone.
     pub fn delete(&self, topic: &str) {
         done(block_on(self.client.delete_topics(&[topic], &options())));
-        wait_for(&format!("topic {topic} to be gone"), || (self.partitions(topic) == 0).then_some(()));
+        wait_for(&format!("topic {topic} to be gone"), || {
+            (self.partitions(topic) == 0).then_some(())
+        });
     }
 
     /// How many partitions a topic has; 0 when there is none.
@@ -50,17 +58,28 @@ impl Admin {
 
     /// The settings of a topic.
     pub fn settings(&self, topic: &str) -> BTreeMap<String, String> {
-        self.describe(topic).into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+        self.describe(topic)
+            .into_iter()
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect()
     }
 
     /// The settings of a topic that are its own, and not the broker's.
     pub fn own_settings(&self, topic: &str) -> BTreeMap<String, String> {
         let own = |entry: &ConfigEntry| entry.source == ConfigSource::DynamicTopic;
-        self.describe(topic).into_iter().filter(own).filter_map(|entry| Some((entry.name, entry.value?))).collect()
+        self.describe(topic)
+            .into_iter()
+            .filter(own)
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect()
     }
 
     fn describe(&self, topic: &str) -> Vec<ConfigEntry> {
-        let results = block_on(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options())).unwrap();
+        let results = block_on(
+            self.client
+                .describe_configs([&ResourceSpecifier::Topic(topic)], &options()),
+        )
+        .unwrap();
         results.into_iter().next().unwrap().unwrap().entries
     }
 
@@ -70,30 +89,44 @@ impl Admin {
         for (key, value) in settings {
             alter = alter.set(key, value);
         }
-        block_on(self.client.alter_configs([&alter], &options())).unwrap().remove(0).unwrap();
+        block_on(self.client.alter_configs([&alter], &options()))
+            .unwrap()
+            .remove(0)
+            .unwrap();
         let what = format!("the settings of topic {topic}");
-        wait_for(&what, || (self.own_settings(topic) == *settings).then_some(()));
+        wait_for(&what, || {
+            (self.own_settings(topic) == *settings).then_some(())
+        });
     }
 
     /// Deletes the records of a partition before `offset`.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .unwrap();
         let result = block_on(self.client.delete_records(&list, &options())).unwrap();
-        result.elements().iter().for_each(|element| element.error().unwrap());
+        result
+            .elements()
+            .iter()
+            .for_each(|element| element.error().unwrap());
     }
 }
 
 /// The offsets that a group has committed, by partition; absent where there is none.
 pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", group).create().unwrap();
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .create()
+        .unwrap();
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         list.add_partition(topic, partition);
     }
     let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
-    let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+    let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+        .offset()
+    {
         Offset::Offset(offset) => Some((element.partition(), offset)),
         _ => None,
     };
@@ -101,7 +134,9 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(DEADLINE)).operation_timeout(Some(DEADLINE))
+    AdminOptions::new()
+        .request_timeout(Some(DEADLINE))
+        .operation_timeout(Some(DEADLINE))
 }
 
 fn done(results: Result<Vec<TopicResult>, KafkaError>) {
@@ -112,5 +147,8 @@ fn done(results: Result<Vec<TopicResult>, KafkaError>) {
 
 /// librdkafka's own thread completes these futures; nothing here is asynchronous.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }

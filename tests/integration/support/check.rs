@@ -73,7 +73,11 @@ pub struct Report {
 
 impl Report {
     fn add(&mut self, invariant: Invariant, words: impl FnOnce() -> String) {
-        let index = match self.anomalies.iter().position(|(known, ..)| *known == invariant) {
+        let index = match self
+            .anomalies
+            .iter()
+            .position(|(known, ..)| *known == invariant)
+        {
             Some(index) => index,
             None => {
                 self.anomalies.push((invariant, 0, Vec::new()));
@@ -89,7 +93,11 @@ impl Report {
 
     /// The kinds of anomalies found, in their order.
     pub fn broken(&self) -> Vec<Invariant> {
-        let mut broken: Vec<_> = self.anomalies.iter().map(|(invariant, ..)| *invariant).collect();
+        let mut broken: Vec<_> = self
+            .anomalies
+            .iter()
+            .map(|(invariant, ..)| *invariant)
+            .collect();
         broken.sort_unstable();
         broken
     }
@@ -119,11 +127,24 @@ impl fmt::Display for Report {
 
 /// Judges a log and its replies. Requests are in log order within each partition.
 pub fn check(evidence: &Evidence<'_>) -> Report {
-    let Evidence { requests, replies, .. } = evidence;
-    let mut report = Report { requests: requests.len(), replies: replies.len(), ..Report::default() };
-    let index: HashMap<(i32, i64), usize> =
-        requests.iter().enumerate().map(|(i, request)| ((request.partition, request.offset), i)).collect();
-    assert_eq!(index.len(), requests.len(), "the request log was read twice");
+    let Evidence {
+        requests, replies, ..
+    } = evidence;
+    let mut report = Report {
+        requests: requests.len(),
+        replies: replies.len(),
+        ..Report::default()
+    };
+    let index: HashMap<(i32, i64), usize> = requests
+        .iter()
+        .enumerate()
+        .map(|(i, request)| ((request.partition, request.offset), i))
+        .collect();
+    assert_eq!(
+        index.len(),
+        requests.len(),
+        "the request log was read twice"
+    );
 
     let mut answers: Vec<Answers<'_>> = requests.iter().map(|_| Answers::default()).collect();
     for reply in *replies {
@@ -156,13 +177,23 @@ fn attribute<'a>(
     report: &mut Report,
 ) {
     let parsed = serde_json::from_slice::<Value>(&reply.body).ok();
-    let Some((value, cause)) = parsed.and_then(|value| cause(&value).map(|cause| (value, cause))) else {
-        return report.add(Invariant::Contract, || format!("{} names no record", words(reply)));
+    let Some((value, cause)) = parsed.and_then(|value| cause(&value).map(|cause| (value, cause)))
+    else {
+        return report.add(Invariant::Contract, || {
+            format!("{} names no record", words(reply))
+        });
     };
     let Some(&at) = index.get(&cause) else {
-        return report.add(Invariant::I4, || format!("{} answers a record that is not in the log", words(reply)));
+        return report.add(Invariant::I4, || {
+            format!("{} answers a record that is not in the log", words(reply))
+        });
     };
-    misplaced(reply, &evidence.requests[at], evidence.reply_partitions, report);
+    misplaced(
+        reply,
+        &evidence.requests[at],
+        evidence.reply_partitions,
+        report,
+    );
     let answers = &mut answers[at];
     answers.count += 1;
     match &answers.first {
@@ -174,7 +205,9 @@ fn attribute<'a>(
         Some((first, _)) => {
             report.repeated += 1;
             if !same(&first.body, &reply.body) {
-                report.add(Invariant::I3, || format!("{} and {} differ", words(first), words(reply)));
+                report.add(Invariant::I3, || {
+                    format!("{} and {} differ", words(first), words(reply))
+                });
             }
         }
     }
@@ -182,13 +215,16 @@ fn attribute<'a>(
 
 /// The record that a reply answers.
 pub fn cause(body: &Value) -> Option<(i32, i64)> {
-    let partition = body["partition"].as_i64().and_then(|partition| i32::try_from(partition).ok())?;
+    let partition = body["partition"]
+        .as_i64()
+        .and_then(|partition| i32::try_from(partition).ok())?;
     Some((partition, body["offset"].as_i64()?))
 }
 
 /// Equal but for the wording of an error.
 fn same(one: &[u8], other: &[u8]) -> bool {
-    one == other || matches!((without_message(one), without_message(other)), (Some(a), Some(b)) if a == b)
+    one == other
+        || matches!((without_message(one), without_message(other)), (Some(a), Some(b)) if a == b)
 }
 
 /// The bytes around an error's message.
@@ -208,16 +244,28 @@ fn without_message(body: &[u8]) -> Option<(&str, &str)> {
 /// A reply has the key of its request, and lies where the Java client's partitioner says.
 fn misplaced(reply: &Reply, request: &Request, partitions: i32, report: &mut Report) {
     const KEY_BYTES_MAX: usize = 255;
-    let key = request.key.as_ref().filter(|key| key.len() <= KEY_BYTES_MAX);
+    let key = request
+        .key
+        .as_ref()
+        .filter(|key| key.len() <= KEY_BYTES_MAX);
     if reply.key.as_ref() != key {
         report.add(Invariant::Contract, || {
-            format!("{} has the key {}, not {}", words(reply), show(reply.key.as_deref()), show(key.map(Vec::as_slice)))
+            format!(
+                "{} has the key {}, not {}",
+                words(reply),
+                show(reply.key.as_deref()),
+                show(key.map(Vec::as_slice))
+            )
         });
     }
-    let Some(key) = key.filter(|key| !key.is_empty()) else { return };
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return;
+    };
     let expected = partition_of(key, partitions);
     if reply.partition != expected {
-        report.add(Invariant::Contract, || format!("{} should be on partition {expected}", words(reply)));
+        report.add(Invariant::Contract, || {
+            format!("{} should be on partition {expected}", words(reply))
+        });
     }
 }
 
@@ -227,7 +275,9 @@ fn i4_and_once(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Re
             report.add(Invariant::I4, || format!("{} has no reply", asked(request)));
         }
         if answers.count > 1 && evidence.mode == Mode::ExactlyOnce {
-            report.add(Invariant::Once, || format!("{} has {} replies", asked(request), answers.count));
+            report.add(Invariant::Once, || {
+                format!("{} has {} replies", asked(request), answers.count)
+            });
         }
     }
 }
@@ -239,7 +289,9 @@ fn i1_and_i2(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Repo
     let mut next: HashMap<(i32, &str), i64> = HashMap::new();
     let oracle = Oracle::new(evidence.repairs);
     for (request, answers) in evidence.requests.iter().zip(answers) {
-        let Some((reply, body)) = &answers.first else { continue };
+        let Some((reply, body)) = &answers.first else {
+            continue;
+        };
         let (Some(name), Some((first, last))) = (body.sequence.as_deref(), body.ids) else {
             report.errors += 1;
             continue;
@@ -253,7 +305,9 @@ fn i1_and_i2(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Repo
         let next = next.entry((request.partition, name)).or_insert(1);
         let expected = (*next).max(oracle.floor(request) + 1);
         if first != expected || last < first {
-            report.add(Invariant::I2, || format!("{} should begin with {expected}", words(reply)));
+            report.add(Invariant::I2, || {
+                format!("{} should begin with {expected}", words(reply))
+            });
         }
         *next = last + 1;
     }
@@ -264,7 +318,11 @@ fn i1_and_i2(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Repo
             let ((first, last, request), (again, _, other)) = (pair[0], pair[1]);
             if again <= last {
                 report.add(Invariant::I1, || {
-                    format!("{again} is among {first} to {last} of {} and again of {}", asked(request), asked(other))
+                    format!(
+                        "{again} is among {first} to {last} of {} and again of {}",
+                        asked(request),
+                        asked(other)
+                    )
                 });
             }
         }
@@ -275,7 +333,9 @@ fn contract(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Repor
     let mut oracle = Oracle::new(evidence.repairs);
     for (request, answers) in evidence.requests.iter().zip(answers) {
         let expected = oracle.answer(request);
-        let Some((reply, _)) = &answers.first else { continue };
+        let Some((reply, _)) = &answers.first else {
+            continue;
+        };
         let (begin, end) = expected.body(request);
         let right = match expected.outcome {
             Outcome::Ids { .. } => reply.body == [begin.as_bytes(), end.as_bytes()].concat(),
@@ -295,9 +355,19 @@ fn contract(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Repor
 }
 
 fn asked(request: &Request) -> String {
-    format!("request {}:{} (value {})", request.partition, request.offset, show(request.value.as_deref()))
+    format!(
+        "request {}:{} (value {})",
+        request.partition,
+        request.offset,
+        show(request.value.as_deref())
+    )
 }
 
 fn words(reply: &Reply) -> String {
-    format!("reply {} at {}:{}", String::from_utf8_lossy(&reply.body), reply.partition, reply.offset)
+    format!(
+        "reply {} at {}:{}",
+        String::from_utf8_lossy(&reply.body),
+        reply.partition,
+        reply.offset
+    )
 }

@@ -24,7 +24,10 @@ pub fn directory() -> &'static Path {
 /// Each run has a directory named by its process, so that two at a time do not meet.
 fn remove_earlier_runs(root: &Path) {
     for entry in fs::read_dir(root).unwrap().flatten() {
-        let process = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let process = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         if !process.is_some_and(signal::is_running) {
             // Another run may be removing it too.
             let _ = fs::remove_dir_all(entry.path());

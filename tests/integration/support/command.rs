@@ -38,12 +38,29 @@ impl Outcome {
 pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
     let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     // Files, since a pipe that nobody reads would stop it.
-    let paths = ["out", "err"].map(|kind| cluster::directory().join(format!("{}.{kind}", unique("command"))));
+    let paths = ["out", "err"]
+        .map(|kind| cluster::directory().join(format!("{}.{kind}", unique("command"))));
     let [stdout, stderr] = paths.each_ref().map(|path| File::create(path).unwrap());
-    let mut child = program().args(&arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
-    let status = wait_for(&format!("sequencer {} to end", arguments.join(" ")), || child.try_wait().unwrap());
-    let [stdout, stderr] = paths.each_ref().map(|path| String::from_utf8(std::fs::read(path).unwrap()).unwrap());
-    println!("sequencer {}: {status}\n{stdout}{stderr}", arguments.join(" "));
+    let mut child = program()
+        .args(&arguments)
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let status = wait_for(&format!("sequencer {} to end", arguments.join(" ")), || {
+        child.try_wait().unwrap()
+    });
+    let [stdout, stderr] = paths
+        .each_ref()
+        .map(|path| String::from_utf8(std::fs::read(path).unwrap()).unwrap());
+    println!(
+        "sequencer {}: {status}\n{stdout}{stderr}",
+        arguments.join(" ")
+    );
     let code = status.code().unwrap_or_else(|| panic!("{status}"));
-    Outcome { code, stdout, stderr }
+    Outcome {
+        code,
+        stdout,
+        stderr,
+    }
 }

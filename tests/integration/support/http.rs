@@ -21,9 +21,13 @@ pub struct Response {
 
 /// `GET path` from a port of this machine.
 pub fn get(port: u16, path: &str) -> io::Result<Response> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
+    let mut stream =
+        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     parse(&response).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, response))
@@ -33,7 +37,10 @@ fn parse(response: &str) -> Option<Response> {
     let (head, body) = response.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding");
-    (!chunked).then(|| Response { status, body: body.to_owned() })
+    (!chunked).then(|| Response {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 /// A port that was free a moment ago and that no other call of this run gives.
@@ -44,7 +51,8 @@ pub fn free_port() -> u16 {
     let begin = (std::process::id() % u32::from(span)) as u16;
     for _ in 0..span {
         let step = STEP.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + (u32::from(begin) + u32::from(step)).rem_euclid(u32::from(span)) as u16;
+        let port =
+            PORTS.start + (u32::from(begin) + u32::from(step)).rem_euclid(u32::from(span)) as u16;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }

@@ -46,7 +46,13 @@ impl Instance {
             .stderr(output)
             .spawn()
             .unwrap();
-        Instance { name: name.to_owned(), child, port, log, status: None }
+        Instance {
+            name: name.to_owned(),
+            child,
+            port,
+            log,
+            status: None,
+        }
     }
 
     /// Everything that it has logged so far.
@@ -57,7 +63,9 @@ impl Instance {
     /// Waits until `/readyz` says yes, which it also does without a partition.
     pub fn wait_ready(&mut self) {
         self.wait("to be ready", |instance| {
-            http::get(instance.port, "/readyz").is_ok_and(|response| response.status == 200).then_some(())
+            http::get(instance.port, "/readyz")
+                .is_ok_and(|response| response.status == 200)
+                .then_some(())
         });
     }
 
@@ -75,25 +83,51 @@ impl Instance {
 
     /// Partitions that it answers for; none while it does not say.
     pub fn running(&self) -> usize {
-        let Some(body) = self.body("/readyz") else { return 0 };
+        let Some(body) = self.body("/readyz") else {
+            return 0;
+        };
         let partitions = body["status"]["partitions"].as_object().unwrap();
-        partitions.values().filter(|partition| partition["state"] == "running").count()
+        partitions
+            .values()
+            .filter(|partition| partition["state"] == "running")
+            .count()
     }
 
     /// The partitions that stopped; none while it does not say.
     pub fn halted(&self) -> BTreeMap<i32, Halted> {
-        let Some(body) = self.body("/healthz") else { return BTreeMap::new() };
-        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text in {body:#}")).to_owned();
+        let Some(body) = self.body("/healthz") else {
+            return BTreeMap::new();
+        };
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .unwrap_or_else(|| panic!("no text in {body:#}"))
+                .to_owned()
+        };
         let halted = |value: &Value| {
             let partition = value["partition"].as_i64().unwrap() as i32;
-            (partition, Halted { reason: text(&value["reason"]), repair: text(&value["repair"]) })
+            (
+                partition,
+                Halted {
+                    reason: text(&value["reason"]),
+                    repair: text(&value["repair"]),
+                },
+            )
         };
-        body["halted"].as_array().unwrap().iter().map(halted).collect()
+        body["halted"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(halted)
+            .collect()
     }
 
     fn body(&self, path: &str) -> Option<Value> {
         let response = http::get(self.port, path).ok()?;
-        Some(serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{error}: {}", response.body)))
+        Some(
+            serde_json::from_str(&response.body)
+                .unwrap_or_else(|error| panic!("{error}: {}", response.body)),
+        )
     }
 
     /// The sum of a metric over its labels; nothing when it is not there.
@@ -101,7 +135,9 @@ impl Instance {
         let body = http::get(self.port, "/metrics").unwrap().body;
         let samples = body.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
-            rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
+            rest.starts_with(['{', ' '])
+                .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())
+                .flatten()
         });
         samples.reduce(|a, b| a + b)
     }
@@ -117,7 +153,9 @@ impl Instance {
         let what = format!("{} to end", self.name);
         let status = wait_for(&what, || self.child.try_wait().unwrap());
         self.status = Some(status);
-        status.code().unwrap_or_else(|| panic!("{} ended with {status}", self.name))
+        status
+            .code()
+            .unwrap_or_else(|| panic!("{} ended with {status}", self.name))
     }
 
     /// SIGKILL: it has no say in it.
@@ -151,7 +189,13 @@ impl Drop for Instance {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-            println!("--- {} ({}), last {} lines:\n{}", self.name, self.log.display(), tail.len(), tail.join("\n"));
+            println!(
+                "--- {} ({}), last {} lines:\n{}",
+                self.name,
+                self.log.display(),
+                tail.len(),
+                tail.join("\n")
+            );
         }
     }
 }

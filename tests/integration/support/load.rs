@@ -37,7 +37,11 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
-        let counter = if result.is_ok() { &self.done } else { &self.failed };
+        let counter = if result.is_ok() {
+            &self.done
+        } else {
+            &self.failed
+        };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -55,7 +59,11 @@ impl Writer {
             .set("allow.auto.create.topics", "false")
             .create_with_context(deliveries)
             .unwrap();
-        Writer { producer, topic: topic.to_owned(), sent: 0 }
+        Writer {
+            producer,
+            topic: topic.to_owned(),
+            sent: 0,
+        }
     }
 
     /// Sends a record to the partition of its key.
@@ -74,7 +82,9 @@ impl Writer {
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
                     record = back;
                     self.producer.poll(Duration::from_millis(10));
                 }
@@ -92,7 +102,12 @@ impl Writer {
         self.producer.flush(DEADLINE).unwrap();
         let Deliveries { done, failed } = &**self.producer.context();
         let (done, failed) = (done.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
-        assert_eq!((done, failed), (self.sent, 0), "requests acknowledged and refused, of {}", self.sent);
+        assert_eq!(
+            (done, failed),
+            (self.sent, 0),
+            "requests acknowledged and refused, of {}",
+            self.sent
+        );
         done
     }
 }
@@ -126,7 +141,10 @@ pub fn forms(random: &mut Random) -> Option<Vec<u8>> {
         25..35 => count.to_string(),
         35..38 => "null".to_owned(),
         38..42 => format!("{{\"count\":{count}}}"),
-        42..46 => format!("{{\"op\":\"next\",\"count\":{count},\"request_id\":\"{:016x}\"}}", random.next()),
+        42..46 => format!(
+            "{{\"op\":\"next\",\"count\":{count},\"request_id\":\"{:016x}\"}}",
+            random.next()
+        ),
         46..48 => "{\"requester\":\"billing\",\"count\":null}".to_owned(),
         _ => format!("{{\"request_id\":\"ö-{:x}\"}}", random.next()),
     };
@@ -151,7 +169,13 @@ pub struct OpenLoop {
 
 impl OpenLoop {
     /// Writes about `rate` requests a second from a thread of its own.
-    pub fn start(bootstrap: &str, topic: &str, names: Names, rate: u64, mut random: Random) -> OpenLoop {
+    pub fn start(
+        bootstrap: &str,
+        topic: &str,
+        names: Names,
+        rate: u64,
+        mut random: Random,
+    ) -> OpenLoop {
         const TICK: Duration = Duration::from_millis(5);
         let mut writer = Writer::new(bootstrap, topic);
         let stop = Arc::new(AtomicBool::new(false));
@@ -168,14 +192,19 @@ impl OpenLoop {
             }
             writer.finish()
         });
-        OpenLoop { stop, thread: Some(thread) }
+        OpenLoop {
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Stops the load and returns how many requests it wrote.
     pub fn stop(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().unwrap();
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

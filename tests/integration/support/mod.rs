@@ -34,7 +34,11 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {} s for {what}", DEADLINE.as_secs());
+        assert!(
+            Instant::now() < deadline,
+            "waited {} s for {what}",
+            DEADLINE.as_secs()
+        );
         thread::sleep(POLL_INTERVAL);
     }
 }

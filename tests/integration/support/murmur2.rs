@@ -34,5 +34,8 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
 /// `count` names that are at home on a partition.
 pub fn names_at_home(partition: i32, partitions: i32, count: usize) -> Vec<String> {
     let names = (0..).map(|i| format!("home-{partition}-{i}"));
-    names.filter(|name| partition_of(name.as_bytes(), partitions) == partition).take(count).collect()
+    names
+        .filter(|name| partition_of(name.as_bytes(), partitions) == partition)
+        .take(count)
+        .collect()
 }

@@ -42,7 +42,10 @@ impl Expected {
         let mut end = String::new();
         match &self.outcome {
             Outcome::Ids { first, last } => {
-                begin += &format!("\"first\":{first},\"last\":{last},\"count\":{}", last - first + 1);
+                begin += &format!(
+                    "\"first\":{first},\"last\":{last},\"count\":{}",
+                    last - first + 1
+                );
             }
             Outcome::Error(code) => {
                 begin += &format!("\"error\":{{\"code\":\"{code}\",\"message\":\"");
@@ -52,7 +55,10 @@ impl Expected {
         if let Some(request_id) = &self.request_id {
             end += &format!(",\"request_id\":{}", text(request_id));
         }
-        end += &format!(",\"partition\":{},\"offset\":{}}}", request.partition, request.offset);
+        end += &format!(
+            ",\"partition\":{},\"offset\":{}}}",
+            request.partition, request.offset
+        );
         (begin, end)
     }
 }
@@ -70,13 +76,23 @@ pub struct Oracle<'a> {
 
 impl<'a> Oracle<'a> {
     pub fn new(repairs: &'a [Repair]) -> Oracle<'a> {
-        Oracle { repairs, last: HashMap::new() }
+        Oracle {
+            repairs,
+            last: HashMap::new(),
+        }
     }
 
     /// The highest ID that an operator declared taken before this request.
     pub fn floor(&self, request: &Request) -> i64 {
-        let reaches = |repair: &&Repair| repair.partition == request.partition && repair.from <= request.offset;
-        self.repairs.iter().filter(reaches).map(|repair| repair.above).max().unwrap_or(0)
+        let reaches = |repair: &&Repair| {
+            repair.partition == request.partition && repair.from <= request.offset
+        };
+        self.repairs
+            .iter()
+            .filter(reaches)
+            .map(|repair| repair.above)
+            .max()
+            .unwrap_or(0)
     }
 
     /// What the next request of the log should get.
@@ -88,7 +104,11 @@ impl<'a> Oracle<'a> {
             (_, Err(code)) => Outcome::Error(code),
             (Some(name), Ok(count)) => self.take(request, name, count as i64),
         };
-        Expected { name, request_id, outcome }
+        Expected {
+            name,
+            request_id,
+            outcome,
+        }
     }
 
     fn take(&mut self, request: &Request, name: &str, count: i64) -> Outcome {
@@ -99,7 +119,10 @@ impl<'a> Oracle<'a> {
             return Outcome::Error("exhausted");
         }
         self.last.insert(key, before + count);
-        Outcome::Ids { first: before + 1, last: before + count }
+        Outcome::Ids {
+            first: before + 1,
+            last: before + count,
+        }
     }
 }
 
@@ -130,8 +153,19 @@ fn parse(value: &[u8]) -> Parsed {
 }
 
 fn object(pairs: &[(String, Value)]) -> Parsed {
-    let fields = |name: &str| pairs.iter().filter(|(field, _)| field == name).map(|(_, value)| value).collect::<Vec<_>>();
-    let present = |name: &str| fields(name).first().copied().filter(|value| !value.is_null());
+    let fields = |name: &str| {
+        pairs
+            .iter()
+            .filter(|(field, _)| field == name)
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+    };
+    let present = |name: &str| {
+        fields(name)
+            .first()
+            .copied()
+            .filter(|value| !value.is_null())
+    };
     let mut problem = None;
     let mut request_id = None;
     for (field, value) in pairs {

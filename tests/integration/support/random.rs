@@ -14,7 +14,9 @@ impl Random {
     /// shown when the test fails.
     pub fn from_environment() -> Random {
         let seed = match std::env::var(SEED_VARIABLE) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{SEED_VARIABLE} must be a number, is {text:?}")),
+            Ok(text) => text
+                .parse()
+                .unwrap_or_else(|_| panic!("{SEED_VARIABLE} must be a number, is {text:?}")),
             Err(_) => RandomState::new().hash_one(0_u8),
         };
         println!("repeat with {SEED_VARIABLE}={seed}");
@@ -23,7 +25,11 @@ impl Random {
 
     /// From a seed; 0, which xorshift cannot leave, stands for another one.
     pub fn new(seed: u64) -> Random {
-        Random(if seed == 0 { 0x9e37_79b9_7f4a_7c15 } else { seed })
+        Random(if seed == 0 {
+            0x9e37_79b9_7f4a_7c15
+        } else {
+            seed
+        })
     }
 
     /// A generator of its own for another thread or part.

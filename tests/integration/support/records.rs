@@ -52,7 +52,11 @@ pub fn show(bytes: Option<&[u8]>) -> String {
     match bytes {
         None => "none".to_owned(),
         Some(bytes) if bytes.len() > SHOWN_BYTES_MAX => {
-            format!("{:?}… ({} bytes)", String::from_utf8_lossy(&bytes[..SHOWN_BYTES_MAX]), bytes.len())
+            format!(
+                "{:?}… ({} bytes)",
+                String::from_utf8_lossy(&bytes[..SHOWN_BYTES_MAX]),
+                bytes.len()
+            )
         }
         Some(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
     }

@@ -43,7 +43,14 @@ impl Service {
 
     /// What every command of this service is given.
     pub fn arguments(&self) -> Vec<String> {
-        let Service { bootstrap, requests, replies, state, group, .. } = self;
+        let Service {
+            bootstrap,
+            requests,
+            replies,
+            state,
+            group,
+            ..
+        } = self;
         let pairs = [
             ("--brokers", bootstrap.clone()),
             ("--group", group.clone()),
@@ -52,7 +59,10 @@ impl Service {
             ("--set", format!("topics.state={state}")),
             ("--set", format!("topics.partitions={PARTITIONS}")),
         ];
-        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+        pairs
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect()
     }
 
     /// Starts an instance without waiting for it.
@@ -80,18 +90,31 @@ impl Service {
 
     /// Waits until these instances between them answer for every partition, each for at least one.
     pub fn wait_shared(&self, instances: &[&Instance]) {
-        wait_for(&format!("{} instances to share {PARTITIONS} partitions", instances.len()), || {
-            let running: Vec<usize> = instances.iter().map(|instance| instance.running()).collect();
-            let all = running.iter().sum::<usize>() == PARTITIONS as usize;
-            (all && running.iter().all(|count| *count > 0)).then_some(())
-        });
+        wait_for(
+            &format!(
+                "{} instances to share {PARTITIONS} partitions",
+                instances.len()
+            ),
+            || {
+                let running: Vec<usize> = instances
+                    .iter()
+                    .map(|instance| instance.running())
+                    .collect();
+                let all = running.iter().sum::<usize>() == PARTITIONS as usize;
+                (all && running.iter().all(|count| *count > 0)).then_some(())
+            },
+        );
     }
 
     /// Makes the request and the reply topic as an administrator would, for a test that writes before
     /// the service is there.
     pub fn create_topics(&self) {
         let admin = Admin::new(&self.bootstrap);
-        admin.create(&self.requests, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")]);
+        admin.create(
+            &self.requests,
+            PARTITIONS,
+            &[("message.timestamp.type", "LogAppendTime")],
+        );
         admin.create(&self.replies, PARTITIONS, &[]);
     }
 
@@ -100,7 +123,13 @@ impl Service {
     }
 
     pub fn open_loop(&self, names: &Names, rate: u64, random: &mut Random) -> OpenLoop {
-        OpenLoop::start(&self.bootstrap, &self.requests, names.clone(), rate, random.fork())
+        OpenLoop::start(
+            &self.bootstrap,
+            &self.requests,
+            names.clone(),
+            rate,
+            random.fork(),
+        )
     }
 
     pub fn writer(&self) -> Writer {
@@ -147,8 +176,20 @@ impl Service {
     }
 
     /// Checks a log and its replies, and fails with everything that is wrong.
-    pub fn judge(&self, mode: Mode, requests: &[Request], replies: &[Reply], repairs: &[Repair]) -> Report {
-        let report = check(&Evidence { requests, replies, mode, reply_partitions: PARTITIONS, repairs });
+    pub fn judge(
+        &self,
+        mode: Mode,
+        requests: &[Request],
+        replies: &[Reply],
+        repairs: &[Repair],
+    ) -> Report {
+        let report = check(&Evidence {
+            requests,
+            replies,
+            mode,
+            reply_partitions: PARTITIONS,
+            repairs,
+        });
         println!("{}, as {}: {report}", self.group, mode.as_str());
         report.assert_clean();
         report

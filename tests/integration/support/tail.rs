@@ -54,7 +54,8 @@ fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer
     });
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
-        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        list.add_partition_offset(topic, partition, Offset::Beginning)
+            .unwrap();
     }
     consumer.assign(&list).unwrap();
     (consumer, partitions)
@@ -62,29 +63,43 @@ fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer
 
 /// The end of a partition's log, transaction markers included.
 pub fn high_watermark(bootstrap: &str, topic: &str, partition: i32) -> i64 {
-    consumer(bootstrap, Isolation::Uncommitted).fetch_watermarks(topic, partition, DEADLINE).unwrap().1
+    consumer(bootstrap, Isolation::Uncommitted)
+        .fetch_watermarks(topic, partition, DEADLINE)
+        .unwrap()
+        .1
 }
 
 /// Reads all of a topic. As `Committed` it waits until no transaction is open any more, so that
 /// nothing written before the call is missed.
-fn read<T>(bootstrap: &str, topic: &str, isolation: Isolation, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
+fn read<T>(
+    bootstrap: &str,
+    topic: &str,
+    isolation: Isolation,
+    take: impl Fn(&BorrowedMessage<'_>) -> T,
+) -> Vec<T> {
     let (reader, partitions) = assigned(bootstrap, topic, isolation);
     if isolation == Isolation::Committed {
         let all = consumer(bootstrap, Isolation::Uncommitted);
         for partition in 0..partitions {
             let (_, end) = all.fetch_watermarks(topic, partition, DEADLINE).unwrap();
-            wait_for(&format!("the transactions on {topic}:{partition} to end"), || {
-                // For this reader the high watermark is where the first open transaction begins.
-                let (_, stable) = reader.fetch_watermarks(topic, partition, DEADLINE).unwrap();
-                (stable >= end).then_some(())
-            });
+            wait_for(
+                &format!("the transactions on {topic}:{partition} to end"),
+                || {
+                    // For this reader the high watermark is where the first open transaction begins.
+                    let (_, stable) = reader.fetch_watermarks(topic, partition, DEADLINE).unwrap();
+                    (stable >= end).then_some(())
+                },
+            );
         }
     }
     let mut records = Vec::new();
     let mut ended = HashSet::new();
     let mut deadline = Instant::now() + DEADLINE;
     while ended.len() < partitions as usize {
-        assert!(Instant::now() < deadline, "waited for the end of topic {topic}, ended: {ended:?}");
+        assert!(
+            Instant::now() < deadline,
+            "waited for the end of topic {topic}, ended: {ended:?}"
+        );
         match reader.poll(POLL) {
             Some(Ok(message)) => {
                 records.push(take(&message));
@@ -150,7 +165,12 @@ pub struct Tail {
 impl Tail {
     pub fn new(bootstrap: &str, topic: &str, isolation: Isolation) -> Tail {
         let (consumer, _) = assigned(bootstrap, topic, isolation);
-        Tail { topic: topic.to_owned(), consumer, answered: HashSet::new(), seen: 0 }
+        Tail {
+            topic: topic.to_owned(),
+            consumer,
+            answered: HashSet::new(),
+            seen: 0,
+        }
     }
 
     /// Requests that have a reply so far.
@@ -167,7 +187,8 @@ impl Tail {
             if let Some(Ok(message)) = self.consumer.poll(POLL) {
                 self.seen += 1;
                 let body = serde_json::from_slice(message.payload().unwrap_or_default());
-                self.answered.extend(body.ok().and_then(|body| cause(&body)));
+                self.answered
+                    .extend(body.ok().and_then(|body| cause(&body)));
             }
             if self.answered.len() > before {
                 deadline = Instant::now() + DEADLINE;

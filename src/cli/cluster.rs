@@ -1,0 +1,29 @@
+//! The Kafka calls that only the verbs make: asking as a client does, and writing a repair. All
+//! else is [`crate::kafka`]'s; nothing outside this folder names the client library.
+
+pub mod repair;
+pub mod requester;
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use crate::kafka::consumer::Reader;
+use crate::kafka::error::Error;
+
+/// How long one call may take; brokers answer in milliseconds or are away.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Start and end of a partition as the reader's isolation level sees it.
+///
+/// # Errors
+/// No answer in time.
+pub fn extent(reader: &Reader, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+    let consumer = reader.consumer();
+    consumer
+        .fetch_watermarks(topic, partition, CALL_DEADLINE)
+        .map_err(|error| {
+            Error::from_kafka("ask for the ends of a log", &error)
+                .about(&format!("{topic}-{partition}"))
+        })
+}

@@ -1,0 +1,334 @@
+//! A client of the service, like any other: writes requests, reads the default reply topic, and
+//! finds the reply that belongs to a request by the partition and offset that it names.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::Deserialize;
+
+use super::CALL_DEADLINE;
+use crate::core::partitioner::partition_of;
+use crate::kafka::clients::Connection;
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+use crate::kafka::produce::{Enqueued, Topic};
+
+/// Longest wait for one of the two clients before the other is looked at.
+const POLL: Duration = Duration::from_millis(1);
+
+/// How long a fetch of replies waits for one.
+const FETCH_WAIT_MS: &str = "250";
+
+/// How requests are kept from being written twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Each is tried once. An idempotent producer's first record waits half a second, by a timer
+    /// of librdkafka.
+    Few,
+    /// By an idempotent producer, which tries again by itself.
+    Many,
+}
+
+/// Where requests go and replies come from.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The request topic.
+    pub requests: String,
+    /// Its partitions.
+    pub request_partitions: u32,
+    /// The default reply topic.
+    pub replies: String,
+    /// Its partitions.
+    pub reply_partitions: u32,
+}
+
+/// A request that somebody waits for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The sequence.
+    pub name: String,
+    /// When it was sent.
+    pub at: Instant,
+    /// Partition and offset, once the log has it.
+    pub place: Option<(i32, i64)>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The request.
+    pub request: Request,
+    /// The body of its reply, or why it is not in the log.
+    pub reply: Result<Vec<u8>, Error>,
+}
+
+/// The part of a reply by which its request is known again.
+#[derive(Debug, Deserialize)]
+struct Cause {
+    partition: i32,
+    offset: i64,
+}
+
+/// Writes requests and waits for their replies.
+pub struct Requester {
+    route: Route,
+    // Must go before the producer.
+    topic: Option<Topic>,
+    producer: BaseProducer<Reports>,
+    consumer: BaseConsumer<Context>,
+    sent: usize,
+    /// Handed to the producer, by the number that comes back with the report.
+    unreported: BTreeMap<usize, Request>,
+    /// In the log, by place.
+    unanswered: BTreeMap<(i32, i64), Request>,
+    /// Replies that no request is known for yet: a reply may be read before the report of its
+    /// request. Most belong to others.
+    early: BTreeMap<(i32, i64), Vec<u8>>,
+}
+
+impl Requester {
+    /// Reads the replies to these names from here on.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses, or no answer about the reply topic.
+    pub fn new<'a>(
+        connection: &Connection,
+        route: Route,
+        writes: Writes,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Requester, Error> {
+        // First, so that it connects while the consumer asks its questions.
+        let producer: BaseProducer<Reports> = request_producer(connection, writes)
+            .create_with_context(Reports::default())
+            .map_err(|error| Error::from_kafka("create producer", &error))?;
+        let topic = Topic::new(&producer, &route.requests)?;
+        let consumer: BaseConsumer<Context> = reply_consumer(connection)
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka("create consumer", &error))?;
+        let mut partitions: Vec<i32> = names
+            .into_iter()
+            .map(|name| home(name, route.reply_partitions))
+            .collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            let (_, end) = consumer
+                .fetch_watermarks(&route.replies, partition, CALL_DEADLINE)
+                .map_err(|error| {
+                    Error::from_kafka("ask for the end of the replies", &error)
+                        .about(&route.replies)
+                })?;
+            list.add_partition_offset(&route.replies, partition, Offset::Offset(end))
+                .map_err(|error| Error::from_kafka("assign", &error))?;
+        }
+        consumer
+            .assign(&list)
+            .map_err(|error| Error::from_kafka("assign", &error))?;
+        Ok(Requester {
+            route,
+            topic: Some(topic),
+            producer,
+            consumer,
+            sent: 0,
+            unreported: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            early: BTreeMap::new(),
+        })
+    }
+
+    /// Hands a request for `name` to the producer, for its home partition.
+    ///
+    /// # Errors
+    /// The producer does not take it.
+    pub fn send(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
+        let Some(topic) = &self.topic else {
+            return Ok(());
+        };
+        let partition = home(name, self.route.request_partitions);
+        let number = self.sent;
+        match topic.produce(partition, Some(name.as_bytes()), Some(value), number)? {
+            Enqueued::Yes => {}
+            Enqueued::QueueFull => {
+                let message = "the producer's queue is full";
+                return Err(Error::own("send request", Class::Retriable, message));
+            }
+        }
+        self.sent += 1;
+        let request = Request {
+            name: name.to_owned(),
+            at: Instant::now(),
+            place: None,
+        };
+        self.unreported.insert(number, request);
+        Ok(())
+    }
+
+    /// The next outcome that is there within `wait`.
+    ///
+    /// # Errors
+    /// Replies can no longer be read.
+    pub fn next(&mut self, wait: Duration) -> Result<Option<Outcome>, Error> {
+        let deadline = Instant::now() + wait;
+        loop {
+            self.producer.poll(Duration::ZERO);
+            if let Some(outcome) = self.reported() {
+                return Ok(Some(outcome));
+            }
+            if let Some(outcome) = self.read(POLL.min(wait))? {
+                return Ok(Some(outcome));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes back the requests that have waited for longer than this.
+    pub fn give_up(&mut self, older_than: Duration) -> Vec<Request> {
+        let mut given_up = Vec::new();
+        let mut keep = |request: &Request| {
+            let keep = request.at.elapsed() <= older_than;
+            if !keep {
+                given_up.push(request.clone());
+            }
+            keep
+        };
+        self.unreported.retain(|_, request| keep(request));
+        self.unanswered.retain(|_, request| keep(request));
+        given_up
+    }
+
+    /// Takes up delivery reports; an outcome when one is a failure, or its reply is here already.
+    fn reported(&mut self) -> Option<Outcome> {
+        loop {
+            let (number, result) = self.producer.context().take()?;
+            let Some(mut request) = self.unreported.remove(&number) else {
+                continue;
+            };
+            let place = match result {
+                Ok(place) => place,
+                Err(error) => {
+                    let reply = Err(error);
+                    return Some(Outcome { request, reply });
+                }
+            };
+            request.place = Some(place);
+            if let Some(body) = self.early.remove(&place) {
+                let reply = Ok(body);
+                return Some(Outcome { request, reply });
+            }
+            self.unanswered.insert(place, request);
+        }
+    }
+
+    fn read(&mut self, wait: Duration) -> Result<Option<Outcome>, Error> {
+        let message = match self.consumer.poll(wait) {
+            None => return Ok(None),
+            Some(Ok(message)) => message,
+            Some(Err(error)) => {
+                let error = Error::from_kafka("read replies", &error);
+                return match error.class {
+                    Class::EndOfLog | Class::Retriable => Ok(None),
+                    _ => Err(error.about(&self.route.replies)),
+                };
+            }
+        };
+        let body = message.payload().unwrap_or_default();
+        let Ok(Cause { partition, offset }) = serde_json::from_slice(body) else {
+            return Ok(None);
+        };
+        let place = (partition, offset);
+        if let Some(request) = self.unanswered.remove(&place) {
+            let reply = Ok(body.to_vec());
+            return Ok(Some(Outcome { request, reply }));
+        }
+        if self.unreported.is_empty() {
+            self.early.clear();
+        } else {
+            self.early.insert(place, body.to_vec());
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Requester {
+    fn drop(&mut self) {
+        drop(self.topic.take());
+    }
+}
+
+/// The partition of a name among so many.
+fn home(name: &str, partitions: u32) -> i32 {
+    i32::try_from(partition_of(name.as_bytes(), partitions)).unwrap_or(0)
+}
+
+/// Requests go out at once, and none twice: a second record would be a second grant.
+fn request_producer(connection: &Connection, writes: Writes) -> ClientConfig {
+    let mut config = connection.admin();
+    config
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        .set("allow.auto.create.topics", "false");
+    match writes {
+        Writes::Few => config
+            .set("enable.idempotence", "false")
+            .set("message.send.max.retries", "0"),
+        Writes::Many => config.set("enable.idempotence", "true"),
+    };
+    config
+}
+
+/// A fetch that finds nothing may wait at the broker: what comes ends it.
+fn reply_consumer(connection: &Connection) -> ClientConfig {
+    let mut config = connection.reader();
+    config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
+    config
+}
+
+type Report = (usize, Result<(i32, i64), Error>);
+
+/// Delivery reports not yet taken up.
+#[derive(Default)]
+struct Reports(Mutex<VecDeque<Report>>);
+
+impl Reports {
+    fn take(&self) -> Option<Report> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let result = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(Error::from_kafka("send request", error)),
+        };
+        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.push_back((number, result));
+    }
+}

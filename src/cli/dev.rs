@@ -1,0 +1,311 @@
+//! `sequencer dev`: a Kafka, the service and a demo in one process, for trying things out.
+//!
+//! It starts from the bottom up and stops from the top down: demo, service (with its final
+//! checkpoint), Kafka. Each step says so in a line.
+
+mod demo;
+mod header;
+mod signals;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::args::DevArgs;
+use super::{Error, session};
+use crate::embedded::{self, Kafka, Options};
+use crate::kafka::admin::Admin;
+use crate::service::serve;
+use crate::service::settings::Settings;
+use crate::service::status::{PartitionState, Shared};
+use demo::Demo;
+use signals::Stop;
+
+/// How often waits look at what may end them.
+const POLL: Duration = Duration::from_millis(50);
+/// After this long without being ready, it says what it waits for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A start of Kafka that is stopped may finish within this time, to be stopped cleanly. A fetch of
+/// its jars takes longer, and can be left: what is not complete has no name yet.
+const START_GRACE: Duration = Duration::from_secs(5);
+
+/// Starts everything, shows it working, stops everything.
+pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
+    let (settings, warnings) = session::load(&args.flags())?;
+    session::start_log(&settings, "warn")?;
+    let stop = Stop::listen()?;
+    say(
+        out,
+        &starting(&args.directory, &embedded::cache_directory()),
+    )?;
+    let Some(mut kafka) = start_kafka(args, &stop)? else {
+        return say(out, "stopped before Kafka was there");
+    };
+    let settings = of_our_own(settings, kafka.bootstrap());
+    let served = serve_and_show(args, &settings, warnings, &stop, out);
+    say(out, "stopping Kafka")?;
+    let stopped = kafka.stop();
+    served?;
+    stopped?;
+    say(out, "stopped; the next start goes on from the same IDs")
+}
+
+/// A line that is seen at once.
+fn say(out: &mut impl Write, line: &str) -> Result<(), Error> {
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn starting(directory: &Path, cache: &Path) -> String {
+    let directory = directory.display();
+    // The name of a fetch that is not complete ends so.
+    let fetched = |name: &str| name.starts_with("kafka-") && !name.ends_with(".partial");
+    let there = cache.read_dir().is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_str().is_some_and(fetched))
+    });
+    if there {
+        return format!("starting Kafka, data in {directory}");
+    }
+    format!(
+        "fetching Kafka once into {} (45 MB), then starting it, data in {directory}",
+        cache.display()
+    )
+}
+
+/// `None` when it was stopped before.
+fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
+    let options = Options::single(&args.directory);
+    let (started, result) = channel();
+    std::thread::Builder::new()
+        .name("kafka-start".to_owned())
+        .spawn(move || {
+            // When nobody waits any more, it is dropped, which kills what was started.
+            let _ = started.send(Kafka::start(options));
+        })
+        .map_err(system)?;
+    let mut asked_to_stop = None;
+    loop {
+        match result.recv_timeout(POLL) {
+            // A fetch that Ctrl-C in the terminal has ended, too, is no failure.
+            Ok(Err(_)) if stop.is_asked() => return Ok(None),
+            Ok(started) => return Ok(Some(started?)),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::Failed(
+                    "Kafka's start ended without a result".to_owned(),
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if stop.is_asked() {
+            let since = *asked_to_stop.get_or_insert_with(Instant::now);
+            if since.elapsed() > START_GRACE {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// The settings for the Kafka that was started: it is plain, and one broker only.
+fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
+    const NOT_OURS: [&str; 4] = ["security.", "sasl.", "ssl.", "enable.ssl."];
+    settings.brokers = Some(bootstrap.to_owned());
+    settings.topics.replication = None;
+    settings
+        .kafka
+        .retain(|property, _| !NOT_OURS.iter().any(|prefix| property.starts_with(prefix)));
+    settings
+}
+
+type Served = Result<(), serve::Error>;
+
+/// The service on a thread of its own.
+struct Service {
+    status: Shared,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Served>,
+}
+
+impl Service {
+    fn start(settings: &Settings, warnings: Vec<String>) -> Result<Service, Error> {
+        let status = Shared::new(serve::starting(settings));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (settings, shared) = (settings.clone(), status.clone());
+        let thread = std::thread::Builder::new()
+            .name("service".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
+                runtime.block_on(serve::run_until(&settings, &warnings, shared, async move {
+                    // An error means that the sender is gone, which is a stop as well.
+                    let _ = stopped.await;
+                }))
+            })
+            .map_err(system)?;
+        Ok(Service {
+            status,
+            stop,
+            thread,
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Every partition has come to rest: it runs, or it halted and says why.
+    fn is_ready(&self) -> bool {
+        let status = self.status.read();
+        let settled = |state| matches!(state, PartitionState::Running | PartitionState::Halted);
+        let mut states = status.partitions.values().map(|partition| partition.state);
+        status.connected && !status.partitions.is_empty() && states.all(settled)
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        // An error means that it has ended already.
+        let _ = self.stop.send(());
+        match self.thread.join() {
+            Ok(served) => Ok(served?),
+            Err(_) => Err(Error::Failed("the service's thread has died".to_owned())),
+        }
+    }
+}
+
+fn serve_and_show(
+    args: &DevArgs,
+    settings: &Settings,
+    warnings: Vec<String>,
+    stop: &Stop,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let service = Service::start(settings, warnings)?;
+    let shown = wait_until_ready(&service, stop, out).and_then(|ready| match ready {
+        true => show(args, settings, &service, stop, out),
+        false => Ok(()),
+    });
+    if !service.has_ended() {
+        say(out, "\nstopping the service: final checkpoint")?;
+    }
+    service.finish()?;
+    shown
+}
+
+/// False when it was stopped or the service has ended.
+fn wait_until_ready(service: &Service, stop: &Stop, out: &mut impl Write) -> Result<bool, Error> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        if stop.is_asked() || service.has_ended() {
+            return Ok(false);
+        }
+        if service.is_ready() {
+            return Ok(true);
+        }
+        if !told && began.elapsed() > PATIENCE {
+            told = true;
+            say(out, &still_waiting(service))?;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn still_waiting(service: &Service) -> String {
+    let status = service.status.read();
+    let reason = status
+        .problem
+        .unwrap_or_else(|| match status.partitions.is_empty() {
+            // A run that was killed is missed by the group only after its session.
+            true => "the group gives partitions once the last run's session is over".to_owned(),
+            false => "the state is being read".to_owned(),
+        });
+    format!("still starting: {reason}")
+}
+
+fn show(
+    args: &DevArgs,
+    settings: &Settings,
+    service: &Service,
+    stop: &Stop,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    header::print(args, settings, out)?;
+    for (partition, halted) in service.status.read().halted() {
+        let reason = halted.reason.as_deref().unwrap_or_default();
+        let repair = halted.repair.as_deref().unwrap_or_default();
+        writeln!(
+            out,
+            "partition {partition} halted: {reason}\n  repair: {repair}"
+        )?;
+    }
+    let goes_on = || !stop.is_asked() && !service.has_ended();
+    if args.no_demo {
+        say(out, "Ctrl-C stops all of it.")?;
+        while goes_on() {
+            std::thread::sleep(POLL);
+        }
+        return Ok(());
+    }
+    say(
+        out,
+        &format!(
+            "Demo, {} requests a second; Ctrl-C stops all of it.\n",
+            args.rate
+        ),
+    )?;
+    let connection = serve::connection(settings)?;
+    let cluster = Admin::new(&connection.admin())?.cluster()?;
+    let mut demo = Demo::new(&connection, settings, &cluster, args.rate)?;
+    while goes_on() {
+        demo.step(out)?;
+    }
+    Ok(())
+}
+
+fn system(error: io::Error) -> Error {
+    Error::Serve(serve::Error::System(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::settings::Flags;
+
+    #[test]
+    fn settings_for_another_cluster_do_not_reach_our_own() {
+        let flags = Flags {
+            brokers: Some("elsewhere:9092".to_owned()),
+            set: [
+                "kafka.sasl.username=me",
+                "kafka.security.protocol=sasl_ssl",
+                "kafka.session.timeout.ms=7000",
+                "topics.replication=3",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ..Flags::default()
+        };
+        let (settings, _) = Settings::load(&flags, []).unwrap();
+        let settings = of_our_own(settings, "127.0.0.1:9");
+        assert_eq!(settings.brokers.as_deref(), Some("127.0.0.1:9"));
+        assert_eq!(settings.topics.replication, None);
+        let left: Vec<_> = settings.kafka.keys().map(String::as_str).collect();
+        assert_eq!(left, ["session.timeout.ms"]);
+    }
+
+    #[test]
+    fn the_first_start_says_that_it_fetches() {
+        let cache = tempfile::tempdir().unwrap();
+        let line = || starting(Path::new("data"), cache.path());
+        assert!(line().starts_with("fetching Kafka once into"));
+        std::fs::create_dir(cache.path().join("kafka-4.3.0-1.partial")).unwrap();
+        assert!(line().starts_with("fetching"));
+        std::fs::create_dir(cache.path().join("kafka-4.3.0-1")).unwrap();
+        assert_eq!(line(), "starting Kafka, data in data");
+    }
+}

@@ -1,0 +1,101 @@
+//! What runs where, and lines to try from another terminal.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use crate::cli::args::DevArgs;
+use crate::cli::{Error, shell};
+use crate::service::settings::Settings;
+
+/// For the lines of `kcat`. Its default partitioner is not the Java client's, so a name that is
+/// asked for by both could be counted on two partitions: each line has a name of its own.
+const KCAT_NAME: &str = "orders";
+/// For the lines of `sequencer`.
+const OWN_NAME: &str = "invoices";
+
+/// Prints it.
+pub fn print(args: &DevArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Error> {
+    Ok(out.write_all(text(args, settings, &shell::program()).as_bytes())?)
+}
+
+fn text(args: &DevArgs, settings: &Settings, program: &str) -> String {
+    let brokers = settings.brokers.as_deref().unwrap_or_default();
+    let directory = shell::word(args.directory.as_os_str());
+    let (requests, replies) = (&settings.topics.requests, &settings.topics.replies);
+    let flags = flags(args, brokers);
+    let http = match &settings.http_address {
+        Some(address) => format!("http://{address} (/metrics, /healthz, /readyz)"),
+        None => "no HTTP".to_owned(),
+    };
+    let mode = settings.reply_mode;
+    let group = &settings.group;
+    format!(
+        "
+Kafka    {brokers}, data in {directory}; to begin anew: rm -r {directory}
+Service  {http}, group {group}, replies {mode}
+
+Try it from another terminal. One ID, five IDs, the latest answers:
+  echo '{KCAT_NAME}:' | kcat -P -b {brokers} -t {requests} -K: -Z
+  echo '{KCAT_NAME}:5' | kcat -P -b {brokers} -t {requests} -K:
+  kcat -C -b {brokers} -t {replies} -o -5 -e -q -f '%k %s\\n'
+Ask and wait for the answer; look at the counters:
+  {program} next {OWN_NAME} {flags}
+  {program} inspect {flags}
+
+"
+    )
+}
+
+/// What a command needs to find the same service.
+fn flags(args: &DevArgs, brokers: &str) -> String {
+    let mut words: Vec<OsString> = vec!["--brokers".into(), brokers.into()];
+    if let Some(config) = &args.common.config {
+        words.extend(["--config".into(), config.into()]);
+    }
+    if let Some(group) = &args.common.group {
+        words.extend(["--group".into(), group.into()]);
+    }
+    // Other settings make no difference to them, and may be secrets.
+    let named = |set: &&String| set.starts_with("topics.") || set.starts_with("group=");
+    for set in args.common.set.iter().filter(named) {
+        words.extend(["--set".into(), set.into()]);
+    }
+    shell::line(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn header(line: &str) -> String {
+        let Command::Dev(args) = Cli::parse_from(line.split(' ')).command else {
+            panic!("not dev")
+        };
+        let (mut settings, _) = Settings::load(&args.flags(), []).unwrap();
+        settings.brokers = Some("127.0.0.1:9".to_owned());
+        text(&args, &settings, "./sequencer")
+    }
+
+    #[test]
+    fn the_lines_can_be_copied() {
+        let text = header("sequencer dev");
+        for line in [
+            "  echo 'orders:' | kcat -P -b 127.0.0.1:9 -t sequencer.requests -K: -Z",
+            r"  kcat -C -b 127.0.0.1:9 -t sequencer.replies -o -5 -e -q -f '%k %s\n'",
+            "  ./sequencer next invoices --brokers 127.0.0.1:9",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn commands_are_told_what_makes_the_service_another_one() {
+        let text = header("sequencer dev --group g --set topics.requests=r --set log.level=warn");
+        let line = "  ./sequencer inspect --brokers 127.0.0.1:9 --group g --set topics.requests=r";
+        assert!(text.lines().any(|found| found == line), "{text}");
+        assert!(text.contains("-t r -K:"));
+    }
+}

@@ -1,0 +1,156 @@
+//! `sequencer inspect`: what a restore would find, partition by partition.
+//!
+//! The questions, their order and what the answers mean are those of an owner that takes a
+//! partition over, so the verdict shown is the one that an instance would come to. Nothing is
+//! changed, no group is joined.
+
+mod partition;
+mod print;
+mod sequences;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::Error;
+use super::args::InspectArgs;
+use super::session::Session;
+use crate::core::limits::NAME_BYTES_MAX;
+use crate::core::partitioner::partition_of;
+use crate::kafka;
+use crate::kafka::takeovers::questions::Questions;
+use partition::Facts;
+use sequences::{Row, Selection};
+
+/// Partitions looked at at once: most of the time goes into waiting for brokers.
+const THREADS_MAX: usize = 3;
+
+/// Everything that is shown.
+#[derive(Debug, Serialize)]
+pub struct View {
+    /// The consumer group.
+    pub group: String,
+    /// The request topic.
+    pub requests: String,
+    /// Its partitions now.
+    pub request_partitions: u32,
+    /// The state topic.
+    pub state: String,
+    /// N: the partitions of the service, decided once; absent before the first checkpoint.
+    pub service_partitions: Option<u32>,
+    /// The partitions asked about.
+    pub partitions: Vec<Facts>,
+    /// Sequences, by name, as many as asked for.
+    pub sequences: Vec<Row>,
+    /// How many there are.
+    pub sequences_total: u64,
+}
+
+/// Looks and prints.
+pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
+    if let Some(name) = &args.sequence
+        && !(1..=NAME_BYTES_MAX).contains(&name.len())
+    {
+        return Err(Error::Usage(format!(
+            "--sequence must be 1 to {NAME_BYTES_MAX} bytes, got {}",
+            name.len()
+        )));
+    }
+    let session = Session::open(&args.connection.flags())?;
+    let view = look(args, &session)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &view).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    match &args.sequence {
+        Some(name) => print::sequence(name, &view, out)?,
+        None => print::everything(&view, out)?,
+    }
+    Ok(())
+}
+
+fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
+    let cluster = session.admin.cluster()?;
+    let topics = &session.settings.topics;
+    let request_partitions = session.partitions(&cluster, &topics.requests)?;
+    session.partitions(&cluster, &topics.state)?;
+    let known = 0..i32::try_from(request_partitions).unwrap_or(i32::MAX);
+    let asked = match args.partition {
+        Some(partition) if !known.contains(&partition) => {
+            return Err(Error::Failed(format!(
+                "partition {partition} does not exist: {} has partitions 0 to {}",
+                topics.requests,
+                known.end - 1
+            )));
+        }
+        Some(partition) => partition..partition + 1,
+        None => known,
+    };
+    let selection = Selection::new(args.sequence.clone(), args.limit);
+    let (mut partitions, selection) = look_at(asked, session, selection)?;
+    partitions.sort_by_key(|facts| facts.partition);
+    let service_partitions = partitions.iter().find_map(|facts| facts.service_partitions);
+    let homes = service_partitions.unwrap_or(request_partitions);
+    let home = |name: &str| i32::try_from(partition_of(name.as_bytes(), homes)).unwrap_or(0);
+    let (mut sequences, sequences_total) = selection.rows();
+    for row in &mut sequences {
+        row.home = home(&row.name);
+    }
+    if let Some(name) = &args.sequence
+        && sequences.is_empty()
+    {
+        let home = home(name);
+        let floor = partitions.iter().find(|facts| facts.partition == home);
+        let floor = floor.and_then(|facts| facts.floor).unwrap_or(0);
+        sequences.push(Row::unused(name.clone(), home, floor));
+    }
+    Ok(View {
+        group: session.settings.group.clone(),
+        requests: topics.requests.clone(),
+        request_partitions,
+        state: topics.state.clone(),
+        service_partitions,
+        partitions,
+        sequences,
+        sequences_total,
+    })
+}
+
+/// Looks at a range of partitions, a few at a time.
+fn look_at(
+    range: std::ops::Range<i32>,
+    session: &Session,
+    selection: Selection,
+) -> Result<(Vec<Facts>, Selection), Error> {
+    let group = session.settings.group.as_str();
+    let topics = session.topics();
+    let next = AtomicI32::new(range.start);
+    let found = Mutex::new((Vec::new(), selection));
+    let work = || -> Result<(), kafka::error::Error> {
+        let questions = Questions::new(&session.connection, &topics)?;
+        loop {
+            let partition = next.fetch_add(1, Ordering::Relaxed);
+            if partition >= range.end {
+                return Ok(());
+            }
+            let (facts, fold) = partition::look(&questions, partition, group);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.0.push(facts);
+            found.1.add(partition, &fold);
+        }
+    };
+    let threads = range.len().min(THREADS_MAX);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| match worker.join() {
+                Ok(worked) => worked.map_err(Error::from),
+                Err(_) => Err(Error::Failed("looking at a partition failed".to_owned())),
+            })
+    })?;
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,181 @@
+//! One partition as an owner would find it.
+
+use serde::Serialize;
+
+use crate::core::Fold;
+use crate::kafka::takeovers::questions::Questions;
+use crate::processor::restore::Restored;
+use crate::processor::takeover::{Action, Event, StateLog, Step, Takeover, Verdict};
+use crate::wire::state::Footer;
+
+/// What an owner would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outlook {
+    /// Nothing is wrong, something is not there yet.
+    #[default]
+    Waits,
+    /// Fold on.
+    Starts,
+    /// Stop (I6).
+    Halts,
+}
+
+impl Outlook {
+    /// For the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outlook::Waits => "waits",
+            Outlook::Starts => "starts",
+            Outlook::Halts => "halts",
+        }
+    }
+}
+
+/// What is known of one partition. What is absent could not be had, or is not there yet.
+#[derive(Debug, Default, Serialize)]
+pub struct Facts {
+    /// Which.
+    pub partition: i32,
+    /// What an owner would do.
+    pub outlook: Outlook,
+    /// Why it would wait or halt.
+    pub reason: Option<String>,
+    /// What repairs it when it would halt.
+    pub repair: Option<String>,
+    /// The next request offset to read, as of the last checkpoint.
+    pub next_offset: Option<i64>,
+    /// What the group has committed, which is for Kafka's tools.
+    pub committed_offset: Option<i64>,
+    /// Start of the request log.
+    pub log_start: Option<i64>,
+    /// End of the request log.
+    pub log_end: Option<i64>,
+    /// Offsets between the checkpoint and the end, transaction markers included.
+    pub lag: Option<i64>,
+    /// Offset of the last request that was answered.
+    pub last_applied_offset: Option<i64>,
+    /// Requests answered since the beginning.
+    pub applied_records: Option<u64>,
+    /// Sequences known.
+    pub sequences: usize,
+    /// IDs up to this one are taken for names that are not known; 0 without a repair.
+    pub floor: Option<i64>,
+    /// N, as the footer has it.
+    pub service_partitions: Option<u32>,
+    /// The rules under which the state came about.
+    pub fold_version: Option<u16>,
+    /// The request topic's ID, as the footer has it.
+    pub topic_id: Option<String>,
+    /// Over everything that is remembered.
+    pub digest: Option<String>,
+    /// The instance that wrote the last checkpoint.
+    pub instance: Option<String>,
+    /// The group that it counts for.
+    pub group: Option<String>,
+    /// Start of the state log.
+    pub state_start: Option<i64>,
+    /// End of the state log.
+    pub state_end: Option<i64>,
+    /// State records that a restore reads.
+    pub state_records: Option<u64>,
+    /// Batches in it that do not add up: torn ones, or a zombie's.
+    pub skipped_batches: Option<u64>,
+}
+
+impl Facts {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Bound(Some(StateLog { start, end })) => {
+                self.state_start = Some(*start);
+                self.state_end = Some(*end);
+            }
+            Event::Committed(Some(committed)) => self.committed_offset = Some(committed.next.0),
+            Event::Log(log) => {
+                self.log_start = Some(log.start.0);
+                self.log_end = Some(log.end.0);
+            }
+            _ => {}
+        }
+    }
+
+    fn restored(&mut self, restored: &Restored) {
+        self.sequences = restored.fold.len();
+        self.state_records = Some(restored.records);
+        self.skipped_batches = Some(restored.skipped_batches);
+        if let Some(footer) = &restored.footer {
+            self.footer(footer);
+        }
+    }
+
+    fn footer(&mut self, footer: &Footer) {
+        self.next_offset = Some(footer.next.0);
+        self.last_applied_offset = footer.last_applied.map(|last| last.offset.0);
+        self.applied_records = Some(footer.scalars.applied);
+        self.floor = Some(footer.scalars.floor);
+        self.service_partitions = Some(footer.partitions);
+        self.fold_version = Some(footer.fold_version);
+        self.topic_id = Some(footer.topic_id.to_string());
+        self.digest = Some(footer.digest.to_string());
+        self.instance = Some(footer.instance.clone());
+        self.group = Some(footer.group.clone());
+    }
+}
+
+/// Finds out all about a partition, its state included.
+pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
+    let mut facts = Facts {
+        partition,
+        ..Facts::default()
+    };
+    let mut takeover = Takeover::new(partition, group);
+    let mut step = takeover.first();
+    let verdict = loop {
+        let action = match step {
+            Step::Done(verdict) => break verdict,
+            Step::Do(action) => action,
+        };
+        let answer = questions.answer(partition, action);
+        let event = answer.unwrap_or_else(|error| Event::Unavailable(error.to_string()));
+        facts.note(&event);
+        step = takeover.on(event);
+    };
+    let fold = match verdict {
+        Verdict::Start(start) => {
+            facts.outlook = Outlook::Starts;
+            facts.restored(&start.restored);
+            start.restored.fold
+        }
+        Verdict::Wait(reason) => {
+            facts.outlook = Outlook::Waits;
+            facts.reason = Some(reason);
+            Fold::default()
+        }
+        Verdict::Halt(halt, highest) => {
+            facts.outlook = Outlook::Halts;
+            facts.reason = Some(halt.to_string());
+            facts.repair = Some(halt.remedy(partition, highest));
+            state_as_found(questions, &mut facts)
+        }
+    };
+    facts.lag = facts
+        .log_end
+        .zip(facts.next_offset)
+        .map(|(end, next)| end - next);
+    (facts, fold)
+}
+
+/// A takeover that halts keeps the state to itself, so it is read once more.
+fn state_as_found(questions: &Questions, facts: &mut Facts) -> Fold {
+    let Some((from, to)) = facts.state_start.zip(facts.state_end) else {
+        return Fold::default();
+    };
+    match questions.answer(facts.partition, Action::ReadState { from, to }) {
+        Ok(Event::State(restored)) => {
+            facts.restored(&restored);
+            restored.fold
+        }
+        // The reason has been told already.
+        _ => Fold::default(),
+    }
+}

@@ -1,0 +1,208 @@
+//! The view for people.
+
+use std::io::{self, Write};
+
+use super::View;
+use super::partition::{Facts, Outlook};
+use super::sequences::Row;
+use crate::cli::table::Side::{Left, Right};
+use crate::cli::table::{Table, or_dash};
+
+/// Partitions, checkpoints, what is wrong, sequences.
+pub fn everything(view: &View, out: &mut impl Write) -> io::Result<()> {
+    let View {
+        group,
+        requests,
+        request_partitions,
+        state,
+        ..
+    } = view;
+    writeln!(
+        out,
+        "group {group}, requests in {requests} ({request_partitions} partitions), state in {state}\n"
+    )?;
+    offsets(&view.partitions, out)?;
+    writeln!(out)?;
+    checkpoints(&view.partitions, out)?;
+    problems(&view.partitions, out)?;
+    let shown = view.sequences.len();
+    if shown > 0 {
+        writeln!(out)?;
+        sequences(&view.sequences, out)?;
+    }
+    let total = view.sequences_total;
+    match u64::try_from(shown) {
+        Ok(shown) if shown < total => {
+            writeln!(
+                out,
+                "\n{shown} of {total} sequences; --limit {total} shows all"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One sequence, and what is wrong with its partitions.
+pub fn sequence(name: &str, view: &View, out: &mut impl Write) -> io::Result<()> {
+    sequences(&view.sequences, out)?;
+    if let Some(row) = view.sequences.iter().find(|row| row.name == name) {
+        let partitions = view.service_partitions.unwrap_or(view.request_partitions);
+        writeln!(out, "\nhome: partition {} of {partitions}", row.home)?;
+    }
+    problems(&view.partitions, out)
+}
+
+fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("PARTITION", Right),
+        ("NEXT", Right),
+        ("COMMITTED", Right),
+        ("LOG START", Right),
+        ("LOG END", Right),
+        ("LAG", Right),
+        ("LAST APPLIED", Right),
+        ("SEQUENCES", Right),
+        ("OUTLOOK", Left),
+    ]);
+    for facts in partitions {
+        table.row([
+            facts.partition.to_string(),
+            or_dash(facts.next_offset),
+            or_dash(facts.committed_offset),
+            or_dash(facts.log_start),
+            or_dash(facts.log_end),
+            or_dash(facts.lag),
+            or_dash(facts.last_applied_offset),
+            facts.sequences.to_string(),
+            facts.outlook.as_str().to_owned(),
+        ]);
+    }
+    table.print(out)
+}
+
+fn checkpoints(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("PARTITION", Right),
+        ("RECORDS READ", Right),
+        ("SKIPPED BATCHES", Right),
+        ("N", Right),
+        ("FOLD", Right),
+        ("FLOOR", Right),
+        ("WRITTEN BY", Left),
+        ("DIGEST", Left),
+        ("TOPIC ID", Left),
+    ]);
+    for facts in partitions {
+        table.row([
+            facts.partition.to_string(),
+            or_dash(facts.state_records),
+            or_dash(facts.skipped_batches),
+            or_dash(facts.service_partitions),
+            or_dash(facts.fold_version),
+            or_dash(facts.floor),
+            or_dash(facts.instance.as_deref()),
+            or_dash(facts.digest.as_deref()),
+            or_dash(facts.topic_id.as_deref()),
+        ]);
+    }
+    table.print(out)
+}
+
+fn problems(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
+    for facts in partitions {
+        let Some(reason) = &facts.reason else {
+            continue;
+        };
+        let partition = facts.partition;
+        let verb = match facts.outlook {
+            Outlook::Halts => "halts",
+            Outlook::Waits | Outlook::Starts => "waits",
+        };
+        writeln!(out, "\npartition {partition} {verb}: {reason}")?;
+        if let Some(repair) = &facts.repair {
+            writeln!(out, "  repair: {repair}")?;
+        }
+    }
+    Ok(())
+}
+
+fn sequences(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("SEQUENCE", Left),
+        ("PARTITION", Right),
+        ("NEXT ID", Right),
+        ("", Left),
+    ]);
+    for row in rows {
+        let remark = match row {
+            Row { used: false, .. } => "not used yet".to_owned(),
+            Row {
+                partition, home, ..
+            } if partition != home => {
+                format!("not at home, which is partition {home}")
+            }
+            _ => String::new(),
+        };
+        table.row([
+            row.name.clone(),
+            row.partition.to_string(),
+            row.next_id.to_string(),
+            remark,
+        ]);
+    }
+    table.print(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        let row = |name: &str, partition, home| Row {
+            name: name.to_owned(),
+            partition,
+            home,
+            next_id: 42,
+            used: true,
+        };
+        View {
+            group: "g".to_owned(),
+            requests: "r".to_owned(),
+            request_partitions: 2,
+            state: "s".to_owned(),
+            service_partitions: Some(2),
+            partitions: vec![
+                Facts {
+                    next_offset: Some(12),
+                    outlook: Outlook::Starts,
+                    ..Facts::default()
+                },
+                Facts {
+                    partition: 1,
+                    outlook: Outlook::Halts,
+                    reason: Some("why".to_owned()),
+                    repair: Some("sequencer recover …".to_owned()),
+                    ..Facts::default()
+                },
+            ],
+            sequences: vec![row("invoices", 1, 1), row("orders", 0, 1)],
+            sequences_total: 3,
+        }
+    }
+
+    #[test]
+    fn a_halt_is_shown_with_its_repair_and_a_stray_with_its_home() {
+        let mut out = Vec::new();
+        everything(&view(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for line in [
+            "partition 1 halts: why",
+            "  repair: sequencer recover …",
+            "invoices          1       42",
+            "orders            0       42  not at home, which is partition 1",
+            "2 of 3 sequences; --limit 3 shows all",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Standard output whose reader may leave: `sequencer next orders --count 1000000 | head` is no
+//! failure, and no reason to panic.
+
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+
+/// A writer for which a closed pipe is the end of interest: what is written after that goes
+/// nowhere, and the verb ends as if it had been read.
+#[derive(Debug)]
+pub struct Output<W> {
+    to: W,
+    closed: bool,
+}
+
+/// Standard output for this process's one verb.
+pub fn stdout() -> BufWriter<Output<StdoutLock<'static>>> {
+    BufWriter::new(Output::new(io::stdout().lock()))
+}
+
+impl<W: Write> Output<W> {
+    /// Around a writer.
+    pub fn new(to: W) -> Output<W> {
+        Output { to, closed: false }
+    }
+
+    /// The result of a write, or `otherwise` once the reader has gone.
+    fn unless_closed<T>(&mut self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(otherwise)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let written = self.to.write(bytes);
+        self.unless_closed(written, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let flushed = self.to.flush();
+        self.unless_closed(flushed, ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is() {
+        let mut gone = BufWriter::new(Output::new(Fails(ErrorKind::BrokenPipe)));
+        for id in 0..100_000 {
+            writeln!(gone, "{id}").unwrap();
+        }
+        gone.flush().unwrap();
+        let mut full = Output::new(Fails(ErrorKind::StorageFull));
+        assert!(writeln!(full, "1").is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! What every verb begins with: settings, logs, the way to the cluster.
+
+use tracing::warn;
+
+use crate::kafka::admin::topics::TopicNames;
+use crate::kafka::admin::{Admin, Cluster};
+use crate::kafka::clients::Connection;
+use crate::kafka::transactor::Topics;
+use crate::service::logging;
+use crate::service::serve;
+use crate::service::settings::{Flags, Settings};
+
+use super::Error;
+
+/// `log.level` when nobody has set it.
+const DEFAULT_LEVEL: &str = "info";
+
+/// Settings and connection of a verb that asks or repairs, but does not serve.
+pub struct Session {
+    /// The settings.
+    pub settings: Settings,
+    /// How to reach the cluster.
+    pub connection: Connection,
+    /// For questions about the cluster.
+    pub admin: Admin,
+}
+
+impl Session {
+    /// Loads the settings and makes a client; nothing is connected yet.
+    pub fn open(flags: &Flags) -> Result<Session, Error> {
+        let (settings, warnings) = load(flags)?;
+        // What such a verb has to say, it prints; Kafka's own words only on request.
+        start_log(&settings, "off")?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        let connection = serve::connection(&settings)?;
+        let admin = Admin::new(&connection.admin())?;
+        Ok(Session {
+            settings,
+            connection,
+            admin,
+        })
+    }
+
+    /// The topics, for what reads and writes them.
+    pub fn topics(&self) -> Topics {
+        let TopicNames {
+            requests,
+            replies,
+            state,
+        } = self.topic_names();
+        Topics {
+            requests,
+            replies,
+            state,
+        }
+    }
+
+    /// The topics, for what creates and checks them.
+    pub fn topic_names(&self) -> TopicNames {
+        let topics = &self.settings.topics;
+        TopicNames {
+            requests: topics.requests.clone(),
+            replies: topics.replies.clone(),
+            state: topics.state.clone(),
+        }
+    }
+
+    /// How many partitions a topic has; it must be there.
+    pub fn partitions(&self, cluster: &Cluster, topic: &str) -> Result<u32, Error> {
+        let found = cluster.topics.get(topic);
+        found.map(|topic| topic.partitions).ok_or_else(|| {
+            Error::Failed(format!(
+                "topic {topic:?} does not exist at {}: create it with `sequencer topics create`, or \
+                 correct topics.* if it has another name",
+                self.admin.brokers()
+            ))
+        })
+    }
+}
+
+/// The settings of all layers, with the warnings about them.
+pub fn load(flags: &Flags) -> Result<(Settings, Vec<String>), Error> {
+    Ok(Settings::load(flags, std::env::vars_os())?)
+}
+
+/// Starts the log of a verb that is not the service: at `quiet`, unless a level was set.
+pub fn start_log(settings: &Settings, quiet: &str) -> Result<(), Error> {
+    let level = match settings.log_level.as_str() {
+        DEFAULT_LEVEL => quiet,
+        level => level,
+    };
+    Ok(logging::init(settings.log_format, level)?)
+}

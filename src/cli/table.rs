@@ -1,0 +1,82 @@
+//! Aligned columns for people: two spaces between them, numbers to the right, nothing drawn.
+
+use std::io::{self, Write};
+
+/// On which side of its column a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table with a head.
+#[derive(Debug)]
+pub struct Table {
+    sides: Vec<Side>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// With these columns.
+    pub fn new<const N: usize>(columns: [(&str, Side); N]) -> Table {
+        Table {
+            sides: columns.iter().map(|(_, side)| *side).collect(),
+            rows: vec![columns.iter().map(|(name, _)| (*name).to_owned()).collect()],
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Prints it, without spaces at the ends of lines.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.sides.len()).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for ((cell, width), side) in row.iter().zip(&widths).zip(&self.sides) {
+                if !line.is_empty() {
+                    line.push_str("  ");
+                }
+                match side {
+                    Side::Left => line.push_str(&format!("{cell:<width$}")),
+                    Side::Right => line.push_str(&format!("{cell:>width$}")),
+                }
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A cell for what may be absent.
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right_and_lines_end_with_their_text() {
+        let mut table = Table::new([
+            ("NAME", Side::Left),
+            ("NEXT", Side::Right),
+            ("WHY", Side::Left),
+        ]);
+        table.row(["orders".to_owned(), "42".to_owned(), String::new()]);
+        table.row(["é".to_owned(), or_dash(None::<i64>), "new".to_owned()]);
+        let mut out = Vec::new();
+        table.print(&mut out).unwrap();
+        let expected = "NAME    NEXT  WHY\norders    42\né          -  new\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -1,0 +1,120 @@
+//! `sequencer topics create` and `sequencer topics check`.
+
+use std::io::Write;
+
+use super::Error;
+use super::args::{TopicsArgs, TopicsCommand};
+use super::session::Session;
+use crate::kafka::admin::check::{Finding, Severity};
+use crate::kafka::admin::topics::{CreateOptions, Created};
+use crate::service::settings::Topics;
+
+/// Creates or checks.
+pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
+    match &args.command {
+        TopicsCommand::Create(connection) => create(&Session::open(&connection.flags())?, out),
+        TopicsCommand::Check(connection) => check(&Session::open(&connection.flags())?, out),
+    }
+}
+
+fn create(session: &Session, out: &mut impl Write) -> Result<(), Error> {
+    let options = create_options(&session.settings.topics);
+    let topics = session
+        .admin
+        .create_topics(&session.topic_names(), options)?;
+    print_created(&topics, out)
+}
+
+/// How the settings want topics created; their limits are above zero and small.
+fn create_options(topics: &Topics) -> CreateOptions {
+    CreateOptions {
+        partitions: u32::try_from(topics.partitions).unwrap_or(1),
+        replication: topics
+            .replication
+            .and_then(|count| u32::try_from(count).ok()),
+    }
+}
+
+fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> {
+    for topic in topics {
+        let word = if topic.new { "created" } else { "exists" };
+        writeln!(
+            out,
+            "{word}  {} with {}, {}",
+            topic.name,
+            counted(topic.partitions, "partition"),
+            counted(topic.replication, "replica")
+        )?;
+    }
+    Ok(())
+}
+
+fn counted(count: u32, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
+    let findings = session.admin.check_topics(&session.topic_names())?;
+    print_findings(&findings, out)?;
+    match findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        true => Err(Error::Said),
+        false => Ok(()),
+    }
+}
+
+fn print_findings(findings: &[Finding], out: &mut impl Write) -> Result<(), Error> {
+    if findings.is_empty() {
+        writeln!(out, "ok: the topics are as they should be")?;
+    }
+    for finding in findings {
+        let word = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        writeln!(out, "{word}: {}; {}", finding.problem, finding.remedy)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(print: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> String {
+        let mut out = Vec::new();
+        print(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_topic_has_a_line() {
+        let topic = |name: &str, new, partitions| Created {
+            name: name.to_owned(),
+            partitions,
+            replication: 1,
+            new,
+        };
+        let printed = text(|out| print_created(&[topic("a", true, 4), topic("b", false, 1)], out));
+        assert_eq!(
+            printed,
+            "created  a with 4 partitions, 1 replica\nexists  b with 1 partition, 1 replica\n"
+        );
+    }
+
+    #[test]
+    fn a_finding_says_how_bad_it_is_and_what_to_do() {
+        let finding = Finding {
+            severity: Severity::Warning,
+            topic: "a".to_owned(),
+            problem: "topic \"a\" is odd".to_owned(),
+            remedy: "make it even".to_owned(),
+        };
+        let printed = text(|out| print_findings(&[finding], out));
+        assert_eq!(printed, "warning: topic \"a\" is odd; make it even\n");
+        assert!(text(|out| print_findings(&[], out)).starts_with("ok"));
+    }
+}

@@ -1,0 +1,283 @@
+//! Whether the topics of the service are as the promise needs them.
+
+use std::collections::BTreeMap;
+
+use super::topics::{COMPACTION_LAG_MS, TopicNames, default_replication, min_insync_replicas};
+use super::{Admin, Cluster, Topic, TopicConfig};
+use crate::kafka::error::Error;
+
+/// Requests should outlast an outage over a night.
+const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The promise does not hold, or the service cannot work.
+    Error,
+    /// The promise holds, with less to spare than it could.
+    Warning,
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The topic.
+    pub topic: String,
+    /// What is wrong, in one line.
+    pub problem: String,
+    /// What to do about it, in one line; a command where there is one.
+    pub remedy: String,
+}
+
+/// A topic as it was found.
+struct Found<'a> {
+    name: &'a str,
+    shape: Topic,
+    config: &'a TopicConfig,
+    brokers: usize,
+    bootstrap: &'a str,
+}
+
+impl Admin {
+    /// Looks at the topics of the service; nothing found is good.
+    ///
+    /// # Errors
+    /// The cluster cannot be reached, or does not let us look.
+    pub fn check_topics(&self, names: &TopicNames) -> Result<Vec<Finding>, Error> {
+        let cluster = self.cluster()?;
+        let mut configs = BTreeMap::new();
+        for name in [&names.requests, &names.replies, &names.state] {
+            if cluster.topics.contains_key(name)
+                && let Some(config) = self.topic_config(name)?
+            {
+                configs.insert(name.clone(), config);
+            }
+        }
+        Ok(findings(names, &cluster, &configs, self.brokers()))
+    }
+}
+
+/// What is wrong with the topics of a cluster; worst first.
+pub fn findings(
+    names: &TopicNames,
+    cluster: &Cluster,
+    configs: &BTreeMap<String, TopicConfig>,
+    bootstrap: &str,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let none = TopicConfig::new();
+    let mut found = |name| match cluster.topics.get(name) {
+        Some(&shape) => Some(Found {
+            name,
+            shape,
+            config: configs.get(name).unwrap_or(&none),
+            brokers: cluster.brokers,
+            bootstrap,
+        }),
+        None => {
+            findings.push(Finding {
+                severity: Severity::Error,
+                topic: name.to_owned(),
+                problem: format!("topic {name:?} does not exist"),
+                remedy: format!("create it with: sequencer topics create --brokers {bootstrap}"),
+            });
+            None
+        }
+    };
+    let requests = found(names.requests.as_str());
+    let replies = found(names.replies.as_str());
+    let state = found(names.state.as_str());
+    for topic in [&requests, &replies, &state].into_iter().flatten() {
+        durability(topic, &mut findings);
+    }
+    if let Some(requests) = &requests {
+        check_requests(requests, &mut findings);
+    }
+    if let Some(replies) = &replies {
+        check_replies(replies, &mut findings);
+    }
+    if let Some(state) = &state {
+        check_state(state, &mut findings);
+    }
+    if let (Some(requests), Some(state)) = (&requests, &state) {
+        check_pair(requests, state, &mut findings);
+    }
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+impl Found<'_> {
+    fn setting(&self, key: &str) -> Option<&str> {
+        self.config.get(key).map(String::as_str)
+    }
+
+    fn number(&self, key: &str) -> Option<i64> {
+        self.setting(key)?.parse().ok()
+    }
+
+    /// Of `cleanup.policy`, which is a list.
+    fn cleans_by(&self, policy: &str) -> bool {
+        self.setting("cleanup.policy")
+            .is_some_and(|list| list.split(',').any(|one| one.trim() == policy))
+    }
+
+    fn set(&self, key: &str, value: impl std::fmt::Display) -> String {
+        format!(
+            "set it with: kafka-configs.sh --bootstrap-server {} --alter --topic {} --add-config {key}={value}",
+            self.bootstrap, self.name
+        )
+    }
+
+    fn finding(&self, severity: Severity, problem: String, remedy: String) -> Finding {
+        Finding {
+            severity,
+            topic: self.name.to_owned(),
+            problem: format!("topic {:?} {problem}", self.name),
+            remedy,
+        }
+    }
+}
+
+fn durability(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    let replication = topic.shape.replication;
+    let wanted = default_replication(topic.brokers);
+    if replication < wanted {
+        findings.push(topic.finding(
+            Severity::Warning,
+            format!(
+                "has replication {replication} on a cluster of {}: it stops, and may be lost, with one broker",
+                topic.brokers
+            ),
+            format!("raise it to {wanted} with: kafka-reassign-partitions.sh"),
+        ));
+    }
+    if let Some(in_sync) = topic.number("min.insync.replicas") {
+        let replicas = i64::from(replication);
+        let key = "min.insync.replicas";
+        let remedy = topic.set(key, min_insync_replicas(replication));
+        if in_sync > replicas {
+            let problem = format!(
+                "has {key} {in_sync} above its replication {replicas}: nothing can be written"
+            );
+            findings.push(topic.finding(Severity::Error, problem, remedy));
+        } else if in_sync == replicas && replicas > 1 {
+            let problem =
+                format!("has {key} {in_sync} equal to its replication: it stops with one broker");
+            findings.push(topic.finding(Severity::Warning, problem, remedy));
+        } else if in_sync < i64::from(min_insync_replicas(replication)) {
+            let problem = format!(
+                "has {key} {in_sync} with replication {replicas}: acknowledged records may be lost with one broker"
+            );
+            findings.push(topic.finding(Severity::Warning, problem, remedy));
+        }
+    }
+    let key = "unclean.leader.election.enable";
+    if topic.setting(key) == Some("true") {
+        findings.push(topic.finding(
+            Severity::Warning,
+            format!(
+                "has {key}=true: acknowledged records are lost when a stale replica takes over"
+            ),
+            topic.set(key, "false"),
+        ));
+    }
+}
+
+fn check_requests(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    if topic.cleans_by("compact") {
+        findings.push(topic.finding(
+            Severity::Error,
+            "is compacted: requests, and with them IDs, are removed from the log".to_owned(),
+            topic.set("cleanup.policy", "delete"),
+        ));
+    }
+    let key = "message.timestamp.type";
+    if topic
+        .setting(key)
+        .is_some_and(|kind| kind != "LogAppendTime")
+    {
+        findings.push(topic.finding(
+            Severity::Warning,
+            format!("has {key}=CreateTime: clients' clocks decide what is recent"),
+            topic.set(key, "LogAppendTime"),
+        ));
+    }
+    let key = "retention.ms";
+    match topic.number(key) {
+        Some(kept) if (0..RETENTION_MS_MIN).contains(&kept) => {
+            findings.push(topic.finding(
+                Severity::Warning,
+                format!(
+                    "has {key}={kept}: requests that wait longer, in an outage, are removed unanswered"
+                ),
+                topic.set(key, super::topics::RETENTION_MS),
+            ));
+        }
+        _ => {}
+    }
+}
+
+fn check_replies(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    if topic.cleans_by("compact") {
+        findings.push(topic.finding(
+            Severity::Warning,
+            "is compacted: a reply is removed when a later one has the same key".to_owned(),
+            topic.set("cleanup.policy", "delete"),
+        ));
+    }
+}
+
+fn check_state(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    if topic.cleans_by("delete") {
+        findings.push(topic.finding(
+            Severity::Error,
+            "is cleaned by age: counters of names that were not used lately are removed".to_owned(),
+            topic.set("cleanup.policy", "compact"),
+        ));
+    } else if !topic.cleans_by("compact") && topic.setting("cleanup.policy").is_some() {
+        findings.push(topic.finding(
+            Severity::Error,
+            "is not compacted: it grows without bound, and restores with it".to_owned(),
+            topic.set("cleanup.policy", "compact"),
+        ));
+    }
+    let key = "min.compaction.lag.ms";
+    let wanted = i64::try_from(COMPACTION_LAG_MS).unwrap_or(i64::MAX);
+    if let Some(lag) = topic.number(key).filter(|lag| *lag < wanted) {
+        findings.push(topic.finding(
+            Severity::Warning,
+            format!(
+                "has {key}={lag}: records of two owners may be compacted before they are told apart"
+            ),
+            topic.set(key, wanted),
+        ));
+    }
+}
+
+fn check_pair(requests: &Found<'_>, state: &Found<'_>, findings: &mut Vec<Finding>) {
+    let (wanted, found) = (requests.shape.partitions, state.shape.partitions);
+    if found < wanted {
+        findings.push(state.finding(
+            Severity::Error,
+            format!("has {found} partitions, {:?} has {wanted}", requests.name),
+            format!(
+                "add them with: kafka-topics.sh --bootstrap-server {} --alter --topic {} --partitions {wanted} (serve does it by itself)",
+                state.bootstrap, state.name
+            ),
+        ));
+    } else if found > wanted {
+        findings.push(state.finding(
+            Severity::Warning,
+            format!(
+                "has {found} partitions, {:?} has {wanted}: was that one made anew with fewer?",
+                requests.name
+            ),
+            format!("give {:?} {found} partitions", requests.name),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use super::super::topics::{CreateOptions, missing};
+use super::*;
+
+fn names() -> TopicNames {
+    TopicNames {
+        requests: "sequencer.requests".to_owned(),
+        replies: "sequencer.replies".to_owned(),
+        state: "sequencer.state".to_owned(),
+    }
+}
+
+/// A cluster of three brokers whose topics are as we create them.
+struct World {
+    cluster: Cluster,
+    configs: BTreeMap<String, TopicConfig>,
+}
+
+impl World {
+    fn new() -> World {
+        let mut cluster = Cluster {
+            brokers: 3,
+            ..Cluster::default()
+        };
+        let options = CreateOptions {
+            partitions: 12,
+            replication: None,
+        };
+        let mut configs = BTreeMap::new();
+        for topic in missing(&names(), options, &cluster.clone()) {
+            let shape = Topic {
+                partitions: topic.partitions,
+                replication: topic.replication,
+                led: true,
+            };
+            cluster.topics.insert(topic.name.clone(), shape);
+            let config = topic.config.into_iter();
+            let config = config.map(|(key, value)| (key.to_owned(), value)).collect();
+            configs.insert(topic.name, config);
+        }
+        World { cluster, configs }
+    }
+
+    fn set(mut self, topic: &str, key: &str, value: &str) -> World {
+        let config = self.configs.entry(topic.to_owned()).or_default();
+        config.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn shape(mut self, topic: &str, partitions: u32, replication: u32) -> World {
+        let shape = Topic {
+            partitions,
+            replication,
+            led: true,
+        };
+        self.cluster.topics.insert(topic.to_owned(), shape);
+        self
+    }
+
+    fn without(mut self, topic: &str) -> World {
+        self.cluster.topics.remove(topic);
+        self
+    }
+
+    fn found(self) -> Vec<Finding> {
+        findings(&names(), &self.cluster, &self.configs, "kafka:9092")
+    }
+
+    fn only(self) -> (Severity, String) {
+        let found = self.found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let finding = &found[0];
+        assert!(!finding.problem.contains('\n') && !finding.remedy.contains('\n'));
+        (
+            finding.severity,
+            format!("{}; {}", finding.problem, finding.remedy),
+        )
+    }
+}
+
+#[test]
+fn topics_as_we_create_them_are_good() {
+    assert_eq!(World::new().found(), []);
+}
+
+#[test]
+fn a_missing_topic_comes_with_the_command_that_creates_it() {
+    let (severity, text) = World::new().without("sequencer.requests").only();
+    assert_eq!(severity, Severity::Error);
+    assert_eq!(
+        text,
+        "topic \"sequencer.requests\" does not exist; \
+         create it with: sequencer topics create --brokers kafka:9092"
+    );
+}
+
+#[test]
+fn what_breaks_the_promise_is_an_error() {
+    let requests = "sequencer.requests";
+    let state = "sequencer.state";
+    for (world, part) in [
+        (
+            World::new().set(requests, "cleanup.policy", "compact"),
+            "is compacted",
+        ),
+        (
+            World::new().set(requests, "cleanup.policy", "compact,delete"),
+            "is compacted",
+        ),
+        (
+            World::new().set(state, "cleanup.policy", "delete"),
+            "cleaned by age",
+        ),
+        (
+            World::new().set(state, "cleanup.policy", "compact,delete"),
+            "cleaned by age",
+        ),
+        (World::new().shape(state, 6, 3), "has 6 partitions"),
+        (
+            World::new().set(state, "min.insync.replicas", "4"),
+            "nothing can be written",
+        ),
+    ] {
+        let (severity, text) = world.only();
+        assert_eq!(severity, Severity::Error, "{text}");
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn what_leaves_less_to_spare_is_a_warning() {
+    let requests = "sequencer.requests";
+    let state = "sequencer.state";
+    for (world, part) in [
+        (
+            World::new().set(requests, "message.timestamp.type", "CreateTime"),
+            "CreateTime",
+        ),
+        (
+            World::new().set(requests, "retention.ms", "3600000"),
+            "retention.ms=3600000",
+        ),
+        (
+            World::new().set(requests, "min.insync.replicas", "1"),
+            "may be lost with one broker",
+        ),
+        (
+            World::new().set(requests, "min.insync.replicas", "3"),
+            "stops with one broker",
+        ),
+        (
+            World::new().set(requests, "unclean.leader.election.enable", "true"),
+            "unclean.leader.election.enable=true",
+        ),
+        (
+            World::new().set("sequencer.replies", "cleanup.policy", "compact"),
+            "is compacted",
+        ),
+        (
+            World::new().set(state, "min.compaction.lag.ms", "0"),
+            "min.compaction.lag.ms=0",
+        ),
+        (World::new().shape(state, 24, 3), "has 24 partitions"),
+        (
+            World::new()
+                .shape(requests, 12, 1)
+                .set(requests, "min.insync.replicas", "1"),
+            "has replication 1 on a cluster of 3",
+        ),
+    ] {
+        let (severity, text) = world.only();
+        assert_eq!(severity, Severity::Warning, "{text}");
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(World::new().set(requests, "retention.ms", "-1").found(), []);
+}
+
+#[test]
+fn errors_come_before_warnings() {
+    let found = World::new()
+        .set("sequencer.requests", "message.timestamp.type", "CreateTime")
+        .without("sequencer.state")
+        .found();
+    let severities: Vec<_> = found.iter().map(|finding| finding.severity).collect();
+    assert_eq!(severities, [Severity::Error, Severity::Warning]);
+}

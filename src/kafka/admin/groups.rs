@@ -1,0 +1,128 @@
+//! What a group has committed, and who is in it.
+
+use std::collections::BTreeMap;
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka_sys as sys;
+
+use super::native;
+use crate::kafka::error::{Error, text};
+
+/// A committed position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset to read next.
+    pub offset: i64,
+    /// What was committed with it.
+    pub metadata: String,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The broker's name for it.
+    pub id: String,
+    /// `group.instance.id` of a static member.
+    pub instance_id: Option<String>,
+    /// Its own name for itself.
+    pub client_id: String,
+    /// Where it connects from.
+    pub host: String,
+    /// The partitions that it is assigned, in order, by topic.
+    pub assigned: BTreeMap<String, Vec<i32>>,
+}
+
+pub(super) fn committed<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partitions: u32,
+    deadline: Duration,
+) -> Result<Vec<Option<Committed>>, Error> {
+    const OPERATION: &str = "describe committed offsets";
+    if partitions == 0 {
+        return Ok(Vec::new());
+    }
+    native::c_string(OPERATION, topic)?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
+    }
+    native::committed(client, &list, deadline)?;
+    list.elements()
+        .iter()
+        .map(|element| {
+            element
+                .error()
+                .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+            Ok(match element.offset() {
+                Offset::Offset(offset) => Some(Committed {
+                    offset,
+                    metadata: element.metadata().to_owned(),
+                }),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn members<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    deadline: Duration,
+) -> Result<Vec<Member>, Error> {
+    let mut members = Vec::new();
+    native::describe_group(client, group, deadline, |member| {
+        // SAFETY: the description is alive during this call, and so is what it points to.
+        members.push(unsafe { member_of(member) });
+    })?;
+    members.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(members)
+}
+
+/// # Safety
+/// `member` is a description that lives during the call.
+unsafe fn member_of(member: *const sys::rd_kafka_MemberDescription_t) -> Member {
+    // SAFETY: as the caller promises; all texts are copied, and null ones are empty.
+    unsafe {
+        let instance = sys::rd_kafka_MemberDescription_group_instance_id(member);
+        Member {
+            id: text(sys::rd_kafka_MemberDescription_consumer_id(member)),
+            instance_id: (!instance.is_null()).then(|| text(instance)),
+            client_id: text(sys::rd_kafka_MemberDescription_client_id(member)),
+            host: text(sys::rd_kafka_MemberDescription_host(member)),
+            assigned: assignment_of(sys::rd_kafka_MemberDescription_assignment(member)),
+        }
+    }
+}
+
+/// # Safety
+/// `assignment` is null or an assignment that lives during the call.
+unsafe fn assignment_of(
+    assignment: *const sys::rd_kafka_MemberAssignment_t,
+) -> BTreeMap<String, Vec<i32>> {
+    let mut assigned: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    if assignment.is_null() {
+        return assigned;
+    }
+    // SAFETY: not null, so alive; the list belongs to it and has `cnt` elements.
+    let elements = unsafe {
+        match sys::rd_kafka_MemberAssignment_partitions(assignment).as_ref() {
+            Some(list) if !list.elems.is_null() => {
+                slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0))
+            }
+            _ => &[],
+        }
+    };
+    for element in elements {
+        // SAFETY: the name belongs to the element and is copied.
+        let topic = unsafe { text(element.topic) };
+        assigned.entry(topic).or_default().push(element.partition);
+    }
+    assigned
+        .values_mut()
+        .for_each(|partitions| partitions.sort_unstable());
+    assigned
+}

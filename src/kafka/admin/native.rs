@@ -1,0 +1,519 @@
+//! Calls of librdkafka's admin interface, each with what makes it sound.
+
+use std::ffi::{CString, c_char, c_int};
+use std::ptr::NonNull;
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::NativeClientConfig;
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_admin_op_t as Op;
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
+
+use super::TopicConfig;
+use super::topics::NewTopic;
+use crate::kafka::error::{Error, Flags, RDKafkaErrorCode, text};
+
+/// How much longer than librdkafka we wait for an answer: it gives up by itself and says why.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+/// Room for the reason of a refused argument.
+const REASON_BYTES: usize = 512;
+
+/// Lets a client report its connection errors, see [`errors`].
+pub(super) fn enable_errors(config: &NativeClientConfig) {
+    // SAFETY: the configuration is alive.
+    unsafe { sys::rd_kafka_conf_set_events(config.ptr(), sys::RD_KAFKA_EVENT_ERROR) }
+}
+
+/// The connection errors of a client since the last call.
+pub(super) fn errors<C: ClientContext>(client: &Client<C>, operation: &'static str) -> Vec<Error> {
+    // SAFETY: the client is alive; the reference to its main queue is ours, and given back when
+    // `queue` is dropped.
+    let Some(queue) =
+        NonNull::new(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) }).map(Queue)
+    else {
+        return Vec::new();
+    };
+    let mut errors = Vec::new();
+    while let Some(event) = queue.poll(Duration::ZERO) {
+        errors.extend(event.check(operation).err());
+    }
+    errors
+}
+
+struct Queue(NonNull<sys::rd_kafka_queue_t>);
+
+impl Queue {
+    fn poll(&self, wait: Duration) -> Option<Answer> {
+        // SAFETY: the queue is alive; the returned event is ours to destroy.
+        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.0.as_ptr(), milliseconds(wait)) })
+            .map(Answer)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: our own reference, not used after this.
+        unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// The answer to a question: an event, destroyed when dropped.
+pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
+
+impl Answer {
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_event_t {
+        self.0.as_ptr()
+    }
+
+    /// The error of the question as a whole.
+    fn check(&self, operation: &'static str) -> Result<(), Error> {
+        // SAFETY: the event is alive; its text is copied.
+        let (code, reason) = unsafe {
+            (
+                sys::rd_kafka_event_error(self.as_ptr()),
+                text(sys::rd_kafka_event_error_string(self.as_ptr())),
+            )
+        };
+        result(operation, code, &reason)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used after this.
+        unsafe { sys::rd_kafka_event_destroy(self.as_ptr()) }
+    }
+}
+
+struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used after this: librdkafka has copied them.
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Asks a question and waits for its answer. `submit` gets a live client, options and queue.
+pub(super) fn ask<C: ClientContext>(
+    client: &Client<C>,
+    operation: &'static str,
+    op: Op,
+    deadline: Duration,
+    submit: impl FnOnce(
+        *mut sys::rd_kafka_t,
+        *const sys::rd_kafka_AdminOptions_t,
+        *mut sys::rd_kafka_queue_t,
+    ),
+) -> Result<Answer, Error> {
+    let rk = client.native_ptr();
+    let no_memory = || Error::new(operation, RDKafkaErrorCode::CriticalSystemResource, "");
+    // SAFETY: the client is alive; queue and options are ours, and live until the end of this
+    // function, which is longer than the question is under way: what comes later is dropped.
+    let (queue, options) = unsafe {
+        (
+            NonNull::new(sys::rd_kafka_queue_new(rk)).map(Queue),
+            NonNull::new(sys::rd_kafka_AdminOptions_new(rk, op)).map(Options),
+        )
+    };
+    let (queue, options) = (queue.ok_or_else(no_memory)?, options.ok_or_else(no_memory)?);
+    let mut reason = [0; REASON_BYTES];
+    // SAFETY: the options are alive, and the buffer is as long as it says.
+    let code = unsafe {
+        sys::rd_kafka_AdminOptions_set_request_timeout(
+            options.0.as_ptr(),
+            milliseconds(deadline),
+            reason.as_mut_ptr(),
+            reason.len(),
+        )
+    };
+    Error::check(operation, code)?;
+    submit(rk, options.0.as_ptr(), queue.0.as_ptr());
+    let answer = queue
+        .poll(deadline + ANSWER_MARGIN)
+        .ok_or_else(|| Error::new(operation, RDKafkaErrorCode::OperationTimedOut, ""))?;
+    answer.check(operation)?;
+    Ok(answer)
+}
+
+fn milliseconds(wait: Duration) -> c_int {
+    c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX)
+}
+
+fn result(operation: &'static str, code: Code, reason: &str) -> Result<(), Error> {
+    match code {
+        Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(Error::with_flags(
+            operation,
+            code.into(),
+            reason,
+            Flags::default(),
+        )),
+    }
+}
+
+pub(super) fn c_string(operation: &'static str, value: &str) -> Result<CString, Error> {
+    CString::new(value).map_err(|_| {
+        Error::new(
+            operation,
+            RDKafkaErrorCode::InvalidTopic,
+            "a name contains a zero byte",
+        )
+    })
+}
+
+/// # Safety
+/// `list` is null or points to `count` pointers that live as long as `'a`.
+pub(super) unsafe fn pointers<'a, T>(list: *mut *const T, count: usize) -> &'a [*const T] {
+    if list.is_null() {
+        return &[];
+    }
+    // SAFETY: not null, so as the caller promises.
+    unsafe { slice::from_raw_parts(list.cast_const(), count) }
+}
+
+/// The ID of a topic; none when there is no such topic.
+pub(super) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    deadline: Duration,
+) -> Result<Option<[u8; 16]>, Error> {
+    const OPERATION: &str = "describe topic";
+    let name = c_string(OPERATION, topic)?;
+    let mut names = [name.as_ptr()];
+    // The request asks brokers not to create the topic.
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        deadline,
+        |rk, options, queue| {
+            // SAFETY: all are alive; names are copied into the collection, which is copied into
+            // the question and then ours to destroy.
+            unsafe {
+                let topics =
+                    sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+                sys::rd_kafka_DescribeTopics(rk, topics, options, queue);
+                sys::rd_kafka_TopicCollection_destroy(topics);
+            }
+        },
+    )?;
+    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
+    // is of that type, else the pointer is null.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(answer.as_ptr());
+        if result.is_null() {
+            return Ok(None);
+        }
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let Some(&description) = pointers(topics, count).first() else {
+            return Ok(None);
+        };
+        match borrowed_error(OPERATION, sys::rd_kafka_TopicDescription_error(description)) {
+            Err(error) if error.is_absent() => return Ok(None),
+            other => other.map_err(|error| error.about(topic))?,
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(description);
+        if id.is_null() {
+            return Ok(None);
+        }
+        let high = sys::rd_kafka_Uuid_most_significant_bits(id);
+        let low = sys::rd_kafka_Uuid_least_significant_bits(id);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&high.to_be_bytes());
+        bytes[8..].copy_from_slice(&low.to_be_bytes());
+        Ok(Some(bytes))
+    }
+}
+
+/// # Safety
+/// `error` is null or an error object that lives during the call.
+pub(super) unsafe fn borrowed_error(
+    operation: &'static str,
+    error: *const sys::rd_kafka_error_t,
+) -> Result<(), Error> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: not null, so as the caller promises.
+    unsafe {
+        let reason = text(sys::rd_kafka_error_string(error));
+        result(operation, sys::rd_kafka_error_code(error), &reason)
+    }
+}
+
+/// The settings of a topic; none when there is no such topic.
+pub(super) fn topic_config<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    deadline: Duration,
+) -> Result<Option<TopicConfig>, Error> {
+    const OPERATION: &str = "describe topic config";
+    let name = c_string(OPERATION, topic)?;
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
+        deadline,
+        |rk, options, queue| {
+            // SAFETY: all are alive; the resource is copied into the question and then ours to
+            // destroy.
+            unsafe {
+                let resource = sys::rd_kafka_ConfigResource_new(
+                    sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+                    name.as_ptr(),
+                );
+                let mut resources = [resource];
+                sys::rd_kafka_DescribeConfigs(rk, resources.as_mut_ptr(), 1, options, queue);
+                sys::rd_kafka_ConfigResource_destroy(resource);
+            }
+        },
+    )?;
+    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
+    // is of that type, else the pointer is null.
+    unsafe {
+        let found = sys::rd_kafka_event_DescribeConfigs_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(None);
+        }
+        let mut count = 0;
+        let resources = sys::rd_kafka_DescribeConfigs_result_resources(found, &raw mut count);
+        let Some(&resource) = pointers(resources, count).first() else {
+            return Ok(None);
+        };
+        let code = sys::rd_kafka_ConfigResource_error(resource);
+        let reason = text(sys::rd_kafka_ConfigResource_error_string(resource));
+        match result(OPERATION, code, &reason) {
+            Err(error) if error.is_absent() => return Ok(None),
+            other => other.map_err(|error| error.about(topic))?,
+        }
+        let entries = sys::rd_kafka_ConfigResource_configs(resource, &raw mut count);
+        Ok(Some(
+            pointers(entries, count)
+                .iter()
+                .map(|&entry| {
+                    (
+                        text(sys::rd_kafka_ConfigEntry_name(entry)),
+                        text(sys::rd_kafka_ConfigEntry_value(entry)),
+                    )
+                })
+                .collect(),
+        ))
+    }
+}
+
+/// Creates a topic.
+pub(super) fn create_topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &NewTopic,
+    deadline: Duration,
+) -> Result<(), Error> {
+    const OPERATION: &str = "create topic";
+    let native = native_topic(OPERATION, topic)?;
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_CREATETOPICS,
+        deadline,
+        |rk, options, queue| {
+            let mut topics = [native.0.as_ptr()];
+            // SAFETY: all are alive; the topic is copied into the question.
+            unsafe { sys::rd_kafka_CreateTopics(rk, topics.as_mut_ptr(), 1, options, queue) }
+        },
+    )?;
+    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
+    // is null.
+    unsafe {
+        let found = sys::rd_kafka_event_CreateTopics_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(());
+        }
+        let mut count = 0;
+        let results = sys::rd_kafka_CreateTopics_result_topics(found, &raw mut count);
+        topic_results(OPERATION, results, count)
+    }
+}
+
+struct NativeTopic(NonNull<sys::rd_kafka_NewTopic_t>);
+
+impl Drop for NativeTopic {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used after this.
+        unsafe { sys::rd_kafka_NewTopic_destroy(self.0.as_ptr()) }
+    }
+}
+
+fn native_topic(operation: &'static str, topic: &NewTopic) -> Result<NativeTopic, Error> {
+    let name = c_string(operation, &topic.name)?;
+    let mut reason = [0; REASON_BYTES];
+    // SAFETY: the name is zero-terminated, and the buffer is as long as it says.
+    let native = NonNull::new(unsafe {
+        sys::rd_kafka_NewTopic_new(
+            name.as_ptr(),
+            c_int::try_from(topic.partitions).unwrap_or(c_int::MAX),
+            c_int::try_from(topic.replication).unwrap_or(c_int::MAX),
+            reason.as_mut_ptr(),
+            reason.len(),
+        )
+    })
+    .map(NativeTopic)
+    .ok_or_else(|| refused(operation, &reason))?;
+    for (key, value) in &topic.config {
+        let (key, value) = (c_string(operation, key)?, c_string(operation, value)?);
+        // SAFETY: the topic is alive, both texts are zero-terminated, and copied.
+        let code = unsafe {
+            sys::rd_kafka_NewTopic_set_config(native.0.as_ptr(), key.as_ptr(), value.as_ptr())
+        };
+        Error::check(operation, code)?;
+    }
+    Ok(native)
+}
+
+/// Adds partitions to a topic.
+pub(super) fn add_partitions<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    total: u32,
+    deadline: Duration,
+) -> Result<(), Error> {
+    const OPERATION: &str = "create partitions";
+    let name = c_string(OPERATION, topic)?;
+    let mut reason = [0; REASON_BYTES];
+    // SAFETY: the name is zero-terminated, and the buffer is as long as it says.
+    let new = NonNull::new(unsafe {
+        sys::rd_kafka_NewPartitions_new(
+            name.as_ptr(),
+            usize::try_from(total).unwrap_or(usize::MAX),
+            reason.as_mut_ptr(),
+            reason.len(),
+        )
+    })
+    .ok_or_else(|| refused(OPERATION, &reason))?;
+    let asked = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS,
+        deadline,
+        |rk, options, queue| {
+            let mut topics = [new.as_ptr()];
+            // SAFETY: all are alive; the request is copied into the question.
+            unsafe { sys::rd_kafka_CreatePartitions(rk, topics.as_mut_ptr(), 1, options, queue) }
+        },
+    );
+    // SAFETY: ours, and not used after this.
+    unsafe { sys::rd_kafka_NewPartitions_destroy(new.as_ptr()) };
+    let answer = asked?;
+    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
+    // is null.
+    unsafe {
+        let found = sys::rd_kafka_event_CreatePartitions_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(());
+        }
+        let mut count = 0;
+        let results = sys::rd_kafka_CreatePartitions_result_topics(found, &raw mut count);
+        topic_results(OPERATION, results, count)
+    }
+}
+
+/// # Safety
+/// `results` is null or points to `count` results that live during the call.
+unsafe fn topic_results(
+    operation: &'static str,
+    results: *mut *const sys::rd_kafka_topic_result_t,
+    count: usize,
+) -> Result<(), Error> {
+    // SAFETY: as the caller promises.
+    for &topic in unsafe { pointers(results, count) } {
+        // SAFETY: the result is alive; its texts are copied.
+        let (code, reason, name) = unsafe {
+            (
+                sys::rd_kafka_topic_result_error(topic),
+                text(sys::rd_kafka_topic_result_error_string(topic)),
+                text(sys::rd_kafka_topic_result_name(topic)),
+            )
+        };
+        result(operation, code, &reason).map_err(|error| error.about(&name))?;
+    }
+    Ok(())
+}
+
+fn refused(operation: &'static str, reason: &[c_char]) -> Error {
+    let reason: Vec<u8> = reason
+        .iter()
+        .map_while(|&byte| (byte != 0).then_some(byte.cast_unsigned()))
+        .collect();
+    Error::new(
+        operation,
+        RDKafkaErrorCode::InvalidRequest,
+        &String::from_utf8_lossy(&reason),
+    )
+}
+
+/// Reads the members of a group, if there is one, with `read`.
+pub(super) fn describe_group<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    deadline: Duration,
+    mut read: impl FnMut(*const sys::rd_kafka_MemberDescription_t),
+) -> Result<(), Error> {
+    const OPERATION: &str = "describe group";
+    let name = c_string(OPERATION, group)?;
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+        deadline,
+        |rk, options, queue| {
+            let mut names = [name.as_ptr()];
+            // SAFETY: all are alive; the name is copied into the question.
+            unsafe {
+                sys::rd_kafka_DescribeConsumerGroups(rk, names.as_mut_ptr(), 1, options, queue);
+            }
+        },
+    )?;
+    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
+    // is of that type, else the pointer is null.
+    unsafe {
+        let found = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(());
+        }
+        let mut count = 0;
+        let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(found, &raw mut count);
+        let Some(&description) = pointers(groups, count).first() else {
+            return Ok(());
+        };
+        let error = sys::rd_kafka_ConsumerGroupDescription_error(description);
+        match borrowed_error(OPERATION, error) {
+            Err(error) if error.is_absent() => return Ok(()),
+            other => other.map_err(|error| error.about(group))?,
+        }
+        for index in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(description) {
+            let member = sys::rd_kafka_ConsumerGroupDescription_member(description, index);
+            if !member.is_null() {
+                read(member);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The committed offsets of the client's group, written into the list.
+pub(super) fn committed<C: ClientContext>(
+    client: &Client<C>,
+    partitions: &rdkafka::TopicPartitionList,
+    deadline: Duration,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; offsets are written into the list.
+    Error::check("describe committed offsets", unsafe {
+        sys::rd_kafka_committed(
+            client.native_ptr(),
+            partitions.ptr(),
+            milliseconds(deadline),
+        )
+    })
+}

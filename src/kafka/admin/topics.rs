@@ -1,0 +1,301 @@
+//! The topics of the service: what they should be like, and making them so.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::{Admin, CALL_DEADLINE, Cluster, native};
+use crate::kafka::error::{Class, Error};
+
+/// An hour, in milliseconds as topic settings have it.
+const HOUR_MS: u64 = 3_600_000;
+/// How long requests and replies are kept. Kafka's own default, and written down because a
+/// broker's may be hours: requests must outlast an outage of the whole service, since retention
+/// removes what nobody has answered yet as readily as what everybody has; replies must outlast an
+/// outage of their reader, over a long weekend.
+pub const RETENTION_MS: u64 = 7 * 24 * HOUR_MS;
+/// How long records of the state topic are safe from compaction: an owner that lost its partition
+/// without noticing finds within that time what others wrote (`docs/`: checkpoint and restore).
+pub const COMPACTION_LAG_MS: u64 = HOUR_MS;
+/// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
+/// week: a restore would read all of it.
+pub const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// As above, for a service with little to write.
+pub const STATE_SEGMENT_MS: u64 = HOUR_MS;
+/// More replicas cost writes without losing less: Kafka's own recommendation.
+pub const REPLICATION_MAX: u32 = 3;
+
+/// How long new topics may take until every broker knows them and their leaders.
+const CREATION_DEADLINE: Duration = Duration::from_secs(10);
+/// How often to look.
+const CREATION_POLL: Duration = Duration::from_millis(50);
+
+/// What the topics are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicNames {
+    /// Requests, the counter itself.
+    pub requests: String,
+    /// Replies to clients that name no topic of their own.
+    pub replies: String,
+    /// Checkpoints.
+    pub state: String,
+}
+
+/// How topics are created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Partitions of topics that have no counterpart yet.
+    pub partitions: u32,
+    /// Replicas; as many as brokers up to [`REPLICATION_MAX`] when not given.
+    pub replication: Option<u32>,
+}
+
+/// A topic to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// Its number of partitions.
+    pub partitions: u32,
+    /// Its number of replicas.
+    pub replication: u32,
+    /// Its settings.
+    pub config: BTreeMap<&'static str, String>,
+}
+
+/// What came of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Its name.
+    pub name: String,
+    /// Its number of partitions.
+    pub partitions: u32,
+    /// Its number of replicas.
+    pub replication: u32,
+    /// False when it was there before; it is left as it was.
+    pub new: bool,
+}
+
+/// `min.insync.replicas` for so many replicas: one may be away.
+pub fn min_insync_replicas(replication: u32) -> u32 {
+    replication.saturating_sub(1).max(1)
+}
+
+/// Replicas on a cluster of so many brokers.
+pub fn default_replication(brokers: usize) -> u32 {
+    u32::try_from(brokers)
+        .unwrap_or(REPLICATION_MAX)
+        .clamp(1, REPLICATION_MAX)
+}
+
+/// The topics that are missing on a cluster. State has as many partitions as requests, so the one
+/// that is there decides about the other.
+pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) -> Vec<NewTopic> {
+    let replication = options
+        .replication
+        .unwrap_or_else(|| default_replication(cluster.brokers));
+    let count = |topic: &str| cluster.topics.get(topic).map(|found| found.partitions);
+    let partitions = count(&names.requests)
+        .or_else(|| count(&names.state))
+        .unwrap_or(options.partitions);
+    [
+        requests(&names.requests, partitions, replication),
+        replies(&names.replies, options.partitions, replication),
+        state(&names.state, partitions, replication),
+    ]
+    .into_iter()
+    .filter(|topic| !cluster.topics.contains_key(&topic.name))
+    .collect()
+}
+
+fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    let mut topic = durable(name, partitions, replication);
+    topic.config.extend([
+        ("cleanup.policy", "delete".to_owned()),
+        ("message.timestamp.type", "LogAppendTime".to_owned()),
+        ("retention.ms", RETENTION_MS.to_string()),
+        ("retention.bytes", "-1".to_owned()),
+    ]);
+    topic
+}
+
+fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    let mut topic = durable(name, partitions, replication);
+    topic.config.extend([
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", RETENTION_MS.to_string()),
+    ]);
+    topic
+}
+
+fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    let mut topic = durable(name, partitions, replication);
+    topic.config.extend([
+        ("cleanup.policy", "compact".to_owned()),
+        ("min.compaction.lag.ms", COMPACTION_LAG_MS.to_string()),
+        ("segment.bytes", STATE_SEGMENT_BYTES.to_string()),
+        ("segment.ms", STATE_SEGMENT_MS.to_string()),
+    ]);
+    topic
+}
+
+/// What keeps an acknowledged record: written down, because a cluster's defaults may be weaker.
+fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    NewTopic {
+        name: name.to_owned(),
+        partitions,
+        replication,
+        config: BTreeMap::from([
+            (
+                "min.insync.replicas",
+                min_insync_replicas(replication).to_string(),
+            ),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ]),
+    }
+}
+
+impl Admin {
+    /// Creates the topics that are missing and waits until they can be used. Those that exist are
+    /// left as they are, see [`Admin::check_topics`].
+    ///
+    /// # Errors
+    /// The cluster cannot be reached, refuses a topic, or takes too long.
+    pub fn create_topics(
+        &self,
+        names: &TopicNames,
+        options: CreateOptions,
+    ) -> Result<Vec<Created>, Error> {
+        let before = self.cluster()?;
+        for topic in missing(names, options, &before) {
+            match native::create_topic(&self.client, &topic, CALL_DEADLINE) {
+                Ok(()) => info!(
+                    topic = topic.name,
+                    partitions = topic.partitions,
+                    replication = topic.replication,
+                    "topic created"
+                ),
+                // Another instance was faster.
+                Err(error) if error.is_present() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let after = self.settled(names)?;
+        Ok([&names.requests, &names.replies, &names.state]
+            .into_iter()
+            .filter_map(|name| {
+                let topic = after.topics.get(name)?;
+                Some(Created {
+                    name: name.clone(),
+                    partitions: topic.partitions,
+                    replication: topic.replication,
+                    new: !before.topics.contains_key(name),
+                })
+            })
+            .collect())
+    }
+
+    /// The cluster, once all topics are there and led.
+    fn settled(&self, names: &TopicNames) -> Result<Cluster, Error> {
+        let begin = Instant::now();
+        loop {
+            let cluster = super::cluster(&self.client)?;
+            let unsettled = [&names.requests, &names.replies, &names.state]
+                .into_iter()
+                .find(|name| !cluster.topics.get(*name).is_some_and(|topic| topic.led));
+            let Some(unsettled) = unsettled else {
+                return Ok(cluster);
+            };
+            if begin.elapsed() >= CREATION_DEADLINE {
+                return Err(Error::own(
+                    "create topic",
+                    Class::Retriable,
+                    format!(
+                        "topic {unsettled:?} has partitions without a leader after {} s: check the brokers",
+                        CREATION_DEADLINE.as_secs()
+                    ),
+                ));
+            }
+            thread::sleep(CREATION_POLL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Topic;
+    use super::*;
+
+    fn names() -> TopicNames {
+        TopicNames {
+            requests: "requests".to_owned(),
+            replies: "replies".to_owned(),
+            state: "state".to_owned(),
+        }
+    }
+
+    const OPTIONS: CreateOptions = CreateOptions {
+        partitions: 12,
+        replication: None,
+    };
+
+    #[test]
+    fn replication_follows_the_cluster_up_to_three() {
+        for (brokers, replication, in_sync) in
+            [(0, 1, 1), (1, 1, 1), (2, 2, 1), (3, 3, 2), (9, 3, 2)]
+        {
+            assert_eq!(default_replication(brokers), replication);
+            assert_eq!(min_insync_replicas(replication), in_sync);
+        }
+    }
+
+    #[test]
+    fn an_empty_cluster_gets_all_three() {
+        let cluster = Cluster {
+            brokers: 3,
+            ..Cluster::default()
+        };
+        let topics = missing(&names(), OPTIONS, &cluster);
+        let of = |topic: usize, key: &str| topics[topic].config.get(key).map(String::as_str);
+        assert_eq!(topics.len(), 3);
+        assert!(
+            topics
+                .iter()
+                .all(|t| (t.partitions, t.replication) == (12, 3))
+        );
+        assert!(
+            topics
+                .iter()
+                .all(|t| t.config["min.insync.replicas"] == "2")
+        );
+        assert_eq!(of(0, "message.timestamp.type"), Some("LogAppendTime"));
+        assert_eq!(of(0, "cleanup.policy"), Some("delete"));
+        assert_eq!(of(1, "cleanup.policy"), Some("delete"));
+        assert_eq!(of(2, "cleanup.policy"), Some("compact"));
+        assert_eq!(of(2, "min.compaction.lag.ms"), Some("3600000"));
+    }
+
+    #[test]
+    fn state_gets_the_partitions_that_requests_have() {
+        let mut cluster = Cluster {
+            brokers: 1,
+            ..Cluster::default()
+        };
+        cluster.topics.insert(
+            "requests".to_owned(),
+            Topic {
+                partitions: 5,
+                replication: 1,
+                led: true,
+            },
+        );
+        let topics = missing(&names(), OPTIONS, &cluster);
+        let shapes: Vec<_> = topics
+            .iter()
+            .map(|t| (t.name.as_str(), t.partitions, t.replication))
+            .collect();
+        assert_eq!(shapes, [("replies", 12, 1), ("state", 5, 1)]);
+    }
+}

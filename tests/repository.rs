@@ -1,0 +1,228 @@
+//! Keeps the repository as `docs/architecture.md` says it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_str().unwrap().ends_with(ending) {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(
+        !found.is_empty(),
+        "{folder} has no file that ends in {ending}"
+    );
+    found.sort();
+    found
+}
+
+/// What of `text` matters for a rule about code: comment lines are not code.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// Lines of `files` that contain one of `words`, as `file: line`.
+fn offences(files: &[(String, String)], words: &[&str]) -> Vec<String> {
+    files
+        .iter()
+        .flat_map(|(name, text)| code(text).map(move |line| (name, line)))
+        .filter(|(_, line)| words.iter().any(|word| line.contains(word)))
+        .map(|(name, line)| format!("{name}: {}", line.trim()))
+        .collect()
+}
+
+const IMPURE: [&str; 18] = [
+    "rdkafka",
+    "tokio",
+    "async ",
+    ".await",
+    "Instant",
+    "SystemTime",
+    "std::time",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::env",
+    "std::thread",
+    "std::sync",
+    "HashMap",
+    "HashSet",
+    "rand::",
+    "getrandom",
+    "tracing",
+];
+
+#[test]
+fn the_pure_rooms_know_no_kafka_no_clock_no_io_and_no_randomness() {
+    let mut pure = files("src/core", ".rs");
+    pure.extend(files("src/wire", ".rs"));
+    pure.extend(files("src/processor", ".rs"));
+    assert_eq!(offences(&pure, &IMPURE), Vec::<String>::new());
+}
+
+#[test]
+fn the_check_of_the_pure_rooms_catches_a_clock() {
+    let planted = [(
+        "src/core/x.rs".to_owned(),
+        "// a clock\nlet t = std::time::Instant::now();".to_owned(),
+    )];
+    assert_eq!(offences(&planted, &IMPURE).len(), 1);
+}
+
+#[test]
+fn each_room_imports_only_the_rooms_below_it() {
+    let above = |folder: &str, rooms: &[&str]| {
+        let words: Vec<String> = rooms.iter().map(|room| format!("crate::{room}")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(
+            offences(&files(folder, ".rs"), &words),
+            Vec::<String>::new()
+        );
+    };
+    above(
+        "src/core",
+        &["wire", "processor", "kafka", "service", "cli", "embedded"],
+    );
+    above(
+        "src/wire",
+        &["processor", "kafka", "service", "cli", "embedded"],
+    );
+    above("src/processor", &["kafka", "service", "cli", "embedded"]);
+    above(
+        "src/embedded",
+        &["core", "wire", "processor", "kafka", "service", "cli"],
+    );
+    above(
+        "src/kafka",
+        &[
+            "cli",
+            "embedded",
+            "service::settings",
+            "service::serve",
+            "service::http",
+        ],
+    );
+    above("src/service", &["cli", "embedded"]);
+}
+
+#[test]
+fn only_one_room_uses_the_kafka_client_library() {
+    let others: Vec<_> = files("src", ".rs")
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("src/kafka") && !name.starts_with("src/bin"))
+        .collect();
+    assert_eq!(
+        offences(&others, &["rdkafka::", "rdkafka_sys"]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn only_one_file_looks_at_kafka_error_codes() {
+    let others: Vec<_> = files("src/kafka", ".rs")
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("src/kafka/error") && !name.ends_with("tests.rs"))
+        .collect();
+    let looks = [
+        ".code ==",
+        ".code !=",
+        "match error.code",
+        "rdkafka_error_code()",
+    ];
+    assert_eq!(offences(&others, &looks), Vec::<String>::new());
+}
+
+/// Longest source file; a longer one has more than one subject.
+const FILE_LINES_MAX: usize = 800;
+
+#[test]
+fn files_are_short() {
+    let long: Vec<_> = files("src", ".rs")
+        .into_iter()
+        .filter(|(_, text)| text.lines().count() > FILE_LINES_MAX)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(long, Vec::<String>::new());
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let reasons = fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && let Some((name, _)) = line.split_once(" = ")
+        {
+            assert!(
+                reasons.contains(&format!("`{name}`")),
+                "docs/dependencies.md says nothing of {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_opens_with_the_two_commands() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let opening: String = readme.lines().take(25).collect::<Vec<_>>().join("\n");
+    assert!(opening.contains("make run") && opening.contains("make test"));
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(ci.contains("make test"));
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut documents = files("docs", ".md");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    documents.push(("README.md".to_owned(), readme));
+    for (name, text) in documents {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if target.contains("://") || target.starts_with('#') {
+                continue;
+            }
+            let file = target.split('#').next().unwrap();
+            let path = root().join(Path::new(&name).parent().unwrap()).join(file);
+            assert!(
+                path.exists(),
+                "{name} links to {target}, which is not there"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_test_is_ignored_and_no_work_is_left_unnamed() {
+    let mut all = files("src", ".rs");
+    all.extend(
+        files("tests", ".rs")
+            .into_iter()
+            .filter(|(name, _)| name != "tests/repository.rs"),
+    );
+    assert_eq!(
+        offences(&all, &["#[ignore", "todo!(", "unimplemented!("]),
+        Vec::<String>::new()
+    );
+}
