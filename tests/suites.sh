@@ -5,7 +5,7 @@ set -u -o pipefail
 cd "$(dirname "$0")/.."
 
 need() { command -v "$1" >/dev/null 2>&1 || { echo "sequencer: $1 is missing: $2" >&2; exit 1; }; }
-need cargo "install Rust 1.88 or newer"
+need cargo "install Rust 1.91 or newer"
 need cc "install a C compiler and make (Debian: apt-get install build-essential perl)"
 need java "install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven)"
 need mvn "install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven)"

@@ -255,6 +255,10 @@ pub struct RecoverArgs {
     #[arg(long)]
     pub yes: bool,
 
+    /// The owner reports the partition as halted (see /healthz); without an owner it is not needed
+    #[arg(long)]
+    pub owner_halted: bool,
+
     /// How to connect.
     #[command(flatten)]
     pub connection: ConnectionArgs,

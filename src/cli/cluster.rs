@@ -8,13 +8,26 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 
+use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Reader;
 use crate::kafka::error::Error;
 
 /// How long one call may take; brokers answer in milliseconds or are away.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Start and end of a partition as the reader's isolation level sees it.
+/// A reader that sees everything, records of aborted transactions too.
+///
+/// # Errors
+/// A configuration that librdkafka refuses.
+pub fn reader_of_everything(connection: &Connection) -> Result<Reader, Error> {
+    let mut config = connection.reader();
+    config.set("isolation.level", "read_uncommitted");
+    Reader::new(&config)
+}
+
+/// Start and end of a partition as the reader's isolation level sees it. A reader that has asked
+/// for them knows the topic, and begins to read it at once and not with librdkafka's next look at
+/// unknown topics, up to a second later.
 ///
 /// # Errors
 /// No answer in time.

@@ -14,9 +14,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::Error;
 use super::args::InspectArgs;
 use super::session::Session;
+use super::{Error, shell};
 use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::partitioner::partition_of;
 use crate::kafka;
@@ -65,9 +65,11 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
         writeln!(out)?;
         return Ok(());
     }
+    let connection = &args.connection;
+    let flags = shell::service_flags(connection.brokers.as_deref(), &connection.common);
     match &args.sequence {
-        Some(name) => print::sequence(name, &view, out)?,
-        None => print::everything(&view, out)?,
+        Some(name) => print::sequence(name, &view, &flags, out)?,
+        None => print::everything(&view, &flags, out)?,
     }
     Ok(())
 }

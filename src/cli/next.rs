@@ -9,7 +9,6 @@ use super::Error;
 use super::args::NextArgs;
 use super::cluster::requester::{Request, Requester, Route, Writes};
 use super::session::Session;
-use super::shell;
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
 
@@ -140,12 +139,12 @@ fn unanswered(args: &NextArgs, session: &Session, request: Option<Request>) -> S
             settings.topics.requests
         );
     };
-    let program = shell::program();
+    let (requests, group) = (&settings.topics.requests, &settings.group);
     format!(
-        "no answer within {waited_ms} ms: is `{program} serve` running with group {}? Does `{program} \
-         inspect --partition {partition}` show it halted?\nThe request stays in {} partition \
-         {partition} at offset {offset} and takes its IDs when it is answered.",
-        settings.group, settings.topics.requests
+        "no answer within {waited_ms} ms: is `sequencer serve` running with group {group}, and does \
+         `sequencer inspect --partition {partition}` say that the partition halts?\nThe request \
+         stays in {requests}, partition {partition}, at offset {offset}: when it is answered, it \
+         takes its IDs."
     )
 }
 

@@ -1,5 +1,6 @@
 //! Aligned columns for people: two spaces between them, numbers to the right, nothing drawn.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 /// On which side of its column a cell stands.
@@ -61,6 +62,17 @@ pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
+/// So many of a thing.
+pub fn counted<N: Display>(count: N, thing: &str) -> String {
+    let count = count.to_string();
+    let ending = match (count.as_str(), thing.ends_with("ch")) {
+        ("1", _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {thing}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +90,12 @@ mod tests {
         table.print(&mut out).unwrap();
         let expected = "NAME    NEXT  WHY\norders    42\né          -  new\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!(counted(1, "batch"), "1 batch");
+        assert_eq!(counted(0, "batch"), "0 batches");
+        assert_eq!(counted(2_u32, "replica"), "2 replicas");
     }
 }

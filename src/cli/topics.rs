@@ -5,6 +5,7 @@ use std::io::Write;
 use super::Error;
 use super::args::{TopicsArgs, TopicsCommand};
 use super::session::Session;
+use super::table::counted;
 use crate::kafka::admin::check::{Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
 use crate::service::settings::Topics;
@@ -47,11 +48,6 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
         )?;
     }
     Ok(())
-}
-
-fn counted(count: u32, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }
 
 fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {

@@ -32,6 +32,8 @@ const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
 const SESSION_TIMEOUT_MS: u64 = 6_000;
 /// How soon a member hears of a rebalance (T7).
 const HEARTBEAT_INTERVAL_MS: u64 = 500;
+/// How long a reply in a backlog waits for others: a fraction of what the backlog makes it wait.
+const BULK_LINGER_MS: &str = "5";
 /// Statistics give lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -91,11 +93,19 @@ impl Connection {
         config
     }
 
-    /// Sends the replies of `immediate` mode. Nothing expires: what cannot be written waits.
+    /// Sends replies of `immediate` mode one by one. Nothing expires: what cannot be written waits.
     pub fn reply_producer(&self) -> ClientConfig {
+        self.reply_config("0")
+    }
+
+    /// Sends replies of `immediate` mode when there is a backlog: batches fill before they go.
+    pub fn bulk_reply_producer(&self) -> ClientConfig {
+        self.reply_config(BULK_LINGER_MS)
+    }
+
+    fn reply_config(&self, linger_ms: &str) -> ClientConfig {
         let mut config = self.config(&[
-            // Batches form while earlier ones are in flight; waiting for more only adds latency.
-            ("linger.ms", "0"),
+            ("linger.ms", linger_ms),
             ("batch.num.messages", "10000"),
             ("queue.buffering.max.messages", "200000"),
             ("queue.buffering.max.kbytes", "262144"),

@@ -15,35 +15,34 @@
 //! *Architecture invariant*: an incremental unassign answers a revoke that librdkafka has raised
 //! and nobody has polled yet, and would give partitions away before their transaction has ended
 //! (T3). So [`GroupConsumer::stop`] pauses instead. The one other use, to fetch again from a
-//! partition whose offset was lost, tells the next revoke apart as lost when the group has moved
-//! on meanwhile.
+//! partition whose offset was lost, makes the next revoke a lost one if the group has moved on
+//! meanwhile.
 
 mod close;
+mod fetching;
 mod native;
 mod quiet;
 mod reader;
 mod record;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
 use super::context::Context;
 use super::error::{Class, Error};
+use fetching::Fetched;
 use native::{Queue, RawEvent, Signal};
 use quiet::Quiet;
 pub use reader::{Flow, Reader};
 pub use record::{Headers, Record};
 
-/// How long to wait for a seek of a stopped partition. It is answered by librdkafka's own thread
-/// without asking a broker, so this is only reached when that thread is stuck.
-const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
 /// as a broker may take to answer, and shorter than the grace period of a container.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
@@ -94,12 +93,8 @@ pub struct GroupConsumer {
     consumer: Option<BaseConsumer<Context>>,
     topic: String,
     brokers: String,
-    /// Partitions that librdkafka has been told to fetch, stopped ones among them.
-    started: RefCell<BTreeSet<i32>>,
-    /// Those of them that are paused by [`GroupConsumer::stop`].
-    stopped: RefCell<BTreeSet<i32>>,
-    /// Those of them that librdkafka fetches no more, because the offset was not in the log.
-    lost_offset: RefCell<BTreeSet<i32>>,
+    /// Partitions that librdkafka has been told to fetch.
+    fetched: RefCell<BTreeMap<i32, Fetched>>,
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
     quiet: Quiet,
@@ -138,9 +133,7 @@ impl GroupConsumer {
             consumer: Some(consumer),
             topic: topic.to_owned(),
             brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
-            started: RefCell::default(),
-            stopped: RefCell::default(),
-            lost_offset: RefCell::default(),
+            fetched: RefCell::default(),
             answered: Cell::new(None),
             quiet: Quiet::default(),
             revoking: Cell::new(false),
@@ -225,7 +218,9 @@ impl GroupConsumer {
                 return Some(Event::EndOfPartition { partition, next });
             }
             (Class::OffsetLost, Some((partition, _))) => {
-                self.lost_offset.borrow_mut().insert(partition);
+                if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
+                    fetched.offset_lost = true;
+                }
             }
             (Class::Retriable, None) if !self.quiet.tells(&error) => return None,
             _ => {}
@@ -256,46 +251,7 @@ impl GroupConsumer {
         self.answered.set(self.generation());
         // A revoke would have come before.
         self.gave_up_early.set(false);
-        Ok(())
-    }
-
-    /// Fetches `partition` from `next` on. Also for a partition that was stopped, or whose offset
-    /// was lost.
-    ///
-    /// # Errors
-    /// The partition is being fetched, or the client is closed or had a fatal error.
-    pub fn start(&self, partition: i32, next: i64) -> Result<(), Error> {
-        let list = self.list([(partition, next)])?;
-        if self.lost_offset.borrow().contains(&partition) {
-            // librdkafka refuses to seek a partition that it has given up on.
-            self.note_loss();
-            self.unassign(&[partition])?;
-            if self.generation() != self.answered.get() {
-                // A rebalance is under way, and this may have been its answer.
-                self.gave_up_early.set(true);
-            }
-        } else if self.stopped.borrow().contains(&partition) {
-            native::seek(self.consumer()?.client(), &list, SEEK_TIMEOUT)?;
-            native::resume(self.consumer()?.client(), &list)?;
-            self.stopped.borrow_mut().remove(&partition);
-            return Ok(());
-        }
-        self.assign(&list)?;
-        self.started.borrow_mut().insert(partition);
-        Ok(())
-    }
-
-    /// Fetches no more from `partition`, which stays ours: one that is halted. No record of it
-    /// comes after this call.
-    ///
-    /// # Errors
-    /// The client is closed.
-    pub fn stop(&self, partition: i32) -> Result<(), Error> {
-        if !self.started.borrow().contains(&partition) {
-            return Ok(());
-        }
-        self.pause(&[partition])?;
-        self.stopped.borrow_mut().insert(partition);
+        self.wake_all();
         Ok(())
     }
 
@@ -311,37 +267,13 @@ impl GroupConsumer {
                 format!("no revoke waits for an answer, partitions {partitions:?}"),
             ));
         }
-        let fetched: Vec<i32> = partitions
-            .iter()
-            .copied()
-            .filter(|partition| self.started.borrow().contains(partition))
-            .collect();
+        let mut fetched = partitions.to_vec();
+        fetched.retain(|partition| self.fetched.borrow().contains_key(partition));
         self.unassign(&fetched)?;
         self.answered.set(self.generation());
         self.revoking.set(false);
+        self.wake_all();
         Ok(())
-    }
-
-    /// Fetches no more from these partitions until [`GroupConsumer::resume`]; drops what was
-    /// fetched ahead, which is fetched again later.
-    ///
-    /// # Errors
-    /// The client is closed, or a partition is not started.
-    pub fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
-        native::pause(self.consumer()?.client(), &self.positionless(partitions)?)
-    }
-
-    /// Fetches from these partitions again, from after the last record that was polled.
-    ///
-    /// # Errors
-    /// The client is closed, or a partition is not started.
-    pub fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
-        let awake: Vec<i32> = partitions
-            .iter()
-            .copied()
-            .filter(|partition| !self.stopped.borrow().contains(partition))
-            .collect();
-        native::resume(self.consumer()?.client(), &self.positionless(&awake)?)
     }
 
     /// This member's credentials for a transaction that commits its offsets.
@@ -359,53 +291,6 @@ impl GroupConsumer {
         self.close_deadline = deadline;
     }
 
-    fn assign(&self, list: &TopicPartitionList) -> Result<(), Error> {
-        self.note_loss();
-        native::incremental_assign(self.consumer()?.client(), list)
-    }
-
-    fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
-        let client = self.consumer()?.client();
-        let list = self.positionless(partitions)?;
-        native::incremental_unassign(client, &list)?;
-        let mut stopped = self.stopped.borrow_mut();
-        if partitions
-            .iter()
-            .any(|partition| stopped.contains(partition))
-        {
-            // The pause outlives the assignment in librdkafka, and would meet the next one.
-            native::resume(client, &list)?;
-        }
-        let mut started = self.started.borrow_mut();
-        let mut lost_offset = self.lost_offset.borrow_mut();
-        for partition in partitions {
-            started.remove(partition);
-            stopped.remove(partition);
-            lost_offset.remove(partition);
-        }
-        Ok(())
-    }
-
-    fn positionless(&self, partitions: &[i32]) -> Result<TopicPartitionList, Error> {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for &partition in partitions {
-            list.add_partition(&self.topic, partition);
-        }
-        Ok(list)
-    }
-
-    fn list<const N: usize>(
-        &self,
-        positions: [(i32, i64); N],
-    ) -> Result<TopicPartitionList, Error> {
-        let mut list = TopicPartitionList::with_capacity(N);
-        for (partition, next) in positions {
-            list.add_partition_offset(&self.topic, partition, Offset::Offset(next))
-                .map_err(|error| Error::from_kafka("start partition", &error))?;
-        }
-        Ok(list)
-    }
-
     fn consumer(&self) -> Result<&BaseConsumer<Context>, Error> {
         self.consumer
             .as_ref()
@@ -419,8 +304,8 @@ pub const NO_GENERATION: i32 = -1;
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
         // A revoke without an answer would keep the consumer from closing.
-        let started: Vec<i32> = self.started.borrow().iter().copied().collect();
-        if let Err(error) = self.unassign(&started) {
+        let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
+        if let Err(error) = self.unassign(&fetched) {
             warn!(%error, "partitions were not given up before leaving the group");
         }
         // The queue must be gone before its client is.

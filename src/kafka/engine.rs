@@ -24,7 +24,7 @@ use tracing::{debug, error, info, warn};
 use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
 use super::error::{Class, Error};
-use super::replies::ReplyProducer;
+use super::replies::{Pace, ReplyProducer};
 use super::takeovers::{Finding, Takeovers};
 use super::transactor::{Completed, Topics, Transactor};
 use crate::core::{NextOffset, Offset, Timestamp};
@@ -37,6 +37,8 @@ use report::Reporter;
 
 /// Records taken in one turn: bounds the time until finished work is looked at.
 const RECORDS_MAX: usize = 2_000;
+/// A turn that takes more records than this works on a backlog.
+const BACKLOG_RECORDS: usize = 64;
 /// How long a turn waits for records when something else will need attention soon.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// How long it waits when nothing will: a completion is noticed this late at most.
@@ -320,11 +322,13 @@ impl Engine {
             ..
         } = self;
         let immediate = config.options.service.mode == Mode::Immediate;
-        let (mut result, mut sent) = (Ok(()), 0);
+        let (mut result, mut taken, mut sent) = (Ok(()), 0, 0);
         consumer.poll(wait, RECORDS_MAX, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {
+                taken += 1;
+                let pace = if taken < BACKLOG_RECORDS { Pace::Swift } else { Pace::Bulk };
                 let reply = instance.record(Record {
                     partition: record.partition,
                     offset: Offset(record.offset),
@@ -333,7 +337,7 @@ impl Engine {
                     value: record.value,
                 });
                 if let Some(reply) = reply
-                    && let Err(error) = replies.send(&reply)
+                    && let Err(error) = replies.send(&reply, pace)
                 {
                     result = Err(Exit::StartOver(error.to_string()));
                 }

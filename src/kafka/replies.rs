@@ -1,11 +1,17 @@
-//! The idempotent producer that sends the replies of `immediate` mode at once.
+//! The idempotent producers that send the replies of `immediate` mode at once.
 //!
 //! A reply that was handed over is never given up: it waits in the producer's queue while a broker
 //! is away, and one that comes back with an error is handed over again. What is outstanding keeps
 //! its checkpoint waiting (I4).
+//!
+//! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
+//! each reply at once, for latency; one waits a few milliseconds for a full batch, for a backlog,
+//! where it saves a quarter of the CPU. Replies have no order among each other to keep.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
 use tracing::warn;
 
@@ -64,15 +70,55 @@ impl Reported {
     }
 }
 
-/// Sends replies.
-pub struct ReplyProducer {
+/// How a reply is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At once.
+    Swift,
+    /// With many others: there is a backlog.
+    Bulk,
+}
+
+/// One producer.
+struct Lane {
     // These must go before the producer.
     topic: Option<Topic>,
     reports: Option<Reports>,
     producer: BaseProducer<Context>,
+}
+
+impl Lane {
+    fn new(config: &ClientConfig, topic: &str) -> Result<Lane, Error> {
+        let producer: BaseProducer<Context> = config
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka("create reply producer", &error))?;
+        Ok(Lane {
+            topic: Some(Topic::new(&producer, topic)?),
+            reports: Reports::of(&producer),
+            producer,
+        })
+    }
+
+    fn serve(&self, wait: Duration, reported: &mut Reported) -> bool {
+        let served = |reports: &Reports| reports.serve(wait, |report| reported.add(report));
+        self.reports.as_ref().is_some_and(served)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        drop(self.topic.take());
+        drop(self.reports.take());
+    }
+}
+
+/// Sends replies.
+pub struct ReplyProducer {
+    swift: Lane,
+    bulk: Lane,
     reported: Reported,
-    /// Replies that the producer did not take yet, in order.
-    waiting: std::collections::VecDeque<OwnedReply>,
+    /// Replies that a producer did not take yet, in order.
+    waiting: VecDeque<OwnedReply>,
     retry_at: Option<Instant>,
 }
 
@@ -82,16 +128,11 @@ impl ReplyProducer {
     /// # Errors
     /// A configuration that librdkafka refuses.
     pub fn new(connection: &Connection, topic: &str) -> Result<ReplyProducer, Error> {
-        let producer: BaseProducer<Context> = connection
-            .reply_producer()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create reply producer", &error))?;
         Ok(ReplyProducer {
-            topic: Some(Topic::new(&producer, topic)?),
-            reports: Reports::of(&producer),
-            producer,
+            swift: Lane::new(&connection.reply_producer(), topic)?,
+            bulk: Lane::new(&connection.bulk_reply_producer(), topic)?,
             reported: Reported::default(),
-            waiting: std::collections::VecDeque::new(),
+            waiting: VecDeque::new(),
             retry_at: None,
         })
     }
@@ -100,10 +141,12 @@ impl ReplyProducer {
     ///
     /// # Errors
     /// The producer is of no more use.
-    pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
+    pub fn send(&mut self, reply: &Reply<'_>, pace: Pace) -> Result<(), Error> {
         let Destination::Default { partition } = reply.destination;
         let token = reply.token.to_bits();
-        if self.waiting.is_empty() && self.enqueue(partition, reply.key, reply.body, token)? {
+        if self.waiting.is_empty()
+            && self.enqueue(pace, partition, reply.key, reply.body, token)?
+        {
             return Ok(());
         }
         self.waiting.push_back(OwnedReply {
@@ -126,9 +169,11 @@ impl ReplyProducer {
     /// # Errors
     /// The producer is of no more use: its fatal error.
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) -> Result<(), Error> {
-        for _ in 0..REPORTS_MAX {
-            if !self.poll(Duration::ZERO) {
-                break;
+        for lane in [&self.swift, &self.bulk] {
+            for _ in 0..REPORTS_MAX {
+                if !lane.serve(Duration::ZERO, &mut self.reported) {
+                    break;
+                }
             }
         }
         for (token, replies) in self.reported.runs.drain(..) {
@@ -136,9 +181,8 @@ impl ReplyProducer {
         }
         if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
-                return Err(
-                    Error::fatal_of("send reply", self.producer.client()).unwrap_or(problem)
-                );
+                let of = |lane: &Lane| Error::fatal_of("send reply", lane.producer.client());
+                return Err(of(&self.swift).or_else(|| of(&self.bulk)).unwrap_or(problem));
             }
             let replies = self.reported.returned.len();
             warn!(error = %problem, replies, "replies came back and are sent again");
@@ -150,7 +194,7 @@ impl ReplyProducer {
 
     /// Records queued and in flight.
     pub fn queued(&self) -> i32 {
-        self.producer.in_flight_count()
+        self.swift.producer.in_flight_count() + self.bulk.producer.in_flight_count()
     }
 
     fn hand_over_waiting(&mut self) -> Result<(), Error> {
@@ -160,7 +204,7 @@ impl ReplyProducer {
         self.retry_at = None;
         while let Some(reply) = self.waiting.pop_front() {
             let key = reply.key.as_deref();
-            if !self.enqueue(reply.partition, key, &reply.body, reply.token)? {
+            if !self.enqueue(Pace::Bulk, reply.partition, key, &reply.body, reply.token)? {
                 self.waiting.push_front(reply);
                 return Ok(());
             }
@@ -168,15 +212,10 @@ impl ReplyProducer {
         Ok(())
     }
 
-    fn poll(&mut self, wait: Duration) -> bool {
-        let reported = &mut self.reported;
-        let served = |reports: &Reports| reports.serve(wait, |report| reported.add(report));
-        self.reports.as_ref().is_some_and(served)
-    }
-
     /// False when the queue stayed full.
     fn enqueue(
         &mut self,
+        pace: Pace,
         partition: i32,
         key: Option<&[u8]>,
         body: &[u8],
@@ -184,8 +223,12 @@ impl ReplyProducer {
     ) -> Result<bool, Error> {
         let opaque = usize::try_from(token).unwrap_or(usize::MAX);
         let mut deadline = None;
+        let lane = match pace {
+            Pace::Swift => &self.swift,
+            Pace::Bulk => &self.bulk,
+        };
         loop {
-            let Some(topic) = &self.topic else {
+            let Some(topic) = &lane.topic else {
                 return Ok(false);
             };
             match topic.produce(partition, key, Some(body), opaque) {
@@ -196,7 +239,7 @@ impl ReplyProducer {
                     if Instant::now() >= deadline {
                         return Ok(false);
                     }
-                    self.poll(REPORT_POLL);
+                    lane.serve(REPORT_POLL, &mut self.reported);
                 }
                 Err(error) if error.class == Class::Fatal => return Err(error),
                 // Anything else that is refused in place waits like a full queue: the topic may
@@ -207,12 +250,5 @@ impl ReplyProducer {
                 }
             }
         }
-    }
-}
-
-impl Drop for ReplyProducer {
-    fn drop(&mut self) {
-        drop(self.topic.take());
-        drop(self.reports.take());
     }
 }

@@ -719,9 +719,10 @@ impl Instance {
             // Input::FencedOurselves ends it: until then the producer is about to be replaced.
             return;
         }
-        let drained = revocation.partitions.iter().all(|id| self.is_drained(*id));
+        let transacts = self.transacts_any(&revocation.partitions);
+        let drained = !transacts && revocation.partitions.iter().all(|id| self.is_drained(*id));
         let late = now_ms >= revocation.deadline_ms;
-        if !drained && late && self.transacts_any(&revocation.partitions) {
+        if late && transacts {
             if let Some(revocation) = &mut self.revocation {
                 revocation.fencing = true;
                 effects.extend([Effect::CancelTransaction, Effect::Fence]);

@@ -211,6 +211,7 @@ async fn supervise(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     tokio::pin!(stop);
+    let status = config.status.clone();
     loop {
         let mut config = config.clone();
         // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
@@ -222,6 +223,11 @@ async fn supervise(
                 Ok(Err(Exit::Fenced(id))) => return Err(Error::Fenced(Exit::Fenced(id).to_string())),
                 Ok(Err(Exit::StartOver(reason))) => {
                     error!(reason, "starting over");
+                    status.update(|status| {
+                        status.connected = false;
+                        status.problem = Some(reason);
+                        status.partitions.clear();
+                    });
                     tokio::select! {
                         () = tokio::time::sleep(START_OVER_PAUSE) => {}
                         () = &mut stop => return Ok(()),

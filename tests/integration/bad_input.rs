@@ -7,7 +7,7 @@ use crate::support::records::{Mode, Reply, Request, show};
 use crate::support::service::{PARTITIONS, Service};
 
 /// Where `orders` is at home, so that no valid request of this test is a stray.
-const PARTITION: i32 = 2;
+const PARTITION: i32 = 0;
 
 /// A record that is no valid request, and what its reply must say.
 struct Bad {

@@ -28,5 +28,6 @@ mod happy;
 mod kill;
 mod refuse;
 mod restart;
+mod restore_bound;
 mod scale;
 mod zombie;

@@ -115,11 +115,12 @@ impl Stopped {
         assert_eq!(instance.sigterm_and_wait(), 0);
         commands
             .iter()
-            .map(|command| self.recover(command))
+            .map(|command| self.recover(command, &[]))
             .collect()
     }
 
-    fn recover(&self, command: &str) -> Repair {
+    /// Runs a printed command, first without `--yes`, when it must write nothing.
+    fn recover(&self, command: &str, further: &[&str]) -> Repair {
         let words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words[..2], ["sequencer", "recover"]);
         let flag = |name: &str| -> i64 {
@@ -128,19 +129,35 @@ impl Stopped {
         };
         let mut arguments: Vec<String> = words[1..].iter().map(|&word| word.to_owned()).collect();
         arguments.extend(self.service.arguments());
+        arguments.extend(further.iter().map(|&word| word.to_owned()));
+        let end = || {
+            tail::high_watermark(
+                &self.service.bootstrap,
+                &self.service.state,
+                flag("--partition") as i32,
+            )
+        };
+        let before = end();
         let looked = run(&arguments);
         assert_eq!(
-            looked.code, 0,
+            (looked.code, end()),
+            (0, before),
             "without --yes it only shows what it would do"
         );
         arguments.push("--yes".to_owned());
         assert_eq!(run(&arguments).code, 0);
-        let partition = flag("--partition") as i32;
-        // It never goes below an ID that a reply has given away.
+
+        let (partition, from) = (flag("--partition") as i32, flag("--from"));
+        let (_, above) = looked.stdout.split_once("go on above ID ").unwrap();
+        let above = above.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(
+            above >= flag("--above") && above >= self.highest(partition),
+            "{above} was given"
+        );
         Repair {
             partition,
-            from: flag("--from"),
-            above: flag("--above").max(self.highest(partition)),
+            from,
+            above,
         }
     }
 
@@ -193,6 +210,45 @@ fn a_state_without_a_footer_that_matches_halts_its_partition_until_it_is_repaire
     stopped.others_go_on(&[DAMAGED]);
     let repairs = stopped.repair(instance, &commands);
     stopped.goes_on(&[], &repairs);
+}
+
+#[test]
+fn a_running_owner_takes_up_the_repair_of_a_partition_that_it_reported_as_halted() {
+    let stopped = Stopped::new("refuse-running");
+    replace_state(&stopped, flip_digest);
+    let (mut instance, commands) = stopped.halts(&[DAMAGED], "footer");
+    let repair = stopped.recover(&commands[0], &["--owner-halted"]);
+    instance.wait("to run every partition", |instance| {
+        (instance.running() == PARTITIONS as usize).then_some(())
+    });
+    assert_eq!(instance.sigterm_and_wait(), 0);
+    stopped.goes_on(&[], &[repair]);
+}
+
+#[test]
+fn a_partition_with_a_running_owner_is_not_repaired() {
+    let stopped = Stopped::new("refuse-owned");
+    let instance = stopped.service.start("a");
+    stopped.service.wait_shared(&[&instance]);
+    let end = || tail::high_watermark(&stopped.service.bootstrap, &stopped.service.state, DAMAGED);
+    let before = end();
+    let from = stopped.committed(DAMAGED).to_string();
+    let mut words = vec![
+        "recover",
+        "--partition",
+        "1",
+        "--from",
+        &from,
+        "--above",
+        "1000000",
+        "--yes",
+    ];
+    let arguments = stopped.service.arguments();
+    words.extend(arguments.iter().map(String::as_str));
+    let outcome = run(&words);
+    assert_eq!((outcome.code, end()), (1, before), "nothing was written");
+    outcome.line_with("stop it");
+    assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
 #[test]

@@ -1,1 +1,182 @@
-//! later
+//! Writes one batch of state records in one transaction, outside any group: no offsets go with it,
+//! the footer is the truth.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+
+use crate::kafka::clients::Connection;
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+use crate::kafka::produce::{Enqueued, Topic};
+use crate::processor::checkpoint::Batch;
+
+/// `transaction.timeout.ms`: a repair writes the whole state, which may be large. Left open by a
+/// repair that is killed, it keeps the one partition waiting for this long.
+const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
+/// How long a repair may take in all.
+const DEADLINE: Duration = Duration::from_secs(55);
+/// How long ending a transaction that failed may take.
+const ABORT_DEADLINE: Duration = Duration::from_secs(10);
+/// Step of a wait for delivery reports.
+const REPORT_POLL: Duration = Duration::from_millis(1);
+
+/// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
+/// reads the state afterwards, and sees.
+///
+/// # Errors
+/// It was not written.
+pub fn write(
+    connection: &Connection,
+    topic: &str,
+    partition: i32,
+    batch: &Batch,
+) -> Result<(), Error> {
+    let connection = connection_of_repair(connection, partition);
+    let deadline = Instant::now() + DEADLINE;
+    let producer = producer(&connection)?;
+    producer
+        .begin_transaction()
+        .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
+    if let Err(error) = produce(&producer, topic, partition, batch, deadline) {
+        abort(&producer);
+        return Err(error);
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    match producer.commit_transaction(left) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let error = Error::from_commit(&error, producer.client());
+            if error.class != Class::Indefinite {
+                return Err(error);
+            }
+            // T5: the init of a new producer settles what the old one left.
+            self::producer(&connection).map(drop)
+        }
+    }
+}
+
+/// Ends the transaction now and not by its time-out; if that fails, the time-out it is. What is
+/// still queued is purged first: librdkafka's abort waits for its reports, which nobody would
+/// serve meanwhile.
+fn abort(producer: &BaseProducer<Failures>) {
+    producer.purge(PurgeConfig::default().queue().inflight());
+    let deadline = Instant::now() + ABORT_DEADLINE;
+    while producer.in_flight_count() > 0 && Instant::now() < deadline {
+        producer.poll(REPORT_POLL);
+    }
+    let _ = producer.abort_transaction(ABORT_DEADLINE);
+}
+
+/// A repair has a transactional ID of its own: it fences an earlier repair, and no instance.
+fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
+    let mut connection = Connection {
+        instance_id: format!("recover-{partition}"),
+        ..connection.clone()
+    };
+    connection.properties.insert(
+        "transaction.timeout.ms".to_owned(),
+        TRANSACTION_TIMEOUT_MS.to_string(),
+    );
+    connection
+}
+
+fn producer(connection: &Connection) -> Result<BaseProducer<Failures>, Error> {
+    let producer: BaseProducer<Failures> = connection
+        .transactional_producer()
+        .create_with_context(Failures::default())
+        .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
+    producer.init_transactions(DEADLINE).map_err(|error| {
+        Error::from_client("init transactions", &error, producer.client()).about(&format!(
+            "transactional.id {}",
+            connection.transactional_id()
+        ))
+    })?;
+    Ok(producer)
+}
+
+fn produce(
+    producer: &BaseProducer<Failures>,
+    topic: &str,
+    partition: i32,
+    batch: &Batch,
+    deadline: Instant,
+) -> Result<(), Error> {
+    const OPERATION: &str = "produce in transaction";
+    let late = || {
+        let message = "not every record was acknowledged in time";
+        Error::own(OPERATION, Class::AbortTransaction, message)
+    };
+    let topic = Topic::new(producer, topic)?;
+    for (key, value) in batch.iter() {
+        while topic.produce(partition, Some(key), value, 0)? == Enqueued::QueueFull {
+            producer.poll(REPORT_POLL);
+            if Instant::now() >= deadline {
+                return Err(late());
+            }
+        }
+    }
+    while producer.in_flight_count() > 0 {
+        producer.poll(REPORT_POLL);
+        if Instant::now() >= deadline {
+            return Err(late());
+        }
+    }
+    producer.context().take().map_or(Ok(()), Err)
+}
+
+/// The first delivery that failed.
+#[derive(Default)]
+struct Failures(Mutex<Option<Error>>);
+
+impl Failures {
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Failures {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: usize) {
+        if let Err((error, _)) = result {
+            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| Error::from_kafka("produce in transaction", error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_repair_fences_no_instance() {
+        let instance = Connection {
+            brokers: "a:1".to_owned(),
+            properties: BTreeMap::new(),
+            group: "g".to_owned(),
+            instance_id: "host".to_owned(),
+            static_membership: false,
+        };
+        let repair = connection_of_repair(&instance, 3);
+        assert_eq!(repair.transactional_id(), "g-recover-3");
+        assert_eq!(repair.transaction_timeout_ms(), TRANSACTION_TIMEOUT_MS);
+    }
+}

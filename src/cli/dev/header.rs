@@ -1,6 +1,5 @@
 //! What runs where, and lines to try from another terminal.
 
-use std::ffi::OsString;
 use std::io::Write;
 
 use crate::cli::args::DevArgs;
@@ -22,7 +21,7 @@ fn text(args: &DevArgs, settings: &Settings, program: &str) -> String {
     let brokers = settings.brokers.as_deref().unwrap_or_default();
     let directory = shell::word(args.directory.as_os_str());
     let (requests, replies) = (&settings.topics.requests, &settings.topics.replies);
-    let flags = flags(args, brokers);
+    let flags = shell::service_flags(Some(brokers), &args.common);
     let http = match &settings.http_address {
         Some(address) => format!("http://{address} (/metrics, /healthz, /readyz)"),
         None => "no HTTP".to_owned(),
@@ -44,23 +43,6 @@ Ask and wait for the answer; look at the counters:
 
 "
     )
-}
-
-/// What a command needs to find the same service.
-fn flags(args: &DevArgs, brokers: &str) -> String {
-    let mut words: Vec<OsString> = vec!["--brokers".into(), brokers.into()];
-    if let Some(config) = &args.common.config {
-        words.extend(["--config".into(), config.into()]);
-    }
-    if let Some(group) = &args.common.group {
-        words.extend(["--group".into(), group.into()]);
-    }
-    // Other settings make no difference to them, and may be secrets.
-    let named = |set: &&String| set.starts_with("topics.") || set.starts_with("group=");
-    for set in args.common.set.iter().filter(named) {
-        words.extend(["--set".into(), set.into()]);
-    }
-    shell::line(words)
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ use super::sequences::Row;
 use crate::cli::table::Side::{Left, Right};
 use crate::cli::table::{Table, or_dash};
 
-/// Partitions, checkpoints, what is wrong, sequences.
-pub fn everything(view: &View, out: &mut impl Write) -> io::Result<()> {
+/// A repair that begins so is a command, and no advice.
+const COMMAND: &str = "sequencer ";
+
+/// Partitions, checkpoints, what is wrong, sequences. `flags` make a repair one for this service.
+pub fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
     let View {
         group,
         requests,
@@ -24,7 +27,7 @@ pub fn everything(view: &View, out: &mut impl Write) -> io::Result<()> {
     offsets(&view.partitions, out)?;
     writeln!(out)?;
     checkpoints(&view.partitions, out)?;
-    problems(&view.partitions, out)?;
+    problems(&view.partitions, flags, out)?;
     let shown = view.sequences.len();
     if shown > 0 {
         writeln!(out)?;
@@ -43,13 +46,13 @@ pub fn everything(view: &View, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// One sequence, and what is wrong with its partitions.
-pub fn sequence(name: &str, view: &View, out: &mut impl Write) -> io::Result<()> {
+pub fn sequence(name: &str, view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
     sequences(&view.sequences, out)?;
     if let Some(row) = view.sequences.iter().find(|row| row.name == name) {
         let partitions = view.service_partitions.unwrap_or(view.request_partitions);
         writeln!(out, "\nhome: partition {} of {partitions}", row.home)?;
     }
-    problems(&view.partitions, out)
+    problems(&view.partitions, flags, out)
 }
 
 fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
@@ -108,7 +111,7 @@ fn checkpoints(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
     table.print(out)
 }
 
-fn problems(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
+fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Result<()> {
     for facts in partitions {
         let Some(reason) = &facts.reason else {
             continue;
@@ -119,8 +122,12 @@ fn problems(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
             Outlook::Waits | Outlook::Starts => "waits",
         };
         writeln!(out, "\npartition {partition} {verb}: {reason}")?;
-        if let Some(repair) = &facts.repair {
-            writeln!(out, "  repair: {repair}")?;
+        match &facts.repair {
+            Some(repair) if repair.starts_with(COMMAND) => {
+                writeln!(out, "  repair: {repair} {flags}")?;
+            }
+            Some(repair) => writeln!(out, "  repair: {repair}")?,
+            None => {}
         }
     }
     Ok(())
@@ -181,7 +188,7 @@ mod tests {
                     partition: 1,
                     outlook: Outlook::Halts,
                     reason: Some("why".to_owned()),
-                    repair: Some("sequencer recover …".to_owned()),
+                    repair: Some("sequencer recover".to_owned()),
                     ..Facts::default()
                 },
             ],
@@ -193,11 +200,11 @@ mod tests {
     #[test]
     fn a_halt_is_shown_with_its_repair_and_a_stray_with_its_home() {
         let mut out = Vec::new();
-        everything(&view(), &mut out).unwrap();
+        everything(&view(), "--brokers a:1", &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         for line in [
             "partition 1 halts: why",
-            "  repair: sequencer recover …",
+            "  repair: sequencer recover --brokers a:1",
             "invoices          1       42",
             "orders            0       42  not at home, which is partition 1",
             "2 of 3 sequences; --limit 3 shows all",

@@ -238,6 +238,18 @@ pub(super) fn resume(
     check_each("resume partitions", partitions)
 }
 
+/// Writes the offset after the last record that was polled into the list, and its leader epoch.
+pub(super) fn position(
+    client: &Client<Context>,
+    partitions: &TopicPartitionList,
+) -> Result<(), Error> {
+    // SAFETY: client and list are alive; positions are written into the list.
+    Error::check("position", unsafe {
+        sys::rd_kafka_position(client.native_ptr(), partitions.ptr())
+    })
+}
+
+/// To the offsets and leader epochs of the list.
 pub(super) fn seek(
     client: &Client<Context>,
     partitions: &TopicPartitionList,

@@ -1,7 +1,8 @@
 //! The program under test, run to its end.
 
-use std::fs::File;
-use std::process::{Command, Stdio};
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use super::{cluster, signal, unique, wait_for};
 
@@ -27,40 +28,68 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The first line of the error output that has this word.
+    /// The first line of the error output that has this word and is no ordinary log line.
     pub fn line_with(&self, word: &str) -> &str {
-        let line = self.stderr.lines().find(|line| line.contains(word));
+        let mut lines = self.stderr.lines().filter(|line| !line.contains(" INFO "));
+        let line = lines.find(|line| line.contains(word));
         line.unwrap_or_else(|| panic!("no line of the error output has {word:?}: {self:?}"))
+    }
+
+    /// All that it said.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
     }
 }
 
 /// Runs `sequencer` with these arguments until it ends by itself.
 pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
-    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+    let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+    let what = format!("sequencer {}", words.join(" "));
     // Files, since a pipe that nobody reads would stop it.
-    let paths = ["out", "err"]
-        .map(|kind| cluster::directory().join(format!("{}.{kind}", unique("command"))));
-    let [stdout, stderr] = paths.each_ref().map(|path| File::create(path).unwrap());
-    let mut child = program()
-        .args(&arguments)
-        .stdout(stdout)
-        .stderr(stderr)
+    let path = |kind| cluster::directory().join(format!("{}.{kind}", unique("command")));
+    let (stdout, stderr) = (path("out"), path("err"));
+    let mut command = program();
+    command.args(&words).stdout(File::create(&stdout).unwrap());
+    let child = command
+        .stderr(File::create(&stderr).unwrap())
         .spawn()
         .unwrap();
-    let status = wait_for(&format!("sequencer {} to end", arguments.join(" ")), || {
-        child.try_wait().unwrap()
+    let mut running = Running {
+        child,
+        outputs: [stdout, stderr],
+    };
+    let status = wait_for(&format!("{what} to end"), || {
+        running.child.try_wait().unwrap()
     });
-    let [stdout, stderr] = paths
-        .each_ref()
-        .map(|path| String::from_utf8(std::fs::read(path).unwrap()).unwrap());
-    println!(
-        "sequencer {}: {status}\n{stdout}{stderr}",
-        arguments.join(" ")
-    );
+    let [stdout, stderr] = running.outputs();
+    println!("{what}: {status}\n{stdout}{stderr}");
     let code = status.code().unwrap_or_else(|| panic!("{status}"));
     Outcome {
         code,
         stdout,
         stderr,
+    }
+}
+
+/// A command that must not outlive its test.
+struct Running {
+    child: Child,
+    outputs: [PathBuf; 2],
+}
+
+impl Running {
+    fn outputs(&self) -> [String; 2] {
+        let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        self.outputs.each_ref().map(text)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            println!("it said:\n{}", self.outputs().concat());
+        }
     }
 }

@@ -130,14 +130,14 @@ impl Instance {
         )
     }
 
-    /// The sum of a metric over its labels; nothing when it is not there.
-    pub fn metric(&self, name: &str) -> Option<f64> {
+    /// The sum over the samples of `/metrics` that begin so: a name, or a name with its labels.
+    pub fn metric(&self, begin: &str) -> Option<f64> {
         let body = http::get(self.port, "/metrics").unwrap().body;
         let samples = body.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            rest.starts_with(['{', ' '])
-                .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())
-                .flatten()
+            let rest = line
+                .strip_prefix(begin)
+                .filter(|rest| rest.starts_with(['{', ' ']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
         });
         samples.reduce(|a, b| a + b)
     }

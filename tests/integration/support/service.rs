@@ -20,6 +20,8 @@ pub struct Service {
     pub state: String,
     pub group: String,
     pub mode: Mode,
+    /// Further settings of its instances, as `--set` takes them.
+    pub settings: Vec<String>,
 }
 
 impl Service {
@@ -38,6 +40,7 @@ impl Service {
             state: format!("{name}.state"),
             group: name,
             mode,
+            settings: Vec::new(),
         }
     }
 
@@ -69,14 +72,15 @@ impl Service {
     pub fn spawn(&self, instance: &str) -> Instance {
         let mut arguments = self.arguments();
         arguments.extend(["--reply-mode".to_owned(), self.mode.as_str().to_owned()]);
-        for setting in [
+        let own = [
             format!("instance_id={instance}"),
             // The shortest that brokers allow: a killed instance's partitions wait for it.
             "kafka.session.timeout.ms=6000".to_owned(),
             "kafka.heartbeat.interval.ms=500".to_owned(),
             "log.level=info,sequencer=debug".to_owned(),
-        ] {
-            arguments.extend(["--set".to_owned(), setting]);
+        ];
+        for setting in own.iter().chain(&self.settings) {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
         }
         Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
     }

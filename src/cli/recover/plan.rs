@@ -1,0 +1,276 @@
+//! What a repair writes, decided from what was found. Pure.
+
+use super::evidence::Evidence;
+use crate::core::fold::Entry;
+use crate::core::limits::FOLD_VERSION;
+use crate::core::{Fold, NextOffset, Scalars};
+use crate::processor::checkpoint::Batch;
+use crate::wire::state::{BatchId, Footer, Reset};
+
+/// The writer in the footer, for people.
+const INSTANCE: &str = "recover";
+
+/// What the operator asks for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The partition.
+    pub partition: i32,
+    /// Where it goes on.
+    pub from: NextOffset,
+    /// Above which ID.
+    pub above: i64,
+    /// The group that counts.
+    pub group: String,
+}
+
+/// What to write.
+#[derive(Debug)]
+pub struct Plan {
+    /// Every sequence, raised.
+    pub fold: Fold,
+    /// The footer that closes the batch.
+    pub footer: Footer,
+}
+
+impl Plan {
+    /// Decides.
+    ///
+    /// # Errors
+    /// What was asked for would break the promise, or another repair is needed; in words.
+    pub fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
+        check(ask, evidence)?;
+        let floor = floor(ask, evidence);
+        let state = &evidence.state;
+        let mut fold = Fold::default();
+        for (name, sequence) in &state.counters {
+            let sequence = sequence.raised_above(floor);
+            fold.put(Entry::Sequence { name, sequence });
+        }
+        let scalars = Scalars {
+            highest_timestamp: state.scalars.highest_timestamp,
+            // Another number than before, so that no footer of the past matches by chance.
+            applied: state.scalars.applied + 1,
+            floor,
+        };
+        fold.set_scalars(scalars);
+        let records = 1 + fold.len();
+        let footer = Footer {
+            next: ask.from,
+            digest: fold.digest_with(scalars),
+            scalars,
+            partitions: evidence.service_partitions,
+            fold_version: FOLD_VERSION,
+            topic_id: evidence.log.topic_id,
+            last_applied: evidence.before,
+            batch_records: u32::try_from(records).unwrap_or(u32::MAX),
+            group: ask.group.clone(),
+            instance: INSTANCE.to_owned(),
+        };
+        Ok(Plan { fold, footer })
+    }
+
+    /// The records: the reset, every sequence, the footer.
+    pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
+        let mut batch = Batch::default();
+        let reason = reason.to_owned();
+        batch.reset(id, &Reset { reason });
+        for entry in (0..self.fold.len()).filter_map(|slot| self.fold.entry(slot)) {
+            batch.entry(id, &entry);
+        }
+        batch.footer(id, &self.footer);
+        batch
+    }
+}
+
+/// IDs up to here count as given: what the operator says, and more if a record says so.
+pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
+    let seen = evidence.state.highest_id().max(evidence.replies.highest);
+    ask.above.max(seen)
+}
+
+fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
+    let Ask {
+        partition, above, ..
+    } = ask;
+    let (start, end) = (evidence.log.start, evidence.log.end);
+    if !(start..=end).contains(&ask.from) {
+        return Err(format!(
+            "--from must be {start} to {end}, where the request log of partition {partition} starts \
+             and ends, got {}",
+            ask.from
+        ));
+    }
+    let known = evidence.state.restored.highest_id();
+    if *above < known {
+        return Err(format!(
+            "--above must be at least {known}, the highest ID that the state of partition \
+             {partition} knows, got {above}"
+        ));
+    }
+    let n = evidence.service_partitions;
+    if u32::try_from(*partition).is_ok_and(|partition| partition >= n) {
+        return Err(format!(
+            "the service has {n} partitions since its beginning, so partition {partition} has no \
+             state to repair"
+        ));
+    }
+    let Some(footer) = &evidence.state.restored.footer else {
+        return Ok(());
+    };
+    if footer.group != ask.group {
+        return Err(format!(
+            "group {0} counts in this state topic, not {1}: use --group {0}",
+            footer.group, ask.group
+        ));
+    }
+    if footer.fold_version != FOLD_VERSION {
+        return Err(format!(
+            "the state is of fold version {}, this release knows {FOLD_VERSION}: repair with the \
+             release that wrote it, or a newer one",
+            footer.fold_version
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::evidence::{Ownership, Replies, State};
+    use super::*;
+    use crate::core::sequence::Sequence;
+    use crate::core::{Offset, Timestamp};
+    use crate::processor::restore::Restore;
+    use crate::processor::takeover::RequestLog;
+    use crate::wire::state::{self, Fingerprint, TopicId};
+
+    const BATCH: BatchId = BatchId {
+        writer: 7,
+        number: 1,
+    };
+
+    fn evidence() -> Evidence {
+        let counters = [("orders", 41), ("invoices", 999)];
+        let counters: BTreeMap<String, Sequence> = counters
+            .map(|(name, last)| (name.to_owned(), Sequence::above(last)))
+            .into();
+        Evidence {
+            log: RequestLog {
+                start: NextOffset(100),
+                end: NextOffset(200),
+                topic_id: TopicId([1; 16]),
+                partitions: 4,
+            },
+            state: State {
+                counters,
+                scalars: Scalars {
+                    highest_timestamp: Timestamp(5),
+                    applied: 77,
+                    floor: 0,
+                },
+                ..State::default()
+            },
+            replies: Replies {
+                highest: 500,
+                ..Replies::default()
+            },
+            service_partitions: 4,
+            before: Some(Fingerprint {
+                offset: Offset(149),
+                hash: 9,
+            }),
+            ownership: Ownership::Nobody,
+        }
+    }
+
+    fn ask(from: i64, above: i64) -> Ask {
+        Ask {
+            partition: 3,
+            from: NextOffset(from),
+            above,
+            group: "g".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_restore_arrives_at_what_was_planned_whatever_lay_before() {
+        let plan = Plan::new(&ask(150, 700), &evidence()).unwrap();
+        let mut restore = Restore::default();
+        // A counter of which nothing may be left.
+        let old = Entry::Sequence {
+            name: "old",
+            sequence: Sequence::above(5),
+        };
+        let mut batch = Batch::default();
+        batch.entry(BATCH, &old);
+        let repair = plan.batch(BATCH, "why");
+        for (key, value) in batch.iter().chain(repair.iter()) {
+            restore.record(key, value, None).unwrap();
+        }
+        let restored = restore.finish();
+        assert_eq!(restored.footer.as_ref(), Some(&plan.footer));
+        assert_eq!(restored.fold.len(), 2);
+        assert_eq!(restored.fold.sequence("orders").unwrap().next(), 1000);
+        assert_eq!(restored.fold.scalars().floor, 999);
+        assert_eq!(
+            restored.footer.unwrap().batch_records as usize,
+            repair.len() - 1
+        );
+    }
+
+    #[test]
+    fn nothing_goes_below_an_id_that_was_given() {
+        let floor_of = |above| {
+            Plan::new(&ask(150, above), &evidence())
+                .unwrap()
+                .footer
+                .scalars
+                .floor
+        };
+        assert_eq!(floor_of(0), 999, "the state");
+        assert_eq!(floor_of(2_000), 2_000, "the operator");
+        let mut evidence = evidence();
+        evidence.replies.highest = 5_000;
+        assert_eq!(floor(&ask(150, 2_000), &evidence), 5_000, "a reply");
+    }
+
+    #[test]
+    fn what_would_break_the_promise_is_refused_with_the_limits() {
+        let refused = |ask: Ask, evidence: &Evidence| Plan::new(&ask, evidence).unwrap_err();
+        for from in [99, 201] {
+            assert!(refused(ask(from, 0), &evidence()).contains("100 to 200"));
+        }
+        assert!(Plan::new(&ask(100, 0), &evidence()).is_ok());
+        assert!(Plan::new(&ask(200, 0), &evidence()).is_ok());
+        let small = Evidence {
+            service_partitions: 3,
+            ..evidence()
+        };
+        assert!(refused(ask(150, 0), &small).contains("3 partitions"));
+
+        let mut anchored = evidence();
+        let plan = Plan::new(&ask(150, 0), &anchored).unwrap();
+        let mut restore = Restore::default();
+        for (key, value) in plan.batch(BATCH, "").iter() {
+            restore.record(key, value, None).unwrap();
+        }
+        anchored.state.restored = restore.finish();
+        assert!(refused(ask(150, 998), &anchored).contains("at least 999"));
+        let other = Ask {
+            group: "h".to_owned(),
+            ..ask(150, 999)
+        };
+        assert!(refused(other, &anchored).contains("--group g"));
+    }
+
+    #[test]
+    fn the_batch_begins_with_the_reset_and_ends_with_the_footer() {
+        let plan = Plan::new(&ask(150, 0), &evidence()).unwrap();
+        let batch = plan.batch(BATCH, "why");
+        let keys: Vec<&[u8]> = batch.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys.first(), Some(&state::RESET_KEY));
+        assert_eq!(keys.last(), Some(&state::FOOTER_KEY));
+        assert_eq!(keys.len(), 4);
+    }
+}
