@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::args::NextArgs;
-use super::cluster::requester::{Request, Requester, Route, Writes};
+use super::cluster::requester::{Request, Requester, Route};
 use super::session::Session;
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
+use crate::kafka;
+use crate::kafka::error::Class;
 
 /// Names that begin so are the service's own; it says itself which of them it refuses.
 const RESERVED_PREFIX: &str = "__";
@@ -47,18 +49,13 @@ pub fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
         reply_partitions: session.partitions(&cluster, &topics.replies)?,
         replies: topics.replies.clone(),
     };
-    let mut requester = Requester::new(
-        &session.connection,
-        route,
-        Writes::Few,
-        [args.name.as_str()],
-    )?;
+    let mut requester = Requester::new(&session.connection, route, [args.name.as_str()])?;
     requester.send(&args.name, &value(args.count, args.request_id.as_deref()))?;
     let deadline = Instant::now() + Duration::from_millis(args.timeout_ms);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if let Some(outcome) = requester.next(left)? {
-            return print(&outcome.reply?, args.json, out);
+            return print(&outcome.reply.map_err(unsent)?, args.json, out);
         }
         if left.is_zero() {
             let request = requester.give_up(Duration::ZERO).pop();
@@ -126,6 +123,16 @@ fn print(body: &[u8], json: bool, out: &mut impl Write) -> Result<(), Error> {
         _ => Err(Error::Failed(
             "the reply has neither IDs nor an error; --json shows it".to_owned(),
         )),
+    }
+}
+
+/// A request is tried once; a connection that breaks meanwhile leaves open whether it is written.
+fn unsent(error: kafka::error::Error) -> Error {
+    match error.class {
+        Class::Indefinite | Class::Retriable => Error::Failed(format!(
+            "{error}\nThe request may be in the log all the same; asking again takes further IDs."
+        )),
+        _ => error.into(),
     }
 }
 

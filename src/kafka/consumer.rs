@@ -35,8 +35,8 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
-use super::context::Context;
 use super::error::{Class, Error};
+use close::Membership;
 use fetching::Fetched;
 use native::{Queue, RawEvent, Signal};
 use quiet::Quiet;
@@ -90,7 +90,7 @@ pub enum Event<'a> {
 pub struct GroupConsumer {
     // Both are taken apart by `Drop`, in this order.
     queue: Option<Queue>,
-    consumer: Option<BaseConsumer<Context>>,
+    consumer: Option<BaseConsumer<Membership>>,
     topic: String,
     brokers: String,
     /// Partitions that librdkafka has been told to fetch.
@@ -98,6 +98,8 @@ pub struct GroupConsumer {
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
     quiet: Quiet,
+    /// An assignment was handed out and not answered yet.
+    assigning: Cell<bool>,
     /// A revoke was handed out and not answered yet.
     revoking: Cell<bool>,
     /// The assignment was lost, and the revoke that says so has not been polled yet.
@@ -123,8 +125,8 @@ impl GroupConsumer {
                 "topic name contains a zero byte",
             ));
         }
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(Context)
+        let consumer: BaseConsumer<Membership> = config
+            .create_with_context(Membership::default())
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
@@ -136,6 +138,7 @@ impl GroupConsumer {
             fetched: RefCell::default(),
             answered: Cell::new(None),
             quiet: Quiet::default(),
+            assigning: Cell::new(false),
             revoking: Cell::new(false),
             lost: Cell::new(false),
             gave_up_early: Cell::new(false),
@@ -193,6 +196,7 @@ impl GroupConsumer {
     fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
         let partitions = event.partitions();
         if event.is_assignment() {
+            self.assigning.set(true);
             on(Event::Assigned(partitions));
             return;
         }
@@ -248,6 +252,7 @@ impl GroupConsumer {
     /// The client is closed or had a fatal error.
     pub fn accept_assignment(&self) -> Result<(), Error> {
         self.assign(&TopicPartitionList::new())?;
+        self.assigning.set(false);
         self.answered.set(self.generation());
         // A revoke would have come before.
         self.gave_up_early.set(false);
@@ -273,7 +278,7 @@ impl GroupConsumer {
         self.answered.set(self.generation());
         self.revoking.set(false);
         self.wake_all();
-        Ok(())
+        self.restart()
     }
 
     /// This member's credentials for a transaction that commits its offsets.
@@ -291,7 +296,7 @@ impl GroupConsumer {
         self.close_deadline = deadline;
     }
 
-    fn consumer(&self) -> Result<&BaseConsumer<Context>, Error> {
+    fn consumer(&self) -> Result<&BaseConsumer<Membership>, Error> {
         self.consumer
             .as_ref()
             .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
@@ -303,7 +308,12 @@ pub const NO_GENERATION: i32 = -1;
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        // A revoke without an answer would keep the consumer from closing.
+        // A rebalance without an answer would keep the consumer from closing.
+        if self.assigning.get()
+            && let Err(error) = self.accept_assignment()
+        {
+            warn!(%error, "an assignment was not answered before leaving the group");
+        }
         let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
         if let Err(error) = self.unassign(&fetched) {
             warn!(%error, "partitions were not given up before leaving the group");

@@ -2,11 +2,9 @@
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::topic_partition_list::TopicPartitionList;
-use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, error, info, trace, warn};
 
 /// The context of every client that needs no more than logging.
@@ -27,28 +25,8 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
-    /// Only reached while a consumer is being dropped, when nobody is left who could finish
-    /// anything: the answer is given at once, because the drop waits for it.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        _code: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        if let Err(error) = consumer.incremental_unassign(partitions) {
-            debug!(target: "librdkafka", %error, "unassign while closing");
-        }
-    }
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    /// Only reached while a producer is being dropped: reports are served from the producer's queue
-    /// by [`super::produce::Reports`].
-    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
-}
+/// Nothing to answer: clients with this context read what they are told to, as members of no group.
+impl ConsumerContext for Context {}
 
 /// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
 /// connection that failed and is tried again, so nothing is lost: a warning to us.

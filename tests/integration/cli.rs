@@ -88,7 +88,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_state_topic_with_too_few_partitions_fails_the_check_and_is_grown_by_serve() {
+fn a_state_topic_with_too_few_partitions_is_refused_with_both_counts() {
     let service = Service::new("cli-fewer", Mode::Immediate);
     let admin = Admin::new(&service.bootstrap);
     service.create_topics();
@@ -97,18 +97,17 @@ fn a_state_topic_with_too_few_partitions_fails_the_check_and_is_grown_by_serve()
         PARTITIONS - 1,
         &[("cleanup.policy", "compact")],
     );
-    let outcome = command(&service, &["topics", "check"]);
-    assert_eq!(outcome.code, 1);
-    let said = outcome.said();
-    assert!(
-        said.contains(&service.state) && said.contains("3 partitions"),
-        "{said}"
-    );
-
-    let instance = service.start("a");
-    assert_eq!(admin.partitions(&service.state), PARTITIONS);
-    service.wait_shared(&[&instance]);
-    assert_eq!(instance.sigterm_and_wait(), 0);
+    for words in [&["serve", "--http", ""][..], &["topics", "check"]] {
+        let outcome = command(&service, words);
+        assert_eq!(outcome.code, 1);
+        let said = outcome.said();
+        let named = |line: &str| line.contains(&service.state) && line.contains("has 3 partitions");
+        assert!(
+            said.lines()
+                .any(|line| named(line) && line.contains(&service.requests)),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -65,5 +65,7 @@ Examples:
   sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092
   sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092 --yes
 
-Choose --above at least as high as any ID that the partition has ever given, or IDs are given \
-twice. Without --yes nothing is written.";
+Without --yes nothing is written: it shows what it found and what it would do. Choose --above at \
+least as high as any ID that the partition has ever given; it looks at the state and at the default \
+reply topic itself, and goes above what it finds there. While an instance owns the partition, it \
+writes only with --owner-halted.";

@@ -28,16 +28,6 @@ const POLL: Duration = Duration::from_millis(1);
 /// How long a fetch of replies waits for one.
 const FETCH_WAIT_MS: &str = "250";
 
-/// How requests are kept from being written twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    /// Each is tried once. An idempotent producer's first record waits half a second, by a timer
-    /// of librdkafka.
-    Few,
-    /// By an idempotent producer, which tries again by itself.
-    Many,
-}
-
 /// Where requests go and replies come from.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -103,11 +93,10 @@ impl Requester {
     pub fn new<'a>(
         connection: &Connection,
         route: Route,
-        writes: Writes,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Requester, Error> {
         // First, so that it connects while the consumer asks its questions.
-        let producer: BaseProducer<Reports> = request_producer(connection, writes)
+        let producer: BaseProducer<Reports> = request_producer(connection)
             .create_with_context(Reports::default())
             .map_err(|error| Error::from_kafka("create producer", &error))?;
         let topic = Topic::new(&producer, &route.requests)?;
@@ -272,19 +261,17 @@ fn home(name: &str, partitions: u32) -> i32 {
     i32::try_from(partition_of(name.as_bytes(), partitions)).unwrap_or(0)
 }
 
-/// Requests go out at once, and none twice: a second record would be a second grant.
-fn request_producer(connection: &Connection, writes: Writes) -> ClientConfig {
+/// Requests go out at once, and are tried once: a second record would be a second grant. An
+/// idempotent producer could try again, but its first record waits half a second, by a timer of
+/// librdkafka.
+fn request_producer(connection: &Connection) -> ClientConfig {
     let mut config = connection.admin();
     config
         .set("acks", "all")
+        .set("enable.idempotence", "false")
+        .set("message.send.max.retries", "0")
         .set("linger.ms", "0")
         .set("allow.auto.create.topics", "false");
-    match writes {
-        Writes::Few => config
-            .set("enable.idempotence", "false")
-            .set("message.send.max.retries", "0"),
-        Writes::Many => config.set("enable.idempotence", "true"),
-    };
     config
 }
 

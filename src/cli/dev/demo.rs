@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::cli::Error;
-use crate::cli::cluster::requester::{Outcome, Request, Requester, Route, Writes};
+use crate::cli::cluster::requester::{Outcome, Request, Requester, Route};
 use crate::cli::next::Reply;
 use crate::kafka::admin::Cluster;
 use crate::kafka::clients::Connection;
@@ -63,7 +63,7 @@ impl Demo {
         };
         let now = Instant::now();
         Ok(Demo {
-            requester: Requester::new(connection, route, Writes::Many, NAMES)?,
+            requester: Requester::new(connection, route, NAMES)?,
             interval: Duration::from_secs(1) / rate.max(1),
             next_at: now,
             asked: 0,

@@ -1,18 +1,65 @@
 //! Leaving the group without waiting for ever.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, warn};
 
 use crate::kafka::context::Context;
 
+/// The context of a group member: logs, and answers rebalances while the consumer is being dropped.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    answered: AtomicBool,
+}
+
+impl ClientContext for Membership {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Context.log(level, facility, message);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        Context.stats_raw(statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Context.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Membership {
+    /// Only reached while the consumer is being dropped, when nobody is left who could finish
+    /// anything: the answer is given at once, because the drop waits for it. Given once, because
+    /// librdkafka takes any answer of a closing consumer for all that it waits for, then ends, and
+    /// never replies to a second one: a consumer that closes just when it is assigned partitions
+    /// gets both that event and a revoke, and would hang.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        _code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = consumer.incremental_unassign(partitions) {
+            debug!(%error, "unassign while closing");
+        }
+    }
+}
+
 /// Closes and destroys a consumer on a thread of its own, because both can block for as long as a
 /// broker does not answer. After the deadline the thread is left behind: the process is about to
 /// end, and the group notices the missing heartbeats.
-pub(super) fn within(consumer: BaseConsumer<Context>, deadline: Duration) {
+pub(super) fn within(consumer: BaseConsumer<Membership>, deadline: Duration) {
     let (closed, wait) = mpsc::sync_channel::<()>(1);
     let close = move || {
         drop(consumer);

@@ -22,6 +22,8 @@ pub(super) struct Fetched {
     stopped: bool,
     /// librdkafka fetches it no more, because the offset was not in the log.
     pub(super) offset_lost: bool,
+    /// Where to fetch it from once the revoke that waits for its answer has it.
+    restart: Option<i64>,
 }
 
 impl GroupConsumer {
@@ -34,6 +36,15 @@ impl GroupConsumer {
         let list = self.at(partition, next)?;
         let before = self.fetched.borrow().get(&partition).copied();
         match before {
+            Some(Fetched {
+                offset_lost: true, ..
+            }) if self.revoking.get() => {
+                // It would be the answer to the revoke.
+                if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
+                    fetched.restart = Some(next);
+                }
+                return Ok(());
+            }
             Some(Fetched {
                 offset_lost: true, ..
             }) => {
@@ -59,8 +70,23 @@ impl GroupConsumer {
             from: next,
             stopped: false,
             offset_lost: false,
+            restart: None,
         };
         self.fetched.borrow_mut().insert(partition, fetched);
+        Ok(())
+    }
+
+    /// Starts what had to wait for the answer to a revoke.
+    pub(super) fn restart(&self) -> Result<(), Error> {
+        let waiting: Vec<(i32, i64)> = self
+            .fetched
+            .borrow()
+            .iter()
+            .filter_map(|(&partition, fetched)| Some((partition, fetched.restart?)))
+            .collect();
+        for (partition, next) in waiting {
+            self.start(partition, next)?;
+        }
         Ok(())
     }
 

@@ -5,13 +5,13 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::time::Duration;
 
-use rdkafka::client::Client;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::record::Record;
-use crate::kafka::context::{self, Context};
+use crate::kafka::context;
 use crate::kafka::error::{Error, Flags, text};
 
 /// The queue of a consumer: records and all other events.
@@ -22,7 +22,7 @@ unsafe impl Send for Queue {}
 
 impl Queue {
     /// None for a consumer without a group. Must be dropped before its client.
-    pub(super) fn of_consumer(client: &Client<Context>) -> Option<Queue> {
+    pub(super) fn of_consumer<C: ClientContext>(client: &Client<C>) -> Option<Queue> {
         // SAFETY: the client is alive; the returned reference to the queue is ours to destroy.
         NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Queue)
     }
@@ -186,8 +186,8 @@ impl Drop for RawEvent {
     }
 }
 
-pub(super) fn subscribe(
-    client: &Client<Context>,
+pub(super) fn subscribe<C: ClientContext>(
+    client: &Client<C>,
     topics: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive; the list is copied.
@@ -196,8 +196,8 @@ pub(super) fn subscribe(
     })
 }
 
-pub(super) fn incremental_assign(
-    client: &Client<Context>,
+pub(super) fn incremental_assign<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive, the list is copied; the returned error is ours.
@@ -207,8 +207,8 @@ pub(super) fn incremental_assign(
     }
 }
 
-pub(super) fn incremental_unassign(
-    client: &Client<Context>,
+pub(super) fn incremental_unassign<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive, the list is copied; the returned error is ours.
@@ -218,8 +218,8 @@ pub(super) fn incremental_unassign(
     }
 }
 
-pub(super) fn pause(
-    client: &Client<Context>,
+pub(super) fn pause<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive; results per partition are written into the list.
@@ -228,8 +228,8 @@ pub(super) fn pause(
     check_each("pause partitions", partitions)
 }
 
-pub(super) fn resume(
-    client: &Client<Context>,
+pub(super) fn resume<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive; results per partition are written into the list.
@@ -239,8 +239,8 @@ pub(super) fn resume(
 }
 
 /// Writes the offset after the last record that was polled into the list, and its leader epoch.
-pub(super) fn position(
-    client: &Client<Context>,
+pub(super) fn position<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
 ) -> Result<(), Error> {
     // SAFETY: client and list are alive; positions are written into the list.
@@ -250,8 +250,8 @@ pub(super) fn position(
 }
 
 /// To the offsets and leader epochs of the list.
-pub(super) fn seek(
-    client: &Client<Context>,
+pub(super) fn seek<C: ClientContext>(
+    client: &Client<C>,
     partitions: &TopicPartitionList,
     timeout: Duration,
 ) -> Result<(), Error> {
@@ -283,7 +283,7 @@ fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Resul
 }
 
 /// The generation in the metadata of this group member.
-pub(super) fn generation(client: &Client<Context>) -> Option<i32> {
+pub(super) fn generation<C: ClientContext>(client: &Client<C>) -> Option<i32> {
     // SAFETY: the client is alive; the returned metadata are ours, and destroyed here.
     unsafe {
         let metadata = NonNull::new(sys::rd_kafka_consumer_group_metadata(client.native_ptr()))?;
@@ -293,7 +293,7 @@ pub(super) fn generation(client: &Client<Context>) -> Option<i32> {
     }
 }
 
-pub(super) fn refuse_token(client: &Client<Context>) {
+pub(super) fn refuse_token<C: ClientContext>(client: &Client<C>) {
     let reason = c"SASL/OAUTHBEARER is not supported";
     // SAFETY: the client is alive, the text is static. The code says whether the client uses
     // OAUTHBEARER at all, which it does, since it asked.

@@ -869,9 +869,6 @@ mod limits {
 
     #[test]
     fn no_records_are_taken_when_as_many_entries_changed_while_a_transaction_is_under_way() {
-        let mut driven = Driven::transacting([0]);
-        driven.requests(0, 1);
-        assert!(driven.instance.takes_records());
         let mut driven = Driven::running(Mode::Immediate, [0]);
         let next = NextOffset(1);
         driven.on(Input::EndOfPartition { partition: 0, next });
