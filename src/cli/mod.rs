@@ -9,11 +9,9 @@
 //! | [`args`] | what can be asked for |
 //! | `serve`, `next`, `inspect`, `topics`, `recover`, `dev` | the verbs |
 //! | `session` | settings and connection, the same for every verb |
-//! | `cluster` | the Kafka calls that only verbs make |
 //! | `output`, `table`, `shell` | how things are printed |
 
 pub mod args;
-mod cluster;
 mod dev;
 mod error;
 mod inspect;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::args::NextArgs;
-use super::cluster::requester::{Request, Requester, Route};
 use super::session::Session;
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
 use crate::kafka;
 use crate::kafka::error::Class;
+use crate::kafka::tools::requester::{Request, Requester, Route};
 
 /// Names that begin so are the service's own; it says itself which of them it refuses.
 const RESERVED_PREFIX: &str = "__";

@@ -13,10 +13,10 @@ use std::io::Write;
 
 use super::Error;
 use super::args::RecoverArgs;
-use super::cluster::repair;
 use super::session::Session;
 use crate::core::NextOffset;
 use crate::core::limits::ID_LAST;
+use crate::kafka::tools::repair;
 use crate::wire::state::BatchId;
 use evidence::{Look, Ownership};
 use plan::{Ask, Plan};

@@ -328,7 +328,11 @@ impl Engine {
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {
                 taken += 1;
-                let pace = if taken < BACKLOG_RECORDS { Pace::Swift } else { Pace::Bulk };
+                let pace = if taken < BACKLOG_RECORDS {
+                    Pace::Swift
+                } else {
+                    Pace::Bulk
+                };
                 let reply = instance.record(Record {
                     partition: record.partition,
                     offset: Offset(record.offset),

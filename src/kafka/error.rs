@@ -272,6 +272,16 @@ impl Error {
     }
 }
 
+/// True when a producer refused a record only because its queue is full at the moment.
+pub fn is_queue_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+/// As [`is_queue_full`], of a code that librdkafka returned.
+pub fn is_queue_full_code(code: RDKafkaRespErr) -> bool {
+    code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL
+}
+
 /// A C string of librdkafka as text.
 ///
 /// # Safety

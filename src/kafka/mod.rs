@@ -7,6 +7,7 @@
 //! | [`replies`] | the idempotent producer of `immediate` mode |
 //! | [`transactor`] | transactions, on a thread of their own |
 //! | [`takeovers`] | restore, on threads of their own |
+//! | [`tools`] | what the command line does with a cluster: ask once, write a repair |
 //! | [`clients`] | the configuration of each client |
 //! | [`admin`] | topics and groups |
 //! | [`error`] | the one place that looks at error codes |
@@ -20,4 +21,5 @@ pub mod error;
 pub mod produce;
 pub mod replies;
 pub mod takeovers;
+pub mod tools;
 pub mod transactor;

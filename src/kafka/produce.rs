@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
-use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::error::{Class, Error};
+use super::error::{self, Class, Error};
 
 /// A topic of one producer. Must be dropped before it.
 pub struct Topic(NonNull<sys::rd_kafka_topic_t>);
@@ -92,7 +91,7 @@ impl Topic {
         }
         // SAFETY: reads this thread's last error, set by the call above.
         let code = unsafe { sys::rd_kafka_last_error() };
-        if code == Code::RD_KAFKA_RESP_ERR__QUEUE_FULL {
+        if error::is_queue_full_code(code) {
             return Ok(Enqueued::QueueFull);
         }
         Error::check("produce", code).map(|()| Enqueued::Yes)

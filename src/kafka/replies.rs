@@ -144,9 +144,7 @@ impl ReplyProducer {
     pub fn send(&mut self, reply: &Reply<'_>, pace: Pace) -> Result<(), Error> {
         let Destination::Default { partition } = reply.destination;
         let token = reply.token.to_bits();
-        if self.waiting.is_empty()
-            && self.enqueue(pace, partition, reply.key, reply.body, token)?
-        {
+        if self.waiting.is_empty() && self.enqueue(pace, partition, reply.key, reply.body, token)? {
             return Ok(());
         }
         self.waiting.push_back(OwnedReply {
@@ -182,7 +180,9 @@ impl ReplyProducer {
         if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
                 let of = |lane: &Lane| Error::fatal_of("send reply", lane.producer.client());
-                return Err(of(&self.swift).or_else(|| of(&self.bulk)).unwrap_or(problem));
+                return Err(of(&self.swift)
+                    .or_else(|| of(&self.bulk))
+                    .unwrap_or(problem));
             }
             let replies = self.reported.returned.len();
             warn!(error = %problem, replies, "replies came back and are sent again");

@@ -4,12 +4,16 @@
 //! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
 //! borrowed from the fold's buffer and not copied into an effect.
 
+pub mod messages;
+
 use std::collections::BTreeMap;
+
+pub use messages::{Effect, Input, Options, PartitionReport, Phase};
 
 use super::Mode;
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
-use super::partition::{Counts, Partition, Record, Reply, Service};
+use super::partition::{Counts, Partition, Record, Reply};
 use super::replies::Token;
 use super::takeover::Verdict;
 use super::transaction::Outcome;
@@ -36,138 +40,6 @@ const HALT_AGAIN_MS: u64 = 10_000;
 /// How often an idle partition looks for state records that are not its own, in ms: a quarter of
 /// the hour that `min.compaction.lag.ms` leaves before compaction may act on them.
 const FOREIGN_CHECK_MS: u64 = 15 * 60 * 1000;
-
-/// What an instance is told to do by its operator.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What partitions need to know.
-    pub service: Service,
-    /// Drawn at random once for each run: names this run's batches.
-    pub writer: u64,
-    /// Shortest time between the beginnings of two checkpoints.
-    pub checkpoint_interval_ms: u64,
-    /// A revoked partition is handed over within this time, with a last checkpoint or without it.
-    pub revoke_deadline_ms: u64,
-    /// After a stop, the last checkpoint is made within this time or given up.
-    pub stop_deadline_ms: u64,
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Input {
-    /// The group gave us these partitions besides those that we have.
-    Assigned(Vec<i32>),
-    /// The group wants these back; `lost`: it has given them to others already.
-    Revoked {
-        /// Which.
-        partitions: Vec<i32>,
-        /// Whether we are no member any more.
-        lost: bool,
-    },
-    /// A takeover has ended.
-    Restored {
-        /// Which partition.
-        partition: i32,
-        /// The assignment under which it began.
-        assignment: u32,
-        /// Its end.
-        verdict: Verdict,
-    },
-    /// The end of a partition's committed records.
-    EndOfPartition {
-        /// Which partition.
-        partition: i32,
-        /// The next offset, past markers.
-        next: NextOffset,
-    },
-    /// The log has no record where we read (out of range, another leader epoch).
-    LogError {
-        /// Which partition.
-        partition: i32,
-    },
-    /// A transaction has ended.
-    Settled {
-        /// What was in it.
-        checkpoint: Box<Checkpoint>,
-        /// What came of it.
-        outcome: Outcome,
-        /// Where each section lies, when it was committed.
-        written: Vec<Written>,
-    },
-    /// A transactional producer of the same ID was made in the place of the one in use.
-    FencedOurselves,
-    /// What others wrote to a partition's state log up to `end`.
-    Foreign {
-        /// Which partition.
-        partition: i32,
-        /// Under which assignment this was asked.
-        assignment: u32,
-        /// Keys of committed records that are not ours.
-        keys: Vec<Vec<u8>>,
-        /// End of what was read.
-        end: i64,
-    },
-    /// Partitions of the default reply topic.
-    ReplyPartitions(u32),
-    /// Time has passed.
-    Tick,
-    /// Finish and leave.
-    Stop,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Effect {
-    /// Answer the assignment; nothing is fetched yet.
-    AcceptAssignment,
-    /// Begin a takeover.
-    Restore {
-        /// Of this partition.
-        partition: i32,
-        /// To be handed back with the verdict.
-        assignment: u32,
-    },
-    /// Fetch a partition's records from here.
-    Fetch {
-        /// Which.
-        partition: i32,
-        /// First offset.
-        from: NextOffset,
-    },
-    /// Fetch no more of a partition.
-    StopFetching {
-        /// Which.
-        partition: i32,
-    },
-    /// Answer the revocation: these are no longer ours.
-    GiveUp {
-        /// Which.
-        partitions: Vec<i32>,
-    },
-    /// Carry out a transaction.
-    Transact(Box<Checkpoint>),
-    /// The transaction under way must not be committed any more, if it can still be helped.
-    CancelTransaction,
-    /// Make a new transactional producer of the same ID at once, which fences the one in use (T3).
-    Fence,
-    /// Read what others wrote to a partition's state log.
-    ReadForeign {
-        /// Which partition.
-        partition: i32,
-        /// To be handed back.
-        assignment: u32,
-        /// First state offset.
-        from: i64,
-        /// One past the last, or the end of the log.
-        to: Option<i64>,
-    },
-    /// Everything is finished: leave the group.
-    Leave,
-    /// Another live process uses this instance's ID.
-    ExitFenced,
-    /// No transactional producer could be had: begin again from the group on.
-    StartOver,
-}
 
 /// Where a partition is.
 #[derive(Debug)]
@@ -211,41 +83,6 @@ struct Revocation {
     partitions: Vec<i32>,
     deadline_ms: u64,
     fencing: bool,
-}
-
-/// State of a partition, for status and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The state is being read.
-    Restoring,
-    /// For the reason given.
-    Waiting(String),
-    /// Answers requests.
-    Running,
-    /// Is being handed over.
-    Draining,
-    /// For the reason given, with the remedy.
-    Halted {
-        /// Stable word.
-        code: &'static str,
-        /// In words.
-        reason: String,
-        /// A command, or what to change.
-        remedy: String,
-    },
-}
-
-/// One partition for status and metrics.
-#[derive(Clone, Debug)]
-pub struct PartitionReport {
-    /// Which.
-    pub partition: i32,
-    /// Where it is.
-    pub phase: Phase,
-    /// The next offset to read, when running.
-    pub next: Option<NextOffset>,
-    /// Sequences known.
-    pub sequences: usize,
 }
 
 /// One process's partitions.

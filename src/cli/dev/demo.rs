@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::cli::Error;
-use crate::cli::cluster::requester::{Outcome, Request, Requester, Route};
 use crate::cli::next::Reply;
 use crate::kafka::admin::Cluster;
 use crate::kafka::clients::Connection;
+use crate::kafka::tools::requester::{Outcome, Request, Requester, Route};
 use crate::service::settings::Settings;
 
 /// None of the names in the lines to try, so that those count for the user alone.

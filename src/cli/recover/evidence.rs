@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::cli::Error;
-use crate::cli::cluster::{extent, reader_of_everything};
 use crate::cli::session::Session;
 use crate::core::fold::Entry;
 use crate::core::sequence::Sequence;
@@ -15,6 +14,7 @@ use crate::core::{NextOffset, Offset, Scalars};
 use crate::kafka::admin::Member;
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::takeovers::questions::Questions;
+use crate::kafka::tools::{extent, reader_of_everything};
 use crate::processor::restore::{Restore, Restored};
 use crate::processor::takeover::{Action, Event, RequestLog};
 use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};

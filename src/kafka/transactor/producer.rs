@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::Topics;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
-use crate::kafka::error::{Class, Error};
+use crate::kafka::error::{self, Class, Error};
 use crate::kafka::produce::{Enqueued, Report, Reports, Topic};
 use crate::processor::checkpoint::{Checkpoint, Destination, Section, Written, metadata};
 use crate::wire::state::BATCH_HEADER;
@@ -165,7 +165,7 @@ impl TransactionalProducer {
                     .headers(headers);
                 match self.producer.send(record) {
                     Ok(()) => Ok(Enqueued::Yes),
-                    Err((error, _)) if is_queue_full(&error) => Ok(Enqueued::QueueFull),
+                    Err((error, _)) if error::is_queue_full(&error) => Ok(Enqueued::QueueFull),
                     Err((error, _)) => Err(self.error("produce in transaction", &error)),
                 }
             })?;
@@ -265,8 +265,4 @@ impl Drop for TransactionalProducer {
         drop(self.replies.take());
         drop(self.reports.take());
     }
-}
-
-fn is_queue_full(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(crate::kafka::error::RDKafkaErrorCode::QueueFull)
 }

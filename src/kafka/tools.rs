@@ -1,5 +1,5 @@
-//! The Kafka calls that only the verbs make: asking as a client does, and writing a repair. All
-//! else is [`crate::kafka`]'s; nothing outside this folder names the client library.
+//! The Kafka calls that only the command line's verbs make: asking as a client does, and writing a
+//! repair.
 
 pub mod repair;
 pub mod requester;
