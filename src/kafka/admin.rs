@@ -126,6 +126,13 @@ impl Admin {
         topic_id(&self.client, topic)
     }
 
+    /// The refusal to let us see a topic, which the list of topics leaves out then.
+    fn denied(&self, topic: &str) -> Option<Error> {
+        self.topic_id(topic)
+            .err()
+            .filter(|error| error.class == Class::Denied)
+    }
+
     /// The settings of a topic; none when there is no such topic.
     ///
     /// # Errors

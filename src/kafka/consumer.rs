@@ -73,8 +73,8 @@ pub enum Event<'a> {
         lost: bool,
     },
     /// Something went wrong. The client goes on by itself unless the class is [`Class::Fatal`] or
-    /// [`Class::Fenced`]. What concerns no partition and passes by itself is told only once in a
-    /// while: an unreachable cluster says so twenty times a second.
+    /// [`Class::Fenced`]. What concerns no partition, such as an unreachable cluster or a wrong
+    /// password, is told only once in a while: librdkafka says so up to twenty times a second.
     Error {
         /// The partition that it concerns. With [`Class::OffsetLost`], nothing more comes from it
         /// until it is started anew.
@@ -226,7 +226,7 @@ impl GroupConsumer {
                     fetched.offset_lost = true;
                 }
             }
-            (Class::Retriable, None) if !self.quiet.tells(&error) => return None,
+            (Class::Retriable | Class::Denied, None) if !self.quiet.tells(&error) => return None,
             _ => {}
         }
         // The event may only say that the client had a fatal error before.

@@ -36,14 +36,6 @@ impl ProducerContext for Context {
     fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    /// Only reached while a producer is being dropped: reports are served from the producer's queue
-    /// by [`super::produce::Reports`].
-    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
-}
-
 /// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
 /// connection that failed and is tried again, so nothing is lost: a warning to us.
 pub(super) fn log(level: i32, facility: &str, message: &str) {

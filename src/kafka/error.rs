@@ -451,13 +451,14 @@ pub(super) const UNREACHABLE: &str = "a broker cannot be reached: ";
 
 fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
     use RDKafkaErrorCode as C;
-    let reason = match one_line(reason) {
-        reason if reason.is_empty() => description(code),
-        reason => reason,
+    let reason = one_line(reason);
+    let reason = match without_state(&reason).trim_end_matches('.') {
+        "" => description(code),
+        reason => reason.to_owned(),
     };
     match code {
         C::BrokerTransportFailure | C::Resolve | C::NetworkException => {
-            format!("{UNREACHABLE}{}", without_state(&reason))
+            format!("{UNREACHABLE}{reason}")
         }
         C::AllBrokersDown => format!("no broker can be reached: {reason}"),
         C::Authentication

@@ -104,20 +104,26 @@ impl Rewrite {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Checkpoints of `changed` entries each, as an owner makes them; the most that a restore
     /// would have had to read at any time.
     fn worst(live: usize, changed: usize, floor: u64, checkpoints: usize) -> u64 {
         let mut rewrite = Rewrite::new(floor, 0, None);
-        let (mut offset, mut worst) = (0, 0);
+        // Every transaction ends with a marker, which takes an offset and is not read.
+        let (mut offset, mut written, mut worst) = (0, 0, 0);
+        let mut written_before = BTreeMap::from([(offset, written)]);
         for _ in 0..checkpoints {
             let chunk = rewrite.chunk(live, changed);
             let records = (live.min(changed + chunk.len()) + 1) as u64;
+            written_before.insert(offset, written);
             rewrite.committed(records, Some(offset), live);
             offset += records as i64 + 1;
+            written += records;
             let start = rewrite.from().unwrap_or(0);
-            worst = worst.max((offset - start) as u64);
+            worst = worst.max(written - written_before[&start]);
         }
         worst
     }

@@ -48,14 +48,33 @@ impl Admin {
     pub fn check_topics(&self, names: &TopicNames) -> Result<Vec<Finding>, Error> {
         let cluster = self.cluster()?;
         let mut configs = BTreeMap::new();
+        let mut hidden = Vec::new();
         for name in [&names.requests, &names.replies, &names.state] {
-            if cluster.topics.contains_key(name)
-                && let Some(config) = self.topic_config(name)?
-            {
+            if !cluster.topics.contains_key(name) {
+                hidden.extend(self.hidden(name));
+            } else if let Some(config) = self.topic_config(name)? {
                 configs.insert(name.clone(), config);
             }
         }
-        Ok(findings(names, &cluster, &configs, self.brokers()))
+        let mut findings = findings(names, &cluster, &configs, self.brokers());
+        // A topic that we may not see looks like one that is not there.
+        for hidden in hidden {
+            findings.retain(|finding| finding.topic != hidden.topic);
+            findings.insert(0, hidden);
+        }
+        Ok(findings)
+    }
+
+    /// Says so if a topic is not in the list because of a missing ACL.
+    fn hidden(&self, name: &str) -> Option<Finding> {
+        let error = self.denied(name)?;
+        Some(Finding {
+            severity: Severity::Error,
+            topic: name.to_owned(),
+            problem: format!("topic {name:?} cannot be seen: {}", error.message),
+            remedy: "grant it to the principal that kafka.sasl.username or the certificate names"
+                .to_owned(),
+        })
     }
 }
 

@@ -208,6 +208,9 @@ impl Admin {
             let Some(unsettled) = unsettled else {
                 return Ok(cluster);
             };
+            if let Some(error) = self.denied(unsettled) {
+                return Err(error);
+            }
             if begin.elapsed() >= CREATION_DEADLINE {
                 return Err(Error::own(
                     "create topic",

@@ -1,1 +1,301 @@
+//! Against librdkafka's mock cluster, which has groups but proves nothing about transactions: those
+//! are the business of the integration tests.
 
+use std::time::Instant;
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+
+use super::*;
+
+const TOPIC: &str = "requests";
+/// The mock cluster takes 3 s to form a group.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a record that should not come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+fn cluster(partitions: i32) -> Cluster {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster
+        .create_topic(TOPIC, partitions, 1)
+        .expect("a topic in it");
+    cluster
+}
+
+fn member(cluster: &Cluster) -> GroupConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "group")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.partition.eof", "true")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("heartbeat.interval.ms", "100")
+        .set("fetch.wait.max.ms", "10");
+    GroupConsumer::new(&config, TOPIC).expect("a consumer")
+}
+
+fn produce(cluster: &Cluster, records: Vec<BaseRecord<'_, [u8], [u8]>>) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .create()
+        .expect("a producer");
+    for record in records {
+        producer.send(record).map_err(|(e, _)| e).expect("queued");
+    }
+    producer.flush(PATIENCE).expect("written");
+}
+
+fn numbered(partition: i32, count: u8) -> Vec<BaseRecord<'static, [u8], [u8]>> {
+    const VALUES: [[u8; 1]; 4] = [[0], [1], [2], [3]];
+    VALUES[..usize::from(count)]
+        .iter()
+        .map(|value| {
+            BaseRecord::to(TOPIC)
+                .partition(partition)
+                .payload(&value[..])
+        })
+        .collect()
+}
+
+/// An event without what it borrows.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Record(i32, i64),
+    End(i32, i64),
+    Assigned(Vec<i32>),
+    Revoked(Vec<i32>, bool),
+    OffsetLost(i32),
+    Other,
+}
+
+fn seen(event: &Event<'_>) -> Seen {
+    match event {
+        Event::Record(record) => Seen::Record(record.partition, record.offset),
+        Event::EndOfPartition { partition, next } => Seen::End(*partition, *next),
+        Event::Assigned(partitions) => Seen::Assigned(partitions.clone()),
+        Event::Revoked { partitions, lost } => Seen::Revoked(partitions.clone(), *lost),
+        Event::Error {
+            partition: Some(partition),
+            error,
+        } if error.class == Class::OffsetLost => Seen::OffsetLost(*partition),
+        _ => Seen::Other,
+    }
+}
+
+/// Polls until an event that `is` it, and returns that and all before it.
+fn until(member: &mut GroupConsumer, is: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+    let begin = Instant::now();
+    let mut all = Vec::new();
+    while !all.last().is_some_and(&is) {
+        assert!(begin.elapsed() < PATIENCE, "it did not come: {all:?}");
+        member.poll(Duration::from_millis(10), 1, |event| all.push(seen(&event)));
+    }
+    all
+}
+
+fn join(member: &mut GroupConsumer) {
+    until(
+        member,
+        |seen| matches!(seen, Seen::Assigned(p) if !p.is_empty()),
+    );
+    member.accept_assignment().expect("accepted");
+}
+
+#[test]
+fn a_record_is_as_it_was_written() {
+    let cluster = cluster(1);
+    let headers = OwnedHeaders::new()
+        .insert(Header {
+            key: "a",
+            value: Some("1"),
+        })
+        .insert(Header::<&str> {
+            key: "b",
+            value: None,
+        })
+        .insert(Header {
+            key: "a",
+            value: Some("2"),
+        })
+        .insert(Header {
+            key: "c",
+            value: Some(""),
+        });
+    produce(
+        &cluster,
+        vec![
+            BaseRecord::to(TOPIC).partition(0).payload(&b"v"[..]),
+            BaseRecord::to(TOPIC)
+                .partition(0)
+                .key(&b""[..])
+                .payload(&b""[..]),
+            BaseRecord::to(TOPIC)
+                .partition(0)
+                .key(&b"k"[..])
+                .headers(headers),
+        ],
+    );
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 0).expect("started");
+    let mut count = 0;
+    let begin = Instant::now();
+    while count < 3 && begin.elapsed() < PATIENCE {
+        member.poll(Duration::from_millis(10), 10, |event| {
+            let Event::Record(record) = event else { return };
+            match record.offset {
+                0 => assert_eq!((record.key, record.value), (None, Some(&b"v"[..]))),
+                1 => assert_eq!((record.key, record.value), (Some(&b""[..]), Some(&b""[..]))),
+                _ => {
+                    assert_eq!((record.key, record.value), (Some(&b"k"[..]), None));
+                    assert_eq!(record.headers.iter().count(), 4);
+                    assert_eq!(record.header("a"), Some(&b"2"[..]), "the last one wins");
+                    assert_eq!(record.header("b"), None);
+                    assert_eq!(record.header("c"), Some(&b""[..]));
+                    assert_eq!(record.header("d"), None);
+                }
+            }
+            count += 1;
+        });
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
+fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 4));
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 2).expect("started");
+    let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
+    assert_eq!(
+        all,
+        [Seen::Record(0, 2), Seen::Record(0, 3), Seen::End(0, 4)]
+    );
+
+    member.start(0, 0).expect_err("it is being fetched");
+    member.stop(0).expect("stopped");
+    member
+        .resume(&[0])
+        .expect("which does not wake a stopped one");
+    produce(&cluster, numbered(0, 1));
+    let mut after = 0;
+    member.poll(SILENCE, 10, |_| after += 1);
+    assert_eq!(after, 0);
+
+    member.start(0, 3).expect("started anew");
+    let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
+    assert_eq!(
+        all,
+        [Seen::Record(0, 3), Seen::Record(0, 4), Seen::End(0, 5)]
+    );
+
+    member.pause(&[0]).expect("paused");
+    produce(&cluster, numbered(0, 1));
+    member.resume(&[0]).expect("resumed");
+    let all = until(&mut member, |seen| matches!(seen, Seen::End(0, 6)));
+    let records: Vec<_> = all
+        .iter()
+        .filter(|s| matches!(s, Seen::Record(..)))
+        .collect();
+    assert_eq!(records, [&Seen::Record(0, 5)]);
+}
+
+#[test]
+fn a_partition_whose_offset_was_lost_can_be_started_anew() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 2));
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 1_000).expect("started");
+    until(&mut member, |seen| *seen == Seen::OffsetLost(0));
+    member.start(0, 1).expect("started anew");
+    let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
+    assert_eq!(all, [Seen::Record(0, 1), Seen::End(0, 2)]);
+}
+
+#[test]
+fn a_second_member_gets_what_the_first_has_given_up() {
+    let cluster = cluster(4);
+    produce(&cluster, numbered(0, 1));
+    let mut first = member(&cluster);
+    join(&mut first);
+    for partition in [0, 1] {
+        // The others are never started.
+        first.start(partition, 0).expect("started");
+    }
+    first.give_up(&[0]).expect_err("nobody asked");
+
+    let mut second = member(&cluster);
+    let begin = Instant::now();
+    let mut revoked = Vec::new();
+    while revoked.is_empty() {
+        assert!(begin.elapsed() < PATIENCE);
+        first.poll(Duration::from_millis(10), 10, |event| match seen(&event) {
+            Seen::Revoked(partitions, lost) => {
+                assert!(!lost);
+                revoked = partitions;
+            }
+            Seen::Assigned(partitions) => assert!(partitions.is_empty()),
+            _ => {}
+        });
+        second.poll(Duration::ZERO, 10, |event| match seen(&event) {
+            Seen::Assigned(partitions) => assert!(partitions.is_empty(), "too early"),
+            _ => {}
+        });
+        second.accept_assignment().expect("accepted");
+    }
+    assert_eq!(revoked.len(), 2);
+    // Nothing is handed on before the answer.
+    let mut early = Vec::new();
+    second.poll(SILENCE, 10, |event| early.push(seen(&event)));
+    assert!(
+        !early
+            .iter()
+            .any(|seen| matches!(seen, Seen::Assigned(p) if !p.is_empty()))
+    );
+
+    first.give_up(&revoked).expect("given up");
+    let mut given = Vec::new();
+    while given.is_empty() {
+        assert!(begin.elapsed() < PATIENCE);
+        first.poll(Duration::from_millis(10), 10, |_| {});
+        first.accept_assignment().expect("accepted");
+        second.poll(Duration::from_millis(10), 10, |event| {
+            if let Seen::Assigned(partitions) = seen(&event) {
+                given = partitions;
+            }
+        });
+        second.accept_assignment().expect("accepted");
+    }
+    given.sort_unstable();
+    revoked.sort_unstable();
+    assert_eq!(given, revoked);
+    assert!(second.generation() > Some(NO_GENERATION));
+}
+
+#[test]
+fn closing_does_not_wait_for_an_answer_that_nobody_gives() {
+    let cluster = cluster(1);
+    let mut member = member(&cluster);
+    until(&mut member, |seen| matches!(seen, Seen::Assigned(_)));
+    let begin = Instant::now();
+    member.close(PATIENCE);
+    assert!(begin.elapsed() < PATIENCE / 2);
+}
+
+#[test]
+fn a_consumer_needs_a_group_and_a_possible_topic() {
+    let error = GroupConsumer::new(&ClientConfig::new(), TOPIC).err();
+    assert_eq!(error.map(|error| error.class), Some(Class::Fatal));
+    let mut config = ClientConfig::new();
+    config.set("group.id", "group");
+    let error = GroupConsumer::new(&config, "a\0b").err();
+    assert_eq!(error.map(|error| error.class), Some(Class::Refused));
+}

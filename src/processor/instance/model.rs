@@ -20,6 +20,7 @@ use super::*;
 use crate::core::digest::fingerprint;
 use crate::core::invariants::{i1_unique, i2_gapless_and_monotonic, i3_stable, i4_nothing_lost};
 use crate::core::{Grant, Offset, Timestamp};
+use crate::processor::partition::Service;
 use crate::processor::restore::{Restore, Restored};
 use crate::processor::takeover::{
     Action as Question, Committed, Event as Answer, RequestLog as LogExtent, StateLog as Extent,
@@ -321,7 +322,10 @@ fn live_through(seed: u64) {
         world.step();
     }
     world.come_to_rest();
-    // One more checkpoint of each partition: an owner notices by it what others wrote before.
+    // Late batches, then one more checkpoint of each partition, by which its owner notices them.
+    for _ in 0..10 {
+        world.land_late();
+    }
     for log in &mut world.requests {
         log.records.push(None);
     }

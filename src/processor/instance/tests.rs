@@ -4,6 +4,7 @@ use super::*;
 use crate::core::partitioner::partition_of;
 use crate::core::{Digest, Offset, Scalars, Timestamp};
 use crate::processor::checkpoint::Destination;
+use crate::processor::partition::Service;
 use crate::processor::restore::Restored;
 use crate::processor::takeover::Start;
 use crate::wire::state::{self, Content, Footer, TopicId};

@@ -1,0 +1,63 @@
+//! The reply topic cannot be written for a while: the service says so, covers nothing that is not
+//! answered (I4), and answers when it can, also when it was killed meanwhile.
+
+use crate::support::admin::Admin;
+use crate::support::http;
+use crate::support::instance::Instance;
+use crate::support::load::Names;
+use crate::support::random::Random;
+use crate::support::records::Mode;
+use crate::support::service::Service;
+
+/// Requests before and while nothing can be answered.
+const REQUESTS: u64 = 500;
+
+#[test]
+fn replies_that_cannot_be_written_are_not_covered_in_immediate_mode() {
+    unwritable(Mode::Immediate);
+}
+
+#[test]
+fn replies_that_cannot_be_written_are_not_covered_in_exactly_once_mode() {
+    unwritable(Mode::ExactlyOnce);
+}
+
+fn unwritable(mode: Mode) {
+    for killed in [true, false] {
+        let mut random = Random::from_environment();
+        let names = Names::new(20);
+        let service = Service::new("unwritable", mode);
+        let admin = Admin::new(&service.bootstrap);
+        let mut instance = service.start("a");
+        service.preload(&names, REQUESTS, &mut random);
+        service.check();
+
+        let settings = admin.own_settings(&service.replies);
+        let mut unwritable = settings.clone();
+        // More than there are replicas: no broker acknowledges a reply.
+        unwritable.insert("min.insync.replicas".to_owned(), "2".to_owned());
+        admin.replace_settings(&service.replies, &unwritable);
+        service.preload(&names, REQUESTS, &mut random);
+        instance.wait("to say that replies cannot be written", |instance| {
+            says_so(instance).then_some(())
+        });
+        let writable = || admin.replace_settings(&service.replies, &settings);
+        let instance = if killed {
+            instance.sigkill();
+            writable();
+            service.start("a")
+        } else {
+            writable();
+            instance
+        };
+        let report = service.check();
+        assert_eq!(report.requests as u64, 2 * REQUESTS);
+        assert_eq!(instance.sigterm_and_wait(), 0);
+    }
+}
+
+fn says_so(instance: &Instance) -> bool {
+    let ready = http::get(instance.port(), "/readyz");
+    ready.is_ok_and(|response| response.status != 200)
+        || instance.log().contains("cannot be written")
+}
