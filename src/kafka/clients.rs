@@ -58,7 +58,7 @@ impl Connection {
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "100000"),
             // A partition that is added waits for the fetch that is under way.
-            ("fetch.wait.max.ms", "100"),
+            ("fetch.wait.max.ms", "50"),
             ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
             ("heartbeat.interval.ms", &HEARTBEAT_INTERVAL_MS.to_string()),
             (

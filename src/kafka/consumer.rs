@@ -215,13 +215,13 @@ impl GroupConsumer {
 
     fn error(&self, event: &RawEvent) -> Option<Event<'static>> {
         let position = event.partition();
+        if event.is_end_of_log() {
+            return position.map(|(partition, next)| Event::EndOfPartition { partition, next });
+        }
         let partition = position.map(|(partition, _)| partition);
         let error = event.error("consume").with_brokers(&self.brokers);
-        match (error.class, position) {
-            (Class::EndOfLog, Some((partition, next))) => {
-                return Some(Event::EndOfPartition { partition, next });
-            }
-            (Class::OffsetLost, Some((partition, _))) => {
+        match (error.class, partition) {
+            (Class::OffsetLost, Some(partition)) => {
                 if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
                     fetched.offset_lost = true;
                 }

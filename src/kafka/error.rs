@@ -282,6 +282,12 @@ pub fn is_queue_full_code(code: RDKafkaRespErr) -> bool {
     code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL
 }
 
+/// True for the end of a partition: comes with every record on a quiet partition, so it is told
+/// apart before an error is made of it.
+pub(super) fn is_end_of_log(code: RDKafkaRespErr) -> bool {
+    code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF
+}
+
 /// A C string of librdkafka as text.
 ///
 /// # Safety

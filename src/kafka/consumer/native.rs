@@ -12,7 +12,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::record::Record;
 use crate::kafka::context;
-use crate::kafka::error::{Error, Flags, text};
+use crate::kafka::error::{Error, Flags, is_end_of_log, text};
 
 /// The queue of a consumer: records and all other events.
 pub(super) struct Queue(NonNull<sys::rd_kafka_queue_t>);
@@ -127,6 +127,12 @@ impl RawEvent {
             }
             found
         }
+    }
+
+    /// Of an error: true for the end of a partition, which is none.
+    pub(super) fn is_end_of_log(&self) -> bool {
+        // SAFETY: the event is alive.
+        is_end_of_log(unsafe { sys::rd_kafka_event_error(self.as_ptr()) })
     }
 
     pub(super) fn error(&self, operation: &'static str) -> Error {

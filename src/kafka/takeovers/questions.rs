@@ -86,9 +86,10 @@ impl Questions {
         let topic = &self.topics.requests;
         let mut asked = TopicPartitionList::with_capacity(1);
         asked.add_partition(topic, partition);
+        // Under `read_committed` this would wait for a dead owner's open transaction, up to its
+        // time-out; the offset is a hint only, and the state log is read as committed all the same.
         let offsets = self
-            .reader
-            .consumer()
+            .uncommitted
             .committed_offsets(asked, CALL_DEADLINE)
             .map_err(|error| Error::from_kafka("ask for the committed offset", &error))?;
         let committed = offsets.find_partition(topic, partition).and_then(|found| {

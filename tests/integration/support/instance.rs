@@ -60,11 +60,6 @@ impl Instance {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    /// Where it serves HTTP.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Waits until `/readyz` says yes, which it also does without a partition.
     pub fn wait_ready(&mut self) {
         self.wait("to be ready", |instance| {

@@ -170,13 +170,16 @@ impl Service {
     /// The same with a tail that has seen replies already.
     pub fn check_answered(&self, tail: &mut Tail) -> Report {
         let requests = self.request_log();
-        tail.wait_answered(requests.len());
+        let answered = tail.try_answered(requests.len());
         if self.mode == Mode::ExactlyOnce {
             // Replies of aborted transactions may be repeated, and are right all the same.
             let all = tail::replies(&self.bootstrap, &self.replies, Isolation::Uncommitted);
             self.judge(Mode::Immediate, &requests, &all, &[]);
         }
-        self.judge(self.mode, &requests, &self.all_replies(), &[])
+        // The judge names the requests that are not answered.
+        let report = self.judge(self.mode, &requests, &self.all_replies(), &[]);
+        answered.unwrap_or_else(|waited| panic!("{waited}"));
+        report
     }
 
     /// Checks a log and its replies, and fails with everything that is wrong.

@@ -178,8 +178,15 @@ impl Tail {
         self.answered.len()
     }
 
-    /// Waits until `count` requests are answered; fails when none more is for the time of a deadline.
+    /// Waits until `count` requests are answered.
     pub fn wait_answered(&mut self, count: usize) {
+        self.try_answered(count)
+            .unwrap_or_else(|waited| panic!("{waited}"));
+    }
+
+    /// Waits until `count` requests are answered; gives up when none more is for the time of a
+    /// deadline, and says what it waited for.
+    pub fn try_answered(&mut self, count: usize) -> Result<(), String> {
         let mut deadline = Instant::now() + DEADLINE;
         while self.answered.len() < count {
             let before = self.answered.len();
@@ -190,17 +197,18 @@ impl Tail {
                 self.answered
                     .extend(body.ok().and_then(|body| cause(&body)));
             }
-            if self.answered.len() > before {
+            let now = self.answered.len();
+            if now > before {
                 deadline = Instant::now() + DEADLINE;
             }
-            assert!(
-                Instant::now() < deadline,
-                "waited for {count} requests to be answered on {}: {} are, by {} replies, and none more for {} s",
-                self.topic,
-                self.answered.len(),
-                self.seen,
-                DEADLINE.as_secs()
-            );
+            if Instant::now() > deadline {
+                let (topic, seen, waited_s) = (&self.topic, self.seen, DEADLINE.as_secs());
+                return Err(format!(
+                    "waited for {count} requests to be answered on {topic}: {now} are, by {seen} \
+                     replies, and none more for {waited_s} s"
+                ));
+            }
         }
+        Ok(())
     }
 }
