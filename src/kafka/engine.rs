@@ -37,8 +37,9 @@ use report::Reporter;
 
 /// Records taken in one turn: bounds the time until finished work is looked at.
 const RECORDS_MAX: usize = 2_000;
-/// A turn that takes more records than this works on a backlog.
-const BACKLOG_RECORDS: usize = 64;
+/// With more replies than this under way there is a backlog. What linger adds keeps this many under
+/// way at 200,000 a second and more; below that, replies go back to being sent at once.
+const BACKLOG_REPLIES: i32 = 1_000;
 /// How long a turn waits for records when something else will need attention soon.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// How long it waits when nothing will: a completion is noticed this late at most.
@@ -322,17 +323,13 @@ impl Engine {
             ..
         } = self;
         let immediate = config.options.service.mode == Mode::Immediate;
-        let (mut result, mut taken, mut sent) = (Ok(()), 0, 0);
+        let backlog = replies.queued() > BACKLOG_REPLIES;
+        let pace = if backlog { Pace::Bulk } else { Pace::Swift };
+        let (mut result, mut sent) = (Ok(()), 0);
         consumer.poll(wait, RECORDS_MAX, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {
-                taken += 1;
-                let pace = if taken < BACKLOG_RECORDS {
-                    Pace::Swift
-                } else {
-                    Pace::Bulk
-                };
                 let reply = instance.record(Record {
                     partition: record.partition,
                     offset: Offset(record.offset),

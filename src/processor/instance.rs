@@ -25,10 +25,10 @@ use crate::wire::state::BatchId;
 pub const CHANGES_MAX: usize = 100_000;
 
 /// Replies held for one transaction, likewise.
-pub const HELD_REPLIES_MAX: usize = 50_000;
+pub const HELD_REPLIES_MAX: usize = 100_000;
 
-/// Bytes of replies held for one transaction, likewise (16 MiB).
-pub const HELD_BYTES_MAX: usize = 16 << 20;
+/// Bytes of replies held for one transaction, likewise (32 MiB).
+pub const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// How long a partition that waits for something is left before it is asked about again, in ms.
 const WAIT_AGAIN_MS: u64 = 100;
