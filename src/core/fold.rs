@@ -165,7 +165,8 @@ impl Fold {
             });
         }
         let grant = Grant { first, last, count };
-        debug_assert!(invariants::i2_gapless_and_monotonic(before.next(), grant));
+        let holds = invariants::i2_gapless_and_monotonic(before.next(), grant);
+        invariants::holds!(holds, "I2 gapless and monotonic");
         Ok(grant)
     }
 

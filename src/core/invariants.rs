@@ -1,6 +1,17 @@
 //! The promise as predicates, under the numbers that the docs, the tests and the checkers use.
 //!
-//! Debug assertions and tests call them; nothing else decides what "unique" or "gapless" means.
+//! Assertions ([`holds!`]) and tests call them; nothing else decides what "unique" or "gapless" means.
+
+/// Asserts an invariant in tests and debug builds. Tests are built like the release, so that the
+/// native libraries are compiled once; `debug_assert!` would say nothing there.
+macro_rules! holds {
+    ($condition:expr, $($message:tt)+) => {
+        if cfg!(any(test, debug_assertions)) {
+            assert!($condition, $($message)+);
+        }
+    };
+}
+pub(crate) use holds;
 
 use super::fold::Grant;
 use super::position::{NextOffset, Offset};

@@ -183,6 +183,7 @@ impl Worker {
     }
 
     fn carry_out(&mut self, job: Job) -> Completed {
+        self.take_replacement();
         let began = Instant::now();
         let timeout = Duration::from_millis(self.connection.transaction_timeout_ms());
         let mut transaction = Transaction::default();
@@ -214,6 +215,11 @@ impl Worker {
                 Action::Commit => self.with_producer(|producer| producer.commit(timeout)),
                 Action::Abort => self.with_producer(|producer| producer.abort(timeout)),
             };
+            // Our own fence breaks the call that is under way: that is a cancellation, and no other
+            // process.
+            if self.shared.cancel.swap(false, Ordering::SeqCst) {
+                transaction.cancel();
+            }
             match result {
                 Ok(()) => transaction.succeeded(job.member.is_some()),
                 Err(error) => {
@@ -247,21 +253,30 @@ impl Worker {
         }
     }
 
-    /// Takes the producer that a fence made, or makes one.
-    fn renew(&mut self) -> Result<(), Error> {
+    /// Takes the producer that a fence made, in the place of the one that it fenced.
+    fn take_replacement(&mut self) -> bool {
         let replacement = self
             .shared
             .replacement
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let taken = replacement.is_some();
+        if taken {
+            self.producer = replacement;
+        }
+        taken
+    }
+
+    /// Takes the producer that a fence made, or makes one.
+    fn renew(&mut self) -> Result<(), Error> {
+        if self.take_replacement() {
+            return Ok(());
+        }
         // The old one goes first, so that its threads do not go on beside the new one's.
         self.producer = None;
-        let producer = match replacement {
-            Some(producer) => producer,
-            None => TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE)
-                .inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?,
-        };
+        let producer = TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE)
+            .inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?;
         self.producer = Some(producer);
         Ok(())
     }

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 pub use messages::{Effect, Input, Options, PartitionReport, Phase};
 
-use super::Mode;
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
 use super::partition::{Counts, Partition, Record, Reply};
@@ -75,7 +74,44 @@ enum Transaction {
     /// Under way, with these partitions and assignments.
     Running {
         sections: Vec<(i32, u32)>,
+        load: Load,
     },
+}
+
+/// What a checkpoint holds or will hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    entries: usize,
+    replies: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn of(checkpoint: &Checkpoint) -> Load {
+        let sections = checkpoint.sections.iter();
+        sections.fold(Load::default(), |load, section| {
+            load.plus(Load {
+                entries: section.slots.len(),
+                replies: section.replies.len(),
+                bytes: section.replies.bytes(),
+            })
+        })
+    }
+
+    fn plus(self, other: Load) -> Load {
+        Load {
+            entries: self.entries + other.entries,
+            replies: self.replies + other.replies,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// True when one of the limits is reached so many times.
+    fn reaches(self, times: usize) -> bool {
+        self.entries >= times * CHANGES_MAX
+            || self.replies >= times * HELD_REPLIES_MAX
+            || self.bytes >= times * HELD_BYTES_MAX
+    }
 }
 
 #[derive(Debug)]
@@ -159,7 +195,12 @@ impl Instance {
 
     /// True while records may be taken: the limits on what one checkpoint holds are not reached.
     pub fn takes_records(&self) -> bool {
-        matches!(self.transaction, Transaction::Idle) || !self.is_full()
+        if matches!(self.transaction, Transaction::Idle) {
+            return true;
+        }
+        let load = self.load();
+        // What is under way comes back when it is aborted, so it counts as well.
+        !load.reaches(1) && !load.plus(self.under_way()).reaches(2)
     }
 
     /// Takes an input and appends what is to be done.
@@ -444,7 +485,8 @@ impl Instance {
             .iter()
             .map(|section| (section.partition, section.assignment))
             .collect();
-        let running = Transaction::Running { sections };
+        let load = Load::of(checkpoint);
+        let running = Transaction::Running { sections, load };
         if let Transaction::Cut(checkpoint) = std::mem::replace(&mut self.transaction, running) {
             effects.push(Effect::Transact(checkpoint));
         }
@@ -490,18 +532,32 @@ impl Instance {
     }
 
     fn is_full(&self) -> bool {
-        let (mut changes, mut replies, mut bytes) = (0, 0, 0);
+        self.load().reaches(1)
+    }
+
+    /// What the next checkpoint would hold.
+    fn load(&self) -> Load {
+        let mut load = Load::default();
         for owned in self.owned.values() {
             if let Stage::Running(partition) = &owned.stage {
-                let held = partition.held();
-                changes += partition.changes();
-                replies += held.0;
-                bytes += held.1;
+                let (replies, bytes) = partition.held();
+                load = load.plus(Load {
+                    entries: partition.changes(),
+                    replies,
+                    bytes,
+                });
             }
         }
-        changes >= CHANGES_MAX
-            || (self.options.service.mode == Mode::ExactlyOnce
-                && (replies >= HELD_REPLIES_MAX || bytes >= HELD_BYTES_MAX))
+        load
+    }
+
+    /// What the checkpoint under way holds.
+    fn under_way(&self) -> Load {
+        match &self.transaction {
+            Transaction::Idle => Load::default(),
+            Transaction::Cut(checkpoint) => Load::of(checkpoint),
+            Transaction::Running { load, .. } => *load,
+        }
     }
 
     /// Takes sections of partitions that are no longer ours out of a checkpoint that has been cut
@@ -601,7 +657,7 @@ impl Instance {
 
     fn transacts_any(&self, partitions: &[i32]) -> bool {
         match &self.transaction {
-            Transaction::Running { sections } => {
+            Transaction::Running { sections, .. } => {
                 sections.iter().any(|(id, _)| partitions.contains(id))
             }
             _ => false,

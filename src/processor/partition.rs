@@ -320,9 +320,9 @@ impl Partition {
         self.fold.len()
     }
 
-    /// Entries that the next checkpoint would write.
+    /// Entries that the next checkpoint would write, those of aborted ones among them.
     pub fn changes(&self) -> usize {
-        self.fold.changes()
+        self.fold.changes() + self.unwritten.len()
     }
 
     /// Replies held for the next checkpoint, and their bytes.

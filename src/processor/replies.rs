@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::core::invariants::holds;
+
 /// Names one reply's epoch to the producer, which hands it back with the acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -68,7 +70,10 @@ impl Outstanding {
         let count = usize::try_from(index)
             .ok()
             .and_then(|i| self.counts.get_mut(i));
-        debug_assert!(count.is_some(), "acknowledgement for an epoch that is over");
+        holds!(
+            count.is_some(),
+            "I4: an epoch that is over has no reply outstanding"
+        );
         if let Some(count) = count {
             *count = count.saturating_sub(replies);
         }

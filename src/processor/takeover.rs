@@ -142,6 +142,8 @@ pub struct Takeover {
     read_from: i64,
     restored: Restored,
     log: Option<RequestLog>,
+    /// The log was described again because its last applied record was not there.
+    looked_again: bool,
 }
 
 impl Takeover {
@@ -155,6 +157,7 @@ impl Takeover {
             read_from: 0,
             restored: Restored::default(),
             log: None,
+            looked_again: false,
         }
     }
 
@@ -266,6 +269,11 @@ impl Takeover {
             return Step::Do(Action::DescribeLog);
         };
         match footer.last_applied {
+            // Retention may have removed it between two questions: the log is looked at once more.
+            Some(_) if hash.is_none() && !self.looked_again => {
+                self.looked_again = true;
+                Step::Do(Action::DescribeLog)
+            }
             Some(last) if hash != Some(last.hash) => {
                 let halt = Halt::OtherRecord {
                     offset: last.offset,

@@ -14,6 +14,7 @@ mod node;
 mod requests;
 mod transactions;
 
+use crate::processor::Mode;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;

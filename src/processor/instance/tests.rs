@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::core::partitioner::partition_of;
 use crate::core::{Digest, Offset, Scalars, Timestamp};
+use crate::processor::Mode;
 use crate::processor::checkpoint::Destination;
 use crate::processor::partition::Service;
 use crate::processor::restore::Restored;

@@ -1,6 +1,7 @@
 //! Transactions, as the node that carries one out and as the coordinator sees it.
 
 use super::*;
+use crate::processor::Mode;
 
 impl World {
     /// Ends a transaction: a marker comes into each log that it wrote to.
