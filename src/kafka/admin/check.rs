@@ -282,7 +282,7 @@ fn check_pair(requests: &Found<'_>, state: &Found<'_>, findings: &mut Vec<Findin
             Severity::Error,
             format!("has {found} partitions, {:?} has {wanted}", requests.name),
             format!(
-                "add them with: kafka-topics.sh --bootstrap-server {} --alter --topic {} --partitions {wanted} (serve does it by itself)",
+                "add them with: kafka-topics.sh --bootstrap-server {} --alter --topic {} --partitions {wanted}",
                 state.bootstrap, state.name
             ),
         ));
