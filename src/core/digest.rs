@@ -50,22 +50,30 @@ pub enum Kind {
     Sequence = 1,
     /// What the fold remembers once for each partition.
     Scalars = 2,
+    /// A grant in the window.
+    Place = 3,
+    /// The definition of one sequence.
+    Defined = 4,
+    /// The last stray forwarded to one home.
+    Sent = 5,
+    /// The last stray accepted from one partition.
+    Accepted = 6,
 }
 
+/// A name of 255 bytes with its length, and 16 numbers: more than most elements have.
+const CAPACITY: usize = 1 + 8 + 255 + 16 * 8;
+
 /// Builds the canonical bytes of one element: kind, then fields, texts with their length in front.
-pub struct ElementBuilder {
-    bytes: [u8; Self::CAPACITY],
+pub struct ElementBuilder<const BYTES: usize = CAPACITY> {
+    bytes: [u8; BYTES],
     used: usize,
 }
 
-impl ElementBuilder {
-    /// A name of 255 bytes with its length, and 16 numbers: more than any element has.
-    const CAPACITY: usize = 1 + 8 + 255 + 16 * 8;
-
+impl<const BYTES: usize> ElementBuilder<BYTES> {
     /// Starts an element.
-    pub fn new(kind: Kind) -> ElementBuilder {
+    pub fn new(kind: Kind) -> ElementBuilder<BYTES> {
         let mut builder = ElementBuilder {
-            bytes: [0; Self::CAPACITY],
+            bytes: [0; BYTES],
             used: 0,
         };
         builder.push(&[kind as u8]);
@@ -74,14 +82,14 @@ impl ElementBuilder {
 
     /// Adds a number.
     #[must_use]
-    pub fn number(mut self, value: i64) -> ElementBuilder {
+    pub fn number(mut self, value: i64) -> ElementBuilder<BYTES> {
         self.push(&value.to_le_bytes());
         self
     }
 
     /// Adds a text of at most 255 bytes.
     #[must_use]
-    pub fn text(mut self, value: &str) -> ElementBuilder {
+    pub fn text(mut self, value: &str) -> ElementBuilder<BYTES> {
         self.push(&(value.len() as u64).to_le_bytes());
         self.push(value.as_bytes());
         self
@@ -113,7 +121,7 @@ mod tests {
     use super::*;
 
     fn element(text: &str, number: i64) -> Element {
-        ElementBuilder::new(Kind::Sequence)
+        <ElementBuilder>::new(Kind::Sequence)
             .text(text)
             .number(number)
             .finish()
@@ -129,7 +137,7 @@ mod tests {
 
     #[test]
     fn kinds_names_and_numbers_all_count() {
-        let scalars = ElementBuilder::new(Kind::Scalars).text("a").number(1);
+        let scalars = <ElementBuilder>::new(Kind::Scalars).text("a").number(1);
         assert_ne!(element("a", 1), scalars.finish());
         assert_ne!(element("a", 1), element("a", 2));
         assert_ne!(element("a", 1), element("b", 1));

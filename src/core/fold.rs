@@ -4,20 +4,31 @@
 //! that the fold remembers is an [`Entry`] or one of the [`Scalars`]; both are in the digest, and
 //! both are what a checkpoint writes and a restore reads.
 //!
-//! Entries live in an `IndexMap`: its iteration order is the order of insertion, so the random seed
-//! of its hasher, which makes flooding with colliding names useless, changes no answer.
+//! Sequences live in an `IndexMap`: its iteration order is the order of insertion, so the random
+//! seed of its hasher, which makes flooding with colliding names useless, changes no answer.
+
+mod apply;
+mod entry;
+mod scalars;
+
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::command::{Command, Request};
-use super::digest::{Digest, Element, ElementBuilder, Kind};
-use super::invariants;
+use super::command::Undefined;
+use super::definition::Definition;
+use super::digest::{Digest, Element};
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
-use super::position::Timestamp;
-use super::rejection::{Code, Rejection};
+use super::link::Link;
+use super::rejection::Rejection;
 use super::sequence::Sequence;
+use super::window::{Replaced, Window};
 
-/// IDs given to one request: `first..=last`, contiguous.
+pub use apply::At;
+pub use entry::{Defined, Entry, EntryKey, Note, Slot};
+pub use scalars::Scalars;
+
+/// IDs given to one request: `first..=last` in steps of `increment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// First ID.
@@ -26,6 +37,19 @@ pub struct Grant {
     pub last: i64,
     /// How many.
     pub count: u64,
+    /// Step from one to the next.
+    pub increment: i64,
+}
+
+/// How a sequence is defined and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its rules.
+    pub definition: Definition,
+    /// The ID that the next grant begins with; none when no ID is left.
+    pub next: Option<i64>,
+    /// No more IDs are given.
+    pub retired: bool,
 }
 
 /// What one request record gets.
@@ -33,209 +57,171 @@ pub struct Grant {
 pub enum Answer {
     /// IDs.
     Granted(Grant),
+    /// The IDs that an earlier request with the same `request_id` got (I5).
+    Again(Grant),
+    /// What an operator's action came to.
+    Described(Box<Description>),
+    /// What happens to undefined names from here on.
+    Policy(Undefined),
     /// An error; no counter moved.
     Rejected(Rejection),
-}
-
-/// What the fold remembers once for each partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scalars {
-    /// Highest record time seen. LogAppendTime can step back at a leader change, time in the fold
-    /// cannot.
-    pub highest_timestamp: Timestamp,
-    /// Request records folded since the partition's beginning, rejected ones too. It makes the
-    /// digest of two different places in the log differ.
-    pub applied: u64,
-    /// IDs up to this one count as taken for names that the state does not know: what an operator
-    /// said at a repair. 0 without one.
-    pub floor: i64,
-}
-
-impl Default for Scalars {
-    fn default() -> Scalars {
-        Scalars {
-            highest_timestamp: Timestamp::NONE,
-            applied: 0,
-            floor: 0,
-        }
-    }
-}
-
-impl Scalars {
-    fn element(self) -> Element {
-        // Taken apart without `..`, so that a new field cannot be left out of the digest.
-        let Scalars {
-            highest_timestamp,
-            applied,
-            floor,
-        } = self;
-        ElementBuilder::new(Kind::Scalars)
-            .number(highest_timestamp.0)
-            .number(applied.cast_signed())
-            .number(floor)
-            .finish()
-    }
-}
-
-/// One remembered thing with a key of its own; a state record holds one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry<'a> {
-    /// The counter of a sequence.
-    Sequence {
-        /// Its name.
-        name: &'a str,
-        /// Its counter.
-        sequence: Sequence,
+    /// A stray: to be forwarded to its home, under this link.
+    Stray {
+        /// The home partition of its name.
+        home: u32,
+        /// Its place in the chain.
+        link: Link,
+    },
+    /// A link that was accepted before: nothing is to be done.
+    Repeated,
+    /// A link is missing before this one (I6). The fold has not moved.
+    Broken {
+        /// The link that came.
+        link: Link,
+        /// The last one accepted from its partition.
+        accepted: i64,
     },
 }
 
-impl Entry<'_> {
-    fn element(&self) -> Element {
-        let Entry::Sequence { name, sequence } = *self;
-        ElementBuilder::new(Kind::Sequence)
-            .text(name)
-            .number(sequence.next())
-            .finish()
-    }
-}
-
-/// Key of an [`Entry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntryKey<'a> {
-    /// A sequence's name.
-    Sequence(&'a str),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
+#[derive(Clone, Debug)]
+struct State {
     sequence: Sequence,
+    /// None for a sequence that nobody defined.
+    defined: Option<Box<Defined>>,
     /// In `Fold::changed` already.
     changed: bool,
 }
 
+impl State {
+    fn definition(&self) -> &Definition {
+        match &self.defined {
+            Some(defined) => &defined.definition,
+            None => &Definition::DEFAULT,
+        }
+    }
+
+    fn is_retired(&self) -> bool {
+        self.defined.as_ref().is_some_and(|defined| defined.retired)
+    }
+
+    fn description(&self) -> Description {
+        let definition = *self.definition();
+        Description {
+            definition,
+            next: self.sequence.next(&definition),
+            retired: self.is_retired(),
+        }
+    }
+
+    fn element(&self, name: &str) -> Element {
+        entry::sequence_element(name, self.sequence, self.defined.as_deref())
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Change {
-    slot: usize,
+    index: usize,
     before: Option<Element>,
 }
 
 /// The state of one partition as a function of its request log.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
-    sequences: IndexMap<Box<str>, Slot, foldhash::quality::RandomState>,
+    sequences: IndexMap<Box<str>, State, foldhash::quality::RandomState>,
+    window: Window,
+    /// By home partition, the offset of the last stray that went there.
+    sent: BTreeMap<u32, i64>,
+    /// By partition, the offset of the last stray that was accepted from there.
+    accepted: BTreeMap<u32, i64>,
     scalars: Scalars,
-    /// Over the entries, as they stood at the last cut.
+    /// Over the entries: sequences as they stood at the last cut, all others as they are.
     entries: Digest,
-    /// Entries that changed since the last cut.
+    /// Sequences that changed since the last cut.
     changed: Vec<Change>,
+    /// Other entries that changed since the last cut, possibly more than once.
+    touched: Vec<Slot>,
+    sequences_max: SequencesMax,
+}
+
+/// Most sequences: [`SEQUENCES_PER_PARTITION_MAX`] but in tests, which cannot fill as many.
+#[derive(Clone, Copy, Debug)]
+struct SequencesMax(usize);
+
+impl Default for SequencesMax {
+    fn default() -> SequencesMax {
+        SequencesMax(SEQUENCES_PER_PARTITION_MAX)
+    }
 }
 
 impl Fold {
-    /// Folds one record and answers it. `timestamp` is the record's own.
-    pub fn apply(&mut self, timestamp: Timestamp, request: &Request<'_>) -> Answer {
-        self.scalars.applied += 1;
-        self.scalars.highest_timestamp = self.scalars.highest_timestamp.max(timestamp);
-        let (name, Command::Next { count }) = match (&request.name, &request.command) {
-            (Ok(name), Ok(command)) => (name.as_str(), *command),
-            (Err(rejection), _) | (_, Err(rejection)) => {
-                return Answer::Rejected(rejection.clone());
-            }
-        };
-        match self.take(name, count) {
-            Ok(grant) => Answer::Granted(grant),
-            Err(rejection) => Answer::Rejected(rejection),
-        }
-    }
-
-    fn take(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
-        let Some((slot, _, state)) = self.sequences.get_full_mut(name) else {
-            return self.take_first(name, count);
-        };
-        let before = state.sequence;
-        let (first, last) = state.sequence.take(count)?;
-        if !state.changed {
-            state.changed = true;
-            let before = Entry::Sequence {
-                name,
-                sequence: before,
-            };
-            self.changed.push(Change {
-                slot,
-                before: Some(before.element()),
-            });
-        }
-        let grant = Grant { first, last, count };
-        let holds = invariants::i2_gapless_and_monotonic(before.next(), grant);
-        invariants::holds!(holds, "I2 gapless and monotonic");
-        Ok(grant)
-    }
-
-    /// The first grant of a name creates its sequence; a refused one leaves nothing behind.
-    fn take_first(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
-        if self.sequences.len() >= SEQUENCES_PER_PARTITION_MAX {
-            return Err(Rejection::new(
-                Code::TooManySequences,
-                format!("the partition holds {SEQUENCES_PER_PARTITION_MAX} sequences already"),
-            ));
-        }
-        let mut sequence = Sequence::above(self.scalars.floor);
-        let (first, last) = sequence.take(count)?;
-        let slot = Slot {
-            sequence,
-            changed: true,
-        };
-        let (slot, _) = self.sequences.insert_full(name.into(), slot);
-        self.changed.push(Change { slot, before: None });
-        Ok(Grant { first, last, count })
-    }
-
     /// Closes an interval: brings the digest up to date, appends the slots of all entries that
     /// changed since the last cut to `slots`, and returns the digest of all that is remembered.
     ///
     /// A cut is a fact about the log, whether or not what it describes is ever committed.
-    pub fn cut(&mut self, slots: &mut Vec<usize>) -> Digest {
+    pub fn cut(&mut self, slots: &mut Vec<Slot>) -> Digest {
         for change in std::mem::take(&mut self.changed) {
-            if let Some((name, slot)) = self.sequences.get_index_mut(change.slot) {
-                slot.changed = false;
-                let after = Entry::Sequence {
-                    name,
-                    sequence: slot.sequence,
-                };
+            if let Some((name, state)) = self.sequences.get_index_mut(change.index) {
+                state.changed = false;
                 if let Some(before) = change.before {
                     self.entries = self.entries.without(before);
                 }
-                self.entries = self.entries.with(after.element());
-                slots.push(change.slot);
+                self.entries = self.entries.with(state.element(name));
+                slots.push(Slot::Sequence(change.index));
             }
         }
+        slots.append(&mut self.touched);
         self.digest()
     }
 
-    /// The digest as of the last cut of the entries, with the scalars of now. Right after a cut, or
-    /// while restoring, that is the digest of all that is remembered.
+    /// The digest as of the last cut of the sequences, with the scalars of now. Right after a cut,
+    /// or while restoring, that is the digest of all that is remembered.
     fn digest(&self) -> Digest {
         let Fold {
             sequences: _, // each is an element of `entries`
+            window: _,    // each place is one, too
+            sent: _,      // each end of a chain is one, too
+            accepted: _,
             scalars,
             entries,
-            changed: _, // what `entries` does not know yet; empty after a cut
+            changed: _,       // what `entries` does not know yet; empty after a cut
+            touched: _,       // names entries only
+            sequences_max: _, // a limit, and the same in every owner
         } = self;
         entries.with(scalars.element())
     }
 
-    /// Entries that changed since the last cut.
+    fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
+        if let Some(before) = before {
+            self.entries = self.entries.without(before);
+        }
+        if let Some(after) = after {
+            self.entries = self.entries.with(after);
+        }
+    }
+
+    /// Entries that changed since the last cut, some of them possibly more than once.
     pub fn changes(&self) -> usize {
-        self.changed.len()
+        self.changed.len() + self.touched.len()
     }
 
     /// Entries remembered.
     pub fn len(&self) -> usize {
+        self.others() + self.sequences.len()
+    }
+
+    /// Sequences remembered.
+    pub fn sequences(&self) -> usize {
         self.sequences.len()
+    }
+
+    /// Entries that are no sequences.
+    fn others(&self) -> usize {
+        self.sent.len() + self.accepted.len() + self.window.segments()
     }
 
     /// True when nothing is remembered but the scalars.
     pub fn is_empty(&self) -> bool {
-        self.sequences.is_empty()
+        self.len() == 0
     }
 
     /// What is remembered once for the partition.
@@ -243,24 +229,76 @@ impl Fold {
         self.scalars
     }
 
-    /// The entry in a slot; slots are `0..len()` and keep their entry while the fold runs.
-    pub fn entry(&self, slot: usize) -> Option<Entry<'_>> {
-        let (name, state) = self.sequences.get_index(slot)?;
-        Some(Entry::Sequence {
-            name,
-            sequence: state.sequence,
+    /// The slot of the entry at a place below [`Fold::len`]. While entries are added, one may come
+    /// at two places, and none that was there at first is passed over: sequences come last.
+    pub fn slot_at(&self, place: usize) -> Option<Slot> {
+        let mut left = place;
+        for (chain, slot) in [
+            (&self.sent, Slot::Sent as fn(u32) -> Slot),
+            (&self.accepted, Slot::Accepted),
+        ] {
+            match chain.keys().nth(left) {
+                Some(partition) => return Some(slot(*partition)),
+                None => left -= chain.len(),
+            }
+        }
+        if left < self.window.segments() {
+            return u32::try_from(left).ok().map(Slot::Window);
+        }
+        left -= self.window.segments();
+        (left < self.sequences.len()).then_some(Slot::Sequence(left))
+    }
+
+    /// The entry in a slot.
+    pub fn entry(&self, slot: Slot) -> Option<Entry<'_>> {
+        Some(match slot {
+            Slot::Sequence(index) => {
+                let (name, state) = self.sequences.get_index(index)?;
+                Entry::of_sequence(name, state.sequence, state.defined.as_deref())
+            }
+            Slot::Window(segment) => Entry::Window {
+                segment,
+                places: self.window.segment(segment)?.into(),
+            },
+            Slot::Sent(home) => Entry::Sent {
+                home,
+                offset: *self.sent.get(&home)?,
+            },
+            Slot::Accepted(source) => Entry::Accepted {
+                source,
+                offset: *self.accepted.get(&source)?,
+            },
         })
     }
 
+    /// Every entry.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let slots = (0..self.len()).filter_map(|place| self.slot_at(place));
+        slots.filter_map(|slot| self.entry(slot))
+    }
+
     /// The slot of a key.
-    pub fn slot(&self, key: EntryKey<'_>) -> Option<usize> {
-        let EntryKey::Sequence(name) = key;
-        self.sequences.get_index_of(name)
+    pub fn slot(&self, key: EntryKey<'_>) -> Option<Slot> {
+        match key {
+            EntryKey::Sequence(name) => self.sequences.get_index_of(name).map(Slot::Sequence),
+            EntryKey::Window(segment) => {
+                self.window.segment(segment).map(|_| Slot::Window(segment))
+            }
+            EntryKey::Sent(home) => self.sent.get(&home).map(|_| Slot::Sent(home)),
+            EntryKey::Accepted(source) => {
+                self.accepted.get(&source).map(|_| Slot::Accepted(source))
+            }
+        }
     }
 
     /// The counter of a name.
     pub fn sequence(&self, name: &str) -> Option<Sequence> {
-        self.sequences.get(name).map(|slot| slot.sequence)
+        self.sequences.get(name).map(|state| state.sequence)
+    }
+
+    /// How a name is defined and where it stands.
+    pub fn description(&self, name: &str) -> Option<Description> {
+        self.sequences.get(name).map(State::description)
     }
 }
 
@@ -268,23 +306,73 @@ impl Fold {
 impl Fold {
     /// Remembers an entry as stored, in the place of the one with the same key.
     pub fn put(&mut self, entry: Entry<'_>) {
-        let Entry::Sequence { name, sequence } = entry;
-        let slot = Slot {
-            sequence,
-            changed: false,
-        };
-        let before = match self.sequences.get_mut(name) {
-            Some(known) => Some(std::mem::replace(known, slot)),
-            None => self.sequences.insert(name.into(), slot),
-        };
-        self.entries = self.replaced(name, before).with(entry.element());
+        match entry {
+            Entry::Sequence {
+                name,
+                sequence,
+                defined,
+            } => {
+                let state = State {
+                    sequence,
+                    defined: defined.map(|defined| Box::new(defined.into_owned())),
+                    changed: false,
+                };
+                let after = state.element(name);
+                let before = match self.sequences.get_mut(name) {
+                    Some(known) => Some(std::mem::replace(known, state)),
+                    None => self.sequences.insert(name.into(), state),
+                };
+                self.replace(before.map(|state| state.element(name)), Some(after));
+            }
+            Entry::Window { segment, places } => self.put_segment(segment, &places),
+            Entry::Sent { home, offset } => {
+                let before = self.sent.insert(home, offset);
+                let before = before.map(|before| entry::sent_element(home, before));
+                self.replace(before, Some(entry::sent_element(home, offset)));
+            }
+            Entry::Accepted { source, offset } => {
+                let before = self.accepted.insert(source, offset);
+                let before = before.map(|before| entry::accepted_element(source, before));
+                self.replace(before, Some(entry::accepted_element(source, offset)));
+            }
+        }
     }
 
     /// Forgets an entry.
     pub fn remove(&mut self, key: EntryKey<'_>) {
-        let EntryKey::Sequence(name) = key;
-        let before = self.sequences.swap_remove(name);
-        self.entries = self.replaced(name, before);
+        let before = match key {
+            EntryKey::Sequence(name) => {
+                let before = self.sequences.swap_remove(name);
+                before.map(|state| state.element(name))
+            }
+            EntryKey::Window(segment) => {
+                self.put_segment(segment, &[]);
+                None
+            }
+            EntryKey::Sent(home) => {
+                let before = self.sent.remove(&home);
+                before.map(|offset| entry::sent_element(home, offset))
+            }
+            EntryKey::Accepted(source) => {
+                let before = self.accepted.remove(&source);
+                before.map(|offset| entry::accepted_element(source, offset))
+            }
+        };
+        self.replace(before, None);
+    }
+
+    fn put_segment(&mut self, segment: u32, places: &[super::window::Place]) {
+        let Fold {
+            window, entries, ..
+        } = self;
+        window.put(segment, places, |Replaced { before, after }| {
+            if let Some(before) = before {
+                *entries = entries.without(before);
+            }
+            if let Some(after) = after {
+                *entries = entries.with(after);
+            }
+        });
     }
 
     /// Takes the scalars as stored.
@@ -295,19 +383,6 @@ impl Fold {
     /// The digest with these scalars in the place of those held now.
     pub fn digest_with(&self, scalars: Scalars) -> Digest {
         self.entries.with(scalars.element())
-    }
-
-    fn replaced(&self, name: &str, before: Option<Slot>) -> Digest {
-        match before {
-            Some(before) => self.entries.without(
-                Entry::Sequence {
-                    name,
-                    sequence: before.sequence,
-                }
-                .element(),
-            ),
-            None => self.entries,
-        }
     }
 }
 

@@ -18,15 +18,19 @@ use super::position::{NextOffset, Offset};
 
 /// I1 unique: no two grants of one sequence share an ID.
 pub fn i1_unique(earlier: Grant, later: Grant) -> bool {
-    earlier.last < later.first || later.last < earlier.first
+    let range = |grant: Grant| (grant.first.min(grant.last), grant.first.max(grant.last));
+    let ((first, last), (next_first, next_last)) = (range(earlier), range(later));
+    last < next_first || next_last < first
 }
 
 /// I2 gapless and monotonic: a grant begins where the sequence stood and holds as many IDs as it
 /// says.
 pub fn i2_gapless_and_monotonic(next_before: i64, grant: Grant) -> bool {
-    grant.first == next_before
-        && grant.last >= grant.first
-        && (grant.last - grant.first).cast_unsigned() + 1 == grant.count
+    let distance = i128::from(grant.last) - i128::from(grant.first);
+    let steps = distance
+        .checked_div(i128::from(grant.increment))
+        .unwrap_or(-1);
+    grant.first == next_before && steps + 1 == i128::from(grant.count)
 }
 
 /// I3 stable: two replies to one request record have the same body.
@@ -38,6 +42,11 @@ pub fn i3_stable(body: &[u8], again: &[u8]) -> bool {
 /// in the checkpoint's own transaction.
 pub fn i4_nothing_lost(covered: NextOffset, oldest_unanswered: Option<Offset>) -> bool {
     oldest_unanswered.is_none_or(|offset| !covered.covers(offset))
+}
+
+/// I5 one request, one grant: a request that is remembered gets what it got before.
+pub fn i5_one_grant(before: Grant, again: Grant) -> bool {
+    before == again
 }
 
 /// I6 stop rather than guess: a fold goes on only at a place that the log still has, at or above
@@ -55,6 +64,7 @@ mod tests {
             first,
             last,
             count: (last - first).cast_unsigned() + 1,
+            increment: 1,
         }
     }
 
@@ -73,6 +83,7 @@ mod tests {
         assert!(i3_stable(b"a", b"a") && !i3_stable(b"a", b"b"));
         assert!(i4_nothing_lost(NextOffset(5), Some(Offset(5))));
         assert!(!i4_nothing_lost(NextOffset(5), Some(Offset(4))));
+        assert!(i5_one_grant(grant(1, 2), grant(1, 2)) && !i5_one_grant(grant(1, 2), grant(1, 3)));
         assert!(i6_log_reaches(NextOffset(1), NextOffset(1), NextOffset(9)));
         assert!(!i6_log_reaches(NextOffset(2), NextOffset(1), NextOffset(9)));
         assert!(!i6_log_reaches(NextOffset(1), NextOffset(9), NextOffset(8)));

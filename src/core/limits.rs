@@ -24,6 +24,16 @@ pub const ID_FIRST: i64 = 1;
 /// Last ID of a sequence: 2^53-1, the largest integer that every JSON reader holds exactly.
 pub const ID_LAST: i64 = (1 << 53) - 1;
 
+/// Lowest bound of a definition; the lowest 64-bit integer is left out, so that negation is safe.
+pub const BOUND_MIN: i64 = -i64::MAX;
+
+/// Highest bound of a definition.
+pub const BOUND_MAX: i64 = i64::MAX;
+
+/// Requests with a `request_id` that a partition remembers: about 6 MB of memory. A retry that
+/// comes later than so many others counts as a new request.
+pub const WINDOW_REQUESTS: u32 = 100_000;
+
 /// Most sequences of one partition (2^24): bounds an owner's memory to about 2 GiB a partition,
 /// whoever floods it with names.
 pub const SEQUENCES_PER_PARTITION_MAX: usize = 1 << 24;

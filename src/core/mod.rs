@@ -12,26 +12,34 @@
 //! | [`command`] | what a request can ask for |
 //! | [`rejection`] | why a request got no ID: stable codes, readable messages |
 //! | [`position`] | offsets, next offsets and record times as types |
+//! | [`definition`] | the rules of one sequence, and which of them may change |
 //! | [`sequence`] | one counter |
+//! | [`window`] | requests with an ID, and what they got (I5) |
+//! | [`link`] | the chain of requests that another partition forwarded |
 //! | [`fold`] | the counters of one partition and how a record changes them |
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
-//! | [`invariants`] | I1 to I4 and I6 as predicates |
+//! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
+//! | [`planted`] | mistakes that tests plant, compiled out of every release |
 
 pub mod command;
+pub mod definition;
 pub mod digest;
 pub mod fold;
 pub mod invariants;
 pub mod limits;
+pub mod link;
 pub mod name;
 pub mod partitioner;
+pub mod planted;
 pub mod position;
 pub mod rejection;
 pub mod sequence;
+pub mod window;
 
 pub use command::{Command, Request};
 pub use digest::Digest;
-pub use fold::{Answer, Entry, Fold, Grant, Scalars};
+pub use fold::{Answer, At, Entry, Fold, Grant, Scalars};
 pub use name::Name;
 pub use position::{NextOffset, Offset, Timestamp};
 pub use rejection::{Code, Rejection};

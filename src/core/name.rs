@@ -3,10 +3,10 @@
 use super::limits::NAME_BYTES_MAX;
 use super::rejection::{Code, Rejection};
 
-/// Names that the service keeps for itself; a request for IDs under one of them is refused.
-const RESERVED: [&str; 1] = ["__policy"];
+/// The key of policy records; no sequence can have it.
+pub const POLICY: &str = "__policy";
 
-/// A valid sequence name: UTF-8, 1 to 255 bytes, no control characters (Unicode Cc), not reserved.
+/// A valid record key: UTF-8, 1 to 255 bytes, no control characters (Unicode Cc).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name<'a>(&'a str);
 
@@ -35,10 +35,12 @@ impl<'a> Name<'a> {
                 u32::from(control)
             ));
         }
-        if RESERVED.contains(&text) {
-            return refuse(format!("the name {text:?} is reserved"));
-        }
         Ok(Name(text))
+    }
+
+    /// True for the key of policy records.
+    pub fn is_policy(self) -> bool {
+        self.0 == POLICY
     }
 
     /// The name as text.
@@ -63,7 +65,6 @@ mod tests {
         assert!(message(Some(b"\xff\xfe")).contains("UTF-8"));
         assert!(message(Some(b"a\nb")).contains("U+000A"));
         assert!(message(Some("a\u{85}b".as_bytes())).contains("U+0085"));
-        assert!(message(Some(b"__policy")).contains("reserved"));
     }
 
     #[test]

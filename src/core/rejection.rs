@@ -17,26 +17,41 @@ pub enum Code {
     InvalidCount,
     /// The `request_id` is empty or too long.
     InvalidRequestId,
+    /// The `request_id` in the value and the one in the header differ.
+    RequestIdConflict,
+    /// The `request_id` has been used for another count.
+    RequestIdReused,
     /// The value is over its size limit.
     RequestTooLarge,
     /// The sequence has fewer IDs left than asked for.
     Exhausted,
+    /// The sequence does not exist, and first use does not create it.
+    UnknownSequence,
     /// The partition holds as many sequences as it may.
     TooManySequences,
+    /// The sequence is retired.
+    Retired,
+    /// The definition contradicts itself, or what the sequence has given already.
+    InvalidDefinition,
 }
 
 impl Code {
     /// Every code, for documentation, metrics and tests.
-    pub const ALL: [Code; 9] = [
+    pub const ALL: [Code; 14] = [
         Code::InvalidName,
         Code::MalformedRequest,
         Code::UnknownField,
         Code::UnknownOp,
         Code::InvalidCount,
         Code::InvalidRequestId,
+        Code::RequestIdConflict,
+        Code::RequestIdReused,
         Code::RequestTooLarge,
         Code::Exhausted,
+        Code::UnknownSequence,
         Code::TooManySequences,
+        Code::Retired,
+        Code::InvalidDefinition,
     ];
 
     /// The code as it appears in replies and metrics.
@@ -48,9 +63,14 @@ impl Code {
             Code::UnknownOp => "unknown_op",
             Code::InvalidCount => "invalid_count",
             Code::InvalidRequestId => "invalid_request_id",
+            Code::RequestIdConflict => "request_id_conflict",
+            Code::RequestIdReused => "request_id_reused",
             Code::RequestTooLarge => "request_too_large",
             Code::Exhausted => "exhausted",
+            Code::UnknownSequence => "unknown_sequence",
             Code::TooManySequences => "too_many_sequences",
+            Code::Retired => "retired",
+            Code::InvalidDefinition => "invalid_definition",
         }
     }
 }

@@ -4,17 +4,49 @@
 use std::ops::Range;
 
 use crate::core::NextOffset;
-use crate::core::fold::Entry;
+use crate::core::fold::{Entry, Slot};
+use crate::wire::headers::Block;
 use crate::wire::state::{self, BatchId, Footer};
 
 /// Where a reply goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub enum Destination<'a> {
     /// A partition of the default reply topic.
     Default {
         /// Its number.
         partition: i32,
     },
+    /// A topic that the client named, and that the allow-list has.
+    Named {
+        /// Its name.
+        topic: &'a str,
+        /// Which of its partitions.
+        partition: Choice,
+        /// The partition of the default reply topic, for when the topic cannot be written.
+        fallback: i32,
+    },
+}
+
+/// A partition of a topic whose number of partitions is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The client asked for this one.
+    Exact(i32),
+    /// This number modulo the topic's partitions.
+    Hash(u32),
+}
+
+/// A reply, borrowed from where it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Where it goes.
+    pub destination: Destination<'a>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its body.
+    pub body: &'a [u8],
+    /// Its headers.
+    pub headers: Block<'a>,
 }
 
 /// State records in one buffer, in the order in which they are written.
@@ -27,7 +59,7 @@ pub struct Batch {
 impl Batch {
     /// Adds an entry as it stands.
     pub fn entry(&mut self, batch: BatchId, entry: &Entry<'_>) {
-        let key = self.write(|out| state::encode_key(out, state::entry::key(entry)));
+        let key = self.write(|out| state::encode_key(out, entry.key()));
         let value = self.write(|out| state::entry::encode(out, batch, entry));
         self.records.push((key, Some(value)));
     }
@@ -36,6 +68,13 @@ impl Batch {
     pub fn tombstone(&mut self, key: &[u8]) {
         let key = self.write(|out| out.extend_from_slice(key));
         self.records.push((key, None));
+    }
+
+    /// Adds a record as it was read.
+    pub fn raw(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let key = self.write(|out| out.extend_from_slice(key));
+        let value = value.map(|value| self.write(|out| out.extend_from_slice(value)));
+        self.records.push((key, value));
     }
 
     /// Adds the reset with which a repair begins.
@@ -53,7 +92,7 @@ impl Batch {
     }
 
     /// Keys and values in order; a tombstone has no value.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> {
         self.records.iter().map(|(key, value)| {
             let value = value.clone().map(|value| &self.bytes[value]);
             (&self.bytes[key.clone()], value)
@@ -77,11 +116,19 @@ impl Batch {
     }
 }
 
+/// A reply's parts as ranges of the buffer.
 #[derive(Debug)]
 struct HeldReply {
-    destination: Destination,
+    destination: HeldDestination,
     key: Option<Range<usize>>,
     body: Range<usize>,
+    headers: Range<usize>,
+}
+
+#[derive(Debug)]
+enum HeldDestination {
+    Default(i32),
+    Named(Range<usize>, Choice, i32),
 }
 
 /// Replies that wait for their transaction, in one buffer, in log order.
@@ -93,33 +140,53 @@ pub struct HeldReplies {
 
 impl HeldReplies {
     /// Holds one more.
-    pub fn push(&mut self, destination: Destination, key: Option<&[u8]>, body: &[u8]) {
+    pub fn push(&mut self, reply: Outgoing<'_>) {
         let mut write = |bytes: &[u8]| {
             let start = self.bytes.len();
             self.bytes.extend_from_slice(bytes);
             start..self.bytes.len()
         };
-        let key = key.map(&mut write);
-        let body = write(body);
-        self.replies.push(HeldReply {
+        let destination = match reply.destination {
+            Destination::Default { partition } => HeldDestination::Default(partition),
+            Destination::Named {
+                topic,
+                partition,
+                fallback,
+            } => HeldDestination::Named(write(topic.as_bytes()), partition, fallback),
+        };
+        let held = HeldReply {
             destination,
-            key,
-            body,
-        });
+            key: reply.key.map(&mut write),
+            body: write(reply.body),
+            headers: write(reply.headers.0),
+        };
+        self.replies.push(held);
     }
 
-    /// Destination, key and body of each.
-    pub fn iter(&self) -> impl Iterator<Item = (Destination, Option<&[u8]>, &[u8])> {
-        self.replies.iter().map(|reply| {
-            let key = reply.key.clone().map(|key| &self.bytes[key]);
-            (reply.destination, key, &self.bytes[reply.body.clone()])
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        self.replies.iter().map(|reply| Outgoing {
+            destination: match &reply.destination {
+                HeldDestination::Default(partition) => Destination::Default {
+                    partition: *partition,
+                },
+                HeldDestination::Named(topic, partition, fallback) => Destination::Named {
+                    // It was text when it was written.
+                    topic: std::str::from_utf8(&self.bytes[topic.clone()]).unwrap_or_default(),
+                    partition: *partition,
+                    fallback: *fallback,
+                },
+            },
+            key: reply.key.clone().map(|key| &self.bytes[key]),
+            body: &self.bytes[reply.body.clone()],
+            headers: Block(&self.bytes[reply.headers.clone()]),
         })
     }
 
     /// Puts those of an aborted transaction back in front of the later ones.
     pub fn prepend(&mut self, mut earlier: HeldReplies) {
-        for (destination, key, body) in self.iter() {
-            earlier.push(destination, key, body);
+        for reply in self.iter() {
+            earlier.push(reply);
         }
         *self = earlier;
     }
@@ -152,7 +219,7 @@ pub struct Section {
     /// State records, the footer last.
     pub batch: Batch,
     /// Entries in the batch, by slot.
-    pub slots: Vec<usize>,
+    pub slots: Vec<Slot>,
     /// Keys in the batch that are written because somebody else touched them.
     pub touched: Vec<Vec<u8>>,
     /// The offset to commit.
@@ -207,19 +274,31 @@ pub fn rewrite_from(metadata: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    const TO: Destination = Destination::Default { partition: 2 };
-
     #[test]
     fn replies_of_an_aborted_transaction_go_before_later_ones() {
+        let plain = Outgoing {
+            destination: Destination::Default { partition: 2 },
+            key: Some(b"a"),
+            body: b"1",
+            headers: Block::EMPTY,
+        };
+        let mut block = Vec::new();
+        crate::wire::headers::block::push(&mut block, "correlation_id", b"7");
+        let named = Outgoing {
+            destination: Destination::Named {
+                topic: "a.reply",
+                partition: Choice::Hash(9),
+                fallback: 1,
+            },
+            key: None,
+            body: b"2",
+            headers: Block(&block),
+        };
         let (mut aborted, mut later) = (HeldReplies::default(), HeldReplies::default());
-        aborted.push(TO, Some(b"a"), b"1");
-        later.push(TO, None, b"2");
+        aborted.push(plain);
+        later.push(named);
         later.prepend(aborted);
-        let all: Vec<_> = later.iter().collect();
-        assert_eq!(
-            all,
-            [(TO, Some(&b"a"[..]), &b"1"[..]), (TO, None, &b"2"[..])]
-        );
+        assert_eq!(later.iter().collect::<Vec<_>>(), [plain, named]);
     }
 
     #[test]

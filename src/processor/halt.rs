@@ -72,10 +72,18 @@ pub enum Halt {
         /// What the decoder said.
         problem: String,
     },
-    /// The partition is beyond N: the topic has grown.
-    BeyondService {
-        /// N.
-        partitions: u32,
+    /// A request that another partition forwarded is missing.
+    LinkBroken {
+        /// The partition that forwarded it.
+        source: u32,
+        /// The offset there of the request that came.
+        offset: i64,
+        /// The offset there that should have come before it.
+        previous: i64,
+        /// The offset there that did.
+        accepted: i64,
+        /// Where the request that came lies here.
+        at: NextOffset,
     },
     /// The state topic lacks the partition.
     NoStatePartition,
@@ -94,7 +102,7 @@ impl Halt {
             Halt::OtherGroup { .. } => "other_group",
             Halt::UnknownFoldVersion { .. } => "unknown_fold_version",
             Halt::UnknownFormat { .. } => "unknown_format",
-            Halt::BeyondService { .. } => "beyond_service",
+            Halt::LinkBroken { .. } => "link_broken",
             Halt::NoStatePartition => "no_state_partition",
         }
     }
@@ -109,10 +117,10 @@ impl Halt {
             Halt::Truncated { end, .. } => Some(*end),
             Halt::RequestsMissing { start, .. } | Halt::OtherTopic { start, .. } => Some(*start),
             Halt::OtherRecord { next, .. } => Some(*next),
+            Halt::LinkBroken { at, .. } => Some(*at),
             Halt::OtherGroup { .. }
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
-            | Halt::BeyondService { .. }
             | Halt::NoStatePartition => None,
         }
     }
@@ -129,11 +137,8 @@ impl Halt {
             Halt::OtherGroup { expected, .. } => {
                 format!("start with --group {expected}, or use topics of its own for this group")
             }
-            Halt::BeyondService { partitions } => {
-                format!("send requests to partitions 0 to {} only", partitions - 1)
-            }
-            Halt::NoStatePartition => "give the state topic as many partitions as the request \
-                                       topic, then restart"
+            Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
+                                       past then names its own repair"
                 .to_owned(),
             _ => "run the release that wrote the state, or a newer one".to_owned(),
         }
@@ -189,11 +194,19 @@ impl fmt::Display for Halt {
                 "the state is of fold version {found}, this release knows {FOLD_VERSION}"
             ),
             Halt::UnknownFormat { problem } => f.write_str(problem),
-            Halt::BeyondService { partitions } => write!(
+            Halt::LinkBroken {
+                source,
+                offset,
+                previous,
+                accepted,
+                at,
+            } => write!(
                 f,
-                "the request topic has grown beyond the {partitions} partitions of the service"
+                "the request at offset {at} was forwarded from partition {source}, offset {offset}, \
+                 and follows offset {previous} there, but the last one accepted is {accepted}: \
+                 requests of partition {source} are missing"
             ),
-            Halt::NoStatePartition => f.write_str("the state topic lacks the partition"),
+            Halt::NoStatePartition => f.write_str("there is no state topic"),
         }
     }
 }

@@ -8,15 +8,16 @@ pub mod messages;
 
 use std::collections::BTreeMap;
 
-pub use messages::{Effect, Input, Options, PartitionReport, Phase};
+pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
 
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
-use super::partition::{Counts, Partition, Record, Reply};
+use super::partition::{Counts, Output, Partition, Record};
 use super::replies::Token;
 use super::takeover::Verdict;
 use super::transaction::Outcome;
 use crate::core::NextOffset;
+use crate::core::planted::planted;
 use crate::wire::state::BatchId;
 
 /// Entries that may change before a checkpoint is made whatever the interval says, and beyond which
@@ -28,6 +29,10 @@ pub const HELD_REPLIES_MAX: usize = 100_000;
 
 /// Bytes of replies held for one transaction, likewise (32 MiB).
 pub const HELD_BYTES_MAX: usize = 32 << 20;
+
+/// How long a checkpoint waits for the replies of some partitions while those of others are there, in
+/// ms: several times what an acknowledgement takes. After that the others go on without them.
+const UNCOVERED_WAIT_MS: u64 = 500;
 
 /// How long a partition that waits for something is left before it is asked about again, in ms.
 const WAIT_AGAIN_MS: u64 = 100;
@@ -152,8 +157,8 @@ impl Instance {
     }
 
     /// Folds a record of a running partition; any other record is passed over, since it will be
-    /// read again from the restored offset. Returns the reply to send now, if there is one.
-    pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Reply<'a>> {
+    /// read again from the restored offset. Returns what is to be sent now, if there is anything.
+    pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Output<'a>> {
         match self.owned.get_mut(&record.partition) {
             Some(Owned {
                 stage: Stage::Running(partition),
@@ -178,7 +183,7 @@ impl Instance {
     /// The next offset of every running partition that takes records.
     pub fn positions(&self) -> Vec<(i32, NextOffset)> {
         let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if !partition.is_draining() => Some((*id, partition.next())),
+            Stage::Running(partition) if partition.takes_records() => Some((*id, partition.next())),
             _ => None,
         };
         self.owned.iter().filter_map(position).collect()
@@ -359,17 +364,19 @@ impl Instance {
         let revoked = |revocation: &Revocation| revocation.partitions.contains(&partition);
         let leaving =
             self.stop_deadline_ms.is_some() || self.revocation.as_ref().is_some_and(revoked);
-        if owned.assignment != assignment || leaving {
+        let outdated = owned.assignment != assignment && !planted!(BoundBeforeAssignment);
+        if outdated || leaving {
             return;
         }
         owned.stage = match verdict {
             Verdict::Start(start) => {
-                let from = start.next;
-                effects.push(Effect::Fetch { partition, from });
                 let service = &self.options.service;
-                Stage::Running(Box::new(Partition::new(
-                    partition, assignment, *start, service,
-                )))
+                let running = Partition::new(partition, assignment, *start, service);
+                if running.takes_records() {
+                    let from = running.next();
+                    effects.push(Effect::Fetch { partition, from });
+                }
+                Stage::Running(Box::new(running))
             }
             Verdict::Wait(reason) => match owned.halted.take() {
                 Some((halt, highest)) => Stage::Halted {
@@ -399,7 +406,9 @@ impl Instance {
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
+        self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
+        self.leave_uncovered_behind(now_ms);
         self.transact_when_covered(effects);
         self.leave_when_drained(now_ms, effects);
     }
@@ -429,6 +438,28 @@ impl Instance {
         }
     }
 
+    /// I6: a partition whose chain is broken has drained, so that nothing is folded twice while it
+    /// stands still.
+    fn halt_broken(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        for (partition, owned) in &mut self.owned {
+            let Stage::Running(running) = &owned.stage else {
+                continue;
+            };
+            let Some(halt) = running.broken().filter(|_| running.is_drained()) else {
+                continue;
+            };
+            let (halt, highest) = (halt.clone(), running.highest_id());
+            effects.push(Effect::StopFetching {
+                partition: *partition,
+            });
+            owned.stage = Stage::Halted {
+                halt,
+                highest,
+                again_ms: now_ms + HALT_AGAIN_MS,
+            };
+        }
+    }
+
     /// One transaction for all partitions that have something to say, at most one each interval,
     /// at once when the last one began an interval ago.
     fn cut_when_due(&mut self, now_ms: u64) {
@@ -454,7 +485,7 @@ impl Instance {
             {
                 self.batches += 1;
                 let batch_id = BatchId {
-                    writer: self.options.writer,
+                    writer: self.options.run.writer,
                     number: self.batches,
                 };
                 sections.push(partition.cut(batch_id, &self.options.service));
@@ -463,6 +494,38 @@ impl Instance {
         if !sections.is_empty() {
             self.last_cut_ms = Some(now_ms);
             self.transaction = Transaction::Cut(Box::new(Checkpoint { sections }));
+        }
+    }
+
+    /// One partition whose replies cannot be written, or whose strays cannot be forwarded, must not
+    /// keep the others from their checkpoints: its part goes into a later one.
+    fn leave_uncovered_behind(&mut self, now_ms: u64) {
+        let waited = self
+            .last_cut_ms
+            .is_some_and(|cut_ms| now_ms >= cut_ms + UNCOVERED_WAIT_MS);
+        let Transaction::Cut(checkpoint) = &mut self.transaction else {
+            return;
+        };
+        if !waited || checkpoint.sections.len() < 2 {
+            return;
+        }
+        let (covered, uncovered): (Vec<_>, Vec<_>) = std::mem::take(&mut checkpoint.sections)
+            .into_iter()
+            .partition(|section| {
+                match self.owned.get(&section.partition).map(|owned| &owned.stage) {
+                    Some(Stage::Running(partition)) => partition.covered(section),
+                    _ => false,
+                }
+            });
+        if covered.is_empty() {
+            checkpoint.sections = uncovered;
+            return;
+        }
+        checkpoint.sections = covered;
+        for section in uncovered {
+            if let Some(running) = self.running(section.partition) {
+                running.aborted(section);
+            }
         }
     }
 
@@ -515,6 +578,7 @@ impl Instance {
             }
             match (outcome, written.get(index)) {
                 (Outcome::Committed, Some(written)) => {
+                    let took_records = running.takes_records();
                     if let Some(range) = running.committed(&section, *written) {
                         effects.push(Effect::ReadForeign {
                             partition,
@@ -522,6 +586,13 @@ impl Instance {
                             from: range.start,
                             to: Some(range.end),
                         });
+                    }
+                    if let Some(running) = self.running(partition)
+                        && running.takes_records()
+                        && !took_records
+                    {
+                        let from = running.next();
+                        effects.push(Effect::Fetch { partition, from });
                     }
                 }
                 (Outcome::Aborted, _) => running.aborted(section),
@@ -615,7 +686,9 @@ impl Instance {
         let transacts = self.transacts_any(&revocation.partitions);
         let drained = !transacts && revocation.partitions.iter().all(|id| self.is_drained(*id));
         let late = now_ms >= revocation.deadline_ms;
-        if late && transacts {
+        if late && transacts && planted!(NotFenced) {
+            effects.push(Effect::CancelTransaction);
+        } else if late && transacts && !planted!(RevokedCommittedLate) {
             if let Some(revocation) = &mut self.revocation {
                 revocation.fencing = true;
                 effects.extend([Effect::CancelTransaction, Effect::Fence]);
@@ -697,7 +770,5 @@ impl Owned {
     }
 }
 
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;

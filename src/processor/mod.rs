@@ -20,6 +20,7 @@
 //! | [`rewrite`] | when the whole state is written again, so that restore does not grow |
 //! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
 //! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
+//! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
@@ -27,6 +28,7 @@ pub mod checkpoint;
 pub mod halt;
 pub mod instance;
 pub mod partition;
+pub mod reading;
 pub mod replies;
 pub mod restore;
 pub mod rewrite;

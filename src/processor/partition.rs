@@ -7,17 +7,24 @@
 use std::collections::BTreeSet;
 
 use super::Mode;
-use super::checkpoint::{Batch, Destination, HeldReplies, Section, Written};
+use super::checkpoint::{Batch, Choice, Destination, HeldReplies, Outgoing, Section, Written};
+use super::halt::Halt;
 use super::replies::{Outstanding, Token};
+use super::restore::highest_id;
 use super::rewrite::Rewrite;
-use super::takeover::Start;
+use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
+use crate::core::fold::{Answer, At, Slot};
 use crate::core::invariants::i4_nothing_lost;
 use crate::core::limits::{FOLD_VERSION, NAME_BYTES_MAX};
-use crate::core::partitioner::partition_of;
-use crate::core::{Fold, NextOffset, Offset, Timestamp};
+use crate::core::link::Link;
+use crate::core::partitioner::{hash_of, partition_of};
+use crate::core::planted::planted;
+use crate::core::{Code, Fold, NextOffset, Offset, Rejection, Timestamp};
+use crate::wire::headers::{self, Block, Headers, block};
 use crate::wire::reply::{self, Subject};
 use crate::wire::request;
+use crate::wire::route::{Cause, Route, Routing, Undelivered};
 use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
 
 /// A request record.
@@ -33,6 +40,32 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: Headers<'a>,
+}
+
+/// What is to be sent now, because of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// A reply, in `immediate` mode.
+    Reply(Reply<'a>),
+    /// A stray, in both modes.
+    Forward(Forward<'a>),
+}
+
+/// A stray on its way to its home partition of the request topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward<'a> {
+    /// To be handed back with the acknowledgement.
+    pub token: Token,
+    /// The home partition.
+    pub home: i32,
+    /// The request's key.
+    pub key: Option<&'a [u8]>,
+    /// The request's value.
+    pub value: Option<&'a [u8]>,
+    /// The link, and the request's headers as far as this service reads them.
+    pub headers: Block<'a>,
 }
 
 /// A reply to send now.
@@ -40,12 +73,8 @@ pub struct Record<'a> {
 pub struct Reply<'a> {
     /// To be handed back with the acknowledgement.
     pub token: Token,
-    /// Where it goes.
-    pub destination: Destination,
-    /// The reply's key.
-    pub key: Option<&'a [u8]>,
-    /// The reply's body.
-    pub body: &'a [u8],
+    /// The reply.
+    pub outgoing: Outgoing<'a>,
 }
 
 /// What all partitions of an instance have in common.
@@ -59,6 +88,8 @@ pub struct Service {
     pub instance: String,
     /// Partitions of the default reply topic.
     pub reply_partitions: u32,
+    /// Where replies go.
+    pub routing: Routing,
     /// Below this many state records since the last full rewrite there is none.
     pub rewrite_floor_records: u64,
 }
@@ -68,10 +99,21 @@ pub struct Service {
 pub struct Counts {
     /// Requests that got IDs.
     pub granted: u64,
+    /// Requests that got the IDs of an earlier one with the same `request_id`.
+    pub again: u64,
+    /// Operators' actions.
+    pub operated: u64,
+    /// Strays that were forwarded to their home.
+    pub forwarded: u64,
+    /// Forwarded requests that came once more and were passed over.
+    pub repeated: u64,
     /// IDs that they got.
     pub ids: u64,
-    /// Requests that got an error, by [`crate::core::Code::ALL`].
-    pub rejected: [u64; crate::core::Code::ALL.len()],
+    /// Requests that got an error, by [`Code::ALL`].
+    pub rejected: [u64; Code::ALL.len()],
+    /// Replies that went to the default reply topic in the place of the one that was asked for,
+    /// because of the request's headers alone, by [`Cause::ALL`].
+    pub undelivered: [u64; Cause::ALL.len()],
 }
 
 /// A partition that is restored and folds on.
@@ -82,12 +124,17 @@ pub struct Partition {
     fold: Fold,
     next: NextOffset,
     last_applied: Option<Fingerprint>,
-    partitions: u32,
+    decided: Decided,
+    /// The decision is its own and not committed yet: another owner might decide otherwise, so
+    /// nothing is folded by it.
+    undecided: bool,
     topic_id: TopicId,
+    /// Why no more records are folded: it halts once what it has folded is committed.
+    broken: Option<Halt>,
     /// The next offset of the last committed footer; `None` before the first.
     committed: Option<NextOffset>,
     /// Entries to write besides those that change, from aborted checkpoints and foreign batches.
-    unwritten: Vec<usize>,
+    unwritten: Vec<Slot>,
     /// Keys that foreign batches touched, to be written or buried.
     touched: BTreeSet<Vec<u8>>,
     outstanding: Outstanding,
@@ -99,6 +146,7 @@ pub struct Partition {
     draining: bool,
     in_checkpoint: bool,
     body: Vec<u8>,
+    headers: Vec<u8>,
     counts: Counts,
 }
 
@@ -108,7 +156,9 @@ impl Partition {
         let Start {
             restored,
             next,
-            partitions,
+            decided,
+            decides,
+            topic_partitions: _, // for people
             topic_id,
             last_applied,
             state_end,
@@ -120,8 +170,10 @@ impl Partition {
             fold: restored.fold,
             next,
             last_applied,
-            partitions,
+            decided,
+            undecided: decides,
             topic_id,
+            broken: None,
             committed: restored.footer.map(|footer| footer.next),
             unwritten: Vec::new(),
             touched: restored.touched,
@@ -136,6 +188,7 @@ impl Partition {
             draining: false,
             in_checkpoint: false,
             body: Vec::new(),
+            headers: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -143,47 +196,159 @@ impl Partition {
     /// Folds a record. In `immediate` mode the reply is returned, to be sent now; in
     /// `exactly_once` mode it is held for the next checkpoint. A record that was read before, or
     /// comes while draining, is passed over.
-    pub fn record<'a>(&'a mut self, record: Record<'a>, service: &Service) -> Option<Reply<'a>> {
-        if self.draining || self.next.covers(record.offset) {
+    pub fn record<'a>(
+        &'a mut self,
+        record: Record<'a>,
+        service: &'a Service,
+    ) -> Option<Output<'a>> {
+        if !self.takes_records() || self.next.covers(record.offset) {
             return None;
         }
-        let request = request::decode(record.key, record.value);
-        let answer = self.fold.apply(record.timestamp, &request);
+        let headers = &record.headers;
+        let mut request = request::decode(record.key, record.value, headers.request_id);
+        if planted!(RoutingFolds) && service.routing.route(headers).undelivered.is_some() {
+            request.command = Err(Rejection::new(Code::MalformedRequest, "unroutable"));
+        }
+        let at = At {
+            partition: u32::try_from(self.id).unwrap_or(0),
+            partitions: self.decided.partitions,
+            offset: record.offset,
+            timestamp: record.timestamp,
+        };
+        let link = self.link(&record);
+        let answer = self.fold.apply(at, link, &request);
+        if let Answer::Broken { link, accepted } = answer {
+            // The record is not folded: after the repair it is the first one that is read.
+            self.broken = Some(Halt::LinkBroken {
+                source: link.partition,
+                offset: link.offset,
+                previous: link.previous,
+                accepted,
+                at: NextOffset(record.offset.0),
+            });
+            self.draining = true;
+            return None;
+        }
         self.counts.count(&answer);
         self.next = NextOffset::after(record.offset);
         self.last_applied = Some(Fingerprint {
             offset: record.offset,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
+        match answer {
+            Answer::Repeated => return None,
+            Answer::Stray { .. } if planted!(StrayLost) => return None,
+            Answer::Stray { home, link } => {
+                return Some(self.forward(&record, home, link, service));
+            }
+            _ => {}
+        }
+        let (partition, offset) = match link {
+            Some(link) => (
+                i32::try_from(link.partition).unwrap_or(i32::MAX),
+                Offset(link.offset),
+            ),
+            None => (self.id, record.offset),
+        };
         let subject = Subject {
             name: request.name.as_ref().ok().copied(),
             request_id: request.request_id.as_deref(),
-            partition: self.id,
-            offset: record.offset,
+            partition,
+            offset,
         };
         self.body.clear();
-        reply::encode(&mut self.body, subject, &answer);
+        let error = reply::encode(&mut self.body, subject, &answer);
         let key = record.key.filter(|key| key.len() <= NAME_BYTES_MAX);
-        let destination = destination(self.id, key, service.reply_partitions);
+        let destination = self.destination(record.headers, key, error, service);
+        let outgoing = Outgoing {
+            destination,
+            key,
+            body: &self.body,
+            headers: Block(&self.headers),
+        };
         if service.mode == Mode::ExactlyOnce {
-            self.held.push(destination, key, &self.body);
+            self.held.push(outgoing);
             return None;
         }
-        Some(Reply {
+        Some(Output::Reply(Reply {
             token: Token {
                 assignment: self.assignment,
                 epoch: self.outstanding.sent(),
             },
-            destination,
-            key,
-            body: &self.body,
+            outgoing,
+        }))
+    }
+
+    /// The link of a record that another partition forwarded here, if it is a right one.
+    fn link(&self, record: &Record<'_>) -> Option<Link> {
+        let (header, key) = (record.headers.forwarded?, record.key?);
+        let link = Link::verified(header, &self.decided.link_key, key, record.value)?;
+        // Anywhere but at home somebody copied the record: it is an ordinary stray.
+        let home = partition_of(key, self.decided.partitions);
+        (i32::try_from(home) == Ok(self.id)).then_some(link)
+    }
+
+    /// A stray goes out at once in both modes, outside any transaction; the checkpoint that covers
+    /// it waits for its acknowledgement.
+    fn forward<'a>(
+        &'a mut self,
+        record: &Record<'a>,
+        home: u32,
+        link: Link,
+        service: &Service,
+    ) -> Output<'a> {
+        let key = record.key.unwrap_or_default();
+        let header = link.header(&self.decided.link_key, key, record.value);
+        self.headers.clear();
+        block::push(&mut self.headers, headers::FORWARDED, header.as_bytes());
+        record
+            .headers
+            .forward(&service.routing.names, &mut self.headers);
+        Output::Forward(Forward {
+            token: Token {
+                assignment: self.assignment,
+                epoch: if planted!(ForwardNotAwaited) {
+                    self.outstanding.epoch()
+                } else {
+                    self.outstanding.sent()
+                },
+            },
+            home: i32::try_from(home).unwrap_or(0),
+            key: record.key,
+            value: record.value,
+            headers: Block(&self.headers),
         })
+    }
+
+    /// Routes the reply: says where it goes and writes its headers.
+    fn destination<'a>(
+        &mut self,
+        headers: Headers<'a>,
+        key: Option<&[u8]>,
+        error: Option<std::ops::Range<usize>>,
+        service: &'a Service,
+    ) -> Destination<'a> {
+        let Service {
+            routing,
+            reply_partitions,
+            ..
+        } = service;
+        // Without a key, replies follow the request's partition.
+        let hash = key.map_or(u32::try_from(self.id).unwrap_or(0), hash_of);
+        let by_name = i32::try_from(hash % (*reply_partitions).max(1)).unwrap_or(0);
+        let mut route = routing.route(&headers);
+        let destination = default_or_named(&mut route, hash, by_name, *reply_partitions);
+        self.headers.clear();
+        let error = error.and_then(|range| self.body.get(range));
+        route.push_headers(&routing.names, error, &mut self.headers);
+        self.counts.count_undelivered(&route);
+        destination
     }
 
     /// The end of the partition's committed records is reached: `next` is past markers and aborted
     /// records, where the last record's offset is not.
     pub fn reached(&mut self, next: NextOffset) {
-        if !self.draining {
+        if self.takes_records() {
             self.next = self.next.max(next);
         }
     }
@@ -216,7 +381,8 @@ impl Partition {
             }
         }
         if !self.draining {
-            slots.extend(self.rewrite.chunk(self.fold.len(), slots.len()));
+            let chunk = self.rewrite.chunk(self.fold.len(), slots.len());
+            slots.extend(chunk.filter_map(|place| self.fold.slot_at(place)));
         }
         slots.sort_unstable();
         slots.dedup();
@@ -227,7 +393,8 @@ impl Partition {
             next: self.next,
             digest,
             scalars: self.fold.scalars(),
-            partitions: self.partitions,
+            partitions: self.decided.partitions,
+            link_key: self.decided.link_key,
             fold_version: FOLD_VERSION,
             topic_id: self.topic_id,
             last_applied: self.last_applied,
@@ -235,7 +402,9 @@ impl Partition {
             group: service.group.clone(),
             instance: service.instance.clone(),
         };
-        batch.footer(batch_id, &footer);
+        if !planted!(FooterNotWritten) {
+            batch.footer(batch_id, &footer);
+        }
         self.in_checkpoint = true;
         Section {
             partition: self.id,
@@ -253,7 +422,7 @@ impl Partition {
 
     /// I4: may this section be committed now?
     pub fn covered(&self, section: &Section) -> bool {
-        let settled = self.outstanding.settled(section.epoch);
+        let settled = self.outstanding.settled(section.epoch) || planted!(RepliesNotAwaited);
         let unanswered = (!settled).then_some(Offset(section.next.0 - 1));
         i4_nothing_lost(section.next, unanswered)
     }
@@ -266,6 +435,7 @@ impl Partition {
         written: Written,
     ) -> Option<std::ops::Range<i64>> {
         self.in_checkpoint = false;
+        self.undecided = false;
         self.committed = Some(section.next);
         let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
         self.rewrite
@@ -281,13 +451,27 @@ impl Partition {
         self.in_checkpoint = false;
         self.unwritten.extend(section.slots);
         self.touched.extend(section.touched);
-        self.held.prepend(section.replies);
+        if !planted!(AbortedRepliesForgotten) {
+            self.held.prepend(section.replies);
+        }
     }
 
     /// Somebody else's committed records touched these keys, up to `end` of the state log.
     pub fn touched_by_others(&mut self, keys: impl IntoIterator<Item = Vec<u8>>, end: i64) {
-        self.touched.extend(keys);
+        if !planted!(ForeignKeysLeft) {
+            self.touched.extend(keys);
+        }
         self.state_end = self.state_end.max(end);
+    }
+
+    /// Why it is to be halted, once everything that was folded is committed.
+    pub fn broken(&self) -> Option<&Halt> {
+        self.broken.as_ref()
+    }
+
+    /// The highest ID that the partition knows of, for a repair.
+    pub fn highest_id(&self) -> i64 {
+        highest_id(&self.fold)
     }
 
     /// No more records from here on.
@@ -298,6 +482,12 @@ impl Partition {
     /// True when everything that was folded is committed.
     pub fn is_drained(&self) -> bool {
         self.draining && !self.in_checkpoint && !self.wants_checkpoint()
+    }
+
+    /// True while records are folded: it is not being handed over, and what was decided for the
+    /// whole service is committed.
+    pub fn takes_records(&self) -> bool {
+        !self.draining && (!self.undecided || planted!(UndecidedFolds))
     }
 
     /// True when no more records are folded.
@@ -317,7 +507,7 @@ impl Partition {
 
     /// Sequences known.
     pub fn sequences(&self) -> usize {
-        self.fold.len()
+        self.fold.sequences()
     }
 
     /// Entries that the next checkpoint would write, those of aborted ones among them.
@@ -351,21 +541,43 @@ impl Counts {
     pub fn add(&mut self, other: Counts) {
         self.granted += other.granted;
         self.ids += other.ids;
+        self.again += other.again;
+        self.operated += other.operated;
+        self.forwarded += other.forwarded;
+        self.repeated += other.repeated;
         for (sum, count) in self.rejected.iter_mut().zip(other.rejected) {
+            *sum += count;
+        }
+        for (sum, count) in self.undelivered.iter_mut().zip(other.undelivered) {
             *sum += count;
         }
     }
 
-    fn count(&mut self, answer: &crate::core::Answer) {
+    fn count_undelivered(&mut self, route: &Route<'_>) {
+        let Some(undelivered) = &route.undelivered else {
+            return;
+        };
+        let index = Cause::ALL
+            .iter()
+            .position(|cause| *cause == undelivered.cause);
+        if let Some(count) = index.and_then(|index| self.undelivered.get_mut(index)) {
+            *count += 1;
+        }
+    }
+
+    fn count(&mut self, answer: &Answer) {
         match answer {
-            crate::core::Answer::Granted(grant) => {
+            Answer::Granted(grant) => {
                 self.granted += 1;
                 self.ids += grant.count;
             }
-            crate::core::Answer::Rejected(rejection) => {
-                let index = crate::core::Code::ALL
-                    .iter()
-                    .position(|code| *code == rejection.code);
+            Answer::Again(_) => self.again += 1,
+            Answer::Described(_) | Answer::Policy(_) => self.operated += 1,
+            Answer::Stray { .. } => self.forwarded += 1,
+            Answer::Repeated => self.repeated += 1,
+            Answer::Broken { .. } => {}
+            Answer::Rejected(rejection) => {
+                let index = Code::ALL.iter().position(|code| *code == rejection.code);
                 if let Some(count) = index.and_then(|index| self.rejected.get_mut(index)) {
                     *count += 1;
                 }
@@ -374,16 +586,32 @@ impl Counts {
     }
 }
 
-/// Replies go where the Java client's partitioner would send their key; without a key they follow
-/// the request's partition.
-fn destination(partition: i32, key: Option<&[u8]>, reply_partitions: u32) -> Destination {
-    let chosen = match key {
-        Some(key) => partition_of(key, reply_partitions),
-        None => u32::try_from(partition).unwrap_or(0) % reply_partitions.max(1),
-    };
-    Destination::Default {
-        partition: i32::try_from(chosen).unwrap_or(0),
+/// `hash`: what the Java client's partitioner makes of the key. A partition that the default topic
+/// lacks is undeliverable; of a named topic, only whoever writes to it can tell.
+fn default_or_named<'a>(
+    route: &mut Route<'a>,
+    hash: u32,
+    by_name: i32,
+    reply_partitions: u32,
+) -> Destination<'a> {
+    if let Some(topic) = route.topic {
+        return Destination::Named {
+            topic,
+            partition: route.partition.map_or(Choice::Hash(hash), Choice::Exact),
+            fallback: by_name,
+        };
     }
+    let Some(partition) = route.partition else {
+        return Destination::Default { partition: by_name };
+    };
+    if u32::try_from(partition).is_ok_and(|partition| partition < reply_partitions) {
+        return Destination::Default { partition };
+    }
+    route.undelivered = Some(Undelivered::new(
+        Cause::PartitionUnknown,
+        format!("the default reply topic has {reply_partitions} partitions, asked for {partition}"),
+    ));
+    Destination::Default { partition: by_name }
 }
 
 #[cfg(test)]

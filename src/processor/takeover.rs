@@ -9,13 +9,17 @@
 //! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and
 //!    from the beginning when that does not add up.
 //! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: is this the log that the state is of?
-//! 5. [`Action::ReadServiceSize`]: a partition without a past learns N from state partition 0.
+//! 5. [`Action::ReadService`]: a partition without a past learns N, and the key of the links, from
+//!    state partition 0.
 
 use super::halt::Halt;
 use super::restore::Restored;
 use crate::core::invariants::i6_log_reaches;
 use crate::core::limits::FOLD_VERSION;
+use crate::core::link::LinkKey;
+use crate::core::planted::planted;
 use crate::core::{NextOffset, Offset};
+pub use crate::wire::state::Decided;
 use crate::wire::state::{Fingerprint, Footer, TopicId};
 
 /// What to find out next.
@@ -36,15 +40,28 @@ pub enum Action {
     DescribeLog,
     /// The fingerprint of one request record.
     ReadRecord(Offset),
-    /// N, from the first footer of state partition 0.
-    ReadServiceSize,
+    /// What was decided once for the service, as state partition 0 is restored.
+    ReadService,
+    /// Give the state topic as many partitions as the request topic.
+    GrowState,
+}
+
+/// The extent of a partition's state log, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// It has this extent.
+    Log(StateLog),
+    /// The state topic exists and lacks the partition: the request topic has grown.
+    NoPartition,
+    /// There is no state topic.
+    NoTopic,
 }
 
 /// What was found out.
 #[derive(Debug)]
 pub enum Event {
-    /// For [`Action::ReadBound`]; `None` when the state topic lacks the partition.
-    Bound(Option<StateLog>),
+    /// For [`Action::ReadBound`].
+    Bound(Bound),
     /// For [`Action::ReadCommitted`].
     Committed(Option<Committed>),
     /// For [`Action::ReadState`]: what the restore arrived at.
@@ -55,8 +72,10 @@ pub enum Event {
     Log(RequestLog),
     /// For [`Action::ReadRecord`]; `None` when no committed record lies there.
     Record(Option<u128>),
-    /// For [`Action::ReadServiceSize`]; `None` when there is no footer yet.
-    ServiceSize(Option<u32>),
+    /// For [`Action::ReadService`]; `None` when there is no footer yet.
+    Service(Option<Decided>),
+    /// For [`Action::GrowState`]: the state topic is being given more partitions.
+    Growing,
     /// The question could not be answered now.
     Unavailable(String),
 }
@@ -110,8 +129,12 @@ pub struct Start {
     pub restored: Restored,
     /// First offset to read.
     pub next: NextOffset,
-    /// N.
-    pub partitions: u32,
+    /// N, and the key of the links.
+    pub decided: Decided,
+    /// This is the decision: it must be committed before a record is folded by it.
+    pub decides: bool,
+    /// Partitions that the request topic has now.
+    pub topic_partitions: u32,
     /// Of the request topic.
     pub topic_id: TopicId,
     /// The last applied record.
@@ -136,6 +159,8 @@ pub enum Step {
 pub struct Takeover {
     partition: i32,
     group: String,
+    /// Of the links, if this takeover is the one that decides.
+    fresh_key: LinkKey,
     bound: Option<StateLog>,
     committed: Option<Committed>,
     /// Where the reading of the state began.
@@ -147,11 +172,13 @@ pub struct Takeover {
 }
 
 impl Takeover {
-    /// For a partition that has just been assigned.
-    pub fn new(partition: i32, group: impl Into<String>) -> Takeover {
+    /// For a partition that has just been assigned. `fresh_key`: drawn at random, for the case that
+    /// nothing is decided yet.
+    pub fn new(partition: i32, group: impl Into<String>, fresh_key: LinkKey) -> Takeover {
         Takeover {
             partition,
             group: group.into(),
+            fresh_key,
             bound: None,
             committed: None,
             read_from: 0,
@@ -169,8 +196,12 @@ impl Takeover {
     /// Takes an answer and says what follows.
     pub fn on(&mut self, event: Event) -> Step {
         match event {
-            Event::Bound(None) => self.halt(Halt::NoStatePartition),
-            Event::Bound(Some(bound)) => {
+            Event::Bound(Bound::NoTopic) => self.halt(Halt::NoStatePartition),
+            Event::Bound(Bound::NoPartition) => Step::Do(Action::GrowState),
+            Event::Growing => Step::Done(Verdict::Wait(
+                "the state topic is being given as many partitions as the request topic".to_owned(),
+            )),
+            Event::Bound(Bound::Log(bound)) => {
                 self.bound = Some(bound);
                 Step::Do(Action::ReadCommitted)
             }
@@ -189,10 +220,10 @@ impl Takeover {
             Event::State(restored) => self.on_state(*restored),
             Event::Log(log) => self.on_log(log),
             Event::Record(hash) => self.on_record(hash),
-            Event::ServiceSize(None) => Step::Done(Verdict::Wait(
+            Event::Service(None) => Step::Done(Verdict::Wait(
                 "partition 0 has not yet decided how many partitions the service has".to_owned(),
             )),
-            Event::ServiceSize(Some(partitions)) => self.start_fresh(partitions),
+            Event::Service(Some(decided)) => self.start_fresh(decided),
             Event::Unavailable(problem) => Step::Done(Verdict::Wait(problem)),
         }
     }
@@ -274,7 +305,7 @@ impl Takeover {
                 self.looked_again = true;
                 Step::Do(Action::DescribeLog)
             }
-            Some(last) if hash != Some(last.hash) => {
+            Some(last) if hash != Some(last.hash) && !planted!(OtherRecordIgnored) => {
                 let halt = Halt::OtherRecord {
                     offset: last.offset,
                     next: footer.next,
@@ -301,27 +332,28 @@ impl Takeover {
             });
         }
         if self.partition == 0 {
-            return self.start_fresh(log.partitions);
+            return self.start_fresh(Decided {
+                partitions: log.partitions,
+                link_key: self.fresh_key,
+            });
         }
-        Step::Do(Action::ReadServiceSize)
+        Step::Do(Action::ReadService)
     }
 
-    fn start_fresh(&mut self, partitions: u32) -> Step {
+    fn start_fresh(&mut self, decided: Decided) -> Step {
         let Some(log) = self.log else {
             return Step::Do(Action::DescribeLog);
         };
-        if u32::try_from(self.partition).is_ok_and(|partition| partition >= partitions) {
-            return self.halt(Halt::BeyondService { partitions });
-        }
-        self.done(NextOffset::ZERO, partitions, log.topic_id, None)
+        self.done(NextOffset::ZERO, decided, log.topic_id, None)
     }
 
     fn start(&mut self) -> Step {
         match &self.restored.footer {
             Some(footer) => {
-                let (next, partitions) = (footer.next, footer.partitions);
-                let (topic_id, last_applied) = (footer.topic_id, footer.last_applied);
-                self.done(next, partitions, topic_id, last_applied)
+                let decided = footer.decided();
+                let (next, topic_id) = (footer.next, footer.topic_id);
+                let last_applied = footer.last_applied;
+                self.done(next, decided, topic_id, last_applied)
             }
             None => Step::Do(Action::DescribeLog),
         }
@@ -330,15 +362,19 @@ impl Takeover {
     fn done(
         &mut self,
         next: NextOffset,
-        partitions: u32,
+        decided: Decided,
         topic_id: TopicId,
         last_applied: Option<Fingerprint>,
     ) -> Step {
         let rewrite = self.committed.and_then(|committed| committed.rewrite_from);
+        let decides = self.partition == 0 && self.restored.footer.is_none();
+        let topic_partitions = self.log.map_or(decided.partitions, |log| log.partitions);
         Step::Done(Verdict::Start(Box::new(Start {
+            decides,
+            topic_partitions,
             restored: std::mem::take(&mut self.restored),
             next,
-            partitions,
+            decided,
             topic_id,
             last_applied,
             state_end: self.bound.map_or(0, |bound| bound.end),

@@ -16,6 +16,8 @@
 //! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it,
 //!   and the partitions in it are restored: the state log says what came of it.
 
+use crate::core::planted::planted;
+
 /// How a step failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -120,8 +122,18 @@ impl Transaction {
             Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => {
                 Action::Abort
             }
+            Action::Begin | Action::SendOffsets if planted!(OffsetsBeforeAcknowledgement) => {
+                match self.action {
+                    Action::Begin => Action::SendOffsets,
+                    _ => Action::Produce,
+                }
+            }
+            Action::Produce if planted!(OffsetsBeforeAcknowledgement) => Action::Commit,
+            Action::Produce if planted!(StateAndOffsetApart) => Action::Commit,
             Action::Begin => Action::Produce,
-            Action::Produce if member => Action::SendOffsets,
+            Action::Produce if member || planted!(CheckpointWithoutMembership) => {
+                Action::SendOffsets
+            }
             Action::Produce => Action::Abort,
             Action::SendOffsets => Action::Commit,
             // A cancellation that comes while the commit is under way changes nothing: its records
@@ -158,7 +170,7 @@ impl Transaction {
             (Action::Commit, Failure::Retriable | Failure::Indefinite) => Action::Renew,
             (_, Failure::Retriable | Failure::Abort | Failure::Indefinite) => Action::Abort,
         };
-        if committing && next == Action::Renew {
+        if committing && next == Action::Renew && !planted!(IndefiniteIsAborted) {
             self.after_renewal = Outcome::Unsettled;
         }
         if next == self.action {

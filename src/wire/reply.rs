@@ -3,6 +3,10 @@
 //! Written by hand rather than through a serialiser: the order of the fields is the contract, and
 //! this is the one thing that is done for every request.
 
+use std::ops::Range;
+
+use crate::core::definition::Definition;
+use crate::core::fold::Description;
 use crate::core::{Answer, Code, Name, Offset, Rejection};
 
 /// What a reply says, besides the answer.
@@ -18,8 +22,9 @@ pub struct Subject<'a> {
     pub offset: Offset,
 }
 
-/// Appends a reply's body to `out`.
-pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) {
+/// Appends a reply's body to `out`. Returns where the error object lies, when it has one.
+pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Option<Range<usize>> {
+    let mut at = None;
     out.push(b'{');
     if let Some(name) = subject.name {
         out.extend_from_slice(b"\"sequence\":");
@@ -27,12 +32,22 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) {
         out.push(b',');
     }
     match answer {
-        Answer::Granted(grant) => {
+        Answer::Granted(grant) | Answer::Again(grant) => {
             number(out, b"\"first\":", grant.first);
             number(out, b",\"last\":", grant.last);
             number(out, b",\"count\":", grant.count);
+            if grant.increment != 1 {
+                number(out, b",\"increment\":", grant.increment);
+            }
         }
-        Answer::Rejected(rejection) => error(out, rejection),
+        Answer::Described(description) => describe(out, description),
+        Answer::Policy(undefined) => {
+            out.extend_from_slice(b"\"undefined\":");
+            text(out, undefined.as_str());
+        }
+        // No reply is made of these: the first is forwarded, the second was, the third halts.
+        Answer::Stray { .. } | Answer::Repeated | Answer::Broken { .. } => {}
+        Answer::Rejected(rejection) => at = Some(error(out, rejection)),
     }
     if let Some(request_id) = subject.request_id {
         out.extend_from_slice(b",\"request_id\":");
@@ -41,15 +56,53 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) {
     number(out, b",\"partition\":", subject.partition);
     number(out, b",\"offset\":", subject.offset.0);
     out.push(b'}');
+    at
 }
 
-fn error(out: &mut Vec<u8>, rejection: &Rejection) {
+fn describe(out: &mut Vec<u8>, description: &Description) {
+    let Description {
+        definition,
+        next,
+        retired,
+    } = description;
+    let Definition {
+        start,
+        increment,
+        min,
+        max,
+        at_end,
+        max_count,
+        audit,
+    } = definition;
+    number(out, b"\"definition\":{\"start\":", *start);
+    number(out, b",\"increment\":", *increment);
+    number(out, b",\"min\":", *min);
+    number(out, b",\"max\":", *max);
+    out.extend_from_slice(b",\"at_end\":");
+    text(out, at_end.as_str());
+    number(out, b",\"max_count\":", *max_count);
+    let audit: &[u8] = if *audit { b"true" } else { b"false" };
+    out.extend_from_slice(b",\"audit\":");
+    out.extend_from_slice(audit);
+    out.push(b'}');
+    if let Some(next) = next {
+        number(out, b",\"next\":", *next);
+    }
+    if *retired {
+        out.extend_from_slice(b",\"retired\":true");
+    }
+}
+
+fn error(out: &mut Vec<u8>, rejection: &Rejection) -> Range<usize> {
     let Rejection { code, message } = rejection;
-    out.extend_from_slice(b"\"error\":{\"code\":\"");
+    out.extend_from_slice(b"\"error\":");
+    let start = out.len();
+    out.extend_from_slice(b"{\"code\":\"");
     out.extend_from_slice(Code::as_str(*code).as_bytes());
     out.extend_from_slice(b"\",\"message\":");
     text(out, message);
     out.push(b'}');
+    start..out.len()
 }
 
 fn number(out: &mut Vec<u8>, field: &[u8], value: impl itoa::Integer) {
@@ -113,6 +166,7 @@ mod tests {
             first: 41,
             last: 50,
             count: 10,
+            increment: 1,
         })
     }
 

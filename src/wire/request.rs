@@ -1,37 +1,95 @@
-//! A request record's key and value to [`Request`].
+//! A request record's key, value and request-id header to [`Request`].
 //!
 //! Nothing that a client writes is an error of ours: what is no valid request becomes a
 //! [`Rejection`] inside the request, and is folded and answered like any other record (I4). What a
 //! record means depends on its bytes alone.
 
 mod body;
+mod operation;
 mod scalar;
 
 use std::borrow::Cow;
 
+use crate::core::command::Action;
 use crate::core::limits::{COUNT_MAX, TEXT_FIELD_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::core::name::POLICY;
 use crate::core::rejection::{Code, Rejection, echo};
 use crate::core::{Command, Name, Request};
 
 use body::{Body, Fields};
 use scalar::Scalar;
 
-/// The fields of a request object.
-pub(crate) const FIELDS: [&str; 4] = ["op", "count", "request_id", "requester"];
-/// The operations.
-const OPS: [&str; 1] = ["next"];
-
-/// Decodes a request record.
-pub fn decode<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Request<'a> {
-    let (command, request_id) = decode_value(value.unwrap_or_default());
+/// Decodes a request record. `header`: the value of [`super::headers::REQUEST_ID`].
+pub fn decode<'a>(
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    header: Option<&'a [u8]>,
+) -> Request<'a> {
+    let (mut command, mut request_id) = decode_value(value.unwrap_or_default());
+    if let Some(header) = header {
+        match merge(request_id.as_deref(), header) {
+            Ok(Some(id)) => request_id = Some(Cow::Borrowed(id)),
+            Ok(None) => {}
+            Err(rejection) => {
+                request_id = None;
+                command = command.and(Err(rejection));
+            }
+        }
+    }
+    let action = match &command {
+        Ok(Command::Operator(operation)) => Some(operation.action),
+        _ => None,
+    };
+    let name = Name::from_key(key).and_then(|name| match (name.is_policy(), action) {
+        (true, Some(Action::Policy(_) | Action::Describe)) => Ok(name),
+        (true, _) if command.is_ok() => Err(Rejection::new(
+            Code::InvalidName,
+            format!("the name {POLICY:?} is reserved for policy records"),
+        )),
+        (false, Some(Action::Policy(_))) => Err(Rejection::new(
+            Code::InvalidName,
+            format!("a policy record has the key {POLICY:?}"),
+        )),
+        _ => Ok(name),
+    });
     Request {
-        name: Name::from_key(key),
+        name,
         command,
         request_id,
     }
 }
 
-type Decoded<'a> = (Result<Command, Rejection>, Option<Cow<'a, str>>);
+/// The header's ID, when the value has none.
+fn merge<'a>(value: Option<&str>, header: &'a [u8]) -> Result<Option<&'a str>, Rejection> {
+    let name = super::headers::REQUEST_ID;
+    if !(1..=TEXT_FIELD_BYTES_MAX).contains(&header.len()) {
+        return Err(Rejection::new(
+            Code::InvalidRequestId,
+            format!(
+                "header {name} must be 1 to {TEXT_FIELD_BYTES_MAX} bytes, got {}",
+                header.len()
+            ),
+        ));
+    }
+    let Ok(header) = std::str::from_utf8(header) else {
+        let message = format!("header {name} must be valid UTF-8");
+        return Err(Rejection::new(Code::InvalidRequestId, message));
+    };
+    match value {
+        None => Ok(Some(header)),
+        Some(value) if value == header => Ok(None),
+        Some(value) => Err(Rejection::new(
+            Code::RequestIdConflict,
+            format!(
+                "request_id is {} in the value and {} in header {name}",
+                echo(value),
+                echo(header)
+            ),
+        )),
+    }
+}
+
+type Decoded<'a> = (Result<Command<'a>, Rejection>, Option<Cow<'a, str>>);
 
 fn decode_value(value: &[u8]) -> Decoded<'_> {
     if value.is_empty() {
@@ -59,7 +117,7 @@ fn malformed(message: String) -> Rejection {
     Rejection::new(Code::MalformedRequest, message)
 }
 
-fn bare(scalar: &Scalar<'_>) -> Result<Command, Rejection> {
+fn bare(scalar: &Scalar<'_>) -> Result<Command<'static>, Rejection> {
     match scalar {
         Scalar::Integer(_) | Scalar::Huge(_) => Ok(Command::Next {
             count: count(scalar)?,
@@ -70,43 +128,17 @@ fn bare(scalar: &Scalar<'_>) -> Result<Command, Rejection> {
     }
 }
 
-fn object(fields: Fields<'_>) -> Decoded<'_> {
-    let Fields {
-        op,
-        count: count_field,
-        request_id,
-        requester,
-        problem,
-    } = fields;
+fn object(mut fields: Fields<'_>) -> Decoded<'_> {
+    let request_id = fields.take("request_id");
     let request_id = match text("request_id", Code::InvalidRequestId, request_id) {
         Ok(request_id) => request_id,
-        Err(rejection) => return (Err(problem.unwrap_or(rejection)), None),
+        Err(rejection) => return (Err(fields.problem.unwrap_or(rejection)), None),
     };
-    let command = || {
-        if let Some(problem) = problem {
-            return Err(problem);
-        }
-        operation(op)?;
-        text("requester", Code::MalformedRequest, requester)?;
-        let count = match &count_field {
-            Some(scalar) => count(scalar)?,
-            None => 1,
-        };
-        Ok(Command::Next { count })
+    let command = match fields.problem.take() {
+        Some(problem) => Err(problem),
+        None => operation::command(fields),
     };
-    (command(), request_id)
-}
-
-fn operation(op: Option<Scalar<'_>>) -> Result<(), Rejection> {
-    match op {
-        None => Ok(()),
-        Some(Scalar::Text(op)) if OPS.contains(&op.as_ref()) => Ok(()),
-        Some(Scalar::Text(op)) => Err(Rejection::new(
-            Code::UnknownOp,
-            format!("op {} is not known; known: {}", echo(&op), OPS.join(", ")),
-        )),
-        Some(other) => Err(malformed(format!("op must be text, got {other}"))),
-    }
+    (command, request_id)
 }
 
 fn count(scalar: &Scalar<'_>) -> Result<u64, Rejection> {

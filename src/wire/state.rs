@@ -6,7 +6,10 @@
 //!
 //! | key | value after the envelope |
 //! |---|---|
-//! | `S` + name | the sequence's counter ([`entry`]) |
+//! | `S` + name | the sequence's counter, and its definition if it has one ([`entry`]) |
+//! | `W` + segment | a segment of the window of requests with an ID |
+//! | `C` + partition | the last stray forwarded to that home |
+//! | `A` + partition | the last stray accepted from that partition |
 //! | `F` | the footer ([`footer`]) |
 //! | `R` | the reset ([`reset`]) |
 
@@ -15,9 +18,11 @@ pub mod entry;
 pub mod footer;
 pub mod reset;
 
-use crate::core::fold::{Entry, EntryKey};
 use bytes::Reader;
-pub use footer::{Fingerprint, Footer, TopicId};
+
+pub use crate::core::fold::{Entry, EntryKey};
+pub use crate::core::window::Place;
+pub use footer::{Decided, Fingerprint, Footer, TopicId};
 pub use reset::Reset;
 
 /// Version of the envelope and of every record kind.
@@ -29,6 +34,9 @@ pub const FOOTER_KEY: &[u8] = b"F";
 /// Key of the reset.
 pub const RESET_KEY: &[u8] = b"R";
 const SEQUENCE_KIND: u8 = b'S';
+const WINDOW_KIND: u8 = b'W';
+const SENT_KIND: u8 = b'C';
+const ACCEPTED_KIND: u8 = b'A';
 
 /// Which batch of which writer a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,17 +150,36 @@ pub fn decode<'a>(
 
 /// The key of an entry, from a record's key.
 pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_be_bytes);
     match key.split_first()? {
         (&SEQUENCE_KIND, name) => std::str::from_utf8(name).ok().map(EntryKey::Sequence),
+        (&WINDOW_KIND, segment) => number(segment)
+            .filter(|segment| *segment < SEGMENTS_MAX)
+            .map(EntryKey::Window),
+        (&SENT_KIND, home) => number(home).map(EntryKey::Sent),
+        (&ACCEPTED_KIND, source) => number(source).map(EntryKey::Accepted),
         _ => None,
     }
 }
 
+/// No window has more segments; bounds what a stray record can make a restore allocate.
+const SEGMENTS_MAX: u32 = 1 << 20;
+
 /// Appends an entry's record key to `out`.
 pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
-    let EntryKey::Sequence(name) = key;
-    out.push(SEQUENCE_KIND);
-    out.extend_from_slice(name.as_bytes());
+    let mut numbered = |kind: u8, number: u32| {
+        out.push(kind);
+        out.extend_from_slice(&number.to_be_bytes());
+    };
+    match key {
+        EntryKey::Sequence(name) => {
+            out.push(SEQUENCE_KIND);
+            out.extend_from_slice(name.as_bytes());
+        }
+        EntryKey::Window(segment) => numbered(WINDOW_KIND, segment),
+        EntryKey::Sent(home) => numbered(SENT_KIND, home),
+        EntryKey::Accepted(source) => numbered(ACCEPTED_KIND, source),
+    }
 }
 
 /// Appends the envelope, with which every value begins, to `out`.

@@ -1,167 +1,946 @@
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::command::{Action, Command, Operation, Request};
+use crate::core::definition::{AtEnd, Changes};
+use crate::core::invariants;
 use crate::core::limits::{COUNT_MAX, ID_LAST};
-use crate::core::name::Name;
+use crate::core::link::NO_PREVIOUS;
+use crate::core::name::{Name, POLICY};
+use crate::core::partitioner::partition_of;
+use crate::core::position::{Offset, Timestamp};
+use crate::core::rejection::Code;
+use crate::core::sequence::Sequence;
+use crate::core::window::{Place, RequestKey};
 
-fn next(name: &str, count: u64) -> Request<'_> {
+fn request<'a>(name: &'a str, command: Command<'a>, request_id: Option<&'a str>) -> Request<'a> {
     Request {
         name: Name::from_key(Some(name.as_bytes())),
-        command: Ok(Command::Next { count }),
-        request_id: None,
+        command: Ok(command),
+        request_id: request_id.map(Cow::Borrowed),
+    }
+}
+
+fn next(name: &str, count: u64) -> Request<'_> {
+    request(name, Command::Next { count }, None)
+}
+
+fn action(name: &str, action: Action) -> Request<'_> {
+    let operation = Operation {
+        action,
+        requester: Some("ops".into()),
+        reason: Some("why".into()),
+    };
+    request(name, Command::Operator(Box::new(operation)), None)
+}
+
+fn define(name: &str, changes: Changes) -> Request<'_> {
+    action(name, Action::Define(changes))
+}
+
+/// The only partition, so that every name is at home.
+fn at(offset: i64) -> At {
+    At {
+        partition: 0,
+        partitions: 1,
+        offset: Offset(offset),
+        timestamp: Timestamp(offset),
+    }
+}
+
+/// A fold with the offset of its next record.
+#[derive(Clone, Default)]
+struct Log {
+    fold: Fold,
+    end: i64,
+}
+
+impl Log {
+    fn apply(&mut self, request: &Request<'_>) -> Answer {
+        self.end += 1;
+        self.fold.apply(at(self.end - 1), None, request)
+    }
+
+    fn granted(&mut self, request: &Request<'_>) -> Grant {
+        match self.apply(request) {
+            Answer::Granted(grant) => grant,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn first(&mut self, name: &str) -> i64 {
+        self.granted(&next(name, 1)).first
+    }
+
+    fn rejected(&mut self, request: &Request<'_>) -> Code {
+        match self.apply(request) {
+            Answer::Rejected(rejection) => rejection.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn described(&mut self, request: &Request<'_>) -> Description {
+        match self.apply(request) {
+            Answer::Described(description) => *description,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn describe(&mut self, name: &str) -> Description {
+        self.described(&action(name, Action::Describe))
     }
 }
 
 fn recomputed(fold: &Fold) -> Digest {
     let mut again = Fold::default();
-    for slot in 0..fold.len() {
-        again.put(fold.entry(slot).unwrap());
+    for entry in fold.iter() {
+        again.put(entry);
     }
     again.digest_with(fold.scalars())
 }
 
+fn grant(first: i64, last: i64) -> Grant {
+    Grant {
+        first,
+        last,
+        count: last.abs_diff(first) + 1,
+        increment: 1,
+    }
+}
+
 #[test]
 fn ids_start_at_one_and_follow_each_other() {
-    let mut fold = Fold::default();
-    let mut granted = |name, count| match fold.apply(Timestamp(0), &next(name, count)) {
-        Answer::Granted(grant) => (grant.first, grant.last),
-        Answer::Rejected(rejection) => panic!("{rejection:?}"),
-    };
-    assert_eq!(granted("a", 1), (1, 1));
-    assert_eq!(granted("b", 10), (1, 10));
-    assert_eq!(granted("a", COUNT_MAX), (2, 1 + COUNT_MAX.cast_signed()));
+    let mut log = Log::default();
+    assert_eq!(log.granted(&next("a", 1)), grant(1, 1));
+    assert_eq!(log.granted(&next("b", 10)), grant(1, 10));
+    let most = COUNT_MAX.cast_signed();
+    assert_eq!(log.granted(&next("a", COUNT_MAX)), grant(2, 1 + most));
 }
 
 #[test]
 fn a_rejected_request_moves_no_counter_but_counts_as_folded() {
-    let mut fold = Fold::default();
+    let mut log = Log {
+        end: 5,
+        ..Log::default()
+    };
     let mut request = next("a", 1);
     request.command = Err(Rejection::new(Code::UnknownOp, "no"));
-    assert!(
-        matches!(fold.apply(Timestamp(5), &request), Answer::Rejected(r) if r.code == Code::UnknownOp)
-    );
-    assert!(fold.is_empty());
-    assert_eq!(fold.scalars().applied, 1);
-    assert_eq!(fold.scalars().highest_timestamp, Timestamp(5));
+    assert_eq!(log.rejected(&request), Code::UnknownOp);
+    assert!(log.fold.is_empty());
+    assert_eq!(log.fold.scalars().applied, 1);
+    assert_eq!(log.fold.scalars().highest_timestamp, Timestamp(5));
 }
 
 #[test]
 fn time_in_the_fold_never_steps_back() {
     let mut fold = Fold::default();
-    fold.apply(Timestamp(9), &next("a", 1));
-    fold.apply(Timestamp(3), &next("a", 1));
+    fold.apply(at(9), None, &next("a", 1));
+    fold.apply(at(3), None, &next("a", 1));
     assert_eq!(fold.scalars().highest_timestamp, Timestamp(9));
 }
 
 #[test]
 fn an_operators_floor_holds_for_names_that_the_state_does_not_know() {
-    let mut fold = Fold::default();
-    fold.set_scalars(Scalars {
+    let mut log = Log::default();
+    log.fold.set_scalars(Scalars {
         floor: 1000,
         ..Scalars::default()
     });
-    let answer = fold.apply(Timestamp(0), &next("new", 1));
-    assert!(matches!(answer, Answer::Granted(g) if g.first == 1001));
+    assert_eq!(log.first("new"), 1001);
+    log.described(&define("defined", Changes::default()));
+    assert_eq!(log.first("defined"), 1001);
 }
 
 #[test]
 fn an_exhausted_sequence_refuses_and_stays() {
-    let mut fold = Fold::default();
-    fold.put(Entry::Sequence {
-        name: "a",
-        sequence: Sequence::above(ID_LAST - 1),
+    let mut log = Log::default();
+    log.fold.put(plain("a", ID_LAST - 1));
+    assert_eq!(log.rejected(&next("a", 2)), Code::Exhausted);
+    assert_eq!(log.granted(&next("a", 1)).last, ID_LAST);
+    assert_eq!(log.rejected(&next("a", 1)), Code::Exhausted);
+}
+
+fn plain(name: &str, last: i64) -> Entry<'_> {
+    Entry::Sequence {
+        name,
+        sequence: Sequence::above(last),
+        defined: None,
+    }
+}
+
+#[test]
+fn i5_the_same_request_id_gets_the_same_ids_and_another_count_an_error() {
+    let mut log = Log::default();
+    let with_id = |name, id, count| request(name, Command::Next { count }, Some(id));
+    assert_eq!(log.granted(&with_id("a", "x", 3)), grant(1, 3));
+    assert_eq!(log.first("a"), 4);
+    let again = log.apply(&with_id("a", "x", 3));
+    assert_eq!(again, Answer::Again(grant(1, 3)));
+    assert_eq!(log.rejected(&with_id("a", "x", 2)), Code::RequestIdReused);
+    assert_eq!(
+        log.granted(&with_id("b", "x", 2)),
+        grant(1, 2),
+        "its scope is the sequence"
+    );
+    assert_eq!(log.first("a"), 5);
+}
+
+#[test]
+fn i5_an_error_does_not_occupy_a_request_id() {
+    let mut log = Log::default();
+    log.fold.put(plain("a", ID_LAST - 1));
+    let with_count = |count| request("a", Command::Next { count }, Some("x"));
+    assert_eq!(log.rejected(&with_count(2)), Code::Exhausted);
+    assert_eq!(log.granted(&with_count(1)).first, ID_LAST);
+    assert_eq!(
+        log.apply(&with_count(1)),
+        Answer::Again(grant(ID_LAST, ID_LAST))
+    );
+}
+
+#[test]
+fn i5_expiry_is_decided_by_the_log_alone() {
+    let mut log = Log::default();
+    log.fold.set_scalars(Scalars {
+        window_capacity: 3,
+        ..Scalars::default()
     });
-    assert!(matches!(
-        fold.apply(Timestamp(0), &next("a", 2)),
-        Answer::Rejected(r) if r.code == Code::Exhausted
+    let ids = ["a", "b", "c", "d"];
+    for (index, id) in ids.iter().enumerate() {
+        let first = log
+            .granted(&request("s", Command::Next { count: 1 }, Some(id)))
+            .first;
+        assert_eq!(first, 1 + index as i64);
+        // Requests without an ID take no place.
+        log.first("other");
+    }
+    let again = |log: &mut Log, id| log.apply(&request("s", Command::Next { count: 1 }, Some(id)));
+    assert_eq!(again(&mut log, "b"), Answer::Again(grant(2, 2)));
+    assert_eq!(again(&mut log, "a"), Answer::Granted(grant(5, 5)));
+    assert_eq!(
+        again(&mut log, "b"),
+        Answer::Granted(grant(6, 6)),
+        "a took its place"
+    );
+}
+
+#[test]
+fn a_definition_decides_start_step_and_end() {
+    let mut log = Log::default();
+    let described = log.described(&define(
+        "a",
+        Changes {
+            start: Some(100),
+            increment: Some(-10),
+            min: Some(70),
+            max: Some(100),
+            max_count: Some(3),
+            ..Changes::default()
+        },
     ));
-    assert!(matches!(
-        fold.apply(Timestamp(0), &next("a", 1)),
-        Answer::Granted(g) if g.last == ID_LAST
+    assert_eq!(described.next, Some(100));
+    let granted = log.granted(&next("a", 3));
+    assert_eq!(
+        (granted.first, granted.last, granted.increment),
+        (100, 80, -10)
+    );
+    assert_eq!(log.rejected(&next("a", 4)), Code::InvalidCount);
+    assert_eq!(log.rejected(&next("a", 2)), Code::Exhausted);
+    assert_eq!(log.first("a"), 70);
+    assert_eq!(log.describe("a").next, None);
+    assert_eq!(log.rejected(&next("a", 1)), Code::Exhausted);
+}
+
+#[test]
+fn a_cycle_begins_again_and_no_batch_spans_its_end() {
+    let mut log = Log::default();
+    log.described(&define(
+        "a",
+        Changes {
+            start: Some(2),
+            max: Some(3),
+            at_end: Some(AtEnd::Cycle),
+            ..Changes::default()
+        },
     ));
+    assert_eq!(log.rejected(&next("a", 3)), Code::Exhausted);
+    assert_eq!(log.granted(&next("a", 2)), grant(2, 3));
+    assert_eq!(log.granted(&next("a", 3)), grant(1, 3));
+}
+
+#[test]
+fn set_next_moves_on_only_unless_it_is_forced() {
+    let mut log = Log::default();
+    log.granted(&next("a", 10));
+    let set = |next, force| action("a", Action::SetNext { next, force });
+    assert_eq!(log.described(&set(50, false)).next, Some(50));
+    assert_eq!(log.rejected(&set(49, false)), Code::InvalidDefinition);
+    assert_eq!(log.first("a"), 50);
+    assert_eq!(log.described(&set(1, true)).next, Some(1));
+    assert_eq!(log.first("a"), 1);
+    let unknown = action(
+        "b",
+        Action::SetNext {
+            next: 5,
+            force: false,
+        },
+    );
+    assert_eq!(log.rejected(&unknown), Code::UnknownSequence);
+}
+
+#[test]
+fn who_changed_a_sequence_last_and_why_is_remembered() {
+    let mut log = Log::default();
+    log.first("a");
+    log.described(&action(
+        "a",
+        Action::SetNext {
+            next: 7,
+            force: false,
+        },
+    ));
+    let slot = log.fold.slot(EntryKey::Sequence("a")).unwrap();
+    let Some(Entry::Sequence {
+        defined: Some(defined),
+        ..
+    }) = log.fold.entry(slot)
+    else {
+        panic!("no note");
+    };
+    let Note {
+        op,
+        requester,
+        reason,
+        offset,
+        timestamp,
+    } = &defined.note;
+    assert_eq!((&**op, &**requester, &**reason), ("set_next", "ops", "why"));
+    assert_eq!((*offset, *timestamp), (Offset(1), Timestamp(1)));
+}
+
+#[test]
+fn a_retired_name_gives_no_ids_until_it_is_defined_again_and_then_goes_on() {
+    let mut log = Log::default();
+    log.granted(&next("a", 5));
+    assert!(log.described(&action("a", Action::Retire)).retired);
+    assert_eq!(log.rejected(&next("a", 1)), Code::Retired);
+    let set = action(
+        "a",
+        Action::SetNext {
+            next: 9,
+            force: false,
+        },
+    );
+    assert_eq!(log.rejected(&set), Code::Retired);
+    assert!(log.describe("a").retired);
+    let again = define(
+        "a",
+        Changes {
+            start: Some(3),
+            ..Changes::default()
+        },
+    );
+    assert!(!log.described(&again).retired);
+    assert_eq!(log.first("a"), 6, "beyond its last ID");
+}
+
+#[test]
+fn what_may_change_of_a_live_sequence_is_what_keeps_its_promise() {
+    let mut log = Log::default();
+    log.granted(&next("a", 10));
+    let changes = Changes::default();
+    for refused in [
+        Changes {
+            start: Some(5),
+            ..changes
+        },
+        Changes {
+            increment: Some(-1),
+            ..changes
+        },
+        Changes {
+            min: Some(12),
+            ..changes
+        },
+        Changes {
+            max: Some(10),
+            ..changes
+        },
+    ] {
+        assert_eq!(
+            log.rejected(&define("a", refused)),
+            Code::InvalidDefinition,
+            "{refused:?}"
+        );
+    }
+    for allowed in [
+        Changes {
+            increment: Some(5),
+            ..changes
+        },
+        Changes {
+            min: Some(11),
+            ..changes
+        },
+        Changes {
+            max: Some(i64::MAX),
+            ..changes
+        },
+        Changes {
+            max_count: Some(2),
+            ..changes
+        },
+        Changes {
+            at_end: Some(AtEnd::Cycle),
+            ..changes
+        },
+    ] {
+        assert_eq!(
+            log.described(&define("a", allowed)).next,
+            Some(11),
+            "{allowed:?}"
+        );
+    }
+    let granted = log.granted(&next("a", 2));
+    assert_eq!((granted.first, granted.last), (11, 16));
+}
+
+#[test]
+fn a_maximum_of_63_bits_is_reached_exactly() {
+    let mut log = Log::default();
+    let all = Changes {
+        start: Some(i64::MAX - 1),
+        max: Some(i64::MAX),
+        ..Changes::default()
+    };
+    log.described(&define("a", all));
+    assert_eq!(log.granted(&next("a", 2)), grant(i64::MAX - 1, i64::MAX));
+    assert_eq!(log.rejected(&next("a", 1)), Code::Exhausted);
+    assert_eq!(log.describe("a").next, None);
+}
+
+#[test]
+fn undefined_names_are_created_or_refused_as_the_policy_says() {
+    let mut log = Log::default();
+    assert_eq!(log.first("a"), 1);
+    let policy = |undefined| action(POLICY, Action::Policy(undefined));
+    assert_eq!(
+        log.apply(&policy(Undefined::Refuse)),
+        Answer::Policy(Undefined::Refuse)
+    );
+    assert_eq!(log.rejected(&next("b", 1)), Code::UnknownSequence);
+    assert_eq!(log.first("a"), 2, "it exists");
+    log.described(&define("b", Changes::default()));
+    assert_eq!(log.first("b"), 1);
+    log.apply(&policy(Undefined::Create));
+    assert_eq!(log.first("c"), 1);
+}
+
+#[test]
+fn describing_a_name_takes_no_id_and_creates_nothing() {
+    let mut log = Log::default();
+    assert_eq!(
+        log.rejected(&action("a", Action::Describe)),
+        Code::UnknownSequence
+    );
+    assert!(log.fold.is_empty());
+    log.first("a");
+    assert_eq!(log.describe("a").next, Some(2));
+    assert_eq!(log.describe("a").definition, Definition::DEFAULT);
+    assert_eq!(log.first("a"), 2);
+}
+
+/// Two partitions: a name of the other one.
+const N: u32 = 2;
+
+fn name_at(home: u32) -> String {
+    let mut names = (0..).map(|number| format!("n{number}"));
+    names
+        .find(|name| partition_of(name.as_bytes(), N) == home)
+        .unwrap()
+}
+
+fn in_partition(partition: u32, offset: i64) -> At {
+    At {
+        partition,
+        partitions: N,
+        ..at(offset)
+    }
+}
+
+#[test]
+fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
+    let (mut source, mut home) = (Fold::default(), Fold::default());
+    let name = name_at(1);
+    let mut links = Vec::new();
+    for offset in [3, 4, 9] {
+        let answer = source.apply(in_partition(0, offset), None, &next(&name, 1));
+        let Answer::Stray { home, link } = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(home, 1);
+        links.push(link);
+    }
+    assert_eq!(source.sequences(), 0, "it counts at home only");
+    assert_eq!(links[0].previous, NO_PREVIOUS);
+    assert_eq!((links[2].previous, links[2].offset), (4, 9));
+
+    let mut offset = 0;
+    let mut come = |home: &mut Fold, link| {
+        offset += 1;
+        home.apply(in_partition(1, offset), Some(link), &next(&name, 1))
+    };
+    assert_eq!(come(&mut home, links[0]), Answer::Granted(grant(1, 1)));
+    assert_eq!(come(&mut home, links[0]), Answer::Repeated);
+    let before = home.clone().cut(&mut Vec::new());
+    let broken = come(&mut home, links[2]);
+    assert_eq!(
+        broken,
+        Answer::Broken {
+            link: links[2],
+            accepted: 3
+        }
+    );
+    assert_eq!(home.cut(&mut Vec::new()), before, "the fold has not moved");
+    assert_eq!(come(&mut home, links[1]), Answer::Granted(grant(2, 2)));
+    assert_eq!(come(&mut home, links[2]), Answer::Granted(grant(3, 3)));
+    assert_eq!(come(&mut home, links[1]), Answer::Repeated);
+}
+
+#[test]
+fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
+    let mut fold = Fold::default();
+    let link = Link {
+        partition: 1,
+        offset: 5,
+        previous: 2,
+    };
+    let answer = fold.apply(in_partition(0, 7), Some(link), &next(&name_at(1), 1));
+    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.offset == 7));
+}
+
+#[test]
+fn an_invalid_request_is_answered_where_it_lies() {
+    let mut fold = Fold::default();
+    let name = name_at(1);
+    let mut request = next(&name, 1);
+    request.command = Err(Rejection::new(Code::InvalidCount, ""));
+    let answer = fold.apply(in_partition(0, 0), None, &request);
+    assert!(matches!(answer, Answer::Rejected(_)));
+    assert!(fold.is_empty());
+}
+
+#[test]
+fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
+    let mut home = Fold::default();
+    home.set_scalars(Scalars {
+        links_open: true,
+        ..Scalars::default()
+    });
+    let name = name_at(1);
+    let mut come = |offset, previous| {
+        let link = Link {
+            partition: 0,
+            offset,
+            previous,
+        };
+        home.apply(in_partition(1, offset), Some(link), &next(&name, 1))
+    };
+    assert_eq!(come(20, 17), Answer::Granted(grant(1, 1)));
+    assert!(matches!(come(30, 25), Answer::Broken { .. }));
+    assert_eq!(come(25, 20), Answer::Granted(grant(2, 2)));
+}
+
+#[test]
+fn policy_records_belong_to_the_partition_in_which_they_lie() {
+    for partition in 0..N {
+        let mut fold = Fold::default();
+        let request = action(POLICY, Action::Policy(Undefined::Refuse));
+        let answer = fold.apply(in_partition(partition, 0), None, &request);
+        assert_eq!(answer, Answer::Policy(Undefined::Refuse));
+    }
+}
+
+#[test]
+fn describing_the_policy_says_what_it_is_and_changes_nothing() {
+    let mut log = Log::default();
+    let describe = action(POLICY, Action::Describe);
+    assert_eq!(log.apply(&describe), Answer::Policy(Undefined::Create));
+    log.apply(&action(POLICY, Action::Policy(Undefined::Refuse)));
+    assert_eq!(log.apply(&describe), Answer::Policy(Undefined::Refuse));
+    assert!(log.fold.is_empty());
+}
+
+/// Everything that the fold can remember, once.
+fn full() -> Fold {
+    let mut log = Log::default();
+    log.first("plain");
+    log.described(&define("defined", Changes::default()));
+    log.granted(&request("plain", Command::Next { count: 2 }, Some("x")));
+    log.fold.put(Entry::Sent {
+        home: 3,
+        offset: 40,
+    });
+    log.fold.put(Entry::Accepted {
+        source: 2,
+        offset: 30,
+    });
+    log.fold.cut(&mut Vec::new());
+    log.fold
 }
 
 /// Each thing that the fold remembers, changed alone, changes the digest.
 #[test]
 fn the_digest_covers_everything_that_is_remembered() {
-    let mut fold = Fold::default();
-    fold.put(Entry::Sequence {
-        name: "a",
-        sequence: Sequence::above(6),
-    });
+    let fold = full();
     let scalars = fold.scalars();
-    let mut digests = vec![fold.digest_with(scalars)];
-    digests.push(fold.digest_with(Scalars {
-        highest_timestamp: Timestamp(1),
-        ..scalars
-    }));
-    digests.push(fold.digest_with(Scalars {
-        applied: 1,
-        ..scalars
-    }));
-    digests.push(fold.digest_with(Scalars {
-        floor: 1,
-        ..scalars
-    }));
-    for (name, above) in [("a", 7), ("b", 6)] {
+    let mut digests = vec![("as it is", fold.digest_with(scalars))];
+    let mut changed = |what, scalars| digests.push((what, fold.digest_with(scalars)));
+    // Taken apart without `..`, so that a new field cannot be forgotten here.
+    let Scalars {
+        highest_timestamp: _,
+        applied: _,
+        floor: _,
+        undefined: _,
+        window_capacity: _,
+        window_next: _,
+        links_open: _,
+    } = scalars;
+    changed(
+        "timestamp",
+        Scalars {
+            highest_timestamp: Timestamp(77),
+            ..scalars
+        },
+    );
+    changed(
+        "applied",
+        Scalars {
+            applied: 77,
+            ..scalars
+        },
+    );
+    changed(
+        "floor",
+        Scalars {
+            floor: 77,
+            ..scalars
+        },
+    );
+    changed(
+        "undefined",
+        Scalars {
+            undefined: Undefined::Refuse,
+            ..scalars
+        },
+    );
+    changed(
+        "capacity",
+        Scalars {
+            window_capacity: 77,
+            ..scalars
+        },
+    );
+    changed(
+        "window next",
+        Scalars {
+            window_next: 77,
+            ..scalars
+        },
+    );
+    changed(
+        "links open",
+        Scalars {
+            links_open: true,
+            ..scalars
+        },
+    );
+
+    let mut put = |what, entry: Entry<'_>| {
         let mut other = fold.clone();
-        other.put(Entry::Sequence {
-            name,
-            sequence: Sequence::above(above),
-        });
-        digests.push(other.digest_with(scalars));
-    }
-    fold.remove(EntryKey::Sequence("a"));
-    digests.push(fold.digest_with(scalars));
-    for (i, digest) in digests.iter().enumerate() {
-        assert!(
-            !digests[..i].contains(digest),
-            "case {i} is not in the digest"
+        other.put(entry);
+        digests.push((what, other.digest_with(scalars)));
+    };
+    put("counter", plain("plain", 77));
+    put("another name", plain("other", 1));
+    put(
+        "sent",
+        Entry::Sent {
+            home: 3,
+            offset: 77,
+        },
+    );
+    put(
+        "sent home",
+        Entry::Sent {
+            home: 77,
+            offset: 40,
+        },
+    );
+    put(
+        "accepted",
+        Entry::Accepted {
+            source: 2,
+            offset: 77,
+        },
+    );
+    put(
+        "accepted source",
+        Entry::Accepted {
+            source: 77,
+            offset: 30,
+        },
+    );
+    let place = Place {
+        key: RequestKey::new("plain", "x"),
+        first: 2,
+        increment: 1,
+        count: 2,
+    };
+    let Place {
+        key: _,
+        first: _,
+        increment: _,
+        count: _,
+    } = place;
+    let mut window = |what, places: &[Place]| {
+        put(
+            what,
+            Entry::Window {
+                segment: 0,
+                places: places.into(),
+            },
         );
+    };
+    window(
+        "place's key",
+        &[Place {
+            key: RequestKey::new("plain", "y"),
+            ..place
+        }],
+    );
+    window("place's first", &[Place { first: 77, ..place }]);
+    window(
+        "place's increment",
+        &[Place {
+            increment: 77,
+            ..place
+        }],
+    );
+    window("place's count", &[Place { count: 77, ..place }]);
+    window("place twice", &[place, place]);
+    window("no place", &[]);
+
+    let slot = fold.slot(EntryKey::Sequence("defined")).unwrap();
+    let Some(Entry::Sequence {
+        sequence,
+        defined: Some(defined),
+        ..
+    }) = fold.entry(slot)
+    else {
+        panic!("it is defined");
+    };
+    let mut variant = |what, change: &dyn Fn(&mut Defined)| {
+        let mut defined = defined.clone().into_owned();
+        change(&mut defined);
+        put(
+            what,
+            Entry::Sequence {
+                name: "defined",
+                sequence,
+                defined: Some(Cow::Owned(defined)),
+            },
+        );
+    };
+    let Defined {
+        definition,
+        retired: _,
+        note,
+    } = &*defined;
+    let Definition {
+        start: _,
+        increment: _,
+        min: _,
+        max: _,
+        at_end: _,
+        max_count: _,
+        audit: _,
+    } = definition;
+    let Note {
+        op: _,
+        requester: _,
+        reason: _,
+        offset: _,
+        timestamp: _,
+    } = note;
+    variant("start", &|d| d.definition.start = 77);
+    variant("increment", &|d| d.definition.increment = 77);
+    variant("min", &|d| d.definition.min = 77);
+    variant("max", &|d| d.definition.max = 77);
+    variant("at end", &|d| d.definition.at_end = AtEnd::Cycle);
+    variant("max count", &|d| d.definition.max_count = 77);
+    variant("audit", &|d| d.definition.audit = true);
+    variant("retired", &|d| d.retired = true);
+    variant("op", &|d| d.note.op = "x".into());
+    variant("requester", &|d| d.note.requester = "x".into());
+    variant("reason", &|d| d.note.reason = "x".into());
+    variant("offset", &|d| d.note.offset = Offset(77));
+    variant("note's timestamp", &|d| d.note.timestamp = Timestamp(77));
+    put(
+        "not defined",
+        Entry::Sequence {
+            name: "defined",
+            sequence,
+            defined: None,
+        },
+    );
+
+    for entry in fold.iter() {
+        let mut other = fold.clone();
+        other.remove(entry.key());
+        digests.push(("one less", other.digest_with(scalars)));
+    }
+    let mut seen = BTreeMap::new();
+    for (what, digest) in digests {
+        if let Some(other) = seen.insert(digest.0, what) {
+            // An empty segment holds nothing, so it is as good as none.
+            assert_eq!((other, what), ("no place", "one less"), "not in the digest");
+        }
     }
 }
 
+#[test]
+fn a_rewrite_that_goes_by_place_passes_over_no_entry_that_was_there() {
+    let mut fold = full();
+    let all: BTreeSet<Slot> = fold
+        .iter()
+        .map(|entry| fold.slot(entry.key()).unwrap())
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut place = 0;
+    while place < fold.len() {
+        seen.extend(fold.slot_at(place));
+        place += 1;
+        // Entries come while it goes on.
+        let number = i64::try_from(place).unwrap();
+        if place < 4 {
+            fold.put(Entry::Sent {
+                home: 100 - u32::try_from(place).unwrap(),
+                offset: number,
+            });
+        }
+    }
+    assert!(seen.is_superset(&all));
+}
+
+/// What a request is, for the model below.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Next(u64),
+    WithId(u8, u64),
+    Invalid,
+    SetNext(i64),
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    prop_oneof![
+        6 => prop_oneof![1_u64..4, Just(COUNT_MAX)].prop_map(Asked::Next),
+        4 => (0_u8..5, 1_u64..3).prop_map(|(id, count)| Asked::WithId(id, count)),
+        1 => Just(Asked::Invalid),
+        1 => (0_i64..3_000_000).prop_map(Asked::SetNext),
+    ]
+}
+
 proptest! {
-    /// The fold against the plainest model there is: a map of last IDs.
+    /// The fold against the plainest model there is: maps of last IDs and of requests with an ID.
     #[test]
     fn the_fold_agrees_with_a_naive_model(
-        requests in prop::collection::vec((0_u8..6, prop_oneof![1_u64..4, Just(COUNT_MAX)], any::<bool>()), 1..200),
+        requests in prop::collection::vec((0_u8..6, asked()), 1..200),
         cuts in prop::collection::vec(any::<bool>(), 200),
     ) {
-        let mut fold = Fold::default();
-        let mut model: BTreeMap<String, i64> = BTreeMap::new();
-        let mut slots = Vec::new();
+        let mut log = Log::default();
+        let mut last_ids: BTreeMap<String, i64> = BTreeMap::new();
+        let mut by_id: BTreeMap<(String, u8), Grant> = BTreeMap::new();
         let mut grants: BTreeMap<String, Vec<Grant>> = BTreeMap::new();
-        for (i, (name, count, valid)) in requests.iter().enumerate() {
+        let mut slots = Vec::new();
+        for (i, (name, asked)) in requests.iter().enumerate() {
             let name = format!("n{name}");
-            let mut request = next(&name, *count);
-            if !valid {
-                request.command = Err(Rejection::new(Code::MalformedRequest, ""));
-            }
-            let answer = fold.apply(Timestamp(0), &request);
-            if *valid {
-                let last = model.entry(name.clone()).or_default();
-                let expected = Grant { first: *last + 1, last: *last + count.cast_signed(), count: *count };
-                *last = expected.last;
-                prop_assert_eq!(&answer, &Answer::Granted(expected));
-                for earlier in grants.entry(name.clone()).or_default().iter() {
-                    prop_assert!(invariants::i1_unique(*earlier, expected));
+            let take = |last_ids: &mut BTreeMap<String, i64>, count: u64| {
+                let last = last_ids.entry(name.clone()).or_default();
+                *last += count.cast_signed();
+                Grant { first: *last - count.cast_signed() + 1, last: *last, count, increment: 1 }
+            };
+            match *asked {
+                Asked::Next(count) => {
+                    let expected = take(&mut last_ids, count);
+                    prop_assert_eq!(log.apply(&next(&name, count)), Answer::Granted(expected));
+                    for earlier in grants.entry(name.clone()).or_default().iter() {
+                        prop_assert!(invariants::i1_unique(*earlier, expected));
+                    }
+                    grants.entry(name.clone()).or_default().push(expected);
                 }
-                grants.entry(name).or_default().push(expected);
-            } else {
-                prop_assert!(matches!(answer, Answer::Rejected(_)));
+                Asked::WithId(id, count) => {
+                    let text = id.to_string();
+                    let answer = log.apply(&request(&name, Command::Next { count }, Some(&text)));
+                    match by_id.get(&(name.clone(), id)) {
+                        Some(before) if before.count == count => {
+                            prop_assert_eq!(answer, Answer::Again(*before));
+                        }
+                        Some(_) => {
+                            let reused = matches!(answer, Answer::Rejected(r) if r.code == Code::RequestIdReused);
+                            prop_assert!(reused);
+                        }
+                        None => {
+                            let expected = take(&mut last_ids, count);
+                            prop_assert_eq!(answer, Answer::Granted(expected));
+                            by_id.insert((name.clone(), id), expected);
+                        }
+                    }
+                }
+                Asked::Invalid => {
+                    let mut request = next(&name, 1);
+                    request.command = Err(Rejection::new(Code::MalformedRequest, ""));
+                    prop_assert!(matches!(log.apply(&request), Answer::Rejected(_)));
+                }
+                Asked::SetNext(to) => {
+                    let answer = log.apply(&action(&name, Action::SetNext { next: to, force: false }));
+                    match last_ids.get_mut(&name) {
+                        Some(last) if to > *last => {
+                            *last = to - 1;
+                            prop_assert!(matches!(answer, Answer::Described(_)));
+                        }
+                        _ => prop_assert!(matches!(answer, Answer::Rejected(_))),
+                    }
+                }
             }
             if cuts[i] {
                 slots.clear();
-                let digest = fold.cut(&mut slots);
-                prop_assert_eq!(digest, recomputed(&fold));
-                slots.sort_unstable();
-                let unique = { let mut s = slots.clone(); s.dedup(); s.len() };
-                prop_assert_eq!(unique, slots.len());
+                let digest = log.fold.cut(&mut slots);
+                prop_assert_eq!(digest, recomputed(&log.fold));
             }
         }
-        prop_assert_eq!(fold.cut(&mut slots), recomputed(&fold));
+        prop_assert_eq!(log.fold.cut(&mut slots), recomputed(&log.fold));
     }
+}
+
+#[test]
+fn a_full_partition_takes_no_new_name() {
+    assert_eq!(Fold::default().sequences_max.0, 1 << 24);
+    let mut log = Log::default();
+    log.fold.sequences_max = SequencesMax(2);
+    for name in ["a", "b"] {
+        assert!(matches!(log.apply(&next(name, 1)), Answer::Granted(_)));
+    }
+    for refused in [next("c", 1), define("c", Changes::default())] {
+        let Answer::Rejected(rejection) = log.apply(&refused) else {
+            panic!("a third sequence");
+        };
+        assert_eq!(rejection.code, Code::TooManySequences);
+        assert!(rejection.message.contains("holds 2 sequences"));
+    }
+    // Those that are there go on.
+    assert!(matches!(log.apply(&next("a", 1)), Answer::Granted(_)));
 }

@@ -1,18 +1,28 @@
 //! What an instance is told, and what it says is to be done.
 
 use crate::core::NextOffset;
+use crate::core::link::LinkKey;
 use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::partition::Service;
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
+
+/// What is drawn at random once for each run of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Names this run's batches.
+    pub writer: u64,
+    /// Of the tags of forwarded requests, if this run is the one that decides.
+    pub link_key: LinkKey,
+}
 
 /// What an instance is told to do by its operator.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What partitions need to know.
     pub service: Service,
-    /// Drawn at random once for each run: names this run's batches.
-    pub writer: u64,
+    /// Drawn at random once for each run.
+    pub run: Run,
     /// Shortest time between the beginnings of two checkpoints.
     pub checkpoint_interval_ms: u64,
     /// A revoked partition is handed over within this time, with a last checkpoint or without it.

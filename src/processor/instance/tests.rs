@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::core::link::LinkKey;
 use crate::core::partitioner::partition_of;
 use crate::core::{Digest, Offset, Scalars, Timestamp};
 use crate::processor::Mode;
 use crate::processor::checkpoint::Destination;
 use crate::processor::partition::Service;
 use crate::processor::restore::Restored;
-use crate::processor::takeover::Start;
+use crate::processor::takeover::{Decided, Start};
+use crate::wire::headers::{Headers, Names};
+use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, Content, Footer, TopicId};
 
 const INTERVAL_MS: u64 = 100;
@@ -37,9 +40,17 @@ impl Driven {
                     group: "group".into(),
                     instance: "instance".into(),
                     reply_partitions: 1,
+                    routing: Routing {
+                        names: Names::default(),
+                        allow: AllowList::new(Vec::new(), Vec::new()),
+                        default_topic: "replies".into(),
+                    },
                     rewrite_floor_records: 1_000_000,
                 },
-                writer: 1,
+                run: Run {
+                    writer: 1,
+                    link_key: KEY,
+                },
                 checkpoint_interval_ms: INTERVAL_MS,
                 revoke_deadline_ms: REVOKE_MS,
                 stop_deadline_ms: STOP_MS,
@@ -134,6 +145,12 @@ impl Driven {
 
     /// A request for one ID comes; returns the token of its reply.
     fn request(&mut self, partition: i32, name: &str) -> Option<Token> {
+        self.output(partition, name).map(|reply| reply.0)
+    }
+
+    /// The same; returns where its reply goes, too.
+    fn output(&mut self, partition: i32, name: &str) -> Option<(Token, i32)> {
+        let name = at_home(partition, name);
         let offset = self.offsets.entry(partition).or_default();
         let record = Record {
             partition,
@@ -141,9 +158,16 @@ impl Driven {
             timestamp: Timestamp(0),
             key: Some(name.as_bytes()),
             value: None,
+            headers: Headers::default(),
         };
         *offset += 1;
-        self.instance.record(record).map(|reply| reply.token)
+        match self.instance.record(record)? {
+            Output::Reply(reply) => match reply.outgoing.destination {
+                Destination::Default { partition } => Some((reply.token, partition)),
+                other => panic!("{other:?}"),
+            },
+            Output::Forward(forward) => panic!("{forward:?}"),
+        }
     }
 
     /// Requests for one ID of as many names.
@@ -206,6 +230,18 @@ impl Driven {
     }
 }
 
+/// The partitions of the service, and the key of its links.
+const N: u32 = 8;
+const KEY: LinkKey = LinkKey([5; 32]);
+
+/// A name with its home in this partition.
+fn at_home(partition: i32, name: &str) -> String {
+    let mut names = (0..).map(|number| format!("{name}-{number}"));
+    names
+        .find(|name| partition_of(name.as_bytes(), N) as i32 == partition)
+        .unwrap()
+}
+
 /// A takeover's good end, at a footer with this next offset.
 fn start(next: i64) -> Verdict {
     let next = NextOffset(next);
@@ -214,7 +250,8 @@ fn start(next: i64) -> Verdict {
         next,
         digest: Digest::default(),
         scalars: Scalars::default(),
-        partitions: 4,
+        partitions: N,
+        link_key: KEY,
         fold_version: 1,
         topic_id,
         last_applied: None,
@@ -228,7 +265,12 @@ fn start(next: i64) -> Verdict {
             ..Restored::default()
         },
         next,
-        partitions: 4,
+        decided: Decided {
+            partitions: N,
+            link_key: KEY,
+        },
+        decides: false,
+        topic_partitions: N,
         topic_id,
         last_applied: None,
         state_end: 0,
@@ -366,12 +408,12 @@ mod assignment {
             assert!(is_halted(&driven.phase(0)), "when it cannot be looked at");
         }
         driven.wait(HALT_AGAIN_MS);
-        let repaired_otherwise = Verdict::Halt(Halt::BeyondService { partitions: 1 }, 0);
+        let repaired_otherwise = Verdict::Halt(Halt::UnknownFoldVersion { found: 9 }, 0);
         driven.verdict(0, repaired_otherwise);
         assert!(matches!(
             driven.phase(0),
             Phase::Halted {
-                code: "beyond_service",
+                code: "unknown_fold_version",
                 ..
             }
         ));
@@ -564,28 +606,29 @@ mod checkpoints {
     }
 
     #[test]
+    fn a_partition_whose_replies_are_not_acknowledged_does_not_hold_up_the_others() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1, 2]);
+        let stuck = driven.request(0, "a").unwrap();
+        for partition in [1, 2] {
+            let reply = driven.request(partition, "a").unwrap();
+            driven.instance.acknowledged(reply, 1);
+        }
+        assert_eq!(driven.wait(INTERVAL_MS), [""; 0], "it is cut");
+        assert_eq!(driven.wait(UNCOVERED_WAIT_MS - 1), [""; 0], "it may come");
+        assert_eq!(driven.wait(1), ["transact [1, 2]"]);
+        driven.settled(Outcome::Committed);
+        driven.instance.acknowledged(stuck, 1);
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+    }
+
+    #[test]
     fn the_number_of_reply_partitions_can_change() {
         let mut driven = Driven::running(Mode::Immediate, [0]);
-        let mut destination = || {
-            let record = Record {
-                partition: 0,
-                offset: Offset(driven.offsets[&0]),
-                timestamp: Timestamp(0),
-                key: Some(b"orders"),
-                value: None,
-            };
-            *driven.offsets.get_mut(&0).unwrap() += 1;
-            let destination = driven
-                .instance
-                .record(record)
-                .map(|reply| reply.destination);
-            driven.on(Input::ReplyPartitions(1_000));
-            destination
-        };
-        let to = |partition| Some(Destination::Default { partition });
-        assert_eq!(destination(), to(0));
-        let chosen = partition_of(b"orders", 1_000) as i32;
-        assert_eq!(destination(), to(chosen));
+        let destination = |driven: &mut Driven| driven.output(0, "a").map(|reply| reply.1);
+        assert_eq!(destination(&mut driven), Some(0));
+        driven.on(Input::ReplyPartitions(1_000));
+        let chosen = partition_of(at_home(0, "a").as_bytes(), 1_000) as i32;
+        assert_eq!(destination(&mut driven), Some(chosen));
     }
 }
 
@@ -595,13 +638,14 @@ mod foreign_records {
     #[test]
     fn what_others_wrote_before_our_batch_is_read_and_written_again() {
         let mut driven = Driven::transacting([0]);
+        let own = at_home(0, "a");
         driven.state_ends.insert(0, 3);
         assert_eq!(driven.settled(Outcome::Committed), ["read foreign 0 0..3"]);
         let assignment = driven.assignments[&0];
         driven.on(Input::Foreign {
             partition: 0,
             assignment,
-            keys: vec![b"Sa".to_vec(), b"Sgone".to_vec()],
+            keys: vec![format!("S{own}").into_bytes(), b"Sgone".to_vec()],
             end: 3,
         });
         assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
@@ -610,7 +654,8 @@ mod foreign_records {
             let key = String::from_utf8(key.to_vec()).unwrap();
             (key, value.is_some())
         });
-        let expected = [("Sgone", false), ("Sa", true), ("F", true)];
+        let own = format!("S{own}");
+        let expected = [("Sgone", false), (&own, true), ("F", true)];
         assert!(written.eq(expected.map(|(key, value)| (key.to_owned(), value))));
     }
 
@@ -897,7 +942,8 @@ mod limits {
     #[test]
     fn no_records_are_taken_when_as_many_bytes_are_held_while_a_transaction_is_under_way() {
         let mut driven = Driven::transacting([0]);
-        let name = "x".repeat(255);
+        // As long as a name may be, with the digits that make it one of this partition.
+        let name = "x".repeat(252);
         // A reply is its key, which is in its body too, and a little more.
         let replies = HELD_BYTES_MAX / (2 * name.len());
         for _ in 0..replies {

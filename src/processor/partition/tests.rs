@@ -2,11 +2,15 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::core::fold::{Entry, EntryKey};
+use crate::core::link::LinkKey;
 use crate::core::{Code, Scalars};
 use crate::processor::restore::{Restore, Restored};
+use crate::wire::headers::Names;
+use crate::wire::route::AllowList;
 use crate::wire::state::Content;
 
-const ID: i32 = 3;
+/// The only partition, so that every name is at home.
+const ID: i32 = 0;
 const ASSIGNMENT: u32 = 8;
 const REPLY_PARTITIONS: u32 = 5;
 const STATE_END: i64 = 100;
@@ -24,7 +28,12 @@ fn fresh() -> Start {
     Start {
         restored: Restored::default(),
         next: NextOffset::ZERO,
-        partitions: 4,
+        decided: Decided {
+            partitions: 1,
+            link_key: LinkKey([5; 32]),
+        },
+        decides: false,
+        topic_partitions: 1,
         topic_id: TopicId([7; 16]),
         last_applied: None,
         state_end: STATE_END,
@@ -43,6 +52,11 @@ impl Fed {
             group: "group".into(),
             instance: "instance".into(),
             reply_partitions: REPLY_PARTITIONS,
+            routing: Routing {
+                names: Names::default(),
+                allow: AllowList::new(vec!["*.reply".to_owned()], Vec::new()),
+                default_topic: "replies".to_owned(),
+            },
             rewrite_floor_records: 1_000_000,
         };
         Fed {
@@ -61,11 +75,16 @@ impl Fed {
             timestamp: Timestamp(1_000 + offset),
             key,
             value,
+            headers: Headers::default(),
         };
-        let reply = self.partition.record(record, &self.service)?;
-        assert_eq!(reply.token.assignment, ASSIGNMENT);
-        assert_eq!(reply.key, key);
-        Some(String::from_utf8(reply.body.to_vec()).unwrap())
+        match self.partition.record(record, &self.service)? {
+            Output::Reply(reply) => {
+                assert_eq!(reply.token.assignment, ASSIGNMENT);
+                assert_eq!(reply.outgoing.key, key);
+                Some(String::from_utf8(reply.outgoing.body.to_vec()).unwrap())
+            }
+            Output::Forward(forward) => panic!("forwarded: {forward:?}"),
+        }
     }
 
     /// Folds a request for one ID.
@@ -115,8 +134,8 @@ fn entries(section: &Section) -> BTreeMap<String, Option<i64>> {
     let mut entries = BTreeMap::new();
     for (key, value) in section.batch.iter() {
         match state::decode(key, value, None).map(|record| record.content) {
-            Ok(Content::Entry(Entry::Sequence { name, sequence })) => {
-                entries.insert(name.to_owned(), Some(sequence.next() - 1));
+            Ok(Content::Entry(Entry::Sequence { name, sequence, .. })) => {
+                entries.insert(name.to_owned(), Some(sequence.highest()));
             }
             Ok(Content::Tombstone(EntryKey::Sequence(name))) => {
                 entries.insert(name.to_owned(), None);
@@ -142,8 +161,7 @@ fn footer(section: &Section) -> Footer {
 }
 
 fn bodies(section: &Section) -> Vec<String> {
-    let body = |(_, _, body): (Destination, Option<&[u8]>, &[u8])| body.to_vec();
-    let bodies = section.replies.iter().map(body);
+    let bodies = section.replies.iter().map(|reply| reply.body.to_vec());
     bodies
         .map(|body| String::from_utf8(body).unwrap())
         .collect()
@@ -184,7 +202,7 @@ fn i4_what_is_no_valid_request_is_answered_and_stops_nothing() {
     assert!(no_key.starts_with(r#"{"error":{"code":"invalid_name""#));
     let no_count = fed.record(1, Some(b"a"), Some(b"0")).unwrap();
     assert!(no_count.contains(r#""code":"invalid_count""#));
-    assert!(no_count.ends_with(r#","partition":3,"offset":1}"#));
+    assert!(no_count.ends_with(r#","partition":0,"offset":1}"#));
     assert_eq!(fed.next(2, "a"), Some(granted("a", 1, 2)));
 
     let counts = fed.partition.take_counts();
@@ -207,10 +225,10 @@ fn a_reply_goes_where_the_java_client_would_send_its_key() {
         fed.next(offset as i64, name);
     }
     let section = fed.cut();
-    for ((destination, key, _), name) in section.replies.iter().zip(names) {
+    for (reply, name) in section.replies.iter().zip(names) {
         let partition = partition_of(name.as_bytes(), REPLY_PARTITIONS) as i32;
-        assert_eq!(destination, Destination::Default { partition });
-        assert_eq!(key, Some(name.as_bytes()));
+        assert_eq!(reply.destination, Destination::Default { partition });
+        assert_eq!(reply.key, Some(name.as_bytes()));
     }
 }
 
@@ -220,10 +238,14 @@ fn a_reply_without_a_usable_key_follows_the_requests_partition() {
     fed.record(0, None, None);
     fed.record(1, Some(&[b'x'; 256]), None);
     let partition = ID % REPLY_PARTITIONS as i32;
-    for (destination, key, body) in fed.cut().replies.iter() {
-        assert_eq!(destination, Destination::Default { partition });
-        assert_eq!(key, None);
-        assert!(body.starts_with(br#"{"error":{"code":"invalid_name""#));
+    for reply in fed.cut().replies.iter() {
+        assert_eq!(reply.destination, Destination::Default { partition });
+        assert_eq!(reply.key, None);
+        assert!(
+            reply
+                .body
+                .starts_with(br#"{"error":{"code":"invalid_name""#)
+        );
     }
 }
 
@@ -283,7 +305,7 @@ fn a_checkpoint_holds_what_changed_and_a_footer_that_a_restore_believes() {
     let footer = footer(&section);
     assert_eq!(footer.next, NextOffset(3));
     assert_eq!(footer.batch_records, 2);
-    assert_eq!((footer.partitions, footer.fold_version), (4, FOLD_VERSION));
+    assert_eq!((footer.partitions, footer.fold_version), (1, FOLD_VERSION));
     assert_eq!((&*footer.group, &*footer.instance), ("group", "instance"));
     let last = footer.last_applied.unwrap();
     assert_eq!(last.offset, Offset(2));

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::{Command, Digest, Name, NextOffset, Request, Scalars, Timestamp};
+use crate::core::fold::{At, EntryKey, Slot};
+use crate::core::link::LinkKey;
+use crate::core::{Command, Digest, Name, NextOffset, Offset, Request, Scalars, Timestamp};
 use crate::processor::checkpoint::Batch;
 use crate::wire::state::{Reset, TopicId};
 
@@ -26,8 +28,8 @@ impl std::fmt::Debug for Record {
         }
         match record.content {
             Content::Footer(footer) => write!(f, "footer at {}", footer.next),
-            Content::Entry(Entry::Sequence { name, sequence }) => {
-                write!(f, "{name} at {}", sequence.next() - 1)
+            Content::Entry(Entry::Sequence { name, sequence, .. }) => {
+                write!(f, "{name} at {}", sequence.highest())
             }
             other => write!(f, "{other:?}"),
         }
@@ -70,7 +72,7 @@ struct Owner {
     number: u64,
     fold: Fold,
     next: usize,
-    unwritten: Vec<usize>,
+    unwritten: Vec<Slot>,
 }
 
 impl Owner {
@@ -91,7 +93,13 @@ impl Owner {
             command: Ok(Command::Next { count }),
             request_id: None,
         };
-        self.fold.apply(timestamp(self.next), &request);
+        let at = At {
+            partition: 0,
+            partitions: 1,
+            offset: Offset(self.next as i64),
+            timestamp: timestamp(self.next),
+        };
+        self.fold.apply(at, None, &request);
         self.next += 1;
         self
     }
@@ -118,6 +126,7 @@ impl Owner {
             digest,
             scalars: self.fold.scalars(),
             partitions: 1,
+            link_key: LinkKey([5; 32]),
             fold_version: 1,
             topic_id: TopicId([1; 16]),
             last_applied: None,
@@ -158,8 +167,8 @@ impl Owner {
         let reason = "repair".to_owned();
         batch.reset(batch_id, &Reset { reason });
         batch.tombstone(&key(unwanted));
-        for slot in 0..self.fold.len() {
-            batch.entry(batch_id, &self.fold.entry(slot).unwrap());
+        for entry in self.fold.iter() {
+            batch.entry(batch_id, &entry);
         }
         batch.footer(batch_id, &self.footer(digest));
         records(batch_id, &batch)
@@ -183,9 +192,10 @@ fn keys<const N: usize>(names: [&str; N]) -> BTreeSet<Vec<u8>> {
 
 /// Last IDs by name.
 fn counters(fold: &Fold) -> BTreeMap<String, i64> {
-    (0..fold.len())
-        .map(|slot| match fold.entry(slot).unwrap() {
-            Entry::Sequence { name, sequence } => (name.to_owned(), sequence.next() - 1),
+    fold.iter()
+        .map(|entry| match entry {
+            Entry::Sequence { name, sequence, .. } => (name.to_owned(), sequence.highest()),
+            other => panic!("{other:?}"),
         })
         .collect()
 }
@@ -281,7 +291,8 @@ fn after_a_torn_batch_one_that_brings_what_was_missing_is_believed() {
     let mut torn = owner.take("b", 1).take("c", 1).checkpoint();
     torn.remove(0);
     log.extend(torn);
-    owner.unwritten.extend(0..owner.fold.len());
+    let all = (0..owner.fold.len()).filter_map(|place| owner.fold.slot_at(place));
+    owner.unwritten.extend(all);
     log.extend(owner.take("a", 1).checkpoint());
     let restored = restore(&log);
     assert_eq!(
@@ -365,6 +376,30 @@ fn a_footer_with_an_older_next_and_an_equal_digest_is_not_believed() {
     let restored = restore(&log);
     assert_eq!(next_of(&restored), Some(9));
     assert_eq!(restored.skipped_batches, 1);
+}
+
+#[test]
+fn a_zombies_decision_that_outlived_the_first_one_in_compaction_gives_way_to_what_was_built() {
+    let (mut owner, mut zombie) = (Owner::new(1), Owner::new(2));
+    let id = zombie.batch_id();
+    let digest = zombie.fold.cut(&mut Vec::new());
+    let footer = Footer {
+        link_key: LinkKey([6; 32]),
+        ..zombie.footer(digest)
+    };
+    let mut batch = Batch::default();
+    batch.footer(id, &footer);
+    let late = records(id, &batch);
+    let first = owner.checkpoint();
+    let built = owner.take("a", 1).checkpoint();
+    let whole = [first, late.clone(), built.clone()].concat();
+    for (log, skipped) in [(whole, 1), ([late, built].concat(), 0)] {
+        let restored = restore(&log);
+        assert_eq!(next_of(&restored), Some(1));
+        assert_eq!(restored.skipped_batches, skipped);
+        let decided = restored.footer.unwrap().decided();
+        assert_eq!(decided.link_key, LinkKey([5; 32]));
+    }
 }
 
 #[test]
@@ -517,7 +552,7 @@ fn naive(requests: &Requests, next: i64) -> (BTreeMap<String, i64>, Scalars) {
     let scalars = Scalars {
         highest_timestamp: times.max().unwrap_or(Timestamp::NONE),
         applied: below.len() as u64,
-        floor: 0,
+        ..Scalars::default()
     };
     (last_ids, scalars)
 }

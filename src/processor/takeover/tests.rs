@@ -5,6 +5,10 @@ use crate::core::{Digest, Fold, Scalars};
 
 const GROUP: &str = "sequencer";
 const TOPIC: TopicId = TopicId([7; 16]);
+/// Of the links, as decided.
+const KEY: LinkKey = LinkKey([5; 32]);
+/// The same, if it is decided now.
+const FRESH_KEY: LinkKey = LinkKey([6; 32]);
 /// The last applied record of [`footer`].
 const LAST: Fingerprint = Fingerprint {
     offset: Offset(41),
@@ -18,6 +22,7 @@ fn footer() -> Footer {
         digest: Digest::default(),
         scalars: Scalars::default(),
         partitions: 4,
+        link_key: KEY,
         fold_version: FOLD_VERSION,
         topic_id: TOPIC,
         last_applied: Some(LAST),
@@ -33,6 +38,7 @@ fn restored(footer: Option<Footer>) -> Event {
     fold.put(Entry::Sequence {
         name: "a",
         sequence: Sequence::above(9),
+        defined: None,
     });
     Event::State(Box::new(Restored {
         fold,
@@ -55,8 +61,15 @@ fn log(start: i64, end: i64) -> RequestLog {
     }
 }
 
+fn service(partitions: u32) -> Event {
+    Event::Service(Some(Decided {
+        partitions,
+        link_key: KEY,
+    }))
+}
+
 fn bound(start: i64, end: i64) -> Event {
-    Event::Bound(Some(StateLog { start, end }))
+    Event::Bound(Bound::Log(StateLog { start, end }))
 }
 
 fn committed(next: i64, rewrite_from: Option<i64>) -> Event {
@@ -96,7 +109,7 @@ fn wait(step: Step) -> String {
 /// A takeover that has been told where its state log ends, what is committed and what the state
 /// says, and asks about the request log.
 fn up_to_log(partition: i32, committed: Event, state: Event) -> Takeover {
-    let mut takeover = Takeover::new(partition, GROUP);
+    let mut takeover = Takeover::new(partition, GROUP, FRESH_KEY);
     takeover.on(bound(0, 100));
     takeover.on(committed);
     assert_eq!(action(takeover.on(state)), Action::DescribeLog);
@@ -110,7 +123,7 @@ fn with_footer(footer: Footer, log: RequestLog) -> Step {
 
 #[test]
 fn t2_the_bound_is_asked_for_first_and_the_questions_follow_in_order() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     assert_eq!(action(takeover.first()), Action::ReadBound);
     assert_eq!(action(takeover.on(bound(10, 100))), Action::ReadCommitted);
     assert_eq!(
@@ -127,7 +140,7 @@ fn t2_the_bound_is_asked_for_first_and_the_questions_follow_in_order() {
     );
     let start = start(takeover.on(Event::Record(Some(LAST.hash))));
     assert_eq!(start.next, NextOffset(45));
-    assert_eq!(start.partitions, 4);
+    assert_eq!(start.decided.partitions, 4);
     assert_eq!(start.topic_id, TOPIC);
     assert_eq!(start.last_applied, Some(LAST));
     assert_eq!(start.state_end, 100);
@@ -138,7 +151,7 @@ fn t2_the_bound_is_asked_for_first_and_the_questions_follow_in_order() {
 
 #[test]
 fn t2_nothing_is_read_before_the_bound_is_known() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     assert_eq!(action(takeover.on(committed(45, None))), Action::ReadBound);
 }
 
@@ -158,7 +171,7 @@ fn the_footer_is_believed_whatever_the_group_has_committed() {
 
 #[test]
 fn the_state_is_read_from_the_last_rewrite_first() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     takeover.on(bound(10, 100));
     assert_eq!(
         action(takeover.on(committed(45, Some(70)))),
@@ -172,7 +185,7 @@ fn the_state_is_read_from_the_last_rewrite_first() {
 
 #[test]
 fn a_rewrite_that_does_not_add_up_falls_back_to_the_beginning() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     takeover.on(bound(10, 100));
     takeover.on(committed(45, Some(70)));
     assert_eq!(
@@ -190,7 +203,7 @@ fn a_rewrite_that_does_not_add_up_falls_back_to_the_beginning() {
 
 #[test]
 fn what_does_not_add_up_from_the_beginning_either_is_not_read_a_third_time() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     takeover.on(bound(10, 100));
     takeover.on(committed(45, Some(70)));
     takeover.on(restored(None));
@@ -202,7 +215,7 @@ fn what_does_not_add_up_from_the_beginning_either_is_not_read_a_third_time() {
 #[test]
 fn a_rewrite_outside_the_state_log_is_not_tried() {
     for rewrite_from in [9, 100, -1] {
-        let mut takeover = Takeover::new(1, GROUP);
+        let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
         takeover.on(bound(10, 100));
         assert_eq!(
             action(takeover.on(committed(45, Some(rewrite_from)))),
@@ -329,7 +342,7 @@ fn i6_a_state_of_unknown_rules_halts_whatever_else_is_wrong_with_it() {
 
 #[test]
 fn i6_a_record_of_a_newer_format_halts() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     takeover.on(bound(0, 100));
     takeover.on(Event::Committed(None));
     let problem = "version 2".to_owned();
@@ -380,9 +393,9 @@ fn i6_a_log_that_does_not_start_at_its_beginning_halts_without_state() {
 
 #[test]
 fn i6_a_state_topic_without_the_partition_halts() {
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     assert_eq!(
-        halt(takeover.on(Event::Bound(None))),
+        halt(takeover.on(Event::Bound(Bound::NoTopic))),
         (Halt::NoStatePartition, 0)
     );
 }
@@ -392,7 +405,7 @@ fn a_fresh_partition_0_decides_n_by_the_topic() {
     let mut takeover = up_to_log(0, Event::Committed(None), nothing_restored());
     let start = start(takeover.on(Event::Log(log(0, 60))));
     assert_eq!(start.next, NextOffset::ZERO);
-    assert_eq!(start.partitions, 4);
+    assert_eq!(start.decided.partitions, 4);
     assert_eq!(start.topic_id, TOPIC);
     assert_eq!(start.last_applied, None);
     assert!(start.restored.fold.is_empty() && start.restored.footer.is_none());
@@ -405,12 +418,9 @@ fn another_fresh_partition_takes_n_from_partition_0_and_not_from_the_topic() {
         partitions: 9,
         ..log(0, 60)
     };
-    assert_eq!(
-        action(takeover.on(Event::Log(grown))),
-        Action::ReadServiceSize
-    );
-    let start = start(takeover.on(Event::ServiceSize(Some(2))));
-    assert_eq!(start.partitions, 2);
+    assert_eq!(action(takeover.on(Event::Log(grown))), Action::ReadService);
+    let start = start(takeover.on(service(2)));
+    assert_eq!(start.decided.partitions, 2);
     assert_eq!(start.next, NextOffset::ZERO);
 }
 
@@ -418,21 +428,39 @@ fn another_fresh_partition_takes_n_from_partition_0_and_not_from_the_topic() {
 fn another_fresh_partition_waits_until_partition_0_has_decided() {
     let mut takeover = up_to_log(1, Event::Committed(None), nothing_restored());
     takeover.on(Event::Log(log(0, 60)));
-    assert!(wait(takeover.on(Event::ServiceSize(None))).contains("partition 0"));
+    assert!(wait(takeover.on(Event::Service(None))).contains("partition 0"));
 }
 
 #[test]
-fn a_fresh_partition_beyond_n_halts() {
-    for (partition, beyond) in [(1, false), (2, true), (3, true)] {
+fn only_a_fresh_partition_0_decides() {
+    for partition in [0, 1, 7] {
         let mut takeover = up_to_log(partition, Event::Committed(None), nothing_restored());
-        takeover.on(Event::Log(log(0, 60)));
-        let step = takeover.on(Event::ServiceSize(Some(2)));
-        if beyond {
-            assert_eq!(halt(step).0, Halt::BeyondService { partitions: 2 });
-        } else {
-            assert_eq!(start(step).partitions, 2);
-        }
+        let step = takeover.on(Event::Log(log(0, 60)));
+        let start = match partition {
+            0 => start(step),
+            _ => start(takeover.on(service(2))),
+        };
+        assert_eq!(start.decides, partition == 0);
+        let key = if partition == 0 { FRESH_KEY } else { KEY };
+        assert_eq!(start.decided.link_key, key);
+        assert_eq!(start.topic_partitions, 4);
     }
+    let state = restored(Some(footer()));
+    let mut takeover = up_to_log(0, committed(45, None), state);
+    takeover.on(Event::Log(log(0, 60)));
+    let start = start(takeover.on(Event::Record(Some(LAST.hash))));
+    assert!(!start.decides);
+    assert_eq!(start.decided.link_key, KEY);
+}
+
+#[test]
+fn a_partition_that_the_state_topic_lacks_makes_it_grow_and_waits() {
+    let mut takeover = Takeover::new(5, GROUP, FRESH_KEY);
+    assert_eq!(
+        action(takeover.on(Event::Bound(Bound::NoPartition))),
+        Action::GrowState
+    );
+    assert!(wait(takeover.on(Event::Growing)).contains("state topic"));
 }
 
 #[test]
@@ -443,7 +471,7 @@ fn a_question_that_cannot_be_answered_now_waits_with_its_reason() {
         restored(Some(footer())),
         Event::Log(log(0, 60)),
     ];
-    let mut takeover = Takeover::new(1, GROUP);
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     for answer in answers {
         let reason = "no leader".to_owned();
         assert_eq!(
@@ -516,7 +544,16 @@ fn every_halt_has_a_code_a_reason_and_a_remedy() {
             },
             None,
         ),
-        (Halt::BeyondService { partitions: 2 }, None),
+        (
+            Halt::LinkBroken {
+                source: 1,
+                offset: 9,
+                previous: 8,
+                accepted: 7,
+                at: NextOffset(30),
+            },
+            Some(30),
+        ),
         (Halt::NoStatePartition, None),
     ] {
         assert!(!halt.code().is_empty() && !halt.to_string().is_empty());

@@ -5,9 +5,27 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::FIELDS;
 use super::scalar::{FieldValue, Scalar};
 use crate::core::rejection::{Code, Rejection, echo};
+
+/// The fields of a request object, of whichever operation.
+pub(crate) const FIELDS: [&str; 15] = [
+    "op",
+    "count",
+    "request_id",
+    "requester",
+    "start",
+    "increment",
+    "min",
+    "max",
+    "at_end",
+    "max_count",
+    "audit",
+    "next",
+    "force",
+    "reason",
+    "undefined",
+];
 
 /// A parsed value.
 pub enum Body<'a> {
@@ -21,12 +39,27 @@ pub enum Body<'a> {
 /// The fields of an object, unchecked but for their names.
 #[derive(Default)]
 pub struct Fields<'a> {
-    pub op: Option<Scalar<'a>>,
-    pub count: Option<Scalar<'a>>,
-    pub request_id: Option<Scalar<'a>>,
-    pub requester: Option<Scalar<'a>>,
+    /// In the order of [`FIELDS`].
+    values: [Option<Scalar<'a>>; FIELDS.len()],
     /// The first field, in the order of the text, that should not be there.
     pub problem: Option<Rejection>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a field out.
+    pub fn take(&mut self, name: &str) -> Option<Scalar<'a>> {
+        let index = FIELDS.iter().position(|known| *known == name)?;
+        self.values[index].take()
+    }
+
+    /// A field that is there and neither the requester's nor one of these.
+    pub fn first_besides(&self, own: &[&str]) -> Option<&'static str> {
+        let present = FIELDS.iter().zip(&self.values);
+        present
+            .filter(|(_, value)| value.is_some())
+            .map(|(name, _)| *name)
+            .find(|name| *name != "requester" && !own.contains(name))
+    }
 }
 
 /// Names further from every known one than this many edits get no suggestion.
@@ -103,12 +136,7 @@ impl<'de> Visitor<'de> for BodyVisitor {
                 });
                 continue;
             }
-            match index {
-                0 => fields.op = value,
-                1 => fields.count = value,
-                2 => fields.request_id = value,
-                _ => fields.requester = value,
-            }
+            fields.values[index] = value;
         }
         Ok(Body::Fields(fields))
     }

@@ -3,15 +3,18 @@ use proptest::prelude::*;
 use super::*;
 
 fn outcome(value: &[u8]) -> Result<u64, Code> {
-    let request = decode(Some(b"orders"), Some(value));
+    let request = decode(Some(b"orders"), Some(value), None);
     request
         .command
-        .map(|Command::Next { count }| count)
+        .map(|command| match command {
+            Command::Next { count } => count,
+            Command::Operator(operation) => panic!("{operation:?}"),
+        })
         .map_err(|r| r.code)
 }
 
 fn message(value: &str) -> String {
-    decode(Some(b"orders"), Some(value.as_bytes()))
+    decode(Some(b"orders"), Some(value.as_bytes()), None)
         .command
         .unwrap_err()
         .message
@@ -20,7 +23,7 @@ fn message(value: &str) -> String {
 #[test]
 fn the_three_forms_of_a_request() {
     assert!(matches!(
-        decode(Some(b"a"), None).command,
+        decode(Some(b"a"), None, None).command,
         Ok(Command::Next { count: 1 })
     ));
     for (value, count) in [
@@ -107,11 +110,30 @@ fn messages_name_the_field_and_the_limit() {
 }
 
 #[test]
+fn the_reserved_key_takes_policies_and_the_question_for_them_only() {
+    let refused = |key: &str, value: &str| {
+        let request = decode(Some(key.as_bytes()), Some(value.as_bytes()), None);
+        request.name.err().map(|rejection| rejection.code)
+    };
+    for (value, policy, other) in [
+        (r#"{"op":"policy","undefined":"refuse"}"#, true, false),
+        (r#"{"op":"describe"}"#, true, true),
+        (r#"{"op":"define"}"#, false, true),
+        (r#"{"op":"retire"}"#, false, true),
+        ("", false, true),
+    ] {
+        let code = |taken: bool| (!taken).then_some(Code::InvalidName);
+        assert_eq!(refused(POLICY, value), code(policy), "{value}");
+        assert_eq!(refused("orders", value), code(other), "{value}");
+    }
+}
+
+#[test]
 fn the_request_id_is_repeated_on_errors_wherever_it_stands() {
-    let request = decode(None, Some(br#"{"count":0,"request_id":"abc"}"#));
+    let request = decode(None, Some(br#"{"count":0,"request_id":"abc"}"#), None);
     assert!(request.name.is_err());
     assert_eq!(request.request_id.as_deref(), Some("abc"));
-    let request = decode(None, Some(br#"{"request_id":"abc","nope":1}"#));
+    let request = decode(None, Some(br#"{"request_id":"abc","nope":1}"#), None);
     assert_eq!(request.request_id.as_deref(), Some("abc"));
 }
 
@@ -121,12 +143,12 @@ proptest! {
         key in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
         value in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
     ) {
-        let (a, b) = (decode(key.as_deref(), value.as_deref()), decode(key.as_deref(), value.as_deref()));
+        let (a, b) = (decode(key.as_deref(), value.as_deref(), None), decode(key.as_deref(), value.as_deref(), None));
         prop_assert_eq!(format!("{a:?}"), format!("{b:?}"));
     }
 
     #[test]
     fn json_like_text_never_panics(value in r#"[\{\}\[\]",:0-9a-z\\ .eE+-]{0,60}"#) {
-        decode(Some(b"a"), Some(value.as_bytes()));
+        decode(Some(b"a"), Some(value.as_bytes()), None);
     }
 }

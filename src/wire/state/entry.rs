@@ -1,29 +1,182 @@
 //! Entries: what is remembered under a key of its own.
+//!
+//! | entry | value after the envelope |
+//! |---|---|
+//! | sequence | its counter, 8 bytes; of a defined one the definition follows |
+//! | window segment | its places, 36 bytes each |
+//! | end of a chain | an offset, 8 bytes |
 
-use super::bytes::Reader;
+use std::borrow::Cow;
+
+use super::bytes::{Reader, push_text};
 use super::{BatchId, encode_envelope};
-use crate::core::fold::{Entry, EntryKey};
-use crate::core::limits::NAME_BYTES_MAX;
+use crate::core::definition::{AtEnd, Definition};
+use crate::core::fold::{Defined, Entry, EntryKey, Note};
+use crate::core::limits::{ID_FIRST, ID_LAST, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use crate::core::sequence::Sequence;
+use crate::core::window::{Place, RequestKey, SEGMENT};
+use crate::core::{Offset, Timestamp};
 
 /// Appends an entry's value to `out`.
 pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
-    let Entry::Sequence { name: _, sequence } = entry;
     encode_envelope(out, batch);
-    out.extend_from_slice(&sequence.next().to_be_bytes());
+    match entry {
+        Entry::Sequence {
+            name: _,
+            sequence,
+            defined,
+        } => {
+            out.extend_from_slice(&sequence.stored().to_be_bytes());
+            if let Some(defined) = defined {
+                encode_defined(out, defined);
+            }
+        }
+        Entry::Window { segment: _, places } => {
+            for place in places.iter() {
+                let Place {
+                    key,
+                    first,
+                    increment,
+                    count,
+                } = place;
+                out.extend_from_slice(&key.0);
+                out.extend_from_slice(&first.to_be_bytes());
+                out.extend_from_slice(&increment.to_be_bytes());
+                out.extend_from_slice(&count.to_be_bytes());
+            }
+        }
+        Entry::Sent { offset, .. } | Entry::Accepted { offset, .. } => {
+            out.extend_from_slice(&offset.to_be_bytes());
+        }
+    }
 }
 
-/// The key of an entry.
-pub fn key<'a>(entry: &Entry<'a>) -> EntryKey<'a> {
-    let Entry::Sequence { name, .. } = entry;
-    EntryKey::Sequence(name)
+fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
+    let Defined {
+        definition,
+        retired,
+        note,
+    } = defined;
+    let Definition {
+        start,
+        increment,
+        min,
+        max,
+        at_end,
+        max_count,
+        audit,
+    } = definition;
+    let Note {
+        op,
+        requester,
+        reason,
+        offset,
+        timestamp,
+    } = note;
+    for number in [start, increment, min, max] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    out.push(u8::from(*at_end == AtEnd::Cycle));
+    out.extend_from_slice(&max_count.to_be_bytes());
+    out.push(u8::from(*audit));
+    out.push(u8::from(*retired));
+    for text in [op, requester, reason] {
+        push_text(out, text);
+    }
+    out.extend_from_slice(&offset.0.to_be_bytes());
+    out.extend_from_slice(&timestamp.0.to_be_bytes());
 }
 
+/// Reads an entry's value; `None` when it is none of ours.
 pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
-    let EntryKey::Sequence(name) = key;
+    match key {
+        EntryKey::Sequence(name) => read_sequence(name, reader),
+        EntryKey::Window(segment) => {
+            let mut places = Vec::new();
+            while !reader.is_empty() && places.len() < SEGMENT {
+                places.push(Place {
+                    key: RequestKey(reader.array()?),
+                    first: reader.i64()?,
+                    increment: reader.i64()?,
+                    count: reader.u32()?,
+                });
+            }
+            Some(Entry::Window {
+                segment,
+                places: Cow::Owned(places),
+            })
+        }
+        EntryKey::Sent(home) => Some(Entry::Sent {
+            home,
+            offset: reader.i64()?,
+        }),
+        EntryKey::Accepted(source) => Some(Entry::Accepted {
+            source,
+            offset: reader.i64()?,
+        }),
+    }
+}
+
+fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return None;
     }
-    let sequence = Sequence::restored(reader.i64()?)?;
-    Some(Entry::Sequence { name, sequence })
+    let next = reader.i64()?;
+    let defined = if reader.is_empty() {
+        // By the default definition, no counter can stand anywhere else.
+        if !(ID_FIRST..=ID_LAST + 1).contains(&next) {
+            return None;
+        }
+        None
+    } else {
+        Some(Cow::Owned(read_defined(reader)?))
+    };
+    Some(Entry::Sequence {
+        name,
+        sequence: Sequence::restored(next),
+        defined,
+    })
+}
+
+fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
+    let (start, increment) = (reader.i64()?, reader.i64()?);
+    let (min, max) = (reader.i64()?, reader.i64()?);
+    let definition = Definition {
+        start,
+        increment,
+        min,
+        max,
+        at_end: if flag(reader)? {
+            AtEnd::Cycle
+        } else {
+            AtEnd::Error
+        },
+        max_count: reader.u64()?,
+        audit: flag(reader)?,
+    };
+    let retired = flag(reader)?;
+    let mut text = || {
+        let text = reader.text()?;
+        (text.len() <= TEXT_FIELD_BYTES_MAX).then(|| text.into())
+    };
+    let (op, requester, reason) = (text()?, text()?, text()?);
+    Some(Defined {
+        definition: definition.checked().ok()?,
+        retired,
+        note: Note {
+            op,
+            requester,
+            reason,
+            offset: Offset(reader.i64()?),
+            timestamp: Timestamp(reader.i64()?),
+        },
+    })
+}
+
+pub(super) fn flag(reader: &mut Reader<'_>) -> Option<bool> {
+    match reader.u8()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
 }

@@ -1,7 +1,10 @@
 //! The footer: the truth about one partition at the end of one batch.
 
 use super::bytes::{Reader, push_text};
+use super::entry::flag;
 use super::{BatchId, encode_envelope};
+use crate::core::command::Undefined;
+use crate::core::link::LinkKey;
 use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
 
 /// Kafka's ID of a topic; a topic that was deleted and made again has another one.
@@ -34,6 +37,8 @@ pub struct Footer {
     pub scalars: Scalars,
     /// N: the partitions of the whole service, decided once.
     pub partitions: u32,
+    /// Of the tags of forwarded requests, drawn once with N.
+    pub link_key: LinkKey,
     /// The rules under which the state came about.
     pub fold_version: u16,
     /// Of the request topic.
@@ -51,7 +56,24 @@ pub struct Footer {
 /// In the place of the last applied offset when there is none.
 const NO_OFFSET: i64 = -1;
 
+/// What is decided once for the whole service, by the first footer of state partition 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// N: the partitions among which names have their homes.
+    pub partitions: u32,
+    /// Of the tags of forwarded requests.
+    pub link_key: LinkKey,
+}
+
 impl Footer {
+    /// What was decided before it was written.
+    pub fn decided(&self) -> Decided {
+        Decided {
+            partitions: self.partitions,
+            link_key: self.link_key,
+        }
+    }
+
     /// Appends the footer's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
         let Footer {
@@ -59,6 +81,7 @@ impl Footer {
             digest,
             scalars,
             partitions,
+            link_key,
             fold_version,
             topic_id,
             last_applied,
@@ -70,6 +93,10 @@ impl Footer {
             highest_timestamp,
             applied,
             floor,
+            undefined,
+            window_capacity,
+            window_next,
+            links_open,
         } = scalars;
         encode_envelope(out, batch);
         out.extend_from_slice(&next.0.to_be_bytes());
@@ -77,7 +104,12 @@ impl Footer {
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
         out.extend_from_slice(&applied.to_be_bytes());
         out.extend_from_slice(&floor.to_be_bytes());
+        out.push(u8::from(*undefined == Undefined::Refuse));
+        out.extend_from_slice(&window_capacity.to_be_bytes());
+        out.extend_from_slice(&window_next.to_be_bytes());
+        out.push(u8::from(*links_open));
         out.extend_from_slice(&partitions.to_be_bytes());
+        out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
         out.extend_from_slice(&topic_id.0);
         let (offset, hash) = last_applied.map_or((NO_OFFSET, 0), |f| (f.offset.0, f.hash));
@@ -96,16 +128,26 @@ impl Footer {
                 highest_timestamp: Timestamp(reader.i64()?),
                 applied: reader.u64()?,
                 floor: reader.i64()?,
+                undefined: if flag(reader)? {
+                    Undefined::Refuse
+                } else {
+                    Undefined::Create
+                },
+                window_capacity: reader.u32()?,
+                window_next: reader.u64()?,
+                links_open: flag(reader)?,
             },
             partitions: reader.u32()?,
+            link_key: LinkKey(reader.array()?),
             fold_version: reader.u16()?,
             topic_id: TopicId(reader.array()?),
-            last_applied: {
-                let (offset, hash) = (reader.i64()?, reader.u128()?);
-                (offset != NO_OFFSET).then_some(Fingerprint {
+            last_applied: match (reader.i64()?, reader.u128()?) {
+                (NO_OFFSET, 0) => None,
+                (NO_OFFSET, _) => return None,
+                (offset, hash) => Some(Fingerprint {
                     offset: Offset(offset),
                     hash,
-                })
+                }),
             },
             batch_records: reader.u32()?,
             group: reader.text()?.to_owned(),

@@ -1,7 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::command::Undefined;
+use crate::core::definition::{AtEnd, Definition};
+use crate::core::fold::{Defined, Note};
+use crate::core::link::LinkKey;
 use crate::core::sequence::Sequence;
+use crate::core::window::{Place, RequestKey};
 use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
 
 const BATCH: BatchId = BatchId {
@@ -17,8 +22,13 @@ fn footer() -> Footer {
             highest_timestamp: Timestamp(1_700_000_000_000),
             applied: 77,
             floor: 5,
+            undefined: Undefined::Refuse,
+            window_capacity: 100_000,
+            window_next: 12,
+            links_open: true,
         },
         partitions: 4,
+        link_key: LinkKey([0xab; 32]),
         fold_version: 1,
         topic_id: TopicId([7; 16]),
         last_applied: Some(Fingerprint {
@@ -40,9 +50,10 @@ fn the_stored_bytes_do_not_change_between_releases() {
     let entry = Entry::Sequence {
         name: "orders",
         sequence: Sequence::above(41),
+        defined: None,
     };
     let (mut key, mut value) = (Vec::new(), Vec::new());
-    encode_key(&mut key, entry::key(&entry));
+    encode_key(&mut key, entry.key());
     entry::encode(&mut value, BATCH, &entry);
     assert_eq!(key, b"Sorders");
     assert_eq!(
@@ -68,14 +79,20 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "0000018bcfe56800",                   // highest timestamp
             "000000000000004d",                   // applied
             "0000000000000005",                   // floor
+            "01",                                 // undefined names are refused
+            "000186a0",                           // capacity of the window
+            "000000000000000c",                   // its next place
+            "01",                                 // first links are believed
             "00000004",                           // N
-            "0001",                               // fold version
-            "07070707070707070707070707070707",   // topic
-            "00000000000004d2",                   // last applied
-            "00000000000000000000000000003344",   // its fingerprint
-            "00000002",                           // records
-            "000973657175656e636572",             // group
-            "0006686f73742d31",                   // instance
+            "abababababababababababababababab",   // key of the links
+            "abababababababababababababababab",
+            "0001",                             // fold version
+            "07070707070707070707070707070707", // topic
+            "00000000000004d2",                 // last applied
+            "00000000000000000000000000003344", // its fingerprint
+            "00000002",                         // records
+            "000973657175656e636572",           // group
+            "0006686f73742d31",                 // instance
         )
     );
     let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
@@ -87,6 +104,92 @@ fn the_stored_bytes_do_not_change_between_releases() {
     }
     .encode(&mut value, BATCH);
     assert_eq!(hex(&value), "01010203040506070800000000000000090003776879");
+}
+
+#[test]
+fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
+    let defined = Defined {
+        definition: Definition {
+            start: 5,
+            increment: -1,
+            min: -100,
+            max: 9,
+            at_end: AtEnd::Cycle,
+            max_count: 7,
+            audit: true,
+        },
+        retired: true,
+        note: Note {
+            op: "retire".into(),
+            requester: "ops".into(),
+            reason: "".into(),
+            offset: Offset(3),
+            timestamp: Timestamp(4),
+        },
+    };
+    let places = [Place {
+        key: RequestKey([0x11; 16]),
+        first: 41,
+        increment: 1,
+        count: 10,
+    }];
+    let entries = [
+        (
+            Entry::Sequence {
+                name: "d",
+                sequence: Sequence::restored(-6),
+                defined: Some(std::borrow::Cow::Owned(defined)),
+            },
+            "5364",
+            concat!(
+                "fffffffffffffffa", // next
+                "0000000000000005", // start
+                "ffffffffffffffff", // increment
+                "ffffffffffffff9c", // min
+                "0000000000000009", // max
+                "01",               // at end: cycle
+                "0000000000000007", // max count
+                "01",               // audit
+                "01",               // retired
+                "0006726574697265", // op
+                "00036f7073",       // requester
+                "0000",             // reason
+                "0000000000000003", // offset
+                "0000000000000004", // timestamp
+            ),
+        ),
+        (
+            Entry::Window {
+                segment: 2,
+                places: places.as_slice().into(),
+            },
+            "5700000002",
+            "111111111111111111111111111111110000000000000029000000000000000100\
+             00000a",
+        ),
+        (
+            Entry::Sent { home: 3, offset: 7 },
+            "4300000003",
+            "0000000000000007",
+        ),
+        (
+            Entry::Accepted {
+                source: 4,
+                offset: 8,
+            },
+            "4100000004",
+            "0000000000000008",
+        ),
+    ];
+    for (entry, key_hex, value_hex) in entries {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        encode_key(&mut key, entry.key());
+        entry::encode(&mut value, BATCH, &entry);
+        assert_eq!(hex(&key), key_hex);
+        assert_eq!(hex(&value[17..]), value_hex);
+        let read = decode(&key, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Entry(entry));
+    }
 }
 
 #[test]

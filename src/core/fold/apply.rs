@@ -1,0 +1,382 @@
+//! One record, applied.
+
+use super::entry::{accepted_element, sent_element};
+use super::{Answer, Change, Defined, Description, Fold, Grant, Note, SequencesMax, Slot, State};
+use crate::core::command::{Action, Command, Operation, Request, Undefined};
+use crate::core::definition::{Changes, Definition};
+use crate::core::invariants;
+use crate::core::link::{Link, NO_PREVIOUS};
+use crate::core::name::{Name, POLICY};
+use crate::core::partitioner::partition_of;
+use crate::core::planted::{self, planted};
+use crate::core::position::{Offset, Timestamp};
+use crate::core::rejection::{Code, Rejection};
+use crate::core::sequence::Sequence;
+use crate::core::window::{Place, RequestKey};
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Its partition.
+    pub partition: u32,
+    /// N, the partitions of the service.
+    pub partitions: u32,
+    /// Its offset.
+    pub offset: Offset,
+    /// Its own time.
+    pub timestamp: Timestamp,
+}
+
+impl At {
+    /// The partition that counts for a name.
+    fn home(&self, name: Name<'_>) -> u32 {
+        if name.is_policy() {
+            return self.partition;
+        }
+        partition_of(name.as_str().as_bytes(), self.partitions)
+    }
+}
+
+/// What a link means at home.
+enum Chain {
+    /// The next one.
+    Next,
+    /// One that was accepted before.
+    Repeated,
+    /// One before it is missing.
+    Broken { accepted: i64 },
+}
+
+impl Fold {
+    /// Folds one record and answers it. `link`: of a record that another partition forwarded,
+    /// verified.
+    pub fn apply(&mut self, at: At, link: Option<Link>, request: &Request<'_>) -> Answer {
+        let home = match &request.name {
+            Ok(name) => at.home(*name),
+            Err(_) => at.partition,
+        };
+        // A link counts at home only; anywhere else somebody copied the record.
+        if let Some(link) = link.filter(|_| home == at.partition) {
+            match self.chain(link) {
+                Chain::Next => self.accept(link),
+                Chain::Broken { accepted } => return Answer::Broken { link, accepted },
+                Chain::Repeated => {
+                    self.count(at.timestamp);
+                    return Answer::Repeated;
+                }
+            }
+        }
+        self.count(at.timestamp);
+        let (name, command) = match (&request.name, &request.command) {
+            (Ok(name), Ok(command)) => (name.as_str(), command),
+            // A request that is invalid by itself is answered where it lies.
+            (Err(rejection), _) | (_, Err(rejection)) => {
+                return Answer::Rejected(rejection.clone());
+            }
+        };
+        if home != at.partition {
+            return self.stray(at, home);
+        }
+        let request_id = request.request_id.as_deref();
+        let answer = match command {
+            Command::Next { count } => self.next(name, *count, request_id),
+            Command::Operator(operation) => self.operate(at, name, operation),
+        };
+        answer.unwrap_or_else(Answer::Rejected)
+    }
+
+    fn count(&mut self, timestamp: Timestamp) {
+        self.scalars.applied += 1;
+        if planted!(ClockInFold) {
+            self.scalars.highest_timestamp.0 += planted::clock();
+        }
+        self.scalars.highest_timestamp = self.scalars.highest_timestamp.max(timestamp);
+    }
+
+    fn chain(&self, link: Link) -> Chain {
+        let known = self.accepted.get(&link.partition).copied();
+        let accepted = known.unwrap_or(NO_PREVIOUS);
+        if link.offset <= accepted {
+            if planted!(StrayTwice) {
+                return Chain::Next;
+            }
+            return Chain::Repeated;
+        }
+        let believed = known.is_none() && self.scalars.links_open;
+        if link.previous == accepted || believed || planted!(GapPassedOver) {
+            Chain::Next
+        } else {
+            Chain::Broken { accepted }
+        }
+    }
+
+    fn accept(&mut self, link: Link) {
+        let source = link.partition;
+        let before = self.accepted.insert(source, link.offset);
+        self.replace(
+            before.map(|before| accepted_element(source, before)),
+            Some(accepted_element(source, link.offset)),
+        );
+        self.touch(Slot::Accepted(source));
+    }
+
+    fn stray(&mut self, at: At, home: u32) -> Answer {
+        let offset = at.offset.0;
+        let before = self.sent.insert(home, offset);
+        self.replace(
+            before.map(|before| sent_element(home, before)),
+            Some(sent_element(home, offset)),
+        );
+        self.touch(Slot::Sent(home));
+        Answer::Stray {
+            home,
+            link: Link {
+                partition: at.partition,
+                offset,
+                previous: before.unwrap_or(NO_PREVIOUS),
+            },
+        }
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        if self.touched.last() != Some(&slot) {
+            self.touched.push(slot);
+        }
+    }
+
+    fn next(
+        &mut self,
+        name: &str,
+        count: u64,
+        request_id: Option<&str>,
+    ) -> Result<Answer, Rejection> {
+        let Some(request_id) = request_id else {
+            return self.take(name, count).map(Answer::Granted);
+        };
+        let key = RequestKey::new(name, request_id);
+        if let Some(place) = self.window.find(key) {
+            let grant = place.grant();
+            if grant.count != count {
+                return Err(Rejection::new(
+                    Code::RequestIdReused,
+                    format!(
+                        "the request_id was used for a request of {} IDs, this one asks for {count}",
+                        grant.count
+                    ),
+                ));
+            }
+            return Ok(Answer::Again(grant));
+        }
+        let grant = self.take(name, count)?;
+        self.remember(key, grant);
+        Ok(Answer::Granted(grant))
+    }
+
+    fn remember(&mut self, key: RequestKey, grant: Grant) {
+        let capacity = self.scalars.window_capacity;
+        if capacity == 0 {
+            return;
+        }
+        let place = Place {
+            key,
+            first: grant.first,
+            increment: grant.increment,
+            count: u32::try_from(grant.count).unwrap_or(u32::MAX),
+        };
+        invariants::holds!(
+            invariants::i5_one_grant(grant, place.grant()),
+            "I5 one request, one grant"
+        );
+        let number = self.scalars.window_next;
+        self.scalars.window_next += 1;
+        let (segment, replaced) = self.window.remember(number, capacity, place);
+        self.replace(replaced.before, replaced.after);
+        self.touch(Slot::Window(segment));
+    }
+
+    fn take(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
+        let Some((index, _, state)) = self.sequences.get_full_mut(name) else {
+            return self.take_first(name, count);
+        };
+        if state.is_retired() {
+            return Err(retired());
+        }
+        let before = state.sequence;
+        let definition = match &state.defined {
+            Some(defined) => &defined.definition,
+            None => &Definition::DEFAULT,
+        };
+        let grant = state.sequence.take(definition, count)?;
+        let holds = before
+            .next(definition)
+            .is_some_and(|next| invariants::i2_gapless_and_monotonic(next, grant));
+        invariants::holds!(holds, "I2 gapless and monotonic");
+        if !state.changed {
+            state.changed = true;
+            let before = super::entry::sequence_element(name, before, state.defined.as_deref());
+            self.changed.push(Change {
+                index,
+                before: Some(before),
+            });
+        }
+        Ok(grant)
+    }
+
+    /// The first grant of a name creates its sequence; a refused one leaves nothing behind.
+    fn take_first(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
+        if self.scalars.undefined == Undefined::Refuse {
+            return Err(unknown());
+        }
+        self.room_for_one()?;
+        let mut sequence = Sequence::above(self.scalars.floor);
+        let grant = sequence.take(&Definition::DEFAULT, count)?;
+        self.insert(name, sequence, None);
+        Ok(grant)
+    }
+
+    fn room_for_one(&self) -> Result<(), Rejection> {
+        let SequencesMax(max) = self.sequences_max;
+        if self.sequences.len() < max {
+            return Ok(());
+        }
+        Err(Rejection::new(
+            Code::TooManySequences,
+            format!("the partition holds {max} sequences already"),
+        ))
+    }
+
+    fn insert(&mut self, name: &str, sequence: Sequence, defined: Option<Box<Defined>>) {
+        let state = State {
+            sequence,
+            defined,
+            changed: true,
+        };
+        let (index, _) = self.sequences.insert_full(name.into(), state);
+        self.changed.push(Change {
+            index,
+            before: None,
+        });
+    }
+
+    fn operate(
+        &mut self,
+        at: At,
+        name: &str,
+        operation: &Operation<'_>,
+    ) -> Result<Answer, Rejection> {
+        let described = match operation.action {
+            Action::Policy(undefined) => {
+                self.scalars.undefined = undefined;
+                return Ok(Answer::Policy(undefined));
+            }
+            Action::Define(changes) => self.define(name, changes, note(at, operation))?,
+            Action::Describe if name == POLICY => {
+                return Ok(Answer::Policy(self.scalars.undefined));
+            }
+            Action::Describe => self.description(name).ok_or_else(unknown)?,
+            Action::SetNext { next, force } => {
+                let state = self.sequences.get(name).ok_or_else(unknown)?;
+                if state.is_retired() {
+                    return Err(retired());
+                }
+                let definition = *state.definition();
+                let sequence = state.sequence.moved(&definition, next, force)?;
+                self.change(name, sequence, definition, false, note(at, operation))
+            }
+            Action::Retire => {
+                let state = self.sequences.get(name).ok_or_else(unknown)?;
+                let (sequence, definition) = (state.sequence, *state.definition());
+                if state.is_retired() {
+                    state.description()
+                } else {
+                    self.change(name, sequence, definition, true, note(at, operation))
+                }
+            }
+        };
+        Ok(Answer::Described(Box::new(described)))
+    }
+
+    fn define(
+        &mut self,
+        name: &str,
+        changes: Changes,
+        note: Note,
+    ) -> Result<Description, Rejection> {
+        if let Some(state) = self.sequences.get(name) {
+            let before = *state.definition();
+            let (definition, sequence) =
+                state
+                    .sequence
+                    .redefined(&before, changes, state.is_retired())?;
+            return Ok(self.change(name, sequence, definition, false, note));
+        }
+        self.room_for_one()?;
+        let definition = Definition::new(changes)?;
+        let sequence = Sequence::defined(&definition, self.scalars.floor);
+        let defined = Box::new(Defined {
+            definition,
+            retired: false,
+            note,
+        });
+        self.insert(name, sequence, Some(defined));
+        Ok(Description {
+            definition,
+            next: sequence.next(&definition),
+            retired: false,
+        })
+    }
+
+    /// Changes a sequence that exists.
+    fn change(
+        &mut self,
+        name: &str,
+        sequence: Sequence,
+        definition: Definition,
+        retired: bool,
+        note: Note,
+    ) -> Description {
+        if let Some((index, _, state)) = self.sequences.get_full_mut(name) {
+            if !state.changed {
+                state.changed = true;
+                let before = Some(state.element(name));
+                self.changed.push(Change { index, before });
+            }
+            state.sequence = sequence;
+            state.defined = Some(Box::new(Defined {
+                definition,
+                retired,
+                note,
+            }));
+        }
+        Description {
+            definition,
+            next: sequence.next(&definition),
+            retired,
+        }
+    }
+}
+
+fn note(at: At, operation: &Operation<'_>) -> Note {
+    let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or("").into();
+    Note {
+        op: operation.action.as_str().into(),
+        requester: text(&operation.requester),
+        reason: text(&operation.reason),
+        offset: at.offset,
+        timestamp: at.timestamp,
+    }
+}
+
+fn unknown() -> Rejection {
+    Rejection::new(
+        Code::UnknownSequence,
+        "the sequence does not exist; define it first",
+    )
+}
+
+fn retired() -> Rejection {
+    Rejection::new(
+        Code::Retired,
+        "the sequence is retired; defining it again lets it go on",
+    )
+}

@@ -1,0 +1,142 @@
+//! Mistakes that can be planted in the shipped code, each at the very line, so that the simulation is
+//! seen to catch them: a check that has never failed has shown nothing.
+//!
+//! Without the feature `planted-bugs`, which no release has, every `planted!` is the constant `false`
+//! and is compiled out. With it, a test chooses one mistake for its thread.
+
+/// A mistake, named for what goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// A batch without its footer.
+    FooterNotWritten,
+    /// The state in a transaction, the offset in none.
+    StateAndOffsetApart,
+    /// T1: offsets sent before the batch is acknowledged.
+    OffsetsBeforeAcknowledgement,
+    /// T2: a takeover goes by a bound that was read before the assignment.
+    BoundBeforeAssignment,
+    /// T2: the last stable offset as the bound of a takeover.
+    StableOffsetAsBound,
+    /// T3: a revoked partition is given up, its transaction goes on.
+    RevokedCommittedLate,
+    /// T3: at the deadline the transaction is cancelled and its producer not fenced.
+    NotFenced,
+    /// T4: a checkpoint by a consumer that is no member.
+    CheckpointWithoutMembership,
+    /// T5: an indefinite commit taken for an abort.
+    IndefiniteIsAborted,
+    /// T8: requests of open and aborted transactions are folded.
+    UncommittedRequests,
+    /// I4: a checkpoint before the replies that it covers are acknowledged.
+    RepliesNotAwaited,
+    /// I4: the replies of an aborted transaction are not sent again.
+    AbortedRepliesForgotten,
+    /// I4: a checkpoint does not wait for strays.
+    ForwardNotAwaited,
+    /// I4: a stray is counted as forwarded and never sent.
+    StrayLost,
+    /// A stray that was accepted before is granted once more.
+    StrayTwice,
+    /// I6: home passes over a gap in the chain.
+    GapPassedOver,
+    /// I5: after a restore nothing is found in the window.
+    WindowNotRestored,
+    /// A request whose reply cannot be routed gets no IDs.
+    RoutingFolds,
+    /// A clock in the fold.
+    ClockInFold,
+    /// The window forgets in the order of a hash.
+    HashOrderInFold,
+    /// A new service folds before its number of partitions is committed.
+    UndecidedFolds,
+    /// I6: a batch is believed although it does not add up.
+    AnyBatchBelieved,
+    /// I6: keys that others wrote are not written again.
+    ForeignKeysLeft,
+    /// I6: another record in the place of the last applied one is not noticed.
+    OtherRecordIgnored,
+    /// I6: a consumer whose offset is gone begins at the start of the log.
+    ResetToEarliest,
+}
+
+impl Bug {
+    /// Every mistake.
+    pub const ALL: [Bug; 25] = [
+        Bug::FooterNotWritten,
+        Bug::StateAndOffsetApart,
+        Bug::OffsetsBeforeAcknowledgement,
+        Bug::BoundBeforeAssignment,
+        Bug::StableOffsetAsBound,
+        Bug::RevokedCommittedLate,
+        Bug::NotFenced,
+        Bug::CheckpointWithoutMembership,
+        Bug::IndefiniteIsAborted,
+        Bug::UncommittedRequests,
+        Bug::RepliesNotAwaited,
+        Bug::AbortedRepliesForgotten,
+        Bug::ForwardNotAwaited,
+        Bug::StrayLost,
+        Bug::StrayTwice,
+        Bug::GapPassedOver,
+        Bug::WindowNotRestored,
+        Bug::RoutingFolds,
+        Bug::ClockInFold,
+        Bug::HashOrderInFold,
+        Bug::UndecidedFolds,
+        Bug::AnyBatchBelieved,
+        Bug::ForeignKeysLeft,
+        Bug::OtherRecordIgnored,
+        Bug::ResetToEarliest,
+    ];
+}
+
+/// True where this mistake is planted.
+macro_rules! planted {
+    ($bug:ident) => {
+        cfg!(feature = "planted-bugs")
+            && $crate::core::planted::is_planted($crate::core::planted::Bug::$bug)
+    };
+}
+pub(crate) use planted;
+
+#[cfg(feature = "planted-bugs")]
+mod selected {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static SELECTED: Cell<Option<Bug>> = const { Cell::new(None) };
+        static CLOCK: Cell<i64> = const { Cell::new(0) };
+    }
+
+    /// Plants a mistake in this thread, or none.
+    pub fn plant(bug: Option<Bug>) {
+        SELECTED.set(bug);
+    }
+
+    /// True when it is planted in this thread.
+    pub fn is_planted(bug: Bug) -> bool {
+        SELECTED.get() == Some(bug)
+    }
+
+    /// What [`Bug::ClockInFold`] reads.
+    pub fn clock() -> i64 {
+        CLOCK.set(CLOCK.get() + 1);
+        CLOCK.get()
+    }
+}
+#[cfg(feature = "planted-bugs")]
+pub use selected::{clock, is_planted, plant};
+
+/// Nothing is planted in a release.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+/// There is no clock in a release.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn clock() -> i64 {
+    0
+}

@@ -1,0 +1,285 @@
+//! The window of requests with an ID: one request, one grant (I5).
+//!
+//! It holds the last so many grants to requests with a `request_id`, in the order of the log: the
+//! next one takes the place of the oldest. So what expires is decided by the log alone, and an
+//! expiry needs no record of its own in the state topic: a *segment* of [`SEGMENT`] places is one
+//! entry there, written again when a place in it changes.
+//!
+//! A request is known by the first 128 bits of the BLAKE3 hash of its sequence and its ID: a fixed
+//! size in memory and in the state, and nobody can find two that collide. A place costs about 60
+//! bytes in memory, 6 MB for the default window of 100,000.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use super::digest::{Element, ElementBuilder, Kind};
+use super::fold::Grant;
+use super::planted::planted;
+
+/// Places of one segment: few enough that writing one again for a single grant is cheap (2.3 kB),
+/// many enough that a busy window is a few records.
+pub const SEGMENT: usize = 64;
+
+/// Which request: a hash of sequence and `request_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestKey(pub [u8; 16]);
+
+impl RequestKey {
+    /// Of one request.
+    pub fn new(name: &str, request_id: &str) -> RequestKey {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(request_id.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        RequestKey(key)
+    }
+}
+
+/// One grant that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose.
+    pub key: RequestKey,
+    /// First ID.
+    pub first: i64,
+    /// Step between the IDs.
+    pub increment: i64,
+    /// How many; at most [`super::limits::COUNT_MAX`].
+    pub count: u32,
+}
+
+impl Place {
+    /// What was granted.
+    pub fn grant(&self) -> Grant {
+        let count = u64::from(self.count);
+        Grant {
+            first: self.first,
+            last: self.first.wrapping_add(
+                (count.saturating_sub(1))
+                    .cast_signed()
+                    .wrapping_mul(self.increment),
+            ),
+            count,
+            increment: self.increment,
+        }
+    }
+
+    fn element(&self, at: u64) -> Element {
+        let Place {
+            key,
+            first,
+            increment,
+            count,
+        } = self;
+        let (high, low) = key.0.split_at(8);
+        let half = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap_or_default());
+        ElementBuilder::<64>::new(Kind::Place)
+            .number(at.cast_signed())
+            .number(half(high))
+            .number(half(low))
+            .number(*first)
+            .number(*increment)
+            .number(i64::from(*count))
+            .finish()
+    }
+}
+
+/// A change of the digest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Replaced {
+    /// Taken out.
+    pub before: Option<Element>,
+    /// Put in.
+    pub after: Option<Element>,
+}
+
+/// The window of one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    segments: Vec<Vec<Place>>,
+    /// Places by key; none until it is first asked for, because a restore fills segments in an
+    /// order of its own.
+    index: Option<Index>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Index {
+    table: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Window {
+    /// What the request got, if it is in the window.
+    pub fn find(&mut self, key: RequestKey) -> Option<&Place> {
+        self.build_index();
+        let Window { segments, index } = self;
+        let index = index.as_ref()?;
+        let hash = index.hasher.hash_one(key.0);
+        let is = |at: &u32| place(segments, *at).is_some_and(|place| place.key == key);
+        let at = index.table.find(hash, is)?;
+        place(segments, *at)
+    }
+
+    /// Remembers a grant at the place `number` modulo `capacity`. Returns the segment and what that
+    /// changes in the digest.
+    pub fn remember(&mut self, number: u64, capacity: u32, new: Place) -> (u32, Replaced) {
+        self.build_index();
+        let mut at = u32::try_from(number % u64::from(capacity.max(1))).unwrap_or(0);
+        if planted!(HashOrderInFold) && number >= u64::from(capacity) {
+            let hash = RandomState::default().hash_one(new.key.0);
+            at = u32::try_from(hash % u64::from(capacity.max(1))).unwrap_or(0);
+        }
+        let (segment, within) = split(at);
+        let Window { segments, index } = self;
+        if segments.len() <= segment {
+            segments.resize_with(segment + 1, Vec::new);
+        }
+        let old = segments[segment].get(within).copied();
+        if let Some(Index { table, hasher }) = index {
+            if let Some(old) = &old {
+                let hash = hasher.hash_one(old.key.0);
+                if let Ok(entry) = table.find_entry(hash, |found| *found == at) {
+                    entry.remove();
+                }
+            }
+            match segments[segment].get_mut(within) {
+                Some(place) => *place = new,
+                None => segments[segment].push(new),
+            }
+            let rehash = |at: &u32| {
+                let key = place(segments, *at).map(|place| place.key.0);
+                hasher.hash_one(key.unwrap_or_default())
+            };
+            table.insert_unique(hasher.hash_one(new.key.0), at, rehash);
+        }
+        let replaced = Replaced {
+            before: old.map(|old| old.element(u64::from(at))),
+            after: Some(new.element(u64::from(at))),
+        };
+        (u32::try_from(segment).unwrap_or(u32::MAX), replaced)
+    }
+
+    /// Segments in use.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The places of a segment.
+    pub fn segment(&self, segment: u32) -> Option<&[Place]> {
+        let index = usize::try_from(segment).ok()?;
+        self.segments.get(index).map(Vec::as_slice)
+    }
+
+    /// Takes a segment as stored; an empty one holds nothing. Each change of the digest goes to
+    /// `on`.
+    pub fn put(&mut self, segment: u32, places: &[Place], mut on: impl FnMut(Replaced)) {
+        self.index = None;
+        let Ok(index) = usize::try_from(segment) else {
+            return;
+        };
+        if self.segments.len() <= index {
+            self.segments.resize_with(index + 1, Vec::new);
+        }
+        let before = std::mem::replace(&mut self.segments[index], places.to_vec());
+        let first = u64::from(segment) * SEGMENT as u64;
+        let element = |(within, place): (usize, &Place)| place.element(first + within as u64);
+        for (within, place) in before.iter().enumerate() {
+            on(Replaced {
+                before: Some(element((within, place))),
+                after: None,
+            });
+        }
+        for (within, place) in places.iter().enumerate() {
+            on(Replaced {
+                before: None,
+                after: Some(element((within, place))),
+            });
+        }
+    }
+
+    fn build_index(&mut self) {
+        if self.index.is_some() {
+            return;
+        }
+        let mut index = Index::default();
+        if planted!(WindowNotRestored) {
+            self.index = Some(index);
+            return;
+        }
+        let Index { table, hasher } = &mut index;
+        let segments = &self.segments;
+        for (segment, places) in segments.iter().enumerate() {
+            for (within, new) in places.iter().enumerate() {
+                let at = u32::try_from(segment * SEGMENT + within).unwrap_or(u32::MAX);
+                let rehash = |at: &u32| {
+                    let key = place(segments, *at).map(|place| place.key.0);
+                    hasher.hash_one(key.unwrap_or_default())
+                };
+                table.insert_unique(hasher.hash_one(new.key.0), at, rehash);
+            }
+        }
+        self.index = Some(index);
+    }
+}
+
+fn split(at: u32) -> (usize, usize) {
+    let at = usize::try_from(at).unwrap_or(0);
+    (at / SEGMENT, at % SEGMENT)
+}
+
+fn place(segments: &[Vec<Place>], at: u32) -> Option<&Place> {
+    let (segment, within) = split(at);
+    segments.get(segment)?.get(within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(number: u64) -> Place {
+        Place {
+            key: RequestKey::new("orders", &number.to_string()),
+            first: number.cast_signed(),
+            increment: 1,
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn the_last_so_many_are_remembered_and_no_others() {
+        let mut window = Window::default();
+        const CAPACITY: u32 = 100;
+        for number in 0..1_000 {
+            window.remember(number, CAPACITY, new(number));
+            for asked in number.saturating_sub(150)..=number {
+                let found = window.find(new(asked).key).copied();
+                let inside = asked + u64::from(CAPACITY) > number;
+                assert_eq!(found, inside.then(|| new(asked)), "{asked} after {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_put_segment_by_segment_is_the_same() {
+        let mut window = Window::default();
+        for number in 0..150 {
+            window.remember(number, 100, new(number));
+        }
+        let mut again = Window::default();
+        for segment in (0..2).rev() {
+            again.put(segment, window.segment(segment).unwrap(), |_| {});
+        }
+        for number in 0..150 {
+            let key = new(number).key;
+            assert_eq!(again.find(key).copied(), window.find(key).copied());
+        }
+    }
+
+    #[test]
+    fn name_and_id_do_not_run_into_each_other() {
+        assert_ne!(RequestKey::new("ab", "c"), RequestKey::new("a", "bc"));
+    }
+}

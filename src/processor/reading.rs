@@ -1,0 +1,66 @@
+//! How logs are read. The promise depends on it, so it is decided here; `src/kafka` obeys.
+
+use crate::core::planted::planted;
+
+/// What a client sees of open and aborted transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Everything; the end of a log is its high watermark.
+    Uncommitted,
+    /// Nothing of them; the end of a log is its last stable offset.
+    Committed,
+}
+
+impl View {
+    /// Kafka's `isolation.level`.
+    pub const fn isolation_level(self) -> &'static str {
+        match self {
+            View::Uncommitted => "read_uncommitted",
+            View::Committed => "read_committed",
+        }
+    }
+}
+
+/// T2: the bound of a takeover is the high watermark, because the last transaction of the previous
+/// owner may be prepared and not yet visible.
+pub fn bound_view() -> View {
+    if planted!(StableOffsetAsBound) {
+        return View::Committed;
+    }
+    View::Uncommitted
+}
+
+/// T8: a request in an aborted transaction takes no ID.
+pub fn requests_view() -> View {
+    if planted!(UncommittedRequests) {
+        return View::Uncommitted;
+    }
+    View::Committed
+}
+
+/// What a consumer does when the log has no record where it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// It says so.
+    Error,
+    /// It goes on at the start of the log.
+    Earliest,
+}
+
+impl OffsetReset {
+    /// Kafka's `auto.offset.reset`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OffsetReset::Error => "error",
+            OffsetReset::Earliest => "earliest",
+        }
+    }
+}
+
+/// I6: librdkafka would otherwise seek in silence after a truncation.
+pub fn offset_reset() -> OffsetReset {
+    if planted!(ResetToEarliest) {
+        return OffsetReset::Earliest;
+    }
+    OffsetReset::Error
+}
