@@ -14,10 +14,14 @@
     )
 )]
 
+pub mod bench;
 pub mod cli;
 pub mod core;
+#[cfg(test)]
+mod documentation;
 pub mod embedded;
 pub mod kafka;
 pub mod processor;
 pub mod service;
+pub mod verify;
 pub mod wire;

@@ -1,17 +1,24 @@
 //! The command line: what can be asked for, and the help for it. What is done is in the modules
 //! beside this one.
 
-mod help;
+mod definitions;
+pub(super) mod help;
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use super::bench::{BenchArgs, EchoArgs};
 use crate::core::limits::COUNT_MAX;
 use crate::service::settings::{Flags, LogFormat, ReplyMode};
 
-/// Longest wait of `next` in milliseconds (10 minutes).
+pub use definitions::{
+    AT_END, DefineArgs, DescribeArgs, FieldArgs, PolicyArgs, RecordArgs, RetireArgs, SetNextArgs,
+    UNDEFINED,
+};
+
+/// Longest wait for an answer in milliseconds (10 minutes).
 const TIMEOUT_MS_MAX: u64 = 600_000;
 
 /// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
@@ -19,6 +26,11 @@ const DEMO_RATE_MAX: u32 = 10_000;
 
 /// Most rows that `inspect` prints; a partition holds no more sequences than that.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
+
+/// Least memory of `verify` in MB: what the client fetches ahead, and as much again.
+const MEMORY_MB_MIN: u64 = 100;
+/// Most memory of `verify` in MB (1 TB).
+const MEMORY_MB_MAX: u64 = 1_000_000;
 
 /// The whole command line.
 #[derive(Parser)]
@@ -41,12 +53,29 @@ pub enum Command {
     Dev(DevArgs),
     /// Ask for the next ID of a sequence and print it
     Next(NextArgs),
+    /// Define a sequence or change its definition; or apply a file of definitions
+    Define(DefineArgs),
+    /// Show how a sequence is defined and what comes next, without taking an ID
+    Describe(DescribeArgs),
+    /// Move a sequence on; back with --force
+    SetNext(SetNextArgs),
+    /// End a sequence: it gives no more IDs until it is defined again
+    Retire(RetireArgs),
+    /// Say what happens to names that nobody defined
+    Policy(PolicyArgs),
     /// Show counters, offsets and checkpoints as the state topic has them
     Inspect(InspectArgs),
     /// Create or check the topics
     Topics(TopicsArgs),
     /// Repair a halted partition: say where to read on and which IDs are used
     Recover(RecoverArgs),
+    /// Check the topics: every ID, every reply, every checkpoint against the promise
+    Verify(VerifyArgs),
+    /// Measure throughput and latency beside a raw echo
+    Bench(BenchArgs),
+    /// The raw echo of `bench`, in a process of its own like the service
+    #[command(hide = true)]
+    BenchEcho(EchoArgs),
 }
 
 /// Settings that every command takes.
@@ -86,6 +115,27 @@ pub struct ConnectionArgs {
     /// The rest of the configuration.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// Settings of the commands that ask the service.
+#[derive(Args)]
+pub struct AskArgs {
+    /// Print the answer as JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// How long to wait for an answer, in milliseconds
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX)
+    )]
+    pub timeout_ms: u64,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// Settings of the commands that serve.
@@ -168,22 +218,9 @@ pub struct NextArgs {
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
-    /// Print the reply as JSON instead of the IDs
-    #[arg(long)]
-    pub json: bool,
-
-    /// How long to wait for the answer, in milliseconds
-    #[arg(
-        long,
-        value_name = "MS",
-        default_value_t = 10_000,
-        value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX)
-    )]
-    pub timeout_ms: u64,
-
-    /// How to connect.
+    /// How to ask.
     #[command(flatten)]
-    pub connection: ConnectionArgs,
+    pub ask: AskArgs,
 }
 
 /// `sequencer inspect`.
@@ -258,6 +295,45 @@ pub struct RecoverArgs {
     /// The owner reports the partition as halted (see /healthz); without an owner it is not needed
     #[arg(long)]
     pub owner_halted: bool,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `sequencer verify`.
+#[derive(Args)]
+#[command(after_help = help::VERIFY_EXAMPLES)]
+pub struct VerifyArgs {
+    /// Other topics with replies, besides the default one; `*` for any characters; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    pub replies: Vec<String>,
+
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+
+    /// How much memory it may take, in MB; the rest goes to temporary files
+    #[arg(
+        long,
+        value_name = "MB",
+        default_value_t = 500,
+        value_parser = clap::value_parser!(u64).range(MEMORY_MB_MIN..=MEMORY_MB_MAX)
+    )]
+    pub memory_mb: u64,
+
+    /// Where temporary files go, about 200 bytes a request [default: the system's directory for them]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub temp: Option<PathBuf>,
+
+    /// How long to wait for the answers to what is in the log at the start, in milliseconds
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(0..=TIMEOUT_MS_MAX)
+    )]
+    pub wait_ms: u64,
 
     /// How to connect.
     #[command(flatten)]
@@ -357,6 +433,8 @@ mod tests {
             "sequencer recover --partition 0 --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",
+            "sequencer verify --memory-mb 1",
+            "sequencer bench --only drain,nothing",
             "sequencer",
         ] {
             let error = parse(line).err().map(|error| error.exit_code());
@@ -366,7 +444,10 @@ mod tests {
 
     #[test]
     fn every_command_has_help_with_an_example() {
-        for command in ["serve", "dev", "next", "inspect", "topics", "recover"] {
+        for command in [
+            "serve", "dev", "next", "define", "describe", "set-next", "retire", "policy",
+            "inspect", "topics", "recover", "verify", "bench",
+        ] {
             let error = parse(&format!("sequencer {command} --help")).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::DisplayHelp);
             assert_eq!(error.exit_code(), 0);

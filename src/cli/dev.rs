@@ -5,7 +5,6 @@
 
 mod demo;
 mod header;
-mod signals;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::args::DevArgs;
+use super::signals::Stop;
 use super::{Error, session};
 use crate::embedded::{self, Kafka, Options};
 use crate::kafka::admin::Admin;
@@ -23,7 +23,6 @@ use crate::service::serve;
 use crate::service::settings::Settings;
 use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
-use signals::Stop;
 
 /// How often waits look at what may end them.
 const POLL: Duration = Duration::from_millis(50);

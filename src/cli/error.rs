@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::service::{serve, settings};
-use crate::{embedded, kafka};
+use crate::{bench, embedded, kafka, verify};
 
 /// Exit code of what failed.
 const FAILED: u8 = 1;
@@ -23,6 +23,12 @@ pub enum Error {
     /// The Kafka of `dev`.
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
+    /// The topics cannot be checked.
+    #[error(transparent)]
+    Verify(#[from] verify::Error),
+    /// A measurement.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
     /// An argument that cannot be right whatever the cluster says.
     #[error("{0}")]
     Usage(String),
@@ -45,6 +51,8 @@ impl Error {
             Error::Serve(error) => error.exit_code(),
             Error::Kafka(_)
             | Error::Embedded(_)
+            | Error::Verify(_)
+            | Error::Bench(_)
             | Error::Failed(_)
             | Error::Output(_)
             | Error::Said => FAILED,

@@ -7,22 +7,34 @@
 //! | file | subject |
 //! |---|---|
 //! | [`args`] | what can be asked for |
-//! | `serve`, `next`, `inspect`, `topics`, `recover`, `dev` | the verbs |
+//! | `serve`, `next`, `inspect`, `topics`, `recover`, `verify`, `dev`, `bench` | the verbs |
+//! | `define`, `definitions`, `policy` | the verbs for operators: one sequence, a file of them, undefined names |
+//! | `ask`, `operation`, `reply` | what the verbs that ask the service share: the client, what is asked, what is answered |
 //! | `session` | settings and connection, the same for every verb |
+//! | `signals` | a clean stop by Ctrl-C, for verbs that start things |
 //! | `output`, `table`, `shell` | how things are printed |
 
 pub mod args;
+mod ask;
+mod bench;
+mod define;
+mod definitions;
 mod dev;
 mod error;
 mod inspect;
 mod next;
+mod operation;
 mod output;
+mod policy;
 mod recover;
+mod reply;
 mod serve;
 mod session;
 mod shell;
+mod signals;
 mod table;
 mod topics;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,8 +61,19 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args, out),
         Command::Next(args) => next::run(&args, out),
+        Command::Define(args) => match &args.file {
+            Some(file) => definitions::run(file, &args, out),
+            None => define::define(&args, out),
+        },
+        Command::Describe(args) => define::describe(&args, out),
+        Command::SetNext(args) => define::set_next(&args, out),
+        Command::Retire(args) => define::retire(&args, out),
+        Command::Policy(args) => policy::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Topics(args) => topics::run(&args, out),
         Command::Recover(args) => recover::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Bench(args) => bench::run(&args, out),
+        Command::BenchEcho(args) => bench::echo(&args),
     }
 }

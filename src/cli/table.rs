@@ -22,6 +22,11 @@ pub struct Table {
 impl Table {
     /// With these columns.
     pub fn new<const N: usize>(columns: [(&str, Side); N]) -> Table {
+        Table::of(columns.to_vec())
+    }
+
+    /// With these columns, however many they are.
+    pub fn of(columns: Vec<(&str, Side)>) -> Table {
         Table {
             sides: columns.iter().map(|(_, side)| *side).collect(),
             rows: vec![columns.iter().map(|(name, _)| (*name).to_owned()).collect()],

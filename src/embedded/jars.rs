@@ -110,9 +110,29 @@ fn fnv1a(text: &str) -> u64 {
     })
 }
 
+/// Which Kafka this is, in words.
+pub fn kafka_version() -> String {
+    let version = POM
+        .split_once("<artifactId>kafka_2.13</artifactId>")
+        .and_then(|(_, rest)| rest.split_once("<version>"))
+        .and_then(|(_, rest)| rest.split_once('<'))
+        .map_or("", |(version, _)| version);
+    format!("Apache Kafka {version}").trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_is_fetched() {
+        let version = kafka_version();
+        let digits = version.strip_prefix("Apache Kafka ").unwrap();
+        assert!(
+            digits.starts_with(|c: char| c.is_ascii_digit()),
+            "{version}"
+        );
+    }
 
     #[test]
     fn the_cache_is_the_first_place_that_is_named() {

@@ -40,11 +40,11 @@ use lock::Lock;
 use process::Spawner;
 use properties::Node;
 use runtime::Runtime;
-use system::Signal;
 
 pub use error::Error;
-pub use jars::cache_directory;
+pub use jars::{cache_directory, kafka_version};
 pub use options::Options;
+pub(crate) use system::{Signal, die_with_parent, send};
 
 /// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
 /// first, and tests share the machine.

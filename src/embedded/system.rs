@@ -26,7 +26,7 @@ const SIGKILL: std::ffi::c_ulong = 9;
 
 /// A signal that [`Child`] cannot send by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Terminate,
     Pause,
     Resume,
@@ -56,7 +56,7 @@ impl Signal {
 
 /// Sends `signal`, and only to a child that has not been waited for: once it has, its id may be
 /// another's.
-pub(super) fn send(child: &mut Child, signal: Signal) -> io::Result<()> {
+pub(crate) fn send(child: &mut Child, signal: Signal) -> io::Result<()> {
     if child.try_wait()?.is_some() {
         return Err(io::ErrorKind::NotFound.into());
     }
@@ -73,7 +73,7 @@ pub(super) fn try_lock(file: &File) -> io::Result<()> {
 
 /// Has the kernel kill the command's process when the *thread* that spawns it ends (Linux only;
 /// elsewhere a parent that is killed leaves its children behind).
-pub(super) fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         let parent = std::process::id();

@@ -49,6 +49,34 @@ pub struct Topic {
     pub led: bool,
 }
 
+/// What we may do with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicAccess {
+    /// Write records to it.
+    pub may_write: bool,
+    /// A transaction that wrote to it can be ended: it takes the broker's own markers.
+    pub takes_markers: bool,
+    /// Its `max.message.bytes`, which bounds a whole batch; none when we may not know.
+    pub batch_bytes_max: Option<usize>,
+}
+
+/// A transaction marker is a batch of 78 bytes; a topic that does not take it keeps every transaction
+/// that wrote to it open, and with it the producer, for ever.
+const MARKER_BYTES_MAX: i64 = 128;
+/// A marker has its coordinator's time, which the topic's leader compares with its own: their clocks
+/// and the way of the marker together stay below this.
+const MARKER_SKEW_MS_MAX: i64 = 600_000;
+
+fn takes_markers(config: &TopicConfig) -> bool {
+    let at_least = |key: &str, least: i64| {
+        let number = config.get(key).and_then(|value| value.parse::<i64>().ok());
+        number.is_none_or(|number| number >= least)
+    };
+    at_least("max.message.bytes", MARKER_BYTES_MAX)
+        && at_least("message.timestamp.before.max.ms", MARKER_SKEW_MS_MAX)
+        && at_least("message.timestamp.after.max.ms", MARKER_SKEW_MS_MAX)
+}
+
 /// The settings of a topic, defaults included.
 pub type TopicConfig = BTreeMap<String, String>;
 
@@ -131,6 +159,44 @@ impl Admin {
         self.topic_id(topic)
             .err()
             .filter(|error| error.class == Class::Denied)
+    }
+
+    /// Every topic that we may see.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub fn list_topics(&self) -> Result<BTreeMap<String, Topic>, Error> {
+        Ok(cluster(&self.client)?.topics)
+    }
+
+    /// What we may do with a topic; none when there is no such topic.
+    ///
+    /// # Errors
+    /// No answer within the deadline.
+    pub fn topic_access(
+        &self,
+        topic: &str,
+        deadline: Duration,
+    ) -> Result<Option<TopicAccess>, Error> {
+        let may_write = match native::describe_topic(&self.client, topic, deadline) {
+            Err(error) if error.class == Class::Denied => false,
+            found => match found? {
+                None => return Ok(None),
+                Some(found) => found.may_write,
+            },
+        };
+        let config = match native::topic_config(&self.client, topic, deadline) {
+            // Looking at settings needs a permission that writing does not.
+            Err(error) if error.class == Class::Denied => None,
+            config => config?,
+        };
+        let config = config.unwrap_or_default();
+        let batch_bytes_max = config.get("max.message.bytes");
+        Ok(Some(TopicAccess {
+            may_write,
+            takes_markers: takes_markers(&config),
+            batch_bytes_max: batch_bytes_max.and_then(|bytes| bytes.parse().ok()),
+        }))
     }
 
     /// The settings of a topic; none when there is no such topic.
@@ -232,7 +298,22 @@ pub fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
 ) -> Result<Option<[u8; 16]>, Error> {
-    native::topic_id(client, topic, CALL_DEADLINE)
+    Ok(native::describe_topic(client, topic, CALL_DEADLINE)?.map(|found| found.id))
+}
+
+/// Gives a topic so many partitions, if it has fewer.
+///
+/// # Errors
+/// No answer in time, or no permission.
+pub fn grow<C: ClientContext>(client: &Client<C>, topic: &str, total: u32) -> Result<(), Error> {
+    if partition_count(client, topic)?.is_some_and(|count| count >= total) {
+        return Ok(());
+    }
+    match native::add_partitions(client, topic, total, CALL_DEADLINE) {
+        // Another instance was faster.
+        Err(_) if partition_count(client, topic)?.is_some_and(|count| count >= total) => Ok(()),
+        result => result,
+    }
 }
 
 fn cluster_of(metadata: &rdkafka::metadata::Metadata) -> Result<Cluster, Error> {
@@ -277,6 +358,22 @@ mod tests {
             "connect: cannot reach a Kafka broker at kafka:9092 within 10 s: check --brokers, and that \
              the port speaks the protocol of security.protocol (Connection refused)"
         );
+    }
+
+    #[test]
+    fn a_topic_that_could_not_take_a_marker_is_told_apart() {
+        let config = |key: &str, value: &str| {
+            takes_markers(&TopicConfig::from([(key.to_owned(), value.to_owned())]))
+        };
+        assert!(config("max.message.bytes", "400"));
+        assert!(!config("max.message.bytes", "1"));
+        assert!(config(
+            "message.timestamp.before.max.ms",
+            "9223372036854775807"
+        ));
+        assert!(!config("message.timestamp.before.max.ms", "1"));
+        assert!(!config("message.timestamp.after.max.ms", "0"));
+        assert!(takes_markers(&TopicConfig::new()));
     }
 
     #[test]

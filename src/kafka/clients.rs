@@ -2,11 +2,15 @@
 //! the promise rests on, which nobody overrides.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::error::Error;
+use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::processor::reading::{View, bound_view, offset_reset, requests_view};
+use crate::wire::headers::FORWARD_HEADERS_BYTES_MAX;
 
 /// How to reach a cluster, and who we are there.
 #[derive(Clone, Debug)]
@@ -32,8 +36,15 @@ const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
 const SESSION_TIMEOUT_MS: u64 = 6_000;
 /// How soon a member hears of a rebalance (T7).
 const HEARTBEAT_INTERVAL_MS: u64 = 500;
+/// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
+const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
 /// How long a reply in a backlog waits for others: a fraction of what the backlog makes it wait.
 const BULK_LINGER_MS: &str = "5";
+/// Kafka's own default for records and batches. Whatever a forward can hold fits.
+const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
+const _: () = assert!(
+    FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX < FORWARD_MESSAGE_BYTES_MAX / 2
+);
 /// Statistics give lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -57,6 +68,11 @@ impl Connection {
             // The default of a second stalls a fetcher whose queue was full for all of it.
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "100000"),
+            // The request topic may grow; its new partitions are noticed this late.
+            (
+                "topic.metadata.refresh.interval.ms",
+                TOPIC_REFRESH_INTERVAL_MS,
+            ),
             // A partition that is added waits for the fetch that is under way.
             ("fetch.wait.max.ms", "50"),
             ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
@@ -66,7 +82,7 @@ impl Connection {
                 &STATISTICS_INTERVAL_MS.to_string(),
             ),
         ]);
-        fix_consumer(&mut config, "read_committed", &self.group);
+        fix_consumer(&mut config, requests_view(), &self.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
         if self.static_membership {
             config.set("group.instance.id", &self.instance_id);
@@ -82,14 +98,14 @@ impl Connection {
             // The end of a log is known when a fetch at its end returns.
             ("fetch.wait.max.ms", "10"),
         ]);
-        fix_consumer(&mut config, "read_committed", &self.group);
+        fix_consumer(&mut config, View::Committed, &self.group);
         config
     }
 
     /// Asks for the ends of logs: under `read_committed` that would be the last stable offset (T2).
     pub fn uncommitted(&self) -> ClientConfig {
         let mut config = self.config(&[]);
-        fix_consumer(&mut config, "read_uncommitted", &self.group);
+        fix_consumer(&mut config, bound_view(), &self.group);
         config
     }
 
@@ -101,6 +117,38 @@ impl Connection {
     /// Sends replies of `immediate` mode when there is a backlog: batches fill before they go.
     pub fn bulk_reply_producer(&self) -> ClientConfig {
         self.reply_config(BULK_LINGER_MS)
+    }
+
+    /// Sends replies to topics that clients name; what cannot be written expires.
+    pub fn named_reply_producer(&self) -> ClientConfig {
+        let mut config = self.reply_config("0");
+        let deadline_ms = self.unwritable_deadline().as_millis();
+        config.set("message.timeout.ms", deadline_ms.to_string());
+        config
+    }
+
+    /// The same, one record to a batch.
+    pub fn single_reply_producer(&self) -> ClientConfig {
+        let mut config = self.named_reply_producer();
+        config.set("batch.num.messages", "1");
+        config
+    }
+
+    /// A topic that a client named and that has taken nothing for so long is undeliverable: half a
+    /// transaction's time-out, so that in `exactly_once` mode the rest of the transaction is
+    /// aborted, and made again without it, long before the coordinator gives it up.
+    pub fn unwritable_deadline(&self) -> Duration {
+        Duration::from_millis(self.transaction_timeout_ms() / 2)
+    }
+
+    /// Sends strays home: in order without a gap, never giving one up.
+    pub fn forward_producer(&self) -> ClientConfig {
+        let mut config = self.reply_config("0");
+        config
+            .set("max.in.flight.requests.per.connection", "1")
+            .set("enable.gapless.guarantee", "true")
+            .set("message.max.bytes", FORWARD_MESSAGE_BYTES_MAX.to_string());
+        config
     }
 
     fn reply_config(&self, linger_ms: &str) -> ClientConfig {
@@ -163,6 +211,8 @@ impl Connection {
             config.set(property, value);
         }
         config.set("bootstrap.servers", &self.brokers);
+        // A producer would create a topic that a client only names.
+        config.set("allow.auto.create.topics", "false");
         config
     }
 
@@ -180,14 +230,12 @@ impl Connection {
     }
 }
 
-fn fix_consumer(config: &mut ClientConfig, isolation: &str, group: &str) {
+fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {
     config
         .set("group.id", group)
-        .set("isolation.level", isolation)
+        .set("isolation.level", view.isolation_level())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // librdkafka would otherwise seek back in silence after a truncation.
-        .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "true")
-        .set("allow.auto.create.topics", "false");
+        .set("auto.offset.reset", offset_reset().as_str())
+        .set("enable.partition.eof", "true");
 }

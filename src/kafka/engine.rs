@@ -23,16 +23,18 @@ use tracing::{debug, error, info, warn};
 
 use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
+use super::directory::Directory;
 use super::error::{Class, Error};
+use super::forwards::ForwardProducer;
 use super::replies::{Pace, ReplyProducer};
 use super::takeovers::{Finding, Takeovers};
 use super::transactor::{Completed, Topics, Transactor};
 use crate::core::{NextOffset, Offset, Timestamp};
-use crate::processor::Mode;
 use crate::processor::instance::{Effect, Input, Instance, Options};
-use crate::processor::partition::Record;
+use crate::processor::partition::{Output, Record};
 use crate::service::metrics::Metrics;
 use crate::service::status::Shared;
+use crate::wire::headers::Headers;
 use report::Reporter;
 
 /// Records taken in one turn: bounds the time until finished work is looked at.
@@ -47,6 +49,9 @@ const IDLE_WAIT: Duration = Duration::from_millis(20);
 /// After this long without taking records the consumer is served all the same, so that a rebalance
 /// does not wait for a broker that does not take replies.
 const HOLD_MAX: Duration = Duration::from_secs(1);
+/// How often the partitions of the default reply topic are compared with the list of topics, which is
+/// in memory and asks for itself anew when it is old.
+const REPLY_TOPIC_LOOK: Duration = Duration::from_secs(1);
 /// How long leaving the group may take, on top of the final checkpoint.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -93,8 +98,13 @@ pub struct Engine {
     config: Config,
     consumer: GroupConsumer,
     replies: ReplyProducer,
+    forwards: ForwardProducer,
     transactor: Transactor,
     takeovers: Takeovers,
+    directory: Arc<Directory>,
+    /// When the default reply topic is looked at next, and its partitions as the instance has them.
+    reply_topic_look: Instant,
+    reply_partitions: u32,
     instance: Instance,
     messages: Receiver<Message>,
     effects: Vec<Effect>,
@@ -117,44 +127,46 @@ impl Engine {
     pub fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
         let (sender, messages) = channel();
         let over = |error: &dyn std::fmt::Display| Exit::StartOver(error.to_string());
-        let transactor = {
-            let sender = sender.clone();
-            let (completed, receiver) = channel();
-            // The transactor speaks its own type; this thread only passes it on, and ends with it.
-            std::thread::Builder::new()
-                .name("transactor-out".to_owned())
-                .spawn(move || {
-                    for done in receiver {
-                        if sender.send(Message::Completed(done)).is_err() {
-                            return;
-                        }
-                    }
-                })
-                .map_err(|error| over(&error))?;
-            Transactor::start(config.connection.clone(), config.topics.clone(), completed)
-                .map_err(|error| over(&error))?
-        };
+        let directory =
+            Arc::new(Directory::start(&config.connection).map_err(|error| over(&error))?);
+        let completed = sender.clone();
+        let transactor = Transactor::start(
+            config.connection.clone(),
+            config.topics.clone(),
+            Arc::clone(&directory),
+            move |done| completed.send(Message::Completed(done)).is_ok(),
+        )
+        .map_err(|error| over(&error))?;
         let found = sender.clone();
         let takeovers = Takeovers::start(
             &config.connection,
             &config.topics,
-            config.options.writer,
+            config.options.run,
             move |finding| {
                 // Nobody listens once the engine has ended.
                 let _ = found.send(Message::Found(finding));
             },
         )
         .map_err(|error| over(&error))?;
-        let replies = ReplyProducer::new(&config.connection, &config.topics.replies)
-            .map_err(|error| over(&error))?;
+        let replies = ReplyProducer::new(
+            &config.connection,
+            &config.topics.replies,
+            Arc::clone(&directory),
+        )
+        .map_err(|error| over(&error))?;
+        let forwards = ForwardProducer::new(&config.connection, &config.topics.requests);
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
         let engine = Engine {
             consumer,
             replies,
+            forwards,
             transactor,
             takeovers,
+            directory,
+            reply_topic_look: Instant::now(),
+            reply_partitions: config.options.service.reply_partitions,
             instance: Instance::new(config.options.clone()),
             messages,
             effects: Vec::new(),
@@ -188,13 +200,14 @@ impl Engine {
             self.message(message)?;
         }
         self.acknowledgements()?;
+        self.look_at_reply_topic()?;
         self.input(Input::Tick)?;
         self.records()?;
         for input in std::mem::take(&mut self.events) {
             self.input(input)?;
         }
-        self.reporter
-            .publish_when_due(&mut self.instance, self.replies.queued());
+        let queued = self.queued();
+        self.reporter.publish_when_due(&mut self.instance, queued);
         Ok(())
     }
 
@@ -271,12 +284,54 @@ impl Engine {
             total += replies;
             instance.acknowledged(token, replies);
         });
+        self.forwards
+            .serve(|token, strays| instance.acknowledged(token, strays));
         self.config.metrics.replies_acknowledged.inc_by(total);
-        served.map_err(|error| Exit::StartOver(error.to_string()))
+        let served = served.map_err(|error| Exit::StartOver(error.to_string()))?;
+        self.reporter.replies_served(served);
+        Ok(())
+    }
+
+    /// The default reply topic may grow while we serve. One that has become smaller is another topic:
+    /// what is on its way to the old one would wait for ever, so that takes a restart.
+    fn look_at_reply_topic(&mut self) -> Result<(), Exit> {
+        if Instant::now() < self.reply_topic_look {
+            return Ok(());
+        }
+        self.reply_topic_look = Instant::now() + REPLY_TOPIC_LOOK;
+        let topic = &self.config.topics.replies;
+        let listed = self.directory.partitions(topic);
+        if listed.is_none_or(|partitions| partitions <= self.reply_partitions) {
+            return Ok(());
+        }
+        match self.replies.default_partitions() {
+            Ok(partitions) if partitions > self.reply_partitions => {
+                let before = self.reply_partitions;
+                info!(
+                    topic,
+                    before, partitions, "the default reply topic has grown"
+                );
+                self.reply_partitions = partitions;
+                self.input(Input::ReplyPartitions(partitions))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                debug!(topic, %error, "the default reply topic cannot be looked at");
+                Ok(())
+            }
+        }
+    }
+
+    /// Replies and strays that are not acknowledged yet.
+    fn queued(&self) -> i32 {
+        self.replies
+            .queued()
+            .saturating_add(self.forwards.pending())
     }
 
     fn records(&mut self) -> Result<(), Exit> {
-        if !(self.instance.takes_records() && self.replies.has_room()) {
+        let room = self.replies.has_room() && self.forwards.has_room();
+        if !(self.instance.takes_records() && room) {
             return self.hold_back();
         }
         if self.held_back {
@@ -286,7 +341,7 @@ impl Engine {
             }
         }
         self.holding_since = None;
-        let busy = self.instance.is_busy() || self.replies.queued() > 0;
+        let busy = self.instance.is_busy() || self.queued() > 0;
         let wait = if busy { BUSY_WAIT } else { IDLE_WAIT };
         self.poll(wait)
     }
@@ -316,13 +371,14 @@ impl Engine {
             consumer,
             instance,
             replies,
+            forwards,
             events,
             reporter,
             config,
             held_back,
             ..
         } = self;
-        let immediate = config.options.service.mode == Mode::Immediate;
+        let names = &config.options.service.routing.names;
         let backlog = replies.queued() > BACKLOG_REPLIES;
         let pace = if backlog { Pace::Bulk } else { Pace::Swift };
         let (mut result, mut sent) = (Ok(()), 0);
@@ -330,19 +386,24 @@ impl Engine {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {
-                let reply = instance.record(Record {
+                let output = instance.record(Record {
                     partition: record.partition,
                     offset: Offset(record.offset),
                     timestamp: Timestamp(record.timestamp_ms),
                     key: record.key,
                     value: record.value,
+                    headers: Headers::collect(names, record.headers.iter()),
                 });
-                if let Some(reply) = reply
-                    && let Err(error) = replies.send(&reply, pace)
-                {
-                    result = Err(Exit::StartOver(error.to_string()));
+                match output {
+                    None => {}
+                    Some(Output::Reply(reply)) => {
+                        sent += 1;
+                        if let Err(error) = replies.send(&reply, pace) {
+                            result = Err(Exit::StartOver(error.to_string()));
+                        }
+                    }
+                    Some(Output::Forward(forward)) => forwards.send(&forward),
                 }
-                sent += u64::from(immediate);
             }
             Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
                 partition,

@@ -10,6 +10,8 @@ pub use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka_sys as sys;
 
+use crate::wire::route::Cause;
+
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -111,6 +113,11 @@ impl Error {
             message: message.into(),
             operation,
         }
+    }
+
+    /// A thread that could not be started.
+    pub fn thread(error: &std::io::Error) -> Error {
+        Error::own("start thread", Class::Fatal, error.to_string())
     }
 
     /// From rust-rdkafka.
@@ -240,6 +247,17 @@ impl Error {
         )
     }
 
+    /// True when a record went with its transaction, and nothing is said about the record.
+    pub fn is_purged(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        matches!(self.code, C::PurgeInflight | C::PurgeQueue)
+    }
+
+    /// True when a topic was taken to have fewer partitions than it may have by now.
+    pub fn is_unknown_partition(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::UnknownPartition)
+    }
+
     /// True when what was to be made is there already.
     pub fn is_present(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::TopicAlreadyExists)
@@ -280,6 +298,43 @@ pub fn is_queue_full(error: &KafkaError) -> bool {
 /// As [`is_queue_full`], of a code that librdkafka returned.
 pub fn is_queue_full_code(code: RDKafkaRespErr) -> bool {
     code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL
+}
+
+/// As [`is_queue_full`], of an error of ours.
+pub fn is_queue_full_error(error: &Error) -> bool {
+    error.code == RDKafkaErrorCode::QueueFull
+}
+
+/// What an error means for a reply to a topic that a client named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The broker refused the batch because of one of its records.
+    Record(Cause),
+    /// The topic cannot be written, whatever the record.
+    Topic(Cause),
+}
+
+/// What a failed delivery means for a reply to a topic that a client named.
+pub fn delivery(error: &Error) -> Delivery {
+    use RDKafkaErrorCode as C;
+    match error.code {
+        C::InvalidMessageSize | C::MessageBatchTooLarge | C::MessageSizeTooLarge => {
+            Delivery::Record(Cause::ReplyTooLarge)
+        }
+        C::InvalidMessage
+        | C::InvalidRecord
+        | C::InvalidTimestamp
+        | C::PolicyViolation
+        | C::UnsupportedForMessageFormat => Delivery::Record(Cause::RecordRefused),
+        C::UnknownTopic | C::UnknownTopicId | C::UnknownTopicOrPartition => {
+            Delivery::Topic(Cause::TopicUnknown)
+        }
+        C::UnknownPartition => Delivery::Topic(Cause::PartitionUnknown),
+        C::ClusterAuthorizationFailed | C::TopicAuthorizationFailed => {
+            Delivery::Topic(Cause::NotPermitted)
+        }
+        _ => Delivery::Topic(Cause::Unwritable),
+    }
 }
 
 /// True for the end of a partition: comes with every record on a quiet partition, so it is told

@@ -4,7 +4,10 @@
 //! |---|---|
 //! | [`engine`] | the loop: records in, replies out, effects carried out |
 //! | [`consumer`] | the member of the group; reading ranges of logs |
-//! | [`replies`] | the idempotent producer of `immediate` mode |
+//! | [`replies`] | the idempotent producers of `immediate` mode |
+//! | [`forwards`] | strays on their way home |
+//! | [`directory`] | which topics there are, for clients that name one |
+//! | [`undelivered`] | what is remembered of topics that could not be written |
 //! | [`transactor`] | transactions, on a thread of their own |
 //! | [`takeovers`] | restore, on threads of their own |
 //! | [`tools`] | what the command line does with a cluster: ask once, write a repair |
@@ -16,10 +19,13 @@ pub mod admin;
 pub mod clients;
 pub mod consumer;
 pub mod context;
+pub mod directory;
 pub mod engine;
 pub mod error;
+pub mod forwards;
 pub mod produce;
 pub mod replies;
 pub mod takeovers;
 pub mod tools;
 pub mod transactor;
+pub mod undelivered;

@@ -4,7 +4,7 @@
 //! rust-rdkafka's own poll spins through the last millisecond of its time-out, and wraps each report
 //! for a callback; both showed in profiles.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -13,13 +13,34 @@ use std::time::Duration;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
+use super::consumer::Headers;
 use super::error::{self, Class, Error};
+use crate::wire::headers::Block;
 
 /// A topic of one producer. Must be dropped before it.
-pub struct Topic(NonNull<sys::rd_kafka_topic_t>);
+pub struct Topic {
+    topic: NonNull<sys::rd_kafka_topic_t>,
+    /// Of the producer, which lives longer.
+    client: *mut sys::rd_kafka_t,
+}
 
-// SAFETY: librdkafka's topic handles may be used from any thread.
+// SAFETY: librdkafka's topic handles and clients may be used from any thread.
 unsafe impl Send for Topic {}
+
+/// A record to be produced.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: Block<'a>,
+    /// Comes back with the report.
+    pub opaque: usize,
+}
 
 /// What became of a record that was handed to the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,35 +69,48 @@ impl Topic {
             )
         };
         let c_name = CString::new(name).map_err(|_| refuse())?;
+        let client = producer.client().native_ptr();
         // SAFETY: the client is alive; a null configuration means the client's own.
-        let topic = unsafe {
-            sys::rd_kafka_topic_new(
-                producer.client().native_ptr(),
-                c_name.as_ptr(),
-                ptr::null_mut(),
-            )
-        };
-        NonNull::new(topic).map(Topic).ok_or_else(refuse)
+        let topic = unsafe { sys::rd_kafka_topic_new(client, c_name.as_ptr(), ptr::null_mut()) };
+        NonNull::new(topic)
+            .map(|topic| Topic { topic, client })
+            .ok_or_else(refuse)
     }
 
-    /// Hands a record to the producer, which copies it. `opaque` comes back with the report.
+    /// Its name.
+    pub fn name(&self) -> &str {
+        // SAFETY: the topic is alive, and so is its name; a topic's name is ASCII.
+        let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.topic.as_ptr())) };
+        name.to_str().unwrap_or_default()
+    }
+
+    /// Hands a record to the producer, which copies it.
     ///
     /// # Errors
     /// What the producer refuses at once: a record over its size limit, a transaction in error.
-    pub fn produce(
-        &self,
-        partition: i32,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        opaque: usize,
-    ) -> Result<Enqueued, Error> {
+    pub fn produce(&self, record: Outgoing<'_>) -> Result<Enqueued, Error> {
+        if record.headers.is_empty() {
+            self.produce_plain(record)
+        } else {
+            self.produce_with_headers(record)
+        }
+    }
+
+    fn produce_plain(&self, record: Outgoing<'_>) -> Result<Enqueued, Error> {
+        let Outgoing {
+            partition,
+            key,
+            value,
+            headers: _,
+            opaque,
+        } = record;
         let (key_pointer, key_length) = parts(key);
         let (value_pointer, value_length) = parts(value);
         // SAFETY: the topic is alive; key and value are copied during the call, so the casts to
         // mutable pointers write nothing; the opaque is a number that nobody follows.
         let result = unsafe {
             sys::rd_kafka_produce(
-                self.0.as_ptr(),
+                self.topic.as_ptr(),
                 partition,
                 sys::RD_KAFKA_MSG_F_COPY,
                 value_pointer,
@@ -94,16 +128,120 @@ impl Topic {
         if error::is_queue_full_code(code) {
             return Ok(Enqueued::QueueFull);
         }
-        Error::check("produce", code).map(|()| Enqueued::Yes)
+        Error::check(OPERATION, code).map(|()| Enqueued::Yes)
+    }
+
+    fn produce_with_headers(&self, record: Outgoing<'_>) -> Result<Enqueued, Error> {
+        use sys::rd_kafka_vtype_t as Kind;
+        let Outgoing {
+            partition,
+            key,
+            value,
+            headers,
+            opaque,
+        } = record;
+        let headers = native_headers(headers)?;
+        let memory = |bytes: Option<&[u8]>| {
+            let (ptr, size) = parts(bytes);
+            Part {
+                mem: PartMemory { ptr, size },
+            }
+        };
+        let parts = [
+            (
+                Kind::RD_KAFKA_VTYPE_RKT,
+                Part {
+                    rkt: self.topic.as_ptr(),
+                },
+            ),
+            (Kind::RD_KAFKA_VTYPE_PARTITION, Part { i32_: partition }),
+            (
+                Kind::RD_KAFKA_VTYPE_MSGFLAGS,
+                Part {
+                    i: sys::RD_KAFKA_MSG_F_COPY,
+                },
+            ),
+            (Kind::RD_KAFKA_VTYPE_KEY, memory(key)),
+            (Kind::RD_KAFKA_VTYPE_VALUE, memory(value)),
+            (
+                Kind::RD_KAFKA_VTYPE_OPAQUE,
+                Part {
+                    ptr: opaque as *mut c_void,
+                },
+            ),
+            (
+                Kind::RD_KAFKA_VTYPE_HEADERS,
+                Part {
+                    headers: headers.0.as_ptr(),
+                },
+            ),
+        ]
+        .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+        // SAFETY: client, topic and headers are alive; key and value are copied during the call;
+        // each part is of the type that its kind says; the error is ours, and checked below.
+        let result = unsafe {
+            let error = sys::rd_kafka_produceva(self.client, parts.as_ptr(), parts.len());
+            Error::check_native(OPERATION, error)
+        };
+        match result {
+            Ok(()) => {
+                // They belong to the producer now.
+                std::mem::forget(headers);
+                Ok(Enqueued::Yes)
+            }
+            Err(error) if error::is_queue_full_error(&error) => Ok(Enqueued::QueueFull),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Drop for Topic {
     fn drop(&mut self) {
         // SAFETY: our own reference, not used after this.
-        unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) }
+        unsafe { sys::rd_kafka_topic_destroy(self.topic.as_ptr()) }
     }
 }
+
+use sys::rd_kafka_vu_s__bindgen_ty_1 as Part;
+use sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 as PartMemory;
+
+const OPERATION: &str = "produce";
+
+struct NativeHeaders(NonNull<sys::rd_kafka_headers_t>);
+
+impl Drop for NativeHeaders {
+    fn drop(&mut self) {
+        // SAFETY: ours as long as no producer has taken them.
+        unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
+    }
+}
+
+fn native_headers(block: Block<'_>) -> Result<NativeHeaders, Error> {
+    let refuse = || Error::own(OPERATION, Class::Refused, "headers cannot be made");
+    // SAFETY: the result is ours, and destroyed when dropped.
+    let headers = NonNull::new(unsafe { sys::rd_kafka_headers_new(HEADERS_EXPECTED) })
+        .map(NativeHeaders)
+        .ok_or_else(refuse)?;
+    for (name, value) in block.iter() {
+        let length = |bytes: &[u8]| isize::try_from(bytes.len()).unwrap_or(isize::MAX);
+        // SAFETY: the headers are alive; name and value have these lengths, and are copied. An
+        // empty value has a pointer, so it does not become null.
+        let code = unsafe {
+            sys::rd_kafka_header_add(
+                headers.0.as_ptr(),
+                name.as_ptr().cast(),
+                length(name.as_bytes()),
+                value.as_ptr().cast(),
+                length(value),
+            )
+        };
+        Error::check(OPERATION, code)?;
+    }
+    Ok(headers)
+}
+
+/// Room for so many headers to begin with.
+const HEADERS_EXPECTED: usize = 4;
 
 /// One delivery report.
 pub struct Report<'a> {
@@ -117,6 +255,8 @@ pub struct Report<'a> {
     pub key: Option<&'a [u8]>,
     /// The record's value.
     pub value: Option<&'a [u8]>,
+    /// The record's headers.
+    pub headers: Headers<'a>,
 }
 
 /// The delivery reports of one producer. Must be dropped before it.
@@ -174,10 +314,12 @@ unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
     };
     Report {
         opaque: message._private as usize,
-        result: Error::check("produce", message.err).map(|()| message.offset),
+        result: Error::check(OPERATION, message.err).map(|()| message.offset),
         partition: message.partition,
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),
+        // SAFETY: as the caller promises.
+        headers: unsafe { Headers::of(message) },
     }
 }
 

@@ -13,6 +13,8 @@ use tracing::{debug, trace, warn};
 use super::clients::Connection;
 use super::error::Error;
 use super::transactor::Topics;
+use crate::core::link::LinkKey;
+use crate::processor::instance::Run;
 use crate::processor::takeover::{Event, Step, Takeover, Verdict};
 use questions::Questions;
 
@@ -77,14 +79,14 @@ pub struct Takeovers {
 }
 
 impl Takeovers {
-    /// Starts the threads. `writer` names this run's own batches.
+    /// Starts the threads.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start<F>(
         connection: &Connection,
         topics: &Topics,
-        writer: u64,
+        run: Run,
         found: F,
     ) -> std::io::Result<Takeovers>
     where
@@ -96,7 +98,8 @@ impl Takeovers {
             let worker = Worker {
                 connection: connection.clone(),
                 topics: topics.clone(),
-                writer,
+                writer: run.writer,
+                fresh_key: run.link_key,
                 questions: None,
             };
             let (receiver, found) = (Arc::clone(&receiver), found.clone());
@@ -119,6 +122,7 @@ struct Worker {
     connection: Connection,
     topics: Topics,
     writer: u64,
+    fresh_key: LinkKey,
     questions: Option<Questions>,
 }
 
@@ -160,7 +164,7 @@ impl Worker {
 
     fn take_over(&mut self, partition: i32, assignment: u32) -> Finding {
         let began = Instant::now();
-        let mut takeover = Takeover::new(partition, &self.connection.group);
+        let mut takeover = Takeover::new(partition, &self.connection.group, self.fresh_key);
         let mut records = 0;
         let mut step = takeover.first();
         let verdict = loop {

@@ -1,6 +1,7 @@
-//! The Kafka calls that only the command line's verbs make: asking as a client does, and writing a
-//! repair.
+//! The Kafka calls that only the command line's verbs make: asking as a client does, writing a
+//! repair, measuring.
 
+pub mod measure;
 pub mod repair;
 pub mod requester;
 
@@ -22,6 +23,20 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 pub fn reader_of_everything(connection: &Connection) -> Result<Reader, Error> {
     let mut config = connection.reader();
     config.set("isolation.level", "read_uncommitted");
+    Reader::new(&config)
+}
+
+/// Bytes that [`reader_of_much`] fetches ahead: enough to keep reading while records are looked at, a
+/// fraction of what a budget for millions of them is.
+const AHEAD_KBYTES: &str = "32768";
+
+/// A reader of whole topics within a budget: what it fetches ahead is bounded in bytes.
+///
+/// # Errors
+/// A configuration that librdkafka refuses.
+pub fn reader_of_much(connection: &Connection) -> Result<Reader, Error> {
+    let mut config = connection.reader();
+    config.set("queued.max.messages.kbytes", AHEAD_KBYTES);
     Reader::new(&config)
 }
 

@@ -7,10 +7,11 @@
 //!            cancel flag ──▲ looked at between any two steps
 //! ```
 
+mod delivery;
 mod producer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,9 +20,12 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use tracing::{debug, warn};
 
 use super::clients::Connection;
+use super::directory::Directory;
 use super::error::{Class, Error};
+use super::undelivered::Tally;
 use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
+use delivery::Deliveries;
 use producer::TransactionalProducer;
 
 /// How long one attempt to get a transactional producer may take: `init_transactions` waits for a
@@ -63,6 +67,8 @@ pub struct Completed {
     pub took: Duration,
     /// The last thing that went wrong.
     pub problem: Option<Error>,
+    /// Replies in it that went to the default topic in the place of the one that was asked for.
+    pub undelivered: Tally,
 }
 
 struct SharedState {
@@ -80,14 +86,16 @@ pub struct Transactor {
 }
 
 impl Transactor {
-    /// Starts the thread, which first fences this instance's past.
+    /// Starts the thread, which first fences this instance's past. `completed` says false when
+    /// nobody listens any more.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(
         connection: Connection,
         topics: Topics,
-        completed: Sender<Completed>,
+        directory: Arc<Directory>,
+        completed: impl Fn(Completed) -> bool + Send + 'static,
     ) -> std::io::Result<Transactor> {
         let (jobs, receiver) = sync_channel(1);
         let shared = Arc::new(SharedState {
@@ -99,6 +107,7 @@ impl Transactor {
             topics: topics.clone(),
             shared: Arc::clone(&shared),
             producer: None,
+            deliveries: Deliveries::new(directory, connection.unwritable_deadline()),
         };
         let thread = std::thread::Builder::new()
             .name("transactor".to_owned())
@@ -167,16 +176,17 @@ struct Worker {
     topics: Topics,
     shared: Arc<SharedState>,
     producer: Option<TransactionalProducer>,
+    deliveries: Deliveries,
 }
 
 impl Worker {
-    fn run(mut self, jobs: &Receiver<Job>, completed: &Sender<Completed>) {
+    fn run(mut self, jobs: &Receiver<Job>, completed: &impl Fn(Completed) -> bool) {
         if let Err(error) = self.renew() {
             warn!(%error, "no transactional producer yet");
         }
         while let Ok(job) = jobs.recv() {
             let done = self.carry_out(job);
-            if completed.send(done).is_err() {
+            if !completed(done) {
                 return;
             }
         }
@@ -189,6 +199,7 @@ impl Worker {
         let mut transaction = Transaction::default();
         let mut problem = None;
         let mut written = Vec::new();
+        self.deliveries.begin(&job.checkpoint);
         let outcome = loop {
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
                 transaction.cancel();
@@ -201,8 +212,9 @@ impl Worker {
                 Action::Produce => {
                     let cancel = Arc::clone(&self.shared);
                     let cancelled = move || cancel.cancel.load(Ordering::SeqCst);
-                    self.with_producer(|producer| {
-                        producer.produce(&job.checkpoint, timeout, cancelled)
+                    let deliveries = &mut self.deliveries;
+                    with(self.producer.as_ref(), |producer| {
+                        producer.produce(&job.checkpoint, timeout, deliveries, cancelled)
                     })
                     .map(|lies| written = lies)
                 }
@@ -236,21 +248,15 @@ impl Worker {
             written,
             took: began.elapsed(),
             problem,
+            undelivered: self.deliveries.take_tally(),
         }
     }
 
     fn with_producer<T>(
-        &mut self,
+        &self,
         call: impl FnOnce(&TransactionalProducer) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match &self.producer {
-            Some(producer) => call(producer),
-            None => Err(Error::own(
-                "begin transaction",
-                Class::Fatal,
-                "there is no transactional producer yet",
-            )),
-        }
+        with(self.producer.as_ref(), call)
     }
 
     /// Takes the producer that a fence made, in the place of the one that it fenced.
@@ -279,6 +285,20 @@ impl Worker {
             .inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?;
         self.producer = Some(producer);
         Ok(())
+    }
+}
+
+fn with<T>(
+    producer: Option<&TransactionalProducer>,
+    call: impl FnOnce(&TransactionalProducer) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match producer {
+        Some(producer) => call(producer),
+        None => Err(Error::own(
+            "begin transaction",
+            Class::Fatal,
+            "there is no transactional producer yet",
+        )),
     }
 }
 

@@ -15,15 +15,16 @@ mod tests;
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use self::names::{
-    BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, IDS_GRANTED,
-    KAFKA_ERROR_CLASSES, KAFKA_ERRORS, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
-    REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLY_FAILURES, REQUESTS, RESTORE_DURATION,
-    RESTORE_RECORDS, STATE_BATCHES_SKIPPED,
+    BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
+    IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
+    REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
+    RESTORE_DURATION, RESTORE_RECORDS, STATE_BATCHES_SKIPPED, STRAYS_FORWARDED,
 };
 use self::partitions::Partitions;
 use self::register::{counter, counters, gauge, gauges, histogram};
 use super::status::Status;
 use crate::core::Code;
+use crate::wire::route::Cause;
 
 /// Upper bounds of checkpoint times in seconds: a few milliseconds are normal, Kafka's time-outs
 /// are seconds.
@@ -41,8 +42,16 @@ pub struct Metrics {
     pub requests_granted: IntCounter,
     /// Requests that got an error.
     pub requests_rejected: IntCounter,
+    /// Requests that got the IDs of an earlier one with the same `request_id`.
+    pub requests_repeated: IntCounter,
+    /// Operators' actions.
+    pub requests_operated: IntCounter,
     /// IDs granted.
     pub ids_granted: IntCounter,
+    /// Strays forwarded to their home partition.
+    pub strays_forwarded: IntCounter,
+    /// Forwards that came once more and were passed over.
+    pub forwards_repeated: IntCounter,
     /// Replies handed to the producer.
     pub replies_sent: IntCounter,
     /// Replies acknowledged.
@@ -74,6 +83,7 @@ pub struct Metrics {
     /// Messages waiting in the producers' queues.
     pub producer_queue_messages: IntGauge,
     rejections: IntCounterVec,
+    undelivered: IntCounterVec,
     kafka_errors: IntCounterVec,
     partitions: Partitions,
 }
@@ -93,6 +103,10 @@ impl Metrics {
         for code in Code::ALL {
             rejections.get_metric_with_label_values(&[code.as_str()])?;
         }
+        let undelivered = counters(registry, REPLIES_UNDELIVERED, "cause")?;
+        for cause in Cause::ALL {
+            undelivered.get_metric_with_label_values(&[cause.as_str()])?;
+        }
         for class in KAFKA_ERROR_CLASSES {
             kafka_errors.get_metric_with_label_values(&[class])?;
         }
@@ -103,7 +117,11 @@ impl Metrics {
         Ok(Metrics {
             requests_granted: requests.get_metric_with_label_values(&["granted"])?,
             requests_rejected: requests.get_metric_with_label_values(&["rejected"])?,
+            requests_repeated: requests.get_metric_with_label_values(&["repeated"])?,
+            requests_operated: requests.get_metric_with_label_values(&["operated"])?,
             ids_granted: counter(registry, IDS_GRANTED)?,
+            strays_forwarded: counter(registry, STRAYS_FORWARDED)?,
+            forwards_repeated: counter(registry, FORWARDS_REPEATED)?,
             replies_sent: counter(registry, REPLIES_SENT)?,
             replies_acknowledged: counter(registry, REPLIES_ACKNOWLEDGED)?,
             reply_failures: counter(registry, REPLY_FAILURES)?,
@@ -124,6 +142,7 @@ impl Metrics {
             rebalances_lost: rebalances.get_metric_with_label_values(&["lost"])?,
             producer_queue_messages: gauge(registry, PRODUCER_QUEUE)?,
             rejections,
+            undelivered,
             kafka_errors,
             partitions: Partitions::register(registry)?,
         })
@@ -134,6 +153,15 @@ impl Metrics {
         self.rejections
             .with_label_values(&[code.as_str()])
             .inc_by(count);
+    }
+
+    /// Counts replies that went to the default topic because of this.
+    pub fn undelivered(&self, cause: Cause, count: u64) {
+        if count > 0 {
+            self.undelivered
+                .with_label_values(&[cause.as_str()])
+                .inc_by(count);
+        }
     }
 
     /// Counts an error of this class, one of [`KAFKA_ERROR_CLASSES`].

@@ -16,12 +16,14 @@ use super::http;
 use super::metrics::Metrics;
 use super::settings::{self, ReplyMode, Settings};
 use super::status::{Shared, Status};
+use crate::core::link::LinkKey;
 use crate::kafka::clients::Connection;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::transactor::Topics;
 use crate::processor::Mode;
-use crate::processor::instance::Options;
+use crate::processor::instance::{Options, Run};
 use crate::processor::partition::Service;
+use crate::wire::route::{AllowList, Routing};
 
 /// Pause before an engine that ended is made anew.
 const START_OVER_PAUSE: Duration = Duration::from_secs(1);
@@ -183,8 +185,14 @@ fn described(settings: &Settings) -> String {
 }
 
 fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error> {
-    let writer = getrandom::u64()
-        .map_err(|error| Error::Kafka(format!("no randomness from the system: {error}")))?;
+    let no_randomness = |error| Error::Kafka(format!("no randomness from the system: {error}"));
+    let writer = getrandom::u64().map_err(no_randomness)?;
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(no_randomness)?;
+    let run = Run {
+        writer,
+        link_key: LinkKey(key),
+    };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Options {
         service: Service {
@@ -195,9 +203,20 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
             group: settings.group.clone(),
             instance: settings.instance_id.clone(),
             reply_partitions,
+            routing: Routing {
+                names: settings.reply_headers.clone(),
+                allow: AllowList::new(
+                    settings.reply_allow.clone(),
+                    vec![
+                        settings.topics.requests.clone(),
+                        settings.topics.state.clone(),
+                    ],
+                ),
+                default_topic: settings.topics.replies.clone(),
+            },
             rewrite_floor_records: settings.rewrite_floor_records,
         },
-        writer,
+        run,
         checkpoint_interval_ms: millis(settings.checkpoint_interval),
         revoke_deadline_ms: REVOKE_DEADLINE_MS,
         stop_deadline_ms: millis(settings.shutdown_deadline),
@@ -215,7 +234,8 @@ async fn supervise(
     loop {
         let mut config = config.clone();
         // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
-        config.options.writer = getrandom::u64().unwrap_or(config.options.writer.wrapping_add(1));
+        let run = &mut config.options.run;
+        run.writer = getrandom::u64().unwrap_or(run.writer.wrapping_add(1));
         let (sender, mut ended) = spawn(config)?;
         tokio::select! {
             biased;

@@ -14,6 +14,7 @@ Start here:
   sequencer dev                                      a Kafka, the service and a live demo
   sequencer serve --brokers kafka:9092               the service on your cluster
   sequencer next orders --brokers kafka:9092         the next ID of \"orders\"
+  sequencer define invoices --start 1000 --brokers kafka:9092      a sequence with rules of its own
   echo 'orders:5' | kcat -P -b kafka:9092 -t sequencer.requests -K:      five of them, by any client
 
 Configuration, later wins: defaults, --config FILE, environment SEQUENCER__SECTION__KEY, flags.
@@ -45,6 +46,55 @@ Examples:
 
 A request that is rejected prints its error code and message and exits 1.";
 
+pub(super) const DEFINE_EXAMPLES: &str = "\
+Examples:
+  sequencer define invoices --start 1000 --max-count 100 --brokers kafka:9092
+  sequencer define countdown --increment -1 --min 0 --max 10 --at-end cycle --brokers kafka:9092
+  sequencer define --file sequences.toml --dry-run --brokers kafka:9092     shows what would change
+  sequencer define --file sequences.toml --brokers kafka:9092               and changes it
+
+What is left out stays as it is; of a new sequence it is as by default. The start of a sequence that \
+exists cannot change (set-next moves it), nor the sign of its increment. The file:
+
+  [sequences.invoices]
+  start = 1000
+  max_count = 100
+
+  [policy]
+  undefined = \"refuse\"
+
+It can be applied again and again: what is there already is not changed. Exits 1 when a change was \
+refused, 0 otherwise. docs/definitions.md says more.";
+
+pub(super) const DESCRIBE_EXAMPLES: &str = "\
+Examples:
+  sequencer describe orders --brokers kafka:9092
+  sequencer describe orders --json --brokers kafka:9092
+
+It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1.";
+
+pub(super) const SET_NEXT_EXAMPLES: &str = "\
+Examples:
+  sequencer set-next orders 5000 --reason 'imported 1 to 4999' --brokers kafka:9092
+  sequencer set-next orders 100 --force --reason 'test data removed' --brokers kafka:9092
+
+Moving back is refused without --force, since IDs may then be given twice.";
+
+pub(super) const RETIRE_EXAMPLES: &str = "\
+Examples:
+  sequencer retire orders --reason 'moved to orders-2' --brokers kafka:9092
+
+Requests for it are refused with the code retired. `sequencer define` lets it go on beyond its last ID.";
+
+pub(super) const POLICY_EXAMPLES: &str = "\
+Examples:
+  sequencer policy --brokers kafka:9092                  what happens now, partition by partition
+  sequencer policy refuse --brokers kafka:9092           only defined names get IDs
+  sequencer policy create --brokers kafka:9092           the first request makes a sequence (default)
+
+It holds for each partition of the request topic by itself, so it is sent to each; exits 1 when one \
+did not take it. Say it again after the topic has grown. Sequences that exist are not touched.";
+
 pub(super) const INSPECT_EXAMPLES: &str = "\
 Examples:
   sequencer inspect --brokers kafka:9092                       offsets and checkpoint of each partition
@@ -69,3 +119,23 @@ Without --yes nothing is written: it shows what it found and what it would do. C
 least as high as any ID that the partition has ever given; it looks at the state and at the default \
 reply topic itself, and goes above what it finds there. While an instance owns the partition, it \
 writes only with --owner-halted.";
+
+pub(super) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  sequencer verify --brokers kafka:9092                          the default reply topic
+  sequencer verify --brokers kafka:9092 --replies '*.reply'      and the topics that clients name
+  sequencer verify --brokers kafka:9092 --json | jq .findings
+
+It reads the topics up to where they end now and says which of the promised invariants hold: it \
+decides by rules of its own what each request should get. It joins no group and writes nothing to \
+Kafka. Exit codes: 0 clean, 1 something is wrong, 2 bad usage.";
+
+pub(in crate::cli) const BENCH_EXAMPLES: &str = "\
+Examples:
+  sequencer bench --quick                                          under a minute, a Kafka of its own
+  sequencer bench --only drain,latency --html report.html          about fifteen minutes
+  sequencer bench --brokers kafka:9092 --rounds 5 --json report.json
+
+The service that is measured is this program's serve, as a process of its own in its default \
+configuration, with topics and a group that are made for the run. Topics are deleted at the end, also \
+after Ctrl-C. It loads the cluster as far as it can: do not run it beside anything that matters.";

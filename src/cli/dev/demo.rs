@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::cli::Error;
-use crate::cli::next::Reply;
+use crate::cli::reply::Reply;
 use crate::kafka::admin::Cluster;
 use crate::kafka::clients::Connection;
 use crate::kafka::tools::requester::{Outcome, Request, Requester, Route};
@@ -214,6 +214,7 @@ mod tests {
 
     fn request(place: Option<(i32, i64)>) -> Request {
         Request {
+            number: 0,
             name: "parcels".to_owned(),
             at: Instant::now(),
             place,

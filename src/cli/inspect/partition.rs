@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::core::Fold;
+use crate::core::link::LinkKey;
 use crate::kafka::takeovers::questions::Questions;
 use crate::processor::restore::Restored;
-use crate::processor::takeover::{Action, Event, StateLog, Step, Takeover, Verdict};
+use crate::processor::takeover::{Action, Bound, Event, StateLog, Step, Takeover, Verdict};
 use crate::wire::state::Footer;
 
 /// What an owner would do.
@@ -86,7 +87,7 @@ pub struct Facts {
 impl Facts {
     fn note(&mut self, event: &Event) {
         match event {
-            Event::Bound(Some(StateLog { start, end })) => {
+            Event::Bound(Bound::Log(StateLog { start, end })) => {
                 self.state_start = Some(*start);
                 self.state_end = Some(*end);
             }
@@ -100,7 +101,7 @@ impl Facts {
     }
 
     fn restored(&mut self, restored: &Restored) {
-        self.sequences = restored.fold.len();
+        self.sequences = restored.fold.sequences();
         self.state_records = Some(restored.records);
         self.skipped_batches = Some(restored.skipped_batches);
         if let Some(footer) = &restored.footer {
@@ -122,20 +123,27 @@ impl Facts {
     }
 }
 
+/// Nothing is decided here, so no key is drawn.
+const NO_KEY: LinkKey = LinkKey([0; 32]);
+
 /// Finds out all about a partition, its state included.
 pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
     let mut facts = Facts {
         partition,
         ..Facts::default()
     };
-    let mut takeover = Takeover::new(partition, group);
+    let mut takeover = Takeover::new(partition, group, NO_KEY);
     let mut step = takeover.first();
     let verdict = loop {
         let action = match step {
             Step::Done(verdict) => break verdict,
             Step::Do(action) => action,
         };
-        let answer = questions.answer(partition, action);
+        let answer = match action {
+            // A look changes nothing.
+            Action::GrowState => Ok(Event::Growing),
+            action => questions.answer(partition, action),
+        };
         let event = answer.unwrap_or_else(|error| Event::Unavailable(error.to_string()));
         facts.note(&event);
         step = takeover.on(event);

@@ -143,6 +143,8 @@ fn sequences(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     for row in rows {
         let remark = match row {
             Row { used: false, .. } => "not used yet".to_owned(),
+            Row { retired: true, .. } => "retired".to_owned(),
+            Row { next_id: None, .. } => "exhausted".to_owned(),
             Row {
                 partition, home, ..
             } if partition != home => {
@@ -153,7 +155,7 @@ fn sequences(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
         table.row([
             row.name.clone(),
             row.partition.to_string(),
-            row.next_id.to_string(),
+            or_dash(row.next_id),
             remark,
         ]);
     }
@@ -169,8 +171,9 @@ mod tests {
             name: name.to_owned(),
             partition,
             home,
-            next_id: 42,
+            next_id: Some(42),
             used: true,
+            retired: false,
         };
         View {
             group: "g".to_owned(),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::core::Fold;
-use crate::core::fold::Entry;
+use crate::core::definition::Definition;
+use crate::core::fold::{Description, Entry};
 use crate::core::sequence::Sequence;
 
 /// One sequence on one partition.
@@ -17,10 +18,12 @@ pub struct Row {
     pub partition: i32,
     /// Where its requests should go; another one than `partition` is a stray.
     pub home: i32,
-    /// The ID that the next request gets.
-    pub next_id: i64,
+    /// The ID that the next request gets; none when no ID is left.
+    pub next_id: Option<i64>,
     /// False when nobody has asked for it yet.
     pub used: bool,
+    /// It gives no more IDs.
+    pub retired: bool,
 }
 
 impl Row {
@@ -30,8 +33,9 @@ impl Row {
             name,
             partition: home,
             home,
-            next_id: Sequence::above(floor).next(),
+            next_id: Sequence::above(floor).next(&Definition::DEFAULT),
             used: false,
+            retired: false,
         }
     }
 }
@@ -59,14 +63,16 @@ impl Selection {
     /// Takes a partition's sequences.
     pub fn add(&mut self, partition: i32, fold: &Fold) {
         if let Some(name) = self.only.clone() {
-            if let Some(sequence) = fold.sequence(&name) {
+            if let Some(description) = fold.description(&name) {
                 self.total += 1;
-                self.rows.insert(row(&name, partition, sequence));
+                self.rows.insert(row(&name, partition, description));
             }
             return;
         }
-        for entry in (0..fold.len()).filter_map(|slot| fold.entry(slot)) {
-            let Entry::Sequence { name, sequence } = entry;
+        for entry in fold.iter() {
+            let Entry::Sequence { name, .. } = entry else {
+                continue;
+            };
             self.total += 1;
             let full = self.rows.len() >= self.limit;
             if full
@@ -77,7 +83,9 @@ impl Selection {
             {
                 continue;
             }
-            self.rows.insert(row(name, partition, sequence));
+            if let Some(description) = fold.description(name) {
+                self.rows.insert(row(name, partition, description));
+            }
             if self.rows.len() > self.limit {
                 self.rows.pop_last();
             }
@@ -90,13 +98,14 @@ impl Selection {
     }
 }
 
-fn row(name: &str, partition: i32, sequence: Sequence) -> Row {
+fn row(name: &str, partition: i32, description: Description) -> Row {
     Row {
         name: name.to_owned(),
         partition,
         home: partition,
-        next_id: sequence.next(),
+        next_id: description.next,
         used: true,
+        retired: description.retired,
     }
 }
 
@@ -108,7 +117,11 @@ mod tests {
         let mut fold = Fold::default();
         for name in names {
             let sequence = Sequence::above(41);
-            fold.put(Entry::Sequence { name, sequence });
+            fold.put(Entry::Sequence {
+                name,
+                sequence,
+                defined: None,
+            });
         }
         fold
     }
@@ -136,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_unused_name_begins_above_the_floor() {
-        assert_eq!(Row::unused("a".to_owned(), 0, 0).next_id, 1);
-        assert_eq!(Row::unused("a".to_owned(), 0, 500).next_id, 501);
+        assert_eq!(Row::unused("a".to_owned(), 0, 0).next_id, Some(1));
+        assert_eq!(Row::unused("a".to_owned(), 0, 500).next_id, Some(501));
     }
 }

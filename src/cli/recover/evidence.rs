@@ -1,5 +1,6 @@
 //! What there is to find out before a repair.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -8,15 +9,19 @@ use serde::Deserialize;
 
 use crate::cli::Error;
 use crate::cli::session::Session;
-use crate::core::fold::Entry;
+use crate::core::fold::{Defined, Entry};
+use crate::core::limits::ID_LAST;
+use crate::core::link::LinkKey;
+use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
+use crate::core::window::Place;
 use crate::core::{NextOffset, Offset, Scalars};
 use crate::kafka::admin::Member;
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
 use crate::processor::restore::{Restore, Restored};
-use crate::processor::takeover::{Action, Event, RequestLog};
+use crate::processor::takeover::{Action, Bound, Decided, Event, RequestLog};
 use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};
 
 /// More replies than this take so long to read that it is said.
@@ -35,8 +40,8 @@ pub struct Evidence {
     pub state: State,
     /// The default reply topic.
     pub replies: Replies,
-    /// N.
-    pub service_partitions: u32,
+    /// N, and the key of the links.
+    pub decided: Decided,
     /// The record just before the place to go on at, if one is there.
     pub before: Option<Fingerprint>,
     /// Who owns the partition.
@@ -48,18 +53,36 @@ pub struct Evidence {
 pub struct State {
     /// What a restore arrives at.
     pub restored: Restored,
-    /// The highest counter that any record has of each name.
-    pub counters: BTreeMap<String, Sequence>,
+    /// The furthest counter that any record has of each name, and its last definition.
+    pub counters: BTreeMap<String, Counter>,
+    /// The last record of each segment of the window.
+    pub window: BTreeMap<u32, Vec<Place>>,
+    /// By home partition, the last stray that went there.
+    pub sent: BTreeMap<u32, i64>,
     /// The highest of each that any footer has.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
     pub last_footer: Option<Footer>,
 }
 
+/// What is known of one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Where it stands.
+    pub sequence: Sequence,
+    /// Its definition, when somebody defined it.
+    pub defined: Option<Defined>,
+}
+
 impl State {
-    /// The highest ID that any record speaks of.
+    /// The highest ID that any record of a sequence without a definition speaks of. A defined one
+    /// counts by rules of its own, and says nothing about the others.
     pub fn highest_id(&self) -> i64 {
-        let counters = self.counters.values().map(|sequence| sequence.next() - 1);
+        let plain = |counter: &Counter| {
+            let highest = counter.sequence.highest();
+            (counter.defined.is_none()).then_some(highest.min(ID_LAST))
+        };
+        let counters = self.counters.values().filter_map(plain);
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
     }
 
@@ -68,53 +91,94 @@ impl State {
             highest_timestamp,
             applied,
             floor,
+            undefined,
+            window_capacity,
+            window_next,
+            links_open,
         } = &mut self.scalars;
-        *highest_timestamp = footer.scalars.highest_timestamp.max(*highest_timestamp);
-        *applied = footer.scalars.applied.max(*applied);
-        *floor = footer.scalars.floor.max(*floor);
+        let found = &footer.scalars;
+        *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
+        *applied = found.applied.max(*applied);
+        *floor = found.floor.max(*floor);
+        // The last word of whoever said so.
+        *undefined = found.undefined;
+        *window_capacity = found.window_capacity;
+        *window_next = found.window_next.max(*window_next);
+        *links_open |= found.links_open;
         self.last_footer = Some(footer.clone());
     }
 
-    fn entry(&mut self, name: &str, sequence: Sequence) {
-        match self.counters.get_mut(name) {
-            Some(known) if known.next() >= sequence.next() => {}
-            Some(known) => *known = sequence,
-            None => {
-                self.counters.insert(name.to_owned(), sequence);
+    fn entry(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Sequence {
+                name,
+                sequence,
+                defined,
+            } => self.sequence(name, sequence, defined.map(|defined| defined.into_owned())),
+            Entry::Window { segment, places } => {
+                self.window.insert(segment, places.into_owned());
             }
+            Entry::Sent { home, offset } => {
+                let known = self.sent.entry(home).or_insert(offset);
+                *known = offset.max(*known);
+            }
+            // A repair believes the first link that comes.
+            Entry::Accepted { .. } => {}
         }
+    }
+
+    fn sequence(&mut self, name: &str, sequence: Sequence, defined: Option<Defined>) {
+        let Some(known) = self.counters.get_mut(name) else {
+            let counter = Counter { sequence, defined };
+            self.counters.insert(name.to_owned(), counter);
+            return;
+        };
+        let further = match &defined {
+            Some(defined) => known.sequence.furthest(sequence, &defined.definition),
+            None => known.sequence.raised_above(sequence.highest()),
+        };
+        *known = Counter {
+            sequence: further,
+            defined,
+        };
     }
 }
 
 /// What the replies say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replies {
     /// Replies read.
     pub read: u64,
     /// Those of requests of this partition.
     pub of_partition: u64,
-    /// The highest ID among them.
-    pub highest: i64,
+    /// By name, the lowest and the highest ID.
+    pub given: BTreeMap<String, (i64, i64)>,
 }
 
 /// As much of a reply as matters here.
 #[derive(Deserialize)]
-struct Given {
-    partition: i32,
+struct Given<'a> {
+    #[serde(borrow)]
+    sequence: Option<Cow<'a, str>>,
     first: Option<i64>,
     last: Option<i64>,
 }
 
 impl Replies {
-    fn reply(&mut self, partition: i32, body: &[u8]) {
+    /// `counts`: whether the partition counts for a name.
+    fn reply(&mut self, body: &[u8], counts: impl Fn(&str) -> bool) {
         self.read += 1;
-        let Ok(given) = serde_json::from_slice::<Given>(body) else {
+        let Ok(given) = serde_json::from_slice::<Given<'_>>(body) else {
             return;
         };
-        if given.partition == partition {
-            self.of_partition += 1;
-            let highest = given.first.max(given.last).unwrap_or(0);
-            self.highest = self.highest.max(highest);
+        let Some(name) = given.sequence.filter(|name| counts(name)) else {
+            return;
+        };
+        self.of_partition += 1;
+        if let (Some(first), Some(last)) = (given.first, given.last) {
+            let (low, high) = (first.min(last), first.max(last));
+            let known = self.given.entry(name.into_owned()).or_insert((low, high));
+            *known = (known.0.min(low), known.1.max(high));
         }
     }
 }
@@ -136,6 +200,7 @@ pub struct Look<'a> {
     questions: Questions,
     partition: i32,
     reply_partitions: u32,
+    state_partitions: u32,
 }
 
 impl Look<'_> {
@@ -154,6 +219,7 @@ impl Look<'_> {
         }
         Ok(Look {
             reply_partitions: session.partitions(&cluster, &topics.replies)?,
+            state_partitions: session.partitions(&cluster, &topics.state)?,
             questions: Questions::new(&session.connection, &session.topics())?,
             session,
             partition,
@@ -167,10 +233,11 @@ impl Look<'_> {
             other => return Err(unexpected(&other)),
         };
         let state = self.state()?;
+        let decided = self.decided(&state, log.partitions)?;
         Ok(Evidence {
-            service_partitions: self.service_partitions(&state, log.partitions)?,
+            decided,
             state,
-            replies: self.replies()?,
+            replies: self.replies(decided.partitions)?,
             before: self.before(from, log)?,
             ownership: self.ownership()?,
             log,
@@ -181,7 +248,7 @@ impl Look<'_> {
     pub fn state(&self) -> Result<State, Error> {
         let topic = &self.session.settings.topics.state;
         let (from, to) = match self.questions.answer(self.partition, Action::ReadBound)? {
-            Event::Bound(Some(log)) => (log.start, log.end),
+            Event::Bound(Bound::Log(log)) => (log.start, log.end),
             other => return Err(unexpected(&other)),
         };
         let reader = Reader::new(&self.session.connection.reader())?;
@@ -200,9 +267,7 @@ impl Look<'_> {
                 return Flow::Stop;
             }
             match state::decode(key, record.value, header).map(|record| record.content) {
-                Ok(Content::Entry(Entry::Sequence { name, sequence })) => {
-                    state.entry(name, sequence);
-                }
+                Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
                 // A tombstone takes nothing back: the name may have been used up to there.
                 Ok(Content::Tombstone(_) | Content::Reset(_)) | Err(_) => {}
@@ -218,23 +283,30 @@ impl Look<'_> {
         Ok(state)
     }
 
-    /// N never changes, so any footer will do, also one that does not add up.
-    fn service_partitions(&self, state: &State, topic_has: u32) -> Result<u32, Error> {
+    /// N and the key never change, so any footer of any partition will do, also one that does not
+    /// add up. Without one nothing is decided yet.
+    fn decided(&self, state: &State, topic_has: u32) -> Result<Decided, Error> {
         let footer = state
             .restored
             .footer
             .as_ref()
             .or(state.last_footer.as_ref());
         if let Some(footer) = footer {
-            return Ok(footer.partitions);
+            return Ok(footer.decided());
         }
-        match self
-            .questions
-            .answer(self.partition, Action::ReadServiceSize)?
-        {
-            Event::ServiceSize(size) => Ok(size.unwrap_or(topic_has)),
-            other => Err(unexpected(&other)),
+        for partition in 0..self.state_partitions {
+            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            if let Some(decided) = self.questions.decided(partition)? {
+                return Ok(decided);
+            }
         }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)
+            .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
+        Ok(Decided {
+            partitions: topic_has,
+            link_key: LinkKey(key),
+        })
     }
 
     fn before(&self, from: NextOffset, log: RequestLog) -> Result<Option<Fingerprint>, Error> {
@@ -251,7 +323,7 @@ impl Look<'_> {
         }
     }
 
-    fn replies(&self) -> Result<Replies, Error> {
+    fn replies(&self, partitions: u32) -> Result<Replies, Error> {
         let topic = &self.session.settings.topics.replies;
         let reader = reader_of_everything(&self.session.connection)?;
         let mut extents = Vec::new();
@@ -267,7 +339,10 @@ impl Look<'_> {
         let mut replies = Replies::default();
         for (partition, from, to) in extents {
             reader.read(topic, partition, from, to, |record| {
-                replies.reply(self.partition, record.value.unwrap_or_default());
+                replies.reply(record.value.unwrap_or_default(), |name| {
+                    let home = partition_of(name.as_bytes(), partitions);
+                    i32::try_from(home) == Ok(self.partition)
+                });
                 Flow::Continue
             })?;
         }
@@ -324,20 +399,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_id_is_that_of_this_partitions_replies() {
+    fn the_ids_given_are_those_of_names_that_the_partition_counts_for() {
         let mut replies = Replies::default();
         for body in [
             r#"{"sequence":"a","first":41,"last":50,"count":10,"partition":3,"offset":1}"#,
-            r#"{"sequence":"a","first":90,"last":99,"count":10,"partition":2,"offset":1}"#,
-            r#"{"error":{"code":"exhausted","message":"m"},"partition":3,"offset":2}"#,
+            // Written to another partition, and forwarded.
+            r#"{"sequence":"a","first":51,"last":51,"count":1,"partition":2,"offset":1}"#,
+            r#"{"sequence":"b","first":90,"last":99,"count":10,"partition":2,"offset":2}"#,
+            r#"{"sequence":"a","error":{"code":"exhausted","message":"m"},"partition":3,"offset":2}"#,
+            r#"{"error":{"code":"invalid_name","message":"m"},"partition":3,"offset":3}"#,
             "no JSON",
         ] {
-            replies.reply(3, body.as_bytes());
+            replies.reply(body.as_bytes(), |name| name == "a");
         }
         let expected = Replies {
-            read: 4,
-            of_partition: 2,
-            highest: 50,
+            read: 6,
+            of_partition: 3,
+            given: BTreeMap::from([("a".to_owned(), (41, 51))]),
         };
         assert_eq!(replies, expected);
     }
@@ -364,9 +442,13 @@ mod tests {
     #[test]
     fn the_highest_counter_of_a_name_is_kept_whatever_came_last() {
         let mut state = State::default();
-        state.entry("a", Sequence::above(10));
-        state.entry("a", Sequence::above(7));
-        state.entry("b", Sequence::above(3));
+        for (name, last) in [("a", 10), ("a", 7), ("b", 3)] {
+            state.entry(Entry::Sequence {
+                name,
+                sequence: Sequence::above(last),
+                defined: None,
+            });
+        }
         assert_eq!(state.highest_id(), 10);
         state.scalars.floor = 20;
         assert_eq!(state.highest_id(), 20);

@@ -1,8 +1,11 @@
 //! What a repair writes, decided from what was found. Pure.
 
-use super::evidence::Evidence;
+use std::borrow::Cow;
+
+use super::evidence::{Counter, Evidence, State};
 use crate::core::fold::Entry;
-use crate::core::limits::FOLD_VERSION;
+use crate::core::limits::{FOLD_VERSION, ID_LAST};
+use crate::core::sequence::Sequence;
 use crate::core::{Fold, NextOffset, Scalars};
 use crate::processor::checkpoint::Batch;
 use crate::wire::state::{BatchId, Footer, Reset};
@@ -42,15 +45,32 @@ impl Plan {
         let floor = floor(ask, evidence);
         let state = &evidence.state;
         let mut fold = Fold::default();
-        for (name, sequence) in &state.counters {
-            let sequence = sequence.raised_above(floor);
-            fold.put(Entry::Sequence { name, sequence });
+        for (name, counter) in &state.counters {
+            fold.put(Entry::Sequence {
+                name,
+                sequence: moved_on(name, counter, floor, evidence),
+                defined: counter.defined.as_ref().map(Cow::Borrowed),
+            });
+        }
+        for (segment, places) in &state.window {
+            fold.put(Entry::Window {
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
+        for (home, offset) in &state.sent {
+            fold.put(Entry::Sent {
+                home: *home,
+                offset: *offset,
+            });
         }
         let scalars = Scalars {
-            highest_timestamp: state.scalars.highest_timestamp,
             // Another number than before, so that no footer of the past matches by chance.
             applied: state.scalars.applied + 1,
             floor,
+            // What other partitions forwarded meanwhile cannot be known.
+            links_open: true,
+            ..state.scalars
         };
         fold.set_scalars(scalars);
         let records = 1 + fold.len();
@@ -58,7 +78,8 @@ impl Plan {
             next: ask.from,
             digest: fold.digest_with(scalars),
             scalars,
-            partitions: evidence.service_partitions,
+            partitions: evidence.decided.partitions,
+            link_key: evidence.decided.link_key,
             fold_version: FOLD_VERSION,
             topic_id: evidence.log.topic_id,
             last_applied: evidence.before,
@@ -74,7 +95,7 @@ impl Plan {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
         batch.reset(id, &Reset { reason });
-        for entry in (0..self.fold.len()).filter_map(|slot| self.fold.entry(slot)) {
+        for entry in self.fold.iter() {
             batch.entry(id, &entry);
         }
         batch.footer(id, &self.footer);
@@ -82,10 +103,35 @@ impl Plan {
     }
 }
 
-/// IDs up to here count as given: what the operator says, and more if a record says so.
+/// IDs up to here count as given: what the operator says, and more if a record says so. Sequences
+/// with a definition count by rules of their own.
 pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
-    let seen = evidence.state.highest_id().max(evidence.replies.highest);
+    let State { counters, .. } = &evidence.state;
+    let plain = |name: &String| {
+        counters
+            .get(name)
+            .is_none_or(|known| known.defined.is_none())
+    };
+    let given = evidence.replies.given.iter();
+    let replied = given
+        .filter(|(name, _)| plain(name))
+        .map(|(_, (_, highest))| (*highest).min(ID_LAST))
+        .max();
+    let seen = evidence.state.highest_id().max(replied.unwrap_or(0));
     ask.above.max(seen)
+}
+
+/// A counter moves on beyond every ID that may have been given.
+fn moved_on(name: &str, counter: &Counter, floor: i64, evidence: &Evidence) -> Sequence {
+    let Counter { sequence, defined } = counter;
+    let given = evidence.replies.given.get(name);
+    match (defined, given) {
+        (None, _) => sequence.raised_above(floor),
+        (Some(defined), Some((lowest, highest))) => {
+            sequence.beyond(&defined.definition, *lowest, *highest)
+        }
+        (Some(_), None) => *sequence,
+    }
 }
 
 fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
@@ -107,7 +153,7 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
              {partition} knows, got {above}"
         ));
     }
-    let n = evidence.service_partitions;
+    let n = evidence.decided.partitions;
     if u32::try_from(*partition).is_ok_and(|partition| partition >= n) {
         return Err(format!(
             "the service has {n} partitions since its beginning, so partition {partition} has no \
@@ -137,12 +183,14 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::evidence::{Ownership, Replies, State};
+    use super::super::evidence::{Ownership, Replies};
     use super::*;
-    use crate::core::sequence::Sequence;
+    use crate::core::definition::{Changes, Definition};
+    use crate::core::fold::{Defined, Note};
+    use crate::core::link::LinkKey;
     use crate::core::{Offset, Timestamp};
     use crate::processor::restore::Restore;
-    use crate::processor::takeover::RequestLog;
+    use crate::processor::takeover::{Decided, RequestLog};
     use crate::wire::state::{self, Fingerprint, TopicId};
 
     const BATCH: BatchId = BatchId {
@@ -152,8 +200,14 @@ mod tests {
 
     fn evidence() -> Evidence {
         let counters = [("orders", 41), ("invoices", 999)];
-        let counters: BTreeMap<String, Sequence> = counters
-            .map(|(name, last)| (name.to_owned(), Sequence::above(last)))
+        let counters: BTreeMap<String, Counter> = counters
+            .map(|(name, last)| {
+                let counter = Counter {
+                    sequence: Sequence::above(last),
+                    defined: None,
+                };
+                (name.to_owned(), counter)
+            })
             .into();
         Evidence {
             log: RequestLog {
@@ -167,20 +221,27 @@ mod tests {
                 scalars: Scalars {
                     highest_timestamp: Timestamp(5),
                     applied: 77,
-                    floor: 0,
+                    ..Scalars::default()
                 },
                 ..State::default()
             },
-            replies: Replies {
-                highest: 500,
-                ..Replies::default()
+            replies: given("orders", 400, 500),
+            decided: Decided {
+                partitions: 4,
+                link_key: LinkKey([1; 32]),
             },
-            service_partitions: 4,
             before: Some(Fingerprint {
                 offset: Offset(149),
                 hash: 9,
             }),
             ownership: Ownership::Nobody,
+        }
+    }
+
+    fn given(name: &str, lowest: i64, highest: i64) -> Replies {
+        Replies {
+            given: BTreeMap::from([(name.to_owned(), (lowest, highest))]),
+            ..Replies::default()
         }
     }
 
@@ -201,6 +262,7 @@ mod tests {
         let old = Entry::Sequence {
             name: "old",
             sequence: Sequence::above(5),
+            defined: None,
         };
         let mut batch = Batch::default();
         batch.entry(BATCH, &old);
@@ -211,7 +273,8 @@ mod tests {
         let restored = restore.finish();
         assert_eq!(restored.footer.as_ref(), Some(&plan.footer));
         assert_eq!(restored.fold.len(), 2);
-        assert_eq!(restored.fold.sequence("orders").unwrap().next(), 1000);
+        let next = |name| restored.fold.description(name).unwrap().next;
+        assert_eq!(next("orders"), Some(1000));
         assert_eq!(restored.fold.scalars().floor, 999);
         assert_eq!(
             restored.footer.unwrap().batch_records as usize,
@@ -231,8 +294,42 @@ mod tests {
         assert_eq!(floor_of(0), 999, "the state");
         assert_eq!(floor_of(2_000), 2_000, "the operator");
         let mut evidence = evidence();
-        evidence.replies.highest = 5_000;
+        evidence.replies = given("new", 1, 5_000);
         assert_eq!(floor(&ask(150, 2_000), &evidence), 5_000, "a reply");
+    }
+
+    #[test]
+    fn a_defined_sequence_goes_on_beyond_its_own_ids_and_moves_no_other() {
+        let definition = Definition::new(Changes {
+            increment: Some(-5),
+            min: Some(-1_000),
+            max: Some(1_000_000_000),
+            ..Changes::default()
+        })
+        .unwrap();
+        let defined = Defined {
+            definition,
+            retired: false,
+            note: Note {
+                op: "define".into(),
+                requester: "".into(),
+                reason: "".into(),
+                offset: Offset(1),
+                timestamp: Timestamp(1),
+            },
+        };
+        let mut evidence = evidence();
+        let counter = Counter {
+            sequence: Sequence::restored(999_999_000),
+            defined: Some(defined),
+        };
+        evidence.state.counters.insert("down".to_owned(), counter);
+        evidence.replies = given("down", 999_998_000, 1_000_000_000);
+        let plan = Plan::new(&ask(150, 0), &evidence).unwrap();
+        assert_eq!(plan.footer.scalars.floor, 999);
+        let next = |name| plan.fold.description(name).unwrap().next;
+        assert_eq!(next("down"), Some(999_997_995));
+        assert_eq!(next("orders"), Some(1_000));
     }
 
     #[test]
@@ -244,7 +341,10 @@ mod tests {
         assert!(Plan::new(&ask(100, 0), &evidence()).is_ok());
         assert!(Plan::new(&ask(200, 0), &evidence()).is_ok());
         let small = Evidence {
-            service_partitions: 3,
+            decided: Decided {
+                partitions: 3,
+                ..evidence().decided
+            },
             ..evidence()
         };
         assert!(refused(ask(150, 0), &small).contains("3 partitions"));

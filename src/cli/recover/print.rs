@@ -53,8 +53,16 @@ pub fn found(
     )?;
     writeln!(
         out,
-        "  replies    {} in {}, {} of them for this partition, highest ID {}",
-        replies.read, topics.replies, replies.of_partition, replies.highest
+        "  replies    {} in {}, {} of them to names of this partition, highest ID {}",
+        replies.read,
+        topics.replies,
+        replies.of_partition,
+        replies
+            .given
+            .values()
+            .map(|(_, highest)| *highest)
+            .max()
+            .unwrap_or(0)
     )?;
     let owner = match ownership {
         Ownership::Nobody => "nobody",
@@ -91,7 +99,7 @@ pub fn planned(
         }
         _ => {}
     }
-    let sequences = counted(plan.fold.len(), "sequence");
+    let sequences = counted(plan.fold.sequences(), "sequence");
     writeln!(
         out,
         "  lets {sequences}, and every new name, go on above ID {floor}"

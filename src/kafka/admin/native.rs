@@ -174,12 +174,19 @@ pub(super) unsafe fn pointers<'a, T>(list: *mut *const T, count: usize) -> &'a [
     unsafe { slice::from_raw_parts(list.cast_const(), count) }
 }
 
-/// The ID of a topic; none when there is no such topic.
-pub(super) fn topic_id<C: ClientContext>(
+/// A topic as its broker describes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Described {
+    pub(super) id: [u8; 16],
+    pub(super) may_write: bool,
+}
+
+/// A topic by its name; none when there is no such topic.
+pub(super) fn describe_topic<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     deadline: Duration,
-) -> Result<Option<[u8; 16]>, Error> {
+) -> Result<Option<Described>, Error> {
     const OPERATION: &str = "describe topic";
     let name = c_string(OPERATION, topic)?;
     let mut names = [name.as_ptr()];
@@ -190,9 +197,17 @@ pub(super) fn topic_id<C: ClientContext>(
         Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
         deadline,
         |rk, options, queue| {
-            // SAFETY: all are alive; names are copied into the collection, which is copied into
-            // the question and then ours to destroy.
+            // SAFETY: all are alive, and the options are ours until the question is asked; the
+            // error, if any, is ours to destroy; names are copied into the collection, which is
+            // copied into the question and then ours to destroy.
             unsafe {
+                let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(
+                    options.cast_mut(),
+                    1,
+                );
+                if !refused.is_null() {
+                    sys::rd_kafka_error_destroy(refused);
+                }
                 let topics =
                     sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
                 sys::rd_kafka_DescribeTopics(rk, topics, options, queue);
@@ -225,8 +240,35 @@ pub(super) fn topic_id<C: ClientContext>(
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&high.to_be_bytes());
         bytes[8..].copy_from_slice(&low.to_be_bytes());
-        Ok(Some(bytes))
+        Ok(Some(Described {
+            id: bytes,
+            may_write: may_write(description),
+        }))
     }
+}
+
+/// A broker that does not say what we may do lets us try.
+///
+/// # Safety
+/// `description` is a description that lives during the call.
+unsafe fn may_write(description: *const sys::rd_kafka_TopicDescription_t) -> bool {
+    use sys::rd_kafka_AclOperation_t as Operation;
+    let mut count = 0;
+    // SAFETY: the description is alive, and so are its operations: null, or so many.
+    let operations = unsafe {
+        let list =
+            sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
+        if list.is_null() {
+            return true;
+        }
+        slice::from_raw_parts(list, count)
+    };
+    operations.iter().any(|operation| {
+        matches!(
+            operation,
+            Operation::RD_KAFKA_ACL_OPERATION_WRITE | Operation::RD_KAFKA_ACL_OPERATION_ALL
+        )
+    })
 }
 
 /// # Safety
@@ -333,6 +375,43 @@ pub(super) fn create_topic<C: ClientContext>(
         }
         let mut count = 0;
         let results = sys::rd_kafka_CreateTopics_result_topics(found, &raw mut count);
+        topic_results(OPERATION, results, count)
+    }
+}
+
+/// Deletes a topic.
+pub(super) fn delete_topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    deadline: Duration,
+) -> Result<(), Error> {
+    const OPERATION: &str = "delete topic";
+    let name = c_string(OPERATION, topic)?;
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
+        deadline,
+        |rk, options, queue| {
+            // SAFETY: all are alive; the topic is copied into the question and then ours to
+            // destroy.
+            unsafe {
+                let topic = sys::rd_kafka_DeleteTopic_new(name.as_ptr());
+                let mut topics = [topic];
+                sys::rd_kafka_DeleteTopics(rk, topics.as_mut_ptr(), 1, options, queue);
+                sys::rd_kafka_DeleteTopic_destroy(topic);
+            }
+        },
+    )?;
+    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
+    // is null.
+    unsafe {
+        let found = sys::rd_kafka_event_DeleteTopics_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(());
+        }
+        let mut count = 0;
+        let results = sys::rd_kafka_DeleteTopics_result_topics(found, &raw mut count);
         topic_results(OPERATION, results, count)
     }
 }

@@ -110,7 +110,8 @@ pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) ->
     .collect()
 }
 
-fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
+/// The request topic as `serve` makes it.
+pub fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -121,7 +122,8 @@ fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
     topic
 }
 
-fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
+/// The default reply topic as `serve` makes it.
+pub fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -130,7 +132,8 @@ fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
     topic
 }
 
-fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
+/// The state topic as `serve` makes it.
+pub fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "compact".to_owned()),
@@ -182,7 +185,7 @@ impl Admin {
                 Err(error) => return Err(error),
             }
         }
-        let after = self.settled(names)?;
+        let after = self.settled(&[&names.requests, &names.replies, &names.state])?;
         Ok([&names.requests, &names.replies, &names.state]
             .into_iter()
             .filter_map(|name| {
@@ -197,14 +200,34 @@ impl Admin {
             .collect())
     }
 
+    /// Creates these topics, which are not there, and waits until they can be used.
+    ///
+    /// # Errors
+    /// The cluster cannot be reached, refuses a topic, or takes too long.
+    pub fn create_new(&self, topics: &[NewTopic]) -> Result<(), Error> {
+        for topic in topics {
+            native::create_topic(&self.client, topic, CALL_DEADLINE)?;
+        }
+        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        self.settled(&names).map(drop)
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// No answer, no permission, or there is no such topic.
+    pub fn delete_topic(&self, topic: &str) -> Result<(), Error> {
+        native::delete_topic(&self.client, topic, CALL_DEADLINE)
+    }
+
     /// The cluster, once all topics are there and led.
-    fn settled(&self, names: &TopicNames) -> Result<Cluster, Error> {
+    fn settled(&self, names: &[&str]) -> Result<Cluster, Error> {
         let begin = Instant::now();
         loop {
             let cluster = super::cluster(&self.client)?;
-            let unsettled = [&names.requests, &names.replies, &names.state]
-                .into_iter()
-                .find(|name| !cluster.topics.get(*name).is_some_and(|topic| topic.led));
+            let unsettled = names
+                .iter()
+                .find(|name| !cluster.topics.get(**name).is_some_and(|topic| topic.led));
             let Some(unsettled) = unsettled else {
                 return Ok(cluster);
             };

@@ -48,10 +48,7 @@ impl<'a> Record<'a> {
                 timestamp_ms: sys::rd_kafka_message_timestamp(message, ptr::null_mut()),
                 key: bytes(message.key, message.key_len),
                 value: bytes(message.payload, message.len),
-                headers: Headers {
-                    message,
-                    record: PhantomData,
-                },
+                headers: Headers::of(message),
             }
         }
     }
@@ -71,6 +68,15 @@ impl<'a> Headers<'a> {
         message: ptr::null(),
         record: PhantomData,
     };
+
+    /// # Safety
+    /// `message` is a message of librdkafka that lives at least as long as `'a`.
+    pub(in crate::kafka) unsafe fn of(message: &'a sys::rd_kafka_message_t) -> Headers<'a> {
+        Headers {
+            message,
+            record: PhantomData,
+        }
+    }
 
     /// Names and values in the order of the record. A value may be null.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {

@@ -9,12 +9,15 @@ use tracing::{debug, error, info, warn};
 use super::statistics::{self, Ends};
 use crate::core::Code;
 use crate::kafka::error::Error;
+use crate::kafka::replies::Served;
 use crate::kafka::transactor::Completed;
+use crate::kafka::undelivered::Tally;
 use crate::processor::instance::{Instance, PartitionReport, Phase};
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
 use crate::service::metrics::Metrics;
 use crate::service::status::{PartitionState, PartitionStatus, Shared};
+use crate::wire::route::Cause;
 
 /// How often the status is published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
@@ -90,6 +93,16 @@ impl Reporter {
                     took_ms = took.as_millis(),
                     "restored"
                 );
+                let (of_service, of_topic) = (start.decided.partitions, start.topic_partitions);
+                if of_topic > of_service {
+                    warn!(
+                        partition,
+                        service_partitions = of_service,
+                        topic_partitions = of_topic,
+                        "the request topic has grown: names keep their homes in the first \
+                         service_partitions, requests elsewhere are forwarded there"
+                    );
+                }
                 if skipped > 0 {
                     warn!(
                         partition,
@@ -108,6 +121,7 @@ impl Reporter {
         match completed.outcome {
             Outcome::Committed => {
                 self.metrics.checkpoints_committed.inc();
+                self.undelivered(&completed.undelivered);
                 let seconds = took.as_secs_f64();
                 self.metrics.checkpoint_duration_seconds.observe(seconds);
                 let records = u64::try_from(completed.checkpoint.records()).unwrap_or(u64::MAX);
@@ -128,6 +142,19 @@ impl Reporter {
         if let Some(problem) = &completed.problem {
             self.metrics.kafka_error(problem.class.as_str());
             warn!(outcome = ?completed.outcome, took_ms = took.as_millis(), error = %problem, "checkpoint had a problem");
+        }
+    }
+
+    /// Replies that came back or went elsewhere.
+    pub fn replies_served(&mut self, served: Served) {
+        let returned = u64::try_from(served.returned).unwrap_or(u64::MAX);
+        self.metrics.reply_failures.inc_by(returned);
+        self.undelivered(&served.undelivered);
+    }
+
+    fn undelivered(&self, tally: &Tally) {
+        for (cause, count) in tally.iter() {
+            self.metrics.undelivered(cause, count);
         }
     }
 
@@ -175,7 +202,14 @@ impl Reporter {
         self.published = Some(Instant::now());
         let counts = instance.take_counts();
         self.metrics.requests_granted.inc_by(counts.granted);
+        self.metrics.requests_repeated.inc_by(counts.again);
+        self.metrics.requests_operated.inc_by(counts.operated);
         self.metrics.ids_granted.inc_by(counts.ids);
+        self.metrics.strays_forwarded.inc_by(counts.forwarded);
+        self.metrics.forwards_repeated.inc_by(counts.repeated);
+        for (cause, count) in Cause::ALL.into_iter().zip(counts.undelivered) {
+            self.metrics.undelivered(cause, count);
+        }
         for (code, count) in Code::ALL.into_iter().zip(counts.rejected) {
             if count > 0 {
                 self.metrics.requests_rejected.inc_by(count);

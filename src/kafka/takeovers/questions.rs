@@ -16,7 +16,7 @@ use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::checkpoint::rewrite_from;
 use crate::processor::restore::Restore;
-use crate::processor::takeover::{Action, Committed, Event, RequestLog, StateLog};
+use crate::processor::takeover::{Action, Bound, Committed, Decided, Event, RequestLog, StateLog};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
 
 /// How long one call may take; brokers answer in milliseconds or are away.
@@ -59,18 +59,21 @@ impl Questions {
             Action::ReadState { from, to } => self.state(partition, from, to),
             Action::DescribeLog => self.log(partition),
             Action::ReadRecord(offset) => self.record(partition, offset),
-            Action::ReadServiceSize => self.service_size(),
+            Action::ReadService => self.service(),
+            Action::GrowState => self.grow_state(),
         }
     }
 
     fn bound(&self, partition: i32) -> Result<Event, Error> {
         let count = admin::partition_count(self.uncommitted.client(), &self.topics.state)?;
-        let exists = count.is_some_and(|count| u32::try_from(partition).is_ok_and(|p| p < count));
-        if !exists {
-            return Ok(Event::Bound(None));
+        let Some(count) = count else {
+            return Ok(Event::Bound(Bound::NoTopic));
+        };
+        if u32::try_from(partition).is_ok_and(|partition| partition >= count) {
+            return Ok(Event::Bound(Bound::NoPartition));
         }
         let (start, end) = self.extent(&self.topics.state, partition)?;
-        Ok(Event::Bound(Some(StateLog { start, end })))
+        Ok(Event::Bound(Bound::Log(StateLog { start, end })))
     }
 
     fn extent(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
@@ -161,21 +164,46 @@ impl Questions {
         }
     }
 
-    fn service_size(&self) -> Result<Event, Error> {
+    /// The request topic has grown: the state topic grows with it.
+    fn grow_state(&self) -> Result<Event, Error> {
+        let client = self.uncommitted.client();
+        if let Some(partitions) = admin::partition_count(client, &self.topics.requests)? {
+            admin::grow(client, &self.topics.state, partitions)?;
+        }
+        Ok(Event::Growing)
+    }
+
+    /// Restored, not the first footer that lies there: compaction may have left a late one in front.
+    fn service(&self) -> Result<Event, Error> {
         let (start, end) = self.extent(&self.topics.state, 0)?;
-        let mut partitions = None;
+        Ok(match self.state(0, start, end)? {
+            Event::State(restored) => {
+                Event::Service(restored.footer.map(|footer| footer.decided()))
+            }
+            other => other,
+        })
+    }
+
+    /// What the first footer of a state partition says was decided, whether or not it adds up: for
+    /// repairs. None without a footer.
+    ///
+    /// # Errors
+    /// No answer now.
+    pub fn decided(&self, partition: i32) -> Result<Option<Decided>, Error> {
+        let (start, end) = self.extent(&self.topics.state, partition)?;
+        let mut decided = None;
         self.reader
-            .read(&self.topics.state, 0, start, end, |record| {
+            .read(&self.topics.state, partition, start, end, |record| {
                 let key = record.key.unwrap_or_default();
                 match state::decode(key, record.value, None).map(|record| record.content) {
                     Ok(Content::Footer(footer)) => {
-                        partitions = Some(footer.partitions);
+                        decided = Some(footer.decided());
                         Flow::Stop
                     }
                     _ => Flow::Continue,
                 }
             })?;
-        Ok(Event::ServiceSize(partitions))
+        Ok(decided)
     }
 
     /// Keys of committed records in a range of the state log that `writer` did not write.

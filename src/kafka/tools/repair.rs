@@ -12,8 +12,9 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext,
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Topic};
 use crate::processor::checkpoint::Batch;
+use crate::wire::headers::Block;
 
 /// `transaction.timeout.ms`: a repair writes the whole state, which may be large. Left open by a
 /// repair that is killed, it keeps the one partition waiting for this long.
@@ -113,7 +114,14 @@ fn produce(
     };
     let topic = Topic::new(producer, topic)?;
     for (key, value) in batch.iter() {
-        while topic.produce(partition, Some(key), value, 0)? == Enqueued::QueueFull {
+        let record = Outgoing {
+            partition,
+            key: Some(key),
+            value,
+            headers: Block::EMPTY,
+            opaque: 0,
+        };
+        while topic.produce(record)? == Enqueued::QueueFull {
             producer.poll(REPORT_POLL);
             if Instant::now() >= deadline {
                 return Err(late());

@@ -20,7 +20,8 @@ use crate::core::partitioner::partition_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Topic};
+use crate::wire::headers::Block;
 
 /// Longest wait for one of the two clients before the other is looked at.
 const POLL: Duration = Duration::from_millis(1);
@@ -44,6 +45,8 @@ pub struct Route {
 /// A request that somebody waits for.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// What [`Requester::send`] returned.
+    pub number: usize,
     /// The sequence.
     pub name: String,
     /// When it was sent.
@@ -135,17 +138,37 @@ impl Requester {
         })
     }
 
-    /// Hands a request for `name` to the producer, for its home partition.
+    /// Partitions of the request topic.
+    pub fn request_partitions(&self) -> u32 {
+        self.route.request_partitions
+    }
+
+    /// Hands a request for `name` to the producer, for its home partition. Returns the number by
+    /// which its outcome is known.
     ///
     /// # Errors
     /// The producer does not take it.
-    pub fn send(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
-        let Some(topic) = &self.topic else {
-            return Ok(());
-        };
-        let partition = home(name, self.route.request_partitions);
+    pub fn send(&mut self, name: &str, value: &[u8]) -> Result<usize, Error> {
+        self.send_to(home(name, self.route.request_partitions), name, value)
+    }
+
+    /// The same for a partition of the caller's choice: a policy goes to each.
+    ///
+    /// # Errors
+    /// The producer does not take it.
+    pub fn send_to(&mut self, partition: i32, name: &str, value: &[u8]) -> Result<usize, Error> {
         let number = self.sent;
-        match topic.produce(partition, Some(name.as_bytes()), Some(value), number)? {
+        let Some(topic) = &self.topic else {
+            return Ok(number);
+        };
+        let record = Outgoing {
+            partition,
+            key: Some(name.as_bytes()),
+            value: Some(value),
+            headers: Block::EMPTY,
+            opaque: number,
+        };
+        match topic.produce(record)? {
             Enqueued::Yes => {}
             Enqueued::QueueFull => {
                 let message = "the producer's queue is full";
@@ -154,12 +177,13 @@ impl Requester {
         }
         self.sent += 1;
         let request = Request {
+            number,
             name: name.to_owned(),
             at: Instant::now(),
             place: None,
         };
         self.unreported.insert(number, request);
-        Ok(())
+        Ok(number)
     }
 
     /// The next outcome that is there within `wait`.

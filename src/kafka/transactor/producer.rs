@@ -1,44 +1,83 @@
 //! One transactional producer: the calls, each with a deadline.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Topics;
+use super::delivery::{Deliveries, Sent, Way};
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
-use crate::kafka::error::{self, Class, Error};
-use crate::kafka::produce::{Enqueued, Report, Reports, Topic};
-use crate::processor::checkpoint::{Checkpoint, Destination, Section, Written, metadata};
+use crate::kafka::error::{Class, Error};
+use crate::kafka::produce::{self, Enqueued, Report, Reports, Topic};
+use crate::kafka::replies::OPEN_TOPICS_MAX;
+use crate::processor::checkpoint::{Checkpoint, Destination, Outgoing, Section, Written, metadata};
+use crate::wire::headers::{Block, block};
 use crate::wire::state::BATCH_HEADER;
 
 /// Step of a wait for delivery reports. rust-rdkafka's own flush polls 100 ms at a time, also when
 /// everything is delivered: a transaction went from 100 ms to 4 ms without it.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
-/// Opaque of a reply; a state record's is its section's index plus one.
+/// librdkafka's `batch.size`: what its batches hold at most.
+const PRODUCER_BATCH_BYTES_MAX: usize = 1_000_000;
+/// How long the reports of a transaction that has failed are waited for.
+const REFUSAL_WAIT: Duration = Duration::from_millis(200);
+/// Replies to clients' topics that are looked through for those under way: those before them are
+/// acknowledged, or their topic is one that takes large batches.
+const UNDER_WAY_MAX: usize = 10_000;
+/// How long a look at a topic that has grown may take.
+const METADATA_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Opaque of a reply to the default topic; a state record's is its section's index plus one.
 const REPLY: usize = 0;
+/// Opaque of the first reply to a topic that a client named; above any number of sections.
+const NAMED: usize = 1 << 32;
+/// Above these bits an opaque has the number of its transaction: what was purged from one that was
+/// aborted may be reported during the next.
+const TRANSACTION_SHIFT: u32 = 40;
+/// Transactions are told apart by so many bits.
+const TRANSACTION_MASK: usize = (1 << 20) - 1;
 
 #[derive(Default)]
 struct Progress {
+    /// The number of the transaction.
+    transaction: usize,
     failed: Option<Error>,
     written: Vec<Option<Written>>,
+    /// Replies to topics that clients named.
+    named: Vec<Sent>,
+    refused: Vec<(usize, Error)>,
 }
 
 impl Progress {
     fn add(&mut self, report: Report<'_>) {
+        if report.opaque >> TRANSACTION_SHIFT != self.transaction {
+            return;
+        }
+        let opaque = report.opaque & ((1 << TRANSACTION_SHIFT) - 1);
+        let named = opaque.checked_sub(NAMED);
+        if let Some(sent) = named.and_then(|index| self.named.get_mut(index)) {
+            sent.done = true;
+        }
         match report.result {
             Err(error) => {
-                self.failed.get_or_insert(error);
+                if let Some(index) = named {
+                    self.refused.push((index, error.clone()));
+                }
+                // What only went with its transaction says nothing about why.
+                if self.failed.as_ref().is_none_or(Error::is_purged) {
+                    self.failed = Some(error);
+                }
             }
-            Ok(_) if report.opaque == REPLY => {}
+            Ok(_) if opaque == REPLY || named.is_some() => {}
             Ok(offset) => {
-                if let Some(written) = self.written.get_mut(report.opaque - 1) {
+                if let Some(written) = self.written.get_mut(opaque - 1) {
                     let (first, last) = written.map_or((offset, offset), |w| {
                         (w.first.min(offset), w.last.max(offset))
                     });
@@ -54,6 +93,8 @@ pub(super) struct TransactionalProducer {
     // These must go before the producer.
     state: Option<Topic>,
     replies: Option<Topic>,
+    /// Those that clients named.
+    named: RefCell<BTreeMap<String, Topic>>,
     reports: Option<Reports>,
     producer: BaseProducer<Context>,
     progress: RefCell<Progress>,
@@ -80,6 +121,7 @@ impl TransactionalProducer {
         Ok(TransactionalProducer {
             state: Some(Topic::new(&producer, &topics.state)?),
             replies: Some(Topic::new(&producer, &topics.replies)?),
+            named: RefCell::default(),
             reports: Reports::of(&producer),
             producer,
             progress: RefCell::default(),
@@ -99,46 +141,219 @@ impl TransactionalProducer {
         &self,
         checkpoint: &Checkpoint,
         timeout: Duration,
+        deliveries: &mut Deliveries,
         cancelled: impl Fn() -> bool,
     ) -> Result<Vec<Written>, Error> {
-        let deadline = Instant::now() + timeout;
+        let began = Instant::now();
+        let deadline = began + timeout;
+        let transaction = self.progress.borrow().transaction;
         *self.progress.borrow_mut() = Progress {
-            failed: None,
+            transaction: (transaction + 1) & TRANSACTION_MASK,
             written: vec![None; checkpoint.sections.len()],
+            ..Progress::default()
         };
+        let produced = self
+            .produce_all(checkpoint, deadline, deliveries)
+            .and_then(|()| self.acknowledged(began, deadline, deliveries, cancelled));
+        self.drain_reports();
+        let mut progress = self.progress.borrow_mut();
+        let Progress { named, refused, .. } = &*progress;
+        for (index, error) in refused.iter().filter(|(_, error)| !error.is_purged()) {
+            if let Some(sent) = named.get(*index) {
+                deliveries.refused(sent, error);
+            }
+        }
+        if let Some(error) = progress.failed.take() {
+            return Err(error);
+        }
+        produced?;
+        let written = std::mem::take(&mut progress.written);
+        written
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| aborted("a batch was not acknowledged"))
+    }
+
+    /// After a refusal: the report that says which record it was may come behind those of others,
+    /// which went with their transaction.
+    fn drain_reports(&self) {
+        let deadline = Instant::now() + REFUSAL_WAIT;
+        while self.progress.borrow().failed.is_some()
+            && self.producer.in_flight_count() > 0
+            && Instant::now() < deadline
+        {
+            self.poll();
+        }
+    }
+
+    fn produce_all(
+        &self,
+        checkpoint: &Checkpoint,
+        deadline: Instant,
+        deliveries: &mut Deliveries,
+    ) -> Result<(), Error> {
         for section in &checkpoint.sections {
-            for (destination, key, body) in section.replies.iter() {
-                let Destination::Default { partition } = destination;
-                let replies = self.replies.as_ref();
-                self.enqueue(replies, partition, key, Some(body), REPLY, deadline)?;
+            for reply in section.replies.iter() {
+                self.produce_reply(&reply, deadline, deliveries)?;
             }
         }
         for (index, section) in checkpoint.sections.iter().enumerate() {
             self.produce_batch(section, index + 1, deadline)?;
         }
+        Ok(())
+    }
+
+    /// Waits until all is acknowledged. What a client's topic does not take in time makes it
+    /// undeliverable, provided that everything else was taken.
+    fn acknowledged(
+        &self,
+        began: Instant,
+        deadline: Instant,
+        deliveries: &mut Deliveries,
+        cancelled: impl Fn() -> bool,
+    ) -> Result<(), Error> {
+        let unwritable = began + deliveries.deadline;
         while self.producer.in_flight_count() > 0 {
             self.poll();
-            if cancelled() || Instant::now() >= deadline {
-                let message = "not every record was acknowledged in time";
-                return Err(Error::own(
-                    "produce in transaction",
-                    Class::AbortTransaction,
-                    message,
-                ));
+            let progress = self.progress.borrow();
+            if progress.failed.is_some() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= unwritable {
+                let late: Vec<&Sent> = progress.named.iter().filter(|sent| !sent.done).collect();
+                let others = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
+                if !late.is_empty() && others <= late.len() {
+                    late.into_iter().for_each(|sent| deliveries.late(sent));
+                    return Err(aborted("a client's reply topic was not written in time"));
+                }
+            }
+            if cancelled() || now >= deadline {
+                if !progress.named.is_empty() {
+                    deliveries.doubt();
+                }
+                return Err(aborted("not every record was acknowledged in time"));
             }
         }
-        let mut progress = self.progress.borrow_mut();
-        if let Some(error) = progress.failed.take() {
-            return Err(error);
+        Ok(())
+    }
+
+    fn produce_reply(
+        &self,
+        reply: &Outgoing<'_>,
+        deadline: Instant,
+        deliveries: &mut Deliveries,
+    ) -> Result<(), Error> {
+        let mut record = produce::Outgoing {
+            partition: 0,
+            key: reply.key,
+            value: Some(reply.body),
+            headers: reply.headers,
+            opaque: REPLY,
+        };
+        let headers;
+        let (topic, choice, fallback) = match reply.destination {
+            Destination::Default { partition } => {
+                record.partition = partition;
+                return self.enqueue(self.replies.as_ref(), record, deadline);
+            }
+            Destination::Named {
+                topic,
+                partition,
+                fallback,
+            } => (topic, partition, fallback),
+        };
+        match deliveries.way(topic, choice, reply) {
+            Way::Elsewhere(undelivered) => {
+                let mut block = reply.headers.0.to_vec();
+                undelivered.push(&mut block);
+                headers = block;
+                record.partition = fallback;
+                record.headers = Block(&headers);
+                self.enqueue(self.replies.as_ref(), record, deadline)
+            }
+            Way::Named { partition, sent } => {
+                let alone = sent.is_alone();
+                self.until_there_is_room(&sent, deadline)?;
+                let index = {
+                    let mut progress = self.progress.borrow_mut();
+                    progress.named.push(sent);
+                    progress.named.len() - 1
+                };
+                record.partition = partition;
+                record.opaque = NAMED + index;
+                self.enqueue_named(topic, record, deadline)?;
+                if alone {
+                    self.until_reported(index, deadline)?;
+                }
+                Ok(())
+            }
         }
-        let written = std::mem::take(&mut progress.written);
-        written
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| {
-                let message = "a batch was not acknowledged";
-                Error::own("produce in transaction", Class::AbortTransaction, message)
-            })
+    }
+
+    fn enqueue_named(
+        &self,
+        topic: &str,
+        record: produce::Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let mut named = self.named.borrow_mut();
+        if !named.contains_key(topic) {
+            if named.len() >= OPEN_TOPICS_MAX {
+                named.clear();
+            }
+            named.insert(topic.to_owned(), Topic::new(&self.producer, topic)?);
+        }
+        let enqueued = self.enqueue(named.get(topic), record, deadline);
+        enqueued.inspect_err(|error| {
+            let mut progress = self.progress.borrow_mut();
+            let index = record.opaque - NAMED;
+            progress.refused.push((index, error.clone()));
+        })
+    }
+
+    /// The producer fills its batches up to a limit of its own. For a topic with a smaller one, what
+    /// is under way is kept so small that a batch of all of it would be taken.
+    fn until_there_is_room(&self, next: &Sent, deadline: Instant) -> Result<(), Error> {
+        if next.fits(PRODUCER_BATCH_BYTES_MAX) {
+            return Ok(());
+        }
+        loop {
+            let progress = self.progress.borrow();
+            let under_way = progress.named.iter().rev().take(UNDER_WAY_MAX);
+            let bytes: usize = under_way
+                .filter(|sent| !sent.done && sent.topic == next.topic)
+                .map(Sent::bytes)
+                .sum();
+            if bytes == 0 || next.fits(bytes + next.bytes()) {
+                return Ok(());
+            }
+            if progress.failed.is_some() {
+                return Err(aborted("a reply was refused"));
+            }
+            drop(progress);
+            if Instant::now() >= deadline {
+                return Err(aborted("a client's reply topic was not written in time"));
+            }
+            self.poll();
+        }
+    }
+
+    /// Waits until a reply that goes by itself is acknowledged or refused.
+    fn until_reported(&self, index: usize, deadline: Instant) -> Result<(), Error> {
+        loop {
+            self.poll();
+            let progress = self.progress.borrow();
+            if progress.failed.is_some() {
+                return Err(aborted("a reply was refused"));
+            }
+            if progress.named.get(index).is_none_or(|sent| sent.done) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(aborted("a reply was not acknowledged in time"));
+            }
+        }
     }
 
     fn produce_batch(
@@ -147,45 +362,48 @@ impl TransactionalProducer {
         opaque: usize,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let state = self.state.as_ref();
+        let mut tombstone = Vec::new();
+        block::push(&mut tombstone, BATCH_HEADER, &section.batch_id.to_header());
         for (key, value) in section.batch.iter() {
-            if value.is_some() {
-                self.enqueue(state, section.partition, Some(key), value, opaque, deadline)?;
-                continue;
-            }
-            let batch = section.batch_id.to_header();
-            self.until_enqueued(deadline, || {
-                let headers = OwnedHeaders::new_with_capacity(1).insert(Header {
-                    key: BATCH_HEADER,
-                    value: Some(&batch),
-                });
-                let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topics.state)
-                    .partition(section.partition)
-                    .key(key)
-                    .headers(headers);
-                match self.producer.send(record) {
-                    Ok(()) => Ok(Enqueued::Yes),
-                    Err((error, _)) if error::is_queue_full(&error) => Ok(Enqueued::QueueFull),
-                    Err((error, _)) => Err(self.error("produce in transaction", &error)),
-                }
-            })?;
+            let record = produce::Outgoing {
+                partition: section.partition,
+                key: Some(key),
+                value,
+                headers: if value.is_some() {
+                    Block::EMPTY
+                } else {
+                    Block(&tombstone)
+                },
+                opaque,
+            };
+            self.enqueue(self.state.as_ref(), record, deadline)?;
         }
         Ok(())
     }
 
+    /// A topic that has grown since this producer looked at it is looked at once more.
     fn enqueue(
         &self,
         topic: Option<&Topic>,
-        partition: i32,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        opaque: usize,
+        record: produce::Outgoing<'_>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        self.until_enqueued(deadline, || match topic {
-            Some(topic) => topic.produce(partition, key, value, opaque),
-            None => Ok(Enqueued::Yes),
-        })
+        let Some(topic) = topic else { return Ok(()) };
+        let record = produce::Outgoing {
+            opaque: self.progress.borrow().transaction << TRANSACTION_SHIFT | record.opaque,
+            ..record
+        };
+        let enqueue = || self.until_enqueued(deadline, || topic.produce(record));
+        match enqueue() {
+            Err(error) if error.is_unknown_partition() => {
+                let client = self.producer.client();
+                client
+                    .fetch_metadata(Some(topic.name()), METADATA_DEADLINE)
+                    .map_err(|error| self.error("look at a topic", &error))?;
+                enqueue()
+            }
+            result => result,
+        }
     }
 
     fn until_enqueued(
@@ -196,12 +414,7 @@ impl TransactionalProducer {
         while attempt()? == Enqueued::QueueFull {
             self.poll();
             if Instant::now() >= deadline {
-                let message = "the producer's queue stayed full";
-                return Err(Error::own(
-                    "produce in transaction",
-                    Class::AbortTransaction,
-                    message,
-                ));
+                return Err(aborted("the producer's queue stayed full"));
             }
         }
         Ok(())
@@ -259,8 +472,14 @@ impl TransactionalProducer {
     }
 }
 
+/// The transaction cannot be committed.
+fn aborted(message: &str) -> Error {
+    Error::own("produce in transaction", Class::AbortTransaction, message)
+}
+
 impl Drop for TransactionalProducer {
     fn drop(&mut self) {
+        self.named.get_mut().clear();
         drop(self.state.take());
         drop(self.replies.take());
         drop(self.reports.take());

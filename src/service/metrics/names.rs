@@ -3,8 +3,24 @@
 /// A metric's name and what it says.
 pub type Named = (&'static str, &'static str);
 
-/// Requests answered, by `outcome`: granted or rejected.
+/// Requests answered, by `outcome`: granted, repeated (the IDs of an earlier request with the same
+/// `request_id`), operated (definitions and the like) or rejected.
 pub const REQUESTS: Named = ("sequencer_requests_total", "Requests answered, by outcome.");
+/// Replies that went elsewhere, by `cause`.
+pub const REPLIES_UNDELIVERED: Named = (
+    "sequencer_replies_undelivered_total",
+    "Replies that went to the default topic in place of the one asked for, by cause.",
+);
+/// Strays.
+pub const STRAYS_FORWARDED: Named = (
+    "sequencer_strays_forwarded_total",
+    "Requests found outside their home partition and forwarded to it.",
+);
+/// Forwards that came once more.
+pub const FORWARDS_REPEATED: Named = (
+    "sequencer_forwards_repeated_total",
+    "Forwarded requests that came once more and were passed over.",
+);
 /// Rejected requests, by `code`.
 pub const REJECTIONS: Named = (
     "sequencer_rejections_total",

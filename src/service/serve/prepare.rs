@@ -1,5 +1,8 @@
 //! Before the first record: is there a cluster, are the topics there and as they must be?
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use tracing::{info, warn};
 
 use super::Error;
@@ -9,6 +12,12 @@ use crate::kafka::admin::topics::{CreateOptions, TopicNames};
 use crate::kafka::clients::Connection;
 use crate::kafka::error::Class;
 use crate::service::settings::Settings;
+
+/// Brokers hear of a new topic one after the other, and any of them may be the one that is asked: for so
+/// long what is wrong with topics that were just made is looked at again.
+const HEARD_DEADLINE: Duration = Duration::from_secs(10);
+/// How often to look.
+const HEARD_POLL: Duration = Duration::from_millis(100);
 
 /// Creates the topics that are missing and checks all of them. Returns the partition count of the
 /// default reply topic.
@@ -29,7 +38,8 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
         replication: settings.topics.replication.map(positive),
     };
     admin.cluster().map_err(failed)?;
-    for topic in admin.create_topics(&names, options).map_err(failed)? {
+    let topics = admin.create_topics(&names, options).map_err(failed)?;
+    for topic in &topics {
         if topic.new {
             info!(
                 topic = topic.name,
@@ -39,28 +49,58 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
             );
         }
     }
-    let mut wrong = Vec::new();
-    match admin.check_topics(&names) {
+    let made = topics.iter().any(|topic| topic.new);
+    let begin = Instant::now();
+    loop {
+        let (wrong, warnings) = match check(&admin, &names) {
+            // The controller is changing hands.
+            Err(error) if error.class == Class::Retriable && begin.elapsed() < HEARD_DEADLINE => {
+                thread::sleep(HEARD_POLL);
+                continue;
+            }
+            checked => checked.map_err(failed)?,
+        };
+        if wrong.is_empty() {
+            for line in warnings {
+                warn!("{line}");
+            }
+            break;
+        }
+        if !made || begin.elapsed() >= HEARD_DEADLINE {
+            return Err(Error::Kafka(wrong.join("\n")));
+        }
+        thread::sleep(HEARD_POLL);
+    }
+    // Not asked for once more, for the same reason.
+    let count = topics.iter().find(|topic| topic.name == names.replies);
+    count
+        .map(|topic| topic.partitions)
+        .ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))
+}
+
+/// What is wrong with the topics, and what is only noteworthy, in lines.
+fn check(
+    admin: &Admin,
+    names: &TopicNames,
+) -> Result<(Vec<String>, Vec<String>), crate::kafka::error::Error> {
+    let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
+    match admin.check_topics(names) {
         Ok(findings) => {
             for finding in findings {
                 let line = format!("{}; {}", finding.problem, finding.remedy);
                 match finding.severity {
-                    Severity::Warning => warn!("{line}"),
+                    Severity::Warning => warnings.push(line),
                     Severity::Error => wrong.push(line),
                 }
             }
         }
         // Describing settings needs a permission that serving does not.
         Err(error) if error.class == Class::Denied => {
-            warn!(%error, "cannot check the topics' settings");
+            warnings.push(format!("cannot check the topics' settings: {error}"));
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error),
     }
-    if !wrong.is_empty() {
-        return Err(Error::Kafka(wrong.join("\n")));
-    }
-    let count = admin.partition_count(&names.replies).map_err(failed)?;
-    count.ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))
+    Ok((wrong, warnings))
 }
 
 /// The settings have been checked to be positive.

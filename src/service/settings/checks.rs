@@ -2,6 +2,7 @@
 //! describe it in an error message.
 
 use crate::service::logging;
+use crate::wire::headers;
 
 /// Longest topic name that Kafka takes, in bytes.
 const TOPIC_BYTES_MAX: usize = 249;
@@ -9,6 +10,13 @@ const TOPIC_BYTES_MAX: usize = 249;
 /// Longest group or instance name, in bytes. Both together are the transactional ID, and the
 /// instance's is also a group instance ID, which Kafka limits like a topic name.
 const IDENTITY_BYTES_MAX: usize = 200;
+
+/// Longest header name that can be configured, in bytes: that of a topic, and more than any client has.
+/// Each reply and each forward carries some of them.
+const HEADER_BYTES_MAX: usize = 249;
+
+/// What the names of the service's own headers begin with.
+const OWN_HEADERS: &str = "sequencer-";
 
 /// A test of a text and the words for what it accepts.
 #[derive(Clone, Copy)]
@@ -31,6 +39,19 @@ pub(super) const PATTERN: Check = Check {
     accepts: |text| {
         (1..=TOPIC_BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte == b'*' || is_kafka_byte(byte))
+    },
+};
+
+/// The name of a header of the clients' conventions.
+pub(super) const HEADER: Check = Check {
+    expected: "a header name: 1 to 249 bytes without control characters, not beginning with \
+               \"sequencer-\", and neither traceparent nor tracestate",
+    accepts: |text| {
+        (1..=HEADER_BYTES_MAX).contains(&text.len())
+            && !text.chars().any(char::is_control)
+            && !text.starts_with(OWN_HEADERS)
+            && text != headers::TRACEPARENT
+            && text != headers::TRACESTATE
     },
 };
 
@@ -137,6 +158,26 @@ mod tests {
         }
         for bad in ["", "a:9092,", "a:port", "a:99999", "a b"] {
             assert!(!(BROKERS.accepts)(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn header_names_are_none_of_the_fixed_ones() {
+        for good in ["kafka_correlationId", "Über-ID", "x", &"a".repeat(249)] {
+            assert!((HEADER.accepts)(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a\nb",
+            "traceparent",
+            "tracestate",
+            headers::REQUEST_ID,
+            headers::FORWARDED,
+            headers::UNDELIVERED,
+            "sequencer-later",
+            &"a".repeat(250),
+        ] {
+            assert!(!(HEADER.accepts)(bad), "{bad}");
         }
     }
 

@@ -24,21 +24,38 @@ pub(super) type Assignment = (String, Raw, Origin);
 /// # Errors
 /// [`Error::Unreadable`]: the file cannot be opened or read, is no UTF-8, or is too large.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
-    let unreadable = |reason: String| Error::Unreadable {
+    text_of(path, FILE_BYTES_MAX).map_err(|reason| Error::Unreadable {
         path: path.to_owned(),
         reason,
-    };
+    })
+}
+
+/// The text of a file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// Why it cannot be had.
+pub fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    file.take(FILE_BYTES_MAX + 1)
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(bytes_max + 1)
         .read_to_string(&mut text)
-        .map_err(|error| unreadable(error.to_string()))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!(
-            "it has more than {FILE_BYTES_MAX} bytes"
-        )));
+        .map_err(|error| error.to_string())?;
+    if text.len() as u64 > bytes_max {
+        return Err(format!("it has more than {bytes_max} bytes"));
     }
     Ok(text)
+}
+
+/// A TOML text as its tables, with the place of each part.
+///
+/// # Errors
+/// The line, from 1, and the message of the parser.
+pub fn tables(text: &str) -> Result<Spanned<DeTable<'_>>, (usize, String)> {
+    DeTable::parse(text).map_err(|error| {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        // The parser may wrap its message; one line is what a person can search for.
+        (line, error.message().lines().collect::<Vec<_>>().join(", "))
+    })
 }
 
 /// The assignments of a TOML text in its order of keys; `origin` makes the place out of a line.
@@ -49,11 +66,7 @@ pub(super) fn parse(
     text: &str,
     origin: impl Fn(usize) -> Origin,
 ) -> Result<Vec<Assignment>, (usize, String)> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let line = line_of(text, error.span().map_or(0, |span| span.start));
-        // The parser may wrap its message; one line is what a person can search for.
-        (line, error.message().lines().collect::<Vec<_>>().join(", "))
-    })?;
+    let table = tables(text)?;
     let mut assignments = Vec::new();
     flatten("", table.get_ref(), &mut assignments, &|at| {
         origin(line_of(text, at))
@@ -95,6 +108,7 @@ fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
+/// The line, from 1, on which a byte of a text lies.
+pub fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }

@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 17] = [
+pub(super) const KEYS: [Key; 27] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
@@ -45,6 +45,16 @@ pub(super) const KEYS: [Key; 17] = [
     key("topics.replication", Kind::Integer(0, 100)),
     key("reply.mode", Kind::Choice(&["immediate", "exactly_once"])),
     key("reply.allow", Kind::List(checks::PATTERN)),
+    key("reply.headers.kafka.correlation", HEADER),
+    key("reply.headers.kafka.topic", HEADER),
+    key("reply.headers.kafka.partition", HEADER),
+    key("reply.headers.nest.error", HEADER),
+    key("reply.headers.nest.disposed", HEADER),
+    key("reply.headers.smallrye.correlation", HEADER),
+    key("reply.headers.smallrye.topic", HEADER),
+    key("reply.headers.smallrye.partition", HEADER),
+    key("reply.headers.faststream.correlation", HEADER),
+    key("reply.headers.faststream.topic", HEADER),
     key("checkpoint.interval_ms", Kind::Integer(1, 60_000)),
     key(
         "restore.rewrite_floor_records",
@@ -57,6 +67,8 @@ pub(super) const KEYS: [Key; 17] = [
     key("log.format", Kind::Choice(&["text", "json"])),
     key("log.level", Kind::Text(checks::LEVEL)),
 ];
+
+const HEADER: Kind = Kind::Text(checks::HEADER);
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
@@ -95,20 +107,25 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     if let Some((_, known)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Some(known);
     }
-    // One mistake for every four letters is still near; `foo` is near nothing.
-    let distance_max = (name.chars().count() / 4).max(1);
-    let near = KEYS
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(name, key.name), key.name))
-        .filter(|(distance, _)| *distance <= distance_max)
-        .min();
     let same_end = || {
         let last = name.rsplit('.').next();
         KEYS.iter()
             .map(|key| key.name)
             .find(|known| known.rsplit('.').next() == last)
     };
-    near.map(|(_, known)| known).or_else(same_end)
+    nearest_of(name, KEYS.iter().map(|key| key.name)).or_else(same_end)
+}
+
+/// The known word that is only a few letters away from this one.
+pub fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // One mistake for every four letters is still near; `foo` is near nothing.
+    let distance_max = (name.chars().count() / 4).max(1);
+    known
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .min()
+        .map(|(_, known)| known)
 }
 
 impl Kind {

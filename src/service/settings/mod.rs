@@ -22,6 +22,7 @@
 //! | `key` | the table of keys: types, limits, the nearest known one |
 //! | `layer` | a layer against that table |
 //! | `file`, `environment`, `flags` | where assignments come from |
+//! | `headers` | the names of the clients' headers |
 //! | `properties` | `kafka.*`: what is refused, what deserves a warning |
 //! | `resolve` | the layers, merged, as [`Settings`] |
 //! | `secret` | what is never printed |
@@ -29,8 +30,9 @@
 mod checks;
 mod environment;
 mod error;
-mod file;
+pub mod file;
 mod flags;
+mod headers;
 mod key;
 mod layer;
 mod modes;
@@ -49,8 +51,11 @@ use std::time::Duration;
 
 pub use error::{EXIT_CODE, Error};
 pub use flags::Flags;
+pub use key::nearest_of;
 pub use modes::{LogFormat, ReplyMode, UnknownWord};
 pub use secret::{REDACTED, is_secret, redact};
+
+use crate::wire::headers::Names;
 
 /// What this instance does, as far as an operator decides it. Nothing here changes which ID a
 /// request gets: whatever does is a record in the log or the state.
@@ -70,6 +75,8 @@ pub struct Settings {
     pub reply_mode: ReplyMode,
     /// `reply.allow`: patterns of the reply topics that a request may name.
     pub reply_allow: Vec<String>,
+    /// `reply.headers.*`: the header names of the clients' conventions.
+    pub reply_headers: Names,
     /// `checkpoint.interval_ms`: time between checkpoints.
     pub checkpoint_interval: Duration,
     /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
@@ -148,7 +155,7 @@ impl Settings {
     /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted:
     /// for a log line at the start.
     pub fn describe(&self) -> Vec<(String, String)> {
-        let own = [
+        let before = [
             ("group", self.group.clone()),
             ("instance_id", self.instance_id.clone()),
             ("topics.requests", self.topics.requests.clone()),
@@ -161,6 +168,10 @@ impl Settings {
             ),
             ("reply.mode", self.reply_mode.to_string()),
             ("reply.allow", self.reply_allow.join(",")),
+        ];
+        let headers = headers::pairs(&self.reply_headers);
+        let headers = headers.map(|(key, name)| (key, name.to_owned()));
+        let after = [
             (
                 "checkpoint.interval_ms",
                 self.checkpoint_interval.as_millis().to_string(),
@@ -195,7 +206,10 @@ impl Settings {
                 redact(property, value).to_owned(),
             )
         });
-        own.into_iter()
+        before
+            .into_iter()
+            .chain(headers)
+            .chain(after)
             .map(|(key, value)| (key.to_owned(), value))
             .chain(kafka)
             .collect()

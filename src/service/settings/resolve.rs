@@ -10,11 +10,13 @@ use super::checks;
 use super::environment;
 use super::error::Error;
 use super::flags::Flags;
+use super::headers;
 use super::layer::{self, Layer};
 use super::modes::{LogFormat, ReplyMode};
 use super::origin::Origin;
 use super::properties::Properties;
 use super::{Settings, Topics};
+use crate::wire::headers::Names;
 
 /// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka
 /// aborts a transaction that is open for longer than a few seconds.
@@ -49,6 +51,7 @@ struct TopicsShape {
 struct ReplyShape {
     mode: ReplyMode,
     allow: Vec<String>,
+    headers: headers::Shape,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +113,7 @@ pub(super) fn load(
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
     let settings = settings(shape, properties)?;
+    distinct_headers(&settings.reply_headers, &values)?;
     Ok((settings, warnings))
 }
 
@@ -128,6 +132,7 @@ fn settings(shape: Shape, properties: Properties) -> Result<Settings, Error> {
         },
         reply_mode: shape.reply.mode,
         reply_allow: shape.reply.allow,
+        reply_headers: Names::from(shape.reply.headers),
         checkpoint_interval: Duration::from_millis(shape.checkpoint.interval_ms),
         rewrite_floor_records: shape.restore.rewrite_floor_records,
         membership_static: shape.membership.r#static,
@@ -161,11 +166,22 @@ fn instance_id(configured: String) -> Result<String, Error> {
 /// One topic in two roles would feed answers back as requests, or compact them away.
 fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<(), Error> {
     let named = [
-        ("requests", &topics.requests),
-        ("replies", &topics.replies),
-        ("state", &topics.state),
+        ("topics.requests", topics.requests.as_str()),
+        ("topics.replies", topics.replies.as_str()),
+        ("topics.state", topics.state.as_str()),
     ];
-    for (index, (role, name)) in named.iter().enumerate() {
+    distinct("topic", &named, values)
+}
+
+/// One header in two roles would be read as one of them, and written twice.
+fn distinct_headers(names: &Names, values: &Map<String, Value>) -> Result<(), Error> {
+    let named: Vec<_> = headers::pairs(names).collect();
+    distinct("header", &named, values)
+}
+
+/// Keys whose values must differ.
+fn distinct(what: &str, named: &[(&str, &str)], values: &Map<String, Value>) -> Result<(), Error> {
+    for (index, (key, name)) in named.iter().enumerate() {
         let Some((other, _)) = named
             .iter()
             .take(index)
@@ -174,29 +190,33 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
             continue;
         };
         // Named is whichever an operator changed: the other may be a default.
-        let changed = if place(values, role) == Origin::Default.to_string() {
+        let changed = if place(values, key) == Origin::Default.to_string() {
             other
         } else {
-            role
+            key
         };
-        let kept = if changed == role { other } else { role };
+        let kept = if changed == key { other } else { key };
         return Err(Error::Invalid {
-            key: format!("topics.{changed}"),
+            key: (*changed).to_owned(),
             origin: place(values, changed),
             value: format!("{name:?}"),
-            expected: format!("a topic other than topics.{kept}"),
+            expected: format!("a {what} other than {kept}"),
         });
     }
     Ok(())
 }
 
-/// Where the effective value of a key of `topics` was given.
-fn place(values: &Map<String, Value>, role: &str) -> String {
-    let topic = values.get("topics").and_then(|topics| match &topics.kind {
-        ValueKind::Table(table) => table.get(role),
-        _ => None,
-    });
-    topic.and_then(Value::origin).unwrap_or_default().to_owned()
+/// Where the effective value of a key was given.
+fn place(values: &Map<String, Value>, key: &str) -> String {
+    let mut parts = key.split('.');
+    let mut value = parts.next().and_then(|first| values.get(first));
+    for part in parts {
+        value = value.and_then(|value| match &value.kind {
+            ValueKind::Table(table) => table.get(part),
+            _ => None,
+        });
+    }
+    value.and_then(Value::origin).unwrap_or_default().to_owned()
 }
 
 fn slow_answers(shape: &Shape) -> Option<String> {

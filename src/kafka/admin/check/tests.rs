@@ -114,7 +114,6 @@ fn what_breaks_the_promise_is_an_error() {
             World::new().set(state, "cleanup.policy", "compact,delete"),
             "cleaned by age",
         ),
-        (World::new().shape(state, 6, 3), "has 6 partitions"),
         (
             World::new().set(state, "min.insync.replicas", "4"),
             "nothing can be written",
@@ -160,6 +159,7 @@ fn what_leaves_less_to_spare_is_a_warning() {
             "min.compaction.lag.ms=0",
         ),
         (World::new().shape(state, 24, 3), "has 24 partitions"),
+        (World::new().shape(state, 6, 3), "has 6 partitions"),
         (
             World::new()
                 .shape(requests, 12, 1)

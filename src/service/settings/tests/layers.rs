@@ -21,6 +21,7 @@ fn the_defaults_are_those_of_the_documentation() {
         "*-reply",
     ];
     assert_eq!(settings.reply_allow, allow);
+    assert_eq!(settings.reply_headers, Names::default());
     assert_eq!(settings.checkpoint_interval, Duration::from_millis(100));
     assert_eq!(settings.rewrite_floor_records, 10_000);
     assert_eq!(settings.http_address.as_deref(), Some("127.0.0.1:8377"));
@@ -88,6 +89,19 @@ fn lists_and_booleans_can_be_set_without_toml() {
     assert_eq!(settings.reply_allow, ["a.reply", "b-*"]);
     assert!(settings.membership_static);
     assert!(loaded(&set(&["reply.allow="])).reply_allow.is_empty());
+}
+
+#[test]
+fn header_names_can_be_set_in_every_layer() {
+    let (_file, mut flags) = file("[reply.headers.kafka]\ncorrelation = \"x-correlation\"\n");
+    flags.set = vec!["reply.headers.nest.error=x-error".to_owned()];
+    let variables = environment(&[("SEQUENCER__REPLY__HEADERS__FASTSTREAM__TOPIC", "x-reply-to")]);
+    let (settings, _) = Settings::load(&flags, variables).unwrap();
+    let mut expected = Names::default();
+    expected.kafka.correlation = "x-correlation".to_owned();
+    expected.nest_error = "x-error".to_owned();
+    expected.faststream.topic = "x-reply-to".to_owned();
+    assert_eq!(settings.reply_headers, expected);
 }
 
 #[test]

@@ -132,6 +132,48 @@ fn topics_have_one_role_each() {
 }
 
 #[test]
+fn header_names_have_one_role_each_and_none_is_a_fixed_one() {
+    assert_eq!(
+        error(
+            &set(&["reply.headers.kafka.correlation=correlation_id"]),
+            &[]
+        ),
+        "configuration: reply.headers.kafka.correlation in --set: got \"correlation_id\", expected a \
+         header other than reply.headers.faststream.correlation"
+    );
+    assert_eq!(
+        error(
+            &set(&[
+                "reply.headers.nest.error=x",
+                "reply.headers.nest.disposed=x"
+            ]),
+            &[]
+        ),
+        "configuration: reply.headers.nest.disposed in --set: got \"x\", expected a header other than \
+         reply.headers.nest.error"
+    );
+    for fixed in ["traceparent", "tracestate", "sequencer-request-id", ""] {
+        assert_eq!(
+            file_error(&format!("[reply.headers.smallrye]\ntopic = {fixed:?}\n")),
+            format!(
+                "configuration: reply.headers.smallrye.topic in FILE:2: got {fixed:?}, expected a \
+                 header name: 1 to 249 bytes without control characters, not beginning with \
+                 \"sequencer-\", and neither traceparent nor tracestate"
+            )
+        );
+    }
+    // Two that change places are two.
+    let swapped = set(&[
+        "reply.headers.smallrye.topic=REPLY_CORRELATION_ID",
+        "reply.headers.smallrye.correlation=REPLY_TOPIC",
+    ]);
+    assert_eq!(
+        loaded(&swapped).reply_headers.smallrye.topic,
+        "REPLY_CORRELATION_ID"
+    );
+}
+
+#[test]
 fn a_malformed_file_is_named_with_the_line() {
     assert_eq!(
         file_error("group = \"a\"\n\ngroup = \"b\"\n"),

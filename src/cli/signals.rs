@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::system;
-use crate::cli::Error;
-use crate::service::serve::stop_signal;
+use super::Error;
+use crate::service::serve::{self, stop_signal};
 
 /// Exit code of a process that was not given the time to stop cleanly: 128 and the number of
 /// SIGINT, as shells have it.
@@ -49,4 +48,8 @@ impl Stop {
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+fn system(error: std::io::Error) -> Error {
+    Error::Serve(serve::Error::System(error))
 }

@@ -1,0 +1,203 @@
+//! What one record costs without a broker: decode, fold, encode, and the three together; and what a
+//! checkpoint's cut costs. `make bench-micro` prints nanoseconds and allocations.
+//!
+//! A regression shows here before it shows in `sequencer bench`, where the Kafka client costs ten
+//! times as much.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher, black_box};
+
+use sequencer::core::{Answer, At, Fold, Offset, Request, Timestamp};
+use sequencer::kafka::tools::measure::shape::{self, Shape};
+use sequencer::wire::reply::{self, Subject};
+use sequencer::wire::request;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+/// Records of one turn of the engine.
+const RECORDS: u64 = 2_000;
+
+fn main() {
+    divan::main();
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    names: u64,
+    request_id: bool,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        names: 100,
+        request_id: false,
+    },
+    Case {
+        names: 100,
+        request_id: true,
+    },
+    Case {
+        names: 1_000_000,
+        request_id: false,
+    },
+];
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = if self.request_id { ", request_id" } else { "" };
+        write!(f, "{} names{id}", self.names)
+    }
+}
+
+/// Requests of one partition, from this number on.
+fn records(case: Case, from: u64) -> Vec<shape::Request> {
+    let shape = Shape {
+        names: case.names,
+        partitions: 1,
+        request_id: case.request_id,
+    };
+    (from..from + RECORDS)
+        .map(|number| {
+            let mut request = shape::Request::default();
+            shape.write(number, &mut request);
+            request
+        })
+        .collect()
+}
+
+fn decode(record: &shape::Request) -> Request<'_> {
+    request::decode(Some(&record.key), Some(&record.value), None)
+}
+
+fn at(offset: u64) -> At {
+    At {
+        partition: 0,
+        partitions: 1,
+        offset: Offset(offset.cast_signed()),
+        timestamp: Timestamp(1),
+    }
+}
+
+fn apply(fold: &mut Fold, offset: u64, request: &Request<'_>) -> Answer {
+    fold.apply(at(offset), None, request)
+}
+
+fn encode(out: &mut Vec<u8>, offset: u64, request: &Request<'_>, answer: &Answer) {
+    let subject = Subject {
+        name: request.name.as_ref().ok().copied(),
+        request_id: request.request_id.as_deref(),
+        partition: 0,
+        offset: Offset(offset.cast_signed()),
+    };
+    out.clear();
+    reply::encode(out, subject, answer);
+}
+
+/// A fold that knows every name.
+fn filled(case: Case) -> Fold {
+    let mut fold = Fold::default();
+    let mut from = 0;
+    while from < case.names {
+        for record in records(
+            Case {
+                request_id: false,
+                ..case
+            },
+            from,
+        ) {
+            apply(&mut fold, from, &decode(&record));
+        }
+        from += RECORDS;
+    }
+    fold.cut(&mut Vec::new());
+    fold
+}
+
+#[divan::bench(args = CASES)]
+fn decode_requests(bencher: Bencher<'_, '_>, case: Case) {
+    let records = records(case, 0);
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        for record in &records {
+            let _ = black_box(decode(black_box(record)));
+        }
+    });
+}
+
+#[divan::bench(args = CASES)]
+fn fold_requests(bencher: Bencher<'_, '_>, case: Case) {
+    let mut fold = filled(case);
+    let mut from = 0;
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .with_inputs(|| {
+            from += RECORDS;
+            // Requests borrow from their records; a few megabytes are never given back.
+            let records: &'static [shape::Request] = Vec::leak(records(case, from));
+            records.iter().map(decode).collect::<Vec<_>>()
+        })
+        .bench_local_refs(|requests| {
+            for request in &*requests {
+                black_box(apply(&mut fold, 1, request));
+            }
+        });
+}
+
+#[divan::bench(args = CASES)]
+fn encode_replies(bencher: Bencher<'_, '_>, case: Case) {
+    let records = records(case, 0);
+    let mut fold = Fold::default();
+    let answered: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let request = decode(record);
+            let answer = apply(&mut fold, 1, &request);
+            (request, answer)
+        })
+        .collect();
+    let mut out = Vec::new();
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        for (offset, (request, answer)) in (0..).zip(&answered) {
+            encode(&mut out, offset, request, answer);
+            black_box(&out);
+        }
+    });
+}
+
+#[divan::bench(args = CASES)]
+fn whole_path(bencher: Bencher<'_, '_>, case: Case) {
+    let mut fold = filled(case);
+    let (mut from, mut out) = (0, Vec::new());
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .with_inputs(|| {
+            from += RECORDS;
+            records(case, from)
+        })
+        .bench_local_refs(|records| {
+            for (offset, record) in (0..).zip(&*records) {
+                let request = decode(record);
+                let answer = apply(&mut fold, offset, &request);
+                encode(&mut out, offset, &request, &answer);
+                black_box(&out);
+            }
+        });
+}
+
+/// A cut after one turn: what a checkpoint costs the fold, whatever is idle beside it.
+#[divan::bench(args = CASES)]
+fn cut_after_a_turn(bencher: Bencher<'_, '_>, case: Case) {
+    let fold = std::cell::RefCell::new(filled(case));
+    let mut from = 0;
+    bencher
+        .with_inputs(|| {
+            from += RECORDS;
+            for record in records(case, from) {
+                apply(&mut fold.borrow_mut(), 1, &decode(&record));
+            }
+            Vec::new()
+        })
+        .bench_local_refs(|slots| black_box(fold.borrow_mut().cut(slots)));
+}

@@ -1,0 +1,330 @@
+//! What the figures should be.
+
+use serde::Serialize;
+
+use super::drain::{BROKER_CPU, BUSY, CPU, EQUAL_BYTES, FLOOR, RATE};
+use super::latency::{self, ECHO, ECHO_ADAPTIVE};
+use super::restore::{self, BYTES_PER_SEQUENCE, CHECKPOINT_MS, RECORDS, RECORDS_RATE, SERVE};
+use super::series::{Series, Spread, ratio, shown};
+use super::server::Mode;
+use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS};
+
+/// From this share of all cores on, subject and broker together use every core.
+const EVERY_CORE: f64 = 0.9;
+/// What the inverse of the ratio of CPU is reduced by.
+const CPU_MARGIN: f64 = 0.95;
+/// Two figures of one kind differ by noise within this factor.
+const NOISE: f64 = 1.3;
+
+/// What a figure should be, and what it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bar {
+    /// What is judged.
+    pub what: String,
+    /// `0.95 or more`.
+    pub bar: String,
+    /// The median, or why there is none.
+    pub measured: String,
+    /// Whether it is reached; none when it was not measured.
+    pub met: Option<bool>,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Limit {
+    fn met(self, value: f64) -> bool {
+        match self {
+            Limit::AtLeast(limit) => value >= limit,
+            Limit::AtMost(limit) => value <= limit,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Limit::AtLeast(limit) => format!("{} or more", shown(limit)),
+            Limit::AtMost(limit) => format!("{} or less", shown(limit)),
+        }
+    }
+}
+
+struct Lookup<'a>(&'a [Series]);
+
+impl<'a> Lookup<'a> {
+    fn series(
+        &self,
+        scenario: &str,
+        setting: &str,
+        subject: &str,
+        figure: &str,
+    ) -> Option<&'a Series> {
+        self.0.iter().find(|series| {
+            let key = &series.key;
+            key.scenario == scenario
+                && key.setting == setting
+                && key.subject == subject
+                && key.figure == figure
+        })
+    }
+
+    /// Over the ratios of two series of one scenario, each by setting and subject.
+    fn ratio(
+        &self,
+        scenario: &str,
+        figure: &str,
+        this: (&str, &str),
+        that: (&str, &str),
+    ) -> Option<Spread> {
+        let this = self.series(scenario, this.0, this.1, figure)?;
+        let that = self.series(scenario, that.0, that.1, figure)?;
+        ratio(&this.rounds, &that.rounds)
+    }
+
+    fn median(&self, scenario: &str, setting: &str, subject: &str, figure: &str) -> Option<f64> {
+        let series = self.series(scenario, setting, subject, figure)?;
+        series.spread.map(|spread| spread.median)
+    }
+
+    /// A drain against the equal-bytes floor.
+    fn drain(&self, subject: &str) -> Option<Spread> {
+        self.ratio("drain", RATE, ("base", subject), ("base", EQUAL_BYTES))
+    }
+
+    /// The bar of a drain: where subject and broker use every core, what their CPU allows.
+    fn drain_limit(&self, subject: &str, usual: f64) -> (Limit, String) {
+        let usual_bar = (Limit::AtLeast(usual), String::new());
+        let median = |subject: &str, figure| self.median("drain", "base", subject, figure);
+        let total = |subject| Some(median(subject, CPU)? + median(subject, BROKER_CPU)?);
+        let (Some(busy), Some(serve), Some(floor)) =
+            (median(subject, BUSY), total(subject), total(EQUAL_BYTES))
+        else {
+            return usual_bar;
+        };
+        let allowed = CPU_MARGIN * floor / serve;
+        if busy < EVERY_CORE || allowed >= usual {
+            return usual_bar;
+        }
+        let why = format!(
+            " (every core is used, and server and broker take {} times the CPU; else {} or more)",
+            shown(serve / floor),
+            shown(usual)
+        );
+        (Limit::AtLeast(allowed), why)
+    }
+
+    /// The echo that answers sooner.
+    fn echo(&self, figure: &str) -> Option<&'static str> {
+        let setting = latency::setting_of_bars();
+        let median = |subject| self.median("latency", &setting, subject, figure);
+        match (median(ECHO), median(ECHO_ADAPTIVE)) {
+            (Some(swift), Some(adaptive)) if adaptive < swift => Some(ECHO_ADAPTIVE),
+            (Some(_), _) => Some(ECHO),
+            _ => None,
+        }
+    }
+
+    fn latency(&self, subject: &str, figure: &str) -> Option<Spread> {
+        let setting = latency::setting_of_bars();
+        let echo = self.echo(figure)?;
+        self.ratio("latency", figure, (&setting, subject), (&setting, echo))
+    }
+}
+
+fn judge_one(what: &str, limit: Limit, why: &str, value: Option<f64>) -> Bar {
+    Bar {
+        what: what.to_owned(),
+        bar: format!("{}{why}", limit.text()),
+        measured: value.map_or_else(|| "not measured".to_owned(), shown),
+        met: value.map(|value| limit.met(value)),
+    }
+}
+
+/// Every bar, by the medians of the series.
+pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
+    let lookup = Lookup(series);
+    let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
+    let immediate = Mode::IMMEDIATE.name();
+    let exactly_once = Mode::exactly_once(EXACTLY_ONCE_INTERVAL_MS).name();
+    let mut bars = Vec::new();
+    let mut add = |what: String, limit, why: &str, value| {
+        bars.push(judge_one(&what, limit, why, value));
+    };
+
+    for (subject, usual) in [(&immediate, 0.95), (&exactly_once, 0.9)] {
+        let (limit, why) = lookup.drain_limit(subject, usual);
+        let value = median(lookup.drain(subject));
+        add(
+            format!("{subject}: drain against the {EQUAL_BYTES}"),
+            limit,
+            &why,
+            value,
+        );
+    }
+    let cpu = lookup.ratio("drain", CPU, ("base", &immediate), ("base", EQUAL_BYTES));
+    add(
+        format!("{immediate}: CPU a request against the {EQUAL_BYTES}"),
+        Limit::AtMost(1.25),
+        "",
+        median(cpu),
+    );
+    let at = latency::setting_of_bars();
+    for (subject, figure, limit) in [
+        (&immediate, "p50, ms", 1.15),
+        (&immediate, "p99, ms", 1.5),
+        (&exactly_once, "p50, ms", 5.0),
+    ] {
+        let name = figure.trim_end_matches(", ms");
+        add(
+            format!("{subject}: {name} at {at} against the echo"),
+            Limit::AtMost(limit),
+            "",
+            median(lookup.latency(subject, figure)),
+        );
+    }
+    let many = ("1000000 names", immediate.as_str());
+    let few = ("100 names", immediate.as_str());
+    add(
+        format!("{immediate}: drain with 1,000,000 names against {NAMES}"),
+        Limit::AtLeast(0.8),
+        "",
+        median(lookup.ratio("names", RATE, many, few)),
+    );
+    let wide = "64 partitions";
+    add(
+        format!("{immediate}: drain with 64 partitions against the {EQUAL_BYTES} there"),
+        Limit::AtLeast(0.9),
+        "",
+        median(lookup.ratio("partitions", RATE, (wide, &immediate), (wide, EQUAL_BYTES))),
+    );
+    let with = ("request_id on each", immediate.as_str());
+    add(
+        format!("{immediate}: drain with a request_id on each request against none"),
+        Limit::AtLeast(0.8),
+        "",
+        median(lookup.ratio("request-id", RATE, with, ("none", &immediate))),
+    );
+    restores(series, &mut add);
+    // A floor that is slower than what is held against it says nothing.
+    if let Some(floors) = lookup.ratio("drain", RATE, ("base", FLOOR), ("base", EQUAL_BYTES)) {
+        bars.push(Bar {
+            what: format!("{FLOOR} (same bytes) against the {EQUAL_BYTES}, {cores} cores, {PARTITIONS} partitions"),
+            bar: "no bar; less to write is faster".to_owned(),
+            measured: shown(floors.median),
+            met: None,
+        });
+    }
+    bars
+}
+
+fn restores(series: &[Series], add: &mut impl FnMut(String, Limit, &str, Option<f64>)) {
+    // Settings name how many sequences there were.
+    let of = |figure: &str| {
+        series
+            .iter()
+            .filter(|series| series.key.scenario == "restore" && series.key.figure == figure)
+            .filter(|series| series.key.subject == SERVE)
+            .map(|series| (series.key.setting.clone(), series))
+            .collect::<Vec<_>>()
+    };
+    let medians = |series: &Series| series.spread.map(|spread| spread.median);
+    for (setting, series) in of(BYTES_PER_SEQUENCE) {
+        let what = format!("memory of each idle sequence, bytes, {setting}");
+        add(what, Limit::AtMost(150.0), "", medians(series));
+    }
+    for (setting, series) in of(RECORDS_RATE) {
+        let ratio = series.ratio.map(|ratio| ratio.median);
+        let what = format!("restore against a raw read, {setting}");
+        add(what, Limit::AtLeast(0.8), "", ratio);
+    }
+    for (setting, series) in of(RECORDS) {
+        let Some(live) = setting.split_once(" sequences, after") else {
+            continue;
+        };
+        let Ok(live) = live.0.replace(',', "").parse() else {
+            continue;
+        };
+        let what = format!("records read by a restore, {setting}");
+        add(
+            what,
+            Limit::AtMost(restore::bound(live)),
+            "",
+            medians(series),
+        );
+    }
+    let checkpoints: Vec<&Series> = series
+        .iter()
+        .filter(|series| series.key.scenario == restore::CHECKPOINT)
+        .filter(|series| series.key.figure == CHECKPOINT_MS)
+        .collect();
+    let Some((alone, beside)) = checkpoints.split_first() else {
+        return;
+    };
+    for series in beside {
+        let against = ratio(&series.rounds, &alone.rounds);
+        let what = format!(
+            "checkpoint with {} against {}",
+            series.key.setting, alone.key.setting
+        );
+        add(
+            what,
+            Limit::AtMost(NOISE),
+            " (noise)",
+            against.map(|ratio| ratio.median),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::floor_of;
+    use super::super::series::{Figures, Key};
+    use super::*;
+
+    fn drains(busy: f64, rate: f64) -> Vec<Series> {
+        let mut figures = Figures::default();
+        for (subject, figure, value) in [
+            (EQUAL_BYTES, RATE, 1_000.0),
+            (EQUAL_BYTES, CPU, 1.0),
+            (EQUAL_BYTES, BROKER_CPU, 1.0),
+            ("immediate", RATE, rate),
+            ("immediate", CPU, 1.5),
+            ("immediate", BROKER_CPU, 1.0),
+            ("immediate", BUSY, busy),
+        ] {
+            let key = Key {
+                scenario: "drain",
+                setting: "base".to_owned(),
+                subject: subject.to_owned(),
+                figure,
+            };
+            figures.add(key, 0, value);
+        }
+        figures.finish(floor_of)
+    }
+
+    #[test]
+    fn a_bar_is_reached_by_the_ratio_or_where_every_core_is_used_by_the_cpu() {
+        let met = |busy, rate| judge(&drains(busy, rate), 2)[0].met;
+        assert_eq!(met(0.5, 960.0), Some(true));
+        assert_eq!(met(0.5, 940.0), Some(false));
+        // 0.95 * 2.0 / 2.5 = 0.76
+        assert_eq!(met(0.95, 770.0), Some(true));
+        assert_eq!(met(0.95, 750.0), Some(false));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        let bars = judge(&[], 2);
+        assert!(bars.len() >= 9 && bars.iter().all(|bar| bar.met.is_none()));
+    }
+
+    #[test]
+    fn more_cpu_than_the_bar_allows_is_not_met() {
+        let bars = judge(&drains(0.5, 960.0), 2);
+        let cpu = bars.iter().find(|bar| bar.what.contains("CPU")).unwrap();
+        assert_eq!((cpu.measured.as_str(), cpu.met), ("1.50", Some(false)));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a rebalance costs a client: requests at a steady rate while a second instance joins, and
+//! while the first one stops cleanly and hands its partitions over.
+//!
+//! The figure is the longest wait of a request that was due in the time after the event. The longest
+//! wait before any event says what is there without one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::series::shown;
+use super::server::{Mode, Server};
+use super::stage::Stage;
+use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
+use crate::kafka::tools::measure::client::{Answered, Client, Route};
+use crate::kafka::tools::measure::shape::Shape;
+
+const SCENARIO: &str = "pause";
+const RATE: u64 = 1_000;
+const LONGEST: &str = "longest wait, ms";
+/// When the second instance is started, from the beginning.
+const JOIN: Duration = Duration::from_secs(4);
+/// When the first is told to stop.
+const LEAVE: Duration = Duration::from_secs(12);
+const END: Duration = Duration::from_secs(20);
+/// The cold beginning.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How soon a stop is noticed.
+const STEP: Duration = Duration::from_millis(20);
+/// Rounds are long and alike.
+const ROUNDS_MAX: usize = 3;
+
+/// Longest waits, by when the request was due.
+#[derive(Clone, Copy, Debug, Default)]
+struct Longest {
+    steady: Duration,
+    join: Duration,
+    leave: Duration,
+}
+
+impl Longest {
+    fn add(&mut self, answered: Answered) {
+        let longest = match answered.due {
+            due if due < SETTLE => return,
+            due if due < JOIN => &mut self.steady,
+            due if due < LEAVE => &mut self.join,
+            _ => &mut self.leave,
+        };
+        *longest = answered.latency.max(*longest);
+    }
+}
+
+pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let modes = [
+        Mode::IMMEDIATE,
+        Mode::exactly_once(EXACTLY_ONCE_INTERVAL_MS),
+    ];
+    for round in 0..stage.options.rounds.min(ROUNDS_MAX) {
+        for index in 0..modes.len() {
+            if let Some(mode) = modes.get((index + round) % modes.len()) {
+                measure(stage, *mode, round)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error> {
+    let requests = stage.request_topic(PARTITIONS)?;
+    let topics = stage.service_topics(&requests, PARTITIONS)?;
+    let mut first = Server::start(stage, &topics, "a", mode)?;
+    let shape = Shape {
+        names: NAMES,
+        partitions: PARTITIONS,
+        request_id: false,
+    };
+    let route = Route {
+        requests: &topics.requests,
+        replies: &topics.replies,
+        committed: mode.exactly_once,
+    };
+    let mut client = Client::new(&stage.connection, route, shape, 0)?;
+    let stop = stage.stopping();
+    let failed = |error: crate::kafka::error::Error| match stop() {
+        true => Error::Stopped,
+        false => error.into(),
+    };
+    client.warm(stop).map_err(failed)?;
+    let mut longest = Longest::default();
+    let halt = AtomicBool::new(false);
+    let (run, second) = thread::scope(|scope| {
+        let began = Instant::now();
+        // The client has the other thread: a child must be started by one that lives on.
+        let load = scope.spawn(|| {
+            let halted = || halt.load(Ordering::Relaxed);
+            client.run(RATE, END, &halted, |answered| longest.add(answered))
+        });
+        let mut second = events(stage, &mut first, &topics, mode, began);
+        while second.is_ok() && !load.is_finished() {
+            thread::sleep(STEP);
+            if let Err(error) = stage.check() {
+                second = Err(error);
+            }
+        }
+        halt.store(second.is_err(), Ordering::Relaxed);
+        (load.join(), second)
+    });
+    let second = second?;
+    let run = match run {
+        Ok(run) => run.map_err(failed)?,
+        Err(_) => return Err(Error::Subject("the client's thread has died".to_owned())),
+    };
+    first.process.stop()?;
+    second.process.stop()?;
+    if run.unanswered > 0 {
+        stage.note(format!(
+            "{}: {} of {} requests had no reply around a rebalance",
+            mode.name(),
+            run.unanswered,
+            run.sent
+        ))?;
+    }
+    let waits = [
+        ("no event", longest.steady),
+        ("second instance joins", longest.join),
+        ("first instance stops", longest.leave),
+    ];
+    let mut line = format!("{SCENARIO}, round {}: {}", round + 1, mode.name());
+    for (setting, wait) in waits {
+        let ms = wait.as_secs_f64() * 1000.0;
+        stage.figure((SCENARIO, setting), &mode.name(), LONGEST, round, ms);
+        line.push_str(&format!(", {setting} {} ms", shown(ms)));
+    }
+    stage.say(&line)?;
+    for topic in [&topics.requests, &topics.replies, &topics.state] {
+        stage.delete(topic)?;
+    }
+    Ok(())
+}
+
+fn events(
+    stage: &mut Stage<'_>,
+    first: &mut Server,
+    topics: &super::stage::Topics,
+    mode: Mode,
+    began: Instant,
+) -> Result<Server, Error> {
+    sleep_until(stage, began + JOIN)?;
+    let mut second = Server::spawn(stage, topics, "b", mode)?;
+    super::server::wait(stage, &mut [first, &mut second], |running| {
+        running.iter().all(|count| *count > 0)
+    })?;
+    sleep_until(stage, began + LEAVE)?;
+    first.process.terminate()?;
+    Ok(second)
+}
+
+fn sleep_until(stage: &Stage<'_>, at: Instant) -> Result<(), Error> {
+    while Instant::now() < at {
+        stage.check()?;
+        thread::sleep(STEP.min(at.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What a run came to, and how it is printed.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::bars::Bar;
+use super::drain::{CPU, EQUAL_BYTES, RATE};
+use super::latency::{ECHO, FIGURES};
+use super::machine::Machine;
+use super::options::{Options, Scenario};
+use super::restore::{RAW_READ, RECORDS_RATE};
+use super::series::{Key, Series, Spread, shown};
+use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS, html};
+
+/// What a run came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where it ran.
+    pub machine: Machine,
+    /// With which settings.
+    pub settings: Vec<(String, String)>,
+    /// How long it took.
+    pub seconds: f64,
+    /// What should be, and is or is not.
+    pub bars: Vec<Bar>,
+    /// Every figure.
+    pub series: Vec<Series>,
+    /// Latencies over all rounds.
+    pub curves: Vec<Curve>,
+    /// What a reader of the figures must know.
+    pub notes: Vec<String>,
+}
+
+/// Latency by quantile.
+#[derive(Clone, Debug, Serialize)]
+pub struct Curve {
+    /// The rate.
+    pub setting: String,
+    /// Who was measured.
+    pub subject: String,
+    /// Requests in it.
+    pub requests: u64,
+    /// Nines of the quantile (1 is 90 %, 2 is 99 %) and milliseconds.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What a figure is compared with.
+pub(super) fn floor_of(key: &Key) -> Option<String> {
+    let latency = FIGURES.iter().any(|(figure, _)| *figure == key.figure);
+    let floor = match key.figure {
+        RATE | CPU => EQUAL_BYTES,
+        RECORDS_RATE => RAW_READ,
+        _ if latency => ECHO,
+        _ => return None,
+    };
+    Some(floor.to_owned())
+}
+
+impl Report {
+    pub(super) fn new(machine: Machine, options: &Options) -> Report {
+        let names = |scenarios: &[Scenario]| {
+            let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.as_str()).collect();
+            names.join(",")
+        };
+        let sequences: Vec<String> = options.sequences.iter().map(u64::to_string).collect();
+        let settings = [
+            ("scenarios", names(&options.only)),
+            ("rounds", options.rounds.to_string()),
+            ("requests of a backlog", options.requests.to_string()),
+            ("seconds of each latency", options.seconds.to_string()),
+            ("sequences of a restore", sequences.join(",")),
+            ("partitions, unless varied", PARTITIONS.to_string()),
+            ("names, unless varied", NAMES.to_string()),
+            ("request, key and value", "45 bytes".to_owned()),
+            (
+                "interval at which exactly_once is judged",
+                format!("{EXACTLY_ONCE_INTERVAL_MS} ms"),
+            ),
+            (
+                "serve",
+                "a process of its own, config/default.toml, but for topics, group, instance_id, \
+                 http.address, log.format and what a line names"
+                    .to_owned(),
+            ),
+            ("flags passed on to it", options.passed.join(" ")),
+        ];
+        Report {
+            machine,
+            settings: settings
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec(),
+            seconds: 0.0,
+            bars: Vec::new(),
+            series: Vec::new(),
+            curves: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// As one JSON document.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// As one HTML document that needs nothing else.
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+
+    /// Prints machine, figures and bars; `table` prints rows under their heads.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn print<W: Write>(
+        &self,
+        out: &mut W,
+        table: impl Fn(&mut W, &[&str], Vec<Vec<String>>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        writeln!(out)?;
+        for (name, value) in self.machine.lines() {
+            writeln!(out, "{name:<14}{value}")?;
+        }
+        for (name, value) in self.settings.iter().filter(|(_, value)| !value.is_empty()) {
+            writeln!(out, "{name}: {value}")?;
+        }
+        let mut told: Vec<&str> = Vec::new();
+        for series in &self.series {
+            let scenario = series.key.scenario;
+            if !told.contains(&scenario) {
+                told.push(scenario);
+                let rows = self.rows(scenario);
+                writeln!(
+                    out,
+                    "\n{scenario}, over the rounds; the ratio is within each round"
+                )?;
+                table(out, &HEADS, rows)?;
+            }
+        }
+        writeln!(out, "\nbars, by the median")?;
+        let rows = self.bars.iter().map(|bar| {
+            let met = met(bar.met);
+            vec![
+                bar.what.clone(),
+                bar.measured.clone(),
+                met.to_owned(),
+                bar.bar.clone(),
+            ]
+        });
+        table(out, &["WHAT", "MEASURED", "MET", "BAR"], rows.collect())?;
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, scenario: &str) -> Vec<Vec<String>> {
+        let mut series: Vec<&Series> = self
+            .series
+            .iter()
+            .filter(|series| series.key.scenario == scenario)
+            .collect();
+        series.sort_by_key(|series| self.place(series));
+        let rows = series.iter().map(|series| {
+            let spread = |spread: Option<Spread>| {
+                let of = |pick: fn(&Spread) -> f64| {
+                    spread.as_ref().map_or_else(String::new, |s| shown(pick(s)))
+                };
+                [of(|s| s.min), of(|s| s.median), of(|s| s.max)]
+            };
+            let key = &series.key;
+            let mut row = vec![
+                key.setting.clone(),
+                key.figure.to_owned(),
+                key.subject.clone(),
+            ];
+            row.extend(spread(series.spread));
+            row.extend(spread(series.ratio));
+            row.push(series.against.clone().unwrap_or_default());
+            row
+        });
+        rows.collect()
+    }
+
+    /// Settings and figures in the order in which they were measured first, subjects beneath.
+    fn place(&self, series: &Series) -> (usize, usize) {
+        let first = |same: &dyn Fn(&Key) -> bool| {
+            let mut keys = self.series.iter().map(|series| &series.key);
+            keys.position(same).unwrap_or(0)
+        };
+        let key = &series.key;
+        let setting =
+            first(&|other| other.scenario == key.scenario && other.setting == key.setting);
+        let figure = first(&|other| {
+            other.scenario == key.scenario
+                && other.setting == key.setting
+                && other.figure == key.figure
+        });
+        (setting, figure)
+    }
+}
+
+/// The heads of figures; numbers are those from the fourth on.
+const HEADS: [&str; 10] = [
+    "SETTING",
+    "FIGURE",
+    "SUBJECT",
+    "MIN",
+    "MEDIAN",
+    "MAX",
+    "RATIO MIN",
+    "MEDIAN",
+    "MAX",
+    "AGAINST",
+];
+
+pub(super) fn met(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    }
+}

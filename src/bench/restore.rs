@@ -1,0 +1,258 @@
+//! Taking over many sequences: how long, how much memory; and what a checkpoint costs beside them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::drain::{self, Backlog};
+use super::process::{cpu, resident_bytes};
+use super::series::shown;
+use super::server::{Mode, Server};
+use super::stage::{Stage, Topics};
+use super::{Error, NAMES, PARTITIONS};
+use crate::kafka::tools::measure::client::{Client, Route};
+use crate::kafka::tools::measure::ends;
+use crate::kafka::tools::measure::shape::Shape;
+
+const SCENARIO: &str = "restore";
+/// The service in the figures.
+pub(super) const SERVE: &str = "serve";
+/// A read of the same records that does nothing with them.
+pub(super) const RAW_READ: &str = "raw read";
+pub(super) const RECORDS_RATE: &str = "records/s";
+pub(super) const RECORDS: &str = "records read";
+pub(super) const SECONDS: &str = "seconds";
+pub(super) const BYTES_PER_SEQUENCE: &str = "bytes/sequence";
+pub(super) const CHECKPOINT_MS: &str = "checkpoint, ms";
+pub(super) const CHECKPOINT_RECORDS: &str = "records/checkpoint";
+pub(super) const CHECKPOINT_CPU: &str = "CPU, ms/s";
+/// `restore.rewrite_floor_records`, of each partition, unless somebody has set it.
+const REWRITE_FLOOR: u64 = 10_000;
+/// Requests a second beside which checkpoints are made.
+const BUSY_RATE: u64 = 1_000;
+/// What many checkpoints are made of: at 1 ms they are made as often as they can be.
+const MANY: Mode = Mode {
+    exactly_once: false,
+    interval_ms: Some(1),
+};
+const MANY_RATE: u64 = 2_000;
+/// Restores are alike; more rounds tell little.
+const ROUNDS_MAX: usize = 3;
+/// With fewer, buffers are most of the memory.
+const MEMORY_SEQUENCES_MIN: u64 = 500_000;
+/// A service that has come to rest: buffers of the restore are free again.
+const REST: Duration = Duration::from_secs(1);
+
+pub(super) fn setting(sequences: u64) -> String {
+    format!("{} sequences", shown(sequences as f64))
+}
+
+/// After many checkpoints, at most so many records of so many live entries are read.
+pub(super) fn bound(sequences: u64) -> f64 {
+    (4 * sequences + u64::from(PARTITIONS) * REWRITE_FLOOR) as f64
+}
+
+pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let empty = empty(stage)?;
+    for sequences in stage.options.sequences.clone() {
+        let topics = prepare(stage, sequences)?;
+        let rounds = stage.options.rounds.min(ROUNDS_MAX);
+        for round in 0..rounds {
+            take_over(stage, &topics, &setting(sequences), round, Some(empty))?;
+        }
+        if !stage.options.quick {
+            // Every name has given one ID.
+            let next = busy(stage, &topics, sequences, sequences)?;
+            many_checkpoints(stage, &topics, sequences, next)?;
+        }
+        for topic in [&topics.requests, &topics.replies, &topics.state] {
+            stage.delete(topic)?;
+        }
+    }
+    Ok(())
+}
+
+/// Memory of a service without a sequence; and what its checkpoints cost with busy ones only.
+fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
+    let requests = stage.request_topic(PARTITIONS)?;
+    let topics = stage.service_topics(&requests, PARTITIONS)?;
+    let server = Server::start(stage, &topics, "a", Mode::IMMEDIATE)?;
+    thread::sleep(REST);
+    let resident = resident_bytes(server.process.id()).unwrap_or(0);
+    server.process.stop()?;
+    if !stage.options.quick {
+        busy(stage, &topics, 0, 0)?;
+    }
+    for topic in [&topics.requests, &topics.replies, &topics.state] {
+        stage.delete(topic)?;
+    }
+    Ok(resident)
+}
+
+/// A service that knows so many sequences, stopped.
+fn prepare(stage: &mut Stage<'_>, sequences: u64) -> Result<Topics, Error> {
+    stage.say(&format!("making {sequences} sequences"))?;
+    let shape = Shape {
+        names: sequences,
+        partitions: PARTITIONS,
+        request_id: false,
+    };
+    let backlog = Backlog::write(stage, shape, sequences)?;
+    let topics = stage.service_topics(&backlog.topic, PARTITIONS)?;
+    drain::serve(stage, &backlog, &topics, Mode::IMMEDIATE)?;
+    Ok(topics)
+}
+
+/// Reads the state as it is, then lets a service take it over.
+fn take_over(
+    stage: &mut Stage<'_>,
+    topics: &Topics,
+    setting: &str,
+    round: usize,
+    empty: Option<u64>,
+) -> Result<(), Error> {
+    let read = ends::read(&stage.connection, &topics.state, topics.partitions)?;
+    let raw_rate = read.records as f64 / read.took.as_secs_f64();
+    let server = Server::start(stage, topics, "a", Mode::IMMEDIATE)?;
+    thread::sleep(REST);
+    let resident = resident_bytes(server.process.id());
+    let restores = server.restores();
+    server.process.stop()?;
+    // Partitions are taken over side by side, and each counts from its assignment.
+    let took = restores.iter().map(|restored| restored.took).max();
+    let seconds = took.unwrap_or_default().as_secs_f64().max(0.001);
+    let records: u64 = restores.iter().map(|restored| restored.records).sum();
+    let sequences: u64 = restores.iter().map(|restored| restored.sequences).sum();
+    let rate = records as f64 / seconds;
+    let place = (SCENARIO, setting);
+    stage.figure(place, RAW_READ, RECORDS_RATE, round, raw_rate);
+    stage.figure(place, RAW_READ, RECORDS, round, read.records as f64);
+    stage.figure(place, SERVE, RECORDS_RATE, round, rate);
+    stage.figure(place, SERVE, RECORDS, round, records as f64);
+    stage.figure(place, SERVE, SECONDS, round, seconds);
+    let empty = empty.filter(|_| sequences >= MEMORY_SEQUENCES_MIN);
+    if let (Some(empty), Some(resident)) = (empty, resident) {
+        let bytes = resident.saturating_sub(empty) as f64 / sequences.max(1) as f64;
+        stage.figure(place, SERVE, BYTES_PER_SEQUENCE, round, bytes);
+    }
+    stage.say(&format!(
+        "{SCENARIO}, {setting}, round {}: {} records in {} s, {}/s; raw read {}/s",
+        round + 1,
+        shown(records as f64),
+        shown(seconds),
+        shown(rate),
+        shown(raw_rate)
+    ))
+}
+
+/// Checkpoints of a few busy sequences beside idle ones. Returns the number of the next request.
+fn busy(stage: &mut Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<u64, Error> {
+    let server = Server::start(stage, topics, "a", Mode::IMMEDIATE)?;
+    let mut client = client(stage, topics, idle, next)?;
+    let counts = |server: &Server| -> Result<[f64; 3], Error> {
+        Ok([
+            server.metric("sequencer_checkpoint_duration_seconds_sum")?,
+            server.metric("sequencer_checkpoint_duration_seconds_count")?,
+            server.metric("sequencer_checkpoint_records_total")?,
+        ])
+    };
+    let stop = stage.stopping();
+    let failed = |error: crate::kafka::error::Error| match stop() {
+        true => Error::Stopped,
+        false => error.into(),
+    };
+    client.warm(stop).map_err(failed)?;
+    let length = Duration::from_secs(stage.options.seconds);
+    let (before, cpu_before) = (counts(&server)?, cpu(server.process.id()));
+    let began = Instant::now();
+    client
+        .run(BUSY_RATE, length, stop, |_| {})
+        .map_err(failed)?;
+    let (after, cpu_after) = (counts(&server)?, cpu(server.process.id()));
+    let elapsed = began.elapsed().as_secs_f64();
+    let next = client.next();
+    drop(client);
+    server.process.stop()?;
+    let [seconds, count, records] = [0, 1, 2].map(|index: usize| {
+        let at = |list: &[f64; 3]| list.get(index).copied().unwrap_or(0.0);
+        at(&after) - at(&before)
+    });
+    let setting = format!("{} idle, {NAMES} busy", shown(idle as f64));
+    let place = (CHECKPOINT, setting.as_str());
+    let each = seconds * 1000.0 / count.max(1.0);
+    stage.figure(place, SERVE, CHECKPOINT_MS, 0, each);
+    stage.figure(
+        place,
+        SERVE,
+        CHECKPOINT_RECORDS,
+        0,
+        records / count.max(1.0),
+    );
+    if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
+        let ms = after.saturating_sub(before).as_secs_f64() * 1000.0 / elapsed;
+        stage.figure(place, SERVE, CHECKPOINT_CPU, 0, ms);
+    }
+    stage.say(&format!(
+        "{CHECKPOINT}, {setting}: {} ms each, {} records each",
+        shown(each),
+        shown(records / count.max(1.0))
+    ))?;
+    Ok(next)
+}
+
+/// The scenario of checkpoints beside idle sequences.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
+/// The setting after many checkpoints.
+pub(super) fn setting_after_many(sequences: u64) -> String {
+    format!("{}, after many checkpoints", setting(sequences))
+}
+
+/// As many checkpoints as there is time for, then a kill, so that no last one tidies up.
+fn many_checkpoints(
+    stage: &mut Stage<'_>,
+    topics: &Topics,
+    sequences: u64,
+    next: u64,
+) -> Result<(), Error> {
+    let mut server = Server::start(stage, topics, "a", MANY)?;
+    let mut client = client(stage, topics, sequences, next)?;
+    let stop = stage.stopping();
+    let length = Duration::from_secs(3 * stage.options.seconds);
+    let run = client.run(MANY_RATE, length, stop, |_| {});
+    run.map_err(|error| match stop() {
+        true => Error::Stopped,
+        false => error.into(),
+    })?;
+    let checkpoints = server.metric("sequencer_checkpoints_total")?;
+    let records = server.metric("sequencer_checkpoint_records_total")?;
+    drop(client);
+    server.process.kill();
+    stage.say(&format!(
+        "{} checkpoints with {} records were made of {} sequences",
+        shown(checkpoints),
+        shown(records),
+        shown(sequences as f64)
+    ))?;
+    take_over(stage, topics, &setting_after_many(sequences), 0, None)
+}
+
+/// Asks for the first of the names.
+fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Client, Error> {
+    let shape = Shape {
+        names: NAMES,
+        partitions: topics.partitions,
+        request_id: false,
+    };
+    let route = Route {
+        requests: &topics.requests,
+        replies: &topics.replies,
+        committed: false,
+    };
+    // Each of these names has given one ID when all idle ones have; later, as many as were asked.
+    let next = if idle > 0 && next == idle {
+        NAMES
+    } else {
+        next
+    };
+    Ok(Client::new(&stage.connection, route, shape, next)?)
+}

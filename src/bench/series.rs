@@ -1,0 +1,186 @@
+//! Figures: one series for each thing that is measured, a value for each round.
+
+use serde::Serialize;
+
+/// Least, median and most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Least.
+    pub min: f64,
+    /// Median; of an even number the lower of the middle two.
+    pub median: f64,
+    /// Most.
+    pub max: f64,
+}
+
+impl Spread {
+    /// None without a value.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Some(Spread {
+            min: *values.first()?,
+            median: *values.get((values.len() - 1) / 2)?,
+            max: *values.last()?,
+        })
+    }
+}
+
+/// What a series is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// The scenario.
+    pub scenario: &'static str,
+    /// What the scenario varies.
+    pub setting: String,
+    /// Who was measured.
+    pub subject: String,
+    /// What was measured, with its unit.
+    pub figure: &'static str,
+}
+
+/// One thing, measured once in each round.
+#[derive(Clone, Debug, Serialize)]
+pub struct Series {
+    /// What it is about.
+    #[serde(flatten)]
+    pub key: Key,
+    /// By round.
+    pub rounds: Vec<Option<f64>>,
+    /// Over the rounds.
+    pub spread: Option<Spread>,
+    /// The subject that it is compared with, if it is.
+    pub against: Option<String>,
+    /// Over the ratios within each round.
+    pub ratio: Option<Spread>,
+}
+
+/// All figures.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures(Vec<Series>);
+
+impl Figures {
+    pub(super) fn add(&mut self, key: Key, round: usize, value: f64) {
+        let at = match self.0.iter().position(|series| series.key == key) {
+            Some(at) => at,
+            None => {
+                self.0.push(Series {
+                    key,
+                    rounds: Vec::new(),
+                    spread: None,
+                    against: None,
+                    ratio: None,
+                });
+                self.0.len() - 1
+            }
+        };
+        if let Some(series) = self.0.get_mut(at) {
+            if series.rounds.len() <= round {
+                series.rounds.resize(round + 1, None);
+            }
+            if let Some(place) = series.rounds.get_mut(round) {
+                *place = Some(value);
+            }
+        }
+    }
+
+    /// The series with their spreads, each compared with the `floor` of its scenario and setting.
+    pub(super) fn finish(mut self, floor: impl Fn(&Key) -> Option<String>) -> Vec<Series> {
+        let all = self.0.clone();
+        for series in &mut self.0 {
+            series.spread = Spread::of(series.rounds.iter().copied().flatten());
+            let Some(subject) = floor(&series.key) else {
+                continue;
+            };
+            let of_floor = Key {
+                subject: subject.clone(),
+                ..series.key.clone()
+            };
+            if let Some(floor) = all.iter().find(|other| other.key == of_floor)
+                && of_floor != series.key
+            {
+                series.ratio = ratio(&series.rounds, &floor.rounds);
+                series.against = Some(subject);
+            }
+        }
+        self.0
+    }
+}
+
+/// Over the ratios of two series, round by round.
+pub(super) fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spread> {
+    let ratios = these.iter().zip(those).filter_map(|(this, that)| {
+        let (this, that) = ((*this)?, (*that)?);
+        (that > 0.0).then_some(this / that)
+    });
+    Spread::of(ratios)
+}
+
+/// A number for people: three digits that say something, thousands apart.
+pub(super) fn shown(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        0.0 => 0,
+        _ => 2,
+    };
+    let text = format!("{value:.decimals$}");
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        let left = whole.len() - index;
+        if index > 0 && left.is_multiple_of(3) && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if rest.is_empty() {
+        grouped
+    } else {
+        format!("{grouped}.{rest}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(subject: &str) -> Key {
+        Key {
+            scenario: "drain",
+            setting: "base".to_owned(),
+            subject: subject.to_owned(),
+            figure: "requests/s",
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_one_round() {
+        let mut figures = Figures::default();
+        // The machine was twice as fast in the second round.
+        for (round, value) in [10.0, 20.0, 12.0].into_iter().enumerate() {
+            figures.add(key("floor"), round, value);
+            figures.add(key("serve"), round, value * 0.9);
+        }
+        figures.add(key("serve"), 3, 1.0);
+        let series = figures.finish(|_| Some("floor".to_owned()));
+        let serve = &series[1];
+        let ratio = serve.ratio.unwrap();
+        assert!((ratio.min - 0.9).abs() < 1e-9 && (ratio.max - 0.9).abs() < 1e-9);
+        assert_eq!(series[0].ratio, None);
+        assert_eq!(series[0].spread.unwrap().median, 12.0);
+    }
+
+    #[test]
+    fn the_median_is_a_value_that_was_measured() {
+        let spread = Spread::of([4.0, 1.0, 3.0, 2.0]).unwrap();
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 4.0));
+        assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let of = [0.0, 0.823, 12.34, 999.6, 1_234_567.8];
+        assert_eq!(of.map(shown), ["0", "0.82", "12.3", "1,000", "1,234,568"]);
+    }
+}

@@ -1,0 +1,299 @@
+//! The two programs that are measured: the service, and the echo that it is compared with.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Error;
+use super::process::Process;
+use super::stage::{Stage, Topics};
+
+/// How long a service may take until it runs every partition: after a kill the group misses the
+/// dead member for a session, and millions of sequences take a while.
+const START_MAX: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(10);
+const HTTP_MAX: Duration = Duration::from_secs(5);
+
+/// How a service is to run, where that is not its default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mode {
+    pub(super) exactly_once: bool,
+    /// `checkpoint.interval_ms`.
+    pub(super) interval_ms: Option<u64>,
+}
+
+impl Mode {
+    pub(super) const IMMEDIATE: Mode = Mode {
+        exactly_once: false,
+        interval_ms: None,
+    };
+
+    pub(super) fn exactly_once(interval_ms: u64) -> Mode {
+        Mode {
+            exactly_once: true,
+            interval_ms: Some(interval_ms),
+        }
+    }
+
+    pub(super) fn name(self) -> String {
+        let mode = if self.exactly_once {
+            "exactly_once"
+        } else {
+            "immediate"
+        };
+        match self.interval_ms {
+            None => mode.to_owned(),
+            Some(interval) => format!("{mode} {interval} ms"),
+        }
+    }
+}
+
+/// A `sequencer serve` process.
+pub(super) struct Server {
+    pub(super) process: Process,
+    port: u16,
+}
+
+impl Server {
+    /// Starts it without waiting for it.
+    pub(super) fn spawn(
+        stage: &mut Stage<'_>,
+        topics: &Topics,
+        instance: &str,
+        mode: Mode,
+    ) -> Result<Server, Error> {
+        let port = free_port()?;
+        let mut command = Command::new(&stage.options.program);
+        command.arg("serve").args(&stage.options.passed).args([
+            "--brokers",
+            &stage.connection.brokers,
+            // The state belongs to the group, so they share a name.
+            "--group",
+            &topics.state,
+            "--http",
+            &format!("127.0.0.1:{port}"),
+            "--log-format",
+            "json",
+        ]);
+        let reply_mode = if mode.exactly_once {
+            "exactly_once"
+        } else {
+            "immediate"
+        };
+        command.args(["--reply-mode", reply_mode]);
+        let mut settings = vec![
+            format!("topics.requests={}", topics.requests),
+            format!("topics.replies={}", topics.replies),
+            format!("topics.state={}", topics.state),
+            format!("instance_id={instance}"),
+        ];
+        if let Some(interval) = mode.interval_ms {
+            settings.push(format!("checkpoint.interval_ms={interval}"));
+        }
+        for setting in settings {
+            command.args(["--set", &setting]);
+        }
+        let name = stage.unique("serve");
+        Ok(Server {
+            process: Process::spawn(&name, &mut command, stage.directory())?,
+            port,
+        })
+    }
+
+    /// Starts it and waits until it runs every partition.
+    pub(super) fn start(
+        stage: &mut Stage<'_>,
+        topics: &Topics,
+        instance: &str,
+        mode: Mode,
+    ) -> Result<Server, Error> {
+        let mut server = Server::spawn(stage, topics, instance, mode)?;
+        let all = usize::try_from(topics.partitions).unwrap_or(usize::MAX);
+        wait(stage, &mut [&mut server], |running| running == [all])?;
+        Ok(server)
+    }
+
+    /// Partitions that it runs.
+    pub(super) fn running(&self) -> usize {
+        let Ok(body) = get(self.port, "/readyz") else {
+            return 0;
+        };
+        let Ok(body) = serde_json::from_str::<Value>(&body) else {
+            return 0;
+        };
+        let partitions = body
+            .pointer("/status/partitions")
+            .and_then(Value::as_object);
+        partitions.map_or(0, |partitions| {
+            partitions
+                .values()
+                .filter(|partition| partition.get("state").is_some_and(|s| s == "running"))
+                .count()
+        })
+    }
+
+    /// The sum over the samples of a metric.
+    pub(super) fn metric(&self, begin: &str) -> Result<f64, Error> {
+        let page = get(self.port, "/metrics").map_err(Error::system("ask for metrics"))?;
+        let samples = page.lines().filter_map(|line| {
+            let rest = line.strip_prefix(begin)?;
+            rest.starts_with(['{', ' ']).then_some(())?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        Ok(samples.sum())
+    }
+
+    /// What its log says of each partition's restore.
+    pub(super) fn restores(&self) -> Vec<Restored> {
+        let log = self.process.log();
+        log.lines().filter_map(restored).collect()
+    }
+}
+
+/// One partition, taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Restored {
+    pub(super) took: Duration,
+    pub(super) records: u64,
+    pub(super) sequences: u64,
+}
+
+fn restored(line: &str) -> Option<Restored> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    (fields.get("message")? == "restored").then_some(())?;
+    // A u128 is written as text.
+    let number = |name: &str| {
+        let value = fields.get(name)?;
+        value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    };
+    Some(Restored {
+        took: Duration::from_millis(number("took_ms")?),
+        records: number("records")?,
+        sequences: number("sequences")?,
+    })
+}
+
+/// Waits until the numbers of partitions that these run are as they should be.
+pub(super) fn wait(
+    stage: &Stage<'_>,
+    servers: &mut [&mut Server],
+    good: impl Fn(&[usize]) -> bool,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + START_MAX;
+    loop {
+        stage.check()?;
+        let mut running = Vec::new();
+        for server in servers.iter_mut() {
+            server.process.check()?;
+            running.push(server.running());
+        }
+        if good(&running) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let what = format!(
+                "runs {running:?} partitions after {} s",
+                START_MAX.as_secs()
+            );
+            return Err(servers
+                .first()
+                .map_or(Error::Stopped, |s| s.process.failed(&what)));
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// How an echo is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Echo {
+    /// `swift`, `bulk` or `adaptive`.
+    pub(super) pace: &'static str,
+    /// `each` or `batch`.
+    pub(super) take: &'static str,
+}
+
+impl Echo {
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.pace, self.take)
+    }
+}
+
+/// Starts an echo process. `body`: written in the place of each value.
+pub(super) fn echo(
+    stage: &mut Stage<'_>,
+    (from, to): (&str, &str),
+    partitions: u32,
+    how: &Echo,
+    body: Option<&[u8]>,
+) -> Result<Process, Error> {
+    let name = stage.unique("echo");
+    let mut command = Command::new(&stage.options.program);
+    command.arg("bench-echo").args(&stage.options.passed).args([
+        "--brokers",
+        &stage.connection.brokers,
+        "--group",
+        &name,
+        "--from",
+        from,
+        "--to",
+        to,
+        "--partitions",
+        &partitions.to_string(),
+        "--pace",
+        how.pace,
+        "--take",
+        how.take,
+    ]);
+    if let Some(body) = body {
+        command.args(["--body", &String::from_utf8_lossy(body)]);
+    }
+    Process::spawn(&name, &mut command, stage.directory())
+}
+
+/// A port that was free a moment ago. If another takes it first, the service says so and ends.
+fn free_port() -> Result<u16, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(Error::system("find a free port"))
+}
+
+/// The body of a page of a service on this machine, whatever its status.
+fn get(port: u16, path: &str) -> io::Result<String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, HTTP_MAX)?;
+    stream.set_read_timeout(Some(HTTP_MAX))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    response
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_restore_is_understood() {
+        let line = r#"{"level":"INFO","fields":{"message":"restored","partition":3,"sequences":7,"records":9,"took_ms":"12"}}"#;
+        let expected = Restored {
+            took: Duration::from_millis(12),
+            records: 9,
+            sequences: 7,
+        };
+        assert_eq!(restored(line), Some(expected));
+        assert_eq!(restored(r#"{"message":"starting"}"#), None);
+        assert_eq!(restored("no json"), None);
+    }
+}

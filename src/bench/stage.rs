@@ -1,0 +1,323 @@
+//! The cluster, and all that a run makes and has to clear away.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::machine::{self, Machine};
+use super::report::{Curve, Report};
+use super::series::{Figures, Key, shown};
+use super::{Error, Options, bars};
+use crate::embedded::{self, Kafka};
+use crate::kafka::admin::topics::{NewTopic, default_replication, replies, requests, state};
+use crate::kafka::admin::{Admin, Cluster};
+use crate::kafka::clients::Connection;
+use crate::kafka::tools::measure;
+use crate::service::settings::redact;
+
+/// The clients of a measurement, in the brokers' logs.
+const CLIENT: &str = "sequencer-bench";
+
+/// The topics of one service.
+#[derive(Clone, Debug)]
+pub(super) struct Topics {
+    pub(super) requests: String,
+    pub(super) replies: String,
+    pub(super) state: String,
+    pub(super) partitions: u32,
+}
+
+/// The cluster, and all that a run makes and has to clear away.
+pub(super) struct Stage<'a> {
+    pub(super) options: &'a Options,
+    pub(super) connection: Connection,
+    admin: Admin,
+    // Must be gone before the directory is.
+    kafka: Option<Kafka>,
+    directory: Directory,
+    stop: &'a dyn Fn() -> bool,
+    out: &'a mut dyn Write,
+    replication: u32,
+    /// Part of every name of this run.
+    run: String,
+    serial: u32,
+    topics: Vec<String>,
+    figures: Figures,
+    report: Report,
+    began: Instant,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn open(
+        options: &'a Options,
+        stop: &'a dyn Fn() -> bool,
+        out: &'a mut dyn Write,
+    ) -> Result<Stage<'a>, Error> {
+        let began = Instant::now();
+        let directory = Directory::make(&options.directory)?;
+        let kafka = match &options.brokers {
+            Some(_) => None,
+            None => {
+                say(out, "starting a Kafka for this run")?;
+                let kafka = embedded::Options::single(directory.0.join("kafka"));
+                Some(Kafka::start(kafka)?)
+            }
+        };
+        let bootstrap = kafka.as_ref().map(Kafka::bootstrap);
+        let brokers = options.brokers.as_deref().or(bootstrap).unwrap_or("");
+        let connection = Connection {
+            brokers: brokers.to_owned(),
+            properties: options.properties.clone(),
+            group: CLIENT.to_owned(),
+            instance_id: CLIENT.to_owned(),
+            static_membership: false,
+        };
+        let admin = Admin::new(&connection.admin())?;
+        let cluster = admin.cluster()?;
+        let machine = Machine::of(
+            described(&cluster, options.brokers.is_none()),
+            measure::library_version(),
+        );
+        let run = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        Ok(Stage {
+            replication: default_replication(cluster.brokers),
+            report: Report::new(machine, options),
+            options,
+            connection,
+            admin,
+            kafka,
+            directory,
+            stop,
+            out,
+            run: format!("sequencer-bench-{run}-{}", std::process::id()),
+            serial: 0,
+            topics: Vec::new(),
+            figures: Figures::default(),
+            began,
+        })
+    }
+
+    /// Whether somebody asked for a stop.
+    pub(super) fn stopping(&self) -> &'a dyn Fn() -> bool {
+        self.stop
+    }
+
+    /// An error once somebody asked for a stop.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if (self.stop)() {
+            return Err(Error::Stopped);
+        }
+        Ok(())
+    }
+
+    /// Where logs go.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory.0
+    }
+
+    /// The process of the only broker, where it is ours.
+    pub(super) fn broker(&self) -> Option<u32> {
+        self.kafka.as_ref()?.pid(0)
+    }
+
+    /// A name that no other thing of this cluster has.
+    pub(super) fn unique(&mut self, what: &str) -> String {
+        self.serial += 1;
+        format!("{}-{what}-{}", self.run, self.serial)
+    }
+
+    /// A request topic with so many partitions.
+    pub(super) fn request_topic(&mut self, partitions: u32) -> Result<String, Error> {
+        let name = self.unique("requests");
+        self.create(vec![requests(&name, partitions, self.replication)])?;
+        Ok(name)
+    }
+
+    /// A reply topic.
+    pub(super) fn reply_topic(&mut self, partitions: u32) -> Result<String, Error> {
+        let name = self.unique("replies");
+        self.create(vec![replies(&name, partitions, self.replication)])?;
+        Ok(name)
+    }
+
+    /// Reply and state topic for the service on a request topic.
+    pub(super) fn service_topics(
+        &mut self,
+        requests: &str,
+        partitions: u32,
+    ) -> Result<Topics, Error> {
+        let topics = Topics {
+            requests: requests.to_owned(),
+            replies: self.unique("replies"),
+            state: self.unique("state"),
+            partitions,
+        };
+        self.create(vec![
+            replies(&topics.replies, partitions, self.replication),
+            state(&topics.state, partitions, self.replication),
+        ])?;
+        Ok(topics)
+    }
+
+    fn create(&mut self, topics: Vec<NewTopic>) -> Result<(), Error> {
+        // Also of one that is not there in the end, a deletion is tried.
+        self.topics
+            .extend(topics.iter().map(|topic| topic.name.clone()));
+        Ok(self.admin.create_new(&topics)?)
+    }
+
+    /// Deletes one topic of this run.
+    pub(super) fn delete(&mut self, topic: &str) -> Result<(), Error> {
+        self.topics.retain(|known| known != topic);
+        Ok(self.admin.delete_topic(topic)?)
+    }
+
+    /// Deletes the topics that this run has made.
+    pub(super) fn delete_topics(&mut self) -> Result<(), Error> {
+        let mut result = Ok(());
+        for topic in std::mem::take(&mut self.topics) {
+            // Every one is tried.
+            if let Err(error) = self.admin.delete_topic(&topic) {
+                result = Err(error.into());
+            }
+        }
+        result
+    }
+
+    /// Clears away what others would find; the rest goes with this value.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        match self.kafka {
+            // It goes as a whole.
+            Some(_) => Ok(()),
+            None => self.delete_topics(),
+        }
+    }
+
+    /// A line that is seen at once.
+    pub(super) fn say(&mut self, line: &str) -> Result<(), Error> {
+        let seconds = self.began.elapsed().as_secs();
+        let line = format!("{:>4}:{:02}  {line}", seconds / 60, seconds % 60);
+        say(self.out, &line)
+    }
+
+    /// Something that a reader of the figures must know.
+    pub(super) fn note(&mut self, note: String) -> Result<(), Error> {
+        self.say(&format!("note: {note}"))?;
+        if !self.report.notes.contains(&note) {
+            self.report.notes.push(note);
+        }
+        Ok(())
+    }
+
+    /// Takes a figure down.
+    pub(super) fn figure(
+        &mut self,
+        (scenario, setting): (&'static str, &str),
+        subject: &str,
+        figure: &'static str,
+        round: usize,
+        value: f64,
+    ) {
+        let key = Key {
+            scenario,
+            setting: setting.to_owned(),
+            subject: subject.to_owned(),
+            figure,
+        };
+        self.figures.add(key, round, value);
+    }
+
+    /// Takes a latency curve down.
+    pub(super) fn curve(&mut self, curve: Curve) {
+        self.report.curves.push(curve);
+    }
+
+    /// Takes the configuration down of the clients that service and floors share.
+    pub(super) fn describe_clients(&mut self) {
+        let clients = measure::configurations(&self.connection);
+        for (client, properties) in clients {
+            let properties: Vec<String> = properties
+                .iter()
+                .map(|(property, value)| format!("{property}={}", redact(property, value)))
+                .collect();
+            self.report
+                .settings
+                .push((format!("client: {client}"), properties.join(" ")));
+        }
+    }
+
+    /// Takes down what a service said about its own settings, once.
+    pub(super) fn describe_service(&mut self, log: &str) {
+        const NAME: &str = "settings of the first serve";
+        let settings = log.lines().find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = line.get("fields").unwrap_or(&line);
+            (fields.get("message")? == "starting").then_some(())?;
+            fields.get("settings")?.as_str().map(str::to_owned)
+        });
+        let known = self.report.settings.iter().any(|(name, _)| name == NAME);
+        if let (Some(settings), false) = (settings, known) {
+            self.report.settings.push((NAME.to_owned(), settings));
+        }
+    }
+
+    /// What was measured.
+    pub(super) fn into_report(self) -> Report {
+        let mut report = self.report;
+        report.machine.load_after = machine::load();
+        report.seconds = Duration::as_secs_f64(&self.began.elapsed());
+        report.series = self.figures.finish(super::report::floor_of);
+        report.bars = bars::judge(&report.series, report.machine.cores);
+        report
+    }
+}
+
+fn say(out: &mut dyn Write, line: &str) -> Result<(), Error> {
+    let failed = Error::system("write to standard output");
+    writeln!(out, "{line}").map_err(&failed)?;
+    out.flush().map_err(&failed)
+}
+
+fn described(cluster: &Cluster, ours: bool) -> String {
+    let brokers = match cluster.brokers {
+        1 => "1 broker".to_owned(),
+        brokers => format!("{brokers} brokers"),
+    };
+    if ours {
+        format!(
+            "{}, {brokers}, started for this run on this machine",
+            embedded::kafka_version()
+        )
+    } else {
+        format!("{brokers}, not started by this run")
+    }
+}
+
+/// A directory of this run alone, removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn make(parent: &Path) -> Result<Directory, Error> {
+        let path = parent.join(format!("sequencer-bench-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(Error::system("make a directory for the run"))?;
+        Ok(Directory(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "directory of the run not removed");
+        }
+    }
+}
+
+/// For a line of progress.
+pub(super) fn per_second(rate: f64) -> String {
+    format!("{}/s", shown(rate))
+}

@@ -1,0 +1,179 @@
+//! What is wanted against what is there.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::file::Wanted;
+use super::forecast;
+use crate::cli::operation::Field;
+use crate::cli::reply::{Reply, ReplyError};
+use crate::core::Code;
+
+/// What becomes of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It is made.
+    New,
+    /// Its definition changes.
+    Changed,
+    /// Nothing.
+    Unchanged,
+}
+
+/// A field that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Its name.
+    pub field: &'static str,
+    /// What it is; absent for a new sequence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<Value>,
+    /// What it becomes.
+    pub new: Value,
+}
+
+/// Not a field of a definition, but of what is said about a sequence: to define it ends it.
+const RETIRED: &str = "retired";
+
+/// Everything that changes of a sequence.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Its name.
+    pub sequence: String,
+    /// What becomes of it.
+    pub change: Kind,
+    /// The fields that change.
+    pub fields: Vec<Difference>,
+    /// Why the service would refuse it, when that can be foreseen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_be_refused: Option<String>,
+}
+
+impl Change {
+    /// `reply`: to the request to describe the sequence.
+    ///
+    /// # Errors
+    /// The service refused to describe it.
+    pub fn between(wanted: &Wanted, reply: &Reply) -> Result<Change, ReplyError> {
+        let new = match &reply.error {
+            Some(error) if error.code == Code::UnknownSequence.as_str() => true,
+            Some(error) => return Err(error.clone()),
+            None => false,
+        };
+        let mut fields = Vec::new();
+        if reply.retired {
+            fields.push(Difference {
+                field: RETIRED,
+                old: Some(true.into()),
+                new: false.into(),
+            });
+        }
+        for (field, new) in &wanted.fields {
+            let old = reply.definition.as_ref().and_then(|all| all.get(*field));
+            if old != Some(new) {
+                fields.push(Difference {
+                    field,
+                    old: old.cloned(),
+                    new: new.clone(),
+                });
+            }
+        }
+        let would_be_refused = forecast::refusal(sent(&fields), reply);
+        Ok(Change {
+            sequence: wanted.name.clone(),
+            change: match (new, fields.is_empty()) {
+                (true, _) => Kind::New,
+                (false, true) => Kind::Unchanged,
+                (false, false) => Kind::Changed,
+            },
+            fields,
+            would_be_refused,
+        })
+    }
+
+    /// The fields of the request that makes the change.
+    pub fn to_send(&self) -> impl Iterator<Item = Field> {
+        sent(&self.fields).map(|(field, value)| (field, value.clone()))
+    }
+}
+
+fn sent(differences: &[Difference]) -> impl Iterator<Item = (&'static str, &Value)> {
+    differences
+        .iter()
+        .filter(|difference| difference.field != RETIRED)
+        .map(|difference| (difference.field, &difference.new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DESCRIBED: &str = r#"{"sequence":"a","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":42,"partition":0,"offset":3}"#;
+    const UNKNOWN: &str = r#"{"sequence":"a","error":{"code":"unknown_sequence","message":"…"},"partition":0,"offset":3}"#;
+
+    fn wanted(fields: &[Field]) -> Wanted {
+        Wanted {
+            name: "a".to_owned(),
+            fields: fields.to_vec(),
+        }
+    }
+
+    fn change(fields: &[Field], reply: &str) -> Result<Change, ReplyError> {
+        Change::between(&wanted(fields), &Reply::read(reply.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn only_what_differs_is_a_change() {
+        let fields = [
+            ("start", Value::from(1)),
+            ("max", Value::from(100)),
+            ("at_end", Value::from("cycle")),
+            ("max_count", Value::from(1_000_000)),
+        ];
+        let change = change(&fields, DESCRIBED).unwrap();
+        assert_eq!(change.change, Kind::Changed);
+        let sent: Vec<Field> = change.to_send().collect();
+        assert_eq!(sent, [("max", 100.into()), ("at_end", "cycle".into())]);
+        assert_eq!(
+            serde_json::to_string(&change).unwrap(),
+            r#"{"sequence":"a","change":"changed","fields":[{"field":"max","old":9007199254740991,"new":100},{"field":"at_end","old":"error","new":"cycle"}]}"#
+        );
+    }
+
+    #[test]
+    fn what_is_there_already_is_unchanged_and_so_is_a_table_without_fields() {
+        for fields in [
+            &[("start", Value::from(1)), ("audit", false.into())][..],
+            &[],
+        ] {
+            let change = change(fields, DESCRIBED).unwrap();
+            assert_eq!((change.change, change.fields.len()), (Kind::Unchanged, 0));
+        }
+    }
+
+    #[test]
+    fn a_new_sequence_has_nothing_old() {
+        let change = change(&[("min", Value::from(5))], UNKNOWN).unwrap();
+        assert_eq!((change.change, &change.fields[0].old), (Kind::New, &None));
+        assert_eq!(
+            super::tests::change(&[], UNKNOWN).unwrap().change,
+            Kind::New
+        );
+    }
+
+    #[test]
+    fn a_retired_sequence_comes_back_by_a_definition_that_need_say_nothing() {
+        let retired = DESCRIBED.replace(r#""next":42"#, r#""next":42,"retired":true"#);
+        let change = change(&[("start", Value::from(1))], &retired).unwrap();
+        assert_eq!(change.change, Kind::Changed);
+        assert_eq!(change.fields[0].field, RETIRED);
+        assert_eq!(change.to_send().count(), 0);
+    }
+
+    #[test]
+    fn another_error_is_no_sign_that_the_sequence_is_new() {
+        let other = UNKNOWN.replace("unknown_sequence", "invalid_name");
+        assert_eq!(change(&[], &other).unwrap_err().code, "invalid_name");
+    }
+}

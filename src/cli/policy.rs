@@ -1,0 +1,88 @@
+//! `sequencer policy`: what happens to undefined names, said to each partition or asked of each.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::Error;
+use super::args::PolicyArgs;
+use super::ask::{Ask, CHANGES, Client, READS};
+use super::operation::{self, Record};
+use super::reply::Reply;
+use crate::core::name::POLICY;
+
+/// The answer of each partition.
+type Bodies = Vec<(i32, Result<Vec<u8>, Error>)>;
+
+/// Says or asks, and tells the answer of each partition.
+pub fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> {
+    let record = Record::of(&args.record)?;
+    let mut client = Client::open(&args.ask, [POLICY])?;
+    let change = args.undefined.as_deref().map(|word| (word, &record));
+    let bodies = ask_each(&mut client, change)?;
+    let partitions = bodies.len();
+    let mut failures = Vec::new();
+    for (partition, body) in bodies {
+        if let Err(why) = tell(partition, body, args.ask.json, out)? {
+            failures.push(format!("\n  partition {partition}: {why}"));
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "{} of {partitions} partitions failed:{}",
+        failures.len(),
+        failures.concat()
+    )))
+}
+
+/// Prints the answer of a partition, or returns why there is none.
+fn tell(
+    partition: i32,
+    body: Result<Vec<u8>, Error>,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<Result<(), String>, Error> {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let reply = Reply::read(&body)?;
+    if json {
+        out.write_all(&body)?;
+        writeln!(out)?;
+    }
+    match (reply.undefined, reply.error) {
+        (_, Some(error)) => return Ok(Err(error.words())),
+        (Some(undefined), None) if !json => writeln!(out, "partition {partition}: {undefined}")?,
+        (Some(_), None) => {}
+        (None, None) => return Ok(Err("the reply does not say it".to_owned())),
+    }
+    Ok(Ok(()))
+}
+
+/// Asks every partition of the request topic, also those that the topic has grown by: each keeps
+/// its own policy. `change`: what it should be from here on, for the record of who said so.
+pub fn ask_each(client: &mut Client, change: Option<(&str, &Record)>) -> Result<Bodies, Error> {
+    let partitions: Vec<i32> = client.request_partitions().collect();
+    let asks: Vec<Ask<'static>> = partitions
+        .iter()
+        .map(|partition| ask(*partition, change))
+        .collect();
+    let effect = if change.is_some() { CHANGES } else { READS };
+    let bodies = client.ask_all(&asks, effect)?;
+    Ok(partitions.into_iter().zip(bodies).collect())
+}
+
+/// The request to one partition.
+pub fn ask(partition: i32, change: Option<(&str, &Record)>) -> Ask<'static> {
+    Ask {
+        name: POLICY,
+        partition: Some(partition),
+        value: match change {
+            Some((word, record)) => record.value("policy", [("undefined", Value::from(word))]),
+            None => operation::describe(),
+        },
+    }
+}

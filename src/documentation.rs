@@ -1,0 +1,103 @@
+//! `docs/errors.md` has a row for each code, and none for a code that there is not.
+
+use crate::core::{Code, NextOffset, Offset};
+use crate::processor::halt::Halt;
+use crate::wire::route::Cause;
+use crate::wire::state::TopicId;
+
+const ERRORS: &str = include_str!("../docs/errors.md");
+
+/// The first cell of each row of the table under a heading, where it is a word in backticks.
+fn words<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(word, _)| word)
+        .collect()
+}
+
+/// One halt of each kind. The match keeps it complete: a new kind does not compile here.
+fn halts() -> Vec<Halt> {
+    const AT: NextOffset = NextOffset(1);
+    const TOPIC: TopicId = TopicId([0; 16]);
+    let after = |halt: &Halt| match halt {
+        Halt::NoState { .. } => Some(Halt::NothingAddsUp {
+            records: 1,
+            committed: None,
+            start: AT,
+        }),
+        Halt::NothingAddsUp { .. } => Some(Halt::Truncated { next: AT, end: AT }),
+        Halt::Truncated { .. } => Some(Halt::RequestsMissing {
+            next: AT,
+            start: AT,
+        }),
+        Halt::RequestsMissing { .. } => Some(Halt::OtherRecord {
+            offset: Offset(0),
+            next: AT,
+        }),
+        Halt::OtherRecord { .. } => Some(Halt::OtherTopic {
+            expected: TOPIC,
+            found: TOPIC,
+            start: AT,
+        }),
+        Halt::OtherTopic { .. } => Some(Halt::OtherGroup {
+            expected: String::new(),
+            found: String::new(),
+        }),
+        Halt::OtherGroup { .. } => Some(Halt::UnknownFoldVersion { found: 2 }),
+        Halt::UnknownFoldVersion { .. } => Some(Halt::UnknownFormat {
+            problem: String::new(),
+        }),
+        Halt::UnknownFormat { .. } => Some(Halt::LinkBroken {
+            source: 0,
+            offset: 2,
+            previous: 1,
+            accepted: 0,
+            at: AT,
+        }),
+        Halt::LinkBroken { .. } => Some(Halt::NoStatePartition),
+        Halt::NoStatePartition => None,
+    };
+    let first = Halt::NoState {
+        start: AT,
+        committed: None,
+    };
+    std::iter::successors(Some(first), after).collect()
+}
+
+#[test]
+fn every_error_code_has_a_row() {
+    let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(words(ERRORS, "Error codes"), known);
+}
+
+#[test]
+fn every_undeliverable_cause_has_a_row() {
+    let known: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+    assert_eq!(words(ERRORS, "Undeliverable replies"), known);
+}
+
+#[test]
+fn every_halt_has_a_row_that_names_its_remedy() {
+    let halts = halts();
+    let known: Vec<&str> = halts.iter().map(Halt::code).collect();
+    assert_eq!(words(ERRORS, "Halted partitions"), known);
+    for halt in halts {
+        let row = ERRORS
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", halt.code())));
+        let row = row.unwrap();
+        let recovers = halt.remedy(0, 0).starts_with("sequencer recover");
+        let says = row.contains("sequencer recover") || row.contains("As for `no_state`");
+        assert_eq!(says, recovers, "{row}");
+    }
+}
+
+#[test]
+fn a_row_that_is_missing_or_of_no_code_is_seen() {
+    let planted = ERRORS.replacen("| `exhausted` |", "| `exhausting` |", 1);
+    let words = words(&planted, "Error codes");
+    assert!(words.contains(&"exhausting") && !words.contains(&"exhausted"));
+}

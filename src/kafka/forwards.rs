@@ -1,0 +1,188 @@
+//! Strays on their way to their home partition of the request topic.
+//!
+//! They go outside any transaction, in both modes, and never expire: a checkpoint that covers one
+//! waits for its acknowledgement. Home believes a chain only without a gap, so the order of the
+//! chain is kept whatever happens: one batch at a time, a producer that stops at a gap
+//! (`enable.gapless.guarantee`), and after that a new one, to which everything that is not
+//! acknowledged is handed again in order. What comes twice is dropped at home.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::clients::Connection;
+use super::error::Error;
+use super::produce::{Enqueued, Outgoing, Topic};
+use super::replies::lane::Lane;
+use crate::processor::partition::Forward;
+use crate::processor::replies::Token;
+use crate::wire::headers::Block;
+
+/// Strays held at a time until they are acknowledged; a second's worth at a high rate.
+const FORWARDS_MAX: usize = 50_000;
+/// Bytes of them (64 MiB).
+const BYTES_MAX: usize = 64 << 20;
+/// Reports served between two batches of records.
+const REPORTS_MAX: usize = 64;
+/// Pause before a producer that stopped is made anew.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
+
+struct Parcel {
+    token: Token,
+    home: i32,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<u8>,
+}
+
+impl Parcel {
+    fn bytes(&self) -> usize {
+        let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        length(&self.key) + length(&self.value) + self.headers.len()
+    }
+}
+
+struct Sender {
+    // This must go before the lane.
+    topic: Topic,
+    lane: Lane,
+}
+
+/// Sends strays home.
+pub struct ForwardProducer {
+    connection: Connection,
+    topic: String,
+    /// Made when the first stray comes: most services never have one.
+    sender: Option<Sender>,
+    /// By number, in the order of the chains.
+    parcels: BTreeMap<u64, Parcel>,
+    bytes: usize,
+    next: u64,
+    /// Numbers below this one have been handed to the producer.
+    handed_over: u64,
+    renew_at: Option<Instant>,
+}
+
+impl ForwardProducer {
+    /// For one request topic.
+    pub fn new(connection: &Connection, topic: &str) -> ForwardProducer {
+        ForwardProducer {
+            connection: connection.clone(),
+            topic: topic.to_owned(),
+            sender: None,
+            parcels: BTreeMap::new(),
+            bytes: 0,
+            next: 0,
+            handed_over: 0,
+            renew_at: None,
+        }
+    }
+
+    /// Takes a stray.
+    pub fn send(&mut self, forward: &Forward<'_>) {
+        let parcel = Parcel {
+            token: forward.token,
+            home: forward.home,
+            key: forward.key.map(<[u8]>::to_vec),
+            value: forward.value.map(<[u8]>::to_vec),
+            headers: forward.headers.0.to_vec(),
+        };
+        self.bytes += parcel.bytes();
+        self.parcels.insert(self.next, parcel);
+        self.next += 1;
+        self.hand_over();
+    }
+
+    /// True while more may be taken.
+    pub fn has_room(&self) -> bool {
+        self.parcels.len() < FORWARDS_MAX && self.bytes < BYTES_MAX
+    }
+
+    /// Strays that are not acknowledged.
+    pub fn pending(&self) -> i32 {
+        i32::try_from(self.parcels.len()).unwrap_or(i32::MAX)
+    }
+
+    /// Serves delivery reports, and passes on what was acknowledged.
+    pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
+        if self.parcels.is_empty() {
+            return;
+        }
+        let (mut done, mut problem) = (Vec::new(), None);
+        if let Some(sender) = &self.sender {
+            for _ in 0..REPORTS_MAX {
+                let more = sender
+                    .lane
+                    .serve(Duration::ZERO, |report| match report.result {
+                        Ok(_) => done.push(report.opaque as u64),
+                        Err(error) => problem = Some(error),
+                    });
+                if !more {
+                    break;
+                }
+            }
+        }
+        for number in done {
+            if let Some(parcel) = self.parcels.remove(&number) {
+                self.bytes = self.bytes.saturating_sub(parcel.bytes());
+                acknowledged(parcel.token, 1);
+            }
+        }
+        if let Some(error) = problem {
+            self.stop(&error);
+        }
+        self.hand_over();
+    }
+
+    /// From here on nothing of this producer counts: all that is not acknowledged goes again.
+    fn stop(&mut self, error: &Error) {
+        warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
+        self.sender = None;
+        self.handed_over = 0;
+        self.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
+    }
+
+    fn hand_over(&mut self) {
+        if self.renew_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.renew_at = None;
+        if self.sender.is_none() {
+            match self.sender() {
+                Ok(sender) => self.sender = Some(sender),
+                Err(error) => return self.stop(&error),
+            }
+        }
+        let Some(sender) = &self.sender else { return };
+        let mut refused = None;
+        for (number, parcel) in self.parcels.range(self.handed_over..) {
+            let record = Outgoing {
+                partition: parcel.home,
+                key: parcel.key.as_deref(),
+                value: parcel.value.as_deref(),
+                headers: Block(&parcel.headers),
+                opaque: usize::try_from(*number).unwrap_or(usize::MAX),
+            };
+            match sender.topic.produce(record) {
+                Ok(Enqueued::Yes) => self.handed_over = number + 1,
+                Ok(Enqueued::QueueFull) => break,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = refused {
+            self.stop(&error);
+        }
+    }
+
+    fn sender(&self) -> Result<Sender, Error> {
+        let lane = Lane::new(&self.connection.forward_producer())?;
+        Ok(Sender {
+            topic: lane.topic(&self.topic)?,
+            lane,
+        })
+    }
+}

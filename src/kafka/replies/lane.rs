@@ -1,0 +1,60 @@
+//! One idempotent producer with its delivery reports.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, Producer};
+
+use crate::kafka::context::Context;
+use crate::kafka::error::Error;
+use crate::kafka::produce::{Report, Reports, Topic};
+
+/// A producer and its reports. Topics made for it must be dropped before it.
+pub(in crate::kafka) struct Lane {
+    // These must go before the producer.
+    reports: Option<Reports>,
+    producer: BaseProducer<Context>,
+}
+
+impl Lane {
+    pub(in crate::kafka) fn new(config: &ClientConfig) -> Result<Lane, Error> {
+        let producer: BaseProducer<Context> = config
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka("create producer", &error))?;
+        Ok(Lane {
+            reports: Reports::of(&producer),
+            producer,
+        })
+    }
+
+    /// A topic of this producer.
+    pub(in crate::kafka) fn topic(&self, name: &str) -> Result<Topic, Error> {
+        Topic::new(&self.producer, name)
+    }
+
+    /// Partitions of a topic as this producer finds them now; from then on it can write to them. Waits
+    /// for a broker up to `wait`.
+    pub(in crate::kafka) fn partitions(&self, topic: &str, wait: Duration) -> Result<u32, Error> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), wait);
+        let metadata = metadata.map_err(|error| Error::from_kafka("look at a topic", &error))?;
+        let topic = metadata.topics().first();
+        let count = topic.map_or(0, |topic| topic.partitions().len());
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Serves one event of reports, waiting for it up to `wait`. False when there was none.
+    pub(in crate::kafka) fn serve(&self, wait: Duration, on: impl FnMut(Report<'_>)) -> bool {
+        let served = |reports: &Reports| reports.serve(wait, on);
+        self.reports.as_ref().is_some_and(served)
+    }
+
+    /// Records queued and in flight.
+    pub(in crate::kafka) fn in_flight(&self) -> i32 {
+        self.producer.in_flight_count()
+    }
+
+    /// The fatal error that the producer has had, if any.
+    pub(in crate::kafka) fn fatal(&self, operation: &'static str) -> Option<Error> {
+        Error::fatal_of(operation, self.producer.client())
+    }
+}

@@ -1,0 +1,461 @@
+//! Replies to topics that clients name.
+//!
+//! A reply waits here until it is acknowledged, and goes to the default topic, with the reason in a
+//! header, when its topic cannot be written:
+//!
+//! ```text
+//!   send ─▶ is the topic known? ─yes─▶ together with others ─▶ acknowledged
+//!              │ no                       │ refused      │ not written in time, or gone
+//!              ▼                          ▼              ▼
+//!           ask for the list ─▶       by itself      ask for the list
+//!              │ not there                │ refused      │
+//!              └──────────────────────────┴──────────────┴─▶ undeliverable: the default topic
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use tracing::{info, warn};
+
+use super::lane::Lane;
+use crate::core::digest::fingerprint;
+use crate::kafka::clients::Connection;
+use crate::kafka::directory::{Directory, Ticket};
+use crate::kafka::error::{Class, Delivery, Error, delivery};
+use crate::kafka::produce::{self, Enqueued, Topic};
+use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
+use crate::processor::checkpoint::{Choice, Destination, Outgoing};
+use crate::processor::replies::Token;
+use crate::wire::headers::Block;
+use crate::wire::route::{Cause, Undelivered};
+
+/// Replies held at a time, until they are acknowledged: a second's worth at the highest rate, and
+/// few enough that a restart of the producer sends them again in no time.
+const REPLIES_MAX: usize = 50_000;
+/// Bytes of them (64 MiB).
+const BYTES_MAX: usize = 64 << 20;
+/// Topics kept open at a time; beyond it all are opened anew when they are used.
+pub(in crate::kafka) const OPEN_TOPICS_MAX: usize = 1_000;
+/// Reports served between two batches of records.
+const REPORTS_MAX: usize = 64;
+/// Pause before a producer that had a fatal error is made anew.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
+
+/// A reply in memory of its own.
+pub(super) struct Parcel {
+    pub(super) token: Token,
+    topic: String,
+    choice: Choice,
+    /// The partition of the default reply topic.
+    pub(super) fallback: i32,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
+    pub(super) headers: Vec<u8>,
+    place: Place,
+}
+
+/// Where a reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Waits for the list of topics, for this failure or without one.
+    Waiting(Ticket, Option<Cause>),
+    /// Waits for room in a producer.
+    Queued { alone: bool },
+    /// With a producer.
+    Sent { alone: bool },
+}
+
+impl Parcel {
+    fn shape(&self) -> Shape {
+        let key = self.key.as_deref();
+        Shape {
+            bytes: key.map_or(0, <[u8]>::len) + self.body.len() + self.headers.len(),
+            keyed: key.is_some(),
+            hash: fingerprint(key, Some(&self.body), 0),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.shape().bytes + self.topic.len()
+    }
+}
+
+/// A producer with the topics that it has open.
+struct Sender {
+    // These must go before the lane.
+    topics: BTreeMap<String, Topic>,
+    lane: Lane,
+}
+
+impl Sender {
+    fn new(config: &ClientConfig) -> Result<Sender, Error> {
+        Ok(Sender {
+            topics: BTreeMap::new(),
+            lane: Lane::new(config)?,
+        })
+    }
+
+    fn produce(&mut self, topic: &str, record: produce::Outgoing<'_>) -> Result<Enqueued, Error> {
+        if !self.topics.contains_key(topic) {
+            if self.topics.len() >= OPEN_TOPICS_MAX {
+                self.topics.clear();
+            }
+            self.topics
+                .insert(topic.to_owned(), self.lane.topic(topic)?);
+        }
+        match self.topics.get(topic) {
+            Some(topic) => topic.produce(record),
+            None => Ok(Enqueued::QueueFull),
+        }
+    }
+}
+
+/// A delivery report.
+struct Reported {
+    number: u64,
+    failure: Option<Error>,
+}
+
+/// Sends replies to topics that clients name.
+pub(super) struct NamedReplies {
+    connection: Connection,
+    directory: Arc<Directory>,
+    together: Sender,
+    alone: Sender,
+    /// By number, in the order in which they came.
+    parcels: BTreeMap<u64, Parcel>,
+    bytes: usize,
+    next: u64,
+    /// Numbers of those that wait for the list, and of those that wait for room.
+    waiting: Vec<u64>,
+    queued: VecDeque<u64>,
+    undelivered: VecDeque<Parcel>,
+    memory: Memory,
+    tally: Tally,
+    renew_at: Option<Instant>,
+}
+
+impl NamedReplies {
+    pub(super) fn new(
+        connection: &Connection,
+        directory: Arc<Directory>,
+    ) -> Result<NamedReplies, Error> {
+        Ok(NamedReplies {
+            together: Sender::new(&connection.named_reply_producer())?,
+            alone: Sender::new(&connection.single_reply_producer())?,
+            connection: connection.clone(),
+            directory,
+            parcels: BTreeMap::new(),
+            bytes: 0,
+            next: 0,
+            waiting: Vec::new(),
+            queued: VecDeque::new(),
+            undelivered: VecDeque::new(),
+            memory: Memory::default(),
+            tally: Tally::default(),
+            renew_at: None,
+        })
+    }
+
+    /// Takes a reply.
+    pub(super) fn send(&mut self, token: Token, reply: &Outgoing<'_>) {
+        let Destination::Named {
+            topic,
+            partition,
+            fallback,
+        } = reply.destination
+        else {
+            return;
+        };
+        let parcel = Parcel {
+            token,
+            topic: topic.to_owned(),
+            choice: partition,
+            fallback,
+            key: reply.key.map(<[u8]>::to_vec),
+            body: reply.body.to_vec(),
+            headers: reply.headers.0.to_vec(),
+            place: Place::Queued { alone: false },
+        };
+        let number = self.next;
+        self.next += 1;
+        self.bytes += parcel.bytes();
+        self.parcels.insert(number, parcel);
+        self.dispatch(number);
+    }
+
+    /// True while more may be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.parcels.len() < REPLIES_MAX && self.bytes < BYTES_MAX
+    }
+
+    /// Replies that are not acknowledged.
+    pub(super) fn pending(&self) -> i32 {
+        i32::try_from(self.parcels.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The next reply that goes to the default topic, its headers complete.
+    pub(super) fn next_undelivered(&mut self) -> Option<Parcel> {
+        self.undelivered.pop_front()
+    }
+
+    /// Takes the counts of undeliverable replies.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Moves everything on, and passes on what was acknowledged. Returns how many came back.
+    pub(super) fn serve(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
+        if self.parcels.is_empty() {
+            return 0;
+        }
+        let returned = self.reports(acknowledged);
+        self.renew_when_due();
+        self.look_at_list();
+        self.enqueue_queued();
+        returned
+    }
+
+    fn reports(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
+        let mut reported = Vec::new();
+        for sender in [&self.together, &self.alone] {
+            for _ in 0..REPORTS_MAX {
+                let more = sender.lane.serve(Duration::ZERO, |report| {
+                    reported.push(Reported {
+                        number: report.opaque as u64,
+                        failure: report.result.err(),
+                    });
+                });
+                if !more {
+                    break;
+                }
+            }
+        }
+        let mut returned = 0;
+        for Reported { number, failure } in reported {
+            match failure {
+                None => {
+                    if let Some(parcel) = self.take(number) {
+                        acknowledged(parcel.token, 1);
+                    }
+                }
+                Some(error) => {
+                    returned += 1;
+                    self.failed(number, &error);
+                }
+            }
+        }
+        returned
+    }
+
+    fn failed(&mut self, number: u64, error: &Error) {
+        let Some(parcel) = self.parcels.get_mut(&number) else {
+            return;
+        };
+        let Place::Sent { alone } = parcel.place else {
+            return;
+        };
+        if matches!(error.class, Class::Fatal | Class::Fenced) {
+            warn!(%error, "the producer of replies to clients' topics is made anew");
+            self.renew_at
+                .get_or_insert_with(|| Instant::now() + RENEWAL_PAUSE);
+            return;
+        }
+        match delivery(error) {
+            Delivery::Record(_) if !alone => {
+                parcel.place = Place::Queued { alone: true };
+                self.queued.push_back(number);
+            }
+            Delivery::Record(cause) => self.give_up(number, cause, error),
+            Delivery::Topic(Cause::NotPermitted) => {
+                let topic = parcel.topic.clone();
+                self.memory
+                    .close(&topic, Cause::NotPermitted, Instant::now());
+                self.give_up(number, Cause::NotPermitted, error);
+            }
+            // The list says whether it is gone.
+            Delivery::Topic(cause) => {
+                parcel.place = Place::Waiting(self.directory.ask(), Some(cause));
+                self.waiting.push(number);
+            }
+        }
+    }
+
+    fn give_up(&mut self, number: u64, cause: Cause, error: &Error) {
+        if let Some(parcel) = self.parcels.get(&number) {
+            info!(topic = parcel.topic, cause = cause.as_str(), %error, "reply undeliverable");
+            let reason = undelivered(cause, &parcel.topic);
+            self.elsewhere(number, reason);
+        }
+    }
+
+    /// Finds a reply's way by what is known of its topic.
+    fn dispatch(&mut self, number: u64) {
+        let Some(parcel) = self.parcels.get_mut(&number) else {
+            return;
+        };
+        match self
+            .memory
+            .advice(&parcel.topic, parcel.shape(), Instant::now())
+        {
+            Advice::Elsewhere(undelivered) => self.elsewhere(number, undelivered),
+            // Alone or together: here a refusal costs no more than another attempt.
+            Advice::Together | Advice::Alone => match self.directory.partitions(&parcel.topic) {
+                Some(count) if partition(parcel.choice, count).is_some() => {
+                    parcel.place = Place::Queued { alone: false };
+                    self.enqueue(number);
+                }
+                _ => {
+                    parcel.place = Place::Waiting(self.directory.ask(), None);
+                    self.waiting.push(number);
+                }
+            },
+        }
+    }
+
+    /// Those whose list has come.
+    fn look_at_list(&mut self) {
+        for number in std::mem::take(&mut self.waiting) {
+            let Some(parcel) = self.parcels.get(&number) else {
+                continue;
+            };
+            let Place::Waiting(ticket, failure) = parcel.place else {
+                continue;
+            };
+            if !self.directory.has_answered(ticket) {
+                self.waiting.push(number);
+                continue;
+            }
+            let topic = parcel.topic.clone();
+            let cause = match self.directory.partitions(&topic) {
+                None => Some(Cause::TopicUnknown),
+                Some(count) if partition(parcel.choice, count).is_none() => {
+                    Some(Cause::PartitionUnknown)
+                }
+                // It has just grown, which the producer does not know yet.
+                Some(_) if failure == Some(Cause::PartitionUnknown) => failure,
+                Some(_) => failure.inspect(|cause| {
+                    self.memory.close(&topic, *cause, Instant::now());
+                    warn!(
+                        topic,
+                        cause = cause.as_str(),
+                        "a client's reply topic cannot be written"
+                    );
+                }),
+            };
+            match cause {
+                Some(cause) => self.elsewhere(number, undelivered(cause, &topic)),
+                None => self.dispatch(number),
+            }
+        }
+    }
+
+    fn enqueue_queued(&mut self) {
+        for _ in 0..self.queued.len() {
+            let Some(number) = self.queued.pop_front() else {
+                return;
+            };
+            if !self.enqueue(number) {
+                return;
+            }
+        }
+    }
+
+    /// Hands a reply to its producer. False when there is no room.
+    fn enqueue(&mut self, number: u64) -> bool {
+        if self.renew_at.is_some() {
+            // It is sent with all others by the new producers.
+            return true;
+        }
+        let Some(parcel) = self.parcels.get_mut(&number) else {
+            return true;
+        };
+        let Place::Queued { alone } = parcel.place else {
+            return true;
+        };
+        let count = self.directory.partitions(&parcel.topic).unwrap_or(1);
+        let record = produce::Outgoing {
+            partition: partition(parcel.choice, count).unwrap_or(0),
+            key: parcel.key.as_deref(),
+            value: Some(&parcel.body),
+            headers: Block(&parcel.headers),
+            opaque: usize::try_from(number).unwrap_or(usize::MAX),
+        };
+        let sender = if alone {
+            &mut self.alone
+        } else {
+            &mut self.together
+        };
+        match sender.produce(&parcel.topic, record) {
+            Ok(Enqueued::Yes) => parcel.place = Place::Sent { alone },
+            Ok(Enqueued::QueueFull) => {
+                self.queued.push_front(number);
+                return false;
+            }
+            Err(error) => {
+                parcel.place = Place::Sent { alone };
+                self.failed(number, &error);
+            }
+        }
+        true
+    }
+
+    fn elsewhere(&mut self, number: u64, undelivered: Undelivered) {
+        if let Some(mut parcel) = self.take(number) {
+            self.tally.add(undelivered.cause);
+            undelivered.push(&mut parcel.headers);
+            self.undelivered.push_back(parcel);
+        }
+    }
+
+    fn take(&mut self, number: u64) -> Option<Parcel> {
+        let parcel = self.parcels.remove(&number)?;
+        self.bytes = self.bytes.saturating_sub(parcel.bytes());
+        Some(parcel)
+    }
+
+    /// One client's topic must not end the engine: only these producers are made anew, and whatever
+    /// was with them is sent again.
+    fn renew_when_due(&mut self) {
+        if self.renew_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let renewed = Sender::new(&self.connection.named_reply_producer()).and_then(|together| {
+            Ok((
+                together,
+                Sender::new(&self.connection.single_reply_producer())?,
+            ))
+        });
+        match renewed {
+            Ok((together, alone)) => {
+                self.renew_at = None;
+                self.together = together;
+                self.alone = alone;
+            }
+            Err(error) => {
+                warn!(%error, "no producer for replies to clients' topics");
+                self.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
+                return;
+            }
+        }
+        self.queued.clear();
+        for (number, parcel) in &mut self.parcels {
+            if let Place::Sent { alone } | Place::Queued { alone } = parcel.place {
+                parcel.place = Place::Queued { alone };
+                self.queued.push_back(*number);
+            }
+        }
+    }
+}
+
+/// The partition of a topic that has so many; none when it lacks the one that was asked for.
+pub(in crate::kafka) fn partition(choice: Choice, count: u32) -> Option<i32> {
+    match choice {
+        Choice::Exact(partition) => u32::try_from(partition)
+            .is_ok_and(|partition| partition < count)
+            .then_some(partition),
+        Choice::Hash(hash) => i32::try_from(hash.checked_rem(count)?).ok(),
+    }
+}

@@ -1,0 +1,148 @@
+//! Requests that are in the log before the one who answers them, or appear there all at once.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, Producer};
+
+use super::WRITER_QUEUE_RECORDS;
+use super::shape::{Request, Shape};
+use crate::kafka::clients::Connection;
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+use crate::kafka::produce::{Enqueued, Outgoing, Report, Reports, Topic};
+use crate::wire::headers::Block;
+
+/// Reports are served after so many records.
+const REPORTS_EVERY: u64 = 4_096;
+const REPORT_POLL: Duration = Duration::from_millis(1);
+/// How long a begin or a commit may take.
+const TRANSACTION_CALL: Duration = Duration::from_secs(30);
+/// How long a transaction may be held open before its records become visible: the longest that
+/// brokers allow by default.
+const HOLD_MAX_MS: &str = "900000";
+
+/// Writes the requests of these numbers.
+///
+/// # Errors
+/// A broker refuses one, or `stop` says so ([`Class::Refused`]).
+pub fn write(
+    connection: &Connection,
+    topic: &str,
+    shape: Shape,
+    numbers: std::ops::Range<u64>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let producer = producer(&config(connection))?;
+    produce(&producer, topic, shape, numbers, stop)
+}
+
+/// Requests in an open transaction: in the log, and not yet to be seen.
+pub struct Held(BaseProducer<Context>);
+
+impl Held {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub fn write(
+        connection: &Connection,
+        topic: &str,
+        shape: Shape,
+        numbers: std::ops::Range<u64>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Held, Error> {
+        let mut config = config(connection);
+        config
+            .set("transactional.id", topic)
+            .set("transaction.timeout.ms", HOLD_MAX_MS);
+        let producer = producer(&config)?;
+        producer
+            .init_transactions(TRANSACTION_CALL)
+            .and_then(|()| producer.begin_transaction())
+            .map_err(|error| Error::from_kafka("begin transaction", &error))?;
+        produce(&producer, topic, shape, numbers, stop)?;
+        Ok(Held(producer))
+    }
+
+    /// Makes them visible.
+    ///
+    /// # Errors
+    /// The commit fails.
+    pub fn release(self) -> Result<(), Error> {
+        self.0
+            .commit_transaction(TRANSACTION_CALL)
+            .map_err(|error| Error::from_commit(&error, self.0.client()))
+    }
+}
+
+fn config(connection: &Connection) -> ClientConfig {
+    let mut config = connection.admin();
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "20")
+        .set("batch.num.messages", "10000")
+        .set("queue.buffering.max.messages", WRITER_QUEUE_RECORDS);
+    config
+}
+
+fn producer(config: &ClientConfig) -> Result<BaseProducer<Context>, Error> {
+    config
+        .create_with_context(Context)
+        .map_err(|error| Error::from_kafka("create producer", &error))
+}
+
+fn produce(
+    producer: &BaseProducer<Context>,
+    topic: &str,
+    shape: Shape,
+    numbers: std::ops::Range<u64>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    const OPERATION: &str = "write requests";
+    let topic = Topic::new(producer, topic)?;
+    let Some(reports) = Reports::of(producer) else {
+        return Err(Error::own(OPERATION, Class::Fatal, "no delivery reports"));
+    };
+    let mut refused = None;
+    let mut serve = |wait| {
+        let on = |report: Report<'_>| {
+            if let Err(error) = report.result {
+                refused = Some(error);
+            }
+        };
+        let served = reports.serve(wait, on);
+        refused.take().map_or(Ok(served), Err)
+    };
+    let stopped = || Error::own(OPERATION, Class::Refused, "stopped");
+    let mut request = Request::default();
+    let began = Instant::now();
+    for number in numbers {
+        shape.write(number, &mut request);
+        let outgoing = Outgoing {
+            partition: shape.partition(&request.key),
+            key: Some(&request.key),
+            value: Some(&request.value),
+            headers: Block::EMPTY,
+            opaque: 0,
+        };
+        while topic.produce(outgoing)? == Enqueued::QueueFull {
+            serve(REPORT_POLL)?;
+        }
+        if number % REPORTS_EVERY == 0 {
+            while serve(Duration::ZERO)? {}
+            if stop() {
+                return Err(stopped());
+            }
+        }
+    }
+    while producer.in_flight_count() > 0 {
+        serve(REPORT_POLL)?;
+        if stop() {
+            return Err(stopped());
+        }
+    }
+    tracing::debug!(elapsed_ms = began.elapsed().as_millis(), "backlog written");
+    Ok(())
+}

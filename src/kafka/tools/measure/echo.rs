@@ -1,0 +1,181 @@
+//! The floor: what a consume and a produce cost, and nothing else.
+//!
+//! It uses what the service uses (the configuration of its clients, produce through a topic handle,
+//! delivery reports from the queue), and beside that what the service could use. A weak floor would
+//! be a false result, so the ways differ in `Ways`, each is tried, and the fastest counts.
+
+use std::time::Duration;
+
+use super::source::{Found, Source};
+use crate::kafka::clients::Connection;
+use crate::kafka::error::Error;
+use crate::kafka::produce::{Enqueued, Outgoing, Report, Topic};
+use crate::kafka::replies::lane::Lane;
+use crate::wire::headers::Block;
+
+/// As the engine's `BACKLOG_REPLIES`.
+const BACKLOG_RECORDS: i32 = 1_000;
+/// As the engine's `RECORDS_MAX`.
+const RECORDS_MAX: usize = 2_000;
+/// As the engine's waits.
+const BUSY_WAIT: Duration = Duration::from_millis(1);
+const IDLE_WAIT: Duration = Duration::from_millis(20);
+const REPORTS_MAX: usize = 64;
+
+/// Which of the service's two producers is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Each record at once.
+    Swift,
+    /// Batches fill first.
+    Bulk,
+    /// As the service: the second when there is a backlog.
+    Adaptive,
+}
+
+/// How records are taken from the consumer's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// One by one.
+    Each,
+    /// Many in one call.
+    Batch,
+}
+
+/// What to echo, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Topic to read.
+    pub from: String,
+    /// Topic to write, with as many partitions.
+    pub to: String,
+    /// So many.
+    pub partitions: u32,
+    /// Written in the place of each value; none: the value itself.
+    pub body: Option<Vec<u8>>,
+    /// Which producer.
+    pub pace: Pace,
+    /// How records are taken.
+    pub take: Take,
+}
+
+/// Echoes until `stop` says so.
+///
+/// # Errors
+/// A record is not acknowledged, or a client is of no more use.
+pub fn run(
+    connection: &Connection,
+    options: &Options,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let mut config = connection.group_consumer();
+    // No rebalance to hear of and no lag to tell: it is the floor.
+    config
+        .set("auto.offset.reset", "earliest")
+        .set("statistics.interval.ms", "0");
+    let mut source = Source::new(&config, &options.from, options.partitions)?;
+    let writer = Writer::new(connection, options)?;
+    while !stop() {
+        writer.reports()?;
+        let queued = writer.queued();
+        let bulk = match options.pace {
+            Pace::Swift => false,
+            Pace::Bulk => true,
+            Pace::Adaptive => queued > BACKLOG_RECORDS,
+        };
+        let wait = if queued > 0 { BUSY_WAIT } else { IDLE_WAIT };
+        let mut result = Ok(());
+        let mut on = |found: Found<'_>| {
+            if !found.end
+                && let Err(error) = writer.write(found, bulk)
+            {
+                result = Err(error);
+            }
+        };
+        match options.take {
+            Take::Each => {
+                let mut wait = wait;
+                for _ in 0..RECORDS_MAX {
+                    if !source.next(wait, &mut on)? {
+                        break;
+                    }
+                    wait = Duration::ZERO;
+                }
+            }
+            Take::Batch => {
+                if source.batch(&mut on)? == 0 {
+                    source.next(wait, &mut on)?;
+                }
+            }
+        }
+        result?;
+    }
+    Ok(())
+}
+
+struct Writer {
+    // Topics must go before their lanes.
+    swift_topic: Topic,
+    bulk_topic: Topic,
+    swift: Lane,
+    bulk: Lane,
+    body: Option<Vec<u8>>,
+}
+
+impl Writer {
+    fn new(connection: &Connection, options: &Options) -> Result<Writer, Error> {
+        let swift = Lane::new(&connection.reply_producer())?;
+        let bulk = Lane::new(&connection.bulk_reply_producer())?;
+        Ok(Writer {
+            swift_topic: swift.topic(&options.to)?,
+            bulk_topic: bulk.topic(&options.to)?,
+            swift,
+            bulk,
+            body: options.body.clone(),
+        })
+    }
+
+    fn queued(&self) -> i32 {
+        self.swift.in_flight() + self.bulk.in_flight()
+    }
+
+    fn write(&self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
+        let (topic, lane) = if bulk {
+            (&self.bulk_topic, &self.bulk)
+        } else {
+            (&self.swift_topic, &self.swift)
+        };
+        let outgoing = Outgoing {
+            partition: found.partition,
+            key: found.key,
+            value: self.body.as_deref().or(found.value),
+            headers: Block::EMPTY,
+            opaque: 0,
+        };
+        while topic.produce(outgoing)? == Enqueued::QueueFull {
+            serve(lane, BUSY_WAIT)?;
+        }
+        Ok(())
+    }
+
+    fn reports(&self) -> Result<(), Error> {
+        for lane in [&self.swift, &self.bulk] {
+            for _ in 0..REPORTS_MAX {
+                if !serve(lane, Duration::ZERO)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn serve(lane: &Lane, wait: Duration) -> Result<bool, Error> {
+    let mut refused = None;
+    let served = lane.serve(wait, |report: Report<'_>| {
+        if let Err(error) = report.result {
+            refused = Some(error);
+        }
+    });
+    refused.map_or(Ok(served), Err)
+}

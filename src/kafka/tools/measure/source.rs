@@ -1,0 +1,181 @@
+//! A consumer's records, taken one by one as the service takes them, or many in one call.
+
+use std::ffi::c_int;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka_sys as sys;
+
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error, is_end_of_log};
+
+/// Records taken in one call.
+const BATCH_RECORDS: usize = 2_000;
+
+/// A record, or the end of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) partition: i32,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    /// No record: all that can be read now has been read.
+    pub(super) end: bool,
+}
+
+/// Reads every partition of a topic from its beginning.
+pub(super) struct Source {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    batch: Vec<*mut sys::rd_kafka_message_t>,
+    // Outlives the queue: `drop` runs before the fields go.
+    _consumer: BaseConsumer<Context>,
+}
+
+// SAFETY: librdkafka's clients and queues may be used from any thread; what the buffer points to is
+// used within one call only.
+unsafe impl Send for Source {}
+
+impl Source {
+    pub(super) fn new(
+        config: &ClientConfig,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<Source, Error> {
+        const OPERATION: &str = "create consumer";
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        }
+        // Asked for by name, the leaders are known at once and not within a second.
+        consumer
+            .client()
+            .fetch_metadata(Some(topic), super::super::CALL_DEADLINE)
+            .and_then(|_| consumer.assign(&list))
+            .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+        // SAFETY: the client is alive; the returned reference to the queue is ours to destroy.
+        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
+        Ok(Source {
+            queue: NonNull::new(queue)
+                .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?,
+            batch: vec![ptr::null_mut(); BATCH_RECORDS],
+            _consumer: consumer,
+        })
+    }
+
+    /// Waits for something up to `wait` (in whole milliseconds). False when nothing came.
+    pub(super) fn next(
+        &self,
+        wait: Duration,
+        on: &mut impl FnMut(Found<'_>),
+    ) -> Result<bool, Error> {
+        let wait_ms = c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
+        // SAFETY: the queue is alive; the event is ours, and destroyed after the last use of what
+        // is borrowed from it.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms);
+            if event.is_null() {
+                return Ok(false);
+            }
+            let mut result = Ok(true);
+            match sys::rd_kafka_event_type(event) {
+                sys::RD_KAFKA_EVENT_FETCH => {
+                    while let Some(message) = sys::rd_kafka_event_message_next(event).as_ref() {
+                        on(found(message, false));
+                    }
+                }
+                sys::RD_KAFKA_EVENT_ERROR => {
+                    let code = sys::rd_kafka_event_error(event);
+                    if is_end_of_log(code) {
+                        let place = sys::rd_kafka_event_topic_partition(event);
+                        if let Some(place) = place.as_ref() {
+                            on(Found {
+                                partition: place.partition,
+                                key: None,
+                                value: None,
+                                end: true,
+                            });
+                        }
+                        if !place.is_null() {
+                            sys::rd_kafka_topic_partition_destroy(place);
+                        }
+                    } else {
+                        result = passing(Error::check("consume", code)).map(|()| true);
+                    }
+                }
+                _ => {}
+            }
+            sys::rd_kafka_event_destroy(event);
+            result
+        }
+    }
+
+    /// Takes what is there, in one call. Returns how much it was.
+    pub(super) fn batch(&mut self, on: &mut impl FnMut(Found<'_>)) -> Result<usize, Error> {
+        // SAFETY: the queue is alive, and the buffer has room for so many pointers.
+        let taken = unsafe {
+            sys::rd_kafka_consume_batch_queue(
+                self.queue.as_ptr(),
+                0,
+                self.batch.as_mut_ptr(),
+                self.batch.len(),
+            )
+        };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        let mut result = Ok(taken);
+        for message in self.batch.iter().take(taken) {
+            // SAFETY: so many messages are ours; each is destroyed once, after its use.
+            unsafe {
+                if let Some(message) = message.as_ref() {
+                    if is_end_of_log(message.err) {
+                        on(found(message, true));
+                    } else {
+                        match passing(Error::check("consume", message.err)) {
+                            Ok(()) => on(found(message, false)),
+                            Err(error) => result = Err(error),
+                        }
+                    }
+                }
+                sys::rd_kafka_message_destroy(*message);
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // SAFETY: our own reference, not used after this; its client is still there.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// What passes by itself is no error.
+fn passing(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.class == Class::Retriable => Ok(()),
+        result => result,
+    }
+}
+
+/// # Safety
+/// `message` is a message of librdkafka that lives as long as `'a`.
+unsafe fn found(message: &sys::rd_kafka_message_t, end: bool) -> Found<'_> {
+    // SAFETY: not null, so data of the message with that length.
+    let bytes = |data: *mut std::ffi::c_void, size: usize| unsafe {
+        (!data.is_null()).then(|| std::slice::from_raw_parts(data.cast_const().cast::<u8>(), size))
+    };
+    Found {
+        partition: message.partition,
+        key: bytes(message.key, message.key_len),
+        // The value of an error is its text.
+        value: bytes(message.payload, message.len).filter(|_| !end),
+        end,
+    }
+}

@@ -1,0 +1,234 @@
+//! In `exactly_once` mode, where each reply to a topic that a client named goes.
+//!
+//! A reply that its topic refuses aborts the transaction, so what is known is asked before: the list
+//! of topics, whether we may write, and what was refused lately. What is learnt from a refusal is
+//! remembered, so that the next attempt goes around it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::core::digest::fingerprint;
+use crate::kafka::directory::Directory;
+use crate::kafka::error::{Delivery, Error, delivery};
+use crate::kafka::replies::partition;
+use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
+use crate::processor::checkpoint::{Checkpoint, Choice, Destination, Outgoing};
+use crate::wire::route::{Cause, Undelivered};
+
+/// How long a topic that we may write to is not asked about again.
+const ACCESS_KEPT: Duration = Duration::from_secs(60);
+/// Topics whose access is remembered at a time; beyond it all are asked about again.
+const ACCESS_MAX: usize = 1_000;
+/// How long a question about a topic may take while a transaction waits to begin.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a batch has besides its records, and a record besides key, value and headers, at most.
+const BATCH_OVERHEAD_BYTES: usize = 61;
+const RECORD_OVERHEAD_BYTES: usize = 64;
+
+/// A reply to a topic that a client named, on its way.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) topic: String,
+    shape: Shape,
+    /// In a batch of its own.
+    alone: bool,
+    /// What a batch of its topic may hold, as far as that is known.
+    batch_bytes_max: Option<usize>,
+    pub(super) done: bool,
+}
+
+/// Where a reply goes.
+pub(super) enum Way {
+    /// To this partition of its topic, by itself or with others.
+    Named { partition: i32, sent: Sent },
+    /// To the default topic, because of this.
+    Elsewhere(Undelivered),
+}
+
+/// What is known of clients' topics.
+pub(super) struct Deliveries {
+    directory: Arc<Directory>,
+    memory: Memory,
+    /// Topics that we may write to, since when that is known, and what a batch of them may hold.
+    writable: BTreeMap<String, (Instant, Option<usize>)>,
+    tally: Tally,
+    /// What is not written by then is undeliverable.
+    pub(super) deadline: Duration,
+}
+
+impl Deliveries {
+    pub(super) fn new(directory: Arc<Directory>, deadline: Duration) -> Deliveries {
+        Deliveries {
+            directory,
+            memory: Memory::default(),
+            writable: BTreeMap::new(),
+            tally: Tally::default(),
+            deadline,
+        }
+    }
+
+    /// Before a transaction begins: finds out what is not known of the topics in it.
+    pub(super) fn begin(&mut self, checkpoint: &Checkpoint) {
+        self.tally = Tally::default();
+        let deadline = Instant::now() + QUESTION_DEADLINE;
+        let mut listed = false;
+        for section in &checkpoint.sections {
+            for reply in section.replies.iter() {
+                let Destination::Named {
+                    topic,
+                    partition: choice,
+                    ..
+                } = reply.destination
+                else {
+                    continue;
+                };
+                let known = |directory: &Directory| {
+                    let count = directory.partitions(topic)?;
+                    partition(choice, count)
+                };
+                if known(&self.directory).is_none() && !listed {
+                    listed = true;
+                    self.directory.wait(deadline);
+                }
+                if known(&self.directory).is_some() {
+                    self.look_at_access(topic);
+                }
+            }
+        }
+    }
+
+    fn look_at_access(&mut self, topic: &str) {
+        let fresh = |(at, _): &(Instant, _)| at.elapsed() < ACCESS_KEPT;
+        if self.writable.get(topic).is_some_and(fresh) {
+            return;
+        }
+        match self.directory.access(topic, QUESTION_DEADLINE) {
+            Ok(Some(access)) if !access.may_write => {
+                self.close(topic, Cause::NotPermitted);
+            }
+            Ok(Some(access)) if !access.takes_markers => {
+                self.close(topic, Cause::RecordRefused);
+            }
+            // The list has it no more, or will not have it for long.
+            Ok(None) => self.close(topic, Cause::TopicUnknown),
+            Ok(Some(access)) => {
+                if self.writable.len() >= ACCESS_MAX {
+                    self.writable.clear();
+                }
+                let known = (Instant::now(), access.batch_bytes_max);
+                self.writable.insert(topic.to_owned(), known);
+            }
+            // It is tried all the same.
+            Err(error) => warn!(topic, %error, "cannot ask about a client's reply topic"),
+        }
+    }
+
+    /// Where a reply goes.
+    pub(super) fn way(&mut self, topic: &str, choice: Choice, reply: &Outgoing<'_>) -> Way {
+        let shape = Shape {
+            bytes: reply.key.map_or(0, <[u8]>::len) + reply.body.len() + reply.headers.0.len(),
+            keyed: reply.key.is_some(),
+            hash: fingerprint(reply.key, Some(reply.body), 0),
+        };
+        let alone = match self.memory.advice(topic, shape, Instant::now()) {
+            Advice::Elsewhere(undelivered) => return self.elsewhere(undelivered),
+            Advice::Alone => true,
+            Advice::Together => false,
+        };
+        let found = match self.directory.partitions(topic) {
+            None => Err(Cause::TopicUnknown),
+            Some(count) => partition(choice, count).ok_or(Cause::PartitionUnknown),
+        };
+        match found {
+            Err(cause) => self.elsewhere(undelivered(cause, topic)),
+            Ok(partition) => {
+                let sent = Sent {
+                    topic: topic.to_owned(),
+                    shape,
+                    alone,
+                    batch_bytes_max: self.writable.get(topic).and_then(|(_, bytes)| *bytes),
+                    done: false,
+                };
+                if !sent.fits(sent.bytes()) {
+                    return self.elsewhere(undelivered(Cause::ReplyTooLarge, topic));
+                }
+                Way::Named { partition, sent }
+            }
+        }
+    }
+
+    fn elsewhere(&mut self, undelivered: Undelivered) -> Way {
+        self.tally.add(undelivered.cause);
+        Way::Elsewhere(undelivered)
+    }
+
+    /// A reply was refused, and with it the transaction.
+    pub(super) fn refused(&mut self, sent: &Sent, error: &Error) {
+        let now = Instant::now();
+        let Sent {
+            topic,
+            shape,
+            alone,
+            ..
+        } = sent;
+        match delivery(error) {
+            Delivery::Record(cause) if *alone => self.memory.refuse(topic, *shape, cause, now),
+            Delivery::Record(_) => self.memory.suspect(topic, now),
+            // Asked about again before the next attempt.
+            Delivery::Topic(Cause::PartitionUnknown) => {
+                self.directory.ask();
+            }
+            Delivery::Topic(cause) => self.close(topic, cause),
+        }
+    }
+
+    /// A reply was not written in time, although everything else of its transaction was.
+    pub(super) fn late(&mut self, sent: &Sent) {
+        // The next attempt asks again what became of the topic.
+        self.writable.remove(&sent.topic);
+        self.close(&sent.topic, Cause::Unwritable);
+    }
+
+    /// Nothing at all was written: perhaps because of a topic that we may not write to any more.
+    pub(super) fn doubt(&mut self) {
+        self.writable.clear();
+        self.directory.ask();
+    }
+
+    fn close(&mut self, topic: &str, cause: Cause) {
+        warn!(
+            topic,
+            cause = cause.as_str(),
+            "a client's reply topic cannot be written"
+        );
+        self.memory.close(topic, cause, Instant::now());
+        self.directory.ask();
+    }
+
+    /// The replies of this transaction that went elsewhere.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+}
+
+impl Sent {
+    /// What it adds to a batch, at most.
+    pub(super) fn bytes(&self) -> usize {
+        self.shape.bytes + RECORD_OVERHEAD_BYTES
+    }
+
+    /// True when its topic takes a batch with so many bytes of records.
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        let batch = bytes + BATCH_OVERHEAD_BYTES;
+        self.batch_bytes_max.is_none_or(|limit| batch <= limit)
+    }
+
+    /// It must be acknowledged before another one goes.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+}

@@ -1,0 +1,263 @@
+//! What is known of topics that clients named and that could not be written.
+//!
+//! A topic that stays unwritable is remembered for a while, so that one client's topic cannot slow
+//! down, or in `exactly_once` mode abort, what others wait for. A refusal by the broker concerns the
+//! whole batch; its records are tried one by one before one is called undeliverable, and from then on
+//! that topic's records go one by one for a while.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::wire::route::{Cause, Undelivered};
+
+/// How long a topic that could not be written is not tried again.
+pub const REMEMBERED: Duration = Duration::from_secs(10);
+/// Topics remembered at a time; beyond it the memory starts over, which costs a few attempts.
+const TOPICS_MAX: usize = 1_000;
+/// Records of one topic that its broker refused by themselves before the whole topic is called
+/// unwritable: in `exactly_once` mode each one costs an aborted transaction.
+const REFUSALS_MAX: usize = 8;
+
+/// Replies by why they could not go where their requests said, in the order of [`Cause::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally([u64; Cause::ALL.len()]);
+
+impl Tally {
+    /// Counts one.
+    pub fn add(&mut self, cause: Cause) {
+        if let Some(index) = Cause::ALL.iter().position(|known| *known == cause) {
+            self.0[index] += 1;
+        }
+    }
+
+    /// The counts that are not 0.
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL
+            .into_iter()
+            .zip(self.0)
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// What makes a record one that its broker refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of key, value and headers.
+    pub bytes: usize,
+    /// It has a key.
+    pub keyed: bool,
+    /// Hash of key and value.
+    pub hash: u128,
+}
+
+/// How a record may go to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// With others.
+    Together,
+    /// In a batch of its own.
+    Alone,
+    /// Not at all.
+    Elsewhere(Undelivered),
+}
+
+#[derive(Debug)]
+struct Topic {
+    until: Instant,
+    /// Nothing can be written to it.
+    closed: Option<Cause>,
+    /// Records of this size and above are too large for it.
+    too_large: Option<usize>,
+    /// It takes no record without a key.
+    needs_key: bool,
+    /// Hashes of records that it refused for another reason.
+    refused: Vec<u128>,
+    refusals: usize,
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub struct Memory {
+    topics: BTreeMap<String, Topic>,
+}
+
+impl Memory {
+    /// How a record may go to a topic.
+    pub fn advice(&mut self, topic: &str, shape: Shape, now: Instant) -> Advice {
+        let Some(known) = self.topics.get(topic) else {
+            return Advice::Together;
+        };
+        if now >= known.until {
+            self.topics.remove(topic);
+            return Advice::Together;
+        }
+        let elsewhere = |cause| Advice::Elsewhere(undelivered(cause, topic));
+        if let Some(cause) = known.closed {
+            return elsewhere(cause);
+        }
+        if known.too_large.is_some_and(|bytes| shape.bytes >= bytes) {
+            return elsewhere(Cause::ReplyTooLarge);
+        }
+        if (known.needs_key && !shape.keyed) || known.refused.contains(&shape.hash) {
+            return elsewhere(Cause::RecordRefused);
+        }
+        Advice::Alone
+    }
+
+    /// Nothing can be written to the topic.
+    pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) {
+        self.topic(topic, now).closed = Some(cause);
+    }
+
+    /// A batch was refused, and it is not known because of which of its records.
+    pub fn suspect(&mut self, topic: &str, now: Instant) {
+        self.topic(topic, now);
+    }
+
+    /// A record was refused by itself.
+    pub fn refuse(&mut self, topic: &str, shape: Shape, cause: Cause, now: Instant) {
+        let known = self.topic(topic, now);
+        match cause {
+            Cause::ReplyTooLarge => {
+                let least = known
+                    .too_large
+                    .map_or(shape.bytes, |least| least.min(shape.bytes));
+                known.too_large = Some(least);
+            }
+            _ if !shape.keyed => known.needs_key = true,
+            _ => known.refused.push(shape.hash),
+        }
+        known.refusals += 1;
+        if known.refusals >= REFUSALS_MAX {
+            known.closed = Some(cause);
+        }
+    }
+
+    fn topic(&mut self, topic: &str, now: Instant) -> &mut Topic {
+        if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {
+            self.topics.clear();
+        }
+        let known = self
+            .topics
+            .entry(topic.to_owned())
+            .or_insert_with(|| Topic {
+                until: now,
+                closed: None,
+                too_large: None,
+                needs_key: false,
+                refused: Vec::new(),
+                refusals: 0,
+            });
+        known.until = now + REMEMBERED;
+        known
+    }
+}
+
+/// In words, naming the topic.
+pub fn undelivered(cause: Cause, topic: &str) -> Undelivered {
+    let reason = match cause {
+        Cause::TopicUnknown => format!("topic {topic} does not exist"),
+        Cause::PartitionUnknown => format!("topic {topic} lacks the partition that was asked for"),
+        Cause::ReplyTooLarge => format!("topic {topic} does not take a record of this size"),
+        Cause::RecordRefused => {
+            format!("topic {topic} refuses the record: see its cleanup.policy and limits")
+        }
+        Cause::NotPermitted => format!("the service may not write to topic {topic}"),
+        _ => format!("topic {topic} could not be written in time"),
+    };
+    Undelivered::new(cause, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Shape = Shape {
+        bytes: 10,
+        keyed: true,
+        hash: 1,
+    };
+    const LARGE: Shape = Shape {
+        bytes: 1_000,
+        keyed: true,
+        hash: 2,
+    };
+    const KEYLESS: Shape = Shape {
+        bytes: 10,
+        keyed: false,
+        hash: 3,
+    };
+
+    fn cause(advice: Advice) -> Option<Cause> {
+        match advice {
+            Advice::Elsewhere(undelivered) => Some(undelivered.cause),
+            Advice::Together | Advice::Alone => None,
+        }
+    }
+
+    #[test]
+    fn a_closed_topic_is_tried_again_after_a_while() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.close("a", Cause::Unwritable, now);
+        assert_eq!(
+            cause(memory.advice("a", SMALL, now)),
+            Some(Cause::Unwritable)
+        );
+        assert_eq!(memory.advice("b", SMALL, now), Advice::Together);
+        assert_eq!(
+            memory.advice("a", SMALL, now + REMEMBERED),
+            Advice::Together
+        );
+    }
+
+    #[test]
+    fn only_records_like_the_one_that_was_refused_go_elsewhere() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        memory.suspect("a", now);
+        assert_eq!(memory.advice("a", LARGE, now), Advice::Alone);
+        memory.refuse("a", LARGE, Cause::ReplyTooLarge, now);
+        assert_eq!(
+            cause(memory.advice("a", LARGE, now)),
+            Some(Cause::ReplyTooLarge)
+        );
+        assert_eq!(memory.advice("a", SMALL, now), Advice::Alone);
+        memory.refuse("a", KEYLESS, Cause::RecordRefused, now);
+        assert_eq!(
+            cause(memory.advice("a", KEYLESS, now)),
+            Some(Cause::RecordRefused)
+        );
+        assert_eq!(memory.advice("a", SMALL, now), Advice::Alone);
+        memory.refuse("a", SMALL, Cause::RecordRefused, now);
+        assert_eq!(
+            cause(memory.advice("a", SMALL, now)),
+            Some(Cause::RecordRefused)
+        );
+    }
+
+    #[test]
+    fn a_topic_that_goes_on_refusing_is_closed() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        for hash in 0..REFUSALS_MAX as u128 {
+            let shape = Shape { hash, ..SMALL };
+            assert_ne!(
+                cause(memory.advice("a", Shape { hash: 999, ..SMALL }, now)),
+                Some(Cause::RecordRefused)
+            );
+            memory.refuse("a", shape, Cause::RecordRefused, now);
+        }
+        let other = Shape { hash: 999, ..SMALL };
+        assert_eq!(
+            cause(memory.advice("a", other, now)),
+            Some(Cause::RecordRefused)
+        );
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        for number in 0..3 * TOPICS_MAX {
+            memory.suspect(&number.to_string(), now);
+        }
+        assert!(memory.topics.len() <= TOPICS_MAX);
+    }
+}

@@ -1,0 +1,272 @@
+//! Bodies of replies: what one should say, and what one says.
+//!
+//! An error's message may change with a release, so what is compared is the body without it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::code;
+use super::oracle::{Answer, Due};
+use super::rules::Grant;
+
+/// Appends the body that an answer should have, without an error's message. Nothing when it should
+/// have none.
+pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64) {
+    out.push(b'{');
+    if let Some(name) = answer.name {
+        field(out, "sequence", |out| text(out, name));
+    }
+    match &answer.due {
+        Due::Granted(grant) | Due::Again(grant) => ids(out, *grant),
+        Due::Described {
+            rules,
+            next,
+            retired,
+        } => {
+            let at_end = if rules.cycle { "cycle" } else { "error" };
+            out.extend(
+                format!(
+                    "\"definition\":{{\"start\":{},\"increment\":{},\"min\":{},\"max\":{},\
+                     \"at_end\":\"{at_end}\",\"max_count\":{},\"audit\":{}}},",
+                    rules.start,
+                    rules.increment,
+                    rules.min,
+                    rules.max,
+                    rules.max_count,
+                    rules.audit
+                )
+                .bytes(),
+            );
+            if let Some(next) = next {
+                number(out, "next", *next);
+            }
+            if *retired {
+                out.extend(b"\"retired\":true,");
+            }
+        }
+        Due::Policy { refuse } => {
+            let word = if *refuse { "refuse" } else { "create" };
+            field(out, "undefined", |out| text(out, word));
+        }
+        Due::Refused(code) => {
+            out.extend(b"\"error\":{\"code\":\"");
+            out.extend(code.word().bytes());
+            out.extend(b"\",\"message\":},");
+        }
+        Due::Stray { .. } | Due::Repeated | Due::Broken { .. } => {}
+    }
+    if let Some(request_id) = &answer.request_id {
+        field(out, "request_id", |out| text(out, request_id));
+    }
+    number(out, "partition", partition.into());
+    number(out, "offset", offset);
+    out.pop();
+    out.push(b'}');
+}
+
+fn ids(out: &mut Vec<u8>, grant: Grant) {
+    number(out, "first", grant.first);
+    number(out, "last", grant.last());
+    number(out, "count", grant.count.into());
+    if grant.increment != 1 {
+        number(out, "increment", grant.increment);
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    out.extend(name.bytes());
+    out.extend(b"\":");
+    value(out);
+    out.push(b',');
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: i64) {
+    field(out, name, |out| {
+        out.extend(itoa::Buffer::new().format(value).bytes());
+    });
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    // Writing to memory does not fail, and text is always JSON.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// The hash by which bodies are compared: 64 bits, so that two different bodies of one request pass
+/// for equal once in 10^19 times.
+pub fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = Xxh3::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.digest()
+}
+
+/// The hash of a record's key; none is not the same as an empty one.
+pub fn hash_of_key(key: Option<&[u8]>) -> u32 {
+    let hash = key.map_or(0, |key| hash(&[key]).max(1));
+    let [a, b, c, d, ..] = hash.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// What a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The record that it answers.
+    pub partition: u32,
+    pub offset: i64,
+    /// What it gives.
+    pub gives: Gives,
+    /// Over the body without an error's message.
+    pub hash: u64,
+}
+
+/// What a reply gives, without the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// IDs from the first to the last.
+    Ids {
+        first: i64,
+        last: i64,
+        increment: i64,
+    },
+    /// An error by its place in the list of codes.
+    Error(u8),
+    /// Something else.
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Reply<'a> {
+    first: Option<i64>,
+    last: Option<i64>,
+    increment: Option<i64>,
+    #[serde(borrow)]
+    error: Option<Problem<'a>>,
+    partition: u32,
+    offset: i64,
+}
+
+#[derive(Deserialize)]
+struct Problem<'a> {
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+}
+
+/// Reads a reply; none when it is none.
+pub fn read(body: &[u8]) -> Option<Said> {
+    let Reply {
+        first,
+        last,
+        increment,
+        error,
+        partition,
+        offset,
+    } = serde_json::from_slice(body).ok()?;
+    let hash = match without_message(body).filter(|_| error.is_some()) {
+        Some((before, after)) => hash(&[before, after]),
+        None => hash(&[body]),
+    };
+    let gives = match (first.zip(last), error) {
+        (Some((first, last)), None) => Gives::Ids {
+            first,
+            last,
+            increment: increment.unwrap_or(1),
+        },
+        (None, Some(error)) => Gives::Error(code::number_of(&error.code)),
+        _ => Gives::Other,
+    };
+    Some(Said {
+        partition,
+        offset,
+        gives,
+        hash,
+    })
+}
+
+/// What stands around an error's message and its quotes. The words looked for hold quotes, so they
+/// cannot stand inside a text.
+fn without_message(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let error = find(body, b"\"error\":{\"code\":\"")?;
+    let begin = error + find(&body[error..], MESSAGE)? + MESSAGE.len();
+    let mut escaped = false;
+    let length = body[begin + 1..].iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })?;
+    (body.get(begin) == Some(&b'"')).then(|| (&body[..begin], &body[begin + length + 2..]))
+}
+
+const MESSAGE: &[u8] = b",\"message\":";
+
+fn find(text: &[u8], word: &[u8]) -> Option<usize> {
+    text.windows(word.len()).position(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::code::Code;
+    use super::*;
+
+    fn body(due: Due, request_id: Option<&str>) -> String {
+        let answer = Answer {
+            name: Some("orders"),
+            request_id: request_id.map(str::to_owned),
+            link: None,
+            due,
+        };
+        let mut out = Vec::new();
+        write(&mut out, &answer, 3, 1234);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn bodies_are_those_of_the_contract() {
+        let grant = Grant {
+            first: 41,
+            count: 10,
+            increment: 1,
+        };
+        let ids = r#"{"sequence":"orders","first":41,"last":50,"count":10,"request_id":"6f1c","partition":3,"offset":1234}"#;
+        assert_eq!(body(Due::Granted(grant), Some("6f1c")), ids);
+        let expected = hash(&[ids.as_bytes()]);
+        let said = read(ids.as_bytes()).unwrap();
+        assert_eq!(
+            (said.partition, said.offset, said.hash),
+            (3, 1234, expected)
+        );
+        let gives = Gives::Ids {
+            first: 41,
+            last: 50,
+            increment: 1,
+        };
+        assert_eq!(said.gives, gives);
+    }
+
+    #[test]
+    fn of_an_error_only_the_message_may_differ() {
+        let expected = body(Due::Refused(Code::InvalidCount), Some("\"message\":\""));
+        let reply = |code: &str, message: &str| {
+            let error = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
+            let rest = r#""request_id":"\"message\":\"","partition":3,"offset":1234}"#;
+            read(format!(r#"{{"sequence":"orders","error":{error},{rest}"#).as_bytes()).unwrap()
+        };
+        let hash = hash(&[expected.as_bytes()]);
+        assert_eq!(reply("invalid_count", "got 0").hash, hash);
+        assert_eq!(reply("invalid_count", r#"got \"\\"#).hash, hash);
+        assert_ne!(reply("retired", "got 0").hash, hash);
+        assert_eq!(
+            reply("retired", "").gives,
+            Gives::Error(Code::Retired.number())
+        );
+    }
+
+    #[test]
+    fn what_names_no_record_is_no_reply() {
+        assert_eq!(read(b"{\"first\":1,\"last\":1}"), None);
+        assert_eq!(read(b"hello"), None);
+    }
+}

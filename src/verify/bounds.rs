@@ -1,0 +1,187 @@
+//! Up to where each log is checked. They may grow meanwhile.
+//!
+//! What lies in the request log at the start must be answered. Whether the service has come so far
+//! is seen in its checkpoints, which cover a request only when its reply is acknowledged, or its
+//! forward. So: the ends of the requests; a wait until checkpoints cover them; the ends again, since
+//! strays have been forwarded meanwhile; a wait until checkpoints cover those; and only then the ends
+//! of the replies.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::oracle::Service;
+use super::progress::Progress;
+use super::source::{Extent, Flow, Logs, Topic};
+use super::state_log::StateLog;
+use super::{Error, Options};
+
+/// How often a wait looks at the state topic; checkpoints come every 100 ms.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long an open transaction may hide replies: a dead instance's ends by its time-out of 5 s, and
+/// brokers look for those every 10 s.
+const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(20);
+
+/// What is read.
+pub struct Bounds {
+    /// Ranges of the request log, by partition.
+    pub requests: Vec<Extent>,
+    /// By partition, requests below this offset must be answered.
+    pub required: Vec<i64>,
+    /// Copies of the state log, by partition.
+    pub states: Vec<StateLog>,
+    /// Ranges of the reply topics.
+    pub replies: Vec<(Topic, u32, Extent)>,
+}
+
+impl Bounds {
+    /// Finds them.
+    pub fn find(
+        logs: &dyn Logs,
+        options: &Options,
+        progress: &mut Progress,
+    ) -> Result<Bounds, Error> {
+        let deadline = Instant::now() + options.wait;
+        let at_start = ends(logs)?;
+        let mut states = Vec::new();
+        for partition in 0..logs.partitions(Topic::State)? {
+            let extent = logs.extent(Topic::State, partition)?;
+            states.push(StateLog::new(&options.directory, extent.start)?);
+        }
+        let required: Vec<i64> = at_start.iter().map(|extent| extent.end).collect();
+        wait(logs, &mut states, &required, deadline, progress)?;
+        let requests = ends(logs)?;
+        let now: Vec<i64> = requests.iter().map(|extent| extent.end).collect();
+        if now != required {
+            wait(logs, &mut states, &now, deadline, progress)?;
+        }
+        for (partition, state) in states.iter_mut().enumerate() {
+            state.settle();
+            if let Some(problem) = &state.unreadable {
+                let problem = problem.clone();
+                return Err(Error::Format { partition, problem });
+            }
+        }
+        let mut replies = Vec::new();
+        for number in (0..).take(options.replies.len()) {
+            let topic = Topic::Replies(number);
+            for partition in 0..logs.partitions(topic)? {
+                let extent = settled(logs, options, topic, partition)?;
+                replies.push((topic, partition, extent));
+            }
+        }
+        Ok(Bounds {
+            requests,
+            required,
+            states,
+            replies,
+        })
+    }
+
+    /// What was decided once for the service: by the first footer of partition 0, and until that one
+    /// is there the topic's partitions count.
+    pub fn service(&self) -> Service {
+        let decided = self.states.iter().find_map(|state| state.decided);
+        let present = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
+        Service {
+            partitions: decided.map_or(present, |(partitions, _)| partitions),
+            secret: decided.map(|(_, secret)| secret),
+        }
+    }
+
+    /// By partition, requests below this offset are covered by a checkpoint.
+    pub fn covered(&self) -> Vec<i64> {
+        let covered = |state: &StateLog| state.covered.unwrap_or(0);
+        self.states.iter().map(covered).collect()
+    }
+}
+
+fn ends(logs: &dyn Logs) -> Result<Vec<Extent>, Error> {
+    let partitions = 0..logs.partitions(Topic::Requests)?;
+    let extents = partitions.map(|partition| logs.extent(Topic::Requests, partition));
+    Ok(extents.collect::<Result<_, _>>()?)
+}
+
+/// The extent of a reply partition, once no transaction that was open when it was first looked at
+/// hides replies behind it: an instance that was killed leaves one.
+fn settled(
+    logs: &dyn Logs,
+    options: &Options,
+    topic: Topic,
+    partition: u32,
+) -> Result<Extent, Error> {
+    let end = logs.high_watermark(topic, partition)?;
+    let deadline = Instant::now() + OPEN_TRANSACTION_MAX;
+    loop {
+        let extent = logs.extent(topic, partition)?;
+        if extent.end >= end {
+            return Ok(extent);
+        }
+        if Instant::now() >= deadline {
+            let name = match topic {
+                Topic::Replies(number) => options.replies.get(usize::from(number)),
+                Topic::Requests | Topic::State => None,
+            };
+            return Err(Error::OpenTransaction {
+                topic: name.cloned().unwrap_or_default(),
+                partition,
+            });
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// Copies the state logs until their footers reach `ends`, or until the deadline.
+fn wait(
+    logs: &dyn Logs,
+    states: &mut [StateLog],
+    ends: &[i64],
+    deadline: Instant,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let mut first = true;
+    let total = ends.iter().sum::<i64>();
+    let stage = "checkpoints up to the end of the requests";
+    progress.stage(stage, u64::try_from(total).unwrap_or(0));
+    loop {
+        let mut behind = false;
+        let mut covered = 0;
+        for (partition, (state, end)) in (0..).zip(states.iter_mut().zip(ends)) {
+            let covers = |state: &StateLog| *end == 0 || state.covered >= Some(*end);
+            if first || !covers(state) {
+                copy(logs, partition, state)?;
+            }
+            behind |= !covers(state);
+            covered += state.covered.unwrap_or(0).min(*end);
+        }
+        first = false;
+        progress.waiting(u64::try_from(covered).unwrap_or(0));
+        if !behind || Instant::now() >= deadline {
+            return Ok(());
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+fn copy(logs: &dyn Logs, partition: u32, state: &mut StateLog) -> Result<(), Error> {
+    let range = Extent {
+        start: state.end,
+        end: logs.extent(Topic::State, partition)?.end,
+    };
+    let mut failed = None;
+    logs.read(
+        Topic::State,
+        partition,
+        range,
+        &mut |record| match state.push(record) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                failed = Some(error);
+                Flow::Stop
+            }
+        },
+    )?;
+    // Behind the last record lies the marker of its transaction.
+    state.end = state.end.max(range.end);
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}

@@ -1,0 +1,154 @@
+//! A footer and the entries at it against the oracle at the same place of the log.
+//!
+//! Every entry is compared, but not anew at every footer: what has not changed on either side since
+//! the last comparison is as equal or as different as it was.
+
+use std::collections::BTreeSet;
+
+use super::oracle::{Key, Oracle, Scalars, Service};
+use super::remembered::{Remembered, Value, of_oracle, scalars_of};
+use super::state_log::{Found, Replay};
+use crate::wire::state::Footer;
+
+/// Differences that are put into words.
+const WORDS_MAX: usize = 3;
+
+/// What is different as of the last comparison.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    differing: BTreeSet<Key>,
+}
+
+impl Comparison {
+    /// Compares. Returns what is different, in words; none when it adds up.
+    pub fn at(
+        &mut self,
+        found: &Found,
+        adds_up: bool,
+        first: bool,
+        replay: &mut Replay,
+        oracle: &mut Oracle,
+        service: Service,
+    ) -> Option<String> {
+        let mut keys: Vec<Key> = replay.touched.drain(..).collect();
+        keys.extend(oracle.touched.drain(..));
+        if first {
+            keys.extend(oracle.keys());
+            keys.extend(replay.remembered.keys());
+        }
+        let remembered = &replay.remembered;
+        for key in keys {
+            if of_oracle(oracle, key).as_ref() == remembered.get(key) {
+                self.differing.remove(&key);
+            } else {
+                self.differing.insert(key);
+            }
+        }
+        let mut words = of_footer(&found.footer, oracle, service);
+        let entries = self.differing.iter();
+        words.extend(entries.map(|key| of_entry(*key, oracle, remembered)));
+        if !adds_up {
+            words.push("its digest is not that of the entries".to_owned());
+        }
+        let more = words.len().saturating_sub(WORDS_MAX);
+        words.truncate(WORDS_MAX);
+        if more > 0 {
+            words.push(format!("{more} more"));
+        }
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut differ = |what: &str, found: &dyn std::fmt::Debug, due: &dyn std::fmt::Debug| {
+        words.push(format!("{what} is {found:?}, should be {due:?}"));
+    };
+    let Scalars {
+        highest_timestamp,
+        applied,
+        floor,
+        refuse,
+        window_capacity,
+        window_next,
+        links_open,
+    } = scalars_of(footer);
+    let due = &oracle.scalars;
+    if applied != due.applied {
+        differ("the number of records read", &applied, &due.applied);
+    }
+    if highest_timestamp != due.highest_timestamp {
+        let what = "the highest time";
+        differ(what, &highest_timestamp, &due.highest_timestamp);
+    }
+    if floor != due.floor {
+        differ("the floor", &floor, &due.floor);
+    }
+    if refuse != due.refuse {
+        differ("refusing undefined names", &refuse, &due.refuse);
+    }
+    if window_capacity != due.window_capacity {
+        let what = "the window's size";
+        differ(what, &window_capacity, &due.window_capacity);
+    }
+    if window_next != due.window_next {
+        differ("the window's next place", &window_next, &due.window_next);
+    }
+    if links_open != due.links_open {
+        differ("believing first links", &links_open, &due.links_open);
+    }
+    let last = footer
+        .last_applied
+        .map(|record| (record.offset.0, record.hash));
+    if last != oracle.last {
+        let offset = |last: Option<(i64, u128)>| last.map(|(offset, _)| offset);
+        if offset(last) == offset(oracle.last) {
+            words.push("the fingerprint of the last record is not that of the log".to_owned());
+        } else {
+            differ("the last record", &offset(last), &offset(oracle.last));
+        }
+    }
+    let decided = (footer.partitions, Some(footer.link_key.0));
+    if decided != (service.partitions, service.secret) {
+        words.push(format!(
+            "the service's number of partitions is {}, should be {}, or the key of its links is \
+             another one",
+            footer.partitions, service.partitions
+        ));
+    }
+    words
+}
+
+fn of_entry(key: Key, oracle: &Oracle, remembered: &Remembered) -> String {
+    let what = match key {
+        Key::Sequence(number) => {
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            let name = oracle.names.get_index(at);
+            format!("sequence {:?}", name.map_or("", |name| name))
+        }
+        Key::Window(segment) => format!("segment {segment} of the window"),
+        Key::Sent(home) => format!("the last stray sent to partition {home}"),
+        Key::Accepted(source) => format!("the last stray accepted from partition {source}"),
+    };
+    let (found, due) = (remembered.get(key).cloned(), of_oracle(oracle, key));
+    format!("{what} is {}, should be {}", words(found), words(due))
+}
+
+fn words(value: Option<Value>) -> String {
+    match value {
+        None => "absent".to_owned(),
+        Some(Value::Chain(offset)) => offset.to_string(),
+        Some(Value::Window(places)) => format!("{} places of other content", places.len()),
+        Some(Value::Sequence {
+            next,
+            defined: None,
+        }) => format!("at {next}"),
+        Some(Value::Sequence {
+            next,
+            defined: Some(defined),
+        }) => format!(
+            "at {next} by {:?} of offset {} ({:?}, retired: {})",
+            defined.note.op, defined.note.offset, defined.rules, defined.retired
+        ),
+    }
+}

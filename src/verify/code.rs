@@ -1,0 +1,64 @@
+//! The error codes of the contract, as the checker knows them.
+
+/// Why a request gets no ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    InvalidName,
+    MalformedRequest,
+    UnknownField,
+    UnknownOp,
+    InvalidCount,
+    InvalidRequestId,
+    RequestIdConflict,
+    RequestIdReused,
+    RequestTooLarge,
+    Exhausted,
+    UnknownSequence,
+    TooManySequences,
+    Retired,
+    InvalidDefinition,
+}
+
+/// All of them; the place in this list is how a fact on disk names one.
+const WORDS: [(Code, &str); 14] = [
+    (Code::InvalidName, "invalid_name"),
+    (Code::MalformedRequest, "malformed_request"),
+    (Code::UnknownField, "unknown_field"),
+    (Code::UnknownOp, "unknown_op"),
+    (Code::InvalidCount, "invalid_count"),
+    (Code::InvalidRequestId, "invalid_request_id"),
+    (Code::RequestIdConflict, "request_id_conflict"),
+    (Code::RequestIdReused, "request_id_reused"),
+    (Code::RequestTooLarge, "request_too_large"),
+    (Code::Exhausted, "exhausted"),
+    (Code::UnknownSequence, "unknown_sequence"),
+    (Code::TooManySequences, "too_many_sequences"),
+    (Code::Retired, "retired"),
+    (Code::InvalidDefinition, "invalid_definition"),
+];
+
+impl Code {
+    /// As in replies.
+    pub fn word(self) -> &'static str {
+        word_at(self.number())
+    }
+
+    /// Its place in the list.
+    pub fn number(self) -> u8 {
+        let at = WORDS.iter().position(|(code, _)| *code == self);
+        at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+    }
+}
+
+/// The word at a place of the list.
+pub fn word_at(number: u8) -> &'static str {
+    WORDS
+        .get(usize::from(number))
+        .map_or("another code", |(_, word)| word)
+}
+
+/// The place of a word; past the list for one that the contract does not have.
+pub fn number_of(word: &str) -> u8 {
+    let at = WORDS.iter().position(|(_, known)| *known == word);
+    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,325 @@
+//! What is written down of each request and each reply until they are matched.
+
+use super::body::Gives;
+use super::source::Extent;
+use super::spill::{Fact, Reader, Writer};
+
+/// The part of the request log that is checked, and the place of each of its offsets in one row of
+/// numbers over all partitions.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    spans: Vec<Extent>,
+    /// The place of the first offset of each partition.
+    bases: Vec<u64>,
+    places: u64,
+}
+
+impl Layout {
+    /// Over these ranges, one for each partition.
+    pub fn new(spans: Vec<Extent>) -> Layout {
+        let mut places = 0;
+        let mut bases = Vec::new();
+        for span in &spans {
+            bases.push(places);
+            places += u64::try_from(span.end - span.start).unwrap_or(0);
+        }
+        Layout {
+            spans,
+            bases,
+            places,
+        }
+    }
+
+    /// Places in all.
+    pub fn places(&self) -> u64 {
+        self.places
+    }
+
+    /// The checked range of a partition.
+    pub fn span(&self, partition: u32) -> Option<Extent> {
+        self.spans.get(usize::try_from(partition).ok()?).copied()
+    }
+
+    /// The place of an offset; none outside of what is checked.
+    pub fn place(&self, partition: u32, offset: i64) -> Option<u64> {
+        let span = self.span(partition)?;
+        let base = self.bases.get(usize::try_from(partition).ok()?)?;
+        let inside = (span.start..span.end).contains(&offset);
+        inside.then(|| base + u64::try_from(offset - span.start).unwrap_or(0))
+    }
+
+    /// Partition and offset of a place.
+    pub fn at(&self, place: u64) -> (u32, i64) {
+        let after = self.bases.partition_point(|base| *base <= place);
+        // An empty partition has the base of the next one, which is the one meant.
+        let partition = after.saturating_sub(1);
+        let base = self.bases.get(partition).copied().unwrap_or(0);
+        let start = self.spans.get(partition).map_or(0, |span| span.start);
+        let offset = start + i64::try_from(place - base).unwrap_or(0);
+        (u32::try_from(partition).unwrap_or(0), offset)
+    }
+}
+
+/// What a request should get, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Granted,
+    Again,
+    Other,
+    Refused(u8),
+    /// A copy at home; the answer comes as a due of its own.
+    Stray,
+}
+
+/// No sequence: the request named none that exists.
+pub const NO_SEQUENCE: u32 = u32::MAX;
+
+/// What a request should get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The client's record.
+    pub place: u64,
+    /// The record that decides: another one only for strays.
+    pub home: u64,
+    /// Over the body without an error's message.
+    pub hash: u64,
+    /// Over the key.
+    pub key: u32,
+    pub kind: Kind,
+    pub flags: u8,
+    /// Its number in the home partition; of a stray, the home partition.
+    pub sequence: u32,
+    pub run: u32,
+    pub life: u32,
+    pub first: i64,
+    pub increment: i64,
+    pub count: u32,
+}
+
+/// A reply must be there.
+pub const REQUIRED: u8 = 1;
+/// The topics of the replies do not reach back so far.
+pub const CUT: u8 = 2;
+/// The request's headers name a topic.
+pub const NAMES_TOPIC: u8 = 4;
+/// A repair went back behind it, so a reply of before may say something else.
+pub const RELIVED: u8 = 8;
+/// A checkpoint covers it, so a reply was acknowledged.
+pub const COVERED: u8 = 16;
+
+impl Due {
+    /// True with a flag.
+    pub fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// The last ID.
+    pub fn last(&self) -> i64 {
+        let steps = i64::from(self.count.saturating_sub(1));
+        self.first
+            .saturating_add(steps.saturating_mul(self.increment))
+    }
+}
+
+impl Fact for Due {
+    const BYTES: usize = 64;
+
+    fn write(&self, out: &mut Writer<'_>) {
+        let (kind, code) = match self.kind {
+            Kind::Granted => (0, 0),
+            Kind::Again => (1, 0),
+            Kind::Other => (2, 0),
+            Kind::Refused(code) => (3, code),
+            Kind::Stray => (4, 0),
+        };
+        out.put(self.place.to_le_bytes());
+        out.put(self.home.to_le_bytes());
+        out.put(self.hash.to_le_bytes());
+        out.put(self.key.to_le_bytes());
+        out.put([kind, code, self.flags, 0]);
+        out.put(self.sequence.to_le_bytes());
+        out.put(self.run.to_le_bytes());
+        out.put(self.life.to_le_bytes());
+        out.put(self.first.to_le_bytes());
+        out.put(self.increment.to_le_bytes());
+        out.put(self.count.to_le_bytes());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Due {
+        let place = u64::from_le_bytes(from.take());
+        let home = u64::from_le_bytes(from.take());
+        let hash = u64::from_le_bytes(from.take());
+        let key = u32::from_le_bytes(from.take());
+        let [kind, code, flags, _] = from.take();
+        Due {
+            place,
+            home,
+            hash,
+            key,
+            kind: match kind {
+                0 => Kind::Granted,
+                1 => Kind::Again,
+                2 => Kind::Other,
+                3 => Kind::Refused(code),
+                _ => Kind::Stray,
+            },
+            flags,
+            sequence: u32::from_le_bytes(from.take()),
+            run: u32::from_le_bytes(from.take()),
+            life: u32::from_le_bytes(from.take()),
+            first: i64::from_le_bytes(from.take()),
+            increment: i64::from_le_bytes(from.take()),
+            count: u32::from_le_bytes(from.take()),
+        }
+    }
+
+    fn range_by(&self) -> u64 {
+        self.place
+    }
+}
+
+/// A reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The record that it answers.
+    pub place: u64,
+    /// Where it lies itself.
+    pub topic: u16,
+    pub partition: u32,
+    pub offset: i64,
+    pub hash: u64,
+    pub key: u32,
+    pub gives: Gives,
+}
+
+impl Fact for Reply {
+    const BYTES: usize = 60;
+
+    fn write(&self, out: &mut Writer<'_>) {
+        let (kind, code, first, last, increment) = match self.gives {
+            Gives::Ids {
+                first,
+                last,
+                increment,
+            } => (0, 0, first, last, increment),
+            Gives::Error(code) => (1, code, 0, 0, 0),
+            Gives::Other => (2, 0, 0, 0, 0),
+        };
+        out.put(self.place.to_le_bytes());
+        out.put(self.topic.to_le_bytes());
+        out.put(self.partition.to_le_bytes());
+        out.put(self.offset.to_le_bytes());
+        out.put(self.hash.to_le_bytes());
+        out.put(self.key.to_le_bytes());
+        out.put([kind, code]);
+        out.put(first.to_le_bytes());
+        out.put(last.to_le_bytes());
+        out.put(increment.to_le_bytes());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Reply {
+        let place = u64::from_le_bytes(from.take());
+        let topic = u16::from_le_bytes(from.take());
+        let partition = u32::from_le_bytes(from.take());
+        let offset = i64::from_le_bytes(from.take());
+        let hash = u64::from_le_bytes(from.take());
+        let key = u32::from_le_bytes(from.take());
+        let [kind, code] = from.take();
+        let gives = match kind {
+            0 => Gives::Ids {
+                first: i64::from_le_bytes(from.take()),
+                last: i64::from_le_bytes(from.take()),
+                increment: i64::from_le_bytes(from.take()),
+            },
+            1 => Gives::Error(code),
+            _ => Gives::Other,
+        };
+        Reply {
+            place,
+            topic,
+            partition,
+            offset,
+            hash,
+            key,
+            gives,
+        }
+    }
+
+    fn range_by(&self) -> u64 {
+        self.place
+    }
+}
+
+/// IDs as a reply gives them, at the place in the log where they were decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The record that decides.
+    pub home: u64,
+    /// The client's record.
+    pub place: u64,
+    pub sequence: u32,
+    pub run: u32,
+    pub life: u32,
+    pub first: i64,
+    pub last: i64,
+    pub increment: i64,
+    /// By the oracle.
+    pub first_due: i64,
+    /// No reply says so; the oracle does.
+    pub unseen: bool,
+}
+
+impl Fact for Given {
+    const BYTES: usize = 64;
+
+    fn write(&self, out: &mut Writer<'_>) {
+        out.put(self.home.to_le_bytes());
+        out.put(self.place.to_le_bytes());
+        out.put(self.sequence.to_le_bytes());
+        out.put(self.run.to_le_bytes());
+        out.put(self.life.to_le_bytes());
+        out.put(self.first.to_le_bytes());
+        out.put(self.last.to_le_bytes());
+        out.put(self.increment.to_le_bytes());
+        out.put(self.first_due.to_le_bytes());
+        out.put([u8::from(self.unseen), 0, 0, 0]);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Given {
+        Given {
+            home: u64::from_le_bytes(from.take()),
+            place: u64::from_le_bytes(from.take()),
+            sequence: u32::from_le_bytes(from.take()),
+            run: u32::from_le_bytes(from.take()),
+            life: u32::from_le_bytes(from.take()),
+            first: i64::from_le_bytes(from.take()),
+            last: i64::from_le_bytes(from.take()),
+            increment: i64::from_le_bytes(from.take()),
+            first_due: i64::from_le_bytes(from.take()),
+            unseen: from.take::<4>()[0] == 1,
+        }
+    }
+
+    fn range_by(&self) -> u64 {
+        self.home
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_an_offset_of_one_partition() {
+        let span = |start, end| Extent { start, end };
+        let layout = Layout::new(vec![span(10, 20), span(5, 5), span(0, 3)]);
+        assert_eq!(layout.places(), 13);
+        for (partition, offset, place) in [(0, 10, 0), (0, 19, 9), (2, 0, 10), (2, 2, 12)] {
+            assert_eq!(layout.place(partition, offset), Some(place));
+            assert_eq!(layout.at(place), (partition, offset));
+        }
+        assert_eq!(layout.place(0, 9), None);
+        assert_eq!(layout.place(1, 5), None);
+        assert_eq!(layout.place(3, 0), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! The logs of a cluster.
+
+use super::source::{Extent, Flow, Logs, Record, Topic};
+use crate::kafka::admin::Cluster;
+use crate::kafka::clients::Connection;
+use crate::kafka::consumer::{self, Reader};
+use crate::kafka::error::{Class, Error};
+use crate::kafka::tools;
+use crate::wire::headers::{FORWARDED, REQUEST_ID};
+use crate::wire::state::BATCH_HEADER;
+
+/// Topics of a cluster.
+pub struct Live {
+    reader: Reader,
+    /// Sees the ends of logs as they are.
+    uncommitted: Reader,
+    cluster: Cluster,
+    names: Names,
+}
+
+/// What the topics are called.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The request topic.
+    pub requests: String,
+    /// The state topic.
+    pub state: String,
+    /// The reply topics.
+    pub replies: Vec<String>,
+    /// Headers by which a request names a topic for its reply.
+    pub topic_headers: Vec<String>,
+}
+
+impl Live {
+    /// The topics of a cluster as it is now.
+    ///
+    /// # Errors
+    /// A configuration that the client library refuses.
+    pub fn new(connection: &Connection, cluster: Cluster, names: Names) -> Result<Live, Error> {
+        Ok(Live {
+            reader: tools::reader_of_much(connection)?,
+            uncommitted: Reader::new(&connection.uncommitted())?,
+            cluster,
+            names,
+        })
+    }
+
+    fn name(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Requests => &self.names.requests,
+            Topic::State => &self.names.state,
+            Topic::Replies(number) => {
+                let name = self.names.replies.get(usize::from(number));
+                name.map_or("", |name| name)
+            }
+        }
+    }
+
+    fn record<'a>(&self, topic: Topic, found: &consumer::Record<'a>) -> Record<'a> {
+        let mut record = Record {
+            offset: found.offset,
+            timestamp_ms: found.timestamp_ms,
+            key: found.key,
+            value: found.value,
+            ..Record::default()
+        };
+        match topic {
+            Topic::Requests => {
+                for (name, value) in found.headers.iter() {
+                    if name == REQUEST_ID.as_bytes() {
+                        record.request_id = value;
+                    } else if name == FORWARDED.as_bytes() {
+                        record.forwarded = value;
+                    } else {
+                        let mut headers = self.names.topic_headers.iter();
+                        record.names_topic |= headers.any(|known| known.as_bytes() == name);
+                    }
+                }
+            }
+            // Only tombstones carry it.
+            Topic::State if found.value.is_none() => record.batch = found.header(BATCH_HEADER),
+            Topic::State | Topic::Replies(_) => {}
+        }
+        record
+    }
+}
+
+fn number(partition: u32) -> i32 {
+    // Kafka's partitions are non-negative 32-bit integers.
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+impl Logs for Live {
+    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+        let name = self.name(topic);
+        let found = self.cluster.topics.get(name);
+        found.map(|topic| topic.partitions).ok_or_else(|| {
+            let message = format!("topic {name:?} does not exist");
+            Error::own("look for the topics", Class::Refused, message)
+        })
+    }
+
+    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, Error> {
+        let name = self.name(topic);
+        let (start, end) = tools::extent(&self.reader, name, number(partition))?;
+        Ok(Extent { start, end })
+    }
+
+    fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, Error> {
+        let (_, end) = tools::extent(&self.uncommitted, self.name(topic), number(partition))?;
+        Ok(end)
+    }
+
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        range: Extent,
+        on: &mut dyn FnMut(&Record<'_>) -> Flow,
+    ) -> Result<(), Error> {
+        let Extent { start, end } = range;
+        let name = self.name(topic);
+        self.reader
+            .read(name, number(partition), start, end, |found| {
+                match on(&self.record(topic, &found)) {
+                    Flow::Continue => consumer::Flow::Continue,
+                    Flow::Stop => consumer::Flow::Stop,
+                }
+            })
+    }
+}

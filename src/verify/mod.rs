@@ -1,0 +1,327 @@
+//! `sequencer verify`: is what lies in the topics what was promised?
+//!
+//! An independent checker over the request log, the replies and the state. What a request should get
+//! is decided by an *oracle* of its own, read from the contract a second time: nothing here shares
+//! code with `core`, or with how `wire` reads requests and writes replies, so that a mistake must
+//! have been made twice to stay unseen. Of the service's code only the client library's room and
+//! the reading of state records are used; `tests/repository.rs` keeps it so.
+//!
+//! ```text
+//! requests ──▶ oracle ──▶ what each record should get ──▶ ┐
+//!                 ▲                                       ├─ matched range by range ──▶ I3 I4 I5
+//! state ─────▶ replay: each footer and all entries        │          │
+//!              against the oracle at the same offset      │          ▼ IDs as the replies give them
+//! replies ──▶ what each one says ───────────────────────▶ ┘        in log order ──▶ I1 I2
+//! ```
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`source`], [`live`] | where the logs come from |
+//! | [`request`], [`link`], [`rules`], [`window`], [`oracle`] | what a record should get |
+//! | [`body`], [`code`] | what a reply should say, and what it says |
+//! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
+//! | [`facts`], [`spill`], [`matching`], [`order`] | requests and replies, on disk and in memory by ranges |
+//! | [`bounds`] | up to where a log that grows is checked |
+//! | [`partition`] | one partition, from its begin to its end |
+//! | [`report`], [`progress`] | what is told |
+
+mod body;
+mod bounds;
+mod checkpoint;
+mod code;
+mod facts;
+mod link;
+pub mod live;
+mod matching;
+mod murmur2;
+mod oracle;
+mod order;
+mod partition;
+pub mod progress;
+mod remembered;
+pub mod report;
+mod request;
+mod rules;
+pub mod source;
+mod spill;
+mod state_log;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::kafka;
+use bounds::Bounds;
+use facts::{Due, Given, Layout};
+use matching::Matching;
+use oracle::Service;
+use partition::{Begin, Common, Sinks};
+use progress::Progress;
+use report::{Invariant, Report};
+use source::{Extent, Flow, Logs, Topic};
+use spill::{Fact, Ranges, Spill};
+
+/// Why it could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] kafka::error::Error),
+    /// A temporary file.
+    #[error("a temporary file cannot be written or read: {0}; --temp names another directory")]
+    Spill(#[from] io::Error),
+    /// The sequences of one partition are more than the budget holds.
+    #[error(
+        "partition {partition} has more than {sequences} sequences, which is more than --memory-mb holds: \
+         allow more"
+    )]
+    Memory {
+        /// Which.
+        partition: u32,
+        /// So far.
+        sequences: u64,
+    },
+    /// Replies cannot be seen.
+    #[error(
+        "an open transaction hides replies in partition {partition} of {topic}: try again when its \
+         producer has ended it, or find it with kafka-transactions.sh find-hanging"
+    )]
+    OpenTransaction {
+        /// Of which topic.
+        topic: String,
+        /// Which.
+        partition: u32,
+    },
+    /// The state topic is of a newer release.
+    #[error("state partition {partition}: {problem}")]
+    Format {
+        /// Which.
+        partition: usize,
+        /// In words.
+        problem: String,
+    },
+}
+
+/// What to check, and with how much.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of the reply topics, by their number in [`Topic::Replies`].
+    pub replies: Vec<String>,
+    /// How many of them are this service's own, where everything must be a reply; they come first.
+    pub own_replies: usize,
+    /// The ID of the request topic, if it is known.
+    pub topic_id: Option<[u8; 16]>,
+    /// What may be held in memory.
+    pub memory_bytes: u64,
+    /// Where temporary files go.
+    pub directory: PathBuf,
+    /// How long to wait for checkpoints of what lay in the request log at the start.
+    pub wait: Duration,
+}
+
+/// Shares of the budget: one turn of the facts on each side in a match; the rest is for the oracle,
+/// the entries of the state, and the client's own buffers.
+const FACTS_SHARE: u64 = 8;
+const ORACLE_SHARE: u64 = 2;
+
+/// Checks everything.
+///
+/// # Errors
+/// It could not be checked. What is wrong in the topics is no error but in the report.
+pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Result<Report, Error> {
+    let mut report = Report::new();
+    let mut bounds = Bounds::find(logs, options, progress)?;
+    let service = bounds.service();
+    let begins = begins(&mut bounds, service, &mut report)?;
+    let spans = begins.iter().zip(&bounds.requests);
+    let spans = spans.map(|(begin, requests)| Extent {
+        start: match begin {
+            Begin::Zero => 0,
+            Begin::Footer { next, .. } => *next,
+            Begin::Nowhere => requests.end,
+        },
+        end: requests.end,
+    });
+    let layout = Layout::new(spans.collect());
+    let share = options.memory_bytes / FACTS_SHARE;
+    let ranges = Ranges::of(layout.places(), Due::BYTES.max(Given::BYTES), share);
+    let directory = &options.directory;
+    let mut dues = Spill::new(directory, ranges, share)?;
+    let mut given = Spill::new(directory, ranges, share)?;
+    let cut_ms = replies_cut(logs, &bounds, options, &mut report)?;
+
+    let common = Common {
+        logs,
+        layout: &layout,
+        service,
+        topic_id: options.topic_id,
+        required: &bounds.required,
+        covered: &bounds.covered(),
+        cut_ms,
+        memory_bytes: options.memory_bytes / ORACLE_SHARE,
+    };
+    let mut sinks = Sinks {
+        dues: &mut dues,
+        given: &mut given,
+        report: &mut report,
+        progress,
+    };
+    for (number, (begin, requests)) in (0..).zip(begins.iter().zip(&bounds.requests)) {
+        let length = u64::try_from(requests.end - requests.start).unwrap_or(0);
+        let stage = format!("requests of partition {number}");
+        sinks.progress.stage(stage, length);
+        let at = usize::try_from(number).unwrap_or(0);
+        let state = match bounds.states.get_mut(at) {
+            Some(state) => state,
+            None => &mut state_log::StateLog::new(directory, 0)?,
+        };
+        partition::check(number, begin, requests.end, state, &common, &mut sinks)?;
+    }
+    let mut replies = Spill::new(directory, ranges, share)?;
+    read_replies(
+        logs,
+        &bounds,
+        options,
+        &layout,
+        &mut replies,
+        &mut report,
+        progress,
+    )?;
+    let mut matching = Matching {
+        layout: &layout,
+        topics: &options.replies,
+        begins: &begins,
+        given: &mut given,
+        report: &mut report,
+    };
+    matching.all(&mut dues, &mut replies, progress)?;
+    order::check(&mut given, &layout, &mut report, progress)?;
+    progress.end();
+    Ok(report)
+}
+
+/// Where each partition begins, and what that leaves unchecked.
+fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<Vec<Begin>, Error> {
+    let mut begins = Vec::new();
+    for (at, requests) in bounds.requests.iter().enumerate() {
+        let begin = match bounds.states.get_mut(at) {
+            Some(state) => partition::begin(state, *requests, service)?,
+            None if requests.start == 0 => Begin::Zero,
+            None => Begin::Nowhere,
+        };
+        let (start, end) = (requests.start, requests.end);
+        let partition = u32::try_from(at).unwrap_or(0);
+        match &begin {
+            Begin::Zero => {}
+            Begin::Footer { next, .. } => report.unchecked.push(format!(
+                "partition {at}: requests of offsets {start} to {next} and all before them, because the \
+                 log or a repair begins at {start}; the state at offset {next} is taken as it is"
+            )),
+            Begin::Nowhere => {
+                report.unchecked.push(format!("partition {at}: all of its requests"));
+                report.wrong(Invariant::CheckpointAddsUp, (partition, start), || {
+                    format!(
+                        "the request log begins at {start} and no footer adds up from there to {end}: \
+                         there is nothing to begin with"
+                    )
+                });
+            }
+        }
+        begins.push(begin);
+    }
+    Ok(begins)
+}
+
+/// Where retention has cut the reply topics, the time up to which replies may be gone.
+fn replies_cut(
+    logs: &dyn Logs,
+    bounds: &Bounds,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Option<i64>, Error> {
+    let mut cut_ms = None;
+    for (topic, partition, extent) in &bounds.replies {
+        if extent.start == 0 {
+            continue;
+        }
+        let mut first = i64::MAX;
+        logs.read(*topic, *partition, *extent, &mut |record| {
+            first = record.timestamp_ms;
+            Flow::Stop
+        })?;
+        cut_ms = cut_ms.max(Some(first));
+        let Topic::Replies(number) = topic else {
+            continue;
+        };
+        let name = options.replies.get(usize::from(*number));
+        report.unchecked.push(format!(
+            "replies before offset {} of {}-{partition}, which are gone",
+            extent.start,
+            name.map_or("", |name| name)
+        ));
+    }
+    Ok(cut_ms)
+}
+
+fn read_replies(
+    logs: &dyn Logs,
+    bounds: &Bounds,
+    options: &Options,
+    layout: &Layout,
+    replies: &mut Spill<facts::Reply>,
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    for (topic, partition, extent) in &bounds.replies {
+        let Topic::Replies(number) = *topic else {
+            continue;
+        };
+        let name = options.replies.get(usize::from(number));
+        let name = name.map_or("", |name| name);
+        let length = u64::try_from(extent.end - extent.start).unwrap_or(0);
+        progress.stage(format!("replies of {name}-{partition}"), length);
+        let mut failed = None;
+        logs.read(*topic, *partition, *extent, &mut |record| {
+            progress.reached(u64::try_from(record.offset - extent.start).unwrap_or(0));
+            let Some(said) = body::read(record.value.unwrap_or_default()) else {
+                report.counts.foreign += 1;
+                if usize::from(number) < options.own_replies {
+                    report.wrong(Invariant::Contract, (*partition, record.offset), || {
+                        format!(
+                            "the record of {name} is no reply: it names no partition and offset"
+                        )
+                    });
+                }
+                return Flow::Continue;
+            };
+            let Some(place) = layout.place(said.partition, said.offset) else {
+                report.counts.replies_outside += 1;
+                return Flow::Continue;
+            };
+            let reply = facts::Reply {
+                place,
+                topic: number,
+                partition: *partition,
+                offset: record.offset,
+                hash: said.hash,
+                key: body::hash_of_key(record.key),
+                gives: said.gives,
+            };
+            match replies.push(&reply) {
+                Ok(()) => Flow::Continue,
+                Err(error) => {
+                    failed = Some(error);
+                    Flow::Stop
+                }
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}

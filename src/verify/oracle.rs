@@ -1,0 +1,421 @@
+//! What each record of one partition should get, by the records before it: the contract read a
+//! second time, as plainly as it can be written.
+//!
+//! Nothing here is shared with the service's fold. A mistake that both make must have been made
+//! twice.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+
+use super::code::Code;
+use super::link::{self, Link};
+use super::murmur2::home_of;
+use super::request::{self, Asked, Deed, Wish};
+use super::rules::{Grant, Note, Rules, Sequence};
+use super::source::Record;
+use super::window::{self, Place, Window};
+
+/// Most sequences of a partition.
+const SEQUENCES_MAX: usize = 1 << 24;
+/// Places of the window of a service that begins.
+pub const WINDOW_DEFAULT: u32 = 100_000;
+/// The key of policy records.
+const POLICY: &str = "__policy";
+
+/// What holds for all partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// N.
+    pub partitions: u32,
+    /// Of the links' tags; none before the first checkpoint.
+    pub secret: Option<[u8; 32]>,
+}
+
+/// What a partition remembers besides its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scalars {
+    pub highest_timestamp: i64,
+    pub applied: u64,
+    pub floor: i64,
+    pub refuse: bool,
+    pub window_capacity: u32,
+    pub window_next: u64,
+    pub links_open: bool,
+}
+
+impl Scalars {
+    /// Of a partition that nothing was read of.
+    pub fn fresh(window_capacity: u32) -> Scalars {
+        Scalars {
+            highest_timestamp: -1,
+            applied: 0,
+            floor: 0,
+            refuse: false,
+            window_capacity,
+            window_next: 0,
+            links_open: false,
+        }
+    }
+}
+
+/// The key of something that is remembered. Sequences go by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    Sequence(u32),
+    Window(u32),
+    Sent(u32),
+    Accepted(u32),
+}
+
+/// What a record should get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// IDs of their own.
+    Granted(Grant),
+    /// The IDs of the same request before.
+    Again(Grant),
+    /// A description.
+    Described {
+        rules: Rules,
+        next: Option<i64>,
+        retired: bool,
+    },
+    /// What happens to undefined names.
+    Policy { refuse: bool },
+    /// An error.
+    Refused(Code),
+    /// A copy at home.
+    Stray { home: u32 },
+    /// Nothing: it was there before.
+    Repeated,
+    /// Nothing: a link before it is missing, and the partition halts here (I6).
+    Broken { link: Link, accepted: i64 },
+}
+
+/// A record's due, and who it is due to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// The sequence; none when the name is invalid.
+    pub name: Option<&'a str>,
+    /// What the client calls its request.
+    pub request_id: Option<String>,
+    /// Of a forwarded record.
+    pub link: Option<Link>,
+    /// What it should get.
+    pub due: Due,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub struct Oracle {
+    partition: u32,
+    service: Service,
+    /// Names by number; a number is never given twice, whatever becomes of the sequence.
+    pub names: IndexSet<Box<str>>,
+    sequences: Vec<Option<Sequence>>,
+    /// How many there are.
+    present: usize,
+    window: Window,
+    sent: BTreeMap<u32, i64>,
+    accepted: BTreeMap<u32, i64>,
+    /// What is remembered besides.
+    pub scalars: Scalars,
+    /// The last record that was read: its offset and the fingerprint that a footer has of it.
+    pub last: Option<(i64, u128)>,
+    /// Keys that changed since they were last asked for.
+    pub touched: IndexSet<Key>,
+}
+
+impl Oracle {
+    /// Of a partition that begins.
+    pub fn new(partition: u32, service: Service, window_capacity: u32) -> Oracle {
+        Oracle {
+            partition,
+            service,
+            names: IndexSet::new(),
+            sequences: Vec::new(),
+            present: 0,
+            window: Window::default(),
+            sent: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            scalars: Scalars::fresh(window_capacity),
+            last: None,
+            touched: IndexSet::new(),
+        }
+    }
+
+    /// The next record.
+    pub fn answer<'a>(&mut self, record: &Record<'a>) -> Answer<'a> {
+        let asked = request::read(record.key, record.value, record.request_id);
+        let link = self.link(record);
+        if let Some(found) = link {
+            let before = self.accepted.get(&found.partition).copied();
+            let accepted = before.unwrap_or(-1);
+            let follows =
+                found.previous == accepted || (before.is_none() && self.scalars.links_open);
+            if found.offset > accepted && !follows {
+                let due = Due::Broken {
+                    link: found,
+                    accepted,
+                };
+                return answer(asked, link, due);
+            }
+            if found.offset <= accepted {
+                self.count(record);
+                return answer(asked, link, Due::Repeated);
+            }
+            self.accepted.insert(found.partition, found.offset);
+            self.touched.insert(Key::Accepted(found.partition));
+        }
+        self.count(record);
+        let due = self.due(record, &asked);
+        answer(asked, link, due)
+    }
+
+    /// The link of a forwarded record. It counts at home only.
+    fn link(&self, record: &Record<'_>) -> Option<Link> {
+        let (header, key) = (record.forwarded?, record.key?);
+        let link = link::read(header, &self.service.secret?, key, record.value)?;
+        let name = std::str::from_utf8(key).ok()?;
+        (self.home(name) == self.partition).then_some(link)
+    }
+
+    fn home(&self, name: &str) -> u32 {
+        home_of(name, self.service.partitions)
+    }
+
+    fn count(&mut self, record: &Record<'_>) {
+        self.scalars.applied += 1;
+        let highest = &mut self.scalars.highest_timestamp;
+        *highest = (*highest).max(record.timestamp_ms);
+        self.last = Some((record.offset, record.fingerprint()));
+    }
+
+    fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {
+        let (name, wish) = match (&asked.name, &asked.wish) {
+            (Ok(name), Ok(wish)) => (*name, wish),
+            // An invalid request is answered where it lies.
+            (Err(code), _) | (_, Err(code)) => return Due::Refused(*code),
+        };
+        let home = self.home(name);
+        if name != POLICY && home != self.partition {
+            self.sent.insert(home, record.offset);
+            self.touched.insert(Key::Sent(home));
+            return Due::Stray { home };
+        }
+        let due = match wish {
+            Wish::Next(count) => self.next(name, *count, asked.request_id.as_deref()),
+            Wish::Operator {
+                deed,
+                requester,
+                reason,
+            } => {
+                let note = |op: &str| Note {
+                    op: op.into(),
+                    requester: requester.as_str().into(),
+                    reason: reason.as_str().into(),
+                    offset: record.offset,
+                    timestamp_ms: record.timestamp_ms,
+                };
+                self.operate(name, *deed, &note)
+            }
+        };
+        due.unwrap_or_else(Due::Refused)
+    }
+
+    fn next(&mut self, name: &str, count: u64, request_id: Option<&str>) -> Result<Due, Code> {
+        let key = request_id.map(|request_id| window::key_of(name, request_id));
+        if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
+            return if u64::from(grant.count) == count {
+                Ok(Due::Again(grant))
+            } else {
+                Err(Code::RequestIdReused)
+            };
+        }
+        let refuse = self.scalars.refuse;
+        let grant = match self.sequence_mut(name) {
+            Some(sequence) => sequence.take(count)?,
+            None if refuse => return Err(Code::UnknownSequence),
+            None => {
+                self.room()?;
+                let mut sequence = Sequence::undefined(self.scalars.floor);
+                let grant = sequence.take(count)?;
+                self.insert(name, sequence);
+                grant
+            }
+        };
+        self.touch(name);
+        if let Some(key) = key {
+            self.remember(Place { key, grant });
+        }
+        Ok(Due::Granted(grant))
+    }
+
+    fn remember(&mut self, place: Place) {
+        let Scalars {
+            window_capacity,
+            window_next,
+            ..
+        } = &mut self.scalars;
+        if *window_capacity == 0 {
+            return;
+        }
+        let at = *window_next % u64::from(*window_capacity);
+        *window_next += 1;
+        let segment = self.window.put(usize::try_from(at).unwrap_or(0), place);
+        let segment = u32::try_from(segment).unwrap_or(u32::MAX);
+        self.touched.insert(Key::Window(segment));
+    }
+
+    fn operate(
+        &mut self,
+        name: &str,
+        deed: Deed,
+        note: &dyn Fn(&str) -> Note,
+    ) -> Result<Due, Code> {
+        let known = self
+            .number(name)
+            .is_some_and(|number| self.sequence(number).is_some());
+        match deed {
+            Deed::Policy { refuse } => {
+                self.scalars.refuse = refuse;
+                return Ok(Due::Policy { refuse });
+            }
+            Deed::Describe if name == POLICY => {
+                let refuse = self.scalars.refuse;
+                return Ok(Due::Policy { refuse });
+            }
+            Deed::Define(change) if !known => {
+                self.room()?;
+                let rules = Rules::first(change)?;
+                let floor = self.scalars.floor;
+                self.insert(name, Sequence::first_defined(rules, floor, note("define")));
+            }
+            _ => {}
+        }
+        let sequence = self.sequence_mut(name).ok_or(Code::UnknownSequence)?;
+        match deed {
+            Deed::Define(change) if known => sequence.define(change, note("define"))?,
+            Deed::SetNext { next, force } => sequence.set_next(next, force, note("set_next"))?,
+            Deed::Retire => sequence.retire(note("retire")),
+            Deed::Define(_) | Deed::Describe | Deed::Policy { .. } => {}
+        }
+        let due = Due::Described {
+            rules: *sequence.rules(),
+            next: sequence.shown(),
+            retired: sequence.retired(),
+        };
+        self.touch(name);
+        Ok(due)
+    }
+
+    fn room(&self) -> Result<(), Code> {
+        if self.present < SEQUENCES_MAX {
+            Ok(())
+        } else {
+            Err(Code::TooManySequences)
+        }
+    }
+
+    fn insert(&mut self, name: &str, sequence: Sequence) {
+        let number = self.intern(name);
+        self.put_sequence(number, Some(sequence));
+    }
+
+    fn touch(&mut self, name: &str) {
+        if let Some(number) = self.number(name) {
+            self.touched.insert(Key::Sequence(number));
+        }
+    }
+
+    fn sequence_mut(&mut self, name: &str) -> Option<&mut Sequence> {
+        let number = self.number(name)?;
+        self.sequences
+            .get_mut(usize::try_from(number).ok()?)?
+            .as_mut()
+    }
+
+    /// The number of a name.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        let at = self.names.get_index_of(name)?;
+        u32::try_from(at).ok()
+    }
+
+    /// The number of a name, a new one if it has none.
+    pub fn intern(&mut self, name: &str) -> u32 {
+        let at = match self.names.get_index_of(name) {
+            Some(at) => at,
+            None => self.names.insert_full(name.into()).0,
+        };
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    /// A sequence by its number.
+    pub fn sequence(&self, number: u32) -> Option<&Sequence> {
+        self.sequences.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+
+    /// Takes a sequence as it is.
+    pub fn put_sequence(&mut self, number: u32, sequence: Option<Sequence>) {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.sequences.len() <= at {
+            self.sequences.resize(at + 1, None);
+        }
+        let after = usize::from(sequence.is_some());
+        let before = std::mem::replace(&mut self.sequences[at], sequence);
+        self.present = self.present + after - usize::from(before.is_some());
+    }
+
+    /// Forgets every sequence, for another state to be put in; names keep their numbers.
+    pub fn forget(&mut self) {
+        self.sequences.clear();
+        self.present = 0;
+    }
+
+    /// Takes both ends of the chains as they are.
+    pub fn put_chains(&mut self, sent: BTreeMap<u32, i64>, accepted: BTreeMap<u32, i64>) {
+        (self.sent, self.accepted) = (sent, accepted);
+    }
+
+    /// Takes a window as it is.
+    pub fn put_window(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// The window.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The last stray that went to a home.
+    pub fn sent(&self, home: u32) -> Option<i64> {
+        self.sent.get(&home).copied()
+    }
+
+    /// The last stray that came from a partition.
+    pub fn accepted(&self, source: u32) -> Option<i64> {
+        self.accepted.get(&source).copied()
+    }
+
+    /// Every key that is remembered.
+    pub fn keys(&self) -> Vec<Key> {
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let sequences = self.sequences.iter().enumerate();
+        let sequences = sequences.filter(|(_, sequence)| sequence.is_some());
+        let mut keys: Vec<Key> = sequences.map(|(at, _)| Key::Sequence(number(at))).collect();
+        keys.extend((0..self.window.segments()).map(|at| Key::Window(number(at))));
+        keys.extend(self.sent.keys().map(|home| Key::Sent(*home)));
+        keys.extend(self.accepted.keys().map(|source| Key::Accepted(*source)));
+        keys
+    }
+}
+
+fn answer<'a>(asked: Asked<'a>, link: Option<Link>, due: Due) -> Answer<'a> {
+    Answer {
+        name: asked.name.ok(),
+        request_id: asked.request_id,
+        link,
+        due,
+    }
+}

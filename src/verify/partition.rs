@@ -1,0 +1,479 @@
+//! One partition: its request log through the oracle, and each footer of its state log against it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::Error;
+use super::body;
+use super::checkpoint::Comparison;
+use super::facts::{self, Due as Fact, Given, Kind, Layout, NO_SEQUENCE};
+use super::oracle::{Answer, Due, Oracle, Service, WINDOW_DEFAULT};
+use super::progress::Progress;
+use super::remembered::scalars_of;
+use super::report::{Invariant, Report};
+use super::rules::Grant;
+use super::source::{Extent, Flow, Logs, Record, Topic};
+use super::spill::Spill;
+use super::state_log::{Found, Replay, Standing, StateLog};
+
+/// Longest key that a reply repeats.
+const KEY_BYTES_MAX: usize = 255;
+/// Bits by which the moves of a sequence are told apart before and after a repair.
+const ERA_BITS: u32 = 24;
+/// What a sequence costs here at most, besides its name: twice in memory, with its hashes.
+const SEQUENCE_BYTES: u64 = 400;
+
+/// Where the oracle begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At offset 0, with nothing remembered.
+    Zero,
+    /// With the entries at this footer of the state log.
+    Footer {
+        at: i64,
+        next: i64,
+        /// The last stray that had come from each partition.
+        accepted: BTreeMap<u32, i64>,
+    },
+    /// Nowhere: nothing can be checked.
+    Nowhere,
+}
+
+/// Finds the first footer that adds up at or after the start of the log.
+pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
+    if requests.start == 0 && log.torn_repair.is_none() {
+        return Ok(Begin::Zero);
+    }
+    let mut oracle = Oracle::new(0, service, WINDOW_DEFAULT);
+    let mut replay = Replay::new(log)?;
+    while let Some(found) = replay.next(&mut oracle)? {
+        replay.touched.clear();
+        let next = found.footer.next.0;
+        let holds = matches!(found.standing, Standing::Counts { adds_up: true, .. });
+        let after_repair = log.torn_repair.is_none_or(|torn| torn < found.offset);
+        if holds && after_repair && (requests.start..=requests.end).contains(&next) {
+            return Ok(Begin::Footer {
+                at: found.offset,
+                next,
+                accepted: replay.remembered.accepted(),
+            });
+        }
+    }
+    Ok(Begin::Nowhere)
+}
+
+impl Begin {
+    /// True when a stray of this partition and offset came home before here.
+    pub fn is_after_stray(&self, source: u32, offset: i64) -> bool {
+        match self {
+            Begin::Zero => false,
+            Begin::Nowhere => true,
+            Begin::Footer { accepted, .. } => {
+                accepted.get(&source).is_some_and(|last| offset <= *last)
+            }
+        }
+    }
+}
+
+/// What is the same for every partition.
+pub struct Common<'a> {
+    pub logs: &'a dyn Logs,
+    pub layout: &'a Layout,
+    pub service: Service,
+    /// The ID of the request topic.
+    pub topic_id: Option<[u8; 16]>,
+    /// By partition, requests below this offset must be answered.
+    pub required: &'a [i64],
+    /// By partition, requests below this offset are covered by a checkpoint.
+    pub covered: &'a [i64],
+    /// Replies to requests of this time or before may be gone.
+    pub cut_ms: Option<i64>,
+    /// What the oracle may hold.
+    pub memory_bytes: u64,
+}
+
+/// Where everything goes.
+pub struct Sinks<'a> {
+    pub dues: &'a mut Spill<Fact>,
+    pub given: &'a mut Spill<Given>,
+    pub report: &'a mut Report,
+    pub progress: &'a mut Progress,
+}
+
+/// The pass over one partition.
+struct Pass<'a, 'b> {
+    number: u32,
+    common: &'a Common<'a>,
+    sinks: &'a mut Sinks<'b>,
+    state: &'a StateLog,
+    oracle: Oracle,
+    replay: Replay,
+    comparison: Comparison,
+    pending: Option<Found>,
+    /// Since where nothing counts, because a link is missing.
+    halted: bool,
+    /// Footers of before the repair reach up to here.
+    void_to: i64,
+    /// A repair has taken place.
+    era: u32,
+    /// Names that were seen, and their bytes.
+    names_counted: usize,
+    names_bytes: u64,
+    body: Vec<u8>,
+}
+
+/// Checks a partition.
+pub fn check(
+    number: u32,
+    begin: &Begin,
+    end: i64,
+    state: &mut StateLog,
+    common: &Common<'_>,
+    sinks: &mut Sinks<'_>,
+) -> Result<(), Error> {
+    let capacity = state.window_capacity.unwrap_or(WINDOW_DEFAULT);
+    let replay = Replay::new(state)?;
+    let mut pass = Pass {
+        number,
+        common,
+        sinks,
+        oracle: Oracle::new(number, common.service, capacity),
+        replay,
+        state,
+        comparison: Comparison::default(),
+        pending: None,
+        halted: false,
+        void_to: 0,
+        era: 0,
+        names_counted: 0,
+        names_bytes: 0,
+        body: Vec::new(),
+    };
+    let from = match begin {
+        Begin::Zero => 0,
+        Begin::Footer { at, next, .. } => {
+            pass.begin_at(*at)?;
+            *next
+        }
+        Begin::Nowhere => return Ok(()),
+    };
+    pass.advance()?;
+    let range = Extent { start: from, end };
+    let mut failed = None;
+    let logs = pass.common.logs;
+    logs.read(Topic::Requests, number, range, &mut |record| {
+        let done = u64::try_from(record.offset - from).unwrap_or(0);
+        pass.sinks.progress.reached(done);
+        match pass.record(record) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                failed = Some(error);
+                Flow::Stop
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    pass.settle(end)?;
+    pass.rest()?;
+    let sequences = pass.oracle.names.len() as u64;
+    pass.sinks.report.counts.sequences += sequences;
+    Ok(())
+}
+
+impl Pass<'_, '_> {
+    /// Takes the entries at a footer for right, because the log before it is gone.
+    fn begin_at(&mut self, at: i64) -> Result<(), Error> {
+        while let Some(found) = self.replay.next(&mut self.oracle)? {
+            self.sinks.report.counts.footers += 1;
+            self.sinks.report.counts.footers_unchecked += 1;
+            if found.offset == at {
+                self.take_over(&found);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, found: &Found) {
+        let scalars = scalars_of(&found.footer);
+        self.replay.remembered.seed(&mut self.oracle, scalars);
+        let last = found.footer.last_applied;
+        self.oracle.last = last.map(|record| (record.offset.0, record.hash));
+        self.replay.touched.clear();
+        self.oracle.touched.clear();
+        self.comparison = Comparison::default();
+        self.halted = false;
+    }
+
+    /// Looks for the next footer that can be compared.
+    fn advance(&mut self) -> Result<(), Error> {
+        loop {
+            let found = self.replay.next(&mut self.oracle)?;
+            let Some(found) = found else {
+                self.pending = None;
+                return Ok(());
+            };
+            let counts = &mut self.sinks.report.counts;
+            counts.footers += 1;
+            let next = found.footer.next.0;
+            if found.standing == Standing::Late {
+                counts.footers_late += 1;
+                continue;
+            }
+            let repairs = self.state.repairs.iter();
+            let mut later = repairs.filter(|repair| repair.footer > found.offset);
+            let void = later.any(|repair| repair.from < next);
+            let elsewhere = self
+                .common
+                .topic_id
+                .is_some_and(|id| id != found.footer.topic_id.0);
+            if void {
+                self.void_to = self.void_to.max(next);
+            }
+            if found.standing == Standing::Head || void || elsewhere {
+                counts.footers_unchecked += 1;
+                continue;
+            }
+            self.pending = Some(found);
+            return Ok(());
+        }
+    }
+
+    /// Compares every footer that goes on at `limit` or before: the oracle has read just so far.
+    fn settle(&mut self, limit: i64) -> Result<(), Error> {
+        while let Some(found) = self.pending.take_if(|found| found.footer.next.0 <= limit) {
+            let Standing::Counts { adds_up, first } = found.standing else {
+                self.advance()?;
+                continue;
+            };
+            if found.repair && adds_up {
+                self.repair(&found);
+            } else {
+                let report = &mut *self.sinks.report;
+                report.checked(Invariant::CheckpointAddsUp);
+                let (replay, oracle) = (&mut self.replay, &mut self.oracle);
+                let service = self.common.service;
+                let comparison = &mut self.comparison;
+                let words = comparison.at(&found, adds_up, first, replay, oracle, service);
+                if let Some(words) = words {
+                    let place = (self.number, found.offset);
+                    report.wrong(Invariant::CheckpointAddsUp, place, || {
+                        format!("the footer for offset {}: {words}", found.footer.next)
+                    });
+                }
+            }
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// An operator's repair: everything goes on from what it says, which must lie beyond every ID
+    /// that was given.
+    fn repair(&mut self, found: &Found) {
+        let numbers = 0..u32::try_from(self.oracle.names.len()).unwrap_or(0);
+        let before: Vec<_> = numbers
+            .clone()
+            .map(|number| self.oracle.sequence(number).cloned())
+            .collect();
+        self.take_over(found);
+        self.era += 1;
+        self.sinks.report.counts.repairs += 1;
+        let floor = self.oracle.scalars.floor;
+        for (number, before) in numbers.zip(before) {
+            let Some(before) = before else { continue };
+            let undefined = super::rules::Sequence::undefined(floor);
+            let after = self.oracle.sequence(number).unwrap_or(&undefined);
+            if before.would_go_back_to(after) {
+                let (was, is) = (before.to_store(), after.to_store());
+                let at = usize::try_from(number).unwrap_or(0);
+                let name = self.oracle.names.get_index(at).map_or("", |name| name);
+                let words = format!("the repair moves sequence {name:?} back from {was} to {is}");
+                let place = (self.number, found.offset);
+                self.sinks.report.wrong(Invariant::Unique, place, || words);
+            }
+        }
+    }
+
+    /// Footers beyond the end of what was read.
+    fn rest(&mut self) -> Result<(), Error> {
+        while self.pending.take().is_some() {
+            self.sinks.report.counts.footers_unchecked += 1;
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        self.settle(record.offset)?;
+        self.sinks.report.counts.requests += 1;
+        if self.halted {
+            return Ok(());
+        }
+        let answer = self.oracle.answer(record);
+        self.bounded()?;
+        self.tell(record, &answer)
+    }
+
+    /// What the oracle holds is the one thing that cannot go to disk.
+    fn bounded(&mut self) -> Result<(), Error> {
+        let names = self.oracle.names.len();
+        let new = self.names_counted..names;
+        self.names_counted = names;
+        let new = new.filter_map(|at| self.oracle.names.get_index(at));
+        self.names_bytes += new.map(|name| name.len() as u64).sum::<u64>();
+        let names = names as u64;
+        let bytes = names * SEQUENCE_BYTES + self.names_bytes;
+        if bytes <= self.common.memory_bytes {
+            return Ok(());
+        }
+        Err(Error::Memory {
+            partition: self.number,
+            sequences: names,
+        })
+    }
+
+    fn tell(&mut self, record: &Record<'_>, answer: &Answer<'_>) -> Result<(), Error> {
+        let counts = &mut self.sinks.report.counts;
+        match &answer.due {
+            Due::Granted(grant) => {
+                counts.grants += 1;
+                counts.ids += u64::from(grant.count);
+            }
+            Due::Again(_) => counts.again += 1,
+            Due::Described { .. } | Due::Policy { .. } => counts.operators += 1,
+            Due::Refused(_) => counts.refused += 1,
+            Due::Stray { .. } => counts.strays += 1,
+            Due::Repeated => counts.forwarded_again += 1,
+            Due::Broken { .. } => {}
+        }
+        let place = (self.number, record.offset);
+        if answer.link.is_some() {
+            self.sinks.report.checked(Invariant::StopsRatherThanGuesses);
+        }
+        match &answer.due {
+            Due::Broken { link, accepted } => {
+                self.halted = true;
+                let invariant = Invariant::StopsRatherThanGuesses;
+                self.sinks.report.wrong(invariant, place, || {
+                    format!(
+                        "the forward of {}:{} says that {} came before it from there, and {accepted} \
+                         did: a request was lost, and this partition halts here",
+                        link.partition, link.offset, link.previous
+                    )
+                });
+                Ok(())
+            }
+            Due::Repeated => Ok(()),
+            _ => self.fact(record, answer),
+        }
+    }
+
+    fn fact(&mut self, record: &Record<'_>, answer: &Answer<'_>) -> Result<(), Error> {
+        let (partition, offset) = answer.link.map_or((self.number, record.offset), |link| {
+            (link.partition, link.offset)
+        });
+        let layout = self.common.layout;
+        let Some(home) = layout.place(self.number, record.offset) else {
+            return Ok(());
+        };
+        self.body.clear();
+        body::write(&mut self.body, answer, partition, offset);
+        let key = record.key.filter(|key| key.len() <= KEY_BYTES_MAX);
+        let mut fact = Fact {
+            place: home,
+            home,
+            hash: body::hash(&[&self.body]),
+            key: body::hash_of_key(key),
+            kind: Kind::Other,
+            flags: self.flags(record, partition, offset),
+            sequence: NO_SEQUENCE,
+            run: 0,
+            life: 0,
+            first: 0,
+            increment: 1,
+            count: 0,
+        };
+        if let Some(number) = answer.name.and_then(|name| self.oracle.number(name))
+            && let Some(sequence) = self.oracle.sequence(number)
+        {
+            let era = self.era << ERA_BITS;
+            fact.sequence = number;
+            fact.run = era.wrapping_add(sequence.run);
+            fact.life = era.wrapping_add(sequence.life);
+        }
+        match answer.due {
+            Due::Granted(grant) => fact.granted(Kind::Granted, grant),
+            Due::Again(grant) => fact.granted(Kind::Again, grant),
+            Due::Refused(code) => fact.kind = Kind::Refused(code.number()),
+            Due::Stray { home } => {
+                fact.kind = Kind::Stray;
+                fact.sequence = home;
+            }
+            _ => {}
+        }
+        match layout.place(partition, offset) {
+            Some(place) => fact.place = place,
+            None => {
+                // The stray itself lies before what is checked: only its IDs count here.
+                if fact.kind == Kind::Granted {
+                    self.sinks.given.push(&fact.unseen())?;
+                }
+                return Ok(());
+            }
+        }
+        self.sinks.dues.push(&fact)?;
+        Ok(())
+    }
+
+    fn flags(&mut self, record: &Record<'_>, partition: u32, offset: i64) -> u8 {
+        let below = |limits: &[i64]| {
+            let limit = usize::try_from(partition)
+                .ok()
+                .and_then(|at| limits.get(at));
+            limit.is_some_and(|limit| offset < *limit)
+        };
+        let passed_over = self.pending.as_ref().is_some_and(|found| found.repair);
+        if passed_over {
+            self.sinks.report.counts.passed_over += 1;
+        }
+        let cut = self
+            .common
+            .cut_ms
+            .is_some_and(|cut| record.timestamp_ms <= cut);
+        let flags = [
+            (facts::REQUIRED, below(self.common.required) && !passed_over),
+            (facts::CUT, cut),
+            (facts::NAMES_TOPIC, record.names_topic),
+            (facts::RELIVED, record.offset < self.void_to && self.era > 0),
+            (facts::COVERED, below(self.common.covered)),
+        ];
+        let set = flags.into_iter().filter(|(_, set)| *set);
+        set.fold(0, |flags, (flag, _)| flags | flag)
+    }
+}
+
+impl Fact {
+    fn granted(&mut self, kind: Kind, grant: Grant) {
+        self.kind = kind;
+        self.first = grant.first;
+        self.increment = grant.increment;
+        self.count = grant.count;
+    }
+
+    fn unseen(&self) -> Given {
+        Given {
+            home: self.home,
+            place: self.home,
+            sequence: self.sequence,
+            run: self.run,
+            life: self.life,
+            first: self.first,
+            last: self.last(),
+            increment: self.increment,
+            first_due: self.first,
+            unseen: true,
+        }
+    }
+}

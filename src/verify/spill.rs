@@ -1,0 +1,220 @@
+//! Facts on disk, sorted into ranges of the request log, so that one range at a time is in memory.
+//!
+//! The files have no name: they are gone when this process is, however it ends.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::path::Path;
+
+/// Buffer of a file that is written to.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// Most ranges: three sets of their files are well below the 1,024 that a process may open by
+/// default.
+const RANGES_MAX: u64 = 128;
+
+/// A temporary file without a name.
+pub fn unnamed(directory: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(directory)
+}
+
+/// Something of a fixed size that belongs to a place of the request log.
+pub trait Fact: Sized {
+    /// Bytes on disk.
+    const BYTES: usize;
+    /// Writes it to `BYTES` bytes.
+    fn write(&self, out: &mut Writer<'_>);
+    /// Reads it.
+    fn read(from: &mut Reader<'_>) -> Self;
+    /// The place of the log, over all partitions, by which it is sorted into ranges.
+    fn range_by(&self) -> u64;
+}
+
+/// Writes the fields of a fact one after the other.
+pub struct Writer<'a>(&'a mut Vec<u8>);
+
+impl Writer<'_> {
+    /// Appends bytes.
+    pub fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.0.extend_from_slice(&bytes);
+    }
+}
+
+/// Reads the fields of a fact one after the other.
+pub struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    /// The next bytes; zeros past the end, which is a mistake in this file's users.
+    pub fn take<const N: usize>(&mut self) -> [u8; N] {
+        match self.0.split_first_chunk::<N>() {
+            Some((bytes, rest)) => {
+                self.0 = rest;
+                *bytes
+            }
+            None => [0; N],
+        }
+    }
+}
+
+/// How places are cut into ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// Places of one range.
+    width: u64,
+    /// How many ranges there are.
+    count: u64,
+}
+
+impl Ranges {
+    /// So that a range of facts fits into `bytes`, if there is one for each place.
+    pub fn of(places: u64, fact_bytes: usize, bytes: u64) -> Ranges {
+        let facts = (bytes / fact_bytes as u64).max(1);
+        let count = places.div_ceil(facts).clamp(1, RANGES_MAX);
+        Ranges {
+            width: places.div_ceil(count).max(1),
+            count,
+        }
+    }
+
+    fn at(self, place: u64) -> u64 {
+        (place / self.width).min(self.count - 1)
+    }
+}
+
+/// Facts by range.
+pub struct Spill<F> {
+    ranges: Ranges,
+    /// Most bytes of facts in memory at a time.
+    bytes_max: u64,
+    files: Vec<BufWriter<File>>,
+    written: Vec<u64>,
+    buffer: Vec<u8>,
+    facts: std::marker::PhantomData<F>,
+}
+
+impl<F: Fact> Spill<F> {
+    /// Makes the files.
+    pub fn new(directory: &Path, ranges: Ranges, bytes_max: u64) -> io::Result<Spill<F>> {
+        let file = |_| {
+            let file = unnamed(directory)?;
+            Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+        };
+        let files = (0..ranges.count)
+            .map(file)
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Spill {
+            ranges,
+            bytes_max,
+            written: vec![0; files.len()],
+            files,
+            buffer: Vec::new(),
+            facts: std::marker::PhantomData,
+        })
+    }
+
+    /// Adds a fact.
+    pub fn push(&mut self, fact: &F) -> io::Result<()> {
+        self.buffer.clear();
+        fact.write(&mut Writer(&mut self.buffer));
+        let at = usize::try_from(self.ranges.at(fact.range_by())).unwrap_or(0);
+        if let (Some(file), Some(written)) = (self.files.get_mut(at), self.written.get_mut(at)) {
+            *written += 1;
+            file.write_all(&self.buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Facts in all.
+    pub fn len(&self) -> u64 {
+        self.written.iter().sum()
+    }
+
+    /// How many ranges there are.
+    pub fn ranges(&self) -> usize {
+        self.files.len()
+    }
+
+    /// In how many turns a range is read, so that each turn fits into memory.
+    pub fn turns(&self, range: usize) -> u64 {
+        let facts = self.written.get(range).copied().unwrap_or(0);
+        (facts * F::BYTES as u64)
+            .div_ceil(self.bytes_max.max(1))
+            .clamp(1, self.ranges.width)
+    }
+
+    /// The facts of one turn of a range, unsorted. The file of a range is given up with its last
+    /// turn.
+    pub fn load(&mut self, range: usize, turn: u64, turns: u64) -> io::Result<Vec<F>> {
+        let Some(file) = self.files.get_mut(range) else {
+            return Ok(Vec::new());
+        };
+        file.flush()?;
+        let mut reader = BufReader::with_capacity(1 << 20, file.get_mut().try_clone()?);
+        reader.rewind()?;
+        let facts = self.written.get(range).copied().unwrap_or(0);
+        let begin = self.ranges.width * range as u64;
+        let step = self.ranges.width.div_ceil(turns);
+        let (from, to) = (begin + step * turn, begin + step * (turn + 1));
+        let last = turn + 1 == turns;
+        let mut found = Vec::new();
+        let mut bytes = vec![0; F::BYTES];
+        for _ in 0..facts {
+            reader.read_exact(&mut bytes)?;
+            let fact = F::read(&mut Reader(&bytes));
+            let place = fact.range_by();
+            if (from <= place && place < to) || (last && place >= to) {
+                found.push(fact);
+            }
+        }
+        if last {
+            file.get_mut().set_len(0)?;
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Number(u64);
+
+    impl Fact for Number {
+        const BYTES: usize = 8;
+        fn write(&self, out: &mut Writer<'_>) {
+            out.put(self.0.to_le_bytes());
+        }
+        fn read(from: &mut Reader<'_>) -> Number {
+            Number(u64::from_le_bytes(from.take()))
+        }
+        fn range_by(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn every_fact_comes_back_once_and_in_the_order_of_the_ranges() {
+        let directory = tempfile::tempdir().unwrap();
+        let ranges = Ranges::of(1_000, Number::BYTES, 800);
+        let mut spill = Spill::<Number>::new(directory.path(), ranges, 300).unwrap();
+        for number in (0..1_000).rev() {
+            spill.push(&Number(number)).unwrap();
+        }
+        assert_eq!(
+            (spill.ranges(), spill.turns(0), spill.len()),
+            (10, 3, 1_000)
+        );
+        let mut all = Vec::new();
+        for range in 0..spill.ranges() {
+            let turns = spill.turns(range);
+            for turn in 0..turns {
+                let mut facts = spill.load(range, turn, turns).unwrap();
+                facts.sort_unstable_by_key(|number| number.0);
+                all.extend(facts.into_iter().map(|number| number.0));
+            }
+        }
+        assert_eq!(all, (0..1_000).collect::<Vec<_>>());
+        // Nothing has a name.
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
