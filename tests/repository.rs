@@ -97,28 +97,92 @@ fn each_room_imports_only_the_rooms_below_it() {
     };
     above(
         "src/core",
-        &["wire", "processor", "kafka", "service", "cli", "embedded"],
+        &[
+            "wire",
+            "processor",
+            "kafka",
+            "service",
+            "cli",
+            "embedded",
+            "verify",
+            "bench",
+        ],
     );
     above(
         "src/wire",
-        &["processor", "kafka", "service", "cli", "embedded"],
+        &[
+            "processor",
+            "kafka",
+            "service",
+            "cli",
+            "embedded",
+            "verify",
+            "bench",
+        ],
     );
-    above("src/processor", &["kafka", "service", "cli", "embedded"]);
+    above(
+        "src/processor",
+        &["kafka", "service", "cli", "embedded", "verify", "bench"],
+    );
     above(
         "src/embedded",
-        &["core", "wire", "processor", "kafka", "service", "cli"],
+        &[
+            "core",
+            "wire",
+            "processor",
+            "kafka",
+            "service",
+            "cli",
+            "verify",
+            "bench",
+        ],
     );
     above(
         "src/kafka",
         &[
             "cli",
             "embedded",
+            "verify",
+            "bench",
             "service::settings",
             "service::serve",
             "service::http",
         ],
     );
-    above("src/service", &["cli", "embedded"]);
+    above("src/service", &["cli", "embedded", "verify", "bench"]);
+    // What is measured is a process: the bench takes nothing of the service but its settings.
+    above(
+        "src/bench",
+        &["cli", "processor", "service::serve", "verify"],
+    );
+}
+
+/// What would make the checker share a mistake with what it checks. Of `wire` it may use the reading
+/// of state records and the names of headers.
+const SHARED: [&str; 8] = [
+    "crate::core",
+    "wire::request",
+    "wire::reply",
+    "crate::processor",
+    "crate::service",
+    "crate::cli",
+    "crate::embedded",
+    "wire::{",
+];
+
+#[test]
+fn the_checker_shares_no_rule_with_the_service() {
+    let own: Vec<_> = files("src/verify", ".rs")
+        .into_iter()
+        // Its tests run the service to have something to check.
+        .filter(|(name, _)| !name.starts_with("src/verify/tests"))
+        .collect();
+    assert_eq!(offences(&own, &SHARED), Vec::<String>::new());
+    let planted = [(
+        "src/verify/x.rs".to_owned(),
+        "use crate::core::Fold;".to_owned(),
+    )];
+    assert_eq!(offences(&planted, &SHARED).len(), 1);
 }
 
 #[test]
@@ -193,8 +257,10 @@ fn the_readme_opens_with_the_two_commands() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents = files("docs", ".md");
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    documents.push(("README.md".to_owned(), readme));
+    for name in ["README.md", "examples/README.md"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        documents.push((name.to_owned(), text));
+    }
     for (name, text) in documents {
         for target in text
             .split("](")

@@ -5,8 +5,8 @@ use std::future::Future;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier,
-    TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewPartitions, NewTopic,
+    ResourceSpecifier, TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -31,12 +31,32 @@ impl Admin {
 
     /// Makes a topic with one replica and waits until it can be used.
     pub fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        self.create_replicated(topic, partitions, 1, settings);
+    }
+
+    /// Makes a topic with so many replicas and waits until it can be used.
+    pub fn create_replicated(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replicas: i32,
+        settings: &[(&str, &str)],
+    ) {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
         for (key, value) in settings {
             new = new.set(key, value);
         }
         done(block_on(self.client.create_topics([&new], &options())));
         wait_for(&format!("topic {topic} to be there"), || {
+            (self.partitions(topic) == partitions).then_some(())
+        });
+    }
+
+    /// Gives a topic more partitions and waits until they are there.
+    pub fn grow(&self, topic: &str, partitions: i32) {
+        let new = NewPartitions::new(topic, partitions as usize);
+        done(block_on(self.client.create_partitions([&new], &options())));
+        wait_for(&format!("topic {topic} to grow"), || {
             (self.partitions(topic) == partitions).then_some(())
         });
     }

@@ -222,7 +222,7 @@ pub fn cause(body: &Value) -> Option<(i32, i64)> {
 }
 
 /// Equal but for the wording of an error.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub fn same(one: &[u8], other: &[u8]) -> bool {
     one == other
         || matches!((without_message(one), without_message(other)), (Some(a), Some(b)) if a == b)
 }

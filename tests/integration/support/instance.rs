@@ -73,12 +73,19 @@ impl Instance {
     pub fn wait<T>(&mut self, what: &str, mut condition: impl FnMut(&Instance) -> Option<T>) -> T {
         let what = format!("{} {what}", self.name);
         wait_for(&what, || {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.status = Some(status);
+            if let Some(status) = self.ended() {
                 panic!("waited for {what}, and it ended with {status}");
             }
             condition(self)
         })
+    }
+
+    /// How it ended, if it did by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().unwrap();
+        }
+        self.status
     }
 
     /// Partitions that it answers for; none while it does not say.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::DEADLINE;
@@ -73,11 +73,33 @@ impl Writer {
 
     /// Sends a record, to a given partition if there is one.
     pub fn send_to(&mut self, partition: Option<i32>, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.send_with(partition, key, value, &[]);
+    }
+
+    /// Sends a record with headers.
+    pub fn send_with(
+        &mut self,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+    ) {
         let topic = self.topic.clone();
         let mut record = BaseRecord::<[u8], [u8]>::to(&topic);
         record.partition = partition;
         record.key = key;
         record.payload = value;
+        if !headers.is_empty() {
+            let all = headers
+                .iter()
+                .fold(OwnedHeaders::new(), |all, (key, value)| {
+                    all.insert(Header {
+                        key,
+                        value: Some(*value),
+                    })
+                });
+            record = record.headers(all);
+        }
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.producer.send(record) {

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod load;
 pub mod murmur2;
 pub mod oracle;
+pub mod partitioners;
 pub mod random;
 pub mod records;
 pub mod service;

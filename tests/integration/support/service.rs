@@ -145,7 +145,8 @@ impl Service {
         Tail::new(&self.bootstrap, &self.replies, self.isolation())
     }
 
-    fn isolation(&self) -> Isolation {
+    /// What a client of this mode should read with.
+    pub fn isolation(&self) -> Isolation {
         match self.mode {
             Mode::Immediate => Isolation::Uncommitted,
             Mode::ExactlyOnce => Isolation::Committed,

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Header, Headers};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use serde_json::Value;
 
 use super::check::cause;
 use super::records::{Reply, Request};
@@ -24,7 +26,8 @@ pub enum Isolation {
 /// How long one look at the consumer may take.
 const POLL: Duration = Duration::from_millis(50);
 
-fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
+/// Reads without being a member of a group; what is assigned to it is all it reads.
+pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     let isolation = match isolation {
         Isolation::Committed => "read_committed",
         Isolation::Uncommitted => "read_uncommitted",
@@ -117,16 +120,39 @@ fn read<T>(
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub partition: i32,
+    pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Raw {
+    /// The last header of that name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().rfind(|(found, _)| found == name);
+        found.map(|(_, value)| value.as_slice())
+    }
+
+    /// The value as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.value.as_deref().unwrap_or_default()).unwrap()
+    }
 }
 
 /// All committed records of a topic, in log order within each partition.
 pub fn raw(bootstrap: &str, topic: &str) -> Vec<Raw> {
     read(bootstrap, topic, Isolation::Committed, |message| Raw {
         partition: message.partition(),
+        offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
+        headers: message.headers().map_or_else(Vec::new, |headers| {
+            let owned = headers.iter().map(|header| {
+                let value = header.value.unwrap_or_default().to_vec();
+                (header.key.to_owned(), value)
+            });
+            owned.collect()
+        }),
     })
 }
 
@@ -143,6 +169,28 @@ pub fn requests(bootstrap: &str, topic: &str) -> Vec<Request> {
 /// All replies.
 pub fn replies(bootstrap: &str, topic: &str, isolation: Isolation) -> Vec<Reply> {
     read(bootstrap, topic, isolation, reply)
+}
+
+/// A reply with its headers.
+#[derive(Clone, Debug)]
+pub struct Headed {
+    pub reply: Reply,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// All replies of a topic, with their headers.
+pub fn headed(bootstrap: &str, topic: &str, isolation: Isolation) -> Vec<Headed> {
+    read(bootstrap, topic, isolation, |message| {
+        let headers = message.headers().into_iter().flat_map(|all| all.iter());
+        let header = |header: Header<'_, &[u8]>| {
+            let value = header.value.expect("no reply header has a null value");
+            (header.key.to_owned(), value.to_vec())
+        };
+        Headed {
+            reply: reply(message),
+            headers: headers.map(header).collect(),
+        }
+    })
 }
 
 fn reply(message: &BorrowedMessage<'_>) -> Reply {
