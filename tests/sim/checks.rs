@@ -1,0 +1,602 @@
+//! The promise, checked when it could be broken: at each reply, each commit, each start and each
+//! halt. A violation is a panic whose first word names the invariant.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use sequencer::core::invariants::i3_stable;
+use sequencer::core::partitioner::partition_of;
+use sequencer::processor::Mode;
+use sequencer::processor::restore::Restored;
+use sequencer::wire::state::{self, Content};
+use serde_json::Value;
+
+use crate::faults::compact;
+use crate::log::{Log, Record, Slot, Uid, What};
+use crate::oracle::{Link, Meaning, Outcome, Place};
+use crate::transactions::{Fate, Piece};
+use crate::world::{Truth, World};
+
+/// Commits of a run after which only one in so many is compared with a whole restore.
+const COMMITS_COMPARED: u64 = 60;
+const COMPARED_ONE_IN: usize = 8;
+
+/// The oracle.
+impl World {
+    /// Folds what has become visible of a partition.
+    pub fn fold_visible(&mut self, partition: usize) {
+        let Some(decided) = self.decided else { return };
+        let part = &mut self.partitions[partition];
+        let (log, folding) = (&part.requests, &mut part.folding);
+        while folding.broken.is_none() && (folding.outcomes.len() as i64) < log.stable() {
+            let offset = folding.outcomes.len() as i64;
+            let Some(record) = log.committed_at(offset, &self.transactions) else {
+                folding.outcomes.push(None);
+                let same = Rc::clone(folding.snapshots.last().expect("a beginning"));
+                folding.snapshots.push(same);
+                continue;
+            };
+            let uid = record.what.uid().expect("a request");
+            let request = &mut self.requests[uid];
+            let link = matches!(record.what, What::Forward(_)).then(|| {
+                let header = record.header("sequencer-forwarded");
+                Link::read(header.expect("a stray has a link"))
+            });
+            let key = request.key.as_deref().unwrap_or_default();
+            let at = Place {
+                partition: partition as u32,
+                home: match request.asked.meaning {
+                    Meaning::Policy { .. } => partition as u32,
+                    _ => partition_of(key, decided.partitions),
+                },
+                offset,
+                timestamp: record.timestamp,
+            };
+            let mut state = folding
+                .snapshots
+                .last()
+                .expect("a beginning")
+                .as_ref()
+                .clone();
+            let outcome = state.fold(at, link, &request.asked);
+            self.coverage.state(match &outcome {
+                Outcome::Reply(crate::oracle::Expected::Ids(_)) => "request granted",
+                Outcome::Reply(crate::oracle::Expected::Described(_)) => "sequence described",
+                Outcome::Reply(crate::oracle::Expected::Policy { .. }) => "policy changed",
+                Outcome::Reply(crate::oracle::Expected::Error(code)) => code,
+                Outcome::Stray => "stray found",
+                Outcome::Dropped => "stray dropped: it came before",
+                Outcome::Broken => "chain broken",
+            });
+            if state.window_is_full() {
+                self.coverage.state("window full");
+            }
+            if outcome == Outcome::Broken {
+                folding.broken = Some(offset);
+                return;
+            }
+            if let Outcome::Reply(expected) = &outcome {
+                assert!(
+                    request.expected.is_none() || request.lost,
+                    "I5: {uid} is answered twice: {:?} and {expected:?}",
+                    request.expected
+                );
+                request.expected = Some(expected.clone());
+            }
+            folding.outcomes.push(Some((uid, outcome)));
+            folding.snapshots.push(Rc::new(state));
+        }
+    }
+
+    /// True when the partition cannot go on and must not.
+    pub fn must_stop(&self, partition: usize) -> bool {
+        let part = &self.partitions[partition];
+        part.cut_below
+            || self.damaged.contains_key(&partition)
+            || part.folding.broken.is_some()
+            || part
+                .truth
+                .is_some_and(|truth| truth.next < part.requests.start)
+    }
+}
+
+/// Replies.
+impl World {
+    /// A reply to a known record: I1, I2 and I5 by what was expected, I3 by what was seen before.
+    pub fn reply_seen(&mut self, uid: Uid, body: &[u8]) {
+        self.trace.bytes(body);
+        let request = &mut self.requests[uid];
+        if request.lost {
+            return;
+        }
+        if let Some(earlier) = &request.body {
+            self.coverage.state("reply repeated");
+            assert!(
+                i3_stable(earlier, body),
+                "I3: {} is not {}",
+                String::from_utf8_lossy(body),
+                String::from_utf8_lossy(earlier)
+            );
+            return;
+        }
+        let json: Value = serde_json::from_slice(body).expect("JSON");
+        let Some(expected) = &request.expected else {
+            panic!("I4: a reply to what is not committed: {json}");
+        };
+        if let Some(difference) = expected.difference(&json) {
+            panic!("I1, I2, I5: {difference}");
+        }
+        let text = |field: &str| json.get(field).and_then(Value::as_str);
+        let same = json["partition"] == request.partition
+            && json["offset"] == request.offset
+            && text("request_id") == request.asked.request_id.as_deref()
+            && text("sequence") == request.asked.name.as_deref();
+        assert!(same, "I4: the reply names another request: {json}");
+        request.body = Some(body.to_vec());
+    }
+
+    /// Whose a reply is that was held for a transaction; none when its record was lost.
+    fn uid_of(&self, body: &[u8]) -> Option<Uid> {
+        let json: Value = serde_json::from_slice(body).expect("JSON");
+        let partition = json["partition"].as_u64().expect("a partition") as usize;
+        let offset = json["offset"].as_i64().expect("an offset");
+        let known = self.places.get(&(partition, offset));
+        let known = known.expect("a record where the reply says");
+        let last = *known.last().expect("one at least");
+        let fits = |uid: Uid| {
+            let request = &self.requests[uid];
+            let expected = request.expected.as_ref();
+            let text = |field: &str| json.get(field).and_then(Value::as_str);
+            text("request_id") == request.asked.request_id.as_deref()
+                && text("sequence") == request.asked.name.as_deref()
+                && expected.is_some_and(|expected| expected.difference(&json).is_none())
+        };
+        let replaced = known[..known.len() - 1].iter();
+        if !fits(last) && replaced.into_iter().any(|uid| self.requests[*uid].lost) {
+            return None;
+        }
+        Some(last)
+    }
+
+    /// A reply in a transaction, which whoever reads uncommitted sees whatever becomes of it.
+    pub fn reply_written(&mut self, body: &[u8]) {
+        if let Some(uid) = self.uid_of(body) {
+            self.reply_seen(uid, body);
+        }
+    }
+}
+
+/// Commits.
+impl World {
+    pub fn check_commit(&mut self, number: usize) {
+        let pieces = self.transactions.all[number].pieces.clone();
+        self.coverage.commits += 1;
+        assert!(
+            !self.transactions.all[number].too_late,
+            "T3: committed after a partition in it was given up"
+        );
+        for piece in &pieces {
+            for body in &piece.replies {
+                let Some(uid) = self.uid_of(body) else {
+                    continue;
+                };
+                let request = &mut self.requests[uid];
+                assert!(
+                    request.answers == 0 || request.lost,
+                    "exactly once: answered again: {}",
+                    String::from_utf8_lossy(body)
+                );
+                request.answers += 1;
+            }
+        }
+        for piece in pieces {
+            self.check_piece(number, &piece);
+        }
+    }
+
+    fn check_piece(&mut self, number: usize, piece: &Piece) {
+        let Piece {
+            partition,
+            run,
+            assignment,
+            next,
+            ..
+        } = *piece;
+        let part = &self.partitions[partition];
+        let before = part.truth;
+        let void = self.voids.iter().any(|void| {
+            void.run == run
+                && void.partition == partition
+                && assignment <= void.assignment
+                && next > void.at
+        });
+        if void || part.cut_below {
+            self.partitions[partition].cut_below = true;
+            let last_applied = before.and_then(|before| before.last_applied);
+            self.partitions[partition].truth = Some(Truth { next, last_applied });
+            return;
+        }
+        let offsets = &self.transactions.all[number].offsets;
+        let sent = offsets.iter().find(|(sent, _)| *sent == partition);
+        let sent = sent.map(|(_, committed)| committed.next.0);
+        assert!(
+            sent == Some(next),
+            "pair: state and offset of partition {partition} are committed apart: {next}, {sent:?}"
+        );
+        let from = before.map_or(0, |before| before.next);
+        assert!(
+            from <= next,
+            "T2, T3: partition {partition} steps back from {from} to {next}"
+        );
+        if let Some(started) = part.started
+            && (started.run, started.assignment) != (run, assignment)
+        {
+            assert!(
+                piece.first.is_some_and(|first| first < started.bound),
+                "T1, T2, T3: partition {partition} is committed at {:?}, above the bound {} of \
+                 whoever took it over",
+                piece.first,
+                started.bound
+            );
+        }
+        self.check_decided(number, partition);
+        self.fold_visible(partition);
+        self.check_answers(piece, from);
+        let part = &self.partitions[partition];
+        let outcomes = &part.folding.outcomes[..next as usize];
+        let last_applied = outcomes.iter().rposition(Option::is_some);
+        let last_applied = last_applied.map(|index| index as i64);
+        self.partitions[partition].truth = Some(Truth { next, last_applied });
+        if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
+            self.check_state(partition);
+        }
+    }
+
+    /// N and the key of the links are decided once, and by a footer of partition 0.
+    fn check_decided(&mut self, number: usize, partition: usize) {
+        let Some(state) = &self.partitions[partition].state else {
+            return;
+        };
+        let records = state.slots.iter().rev();
+        let footer = records
+            .filter_map(|slot| match slot {
+                Slot::Record(record) if record.transaction == Some(number) => Some(record),
+                _ => None,
+            })
+            .find_map(|record| {
+                let key = record.key.as_deref().unwrap_or_default();
+                match state::decode(key, record.value.as_deref(), None)
+                    .ok()?
+                    .content
+                {
+                    Content::Footer(footer) => Some(footer.decided()),
+                    _ => None,
+                }
+            });
+        let Some(found) = footer else {
+            panic!("I6: a batch without a footer");
+        };
+        match self.decided {
+            None => {
+                assert!(partition == 0, "I6: N decided by another partition");
+                self.decided = Some(found);
+            }
+            Some(decided) => assert!(found == decided, "I6: N or the key of links changed"),
+        }
+    }
+
+    fn check_answers(&self, piece: &Piece, from: i64) {
+        let part = &self.partitions[piece.partition];
+        let outcomes = &part.folding.outcomes;
+        assert!(
+            piece.next <= outcomes.len() as i64,
+            "I4: {} of partition {} is not visible yet",
+            piece.next,
+            piece.partition
+        );
+        for offset in from..piece.next {
+            let Some((uid, outcome)) = &outcomes[offset as usize] else {
+                continue;
+            };
+            let request = &self.requests[*uid];
+            let answered = match outcome {
+                Outcome::Reply(_) => request.answers > 0,
+                Outcome::Stray => self.forwarded.contains(&(piece.partition, offset)),
+                Outcome::Dropped | Outcome::Broken => true,
+            };
+            assert!(
+                answered || request.lost,
+                "I4: {}:{offset} is covered by a checkpoint at {} and {outcome:?} is not out",
+                piece.partition,
+                piece.next
+            );
+        }
+        if self.config.mode == Mode::ExactlyOnce {
+            let later = outcomes[piece.next as usize..].iter().flatten();
+            for (uid, outcome) in later {
+                let early = matches!(outcome, Outcome::Reply(_)) && self.requests[*uid].answers > 0;
+                let lost = self.requests[*uid].lost;
+                assert!(
+                    !early || lost,
+                    "exactly once: {uid} is answered and not covered"
+                );
+            }
+        }
+    }
+
+    /// What a restore would make of the state now is what the oracle has there.
+    fn check_state(&self, partition: usize) {
+        let end = self.partitions[partition]
+            .state
+            .as_ref()
+            .map(|state| state.end());
+        let restored = self.restored(partition, 0, end.unwrap_or(0));
+        let truth = self.partitions[partition].truth.map(|truth| truth.next);
+        let next = restored.footer.as_ref().map(|footer| footer.next.0);
+        assert!(
+            next == truth,
+            "I6: partition {partition} is restored at {next:?}, committed is {truth:?}; {} batches \
+             skipped\n{}",
+            restored.skipped_batches,
+            self.told_state(partition)
+        );
+        self.check_restored(partition, &restored, "at a commit");
+    }
+
+    /// The state log in words, for the report of a failure.
+    fn told_state(&self, partition: usize) -> String {
+        let mut told = String::new();
+        let state = self.partitions[partition].state.as_ref();
+        for (at, slot) in state.iter().flat_map(|log| log.slots.iter().enumerate()) {
+            let Slot::Record(record) = slot else {
+                told += &format!(
+                    "{at}: {}\n",
+                    if matches!(slot, Slot::Gone) {
+                        "gone"
+                    } else {
+                        "marker"
+                    }
+                );
+                continue;
+            };
+            let fate = record
+                .transaction
+                .map(|number| self.transactions.all[number].fate);
+            let key = record.key.as_deref().unwrap_or_default();
+            let read = state::decode(key, record.value.as_deref(), record.header("b"));
+            let read = read.map(|read| format!("{:?} {:?}", read.batch, read.content));
+            told += &format!("{at}: {fate:?} {:?} {read:?}\n", record.what);
+        }
+        told
+    }
+
+    fn check_restored(&self, partition: usize, restored: &Restored, what: &str) {
+        let Some(footer) = &restored.footer else {
+            return;
+        };
+        let snapshots = &self.partitions[partition].folding.snapshots;
+        let naive = snapshots.get(footer.next.0 as usize);
+        let naive = naive.expect("I6: restored beyond what is visible");
+        if let Some(difference) = naive.difference(restored) {
+            panic!(
+                "I6: partition {partition} {what}, at {}: {difference}",
+                footer.next
+            );
+        }
+    }
+
+    /// By now the owner has written again what others wrote, so that nothing but the last value of
+    /// each key is needed.
+    fn check_compacted(&mut self, partition: usize) {
+        let Some(whole) = self.partitions[partition].state.clone() else {
+            return;
+        };
+        let mut compacted = whole.clone();
+        compact(&mut compacted.slots, |record| self.is_committed(record));
+        self.partitions[partition].state = Some(compacted);
+        self.check_state(partition);
+        self.partitions[partition].state = Some(whole);
+    }
+
+    /// At any cut of the state, and with any compaction, a restore is right or refused.
+    pub fn check_cuts(&mut self, partition: usize, cuts: usize) {
+        let Some(state) = self.partitions[partition].state.clone() else {
+            return;
+        };
+        if self.partitions[partition].cut_below {
+            return;
+        }
+        let late = state.slots.iter().any(|slot| {
+            matches!(slot, Slot::Record(record) if record.what == What::State { late: true })
+        });
+        for _ in 0..cuts {
+            let to = self.random.below(state.slots.len() + 1) as i64;
+            let restored = self.restored(partition, 0, to);
+            self.check_restored(partition, &restored, "at a cut of its state");
+            // Compaction stays below the last stable offset, so it sees transactions whole.
+            let end = whole(&state, to);
+            let mut compacted = state.clone();
+            compacted.cut(end, false);
+            let dirty = self.random.below(end as usize + 1);
+            compact(&mut compacted.slots[..dirty], |record| {
+                self.is_committed(record)
+            });
+            let kept = self.partitions[partition].state.replace(compacted);
+            let restored = self.restored(partition, 0, end);
+            self.partitions[partition].state = kept;
+            self.check_restored(partition, &restored, "at a cut of its compacted state");
+            let is_footer = |slot: &&Slot| match slot {
+                Slot::Record(record) => {
+                    record.key.as_deref() == Some(b"F") && self.is_committed(record)
+                }
+                _ => false,
+            };
+            let committed = state.slots[..end as usize]
+                .iter()
+                .any(|slot| is_footer(&slot));
+            let real = end >= state.compacted;
+            assert!(
+                late || !committed || !real || restored.footer.is_some(),
+                "I6: partition {partition} is refused with {dirty} of {end} compacted"
+            );
+        }
+    }
+}
+
+/// Starts and halts.
+impl World {
+    /// An owner begins to fetch.
+    pub fn check_start(&mut self, partition: usize, from: i64) {
+        let part = &self.partitions[partition];
+        assert!(
+            !part.cut_below && !self.damaged.contains_key(&partition),
+            "I6: partition {partition} goes on at {from} on a log that was truncated to {:?}; \
+             committed is {:?}",
+            part.requests.cuts,
+            part.truth
+        );
+        let truth = part.truth.map_or(0, |truth| truth.next);
+        assert!(
+            from == truth,
+            "T1, T2: partition {partition} is taken over at {from}, committed is {truth}\n{}",
+            self.told_state(partition)
+        );
+        self.trace.number(from);
+    }
+
+    /// Nobody halts who owns a partition, unless something was lost.
+    pub fn check_halt(&self, node: usize, partition: usize) {
+        let Some(live) = &self.nodes[node] else {
+            return;
+        };
+        for report in live.instance.report() {
+            if report.partition as usize != partition {
+                continue;
+            }
+            let sequencer::processor::instance::Phase::Halted { code, reason, .. } = report.phase
+            else {
+                continue;
+            };
+            if self.partitions[partition].owner != Some(node) {
+                continue;
+            }
+            let part = &self.partitions[partition];
+            let fits = match code {
+                "truncated" | "other_record" => part.cut_below,
+                "requests_missing" => part.cut_below || part.requests.start > 0,
+                "link_broken" => part.folding.broken.is_some(),
+                _ => self.damaged.get(&partition) == Some(&code),
+            };
+            assert!(
+                fits,
+                "I6: partition {partition} halts for no reason: {reason}\n{}",
+                self.told_state(partition)
+            );
+        }
+    }
+
+    /// At the end: everything is answered that was not lost, and the state is right.
+    pub fn check_all(&mut self) {
+        for partition in 0..self.partitions.len() {
+            let halted = self.halted(partition);
+            assert!(
+                halted.is_some() == self.must_stop(partition),
+                "I6: partition {partition} is halted: {halted:?}"
+            );
+            if let Some(code) = halted {
+                self.coverage.state(match code {
+                    "truncated" => "halted at the end: truncated",
+                    "other_record" => "halted at the end: other record",
+                    "requests_missing" => "halted at the end: requests missing",
+                    "link_broken" => "halted at the end: link broken",
+                    _ => "halted at the end: damaged on purpose",
+                });
+            } else {
+                self.check_state(partition);
+                self.check_cuts(partition, 4);
+                self.check_compacted(partition);
+            }
+        }
+        for (uid, request) in self.requests.iter().enumerate() {
+            let committed = request
+                .transaction
+                .is_none_or(|number| self.transactions.all[number].fate == Fate::Committed);
+            if !committed {
+                assert!(request.body.is_none(), "T8: {uid} was never committed");
+                continue;
+            }
+            let key = request.key.as_deref().unwrap_or_default();
+            let home = self
+                .decided
+                .map_or(0, |decided| partition_of(key, decided.partitions) as usize);
+            let stopped = self.must_stop(request.partition) || self.must_stop(home);
+            assert!(
+                request.answers > 0 || request.lost || stopped,
+                "I4: {}:{} has no answer",
+                request.partition,
+                request.offset
+            );
+        }
+    }
+
+    pub fn no_rest(&self) -> ! {
+        let mut words = Vec::new();
+        for (index, part) in self.partitions.iter().enumerate() {
+            words.push(format!(
+                "{index}: owner {:?}, end {}, stable {}, committed {:?}, must stop {}",
+                part.owner,
+                part.requests.end(),
+                part.requests.stable(),
+                part.truth,
+                self.must_stop(index)
+            ));
+        }
+        for live in self.nodes.iter().flatten() {
+            words.push(format!(
+                "run {}: {:?}, reads {:?}, asks {:?}, transaction {:?}, strays {:?}, replies {}, \
+                 takes records {}, rebalances {:?}, revoking {:?}, generation {:?}",
+                live.run,
+                live.instance.report(),
+                live.reading,
+                live.asked
+                    .iter()
+                    .map(|asked| asked.question)
+                    .collect::<Vec<_>>(),
+                live.carried.as_ref().map(|carried| carried.calling),
+                live.forwards
+                    .iter()
+                    .map(|parcel| parcel.landed)
+                    .collect::<Vec<_>>(),
+                live.unacknowledged.len(),
+                live.instance.takes_records(),
+                live.rebalances,
+                live.revoking,
+                live.generation,
+            ));
+        }
+        panic!("liveness: no rest: {}", words.join("; "));
+    }
+}
+
+/// The first offset at or above `to` that no transaction lies on both sides of.
+fn whole(log: &Log, to: i64) -> i64 {
+    let mut extents: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
+    for (at, slot) in log.slots.iter().enumerate() {
+        if let Slot::Record(Record {
+            transaction: Some(number),
+            ..
+        }) = slot
+        {
+            let at = at as i64;
+            extents.entry(*number).or_insert((at, at)).1 = at;
+        }
+    }
+    let mut end = to;
+    while let Some((_, last)) = extents
+        .values()
+        .find(|(first, last)| *first < end && end <= *last)
+    {
+        end = last + 1;
+    }
+    end
+}

@@ -1,0 +1,89 @@
+//! Small histories, disturbed at every point there is: after each effect, each call, each record and
+//! before each reply, one after the other and without a gap.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sequencer::processor::Mode;
+
+use crate::seeds::said;
+use crate::trace::Coverage;
+use crate::world::{Config, Disturb, Kind, World};
+
+/// Orders of events that are disturbed.
+const SCHEDULES: u64 = 2;
+
+fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> Config {
+    Config {
+        seed,
+        mode,
+        partitions,
+        processes: 2,
+        steps: 260,
+        window: 2,
+        names: 2,
+        rewrite_floor: 10,
+        marker_percent: 40,
+        faults: false,
+        losses: false,
+        grows: false,
+        requests_max: 8,
+        disturb,
+    }
+}
+
+/// Returns the points that the history has.
+fn live_through(config: Config) -> (usize, Coverage) {
+    let mut world = World::new(config);
+    for _ in 0..world.config.steps {
+        world.step();
+    }
+    world.come_to_rest();
+    world.check_all();
+    world.stop();
+    (world.points, world.coverage)
+}
+
+fn enumerate(kind: Kind) {
+    let mut all = Vec::new();
+    for mode in [Mode::Immediate, Mode::ExactlyOnce] {
+        for partitions in [1, 2] {
+            for seed in 0..SCHEDULES {
+                let (points, _) = live_through(small(seed, mode, partitions, None));
+                all.extend((0..points).map(|at| (seed, mode, partitions, Disturb { at, kind })));
+            }
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let work = || {
+            let mut failed = Vec::new();
+            while let Some(case) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let (seed, mode, partitions, disturb) = *case;
+                let config = small(seed, mode, partitions, Some(disturb));
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live_through(config))) {
+                    failed.push(format!("{case:?}: {}", said(&*panic)));
+                }
+            }
+            failed
+        };
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = handles
+            .into_iter()
+            .map(|handle| handle.join().expect("a thread"));
+        joined.flatten().collect()
+    });
+    println!("{} histories, {kind:?} at every point of each", all.len());
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_process_may_be_killed_at_every_point() {
+    enumerate(Kind::Crash);
+}
+
+#[test]
+fn a_process_may_stand_still_at_every_point_and_go_on_later() {
+    enumerate(Kind::Pause);
+}

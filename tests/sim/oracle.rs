@@ -1,0 +1,514 @@
+//! What each request must get, worked out when its record becomes visible: the plainest fold there
+//! is, which shares no code with the product's. It knows what a client meant, so it parses nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use sequencer::core::command::Undefined;
+use sequencer::core::definition::AtEnd;
+use sequencer::core::fold::Entry;
+use sequencer::core::window::{RequestKey, SEGMENT};
+use sequencer::processor::restore::Restored;
+use serde_json::Value;
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Next {
+        count: i128,
+    },
+    Define(Fields),
+    SetNext {
+        next: i128,
+        force: bool,
+    },
+    Describe,
+    Retire,
+    Policy {
+        refuse: bool,
+    },
+    /// Nothing that anybody could mean, with the code of its error.
+    Invalid(&'static str),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub start: Option<i128>,
+    pub increment: Option<i128>,
+    pub min: Option<i128>,
+    pub max: Option<i128>,
+    pub cycle: Option<bool>,
+    pub max_count: Option<i128>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// None when the key is no name.
+    pub name: Option<String>,
+    pub meaning: Meaning,
+    pub request_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    pub first: i128,
+    pub last: i128,
+    pub count: i128,
+    pub increment: i128,
+}
+
+/// What a reply must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Ids(Ids),
+    Described(Sequence),
+    Policy { refuse: bool },
+    Error(&'static str),
+}
+
+/// What becomes of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Reply(Expected),
+    /// Forwarded home.
+    Stray,
+    /// Forwarded here once more.
+    Dropped,
+    /// A stray before this one is missing.
+    Broken,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    pub next: i128,
+    start: i128,
+    increment: i128,
+    min: i128,
+    max: i128,
+    cycle: bool,
+    max_count: i128,
+    defined: bool,
+    retired: bool,
+}
+
+const LAST: i128 = (1 << 53) - 1;
+const COUNT_MAX: i128 = 1_000_000;
+
+impl Sequence {
+    fn fresh(fields: &Fields) -> Result<Sequence, &'static str> {
+        let increment = fields.increment.unwrap_or(1);
+        let down = increment < 0;
+        let min = fields.min.unwrap_or(if down { -LAST } else { 1 });
+        let max = fields.max.unwrap_or(if down { -1 } else { LAST });
+        let start = fields.start.unwrap_or(if down { max } else { min });
+        let sequence = Sequence {
+            next: start,
+            start,
+            increment,
+            min,
+            max,
+            cycle: fields.cycle.unwrap_or(false),
+            max_count: fields.max_count.unwrap_or(COUNT_MAX),
+            defined: true,
+            retired: false,
+        };
+        let fits = sequence.is_sound() && min <= start && start <= max;
+        if fits {
+            Ok(sequence)
+        } else {
+            Err("invalid_definition")
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.increment != 0 && self.min <= self.max && (1..=COUNT_MAX).contains(&self.max_count)
+    }
+
+    fn has_next(&self) -> bool {
+        self.min <= self.next && self.next <= self.max
+    }
+
+    fn shown_next(&self) -> Option<i128> {
+        self.has_next().then_some(self.next)
+    }
+
+    fn take(&mut self, count: i128) -> Result<Ids, &'static str> {
+        if count > self.max_count {
+            return Err("invalid_count");
+        }
+        let mut last = self.next;
+        // One by one, as a person would count.
+        for taken in 0..count {
+            let id = self.next + taken * self.increment;
+            if id < self.min || id > self.max {
+                return Err("exhausted");
+            }
+            last = id;
+        }
+        let ids = Ids {
+            first: self.next,
+            last,
+            count,
+            increment: self.increment,
+        };
+        self.next = last + self.increment;
+        if !self.has_next() && self.cycle {
+            self.next = self.beginning();
+        }
+        Ok(ids)
+    }
+
+    fn beginning(&self) -> i128 {
+        if self.increment < 0 {
+            self.max
+        } else {
+            self.min
+        }
+    }
+
+    /// True when `a` comes before `b` in the direction of counting.
+    fn before(&self, a: i128, b: i128) -> bool {
+        if self.increment < 0 { a > b } else { a < b }
+    }
+
+    fn redefine(&self, fields: &Fields) -> Result<Sequence, &'static str> {
+        let refused = Err("invalid_definition");
+        let mut after = self.clone();
+        after.start = fields.start.unwrap_or(self.start);
+        after.increment = fields.increment.unwrap_or(self.increment);
+        after.min = fields.min.unwrap_or(self.min);
+        after.max = fields.max.unwrap_or(self.max);
+        after.cycle = fields.cycle.unwrap_or(self.cycle);
+        after.max_count = fields.max_count.unwrap_or(self.max_count);
+        if !after.is_sound() || (after.increment < 0) != (self.increment < 0) {
+            return refused;
+        }
+        if self.retired {
+            if after.start < after.min || after.start > after.max {
+                return refused;
+            }
+            if after.before(after.next, after.start) {
+                after.next = after.start;
+            }
+        } else if after.start != self.start {
+            return refused;
+        }
+        if !after.has_next() {
+            let end = if after.increment < 0 {
+                after.min
+            } else {
+                after.max
+            };
+            let beyond = after.before(end, after.next);
+            if !beyond || self.has_next() {
+                return refused;
+            }
+            if after.cycle {
+                after.next = after.beginning();
+            }
+        }
+        after.defined = true;
+        after.retired = false;
+        Ok(after)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Remembered {
+    name: String,
+    request_id: String,
+    ids: Ids,
+}
+
+/// A link as a forwarded record says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub source: u32,
+    pub offset: i64,
+    pub previous: i64,
+}
+
+impl Link {
+    pub fn read(header: &[u8]) -> Link {
+        let text = std::str::from_utf8(header).expect("a link is text");
+        let mut parts = text.split(':').map(|part| part.parse::<i64>());
+        let mut part = || parts.next().expect("four parts").expect("a number");
+        Link {
+            source: part() as u32,
+            offset: part(),
+            previous: part(),
+        }
+    }
+}
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub partition: u32,
+    /// Of its name; its own partition when it has none.
+    pub home: u32,
+    pub offset: i64,
+    pub timestamp: i64,
+}
+
+/// All that is remembered of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naive {
+    sequences: BTreeMap<String, Sequence>,
+    window: VecDeque<Remembered>,
+    capacity: usize,
+    remembered: u64,
+    refuse_undefined: bool,
+    sent: BTreeMap<u32, i64>,
+    accepted: BTreeMap<u32, i64>,
+    applied: u64,
+    highest_timestamp: i64,
+}
+
+impl Naive {
+    pub fn new(capacity: usize) -> Naive {
+        Naive {
+            sequences: BTreeMap::new(),
+            window: VecDeque::new(),
+            capacity,
+            remembered: 0,
+            refuse_undefined: false,
+            sent: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            applied: 0,
+            highest_timestamp: -1,
+        }
+    }
+
+    pub fn fold(&mut self, at: Place, link: Option<Link>, asked: &Asked) -> Outcome {
+        let mut dropped = false;
+        if let Some(link) = link {
+            let accepted = self.accepted.get(&link.source).copied().unwrap_or(-1);
+            dropped = link.offset <= accepted;
+            if !dropped && link.previous != accepted {
+                return Outcome::Broken;
+            }
+            if !dropped {
+                self.accepted.insert(link.source, link.offset);
+            }
+        }
+        self.applied += 1;
+        self.highest_timestamp = self.highest_timestamp.max(at.timestamp);
+        if dropped {
+            return Outcome::Dropped;
+        }
+        let name = match (&asked.meaning, &asked.name) {
+            (Meaning::Invalid(code), _) => return Outcome::Reply(Expected::Error(code)),
+            (_, None) => return Outcome::Reply(Expected::Error("invalid_name")),
+            (_, Some(name)) => name,
+        };
+        if at.home != at.partition && !matches!(asked.meaning, Meaning::Policy { .. }) {
+            self.sent.insert(at.home, at.offset);
+            return Outcome::Stray;
+        }
+        let answer = self.answer(name, asked);
+        Outcome::Reply(answer.unwrap_or_else(Expected::Error))
+    }
+
+    fn answer(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+        match &asked.meaning {
+            Meaning::Next { count } => self.next(name, *count, asked.request_id.as_deref()),
+            Meaning::Define(fields) => {
+                let sequence = match self.sequences.get(name) {
+                    Some(sequence) => sequence.redefine(fields)?,
+                    None => Sequence::fresh(fields)?,
+                };
+                self.sequences.insert(name.to_owned(), sequence.clone());
+                Ok(Expected::Described(sequence))
+            }
+            Meaning::Policy { refuse } => {
+                self.refuse_undefined = *refuse;
+                Ok(Expected::Policy { refuse: *refuse })
+            }
+            Meaning::Describe | Meaning::Retire | Meaning::SetNext { .. } => {
+                let sequence = self.sequences.get_mut(name).ok_or("unknown_sequence")?;
+                match asked.meaning {
+                    Meaning::Retire => {
+                        sequence.retired = true;
+                        sequence.defined = true;
+                    }
+                    Meaning::SetNext { .. } if sequence.retired => return Err("retired"),
+                    Meaning::SetNext { next, force } => {
+                        let inside = sequence.min <= next && next <= sequence.max;
+                        let back = sequence.before(next, sequence.next);
+                        if !inside || (back && !force) {
+                            return Err("invalid_definition");
+                        }
+                        sequence.next = next;
+                        sequence.defined = true;
+                    }
+                    _ => {}
+                }
+                Ok(Expected::Described(sequence.clone()))
+            }
+            Meaning::Invalid(code) => Err(code),
+        }
+    }
+
+    fn next(
+        &mut self,
+        name: &str,
+        count: i128,
+        request_id: Option<&str>,
+    ) -> Result<Expected, &'static str> {
+        if let Some(id) = request_id {
+            let known = self
+                .window
+                .iter()
+                .find(|r| r.name == name && r.request_id == id);
+            if let Some(known) = known {
+                if known.ids.count != count {
+                    return Err("request_id_reused");
+                }
+                return Ok(Expected::Ids(known.ids.clone()));
+            }
+        }
+        let ids = match self.sequences.get_mut(name) {
+            Some(sequence) if sequence.retired => return Err("retired"),
+            Some(sequence) => sequence.take(count)?,
+            None if self.refuse_undefined => return Err("unknown_sequence"),
+            None => {
+                let mut sequence = Sequence::fresh(&Fields::default())?;
+                sequence.defined = false;
+                let ids = sequence.take(count)?;
+                self.sequences.insert(name.to_owned(), sequence);
+                ids
+            }
+        };
+        if let Some(id) = request_id
+            && self.capacity > 0
+        {
+            if self.window.len() == self.capacity {
+                self.window.pop_front();
+            }
+            self.window.push_back(Remembered {
+                name: name.to_owned(),
+                request_id: id.to_owned(),
+                ids: ids.clone(),
+            });
+            self.remembered += 1;
+        }
+        Ok(Expected::Ids(ids))
+    }
+
+    pub fn window_is_full(&self) -> bool {
+        self.capacity > 0 && self.window.len() == self.capacity
+    }
+
+    /// In what a restored state differs from this one.
+    pub fn difference(&self, restored: &Restored) -> Option<String> {
+        let mut seen = (0, 0, BTreeMap::new(), BTreeMap::new());
+        for entry in restored.fold.iter() {
+            match &entry {
+                Entry::Sequence {
+                    name,
+                    sequence,
+                    defined,
+                } => {
+                    seen.0 += 1;
+                    let Some(known) = self.sequences.get(*name) else {
+                        return Some(format!("sequence {name} should not be there"));
+                    };
+                    let same_rules = match defined {
+                        None => !known.defined,
+                        Some(defined) => {
+                            let rules = &defined.definition;
+                            known.defined
+                                && known.retired == defined.retired
+                                && known.start == i128::from(rules.start)
+                                && known.increment == i128::from(rules.increment)
+                                && known.min == i128::from(rules.min)
+                                && known.max == i128::from(rules.max)
+                                && known.cycle == (rules.at_end == AtEnd::Cycle)
+                                && known.max_count == i128::from(rules.max_count)
+                        }
+                    };
+                    if !same_rules || known.next != i128::from(sequence.stored()) {
+                        return Some(format!("{entry:?} is not {known:?}"));
+                    }
+                }
+                Entry::Window { segment, places } => {
+                    for (within, place) in places.iter().enumerate() {
+                        seen.1 += 1;
+                        let at = *segment as usize * SEGMENT + within;
+                        let known = self.place(at);
+                        let same = known.is_some_and(|known| {
+                            place.key == RequestKey::new(&known.name, &known.request_id)
+                                && i128::from(place.first) == known.ids.first
+                                && i128::from(place.increment) == known.ids.increment
+                                && i128::from(place.count) == known.ids.count
+                        });
+                        if !same {
+                            return Some(format!("place {at} of the window is not {known:?}"));
+                        }
+                    }
+                }
+                Entry::Sent { home, offset } => drop(seen.2.insert(*home, *offset)),
+                Entry::Accepted { source, offset } => drop(seen.3.insert(*source, *offset)),
+            }
+        }
+        let scalars = restored.fold.scalars();
+        let theirs = (
+            scalars.applied,
+            scalars.highest_timestamp.0,
+            scalars.window_next,
+            scalars.undefined == Undefined::Refuse,
+            seen,
+        );
+        let ours = (
+            self.applied,
+            self.highest_timestamp,
+            self.remembered,
+            self.refuse_undefined,
+            (
+                self.sequences.len(),
+                self.window.len(),
+                self.sent.clone(),
+                self.accepted.clone(),
+            ),
+        );
+        (theirs != ours).then(|| format!("{theirs:?} is not {ours:?}"))
+    }
+
+    fn place(&self, at: usize) -> Option<&Remembered> {
+        let oldest = self.remembered as usize - self.window.len();
+        let index = (0..self.window.len()).find(|index| (oldest + index) % self.capacity == at)?;
+        self.window.get(index)
+    }
+}
+
+impl Expected {
+    /// In what a reply's body differs from this.
+    pub fn difference(&self, body: &Value) -> Option<String> {
+        let number = |field: &str| body.get(field).and_then(Value::as_i64).map(i128::from);
+        let same = match self {
+            Expected::Ids(ids) => {
+                number("first") == Some(ids.first)
+                    && number("last") == Some(ids.last)
+                    && number("count") == Some(ids.count)
+                    && number("increment").unwrap_or(1) == ids.increment
+            }
+            Expected::Described(sequence) => {
+                let rules = &body["definition"];
+                let rule = |field: &str| rules.get(field).and_then(Value::as_i64).map(i128::from);
+                rule("start") == Some(sequence.start)
+                    && rule("increment") == Some(sequence.increment)
+                    && rule("min") == Some(sequence.min)
+                    && rule("max") == Some(sequence.max)
+                    && rule("max_count") == Some(sequence.max_count)
+                    && (rules["at_end"] == "cycle") == sequence.cycle
+                    && number("next") == sequence.shown_next()
+                    && body.get("retired").is_some() == sequence.retired
+            }
+            Expected::Policy { refuse } => {
+                body["undefined"] == if *refuse { "refuse" } else { "create" }
+            }
+            Expected::Error(code) => body["error"]["code"] == **code,
+        };
+        (!same).then(|| format!("{body} is not {self:?}"))
+    }
+}

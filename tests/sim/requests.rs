@@ -1,0 +1,292 @@
+//! Clients: what they ask for, with which partitioner, in transactions or without.
+
+use sequencer::core::partitioner::partition_of;
+
+use crate::log::{Record, Uid, What};
+use crate::oracle::{Asked, Fields, Meaning};
+use crate::transactions::{Fate, LogId};
+use crate::world::{Request, World};
+
+struct Written {
+    asked: Asked,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl World {
+    pub fn client_step(&mut self) {
+        if self.requests.len() >= self.config.requests_max {
+            return;
+        }
+        let transaction = if self.random.one_in(12) && self.clients.len() < 2 {
+            let number = self.open_transaction(None);
+            self.clients.push(number);
+            Some(number)
+        } else if self.random.one_in(4) {
+            self.clients.last().copied()
+        } else {
+            None
+        };
+        let written = self.something();
+        let partition = self.some_partition(&written);
+        self.write(partition, written, transaction);
+    }
+
+    /// Most clients have the Java client's partitioner, and know how many partitions there are.
+    fn some_partition(&mut self, written: &Written) -> usize {
+        let count = self.partitions.len();
+        match &written.key {
+            Some(key) if self.random.chance(75) && !key.starts_with(b"__") => {
+                partition_of(key, count as u32) as usize
+            }
+            _ => self.random.below(count),
+        }
+    }
+
+    fn write(&mut self, partition: usize, written: Written, transaction: Option<usize>) -> Uid {
+        let Written {
+            asked,
+            key,
+            value,
+            headers,
+        } = written;
+        let uid = self.requests.len();
+        self.coverage.requests += 1;
+        let timestamp = self.log_time();
+        let offset = self.partitions[partition].requests.append(Record {
+            key: key.clone(),
+            value: value.clone(),
+            headers,
+            timestamp,
+            transaction,
+            what: What::Client(uid),
+        });
+        if let Some(number) = transaction {
+            let log = LogId::Requests(partition);
+            self.transactions.all[number].pending.insert(log);
+        }
+        self.trace.bytes(key.as_deref().unwrap_or_default());
+        self.trace.bytes(value.as_deref().unwrap_or_default());
+        let at = self.places.entry((partition, offset)).or_default();
+        at.push(uid);
+        self.requests.push(Request {
+            asked,
+            key,
+            partition,
+            offset,
+            transaction,
+            expected: None,
+            body: None,
+            answers: 0,
+            lost: false,
+        });
+        uid
+    }
+
+    /// LogAppendTime, which steps back now and then.
+    pub fn log_time(&mut self) -> i64 {
+        let back = if self.random.one_in(30) { 50 } else { 0 };
+        self.now_ms as i64 - back
+    }
+
+    pub fn client_transaction_step(&mut self) {
+        if !self.clients.is_empty() && self.random.chance(40) {
+            let chosen = self.random.below(self.clients.len());
+            let number = self.clients.swap_remove(chosen);
+            self.end_client(number);
+        }
+    }
+
+    pub fn end_client(&mut self, number: usize) {
+        let fate = if self.random.chance(60) {
+            self.coverage.state("client transaction committed");
+            Fate::Committed
+        } else {
+            self.coverage.state("client transaction aborted");
+            Fate::Aborted
+        };
+        self.decide(number, fate);
+    }
+
+    fn something(&mut self) -> Written {
+        let names = [
+            "orders", "invoices", "счёт", "a", "b c", "tickets", "x-1", "z",
+        ];
+        let name = names[self.random.below(self.config.names)].to_owned();
+        let headers = self.some_headers();
+        let mut written = match self.random.below(20) {
+            0 | 1 => self.invalid(name),
+            2..5 => self.operation(name),
+            _ => self.next(name),
+        };
+        written.headers.extend(headers);
+        written
+    }
+
+    fn next(&mut self, name: String) -> Written {
+        let count = 1 + self.random.below(3);
+        if self.random.chance(65) {
+            let value = match self.random.below(3) {
+                0 if count == 1 => None,
+                1 => Some(format!("{{\"op\":\"next\",\"count\":{count}}}")),
+                _ => Some(count.to_string()),
+            };
+            let meaning = Meaning::Next {
+                count: count as i128,
+            };
+            return named(name, meaning, None, value);
+        }
+        let id = self.random.below(8);
+        // Mostly the same request once more.
+        let count = if self.random.chance(85) {
+            1 + id % 3
+        } else {
+            count
+        };
+        let meaning = Meaning::Next {
+            count: count as i128,
+        };
+        let id = format!("r{id}");
+        if self.random.chance(50) {
+            let value = format!("{{\"count\":{count},\"request_id\":\"{id}\"}}");
+            return named(name, meaning, Some(id), Some(value));
+        }
+        let mut written = named(name, meaning, Some(id.clone()), Some(count.to_string()));
+        let header = ("sequencer-request-id".to_owned(), id.into_bytes());
+        written.headers.push(header);
+        written
+    }
+
+    fn operation(&mut self, name: String) -> Written {
+        let random = &mut self.random;
+        match random.below(10) {
+            0..4 => {
+                let mut fields = Fields::default();
+                let mut text = String::from("{\"op\":\"define\"");
+                let mut number = |field: &str, value: Option<i128>| {
+                    if let Some(value) = value {
+                        text.push_str(&format!(",\"{field}\":{value}"));
+                    }
+                    value
+                };
+                let some = |random: &mut crate::random::Random, from: &[i128]| {
+                    random.chance(35).then(|| random.pick(from))
+                };
+                fields.start = number("start", some(random, &[1, 5, 100, -10, 0]));
+                fields.increment = number("increment", some(random, &[1, 2, 7, -1, -3, 0]));
+                fields.min = number("min", some(random, &[1, 0, 5, -1_000]));
+                fields.max = number("max", some(random, &[10, 40, 1_000, i128::from(i64::MAX)]));
+                fields.max_count = number("max_count", some(random, &[1, 2, 5, 1_000]));
+                if random.chance(35) {
+                    let cycle = random.chance(50);
+                    let word = if cycle { "cycle" } else { "error" };
+                    text.push_str(&format!(",\"at_end\":\"{word}\""));
+                    fields.cycle = Some(cycle);
+                }
+                text.push('}');
+                named(name, Meaning::Define(fields), None, Some(text))
+            }
+            4..7 => {
+                let next = random.pick(&[1_i128, 3, 20, 50, 400, -5]);
+                let force = random.chance(30);
+                let forced = if force {
+                    ",\"force\":true,\"reason\":\"why\""
+                } else {
+                    ""
+                };
+                let text = format!("{{\"op\":\"set_next\",\"next\":{next}{forced}}}");
+                named(name, Meaning::SetNext { next, force }, None, Some(text))
+            }
+            7 => named(
+                name,
+                Meaning::Describe,
+                None,
+                Some("{\"op\":\"describe\"}".into()),
+            ),
+            8 => named(
+                name,
+                Meaning::Retire,
+                None,
+                Some("{\"op\":\"retire\"}".into()),
+            ),
+            _ => {
+                let refuse = random.chance(40);
+                let word = if refuse { "refuse" } else { "create" };
+                let text = format!("{{\"op\":\"policy\",\"undefined\":\"{word}\"}}");
+                named(
+                    "__policy".into(),
+                    Meaning::Policy { refuse },
+                    None,
+                    Some(text),
+                )
+            }
+        }
+    }
+
+    fn invalid(&mut self, name: String) -> Written {
+        let (value, code) = self.random.pick(&[
+            ("0", "invalid_count"),
+            ("{\"op\":", "malformed_request"),
+            ("{\"counts\":1}", "unknown_field"),
+            ("{\"op\":\"take\"}", "unknown_op"),
+            ("5.0", "malformed_request"),
+            ("1000001", "invalid_count"),
+        ]);
+        let mut written = named(name, Meaning::Invalid(code), None, Some(value.into()));
+        match self.random.below(4) {
+            0 => {
+                written.key = self.random.chance(50).then(|| b"a\nb".to_vec());
+                written.asked.name = None;
+                written.asked.meaning = Meaning::Invalid("invalid_name");
+            }
+            1 => {
+                written.value = Some(b"{\"request_id\":\"one\"}".to_vec());
+                let header = ("sequencer-request-id".to_owned(), b"another".to_vec());
+                written.headers.push(header);
+                written.asked.meaning = Meaning::Invalid("request_id_conflict");
+            }
+            _ => {}
+        }
+        written
+    }
+
+    /// Where the reply is to go, rightly or wrongly: none of it counts.
+    fn some_headers(&mut self) -> Vec<(String, Vec<u8>)> {
+        let mut headers = Vec::new();
+        let mut push = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+        if self.random.chance(25) {
+            let topics: [&[u8]; 5] = [b"my.reply", b"__offsets", b"not allowed", b"", b"requests"];
+            push("kafka_replyTopic", self.random.pick(&topics));
+            push("kafka_correlationId", &self.random.next().to_be_bytes());
+        }
+        if self.random.chance(10) {
+            let partitions: [&[u8]; 3] = [&[0, 0, 0, 1], b"1", b"one"];
+            push("kafka_replyPartition", self.random.pick(&partitions));
+        }
+        if self.random.chance(5) {
+            push("REPLY_TOPIC", b"other.reply");
+        }
+        if self.random.chance(5) {
+            // Nobody but the service can make a right one.
+            push(
+                "sequencer-forwarded",
+                b"0:5:-1:00000000000000000000000000000000",
+            );
+        }
+        headers
+    }
+}
+
+fn named(name: String, meaning: Meaning, id: Option<String>, value: Option<String>) -> Written {
+    Written {
+        key: Some(name.clone().into_bytes()),
+        asked: Asked {
+            name: Some(name),
+            meaning,
+            request_id: id,
+        },
+        value: value.map(String::into_bytes),
+        headers: Vec::new(),
+    }
+}

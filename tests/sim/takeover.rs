@@ -1,0 +1,235 @@
+//! The questions of a takeover, answered from the logs one at a time, with anything in between.
+
+use sequencer::core::digest::fingerprint;
+use sequencer::core::{NextOffset, Offset};
+use sequencer::processor::instance::{Input, Phase};
+use sequencer::processor::reading::bound_view;
+use sequencer::processor::restore::{Restore, Restored};
+use sequencer::processor::takeover::{
+    Action, Bound, Event, RequestLog, StateLog, Step, Takeover, Verdict,
+};
+use sequencer::wire::state::{self, TopicId};
+
+use crate::world::World;
+
+pub const TOPIC: TopicId = TopicId([7; 16]);
+
+pub struct Asked {
+    pub partition: i32,
+    pub assignment: u32,
+    takeover: Takeover,
+    pub question: Action,
+}
+
+impl Asked {
+    pub fn new(partition: i32, assignment: u32, takeover: Takeover) -> Asked {
+        let Step::Do(question) = takeover.first() else {
+            panic!("no question");
+        };
+        Asked {
+            partition,
+            assignment,
+            takeover,
+            question,
+        }
+    }
+}
+
+impl World {
+    pub fn takeover_step(&mut self, node: usize) {
+        let count = self.live(node).asked.len();
+        if count == 0 {
+            return;
+        }
+        let chosen = self.random.below(count);
+        let asked = &self.live(node).asked[chosen];
+        let (partition, assignment, question) = (asked.partition, asked.assignment, asked.question);
+        let Some(answer) = self.answer(partition as usize, question) else {
+            return;
+        };
+        if let Event::Bound(Bound::Log(bound)) = &answer {
+            let end = bound.end;
+            let bounds = &mut self.live(node).bounds;
+            bounds.insert((partition, assignment), end);
+        }
+        match self.live(node).asked[chosen].takeover.on(answer) {
+            Step::Do(question) => self.live(node).asked[chosen].question = question,
+            Step::Done(mut verdict) => {
+                self.live(node).asked.swap_remove(chosen);
+                self.look_at(&mut verdict);
+                let verdict = Input::Restored {
+                    partition,
+                    assignment,
+                    verdict,
+                };
+                self.input(node, verdict);
+                self.check_halt(node, partition as usize);
+            }
+        }
+    }
+
+    /// Counts what was reached; a new partition gets the window of this run.
+    fn look_at(&mut self, verdict: &mut Verdict) {
+        match verdict {
+            Verdict::Wait(_) => self.coverage.state("takeover waits"),
+            Verdict::Halt(halt, _) => self.coverage.state(halt.code()),
+            Verdict::Start(start) => {
+                if start.restored.footer.is_none() {
+                    self.coverage.state("takeover: fresh start");
+                    let mut scalars = start.restored.fold.scalars();
+                    scalars.window_capacity = self.config.window;
+                    start.restored.fold.set_scalars(scalars);
+                } else {
+                    self.coverage.state("takeover: restored");
+                }
+                if start.rewrite_from.is_some() {
+                    self.coverage
+                        .state("takeover: restored from the last full rewrite");
+                }
+                if start.restored.skipped_batches > 0 {
+                    self.coverage
+                        .state("takeover: skipped batches that do not add up");
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, partition: usize, question: Action) -> Option<Event> {
+        if self.faulty() && self.random.chance(3) {
+            self.coverage.fault("question without an answer");
+            return Some(Event::Unavailable("no leader".into()));
+        }
+        let part = &self.partitions[partition];
+        let log = &part.requests;
+        Some(match question {
+            Action::ReadBound if self.no_state_topic => Event::Bound(Bound::NoTopic),
+            Action::ReadBound => Event::Bound(match &part.state {
+                None => Bound::NoPartition,
+                Some(state) => Bound::Log(StateLog {
+                    start: state.start,
+                    end: state.end_for(bound_view()),
+                }),
+            }),
+            Action::GrowState => {
+                for part in &mut self.partitions {
+                    part.state.get_or_insert_default();
+                }
+                self.coverage
+                    .state("state topic grew with the request topic");
+                Event::Growing
+            }
+            Action::ReadCommitted => Event::Committed(part.committed),
+            Action::ReadState { from, to } => match self.read_state(partition, from, to)? {
+                Ok(restored) => Event::State(Box::new(restored)),
+                Err(newer) => Event::UnknownFormat(newer.to_string()),
+            },
+            Action::DescribeLog => Event::Log(RequestLog {
+                start: NextOffset(log.start),
+                end: NextOffset(log.replicated),
+                topic_id: TOPIC,
+                partitions: self.partitions.len() as u32,
+            }),
+            Action::ReadRecord(Offset(offset)) => {
+                let record = log
+                    .committed_at(offset, &self.transactions)
+                    .filter(|_| offset >= log.start && offset < log.stable());
+                Event::Record(record.map(|record| {
+                    let (key, value) = (record.key.as_deref(), record.value.as_deref());
+                    fingerprint(key, value, record.timestamp)
+                }))
+            }
+            Action::ReadService => {
+                let state = self.partitions[0].state.as_ref()?;
+                if state.stable() < state.replicated {
+                    return None;
+                }
+                let restored = self.restored(0, 0, state.stable());
+                Event::Service(restored.footer.map(|footer| footer.decided()))
+            }
+        })
+    }
+
+    /// Committed records up to a bound; none while one below it is not decided and marked.
+    fn read_state(
+        &self,
+        partition: usize,
+        from: i64,
+        to: i64,
+    ) -> Option<Result<Restored, state::Error>> {
+        let state = self.partitions[partition].state.as_ref()?;
+        (state.stable() >= to).then(|| self.read_committed(partition, from, to))
+    }
+
+    /// What the shipped restore makes of committed records, marked or not.
+    pub fn restored(&self, partition: usize, from: i64, to: i64) -> Restored {
+        let read = self.read_committed(partition, from, to);
+        read.expect("no newer format")
+    }
+
+    fn read_committed(
+        &self,
+        partition: usize,
+        from: i64,
+        to: i64,
+    ) -> Result<Restored, state::Error> {
+        let state = self.partitions[partition].state.as_ref();
+        let state = state.expect("a state log");
+        let mut restore = Restore::default();
+        for (_, record) in state.committed(from, to, &self.transactions) {
+            let key = record.key.as_deref().unwrap_or_default();
+            restore.record(key, record.value.as_deref(), record.header("b"))?;
+        }
+        Ok(restore.finish())
+    }
+
+    pub fn foreign_step(&mut self, node: usize) {
+        let live = self.live(node);
+        let run = live.run;
+        let Some(foreign) = live.foreign.pop() else {
+            return;
+        };
+        let index = foreign.partition as usize;
+        let Some(state) = &self.partitions[index].state else {
+            return;
+        };
+        let end = foreign.to.unwrap_or(state.replicated);
+        if state.stable() < end {
+            return self.live(node).foreign.push(foreign);
+        }
+        let keys: Vec<Vec<u8>> = state
+            .committed(foreign.from, end, &self.transactions)
+            .filter(|(_, record)| {
+                let key = record.key.as_deref().unwrap_or_default();
+                let read = state::decode(key, record.value.as_deref(), record.header("b"));
+                let batch = read.ok().and_then(|record| record.batch);
+                batch.is_none_or(|batch| batch.writer != run)
+            })
+            .map(|(_, record)| record.key.clone().unwrap_or_default())
+            .collect();
+        if !keys.is_empty() {
+            self.coverage.state("keys of others written again");
+        }
+        self.input(
+            node,
+            Input::Foreign {
+                partition: foreign.partition,
+                assignment: foreign.assignment,
+                keys,
+                end,
+            },
+        );
+    }
+
+    /// By which word a partition is halted at its owner.
+    pub fn halted(&self, partition: usize) -> Option<&'static str> {
+        let owner = self.partitions[partition].owner?;
+        let reports = self.nodes[owner].as_ref()?.instance.report();
+        let report = reports
+            .into_iter()
+            .find(|report| report.partition as usize == partition)?;
+        match report.phase {
+            Phase::Halted { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! Transactions as their coordinator knows them, and the calls by which a process carries one out.
+//!
+//! The coordinator's decision (prepare) is one moment, at which everything is checked; its markers
+//! come into the logs later, one by one, and only then do readers see what was decided.
+
+use std::collections::BTreeSet;
+
+use sequencer::processor::checkpoint::{Checkpoint, Written};
+use sequencer::processor::instance::Input;
+use sequencer::processor::takeover::Committed;
+use sequencer::processor::transaction::{Action, Failure, Outcome, Transaction as Steps};
+
+use crate::log::{Record, What};
+use crate::world::{Void, World};
+
+pub const TRANSACTION_TIMEOUT_MS: u64 = 1_500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Open,
+    Committed,
+    Aborted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogId {
+    Requests(usize),
+    State(usize),
+    /// The group's offsets.
+    Offsets,
+}
+
+/// One section of a checkpoint, as the checks see it.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub partition: usize,
+    pub run: u64,
+    pub assignment: u32,
+    pub next: i64,
+    /// Where its first record lies.
+    pub first: Option<i64>,
+    pub replies: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub struct Transaction {
+    pub opened_ms: u64,
+    pub fate: Fate,
+    /// Logs that it wrote to and that have no marker yet.
+    pub pending: BTreeSet<LogId>,
+    pub offsets: Vec<(usize, Committed)>,
+    pub pieces: Vec<Piece>,
+    /// A partition in it was given up in order: it must not be committed from here on (T3).
+    pub too_late: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Coordinator {
+    pub epoch: u32,
+    pub current: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+pub struct Transactions {
+    pub all: Vec<Transaction>,
+    /// Decided, with markers to come.
+    pub prepared: BTreeSet<usize>,
+    /// By transactional ID.
+    pub coordinators: Vec<Coordinator>,
+}
+
+/// A transaction as the process that carries it out knows it.
+pub struct Carried {
+    pub steps: Steps,
+    pub checkpoint: Box<Checkpoint>,
+    /// By section, where its records lie so far.
+    pub landed: Vec<Vec<i64>>,
+    pub transaction: Option<usize>,
+    /// The call that has not returned yet.
+    pub calling: Option<Action>,
+    /// Membership under which it was begun; none, as librdkafka says generation -1.
+    pub generation: Option<u64>,
+    pub epoch: u32,
+    pub begun_ms: u64,
+    pub too_late: bool,
+}
+
+/// How a call ends.
+enum Called {
+    Waits,
+    Succeeded,
+    Failed(Failure),
+}
+
+/// A batch that was written and never committed.
+pub struct Leftover {
+    pub partition: usize,
+    pub run: u64,
+    pub next: i64,
+    pub records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// An end of a transaction on its way to the coordinator.
+pub struct DelayedCommit {
+    pub due_ms: u64,
+    pub id: usize,
+    pub epoch: u32,
+    pub transaction: usize,
+}
+
+/// The coordinator.
+impl World {
+    pub fn open_transaction(&mut self, id: Option<usize>) -> usize {
+        let number = self.transactions.all.len();
+        self.transactions.all.push(Transaction {
+            opened_ms: self.now_ms,
+            fate: Fate::Open,
+            pending: BTreeSet::new(),
+            offsets: Vec::new(),
+            pieces: Vec::new(),
+            too_late: false,
+        });
+        if let Some(id) = id {
+            self.transactions.coordinators[id].current = Some(number);
+        }
+        number
+    }
+
+    /// The decision.
+    pub fn decide(&mut self, number: usize, fate: Fate) {
+        let transaction = &mut self.transactions.all[number];
+        if transaction.fate != Fate::Open {
+            return;
+        }
+        transaction.fate = fate;
+        self.trace.number(number as i64);
+        self.transactions.prepared.insert(number);
+        if fate == Fate::Committed {
+            self.check_commit(number);
+        }
+        if self.transactions.all[number].pending.is_empty() {
+            self.transactions.prepared.remove(&number);
+        }
+    }
+
+    /// One marker comes into one log.
+    pub fn marker(&mut self, number: usize, log: LogId) {
+        let transaction = &mut self.transactions.all[number];
+        if !transaction.pending.remove(&log) {
+            return;
+        }
+        match log {
+            LogId::Requests(partition) => self.partitions[partition].requests.marker(number),
+            LogId::State(partition) => {
+                if let Some(state) = &mut self.partitions[partition].state {
+                    state.marker(number);
+                }
+            }
+            LogId::Offsets if transaction.fate == Fate::Committed => {
+                for (partition, committed) in std::mem::take(&mut transaction.offsets) {
+                    self.partitions[partition].committed = Some(committed);
+                }
+            }
+            LogId::Offsets => {}
+        }
+        if self.transactions.all[number].pending.is_empty() {
+            self.transactions.prepared.remove(&number);
+        }
+    }
+
+    pub fn some_marker(&mut self) {
+        let count = self.transactions.prepared.len();
+        if count == 0 {
+            return;
+        }
+        let chosen = self.random.below(count);
+        let number = *self.transactions.prepared.iter().nth(chosen).unwrap();
+        let pending = &self.transactions.all[number].pending;
+        let chosen = self.random.below(pending.len());
+        let log = *pending.iter().nth(chosen).unwrap();
+        self.marker(number, log);
+    }
+
+    pub fn complete(&mut self, number: usize) {
+        while let Some(log) = self.transactions.all[number].pending.first().copied() {
+            self.marker(number, log);
+        }
+    }
+
+    pub fn time_out_transactions(&mut self) {
+        for id in 0..self.transactions.coordinators.len() {
+            let Some(current) = self.transactions.coordinators[id].current else {
+                continue;
+            };
+            let transaction = &self.transactions.all[current];
+            let late = self.now_ms > transaction.opened_ms + TRANSACTION_TIMEOUT_MS;
+            if transaction.fate == Fate::Open && late {
+                self.transactions.coordinators[id].epoch += 1;
+                self.coverage
+                    .state("transaction timed out at its coordinator");
+                self.decide(current, Fate::Aborted);
+            }
+        }
+        let due = |delayed: &DelayedCommit| delayed.due_ms <= self.now_ms;
+        if let Some(at) = self.delayed_commits.iter().position(due) {
+            let delayed = self.delayed_commits.swap_remove(at);
+            let coordinator = self.transactions.coordinators[delayed.id];
+            if coordinator.epoch == delayed.epoch
+                && coordinator.current == Some(delayed.transaction)
+            {
+                self.coverage.state("commit arrived late");
+                self.decide(delayed.transaction, Fate::Committed);
+            }
+        }
+    }
+
+    /// A new producer of a transactional ID: settles what the old one left, and fences it.
+    pub fn init_producer(&mut self, id: usize, run: u64) -> u32 {
+        if let Some(current) = self.transactions.coordinators[id].current.take() {
+            self.decide(current, Fate::Aborted);
+            self.complete(current);
+        }
+        for live in self.nodes.iter_mut().flatten() {
+            live.contested |= live.transactional_id == id && live.run != run;
+        }
+        let coordinator = &mut self.transactions.coordinators[id];
+        coordinator.epoch += 1;
+        coordinator.epoch
+    }
+
+    /// A commit that was sent and whose answer nobody waits for any more arrives now, later, or
+    /// never.
+    pub fn commit_on_its_way(&mut self, id: usize, epoch: u32, transaction: usize) {
+        match self.random.below(3) {
+            0 if self.transactions.coordinators[id].epoch == epoch => {
+                self.decide(transaction, Fate::Committed);
+            }
+            1 => self.delayed_commits.push(DelayedCommit {
+                due_ms: self.now_ms + self.random.below(800) as u64,
+                id,
+                epoch,
+                transaction,
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// The process.
+impl World {
+    pub fn transaction_step(&mut self, node: usize) {
+        let Some(mut carried) = self.live(node).carried.take() else {
+            return;
+        };
+        let Some(action) = carried.calling.take() else {
+            match carried.steps.action() {
+                Action::Done(outcome) => return self.settled(node, carried, outcome),
+                action => carried.calling = Some(action),
+            }
+            self.live(node).carried = Some(carried);
+            return;
+        };
+        let called = self.call(node, &mut carried, action);
+        match called {
+            Called::Waits => carried.calling = Some(action),
+            Called::Succeeded => carried.steps.succeeded(carried.generation.is_some()),
+            Called::Failed(failure) => {
+                self.coverage.fault("call of a transaction failed");
+                let own_timeout = self.now_ms >= carried.begun_ms + TRANSACTION_TIMEOUT_MS;
+                carried.steps.failed(failure, own_timeout);
+            }
+        }
+        if let Some(live) = &mut self.nodes[node] {
+            live.carried = Some(carried);
+        }
+    }
+
+    fn call(&mut self, node: usize, carried: &mut Carried, action: Action) -> Called {
+        let id = self.live(node).transactional_id;
+        let fails = self.faulty() && self.random.one_in(16);
+        if action == Action::Renew {
+            if fails {
+                return Called::Failed(Failure::Retriable);
+            }
+            let run = self.live(node).run;
+            let epoch = self.init_producer(id, run);
+            self.live(node).producer_epoch = epoch;
+            carried.epoch = epoch;
+            return Called::Succeeded;
+        }
+        if carried.epoch != self.transactions.coordinators[id].epoch {
+            return Called::Failed(Failure::Fenced);
+        }
+        let failure = self.random.pick(&[
+            Failure::Retriable,
+            Failure::Abort,
+            Failure::Indefinite,
+            Failure::Fatal,
+        ]);
+        match action {
+            Action::Begin => {
+                let current = self.transactions.coordinators[id].current;
+                if let Some(current) = current
+                    && !self.transactions.all[current].pending.is_empty()
+                {
+                    return Called::Waits;
+                }
+                if !fails {
+                    let number = self.open_transaction(Some(id));
+                    self.begin_pieces(node, carried, number);
+                    carried.transaction = Some(number);
+                }
+            }
+            Action::Produce => {
+                let done = self.produce(carried);
+                if !done && !fails {
+                    return Called::Waits;
+                }
+            }
+            Action::SendOffsets => {
+                let known = match carried.generation {
+                    Some(generation) => self.group.is_member(node, generation),
+                    // Kafka asks nothing of a consumer that says it is no member.
+                    None => true,
+                };
+                if !known {
+                    self.coverage.state("offsets refused: no member any more");
+                    return Called::Failed(Failure::Abort);
+                }
+                if !fails || self.random.chance(50) {
+                    let number = carried.transaction.expect("begun");
+                    let offsets = carried.checkpoint.sections.iter().map(|section| {
+                        let (next, rewrite_from) = (section.next, section.rewrite_from);
+                        (section.partition as usize, Committed { next, rewrite_from })
+                    });
+                    let transaction = &mut self.transactions.all[number];
+                    transaction.offsets = offsets.collect();
+                    transaction.pending.insert(LogId::Offsets);
+                }
+            }
+            Action::Commit => {
+                let number = carried.transaction.expect("begun");
+                if !fails {
+                    self.decide(number, Fate::Committed);
+                } else if matches!(failure, Failure::Indefinite | Failure::Fatal) {
+                    self.commit_on_its_way(id, carried.epoch, number);
+                }
+            }
+            Action::Abort if !fails => {
+                if let Some(number) = carried.transaction {
+                    self.decide(number, Fate::Aborted);
+                }
+            }
+            Action::Abort | Action::Renew | Action::Done(_) => {}
+        }
+        if fails {
+            Called::Failed(failure)
+        } else {
+            Called::Succeeded
+        }
+    }
+
+    fn begin_pieces(&mut self, node: usize, carried: &Carried, number: usize) {
+        let run = self.live(node).run;
+        let transaction = &mut self.transactions.all[number];
+        transaction.too_late = carried.too_late;
+        let sections = carried.checkpoint.sections.iter();
+        transaction.pieces = sections
+            .map(|section| Piece {
+                partition: section.partition as usize,
+                run,
+                assignment: section.assignment,
+                next: section.next.0,
+                first: None,
+                replies: section.replies.iter().map(|r| r.body.to_vec()).collect(),
+            })
+            .collect();
+        for piece in &self.transactions.all[number].pieces.clone() {
+            for body in &piece.replies {
+                self.reply_written(body);
+            }
+        }
+    }
+
+    /// Writes some more records; true when all are there and replicated.
+    fn produce(&mut self, carried: &mut Carried) -> bool {
+        let number = carried.transaction.expect("begun");
+        let mut budget = 1 + self.random.below(12);
+        let mut done = true;
+        for (index, section) in carried.checkpoint.sections.iter().enumerate() {
+            let partition = section.partition as usize;
+            let Some(state) = &mut self.partitions[partition].state else {
+                return false;
+            };
+            let header = section.batch_id.to_header();
+            for (key, value) in section.batch.iter().skip(carried.landed[index].len()) {
+                if budget == 0 {
+                    return false;
+                }
+                budget -= 1;
+                let offset = state.append(Record {
+                    key: Some(key.to_vec()),
+                    value: value.map(<[u8]>::to_vec),
+                    headers: match value {
+                        None => vec![("b".to_owned(), header.to_vec())],
+                        Some(_) => Vec::new(),
+                    },
+                    timestamp: self.now_ms as i64,
+                    transaction: Some(number),
+                    what: What::State { late: false },
+                });
+                self.trace.bytes(key);
+                self.trace.bytes(value.unwrap_or_default());
+                carried.landed[index].push(offset);
+                let transaction = &mut self.transactions.all[number];
+                transaction.pending.insert(LogId::State(partition));
+                transaction.pieces[index].first = carried.landed[index].first().copied();
+            }
+            let last = carried.landed[index].last().copied().unwrap_or(-1);
+            done &= last < state.replicated;
+        }
+        done
+    }
+
+    fn settled(&mut self, node: usize, carried: Carried, outcome: Outcome) {
+        let fate = carried.transaction.map(|id| self.transactions.all[id].fate);
+        match outcome {
+            Outcome::Committed => {
+                self.coverage.state("transaction committed");
+                assert!(fate == Some(Fate::Committed), "T5: it was not committed");
+            }
+            Outcome::Aborted => {
+                self.coverage.state("transaction aborted");
+                assert!(fate != Some(Fate::Committed), "T5: it was not aborted");
+            }
+            Outcome::Unsettled => self.coverage.state("transaction unsettled"),
+            Outcome::Fenced => self.coverage.state("transaction fenced by another process"),
+            Outcome::Failed => self.coverage.state("no producer could be had"),
+        }
+        if fate != Some(Fate::Committed) {
+            for section in &carried.checkpoint.sections {
+                let records = section.batch.iter();
+                self.leftovers.push(Leftover {
+                    partition: section.partition as usize,
+                    run: section.batch_id.writer,
+                    next: section.next.0,
+                    records: records
+                        .map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)))
+                        .collect(),
+                });
+            }
+        }
+        let written = carried.landed.iter().map(|landed| Written {
+            first: landed.first().copied().unwrap_or(0),
+            last: landed.last().copied().unwrap_or(0),
+        });
+        let written = written.collect();
+        self.input(
+            node,
+            Input::Settled {
+                checkpoint: carried.checkpoint,
+                outcome,
+                written,
+            },
+        );
+    }
+
+    /// A batch that was given up long ago comes into the log after all, or a part of it; its writer
+    /// owns the partition no more.
+    pub fn land_late(&mut self) {
+        let is_late = |leftover: &Leftover| {
+            // What was folded from records that the log has lost is no state of this log.
+            let void = |void: &Void| {
+                (void.run, void.partition) == (leftover.run, leftover.partition)
+                    && leftover.next > void.at
+            };
+            if self.voids.iter().any(void) {
+                return false;
+            }
+            let part = &self.partitions[leftover.partition];
+            let truth = part
+                .truth
+                .as_ref()
+                .is_some_and(|truth| leftover.next < truth.next);
+            let owner = part.owner.and_then(|owner| self.nodes[owner].as_ref());
+            truth && part.state.is_some() && owner.is_some_and(|owner| owner.run != leftover.run)
+        };
+        let Some(chosen) = self.leftovers.iter().position(is_late) else {
+            return;
+        };
+        self.coverage.fault("batch of a zombie lands late");
+        let leftover = self.leftovers.swap_remove(chosen);
+        let number = self.open_transaction(None);
+        let whole = self.random.chance(50);
+        for (key, value) in leftover.records {
+            if !whole && self.random.chance(20) {
+                continue;
+            }
+            if let Some(state) = &mut self.partitions[leftover.partition].state {
+                state.append(Record {
+                    key: Some(key),
+                    value,
+                    headers: Vec::new(),
+                    timestamp: self.now_ms as i64,
+                    transaction: Some(number),
+                    what: What::State { late: true },
+                });
+            }
+            let log = LogId::State(leftover.partition);
+            self.transactions.all[number].pending.insert(log);
+        }
+        self.decide(number, Fate::Committed);
+    }
+}

@@ -1,0 +1,383 @@
+//! Everything there is: logs, coordinator, group, processes, and the order in which things happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use sequencer::processor::Mode;
+use sequencer::processor::takeover::{Committed, Decided};
+
+use crate::group::Group;
+use crate::log::{Log, Uid};
+use crate::node::Node;
+use crate::oracle::{Asked, Expected, Naive, Outcome};
+use crate::random::Random;
+use crate::trace::{Coverage, Trace};
+use crate::transactions::{Coordinator, DelayedCommit, Leftover, Transactions};
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub seed: u64,
+    pub mode: Mode,
+    pub partitions: usize,
+    /// Processes with a transactional ID of their own.
+    pub processes: usize,
+    /// Steps with faults.
+    pub steps: usize,
+    /// Requests with an ID that a partition remembers.
+    pub window: u32,
+    pub names: usize,
+    pub rewrite_floor: u64,
+    /// In so many of a hundred steps a marker is written.
+    pub marker_percent: usize,
+    pub faults: bool,
+    /// Logs lose what was committed.
+    pub losses: bool,
+    /// The request topic may grow.
+    pub grows: bool,
+    /// Requests that are written in all; then there are no more.
+    pub requests_max: usize,
+    /// A process is disturbed at this point of the run.
+    pub disturb: Option<Disturb>,
+}
+
+/// One fault at one point.
+#[derive(Clone, Copy, Debug)]
+pub struct Disturb {
+    pub at: usize,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The process ends.
+    Crash,
+    /// It stands still until the group has given its partitions away, and goes on.
+    Pause,
+}
+
+impl Config {
+    pub fn of_seed(seed: u64) -> Config {
+        let mut random = Random::new(seed ^ 0x5eed);
+        Config {
+            seed,
+            mode: if seed.is_multiple_of(2) {
+                Mode::Immediate
+            } else {
+                Mode::ExactlyOnce
+            },
+            partitions: 1 + random.below(3),
+            processes: 1 + random.below(3),
+            steps: 5_000,
+            window: random.pick(&[0, 1, 3, 70, 100_000]),
+            names: 2 + random.below(6),
+            rewrite_floor: random.pick(&[10, 40, 1_000_000]),
+            marker_percent: random.pick(&[3, 10, 40]),
+            faults: true,
+            losses: seed % 4 >= 2,
+            grows: random.one_in(3),
+            requests_max: usize::MAX,
+            disturb: None,
+        }
+    }
+}
+
+/// What the log of a partition has come to, by the oracle.
+pub struct Folding {
+    pub outcomes: Vec<Option<(Uid, Outcome)>>,
+    /// The state before each offset.
+    pub snapshots: Vec<Rc<Naive>>,
+    /// The record at which nobody can go on.
+    pub broken: Option<i64>,
+}
+
+/// What is committed for a partition, whether or not anybody sees it yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Truth {
+    pub next: i64,
+    pub last_applied: Option<i64>,
+}
+
+/// Who fetches a partition as its owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    pub run: u64,
+    pub assignment: u32,
+    /// The bound by which it was taken over.
+    pub bound: i64,
+}
+
+pub struct Part {
+    pub requests: Log,
+    pub folding: Folding,
+    /// None while the state topic lacks the partition.
+    pub state: Option<Log>,
+    pub truth: Option<Truth>,
+    /// What the group's offsets show.
+    pub committed: Option<Committed>,
+    pub owner: Option<usize>,
+    pub started: Option<Started>,
+    /// What was checkpointed is gone from the log.
+    pub cut_below: bool,
+}
+
+/// A request, what it must get, and what it got.
+pub struct Request {
+    pub asked: Asked,
+    pub key: Option<Vec<u8>>,
+    pub partition: usize,
+    pub offset: i64,
+    pub transaction: Option<usize>,
+    pub expected: Option<Expected>,
+    /// The first reply that anybody saw.
+    pub body: Option<Vec<u8>>,
+    /// Acknowledged or committed replies.
+    pub answers: u64,
+    /// Gone from a log, so that nothing is promised.
+    pub lost: bool,
+}
+
+pub struct World {
+    pub config: Config,
+    pub random: Random,
+    pub trace: Trace,
+    pub coverage: Coverage,
+    pub now_ms: u64,
+    /// No more faults.
+    pub calm: bool,
+    pub partitions: Vec<Part>,
+    pub requests: Vec<Request>,
+    /// Requests by place, those of a log that was cut among them.
+    pub places: BTreeMap<(usize, i64), Vec<Uid>>,
+    /// Strays whose copy at home was acknowledged.
+    pub forwarded: BTreeSet<(usize, i64)>,
+    pub decided: Option<Decided>,
+    pub transactions: Transactions,
+    pub clients: Vec<usize>,
+    pub group: Group,
+    pub nodes: Vec<Option<Node>>,
+    pub runs: u64,
+    pub leftovers: Vec<Leftover>,
+    pub delayed_commits: Vec<DelayedCommit>,
+    pub late_forwards: Vec<crate::forwards::Late>,
+    /// Partitions that were damaged on purpose, and the word by which they must halt.
+    pub damaged: BTreeMap<usize, &'static str>,
+    /// The state topic is gone.
+    pub no_state_topic: bool,
+    /// Folds of records that a log has lost since.
+    pub voids: Vec<Void>,
+    pub points: usize,
+}
+
+/// Whoever had this assignment may have folded records above `at` that the log has lost.
+pub struct Void {
+    pub run: u64,
+    pub partition: usize,
+    pub assignment: u32,
+    pub at: i64,
+}
+
+/// The most steps that it may take to come to rest.
+const STEPS_TO_REST_MAX: usize = 60_000;
+/// How long it must stay there.
+const STEPS_AT_REST: usize = 150;
+
+impl World {
+    pub fn new(config: Config) -> World {
+        let mut world = World {
+            random: Random::new(config.seed),
+            trace: Trace::default(),
+            coverage: Coverage::default(),
+            now_ms: 0,
+            calm: false,
+            partitions: Vec::new(),
+            requests: Vec::new(),
+            places: BTreeMap::new(),
+            forwarded: BTreeSet::new(),
+            decided: None,
+            transactions: Transactions::default(),
+            clients: Vec::new(),
+            group: Group::default(),
+            // The second half has the transactional IDs of the first.
+            nodes: (0..2 * config.processes).map(|_| None).collect(),
+            runs: 0,
+            leftovers: Vec::new(),
+            delayed_commits: Vec::new(),
+            late_forwards: Vec::new(),
+            damaged: BTreeMap::new(),
+            no_state_topic: false,
+            voids: Vec::new(),
+            points: 0,
+            config,
+        };
+        world.transactions.coordinators = vec![Coordinator::default(); world.config.processes];
+        for _ in 0..world.config.partitions {
+            world.add_partition(true);
+        }
+        world
+    }
+
+    pub fn add_partition(&mut self, with_state: bool) {
+        self.partitions.push(Part {
+            requests: Log::default(),
+            folding: Folding {
+                outcomes: Vec::new(),
+                snapshots: vec![Rc::new(Naive::new(self.config.window as usize))],
+                broken: None,
+            },
+            state: with_state.then(Log::default),
+            truth: None,
+            committed: None,
+            owner: None,
+            started: None,
+            cut_below: false,
+        });
+    }
+
+    pub fn faulty(&self) -> bool {
+        self.config.faults && !self.calm
+    }
+
+    pub fn live(&mut self, node: usize) -> &mut Node {
+        self.nodes[node].as_mut().expect("a live process")
+    }
+
+    /// Time passes, and something happens.
+    pub fn step(&mut self) {
+        crate::STEP.set(crate::STEP.get() + 1);
+        self.coverage.steps += 1;
+        self.pass_time();
+        self.brokers();
+        match self.random.below(100) {
+            0..16 if !self.calm => self.client_step(),
+            16..22 => self.rebalance(),
+            22..24 => self.compact_some(),
+            24..26 if self.faulty() => self.fault(),
+            26..30 => self.client_transaction_step(),
+            _ => {
+                let node = self.some_node();
+                self.node_step(node);
+            }
+        }
+    }
+
+    /// A process that is there, or may be started.
+    fn some_node(&mut self) -> usize {
+        let able: Vec<usize> = (0..self.nodes.len())
+            .filter(|node| *node < self.config.processes || self.nodes[*node].is_some())
+            .collect();
+        self.random.pick(&able)
+    }
+
+    fn pass_time(&mut self) {
+        let passed = if self.faulty() && self.random.one_in(1_000) {
+            self.coverage.fault("everything stood still for minutes");
+            self.random.below(20 * 60 * 1_000) as u64
+        } else {
+            self.random.below(4) as u64
+        };
+        self.now_ms += passed;
+        self.coverage.simulated_ms += passed;
+    }
+
+    /// Replication, markers, time-outs; what became visible is folded by the oracle.
+    fn brokers(&mut self) {
+        self.time_out_transactions();
+        if self.random.chance(self.config.marker_percent) {
+            self.some_marker();
+        }
+        for partition in 0..self.partitions.len() {
+            let part = &mut self.partitions[partition];
+            for log in std::iter::once(&mut part.requests).chain(&mut part.state) {
+                let behind = (log.end() - log.replicated) as usize;
+                if behind > 0 && self.random.chance(50) {
+                    log.replicated += 1 + self.random.below(behind) as i64;
+                }
+            }
+            self.fold_visible(partition);
+        }
+        self.late_forward();
+    }
+
+    /// No more requests and faults, until everything is answered and committed and stays so.
+    pub fn come_to_rest(&mut self) {
+        self.calm = true;
+        for client in std::mem::take(&mut self.clients) {
+            self.end_client(client);
+        }
+        let mut at_rest = 0;
+        for _ in 0..STEPS_TO_REST_MAX {
+            at_rest = if self.is_at_rest() { at_rest + 1 } else { 0 };
+            if at_rest > STEPS_AT_REST {
+                return;
+            }
+            self.step();
+        }
+        self.no_rest();
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let idle = |node: &Node| {
+            node.carried.is_none() && node.foreign.is_empty() && node.forwards.is_empty()
+        };
+        self.transactions.prepared.is_empty()
+            && self.nodes.iter().flatten().all(idle)
+            && (0..self.partitions.len()).all(|partition| self.is_settled(partition))
+    }
+
+    /// Caught up and committed, or stopped for a good reason.
+    fn is_settled(&self, partition: usize) -> bool {
+        let part = &self.partitions[partition];
+        if self.must_stop(partition) {
+            return self.halted(partition).is_some();
+        }
+        let stable = part.requests.stable();
+        stable == part.requests.end()
+            && part
+                .committed
+                .is_some_and(|committed| committed.next.0 == stable)
+    }
+
+    /// Everybody leaves in order.
+    pub fn stop(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.stop_node(node);
+        }
+        for _ in 0..STEPS_TO_REST_MAX {
+            if self.nodes.iter().all(Option::is_none) {
+                return;
+            }
+            crate::STEP.set(crate::STEP.get() + 1);
+            self.pass_time();
+            self.brokers();
+            let node = self.random.below(self.nodes.len());
+            if self.nodes[node].is_some() {
+                self.node_step(node);
+            }
+        }
+        panic!("liveness: somebody does not leave");
+    }
+
+    /// A point at which a process can be disturbed; true when it was.
+    pub fn point(&mut self, node: usize) -> bool {
+        self.points += 1;
+        let kind = match self.config.disturb {
+            Some(disturb) => (disturb.at + 1 == self.points).then_some(disturb.kind),
+            None if self.faulty() => self.random.one_in(1_500).then_some(Kind::Crash),
+            None => None,
+        };
+        match kind {
+            Some(Kind::Crash) => {
+                self.coverage.fault("process killed between two effects");
+                self.crash(node);
+                true
+            }
+            Some(Kind::Pause) => {
+                self.coverage.fault("process paused between two effects");
+                self.pause(node);
+                false
+            }
+            None => false,
+        }
+    }
+}
