@@ -1,0 +1,52 @@
+//! What is kept of a run that failed: the logs of the instances, the brokers' data, what was done when.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::cluster;
+
+/// The directories of one run.
+pub struct History {
+    name: String,
+    kafka: PathBuf,
+}
+
+impl History {
+    pub fn new(name: &str) -> History {
+        let kafka = cluster::directory().join(name);
+        History {
+            name: name.to_owned(),
+            kafka,
+        }
+    }
+
+    /// Where the brokers live.
+    pub fn kafka(&self) -> &Path {
+        &self.kafka
+    }
+
+    /// Moves everything to where no later run removes it. Nothing of the run may be running.
+    pub fn keep(&self, events: &str) {
+        let process = std::process::id();
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("chaos-failed")
+            .join(format!("{}-{process}", self.name));
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("events.txt"), events).unwrap();
+        fs::rename(&self.kafka, kept.join("kafka")).unwrap();
+        for entry in fs::read_dir(cluster::directory()).unwrap().flatten() {
+            let log = entry.path();
+            let name = entry.file_name();
+            let of_this_run = name.to_string_lossy().starts_with(&self.name);
+            if of_this_run && log.extension().is_some_and(|extension| extension == "log") {
+                fs::copy(&log, kept.join(&name)).unwrap();
+            }
+        }
+        println!("the history of this run is in {}", kept.display());
+    }
+
+    /// A run that passed leaves nothing.
+    pub fn forget(&self) {
+        fs::remove_dir_all(&self.kafka).unwrap();
+    }
+}

@@ -1,0 +1,309 @@
+//! An open-loop load: so many requests a second, whoever answers them. A request with an ID is written
+//! again when its answer does not come in time, and sometimes for no reason.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+
+use crate::support::DEADLINE;
+use crate::support::random::Random;
+use crate::support::service::Service;
+
+use super::observer::Observer;
+use super::requests::{Draft, Source};
+use super::topics::Topics;
+
+const TICK: Duration = Duration::from_millis(5);
+/// A client that has no answer by then asks again.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// How often one client asks at most.
+const TRIES_MAX: u32 = 4;
+/// Of so many requests with an ID one is written again although its answer may be there.
+const ANYWAY_ONE_IN: u64 = 30;
+/// How soon that is: before the answer, or after it.
+const ANYWAY_MS_MAX: u64 = 2_000;
+/// How long after its topic is gone a client asks again without naming it.
+const AFTER_DELETION: Duration = Duration::from_secs(1);
+
+/// Counts what brokers acknowledged and what they did not. Only the log says which requests there are.
+#[derive(Clone, Default)]
+pub struct Deliveries {
+    done: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+}
+
+impl ClientContext for Deliveries {
+    // Brokers are killed here all the time.
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, _facility: &str, _message: &str) {}
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        let counter = if result.is_ok() {
+            &self.done
+        } else {
+            &self.failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Appends one request to the partition that a client's partitioner chose.
+pub fn write(
+    producer: &BaseProducer<Deliveries>,
+    topic: &str,
+    draft: &Draft,
+    partition: i32,
+) -> Result<(), KafkaError> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+    record.key = draft.key.as_deref();
+    record.payload = draft.value.as_deref();
+    if let Some(topic) = &draft.topic {
+        let correlation = vec![b'c'; draft.correlation_bytes];
+        let mut headers = OwnedHeaders::new().insert(Header {
+            key: "reply_to",
+            value: Some(topic.as_bytes()),
+        });
+        if !correlation.is_empty() {
+            headers = headers.insert(Header {
+                key: "correlation_id",
+                value: Some(&correlation),
+            });
+        }
+        record = record.headers(headers);
+    }
+    producer.send(record).map_err(|(error, _)| error)
+}
+
+/// What the load did.
+#[derive(Clone, Copy)]
+pub struct Written {
+    pub requests: u64,
+    pub again: u64,
+    pub acknowledged: u64,
+    pub failed: u64,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} requests written, {} of them again, {} acknowledged, {} given up",
+            self.requests, self.again, self.acknowledged, self.failed
+        )
+    }
+}
+
+/// A load that goes on until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Written>,
+}
+
+impl Load {
+    pub fn start(
+        service: &Service,
+        topics: &Topics,
+        observer: &Observer,
+        rate: u64,
+        random: &mut Random,
+    ) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut client = Client {
+            deliveries: Deliveries::default(),
+            producer: None,
+            bootstrap: service.bootstrap.clone(),
+            topic: service.requests.clone(),
+            source: Source::new(1, random.fork()),
+            random: random.fork(),
+            topics: topics.clone(),
+            observer: observer.clone(),
+            waiting: HashMap::new(),
+            due: VecDeque::new(),
+            doomed: Vec::new(),
+            written: 0,
+            again: 0,
+        };
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || client.run(rate, &stopped));
+        Load { stop, thread }
+    }
+
+    /// Ends it and waits until every record is acknowledged or given up.
+    pub fn stop(self) -> Written {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+struct Waiting {
+    draft: Draft,
+    tries: u32,
+}
+
+struct Client {
+    deliveries: Deliveries,
+    producer: Option<BaseProducer<Deliveries>>,
+    bootstrap: String,
+    topic: String,
+    source: Source,
+    random: Random,
+    topics: Topics,
+    observer: Observer,
+    /// Requests with an ID and without an answer.
+    waiting: HashMap<u64, Waiting>,
+    /// When to look at one of them again; or to write it again whatever became of it.
+    due: VecDeque<(Instant, u64)>,
+    /// Those whose answers may be lost with their topic, by topic.
+    doomed: Vec<(String, Draft)>,
+    written: u64,
+    again: u64,
+}
+
+impl Client {
+    fn run(&mut self, rate: u64, stop: &AtomicBool) -> Written {
+        let started = Instant::now();
+        let mut drawn = 0;
+        let mut anyway: VecDeque<(Instant, Draft)> = VecDeque::new();
+        while !stop.load(Ordering::Relaxed) {
+            let due = started.elapsed().as_millis() as u64 * rate / 1000;
+            while drawn < due {
+                drawn += 1;
+                let draft = self.source.draw(&self.topics);
+                self.remember(&draft, &mut anyway);
+                self.send(&draft);
+            }
+            self.ask_again(&mut anyway);
+            self.producer().poll(TICK);
+        }
+        self.ask_for_lost(true);
+        // What cannot be written is given up after its time-out, so this ends.
+        let _ = self.producer().flush(2 * DEADLINE);
+        Written {
+            requests: self.written,
+            again: self.again,
+            acknowledged: self.deliveries.done.load(Ordering::Relaxed),
+            failed: self.deliveries.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn remember(&mut self, draft: &Draft, anyway: &mut VecDeque<(Instant, Draft)>) {
+        let Some(id) = draft.request_id else { return };
+        let now = Instant::now();
+        self.due.push_back((now + TIMEOUT, id));
+        self.waiting.insert(
+            id,
+            Waiting {
+                draft: draft.clone(),
+                tries: 1,
+            },
+        );
+        if self.random.below(ANYWAY_ONE_IN) == 0 {
+            let soon = Duration::from_millis(self.random.below(ANYWAY_MS_MAX));
+            anyway.push_back((now + soon, draft.clone()));
+        }
+        if let Some(topic) = draft.topic.as_ref().filter(|topic| Topics::forgets(topic)) {
+            self.doomed.push((topic.clone(), draft.clone()));
+        }
+    }
+
+    fn ask_again(&mut self, anyway: &mut VecDeque<(Instant, Draft)>) {
+        let now = Instant::now();
+        for id in self.observer.take_answered() {
+            self.waiting.remove(&id);
+        }
+        // Out of order by at most the longest pause, which is no harm.
+        while anyway.front().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, draft)) = anyway.pop_front() {
+                self.again += 1;
+                self.send(&draft);
+            }
+        }
+        while self.due.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, id)) = self.due.pop_front() else {
+                break;
+            };
+            let Some(waiting) = self.waiting.get_mut(&id) else {
+                continue;
+            };
+            if waiting.tries == TRIES_MAX {
+                self.waiting.remove(&id);
+                continue;
+            }
+            waiting.tries += 1;
+            let draft = waiting.draft.clone();
+            self.due.push_back((now + TIMEOUT, id));
+            self.again += 1;
+            self.send(&draft);
+        }
+        self.ask_for_lost(false);
+    }
+
+    /// A client whose reply topic is gone asks again without naming one.
+    fn ask_for_lost(&mut self, at_once: bool) {
+        let deleted = self.topics.deleted();
+        if deleted.is_empty() || self.doomed.is_empty() {
+            return;
+        }
+        let is_lost = |(topic, _): &(String, Draft)| deleted.contains(topic);
+        let (lost, kept) = std::mem::take(&mut self.doomed)
+            .into_iter()
+            .partition(is_lost);
+        self.doomed = kept;
+        let lost: Vec<(String, Draft)> = lost;
+        if lost.is_empty() {
+            return;
+        }
+        if !at_once {
+            thread::sleep(AFTER_DELETION);
+        }
+        for (_, mut draft) in lost {
+            draft.topic = None;
+            self.again += 1;
+            self.send(&draft);
+        }
+    }
+
+    fn send(&mut self, draft: &Draft) {
+        let partition = draft.partition(&mut self.random);
+        let topic = self.topic.clone();
+        self.written += 1;
+        while let Err(error) = write(self.producer(), &topic, draft, partition) {
+            // A full queue while brokers are away; an idempotent producer that gave up.
+            if self.producer().client().fatal_error().is_some() {
+                println!("the load's producer starts over: {error}");
+                self.producer = None;
+            } else {
+                self.producer().poll(TICK);
+            }
+        }
+    }
+
+    fn producer(&mut self) -> &BaseProducer<Deliveries> {
+        self.producer.get_or_insert_with(|| {
+            ClientConfig::new()
+                .set("bootstrap.servers", &self.bootstrap)
+                .set("enable.idempotence", "true")
+                .set("queue.buffering.max.messages", "200000")
+                .set("message.timeout.ms", "60000")
+                .set("allow.auto.create.topics", "false")
+                .set("reconnect.backoff.max.ms", "500")
+                .create_with_context(self.deliveries.clone())
+                .unwrap()
+        })
+    }
+}

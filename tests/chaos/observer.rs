@@ -1,0 +1,202 @@
+//! What clients see: every reply on every reply topic as it comes, and when.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::support::check::cause;
+use crate::support::murmur2::partition_of;
+use crate::support::service::{PARTITIONS, Service};
+use crate::support::tail::{self, Isolation};
+
+use super::check::Told;
+use super::topics::Topics;
+
+const POLL: Duration = Duration::from_millis(20);
+/// How often it looks for new topics.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Follows all reply topics; clones see the same.
+#[derive(Clone)]
+pub struct Observer {
+    seen: Arc<Mutex<Seen>>,
+    started: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// By the home of the sequence: when the first reply to a request came, in ms since the start.
+    arrivals: Vec<Vec<u64>>,
+    answered: HashSet<(i32, i64)>,
+    /// IDs of requests that were answered since they were taken last.
+    request_ids: Vec<u64>,
+    /// Replies on topics that will be deleted.
+    kept: Vec<Told>,
+}
+
+impl Observer {
+    /// Starts to read as a client of this mode should.
+    pub fn start(service: &Service, topics: &Topics) -> (Observer, JoinHandle<()>) {
+        let observer = Observer {
+            seen: Arc::new(Mutex::new(Seen {
+                arrivals: vec![Vec::new(); PARTITIONS as usize],
+                ..Seen::default()
+            })),
+            started: Instant::now(),
+            stop: Arc::default(),
+        };
+        let consumer = tail::consumer(&service.bootstrap, service.isolation());
+        let mut reader = Reader {
+            observer: observer.clone(),
+            kept: tail::consumer(&service.bootstrap, Isolation::Uncommitted),
+            consumer,
+            followed: HashSet::new(),
+        };
+        let default = service.replies.clone();
+        let topics = topics.clone();
+        let thread = thread::spawn(move || reader.run(&default, &topics));
+        (observer, thread)
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the start.
+    pub fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// IDs of requests that were answered since the last call.
+    pub fn take_answered(&self) -> Vec<u64> {
+        std::mem::take(&mut self.lock().request_ids)
+    }
+
+    /// When replies came, by the home of their sequence.
+    pub fn arrivals(&self) -> Vec<Vec<u64>> {
+        self.lock().arrivals.clone()
+    }
+
+    /// Whether replies have come on every partition since then.
+    pub fn all_since(&self, at_ms: u64) -> bool {
+        let seen = self.lock();
+        let mut last = seen.arrivals.iter().map(|all| all.last().copied());
+        last.all(|last| last > Some(at_ms))
+    }
+
+    /// How many requests are answered.
+    pub fn count(&self) -> usize {
+        self.lock().answered.len()
+    }
+
+    /// Those that are not answered.
+    pub fn unanswered(&self, causes: impl Iterator<Item = (i32, i64)>) -> Vec<(i32, i64)> {
+        let seen = self.lock();
+        causes
+            .filter(|cause| !seen.answered.contains(cause))
+            .collect()
+    }
+
+    /// Replies that it read from topics that may be gone now.
+    pub fn kept(&self) -> Vec<Told> {
+        self.lock().kept.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+}
+
+struct Reader {
+    observer: Observer,
+    consumer: BaseConsumer,
+    /// Of topics that will be deleted even what is aborted with them is looked at: a marker may not
+    /// come any more.
+    kept: BaseConsumer,
+    followed: HashSet<String>,
+}
+
+impl Reader {
+    fn run(&mut self, default: &str, topics: &Topics) {
+        self.follow(default, PARTITIONS);
+        for topic in topics.lasting() {
+            self.follow(topic, super::topics::PARTITIONS);
+        }
+        let mut look = Instant::now();
+        while !self.observer.stop.load(Ordering::Relaxed) {
+            if Instant::now() >= look {
+                look = Instant::now() + LOOK_INTERVAL;
+                if let Some(topic) = topics
+                    .doomed()
+                    .filter(|topic| !self.followed.contains(topic))
+                {
+                    self.follow(&topic, super::topics::PARTITIONS);
+                }
+            }
+            // An error is a broker or a topic that is away, or the end for now.
+            if let Some(Ok(message)) = self.consumer.poll(POLL) {
+                self.observer.see(&message, false);
+            }
+            while let Some(message) = self.kept.poll(Duration::ZERO) {
+                if let Ok(message) = message {
+                    self.observer.see(&message, true);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, topic: &str, partitions: i32) {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .unwrap();
+        }
+        let consumer = if Topics::forgets(topic) {
+            &self.kept
+        } else {
+            &self.consumer
+        };
+        consumer.incremental_assign(&list).unwrap();
+        self.followed.insert(topic.to_owned());
+    }
+}
+
+impl Observer {
+    fn see(&self, message: &BorrowedMessage<'_>, keep: bool) {
+        let at_ms = self.now_ms();
+        let body = message.payload().unwrap_or_default();
+        let Some((value, cause)) = serde_json::from_slice::<Value>(body)
+            .ok()
+            .and_then(|value| cause(&value).map(|cause| (value, cause)))
+        else {
+            // The judges will say so.
+            return;
+        };
+        let request_id = value["request_id"].as_str();
+        let mut seen = self.lock();
+        if seen.answered.insert(cause) {
+            let home = message.key().map_or(0, |key| partition_of(key, PARTITIONS));
+            seen.arrivals[home as usize].push(at_ms);
+            seen.request_ids
+                .extend(request_id.and_then(|id| u64::from_str_radix(id, 16).ok()));
+        }
+        if keep {
+            seen.kept.push(Told {
+                topic: message.topic().to_owned(),
+                partition: message.partition(),
+                offset: message.offset(),
+                key: message.key().map(<[u8]>::to_vec),
+                body: body.to_vec(),
+            });
+        }
+    }
+}

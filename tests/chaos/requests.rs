@@ -1,0 +1,122 @@
+//! What a client asks for, and which partition its partitioner chooses.
+
+use crate::support::load::Names;
+use crate::support::murmur2::partition_of;
+use crate::support::partitioners::{crc32, fnv1a};
+use crate::support::random::Random;
+use crate::support::service::PARTITIONS;
+
+use super::topics::Topics;
+
+/// Sequences that are asked for.
+const NAMES: usize = 60;
+/// Of so many requests one names a reply topic.
+const NAMES_TOPIC_ONE_IN: u64 = 25;
+/// Of so many requests one is wrong.
+const WRONG_ONE_IN: u64 = 50;
+/// Of so many of those one has a correlation that a small topic does not take. In `exactly_once` mode
+/// each costs an aborted transaction.
+const WIDE_ONE_IN: u64 = 40;
+/// Above the limit of the topic that takes small records only.
+const CORRELATION_WIDE_BYTES: usize = 600;
+
+/// One request, which may be written more than once.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub request_id: Option<u64>,
+    /// Where the answer should go, if not to the default topic.
+    pub topic: Option<String>,
+    pub correlation_bytes: usize,
+}
+
+impl Draft {
+    /// The partition that one of the three kinds of clients would choose.
+    pub fn partition(&self, random: &mut Random) -> i32 {
+        let Some(key) = self.key.as_deref() else {
+            return random.below(PARTITIONS as u64) as i32;
+        };
+        match random.below(3) {
+            0 => partition_of(key, PARTITIONS),
+            1 => crc32(key, PARTITIONS),
+            _ => fnv1a(key, PARTITIONS),
+        }
+    }
+}
+
+/// Draws requests.
+pub struct Source {
+    names: Names,
+    random: Random,
+    /// Sets the IDs of this source's requests apart from those of others.
+    writer: u64,
+    next_id: u64,
+}
+
+impl Source {
+    pub fn new(writer: u64, random: Random) -> Source {
+        Source {
+            names: Names::new(NAMES),
+            random,
+            writer,
+            next_id: 0,
+        }
+    }
+
+    /// The next request.
+    pub fn draw(&mut self, topics: &Topics) -> Draft {
+        let random = &mut self.random;
+        let mut draft = Draft {
+            key: Some(self.names.pick(random).to_vec()),
+            value: None,
+            request_id: None,
+            topic: None,
+            correlation_bytes: 0,
+        };
+        if random.below(WRONG_ONE_IN) == 0 {
+            wrong(&mut draft, random);
+            return draft;
+        }
+        let count = 1 + random.below(5);
+        if random.below(2) == 0 {
+            self.next_id += 1;
+            let id = self.writer << 40 | self.next_id;
+            draft.request_id = Some(id);
+            draft.value = Some(format!("{{\"count\":{count},\"request_id\":\"{id:x}\"}}").into());
+        } else if random.below(2) == 0 {
+            draft.value = Some(count.to_string().into());
+        }
+        if random.below(NAMES_TOPIC_ONE_IN) == 0 {
+            let (topic, forgets) = topics.pick(random);
+            // Whoever may lose an answer with its topic asks under an ID, to be able to ask again.
+            if !forgets || draft.request_id.is_some() {
+                draft.topic = Some(topic);
+                draft.correlation_bytes = match random.below(WIDE_ONE_IN) {
+                    0 => CORRELATION_WIDE_BYTES,
+                    1..10 => 0,
+                    _ => 16,
+                };
+            }
+        }
+        draft
+    }
+}
+
+fn wrong(draft: &mut Draft, random: &mut Random) {
+    let text = match random.below(6) {
+        0 => "0",
+        1 => "{\"count\":\"5\"}",
+        2 => "{\"no such field\":1}",
+        3 => "{\"count\":",
+        4 => {
+            draft.key = None;
+            "1"
+        }
+        _ => {
+            draft.key = Some(b"bell\x07".to_vec());
+            "1"
+        }
+    };
+    draft.value = Some(text.into());
+}

@@ -1,0 +1,311 @@
+//! One run: the cluster, the load, the faults one after another, the verdict.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sequencer::embedded::{Kafka, Options};
+
+use crate::support::admin::{self, Admin};
+use crate::support::random::Random;
+use crate::support::records::Mode;
+use crate::support::service::{PARTITIONS, Service};
+use crate::support::tail::{self, Isolation, Raw};
+use crate::support::{DEADLINE, heavy, wait_for};
+
+use super::check::{Asked, Evidence, Report, Told, check};
+use super::faults::Deck;
+use super::history::History;
+use super::load::Load;
+use super::observer::Observer;
+use super::recovery::{self, Event};
+use super::stage::Stage;
+use super::topics::Topics;
+use super::transactions::Transactions;
+use super::verify;
+
+/// How long faults go on; `make chaos MINUTES=…` sets it.
+const MINUTES_VARIABLE: &str = "SEQUENCER_CHAOS_MINUTES";
+const MINUTES_DEFAULT: f64 = 1.0;
+/// Requests a second, retries not counted.
+const RATE_VARIABLE: &str = "SEQUENCER_CHAOS_RATE";
+/// Two cores carry three brokers, three instances and a million requests in twenty minutes.
+const RATE_DEFAULT: f64 = 1_000.0;
+
+/// Answers before the first fault.
+const ANSWERS_FIRST: usize = 2_000;
+/// Calm between recovery and the next fault.
+const CALM_MS: (u64, u64) = (1_500, 4_000);
+/// Of so many faults one is followed by the next without waiting for recovery.
+const OVERLAPPING_ONE_IN: u64 = 6;
+/// How the service marks a request that it forwarded.
+const FORWARDED: &str = "sequencer-forwarded";
+
+/// What was done when, for people.
+#[derive(Default)]
+struct Journal(Mutex<String>);
+
+impl Journal {
+    fn note(&self, at_ms: u64, words: &str) {
+        let line = format!("{:>7.1} s  {words}", at_ms as f64 / 1e3);
+        println!("{line}");
+        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(&line);
+        text.push('\n');
+    }
+}
+
+fn number(variable: &str, default: f64) -> f64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} must be a number, is {text:?}"))
+    })
+}
+
+/// Runs one mode; keeps the history when anything is wrong.
+pub fn run(mode: Mode) {
+    let _machine = heavy();
+    let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
+    let history = History::new(&name);
+    let journal = Journal::default();
+    let mut kafka = Kafka::start(Options::cluster_of_three(history.kafka())).unwrap();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        play(&name, mode, &mut kafka, &history, &journal);
+    }));
+    kafka.stop().unwrap();
+    drop(kafka);
+    match outcome {
+        Ok(()) => history.forget(),
+        Err(panic) => {
+            let text = journal.0.lock().unwrap_or_else(PoisonError::into_inner);
+            history.keep(&text);
+            resume_unwind(panic)
+        }
+    }
+}
+
+fn play(name: &str, mode: Mode, kafka: &mut Kafka, history: &History, journal: &Journal) {
+    let mut random = Random::from_environment();
+    let service = Service::on(kafka.bootstrap(), name, mode);
+    // The first makes the topics, which one broker knows before another.
+    let instances: Vec<_> = ["a", "b", "c"]
+        .map(|name| (name.to_owned(), service.start(name)))
+        .into();
+    let administrator = Admin::new(&service.bootstrap);
+    let topics = Topics::create(&service, &administrator);
+    let (observer, observing) = Observer::start(&service, &topics);
+    let rate = number(RATE_VARIABLE, RATE_DEFAULT) as u64;
+    let load = Load::start(&service, &topics, &observer, rate, &mut random);
+    let transactions = Transactions::start(&service, &topics, &mut random);
+    wait_for("the first answers", || {
+        (observer.count() >= ANSWERS_FIRST).then_some(())
+    });
+
+    let mut deck = Deck::new(random.fork());
+    let parts = (topics.clone(), administrator, observer.clone());
+    let mut stage = Stage::set(
+        &service,
+        kafka,
+        history.kafka().to_owned(),
+        instances,
+        parts,
+        random.fork(),
+    );
+    let events = faults(&mut stage, &mut deck, &mut random, journal);
+
+    let written = load.stop();
+    let ended = transactions.stop();
+    journal.note(observer.now_ms(), &format!("{written}; {ended}"));
+    let asked = wait_answered(&service, &topics, &observer);
+    wait_covered(&service);
+    stage.look();
+    stage.look_for_halts();
+    println!("{}", recovery::table(&events, &observer.arrivals()));
+    let kept = observer.kept();
+    let gone = judge(&service, &topics, &asked, &kept);
+    verify::assert_clean(&service, &gone);
+    stage.clear();
+    observer.stop();
+    observing
+        .join()
+        .unwrap_or_else(|panic| resume_unwind(panic));
+    assert!(stage.surprises.is_empty(), "{:#?}", stage.surprises);
+}
+
+/// One fault after another until the time is up.
+fn faults(
+    stage: &mut Stage<'_>,
+    deck: &mut Deck,
+    random: &mut Random,
+    journal: &Journal,
+) -> Vec<Event> {
+    let minutes = number(MINUTES_VARIABLE, MINUTES_DEFAULT);
+    let until = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
+    let mut events: Vec<Event> = Vec::new();
+    let mut overlapping = false;
+    while Instant::now() < until {
+        let fault = stage.possible(deck.draw());
+        stage.prepare(fault);
+        let begin_ms = stage.observer.now_ms();
+        if let Some(last) = events.last_mut() {
+            last.end_ms = begin_ms;
+        }
+        let what = stage.play(fault);
+        journal.note(begin_ms, &format!("{fault}: {what}"));
+        let before = overlapping;
+        overlapping = random.below(OVERLAPPING_ONE_IN) == 0;
+        events.push(Event {
+            kind: if before || overlapping {
+                "one upon another".to_owned()
+            } else {
+                fault.kind()
+            },
+            begin_ms,
+            end_ms: u64::MAX,
+        });
+        if !overlapping {
+            stage.wait_recovered();
+            let (least, most) = CALM_MS;
+            thread::sleep(Duration::from_millis(least + random.below(most - least)));
+        }
+        stage.look();
+        stage.look_for_halts();
+    }
+    stage.wait_recovered();
+    if let Some(last) = events.last_mut() {
+        last.end_ms = stage.observer.now_ms();
+    }
+    events
+}
+
+/// The requests that clients wrote, once all are answered, or none more is for a while: then the judge
+/// names those that are not.
+fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec<Asked> {
+    let asked: Vec<Asked> = tail::raw(&service.bootstrap, &service.requests)
+        .into_iter()
+        .filter(|record| record.header(FORWARDED).is_none())
+        .map(asked)
+        .collect();
+    let deleted = topics.deleted();
+    let gone = |asked: &Asked| {
+        asked
+            .topic
+            .as_ref()
+            .is_some_and(|topic| deleted.contains(topic))
+    };
+    let needed: Vec<(i32, i64)> = asked
+        .iter()
+        .filter(|asked| !gone(asked))
+        .map(|asked| (asked.partition, asked.offset))
+        .collect();
+    let mut open = needed;
+    let mut deadline = Instant::now() + DEADLINE;
+    loop {
+        let before = open.len();
+        open = observer.unanswered(open.into_iter());
+        if open.is_empty() || Instant::now() > deadline {
+            return asked;
+        }
+        if open.len() < before {
+            deadline = Instant::now() + DEADLINE;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Waits until checkpoints cover the whole log, twice: the first makes sure that every stray lies at
+/// home. From then on no reply is under way any more, not even one to a topic that is gone.
+fn wait_covered(service: &Service) {
+    let Service {
+        bootstrap,
+        requests,
+        group,
+        ..
+    } = service;
+    for _ in 0..2 {
+        let ends: Vec<i64> = (0..PARTITIONS)
+            .map(|partition| tail::high_watermark(bootstrap, requests, partition))
+            .collect();
+        wait_for("checkpoints to cover the log", || {
+            let committed = admin::committed(bootstrap, group, requests, PARTITIONS);
+            let mut partitions = (0..PARTITIONS).zip(&ends);
+            partitions
+                .all(|(partition, end)| committed.get(&partition).unwrap_or(&0) >= end)
+                .then_some(())
+        });
+    }
+}
+
+fn asked(record: Raw) -> Asked {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let value = record.value.as_deref().unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_slice(value).unwrap_or_default();
+    Asked {
+        partition: record.partition,
+        offset: record.offset,
+        topic: record.header("reply_to").map(text),
+        request_id: value["request_id"].as_str().map(str::to_owned),
+        key: record.key,
+    }
+}
+
+/// Judges what the topics hold, with what was seen on those that are gone. Returns the requests that
+/// have no reply on a topic that is still there.
+fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> Vec<(i32, i64)> {
+    let deleted = topics.deleted();
+    let all = told(service, topics, Isolation::Uncommitted);
+    let mut everything = all.clone();
+    let on_deleted = |told: &&Told| deleted.contains(&told.topic);
+    everything.extend(kept.iter().filter(on_deleted).cloned());
+    print_and_assert(&check(&Evidence {
+        asked,
+        told: &everything,
+        once: false,
+        deleted: &deleted,
+    }));
+    let seen = match service.mode {
+        Mode::Immediate => all,
+        // As its clients read: none comes again.
+        Mode::ExactlyOnce => told(service, topics, Isolation::Committed),
+    };
+    let visible = check(&Evidence {
+        asked,
+        told: &seen,
+        once: service.mode == Mode::ExactlyOnce,
+        deleted: &deleted,
+    });
+    let mut gone: Vec<(i32, i64)> = visible.lost_with_topic.iter().copied().collect();
+    gone.sort_unstable();
+    // The holes are the IDs that went down with a topic; the check above has filled them.
+    let broken = visible.broken();
+    let holes =
+        |wrong: &super::check::Wrong| *wrong == super::check::Wrong::Gap && !gone.is_empty();
+    assert!(broken.iter().all(holes), "{visible}");
+    gone
+}
+
+fn print_and_assert(report: &Report) {
+    println!("{report}");
+    report.assert_clean();
+}
+
+/// All replies on the topics that are there.
+fn told(service: &Service, topics: &Topics, isolation: Isolation) -> Vec<Told> {
+    let mut told = Vec::new();
+    let mut names = vec![service.replies.clone()];
+    names.extend(topics.lasting().iter().cloned());
+    names.extend(topics.doomed());
+    for topic in names {
+        for reply in tail::replies(&service.bootstrap, &topic, isolation) {
+            told.push(Told {
+                topic: topic.clone(),
+                partition: reply.partition,
+                offset: reply.offset,
+                key: reply.key,
+                body: reply.body,
+            });
+        }
+    }
+    told
+}

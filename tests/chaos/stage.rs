@@ -1,0 +1,290 @@
+//! How each fault is done and undone, on the brokers and instances of one run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use sequencer::embedded::Kafka;
+use serde_json::Value;
+
+use crate::support::admin::Admin;
+use crate::support::instance::Instance;
+use crate::support::random::Random;
+use crate::support::service::Service;
+use crate::support::tail::{self, Isolation};
+use crate::support::{DEADLINE, wait_for};
+
+use super::faults::{Brokers, Fault, Instances};
+use super::observer::Observer;
+use super::topics::Topics;
+
+const BROKERS: usize = 3;
+/// Fewer would make most faults a stop of everything.
+const INSTANCES_MIN: usize = 2;
+/// As many as partitions, and one that has none.
+const INSTANCES_MAX: usize = 5;
+
+/// Everything that can be broken.
+pub struct Stage<'a> {
+    pub service: &'a Service,
+    pub kafka: &'a mut Kafka,
+    /// Of the brokers.
+    pub directory: PathBuf,
+    pub topics: Topics,
+    pub admin: Admin,
+    pub observer: Observer,
+    pub random: Random,
+    fleet: Vec<(String, Instance)>,
+    started: u64,
+    /// What nobody did: instances that ended by themselves, partitions that halted.
+    pub surprises: Vec<String>,
+}
+
+impl<'a> Stage<'a> {
+    /// With so many instances, which are ready.
+    pub fn set(
+        service: &'a Service,
+        kafka: &'a mut Kafka,
+        directory: PathBuf,
+        instances: Vec<(String, Instance)>,
+        (topics, admin, observer): (Topics, Admin, Observer),
+        random: Random,
+    ) -> Stage<'a> {
+        Stage {
+            service,
+            kafka,
+            directory,
+            topics,
+            admin,
+            observer,
+            random,
+            started: instances.len() as u64,
+            fleet: instances,
+            surprises: Vec::new(),
+        }
+    }
+
+    /// What can happen now in the place of `fault`.
+    pub fn possible(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Instances(Instances::Grow) if self.fleet.len() >= INSTANCES_MAX => {
+                Fault::Instances(Instances::Shrink)
+            }
+            Fault::Instances(Instances::Shrink) if self.fleet.len() <= INSTANCES_MIN => {
+                Fault::Instances(Instances::Grow)
+            }
+            fault => fault,
+        }
+    }
+
+    /// Waits for what a fault needs: no broker may go while another is not back in sync.
+    pub fn prepare(&self, fault: Fault) {
+        if matches!(fault, Fault::Brokers(_) | Fault::Mixed(..)) {
+            wait_in_sync(&self.service.bootstrap);
+        }
+    }
+
+    /// Does and undoes a fault; returns what exactly it was.
+    pub fn play(&mut self, fault: Fault) -> String {
+        match fault {
+            Fault::Instances(instances) => self.instances(instances, true),
+            Fault::Brokers(brokers) => {
+                let (broker, hold) = self.break_broker(brokers);
+                thread::sleep(hold);
+                self.mend_broker(broker, brokers);
+                format!("broker {}, {hold:.1?}", broker + 1)
+            }
+            Fault::Mixed(instances, brokers) => {
+                let (broker, hold) = self.break_broker(brokers);
+                let what = self.instances(instances, false);
+                thread::sleep(hold / 2);
+                self.mend_broker(broker, brokers);
+                format!("broker {}, {what}", broker + 1)
+            }
+            Fault::DeleteTopic => {
+                self.topics.delete(&self.admin);
+                self.topics.renew(&self.admin);
+                format!("topic {}", self.topics.deleted().len())
+            }
+        }
+    }
+
+    fn seconds(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(1_000 * from + self.random.below(1_000 * (to - from)))
+    }
+
+    /// `calm`: the brokers are well, so that whatever is asked to end must end cleanly.
+    fn instances(&mut self, fault: Instances, calm: bool) -> String {
+        let at = self.random.below(self.fleet.len() as u64) as usize;
+        let name = self.fleet[at].0.clone();
+        match fault {
+            Instances::Kill => {
+                self.fleet.remove(at).1.sigkill();
+                // Back at once, which fences its past, or when others have taken over.
+                let hold = if self.random.below(2) == 0 {
+                    self.seconds(0, 2)
+                } else {
+                    self.seconds(8, 12)
+                };
+                thread::sleep(hold);
+                self.start(&name);
+                format!("{name} back after {hold:.1?}")
+            }
+            Instances::Pause => {
+                self.fleet[at].1.sigstop();
+                // The session is 6 s.
+                let hold = self.seconds(7, 11);
+                thread::sleep(hold);
+                self.fleet[at].1.sigcont();
+                format!("{name} for {hold:.1?}")
+            }
+            Instances::Terminate => {
+                self.terminate(at, calm);
+                let hold = self.seconds(0, 3);
+                thread::sleep(hold);
+                self.start(&name);
+                format!("{name} back after {hold:.1?}")
+            }
+            Instances::Roll => {
+                let names: Vec<String> = self.fleet.iter().map(|(name, _)| name.clone()).collect();
+                for name in &names {
+                    let at = self.fleet.iter().position(|(found, _)| found == name);
+                    self.terminate(at.unwrap(), calm);
+                    self.start(name);
+                    self.fleet.last_mut().unwrap().1.wait_ready();
+                }
+                names.join(", ")
+            }
+            Instances::Grow => {
+                self.started += 1;
+                let name = format!("i{}", self.started);
+                self.start(&name);
+                format!("{name}, {} now", self.fleet.len())
+            }
+            Instances::Shrink => {
+                self.terminate(at, calm);
+                format!("{name}, {} left", self.fleet.len())
+            }
+        }
+    }
+
+    fn start(&mut self, name: &str) {
+        self.fleet.push((name.to_owned(), self.service.spawn(name)));
+    }
+
+    fn terminate(&mut self, at: usize, calm: bool) {
+        let (name, instance) = self.fleet.remove(at);
+        let code = instance.sigterm_and_wait();
+        // With a broker away the drain may not come to its end in time.
+        if code != 0 && calm {
+            self.surprises
+                .push(format!("{name} ended with {code} on SIGTERM"));
+        }
+    }
+
+    fn break_broker(&mut self, fault: Brokers) -> (usize, Duration) {
+        let controller = self.controller();
+        let others: Vec<usize> = (0..BROKERS)
+            .filter(|broker| *broker != controller)
+            .collect();
+        let other = others[self.random.below(others.len() as u64) as usize];
+        match fault {
+            Brokers::Kill => self.kafka.kill_broker(other).unwrap(),
+            Brokers::KillController => self.kafka.kill_broker(controller).unwrap(),
+            Brokers::Pause => self.kafka.pause_broker(other).unwrap(),
+        }
+        let hold = match fault {
+            Brokers::Pause => self.seconds(2, 13),
+            Brokers::Kill | Brokers::KillController => self.seconds(0, 5),
+        };
+        let broken = if fault == Brokers::KillController {
+            controller
+        } else {
+            other
+        };
+        (broken, hold)
+    }
+
+    fn mend_broker(&mut self, broker: usize, fault: Brokers) {
+        match fault {
+            Brokers::Pause => self.kafka.resume_broker(broker).unwrap(),
+            Brokers::Kill | Brokers::KillController => self.kafka.start_broker(broker).unwrap(),
+        }
+    }
+
+    /// The index of the active controller, as the voters of the highest epoch know it.
+    fn controller(&self) -> usize {
+        let state = |broker: usize| {
+            let path = self
+                .directory
+                .join(format!("broker-{}", broker + 1))
+                .join("data/__cluster_metadata-0/quorum-state");
+            let state: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+            let leader = usize::try_from(state["leaderId"].as_i64()?).ok()?;
+            (leader > 0).then_some((state["leaderEpoch"].as_i64()?, leader - 1))
+        };
+        wait_for("a controller", || (0..BROKERS).filter_map(state).max()).1
+    }
+
+    /// Waits until every partition answers again what is asked after this call.
+    pub fn wait_recovered(&mut self) {
+        let healed_ms = self.observer.now_ms();
+        let observer = self.observer.clone();
+        wait_for("every partition to answer again", || {
+            self.look();
+            observer.all_since(healed_ms).then_some(())
+        });
+    }
+
+    /// Notes what ended or stopped by itself, and starts again what ended, as an orchestrator does.
+    pub fn look(&mut self) {
+        for (name, instance) in &mut self.fleet {
+            if let Some(status) = instance.ended() {
+                let words = format!("{name} ended by itself: {status}");
+                // One that starts while the controller is away may give up; it has served nobody yet.
+                if instance.log().contains("rebalance") {
+                    self.surprises.push(words);
+                } else {
+                    println!("{words}, before it had joined the group");
+                }
+                *instance = self.service.spawn(name);
+            }
+        }
+    }
+
+    /// Partitions that halted; asks every instance.
+    pub fn look_for_halts(&mut self) {
+        for (name, instance) in &self.fleet {
+            for (partition, halted) in instance.halted() {
+                self.surprises.push(format!(
+                    "{name} halted partition {partition}: {}",
+                    halted.reason
+                ));
+            }
+        }
+    }
+
+    /// The end: every instance must leave cleanly.
+    pub fn clear(&mut self) {
+        while !self.fleet.is_empty() {
+            self.terminate(0, true);
+        }
+    }
+}
+
+/// Waits until every replica of every partition is in sync.
+pub fn wait_in_sync(bootstrap: &str) {
+    let client = tail::consumer(bootstrap, Isolation::Uncommitted);
+    wait_for("all replicas to be in sync", || {
+        let metadata = client.fetch_metadata(None, DEADLINE).ok()?;
+        let mut partitions = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions());
+        partitions
+            .all(|partition| partition.isr().len() == partition.replicas().len())
+            .then_some(())
+    });
+}
