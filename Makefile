@@ -2,9 +2,11 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 SUITES := ./tests/suites.sh
+MINUTES ?= 10
+SEEDS ?= 300
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 build: ## the binary: target/release/sequencer
 	$(CARGO) build --release --locked
@@ -15,22 +17,44 @@ run: build ## a Kafka on this machine, the service, a live demo; Ctrl-C ends it
 test: ## unit and property tests, then integration tests against a real broker
 	$(SUITES) test
 
-test-long: ## the same with 1,000,000 requests in the kill matrix, and the drain figures
+test-long: ## the same with 1,000,000 requests in the kill matrix, ten minutes of chaos, and the drain figures
 	$(SUITES) test-long
 
+sim: ## histories of the shipped pure code with every fault: SEEDS=10000; then the planted mistakes
+	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
+	$(CARGO) test --release --locked --features planted-bugs --test sim planted -- --nocapture
+
+bench: build ## throughput and latency beside a raw echo, half an hour; report.json and report.html
+	./target/release/sequencer bench --json report.json --html report.html
+
+bench-quick: build ## the same in under a minute, for a first look
+	./target/release/sequencer bench --quick
+
+bench-micro: ## decode, fold and encode without a broker
+	$(CARGO) bench --locked --profile release --bench record_path
+
+chaos: ## three brokers, three instances and more, a fault every few seconds: make chaos MINUTES=10
+	SEQUENCER_CHAOS_MINUTES=$(MINUTES) $(CARGO) test --release --locked --test chaos -- chaos_ --nocapture --test-threads=1
+
 fmt: ## formats
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 lint: fmt-check clippy deny ## rustfmt, clippy with warnings denied, dependency audit
 
 fmt-check:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
 deny: ## licences, duplicates and sources of dependencies
 	@[ -x .tools/bin/cargo-deny ] || $(CARGO) install --locked --root .tools cargo-deny@0.18.9
 	.tools/bin/cargo-deny --all-features check licenses bans sources
 
-.PHONY: help build run test test-long fmt lint fmt-check clippy deny
+deploy-check: ## chart, image, compose file and unit, as far as that goes without a cluster; planted bugs
+	tests/deploy/check.sh
+
+migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
+	tests/deploy/migrate.sh
+
+.PHONY: help build run test test-long sim chaos bench bench-quick bench-micro fmt lint fmt-check clippy deny deploy-check migrate-check
