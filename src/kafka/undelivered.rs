@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::core::digest::fingerprint;
 use crate::wire::route::{Cause, Undelivered};
 
 /// How long a topic that could not be written is not tried again.
@@ -48,6 +49,17 @@ pub struct Shape {
     pub keyed: bool,
     /// Hash of key and value.
     pub hash: u128,
+}
+
+impl Shape {
+    /// Of a reply. `headers`: as a block.
+    pub fn of(key: Option<&[u8]>, body: &[u8], headers: &[u8]) -> Shape {
+        Shape {
+            bytes: key.map_or(0, <[u8]>::len) + body.len() + headers.len(),
+            keyed: key.is_some(),
+            hash: fingerprint(key, Some(body), 0),
+        }
+    }
 }
 
 /// How a record may go to a topic.

@@ -20,7 +20,6 @@ use rdkafka::ClientConfig;
 use tracing::{info, warn};
 
 use super::lane::Lane;
-use crate::core::digest::fingerprint;
 use crate::kafka::clients::Connection;
 use crate::kafka::directory::{Directory, Ticket};
 use crate::kafka::error::{Class, Delivery, Error, delivery};
@@ -69,16 +68,12 @@ enum Place {
 
 impl Parcel {
     fn shape(&self) -> Shape {
-        let key = self.key.as_deref();
-        Shape {
-            bytes: key.map_or(0, <[u8]>::len) + self.body.len() + self.headers.len(),
-            keyed: key.is_some(),
-            hash: fingerprint(key, Some(&self.body), 0),
-        }
+        Shape::of(self.key.as_deref(), &self.body, &self.headers)
     }
 
     fn bytes(&self) -> usize {
-        self.shape().bytes + self.topic.len()
+        let key = self.key.as_ref().map_or(0, Vec::len);
+        key + self.body.len() + self.headers.len() + self.topic.len()
     }
 }
 

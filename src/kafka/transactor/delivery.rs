@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::core::digest::fingerprint;
 use crate::kafka::directory::Directory;
 use crate::kafka::error::{Delivery, Error, delivery};
 use crate::kafka::replies::partition;
@@ -129,11 +128,7 @@ impl Deliveries {
 
     /// Where a reply goes.
     pub(super) fn way(&mut self, topic: &str, choice: Choice, reply: &Outgoing<'_>) -> Way {
-        let shape = Shape {
-            bytes: reply.key.map_or(0, <[u8]>::len) + reply.body.len() + reply.headers.0.len(),
-            keyed: reply.key.is_some(),
-            hash: fingerprint(reply.key, Some(reply.body), 0),
-        };
+        let shape = Shape::of(reply.key, reply.body, reply.headers.0);
         let alone = match self.memory.advice(topic, shape, Instant::now()) {
             Advice::Elsewhere(undelivered) => return self.elsewhere(undelivered),
             Advice::Alone => true,
