@@ -11,6 +11,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 
 use sequencer::core::{Answer, At, Fold, Offset, Request, Timestamp};
 use sequencer::kafka::tools::measure::shape::{self, Shape};
+use sequencer::wire::ledger::Lines;
 use sequencer::wire::reply::{self, Subject};
 use sequencer::wire::request;
 
@@ -82,7 +83,7 @@ fn at(offset: u64) -> At {
 }
 
 fn apply(fold: &mut Fold, offset: u64, request: &Request<'_>) -> Answer {
-    fold.apply(at(offset), None, request)
+    fold.apply(at(offset), None, request, &mut Lines::default())
 }
 
 fn encode(out: &mut Vec<u8>, offset: u64, request: &Request<'_>, answer: &Answer) {

@@ -89,7 +89,7 @@ fn every_halt_has_a_row_that_names_its_remedy() {
             .lines()
             .find(|line| line.starts_with(&format!("| `{}` |", halt.code())));
         let row = row.unwrap();
-        let recovers = halt.remedy(0, 0).starts_with("sequencer recover");
+        let recovers = halt.remedy(0).starts_with("sequencer recover");
         let says = row.contains("sequencer recover") || row.contains("As for `no_state`");
         assert_eq!(says, recovers, "{row}");
     }

@@ -12,15 +12,22 @@ pub enum Undefined {
     /// It becomes a sequence.
     #[default]
     Create,
+    /// It becomes a sequence with `audit`.
+    CreateAudited,
     /// The request is refused.
     Refuse,
 }
 
 impl Undefined {
+    /// True when what is created is audited.
+    pub const fn audits(self) -> bool {
+        matches!(self, Undefined::CreateAudited)
+    }
+
     /// As in requests and replies.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Undefined::Create => "create",
+            Undefined::Create | Undefined::CreateAudited => "create",
             Undefined::Refuse => "refuse",
         }
     }
@@ -96,4 +103,6 @@ pub struct Request<'a> {
     /// The client's own identification of the request, repeated in the reply; present only when
     /// it is valid by itself.
     pub request_id: Option<Cow<'a, str>>,
+    /// Who asks for IDs, for the ledger; of an operator's request it is in the operation.
+    pub requester: Option<Cow<'a, str>>,
 }

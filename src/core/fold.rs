@@ -8,11 +8,15 @@
 //! seed of its hasher, which makes flooding with colliding names useless, changes no answer.
 
 mod apply;
+mod audit;
 mod entry;
+mod outlook;
 mod scalars;
+mod search;
 
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
 use indexmap::IndexMap;
 
 use super::command::Undefined;
@@ -26,7 +30,9 @@ use super::window::{Replaced, Window};
 
 pub use apply::At;
 pub use entry::{Defined, Entry, EntryKey, Note, Slot};
+pub use outlook::{Outlook, Survey};
 pub use scalars::Scalars;
+pub use search::Matches;
 
 /// IDs given to one request: `first..=last` in steps of `increment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +133,7 @@ struct Change {
 /// The state of one partition as a function of its request log.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
-    sequences: IndexMap<Box<str>, State, foldhash::quality::RandomState>,
+    sequences: IndexMap<CompactString, State, foldhash::quality::RandomState>,
     window: Window,
     /// By home partition, the offset of the last stray that went there.
     sent: BTreeMap<u32, i64>,

@@ -17,6 +17,7 @@
 //! | [`window`] | requests with an ID, and what they got (I5) |
 //! | [`link`] | the chain of requests that another partition forwarded |
 //! | [`fold`] | the counters of one partition and how a record changes them |
+//! | [`ledger`] | records of who got what of an audited sequence, and their chain |
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
 //! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
@@ -27,6 +28,7 @@ pub mod definition;
 pub mod digest;
 pub mod fold;
 pub mod invariants;
+pub mod ledger;
 pub mod limits;
 pub mod link;
 pub mod name;

@@ -31,6 +31,8 @@ pub enum Bug {
     RepliesNotAwaited,
     /// I4: the replies of an aborted transaction are not sent again.
     AbortedRepliesForgotten,
+    /// The ledger records of an aborted transaction are not written again.
+    AbortedLedgerForgotten,
     /// I4: a checkpoint does not wait for strays.
     ForwardNotAwaited,
     /// I4: a stray is counted as forwarded and never sent.
@@ -61,7 +63,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 25] = [
+    pub const ALL: [Bug; 26] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -74,6 +76,7 @@ impl Bug {
         Bug::UncommittedRequests,
         Bug::RepliesNotAwaited,
         Bug::AbortedRepliesForgotten,
+        Bug::AbortedLedgerForgotten,
         Bug::ForwardNotAwaited,
         Bug::StrayLost,
         Bug::StrayTwice,

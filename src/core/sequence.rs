@@ -59,6 +59,24 @@ impl Sequence {
         }
     }
 
+    /// True when it stands at `id` or before it, in the direction in which it counts.
+    pub const fn is_back_at(self, id: i64, increment: i64) -> bool {
+        self.next != NONE
+            && if increment < 0 {
+                self.next >= id
+            } else {
+                self.next <= id
+            }
+    }
+
+    /// True when it stands before another place of it, in the direction in which it counts.
+    pub const fn is_before(self, other: Sequence, increment: i64) -> bool {
+        if self.next == NONE || other.next == NONE {
+            return self.next != NONE;
+        }
+        self.next != other.next && self.is_back_at(other.next, increment)
+    }
+
     /// Moves on above `floor`, never back.
     #[must_use]
     pub fn raised_above(self, floor: i64) -> Sequence {
@@ -149,6 +167,19 @@ impl Sequence {
             1 => distance + 1,
             step => distance / u128::from(step) + 1,
         }
+    }
+
+    /// What is left until the end, in millionths of all IDs between the bounds, rounded down but above 0
+    /// while an ID is left.
+    pub fn left_ppm(self, definition: &Definition) -> u32 {
+        const WHOLE: u128 = 1_000_000;
+        let left = self.left(definition);
+        if left == 0 {
+            return 0;
+        }
+        let all = Sequence::restored(definition.begin()).left(definition);
+        let ppm = (left * WHOLE / all.max(1)).clamp(1, WHOLE);
+        u32::try_from(ppm).unwrap_or(u32::MAX)
     }
 
     /// Where the counter stands after a change of the definition of a sequence that exists.

@@ -15,25 +15,34 @@ use std::hash::BuildHasher;
 
 use super::digest::{Element, ElementBuilder, Kind};
 use super::fold::Grant;
+use super::limits::{NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use super::planted::planted;
 
 /// Places of one segment: few enough that writing one again for a single grant is cheap (2.3 kB),
 /// many enough that a busy window is a few records.
 pub const SEGMENT: usize = 64;
 
+/// The longest name and ID, and the name's length.
+const HASHED_BYTES_MAX: usize = 8 + NAME_BYTES_MAX + TEXT_FIELD_BYTES_MAX;
+
 /// Which request: a hash of sequence and `request_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestKey(pub [u8; 16]);
 
 impl RequestKey {
-    /// Of one request.
+    /// Of one request; name and ID are within their limits, as decoding leaves them.
     pub fn new(name: &str, request_id: &str) -> RequestKey {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.update(request_id.as_bytes());
+        let length = (name.len() as u64).to_le_bytes();
+        let parts = [&length[..], name.as_bytes(), request_id.as_bytes()];
+        // In one piece: a hasher that takes pieces costs as much again as the hash.
+        let mut bytes = [0; HASHED_BYTES_MAX];
+        let mut used = 0;
+        for part in parts {
+            bytes[used..used + part.len()].copy_from_slice(part);
+            used += part.len();
+        }
         let mut key = [0; 16];
-        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        key.copy_from_slice(&blake3::hash(&bytes[..used]).as_bytes()[..16]);
         RequestKey(key)
     }
 }
@@ -153,6 +162,11 @@ impl Window {
                 let key = place(segments, *at).map(|place| place.key.0);
                 hasher.hash_one(key.unwrap_or_default())
             };
+            // Half empty: each grant takes one entry out and puts one in, and a full table would be
+            // cleared of what such removals leave behind again and again.
+            if table.capacity() < 2 * (table.len() + 1) {
+                table.reserve(table.len() + 1, rehash);
+            }
             table.insert_unique(hasher.hash_one(new.key.0), at, rehash);
         }
         let replaced = Replaced {

@@ -1,11 +1,12 @@
 //! A checkpoint as bytes: for each partition a batch of state records that ends with a footer, the
-//! offset to commit, and in `exactly_once` mode the replies.
+//! offset to commit, the ledger records, and in `exactly_once` mode the replies.
 
 use std::ops::Range;
 
 use crate::core::NextOffset;
 use crate::core::fold::{Entry, Slot};
 use crate::wire::headers::Block;
+use crate::wire::ledger::Lines;
 use crate::wire::state::{self, BatchId, Footer};
 
 /// Where a reply goes.
@@ -230,6 +231,8 @@ pub struct Section {
     pub epoch: u32,
     /// In `exactly_once` mode, the replies that it carries.
     pub replies: HeldReplies,
+    /// The ledger records of what it covers.
+    pub ledger: Lines,
 }
 
 /// The work of one interval of one instance: one transaction.

@@ -6,6 +6,9 @@ use crate::core::limits::FOLD_VERSION;
 use crate::core::{NextOffset, Offset};
 use crate::wire::state::TopicId;
 
+/// What a remedy begins with that is a command.
+pub const RECOVER: &str = "sequencer recover";
+
 /// A reason to stop rather than guess.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
@@ -107,8 +110,8 @@ impl Halt {
         }
     }
 
-    /// Where a repair would go on reading; `None` when no repair of the state helps.
-    fn repair_from(&self) -> Option<NextOffset> {
+    /// Where a repair that cannot refold the log goes on; `None` when no repair of the state helps.
+    pub fn repair_from(&self) -> Option<NextOffset> {
         match self {
             Halt::NoState { start, committed }
             | Halt::NothingAddsUp {
@@ -125,15 +128,16 @@ impl Halt {
         }
     }
 
-    /// What to do about it: a command, or what to change. `highest` is the highest ID that the
-    /// state knows of; the command itself looks at the replies too and never goes below.
-    pub fn remedy(&self, partition: i32, highest: i64) -> String {
-        if let Some(from) = self.repair_from() {
-            return format!(
-                "sequencer recover --partition {partition} --from {from} --above {highest}"
-            );
-        }
+    /// What to do about it: a command, to which whoever prints it adds the way to the cluster, or what
+    /// to change.
+    pub fn remedy(&self, partition: i32) -> String {
         match self {
+            // What is appended until somebody repairs it waits for its answer, and hides that the log was
+            // ever shorter.
+            Halt::Truncated { end, .. } => {
+                format!("{RECOVER} --partition {partition} --from {end}")
+            }
+            halt if halt.repair_from().is_some() => format!("{RECOVER} --partition {partition}"),
             Halt::OtherGroup { expected, .. } => {
                 format!("start with --group {expected}, or use topics of its own for this group")
             }

@@ -4,10 +4,15 @@
 //! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
 //! borrowed from the fold's buffer and not copied into an effect.
 
+mod load;
 pub mod messages;
 
 use std::collections::BTreeMap;
 
+use load::Load;
+pub use load::{
+    CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
+};
 pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
 
 use super::checkpoint::{Checkpoint, Written};
@@ -16,19 +21,14 @@ use super::partition::{Counts, Output, Partition, Record};
 use super::replies::Token;
 use super::takeover::Verdict;
 use super::transaction::Outcome;
-use crate::core::NextOffset;
 use crate::core::planted::planted;
+use crate::core::{Fold, NextOffset};
 use crate::wire::state::BatchId;
 
-/// Entries that may change before a checkpoint is made whatever the interval says, and beyond which
-/// no record is taken while the previous one is under way: bounds a transaction and its memory.
-pub const CHANGES_MAX: usize = 100_000;
-
-/// Replies held for one transaction, likewise.
-pub const HELD_REPLIES_MAX: usize = 100_000;
-
-/// Bytes of replies held for one transaction, likewise (32 MiB).
-pub const HELD_BYTES_MAX: usize = 32 << 20;
+/// After a transaction with so few replies at most, the next one does not wait for the interval: in
+/// `exactly_once` mode an answer then takes as long as a transaction. With more of them, transactions
+/// become a cost, and a full interval's worth goes into one.
+pub const EAGER_REPLIES_MAX: usize = 100;
 
 /// How long a checkpoint waits for the replies of some partitions while those of others are there, in
 /// ms: several times what an acknowledgement takes. After that the others go on without them.
@@ -44,6 +44,10 @@ const HALT_AGAIN_MS: u64 = 10_000;
 /// How often an idle partition looks for state records that are not its own, in ms: a quarter of
 /// the hour that `min.compaction.lag.ms` leaves before compaction may act on them.
 const FOREIGN_CHECK_MS: u64 = 15 * 60 * 1000;
+
+/// Sequences of each partition that one survey looks at for how near they are to their end: a tenth of
+/// a millisecond's work. With four surveys a second, a million are looked at in two minutes.
+const SURVEY_MAX: usize = 2_000;
 
 /// Where a partition is.
 #[derive(Debug)]
@@ -83,42 +87,6 @@ enum Transaction {
     },
 }
 
-/// What a checkpoint holds or will hold.
-#[derive(Clone, Copy, Debug, Default)]
-struct Load {
-    entries: usize,
-    replies: usize,
-    bytes: usize,
-}
-
-impl Load {
-    fn of(checkpoint: &Checkpoint) -> Load {
-        let sections = checkpoint.sections.iter();
-        sections.fold(Load::default(), |load, section| {
-            load.plus(Load {
-                entries: section.slots.len(),
-                replies: section.replies.len(),
-                bytes: section.replies.bytes(),
-            })
-        })
-    }
-
-    fn plus(self, other: Load) -> Load {
-        Load {
-            entries: self.entries + other.entries,
-            replies: self.replies + other.replies,
-            bytes: self.bytes + other.bytes,
-        }
-    }
-
-    /// True when one of the limits is reached so many times.
-    fn reaches(self, times: usize) -> bool {
-        self.entries >= times * CHANGES_MAX
-            || self.replies >= times * HELD_REPLIES_MAX
-            || self.bytes >= times * HELD_BYTES_MAX
-    }
-}
-
 #[derive(Debug)]
 struct Revocation {
     partitions: Vec<i32>,
@@ -135,6 +103,8 @@ pub struct Instance {
     batches: u64,
     transaction: Transaction,
     last_cut_ms: Option<u64>,
+    /// The last transaction was committed, and held few replies.
+    eager: bool,
     revocation: Option<Revocation>,
     stop_deadline_ms: Option<u64>,
     left: bool,
@@ -150,6 +120,7 @@ impl Instance {
             batches: 0,
             transaction: Transaction::Idle,
             last_cut_ms: None,
+            eager: true,
             revocation: None,
             stop_deadline_ms: None,
             left: false,
@@ -271,19 +242,37 @@ impl Instance {
 
     /// Every partition, for status and metrics.
     pub fn report(&self) -> Vec<PartitionReport> {
-        let report = |(id, owned): (&i32, &Owned)| PartitionReport {
-            partition: *id,
-            phase: owned.phase(*id),
-            next: match &owned.stage {
-                Stage::Running(partition) => Some(partition.next()),
+        let report = |(id, owned): (&i32, &Owned)| {
+            let running = match &owned.stage {
+                Stage::Running(partition) => Some(partition),
                 _ => None,
-            },
-            sequences: match &owned.stage {
-                Stage::Running(partition) => partition.sequences(),
-                _ => 0,
-            },
+            };
+            PartitionReport {
+                partition: *id,
+                phase: owned.phase(*id),
+                next: running.map(|partition| partition.next()),
+                sequences: running.map_or(0, |partition| partition.sequences()),
+                outlook: running.and_then(|partition| partition.outlook()),
+            }
         };
         self.owned.iter().map(report).collect()
+    }
+
+    /// What a running partition remembers, to be looked at.
+    pub fn fold(&self, partition: i32) -> Option<&Fold> {
+        match &self.owned.get(&partition)?.stage {
+            Stage::Running(running) => Some(running.fold()),
+            _ => None,
+        }
+    }
+
+    /// Looks at some more sequences of each partition, for how near they are to their end.
+    pub fn survey(&mut self) {
+        for owned in self.owned.values_mut() {
+            if let Stage::Running(partition) = &mut owned.stage {
+                partition.survey(SURVEY_MAX);
+            }
+        }
     }
 
     /// Takes the counts of all partitions since the last time.
@@ -475,7 +464,9 @@ impl Instance {
             .last_cut_ms
             .is_none_or(|last_ms| now_ms >= last_ms + interval_ms);
         let urgent = self.revocation.is_some() || self.stop_deadline_ms.is_some();
-        if !(waited || urgent || self.is_full()) {
+        let load = self.load();
+        let eager = self.eager && load.replies > 0;
+        if !(waited || urgent || eager || load.reaches(1)) {
             return;
         }
         let mut sections = Vec::new();
@@ -563,6 +554,8 @@ impl Instance {
         effects: &mut Vec<Effect>,
     ) {
         self.transaction = Transaction::Idle;
+        let replies = Load::of(&checkpoint).replies;
+        self.eager = outcome == Outcome::Committed && replies <= EAGER_REPLIES_MAX;
         match outcome {
             Outcome::Fenced => effects.push(Effect::ExitFenced),
             Outcome::Failed => effects.push(Effect::StartOver),
@@ -602,20 +595,19 @@ impl Instance {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.load().reaches(1)
-    }
-
     /// What the next checkpoint would hold.
     fn load(&self) -> Load {
         let mut load = Load::default();
         for owned in self.owned.values() {
             if let Stage::Running(partition) = &owned.stage {
                 let (replies, bytes) = partition.held();
+                let (ledger_records, ledger_bytes) = partition.ledger();
                 load = load.plus(Load {
                     entries: partition.changes(),
                     replies,
                     bytes,
+                    ledger_records,
+                    ledger_bytes,
                 });
             }
         }
@@ -757,7 +749,8 @@ impl Owned {
         let halted = |halt: &Halt, highest: i64| Phase::Halted {
             code: halt.code(),
             reason: halt.to_string(),
-            remedy: halt.remedy(partition, highest),
+            remedy: halt.remedy(partition),
+            highest,
         };
         match (&self.stage, &self.halted) {
             (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),

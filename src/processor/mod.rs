@@ -22,6 +22,7 @@
 //! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
+//! | [`rebuild`] | folds the request log again, for a repair |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
 pub mod checkpoint;
@@ -29,6 +30,7 @@ pub mod halt;
 pub mod instance;
 pub mod partition;
 pub mod reading;
+pub mod rebuild;
 pub mod replies;
 pub mod restore;
 pub mod rewrite;

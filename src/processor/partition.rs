@@ -14,7 +14,7 @@ use super::restore::highest_id;
 use super::rewrite::Rewrite;
 use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
-use crate::core::fold::{Answer, At, Slot};
+use crate::core::fold::{Answer, At, Outlook, Slot, Survey};
 use crate::core::invariants::i4_nothing_lost;
 use crate::core::limits::{FOLD_VERSION, NAME_BYTES_MAX};
 use crate::core::link::Link;
@@ -22,6 +22,7 @@ use crate::core::partitioner::{hash_of, partition_of};
 use crate::core::planted::planted;
 use crate::core::{Code, Fold, NextOffset, Offset, Rejection, Timestamp};
 use crate::wire::headers::{self, Block, Headers, block};
+use crate::wire::ledger::Lines;
 use crate::wire::reply::{self, Subject};
 use crate::wire::request;
 use crate::wire::route::{Cause, Route, Routing, Undelivered};
@@ -139,6 +140,8 @@ pub struct Partition {
     touched: BTreeSet<Vec<u8>>,
     outstanding: Outstanding,
     held: HeldReplies,
+    /// Ledger records since the last committed checkpoint, those under way apart.
+    ledger: Lines,
     rewrite: Rewrite,
     /// Where our next state record should lie, if nobody else writes.
     state_end: i64,
@@ -148,6 +151,8 @@ pub struct Partition {
     body: Vec<u8>,
     headers: Vec<u8>,
     counts: Counts,
+    /// How near its sequences are to their end.
+    survey: Survey,
 }
 
 impl Partition {
@@ -179,6 +184,7 @@ impl Partition {
             touched: restored.touched,
             outstanding: Outstanding::default(),
             held: HeldReplies::default(),
+            ledger: Lines::default(),
             rewrite: Rewrite::new(
                 service.rewrite_floor_records,
                 restored.records,
@@ -190,6 +196,7 @@ impl Partition {
             body: Vec::new(),
             headers: Vec::new(),
             counts: Counts::default(),
+            survey: Survey::default(),
         }
     }
 
@@ -216,7 +223,7 @@ impl Partition {
             timestamp: record.timestamp,
         };
         let link = self.link(&record);
-        let answer = self.fold.apply(at, link, &request);
+        let answer = self.fold.apply(at, link, &request, &mut self.ledger);
         if let Answer::Broken { link, accepted } = answer {
             // The record is not folded: after the repair it is the first one that is read.
             self.broken = Some(Halt::LinkBroken {
@@ -364,6 +371,7 @@ impl Partition {
             || !self.unwritten.is_empty()
             || !self.touched.is_empty()
             || !self.held.is_empty()
+            || !self.ledger.is_empty()
             || (!self.draining && self.rewrite.wants_checkpoint(self.fold.len()))
     }
 
@@ -417,6 +425,7 @@ impl Partition {
             rewrite_from: self.rewrite.from(),
             epoch: self.outstanding.cut(),
             replies: std::mem::take(&mut self.held),
+            ledger: std::mem::take(&mut self.ledger),
         }
     }
 
@@ -453,6 +462,9 @@ impl Partition {
         self.touched.extend(section.touched);
         if !planted!(AbortedRepliesForgotten) {
             self.held.prepend(section.replies);
+        }
+        if !planted!(AbortedLedgerForgotten) {
+            self.ledger.prepend(section.ledger);
         }
     }
 
@@ -520,6 +532,11 @@ impl Partition {
         (self.held.len(), self.held.bytes())
     }
 
+    /// Ledger records for the next checkpoint, and their bytes.
+    pub fn ledger(&self) -> (usize, usize) {
+        (self.ledger.len(), self.ledger.bytes())
+    }
+
     /// Replies sent and not acknowledged.
     pub fn outstanding(&self) -> u64 {
         self.outstanding.total()
@@ -528,6 +545,21 @@ impl Partition {
     /// Where our next state record should lie.
     pub fn state_end(&self) -> i64 {
         self.state_end
+    }
+
+    /// Looks at up to `max` further sequences, for [`Partition::outlook`].
+    pub fn survey(&mut self, max: usize) {
+        self.survey.go_on(&self.fold, max);
+    }
+
+    /// How near to their end all sequences were when each was last looked at.
+    pub fn outlook(&self) -> Option<Outlook> {
+        self.survey.outlook()
+    }
+
+    /// What it remembers, to be looked at.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
     }
 
     /// Takes the counts.

@@ -1,18 +1,33 @@
 //! Reads the state log of one partition in order and believes only what adds up.
 //!
-//! The compacted head of the log is taken as it comes: compaction has removed older values and all
-//! footers but one, so nothing can match before the first footer behind it does. From there on the
-//! state is *anchored*, and a batch counts only whole: its records wait until its footer comes, are
-//! applied if the state then has the footer's digest, and are skipped and counted if not (a zombie's
-//! batch, a torn one). Batches may lie interleaved; each record names its own.
+//! A footer is believed when the state has its digest, in one of three readings of the same log:
+//!
+//! 1. *Everything in order.* What a compacted head gives, and every log without strangers in it.
+//! 2. *On top of what is believed.* The last believed state and the footer's own batch, whole. What
+//!    came in between (a zombie's batch, a torn one) is skipped and counted.
+//! 3. *As its writer saw it.* Everything in order, without what others wrote behind the writer's
+//!    first record: it had restored what lay before, and others who write behind it have lost the
+//!    partition. Without batches, too, that come after a later one of their own writer. This tells a zombie's batch from the owner's where compaction has left no state to
+//!    judge by.
+//!
+//! No reading is trusted for itself. The digest covers everything that the fold remembers, so a state
+//! that has it is the right one, whichever way it was put together. Behind the first footer that was
+//! believed, the next offset must not go back. Batches may lie interleaved; each record names its own.
+//!
+//! What no reading can bring back: compaction took the owner's last value of a key because of a
+//! zombie's, and nobody has written the owner's again. `min.compaction.lag.ms` gives an owner the time
+//! to; a partition without one then goes on from an older footer, or halts.
+
+mod recent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checkpoint::Batch;
+use recent::{Key, Recent, Step, Value};
+
 use crate::core::NextOffset;
 use crate::core::fold::{Entry, Fold};
 use crate::core::planted::planted;
-use crate::wire::state::{self, BatchId, Content, Footer};
+use crate::wire::state::{self, BatchId, Content, EntryKey, Footer, Reset};
 
 /// What a restore arrived at.
 #[derive(Debug, Default)]
@@ -25,6 +40,8 @@ pub struct Restored {
     pub records: u64,
     /// Batches that did not add up after one that did.
     pub skipped_batches: u64,
+    /// What the last repair that it begins with says of itself.
+    pub reset: Option<String>,
     /// Keys that skipped batches touched: the owner writes them again, because compaction keeps
     /// the last value of a key, whoever wrote it.
     pub touched: BTreeSet<Vec<u8>>,
@@ -64,13 +81,20 @@ const UNDO: BatchId = BatchId {
     number: 0,
 };
 
+/// Records of one batch, or changes to a state: keys and what lies under them.
+type Changes = Vec<(Key, Value)>;
+
 /// Reads one partition's state log; feed it every committed record in offset order.
 #[derive(Debug, Default)]
 pub struct Restore {
+    /// With the fold of everything in order.
     restored: Restored,
     anchored: bool,
-    /// Records of batches that have no footer yet.
-    staged: BTreeMap<BatchId, Batch>,
+    /// What the believed state has under the keys that were written since.
+    believed: BTreeMap<Key, Value>,
+    /// Records of batches that have no footer yet, once there is something to put them on.
+    staged: BTreeMap<BatchId, Changes>,
+    recent: Recent,
 }
 
 impl Restore {
@@ -94,19 +118,10 @@ impl Restore {
                 return Ok(());
             }
         };
-        if !self.anchored {
-            self.head(record.content);
-            return Ok(());
-        }
-        let Some(batch) = record.batch else {
-            self.restored.touched.insert(key.to_vec());
-            return Ok(());
-        };
-        if let Content::Footer(footer) = record.content {
-            let staged = self.staged.remove(&batch).unwrap_or_default();
-            self.close(&staged, *footer);
-        } else {
-            self.staged.entry(batch).or_default().raw(key, value);
+        match (record.content, record.batch) {
+            (Content::Footer(footer), Some(batch)) => self.close(batch, *footer),
+            (Content::Reset(reset), _) if !self.anchored => self.begin_again(reset),
+            (_, batch) => self.step(batch, key.into(), value.map(Into::into)),
         }
         Ok(())
     }
@@ -116,39 +131,53 @@ impl Restore {
         for batch in std::mem::take(&mut self.staged).into_values() {
             self.skip(&batch);
         }
+        for (key, value) in std::mem::take(&mut self.believed) {
+            self.apply(&key, value.as_deref());
+        }
         self.restored
     }
 
-    fn head(&mut self, content: Content<'_>) {
-        let fold = &mut self.restored.fold;
-        match content {
-            Content::Entry(entry) => fold.put(entry),
-            Content::Tombstone(key) => fold.remove(key),
-            Content::Reset(_) => {
-                let touched = std::mem::take(&mut self.restored.touched);
-                self.restored = Restored {
-                    records: self.restored.records,
-                    touched,
-                    ..Restored::default()
-                };
-            }
-            Content::Footer(footer) => {
-                if fold.digest_with(footer.scalars) == footer.digest {
-                    self.anchored = true;
-                    self.believe(*footer);
+    /// Before anything is believed, a reset makes all that came before void at once.
+    fn begin_again(&mut self, reset: Reset) {
+        let touched = std::mem::take(&mut self.restored.touched);
+        self.restored = Restored {
+            records: self.restored.records,
+            reset: Some(reset.reason),
+            touched,
+            ..Restored::default()
+        };
+        self.recent.clear();
+    }
+
+    /// A record in its order, of an entry or (behind what is believed) of a reset.
+    fn step(&mut self, batch: Option<BatchId>, key: Key, value: Value) {
+        let before = self.held(&key);
+        if self.anchored {
+            let believed = self.believed.entry(Key::clone(&key));
+            believed.or_insert_with(|| before.clone());
+            match batch {
+                Some(batch) => {
+                    let staged = self.staged.entry(batch).or_default();
+                    staged.push((Key::clone(&key), value.clone()));
+                }
+                None => {
+                    self.restored.touched.insert(key.to_vec());
                 }
             }
         }
+        self.apply(&key, value.as_deref());
+        self.recent.push(Step {
+            batch,
+            key,
+            value,
+            before,
+        });
     }
 
-    fn believe(&mut self, footer: Footer) {
-        self.restored.fold.set_scalars(footer.scalars);
-        self.restored.footer = Some(footer);
-    }
-
-    fn close(&mut self, batch: &Batch, footer: Footer) {
-        if matches!(batch.iter().next(), Some((state::RESET_KEY, _))) {
-            return self.close_reset(batch, footer);
+    fn close(&mut self, batch: BatchId, footer: Footer) {
+        let staged = self.staged.remove(&batch).unwrap_or_default();
+        if matches!(staged.first(), Some((key, _)) if &**key == state::RESET_KEY) {
+            return self.close_reset(&staged, footer);
         }
         // A zombie that changed nothing has a digest that matches; its offset betrays it, or its
         // own idea of what was decided once for the whole service. Compaction may have left a
@@ -158,28 +187,86 @@ impl Restore {
                 && (last.decided() == footer.decided()
                     || (last.next == NextOffset::ZERO && footer.next > NextOffset::ZERO))
         });
-        let mut undo = Batch::default();
-        for (key, value) in batch.iter() {
-            self.remember(key, &mut undo);
-            self.apply(key, value);
+        let adds_up = goes_on
+            && (self.adds_up(&footer)
+                || (self.anchored && self.on_top_of_believed(batch, &staged, &footer))
+                || self.as_its_writer_saw_it(batch, &footer));
+        if adds_up || planted!(AnyBatchBelieved) {
+            self.believe(footer);
+        } else if self.anchored {
+            self.skip(&staged);
         }
-        let adds_up = self.restored.fold.digest_with(footer.scalars) == footer.digest;
-        if (goes_on && adds_up) || planted!(AnyBatchBelieved) {
-            return self.believe(footer);
+    }
+
+    fn adds_up(&self, footer: &Footer) -> bool {
+        self.restored.fold.digest_with(footer.scalars) == footer.digest
+    }
+
+    fn on_top_of_believed(&mut self, batch: BatchId, staged: &Changes, footer: &Footer) -> bool {
+        let believed = self.believed.iter();
+        let believed = believed.map(|(key, value)| (Key::clone(key), value.clone()));
+        let changes = believed.chain(staged.iter().cloned()).collect();
+        self.adds_up_with(batch, changes, footer)
+    }
+
+    fn as_its_writer_saw_it(&mut self, batch: BatchId, footer: &Footer) -> bool {
+        let changes = self.recent.without_others(batch.writer);
+        let foreign: Vec<Key> = changes.iter().map(|(key, _)| Key::clone(key)).collect();
+        let adds_up = !changes.is_empty() && self.adds_up_with(batch, changes, footer);
+        if adds_up {
+            let foreign = foreign.iter().map(|key| key.to_vec());
+            self.restored.touched.extend(foreign);
         }
-        for (key, value) in undo.iter().rev() {
-            self.apply(key, value);
+        adds_up
+    }
+
+    /// Keeps the changes if the state then has the footer's digest.
+    fn adds_up_with(&mut self, batch: BatchId, changes: Changes, footer: &Footer) -> bool {
+        let mut steps = Vec::with_capacity(changes.len());
+        for (key, value) in changes {
+            let before = self.held(&key);
+            self.apply(&key, value.as_deref());
+            steps.push(Step {
+                batch: Some(batch),
+                key,
+                value,
+                before,
+            });
         }
-        self.skip(batch);
+        let adds_up = self.adds_up(footer);
+        if adds_up {
+            steps.into_iter().for_each(|step| self.recent.push(step));
+        } else {
+            for step in steps.iter().rev() {
+                self.apply(&step.key, step.before.as_deref());
+            }
+        }
+        adds_up
+    }
+
+    fn believe(&mut self, footer: Footer) {
+        self.anchored = true;
+        self.believed.clear();
+        self.restored.fold.set_scalars(footer.scalars);
+        self.restored.footer = Some(footer);
     }
 
     /// A repair replaces everything, provided that it is whole.
-    fn close_reset(&mut self, batch: &Batch, footer: Footer) {
+    fn close_reset(&mut self, batch: &Changes, footer: Footer) {
         let before = std::mem::take(&mut self.restored.fold);
-        for (key, value) in batch.iter() {
-            self.apply(key, value);
+        for (key, value) in batch {
+            self.apply(key, value.as_deref());
         }
-        if self.restored.fold.digest_with(footer.scalars) == footer.digest {
+        if self.adds_up(&footer) {
+            self.recent.clear();
+            let reset = batch.first().and_then(|(key, value)| {
+                let record = state::decode(key, value.as_deref(), None).ok()?;
+                match record.content {
+                    Content::Reset(reset) => Some(reset.reason),
+                    _ => None,
+                }
+            });
+            self.restored.reset = reset;
             self.believe(footer);
         } else {
             self.restored.fold = before;
@@ -197,17 +284,17 @@ impl Restore {
         }
     }
 
-    /// Writes down what is remembered under a key.
-    fn remember(&self, key: &[u8], undo: &mut Batch) {
+    /// What is remembered under a key, as a record would have it.
+    fn held(&self, key: &[u8]) -> Value {
         let fold = &self.restored.fold;
-        let slot = state::entry_key(key).and_then(|key| fold.slot(key));
-        match slot.and_then(|slot| fold.entry(slot)) {
-            Some(entry) => undo.entry(UNDO, &entry),
-            None => undo.tombstone(key),
-        }
+        let slot = |key: EntryKey<'_>| fold.slot(key);
+        let entry = fold.entry(state::entry_key(key).and_then(slot)?)?;
+        let mut value = Vec::new();
+        state::entry::encode(&mut value, UNDO, &entry);
+        Some(value.into())
     }
 
-    fn skip(&mut self, batch: &Batch) {
+    fn skip(&mut self, batch: &Changes) {
         self.restored.skipped_batches += 1;
         let keys = batch.iter().map(|(key, _)| key.to_vec());
         self.restored.touched.extend(keys);

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::core::command::Undefined;
 use crate::core::definition::Definition;
 use crate::core::fold::Description;
 use crate::core::{Answer, Code, Name, Offset, Rejection};
@@ -44,6 +45,9 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Optio
         Answer::Policy(undefined) => {
             out.extend_from_slice(b"\"undefined\":");
             text(out, undefined.as_str());
+            if *undefined == Undefined::CreateAudited {
+                out.extend_from_slice(b",\"audit\":true");
+            }
         }
         // No reply is made of these: the first is forwarded, the second was, the third halts.
         Answer::Stray { .. } | Answer::Repeated | Answer::Broken { .. } => {}
@@ -65,6 +69,17 @@ fn describe(out: &mut Vec<u8>, description: &Description) {
         next,
         retired,
     } = description;
+    self::definition(out, definition);
+    if let Some(next) = next {
+        number(out, b",\"next\":", *next);
+    }
+    if *retired {
+        out.extend_from_slice(b",\"retired\":true");
+    }
+}
+
+/// A definition as a field.
+pub(super) fn definition(out: &mut Vec<u8>, definition: &Definition) {
     let Definition {
         start,
         increment,
@@ -85,12 +100,6 @@ fn describe(out: &mut Vec<u8>, description: &Description) {
     out.extend_from_slice(b",\"audit\":");
     out.extend_from_slice(audit);
     out.push(b'}');
-    if let Some(next) = next {
-        number(out, b",\"next\":", *next);
-    }
-    if *retired {
-        out.extend_from_slice(b",\"retired\":true");
-    }
 }
 
 fn error(out: &mut Vec<u8>, rejection: &Rejection) -> Range<usize> {
@@ -105,16 +114,22 @@ fn error(out: &mut Vec<u8>, rejection: &Rejection) -> Range<usize> {
     start..out.len()
 }
 
-fn number(out: &mut Vec<u8>, field: &[u8], value: impl itoa::Integer) {
+pub(super) fn number(out: &mut Vec<u8>, field: &[u8], value: impl itoa::Integer) {
     out.extend_from_slice(field);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A JSON string, UTF-8 unescaped but for what JSON requires.
-fn text(out: &mut Vec<u8>, value: &str) {
+pub(super) fn text(out: &mut Vec<u8>, value: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let bytes = value.as_bytes();
+    let plain = |byte: &u8| !matches!(byte, 0..=0x1f | b'"' | b'\\');
+    if bytes.iter().all(plain) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut copied = 0;
     for (i, byte) in bytes.iter().enumerate() {
         let short = match byte {

@@ -6,6 +6,7 @@
 
 mod body;
 mod operation;
+mod plain;
 mod scalar;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use crate::core::rejection::{Code, Rejection, echo};
 use crate::core::{Command, Name, Request};
 
 use body::{Body, Fields};
+use plain::Plain;
 use scalar::Scalar;
 
 /// Decodes a request record. `header`: the value of [`super::headers::REQUEST_ID`].
@@ -25,7 +27,11 @@ pub fn decode<'a>(
     value: Option<&'a [u8]>,
     header: Option<&'a [u8]>,
 ) -> Request<'a> {
-    let (mut command, mut request_id) = decode_value(value.unwrap_or_default());
+    let Decoded {
+        mut command,
+        mut request_id,
+        requester,
+    } = decode_value(value.unwrap_or_default());
     if let Some(header) = header {
         match merge(request_id.as_deref(), header) {
             Ok(Some(id)) => request_id = Some(Cow::Borrowed(id)),
@@ -56,6 +62,7 @@ pub fn decode<'a>(
         name,
         command,
         request_id,
+        requester,
     }
 }
 
@@ -89,27 +96,57 @@ fn merge<'a>(value: Option<&str>, header: &'a [u8]) -> Result<Option<&'a str>, R
     }
 }
 
-type Decoded<'a> = (Result<Command<'a>, Rejection>, Option<Cow<'a, str>>);
+/// What a value says.
+#[derive(Debug, PartialEq)]
+struct Decoded<'a> {
+    command: Result<Command<'a>, Rejection>,
+    request_id: Option<Cow<'a, str>>,
+    /// Of a request for IDs.
+    requester: Option<Cow<'a, str>>,
+}
+
+impl<'a> From<Result<Command<'a>, Rejection>> for Decoded<'a> {
+    fn from(command: Result<Command<'a>, Rejection>) -> Decoded<'a> {
+        Decoded {
+            command,
+            request_id: None,
+            requester: None,
+        }
+    }
+}
 
 fn decode_value(value: &[u8]) -> Decoded<'_> {
     if value.is_empty() {
-        return (Ok(Command::Next { count: 1 }), None);
+        return Ok(Command::Next { count: 1 }).into();
     }
     if value.len() > VALUE_BYTES_MAX {
         let message = format!(
             "the value must be at most {VALUE_BYTES_MAX} bytes, got {}",
             value.len()
         );
-        return (Err(Rejection::new(Code::RequestTooLarge, message)), None);
+        return Err(Rejection::new(Code::RequestTooLarge, message)).into();
     }
+    plain::read(value).map_or_else(|| decode_json(value), decode_plain)
+}
+
+fn decode_plain(plain: Plain<'_>) -> Decoded<'_> {
+    // It is printable ASCII.
+    let text = |bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
+    Decoded {
+        command: Ok(Command::Next {
+            count: plain.count.unwrap_or(1),
+        }),
+        request_id: plain.request_id.and_then(text),
+        requester: plain.requester.and_then(text),
+    }
+}
+
+fn decode_json(value: &[u8]) -> Decoded<'_> {
     match serde_json::from_slice::<Body<'_>>(value) {
-        Ok(Body::Absent) => (Ok(Command::Next { count: 1 }), None),
-        Ok(Body::Scalar(scalar)) => (bare(&scalar), None),
+        Ok(Body::Absent) => Ok(Command::Next { count: 1 }).into(),
+        Ok(Body::Scalar(scalar)) => bare(&scalar).into(),
         Ok(Body::Fields(fields)) => object(*fields),
-        Err(error) => (
-            Err(malformed(format!("the value is not valid JSON: {error}"))),
-            None,
-        ),
+        Err(error) => Err(malformed(format!("the value is not valid JSON: {error}"))).into(),
     }
 }
 
@@ -132,13 +169,18 @@ fn object(mut fields: Fields<'_>) -> Decoded<'_> {
     let request_id = fields.take("request_id");
     let request_id = match text("request_id", Code::InvalidRequestId, request_id) {
         Ok(request_id) => request_id,
-        Err(rejection) => return (Err(fields.problem.unwrap_or(rejection)), None),
+        Err(rejection) => return Err(fields.problem.unwrap_or(rejection)).into(),
     };
+    let mut requester = None;
     let command = match fields.problem.take() {
         Some(problem) => Err(problem),
-        None => operation::command(fields),
+        None => operation::command(fields, &mut requester),
     };
-    (command, request_id)
+    Decoded {
+        command,
+        request_id,
+        requester,
+    }
 }
 
 fn count(scalar: &Scalar<'_>) -> Result<u64, Rejection> {

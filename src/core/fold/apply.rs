@@ -1,10 +1,12 @@
 //! One record, applied.
 
+use super::audit::Cause;
 use super::entry::{accepted_element, sent_element};
 use super::{Answer, Change, Defined, Description, Fold, Grant, Note, SequencesMax, Slot, State};
 use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{Changes, Definition};
 use crate::core::invariants;
+use crate::core::ledger::{Event, Ledger};
 use crate::core::link::{Link, NO_PREVIOUS};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
@@ -37,6 +39,12 @@ impl At {
     }
 }
 
+/// IDs that were taken, and where the sequence is kept, if it is audited.
+struct Taken {
+    grant: Grant,
+    audited: Option<usize>,
+}
+
 /// What a link means at home.
 enum Chain {
     /// The next one.
@@ -49,8 +57,14 @@ enum Chain {
 
 impl Fold {
     /// Folds one record and answers it. `link`: of a record that another partition forwarded,
-    /// verified.
-    pub fn apply(&mut self, at: At, link: Option<Link>, request: &Request<'_>) -> Answer {
+    /// verified. `ledger` takes what is to be written of audited sequences.
+    pub fn apply(
+        &mut self,
+        at: At,
+        link: Option<Link>,
+        request: &Request<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Answer {
         let home = match &request.name {
             Ok(name) => at.home(*name),
             Err(_) => at.partition,
@@ -78,9 +92,16 @@ impl Fold {
             return self.stray(at, home);
         }
         let request_id = request.request_id.as_deref();
+        let cause = Cause {
+            at,
+            link,
+            requester: request.requester.as_deref(),
+            request_id,
+            reason: None,
+        };
         let answer = match command {
-            Command::Next { count } => self.next(name, *count, request_id),
-            Command::Operator(operation) => self.operate(at, name, operation),
+            Command::Next { count } => self.next(name, *count, &cause, ledger),
+            Command::Operator(operation) => self.operate(name, operation, &cause, ledger),
         };
         answer.unwrap_or_else(Answer::Rejected)
     }
@@ -148,10 +169,12 @@ impl Fold {
         &mut self,
         name: &str,
         count: u64,
-        request_id: Option<&str>,
+        cause: &Cause<'_>,
+        ledger: &mut dyn Ledger,
     ) -> Result<Answer, Rejection> {
-        let Some(request_id) = request_id else {
-            return self.take(name, count).map(Answer::Granted);
+        let Some(request_id) = cause.request_id else {
+            let grant = self.grant(name, count, cause, ledger)?;
+            return Ok(Answer::Granted(grant));
         };
         let key = RequestKey::new(name, request_id);
         if let Some(place) = self.window.find(key) {
@@ -167,9 +190,23 @@ impl Fold {
             }
             return Ok(Answer::Again(grant));
         }
-        let grant = self.take(name, count)?;
+        let grant = self.grant(name, count, cause, ledger)?;
         self.remember(key, grant);
         Ok(Answer::Granted(grant))
+    }
+
+    fn grant(
+        &mut self,
+        name: &str,
+        count: u64,
+        cause: &Cause<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Grant, Rejection> {
+        let Taken { grant, audited } = self.take(name, count, cause.at)?;
+        if let Some(index) = audited {
+            self.write_grant(index, Event::Granted(grant), cause, ledger);
+        }
+        Ok(grant)
     }
 
     fn remember(&mut self, key: RequestKey, grant: Grant) {
@@ -194,9 +231,9 @@ impl Fold {
         self.touch(Slot::Window(segment));
     }
 
-    fn take(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
+    fn take(&mut self, name: &str, count: u64, at: At) -> Result<Taken, Rejection> {
         let Some((index, _, state)) = self.sequences.get_full_mut(name) else {
-            return self.take_first(name, count);
+            return self.take_first(name, count, at);
         };
         if state.is_retired() {
             return Err(retired());
@@ -207,6 +244,7 @@ impl Fold {
             None => &Definition::DEFAULT,
         };
         let grant = state.sequence.take(definition, count)?;
+        let audited = definition.audit.then_some(index);
         let holds = before
             .next(definition)
             .is_some_and(|next| invariants::i2_gapless_and_monotonic(next, grant));
@@ -219,19 +257,41 @@ impl Fold {
                 before: Some(before),
             });
         }
-        Ok(grant)
+        Ok(Taken { grant, audited })
     }
 
     /// The first grant of a name creates its sequence; a refused one leaves nothing behind.
-    fn take_first(&mut self, name: &str, count: u64) -> Result<Grant, Rejection> {
-        if self.scalars.undefined == Undefined::Refuse {
-            return Err(unknown());
-        }
+    fn take_first(&mut self, name: &str, count: u64, at: At) -> Result<Taken, Rejection> {
+        let audit = match self.scalars.undefined {
+            Undefined::Create => false,
+            Undefined::CreateAudited => true,
+            Undefined::Refuse => return Err(unknown()),
+        };
         self.room_for_one()?;
         let mut sequence = Sequence::above(self.scalars.floor);
         let grant = sequence.take(&Definition::DEFAULT, count)?;
-        self.insert(name, sequence, None);
-        Ok(grant)
+        let defined = audit.then(|| {
+            Box::new(Defined {
+                definition: Definition {
+                    audit,
+                    ..Definition::DEFAULT
+                },
+                retired: false,
+                note: Note {
+                    op: "policy".into(),
+                    requester: "".into(),
+                    reason: "".into(),
+                    offset: at.offset,
+                    timestamp: at.timestamp,
+                },
+                chain: None,
+            })
+        });
+        let index = self.insert(name, sequence, defined);
+        Ok(Taken {
+            grant,
+            audited: audit.then_some(index),
+        })
     }
 
     fn room_for_one(&self) -> Result<(), Rejection> {
@@ -245,7 +305,7 @@ impl Fold {
         ))
     }
 
-    fn insert(&mut self, name: &str, sequence: Sequence, defined: Option<Box<Defined>>) {
+    fn insert(&mut self, name: &str, sequence: Sequence, defined: Option<Box<Defined>>) -> usize {
         let state = State {
             sequence,
             defined,
@@ -256,14 +316,18 @@ impl Fold {
             index,
             before: None,
         });
+        index
     }
 
     fn operate(
         &mut self,
-        at: At,
         name: &str,
         operation: &Operation<'_>,
+        cause: &Cause<'_>,
+        ledger: &mut dyn Ledger,
     ) -> Result<Answer, Rejection> {
+        let at = cause.at;
+        let before = self.before(name);
         let described = match operation.action {
             Action::Policy(undefined) => {
                 self.scalars.undefined = undefined;
@@ -293,6 +357,29 @@ impl Fold {
                 }
             }
         };
+        let event: fn(&Description) -> Event = match operation.action {
+            Action::Define(_) => |now| Event::Defined {
+                definition: now.definition,
+                next: now.next,
+            },
+            Action::SetNext { .. } => |now| Event::Moved {
+                next: now.next,
+                increment: now.definition.increment,
+            },
+            Action::Retire => |now| Event::Retired {
+                next: now.next,
+                increment: now.definition.increment,
+            },
+            Action::Describe | Action::Policy(_) => {
+                return Ok(Answer::Described(Box::new(described)));
+            }
+        };
+        let cause = Cause {
+            requester: operation.requester.as_deref(),
+            reason: operation.reason.as_deref(),
+            ..*cause
+        };
+        self.write_act(name, before, event, &cause, ledger);
         Ok(Answer::Described(Box::new(described)))
     }
 
@@ -317,6 +404,7 @@ impl Fold {
             definition,
             retired: false,
             note,
+            chain: None,
         });
         self.insert(name, sequence, Some(defined));
         Ok(Description {
@@ -342,10 +430,12 @@ impl Fold {
                 self.changed.push(Change { index, before });
             }
             state.sequence = sequence;
+            let chain = state.defined.take().and_then(|defined| defined.chain);
             state.defined = Some(Box::new(Defined {
                 definition,
                 retired,
                 note,
+                chain,
             }));
         }
         Description {

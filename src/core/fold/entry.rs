@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::digest::{Element, ElementBuilder, Kind};
+use crate::core::ledger::Chain;
 use crate::core::position::{Offset, Timestamp};
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
@@ -32,6 +33,8 @@ pub struct Defined {
     pub retired: bool,
     /// The last change.
     pub note: Note,
+    /// Its ledger, if it ever had a record there.
+    pub chain: Option<Box<Chain>>,
 }
 
 /// One remembered thing with a key of its own.
@@ -133,14 +136,15 @@ pub(super) fn sequence_element(
     }
 }
 
-/// Four texts of 255 bytes with their lengths, and 16 numbers.
-const DEFINED_CAPACITY: usize = 1 + 4 * (8 + 255) + 16 * 8;
+/// Four texts of 255 bytes with their lengths, and 18 numbers.
+const DEFINED_CAPACITY: usize = 1 + 4 * (8 + 255) + 18 * 8;
 
 fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element {
     let Defined {
         definition,
         retired,
         note,
+        chain,
     } = defined;
     let Definition {
         start,
@@ -158,7 +162,7 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         offset,
         timestamp,
     } = note;
-    ElementBuilder::<DEFINED_CAPACITY>::new(Kind::Defined)
+    let element = ElementBuilder::<DEFINED_CAPACITY>::new(Kind::Defined)
         .text(name)
         .number(sequence.stored())
         .number(start)
@@ -176,8 +180,12 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         .text(requester)
         .text(reason)
         .number(offset.0)
-        .number(timestamp.0)
-        .finish()
+        .number(timestamp.0);
+    match chain {
+        None => element,
+        Some(chain) => chain.add_to(element),
+    }
+    .finish()
 }
 
 pub(super) fn sent_element(home: u32, offset: i64) -> Element {

@@ -60,6 +60,7 @@ impl Scalars {
             .number(match undefined {
                 Undefined::Create => 0,
                 Undefined::Refuse => 1,
+                Undefined::CreateAudited => 2,
             })
             .number(i64::from(window_capacity))
             .number(window_next.cast_signed())

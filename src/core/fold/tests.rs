@@ -7,6 +7,7 @@ use super::*;
 use crate::core::command::{Action, Command, Operation, Request};
 use crate::core::definition::{AtEnd, Changes};
 use crate::core::invariants;
+use crate::core::ledger::{Chain, Hash, Ledger, Line};
 use crate::core::limits::{COUNT_MAX, ID_LAST};
 use crate::core::link::NO_PREVIOUS;
 use crate::core::name::{Name, POLICY};
@@ -21,6 +22,7 @@ fn request<'a>(name: &'a str, command: Command<'a>, request_id: Option<&'a str>)
         name: Name::from_key(Some(name.as_bytes())),
         command: Ok(command),
         request_id: request_id.map(Cow::Borrowed),
+        requester: None,
     }
 }
 
@@ -37,6 +39,13 @@ fn action(name: &str, action: Action) -> Request<'_> {
     request(name, Command::Operator(Box::new(operation)), None)
 }
 
+fn audited() -> Changes {
+    Changes {
+        audit: Some(true),
+        ..Changes::default()
+    }
+}
+
 fn define(name: &str, changes: Changes) -> Request<'_> {
     action(name, Action::Define(changes))
 }
@@ -51,17 +60,32 @@ fn at(offset: i64) -> At {
     }
 }
 
+/// A ledger that can be looked at: each line in words, and its hash.
+#[derive(Clone, Default)]
+struct Lines(Vec<(String, Hash)>);
+
+impl Ledger for Lines {
+    fn write(&mut self, line: &Line<'_>) -> Hash {
+        let text = format!("{line:?}");
+        let hash = Hash::of(text.as_bytes());
+        self.0.push((text, hash));
+        hash
+    }
+}
+
 /// A fold with the offset of its next record.
 #[derive(Clone, Default)]
 struct Log {
     fold: Fold,
     end: i64,
+    ledger: Lines,
 }
 
 impl Log {
     fn apply(&mut self, request: &Request<'_>) -> Answer {
         self.end += 1;
-        self.fold.apply(at(self.end - 1), None, request)
+        self.fold
+            .apply(at(self.end - 1), None, request, &mut self.ledger)
     }
 
     fn granted(&mut self, request: &Request<'_>) -> Grant {
@@ -137,8 +161,8 @@ fn a_rejected_request_moves_no_counter_but_counts_as_folded() {
 #[test]
 fn time_in_the_fold_never_steps_back() {
     let mut fold = Fold::default();
-    fold.apply(at(9), None, &next("a", 1));
-    fold.apply(at(3), None, &next("a", 1));
+    fold.apply(at(9), None, &next("a", 1), &mut Lines::default());
+    fold.apply(at(3), None, &next("a", 1), &mut Lines::default());
     assert_eq!(fold.scalars().highest_timestamp, Timestamp(9));
 }
 
@@ -477,7 +501,12 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
     let name = name_at(1);
     let mut links = Vec::new();
     for offset in [3, 4, 9] {
-        let answer = source.apply(in_partition(0, offset), None, &next(&name, 1));
+        let answer = source.apply(
+            in_partition(0, offset),
+            None,
+            &next(&name, 1),
+            &mut Lines::default(),
+        );
         let Answer::Stray { home, link } = answer else {
             panic!("{answer:?}");
         };
@@ -491,7 +520,12 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
     let mut offset = 0;
     let mut come = |home: &mut Fold, link| {
         offset += 1;
-        home.apply(in_partition(1, offset), Some(link), &next(&name, 1))
+        home.apply(
+            in_partition(1, offset),
+            Some(link),
+            &next(&name, 1),
+            &mut Lines::default(),
+        )
     };
     assert_eq!(come(&mut home, links[0]), Answer::Granted(grant(1, 1)));
     assert_eq!(come(&mut home, links[0]), Answer::Repeated);
@@ -518,7 +552,12 @@ fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
         offset: 5,
         previous: 2,
     };
-    let answer = fold.apply(in_partition(0, 7), Some(link), &next(&name_at(1), 1));
+    let answer = fold.apply(
+        in_partition(0, 7),
+        Some(link),
+        &next(&name_at(1), 1),
+        &mut Lines::default(),
+    );
     assert!(matches!(answer, Answer::Stray { home: 1, link } if link.offset == 7));
 }
 
@@ -528,7 +567,7 @@ fn an_invalid_request_is_answered_where_it_lies() {
     let name = name_at(1);
     let mut request = next(&name, 1);
     request.command = Err(Rejection::new(Code::InvalidCount, ""));
-    let answer = fold.apply(in_partition(0, 0), None, &request);
+    let answer = fold.apply(in_partition(0, 0), None, &request, &mut Lines::default());
     assert!(matches!(answer, Answer::Rejected(_)));
     assert!(fold.is_empty());
 }
@@ -547,7 +586,12 @@ fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
             offset,
             previous,
         };
-        home.apply(in_partition(1, offset), Some(link), &next(&name, 1))
+        home.apply(
+            in_partition(1, offset),
+            Some(link),
+            &next(&name, 1),
+            &mut Lines::default(),
+        )
     };
     assert_eq!(come(20, 17), Answer::Granted(grant(1, 1)));
     assert!(matches!(come(30, 25), Answer::Broken { .. }));
@@ -559,7 +603,12 @@ fn policy_records_belong_to_the_partition_in_which_they_lie() {
     for partition in 0..N {
         let mut fold = Fold::default();
         let request = action(POLICY, Action::Policy(Undefined::Refuse));
-        let answer = fold.apply(in_partition(partition, 0), None, &request);
+        let answer = fold.apply(
+            in_partition(partition, 0),
+            None,
+            &request,
+            &mut Lines::default(),
+        );
         assert_eq!(answer, Answer::Policy(Undefined::Refuse));
     }
 }
@@ -578,7 +627,7 @@ fn describing_the_policy_says_what_it_is_and_changes_nothing() {
 fn full() -> Fold {
     let mut log = Log::default();
     log.first("plain");
-    log.described(&define("defined", Changes::default()));
+    log.described(&define("defined", audited()));
     log.granted(&request("plain", Command::Next { count: 2 }, Some("x")));
     log.fold.put(Entry::Sent {
         home: 3,
@@ -634,6 +683,13 @@ fn the_digest_covers_everything_that_is_remembered() {
         "undefined",
         Scalars {
             undefined: Undefined::Refuse,
+            ..scalars
+        },
+    );
+    changed(
+        "audit of undefined names",
+        Scalars {
+            undefined: Undefined::CreateAudited,
             ..scalars
         },
     );
@@ -759,7 +815,14 @@ fn the_digest_covers_everything_that_is_remembered() {
         definition,
         retired: _,
         note,
+        chain,
     } = &*defined;
+    let Chain {
+        records: _,
+        turn: _,
+        repaired: _,
+        hash: _,
+    } = **chain.as_ref().expect("it is audited");
     let Definition {
         start: _,
         increment: _,
@@ -782,8 +845,16 @@ fn the_digest_covers_everything_that_is_remembered() {
     variant("max", &|d| d.definition.max = 77);
     variant("at end", &|d| d.definition.at_end = AtEnd::Cycle);
     variant("max count", &|d| d.definition.max_count = 77);
-    variant("audit", &|d| d.definition.audit = true);
+    variant("audit", &|d| d.definition.audit = false);
     variant("retired", &|d| d.retired = true);
+    let mut of_chain = |what, change: &dyn Fn(&mut Chain)| {
+        variant(what, &|d| change(d.chain.as_mut().expect("audited")));
+    };
+    of_chain("records", &|chain| chain.records = 77);
+    of_chain("turn", &|chain| chain.turn = 77);
+    of_chain("repaired", &|chain| chain.repaired = true);
+    of_chain("hash", &|chain| chain.hash.0[31] ^= 1);
+    variant("no chain", &|d| d.chain = None);
     variant("op", &|d| d.note.op = "x".into());
     variant("requester", &|d| d.note.requester = "x".into());
     variant("reason", &|d| d.note.reason = "x".into());
@@ -843,6 +914,7 @@ enum Asked {
     WithId(u8, u64),
     Invalid,
     SetNext(i64),
+    Audit(bool),
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -851,6 +923,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         4 => (0_u8..5, 1_u64..3).prop_map(|(id, count)| Asked::WithId(id, count)),
         1 => Just(Asked::Invalid),
         1 => (0_i64..3_000_000).prop_map(Asked::SetNext),
+        1 => any::<bool>().prop_map(Asked::Audit),
     ]
 }
 
@@ -874,6 +947,11 @@ proptest! {
                 Grant { first: *last - count.cast_signed() + 1, last: *last, count, increment: 1 }
             };
             match *asked {
+                Asked::Audit(audit) => {
+                    let changes = Changes { audit: Some(audit), ..Changes::default() };
+                    last_ids.entry(name.clone()).or_default();
+                    prop_assert!(matches!(log.apply(&define(&name, changes)), Answer::Described(_)));
+                }
                 Asked::Next(count) => {
                     let expected = take(&mut last_ids, count);
                     prop_assert_eq!(log.apply(&next(&name, count)), Answer::Granted(expected));
@@ -943,4 +1021,238 @@ fn a_full_partition_takes_no_new_name() {
     }
     // Those that are there go on.
     assert!(matches!(log.apply(&next("a", 1)), Answer::Granted(_)));
+}
+
+impl Log {
+    /// The lines of the ledger, each taken apart by the test that asks.
+    fn lines(&self) -> Vec<&str> {
+        self.ledger
+            .0
+            .iter()
+            .map(|(text, _)| text.as_str())
+            .collect()
+    }
+
+    fn chain(&self, name: &str) -> Chain {
+        let slot = self.fold.slot(EntryKey::Sequence(name)).unwrap();
+        let Some(Entry::Sequence {
+            defined: Some(defined),
+            ..
+        }) = self.fold.entry(slot)
+        else {
+            panic!("{name} is not defined");
+        };
+        **defined.chain.as_ref().expect("a ledger")
+    }
+}
+
+#[test]
+fn each_grant_of_an_audited_sequence_is_one_line_with_the_hash_of_the_one_before() {
+    let mut log = Log::default();
+    log.first("plain");
+    log.described(&define("a", audited()));
+    let mut asked = request("a", Command::Next { count: 3 }, Some("x"));
+    asked.requester = Some("billing".into());
+    log.granted(&asked);
+    // Neither of these is a grant.
+    assert!(matches!(log.apply(&asked), Answer::Again(_)));
+    log.described(&action("a", Action::Describe));
+    log.first("a");
+    let lines = log.lines();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].contains("record: 1") && lines[0].contains("Defined {"));
+    let granted = lines[1];
+    for part in [
+        "sequence: \"a\"",
+        "record: 2",
+        "turn: 0",
+        "first: 1, last: 3",
+        "partition: 0, offset: Offset(2)",
+        "home_offset: None",
+        "timestamp: Timestamp(2)",
+        "requester: Some(\"billing\")",
+        "request_id: Some(\"x\")",
+    ] {
+        assert!(granted.contains(part), "{part} in {granted}");
+    }
+    for pair in log.ledger.0.windows(2) {
+        let (_, before) = &pair[0];
+        assert!(pair[1].0.contains(&format!("previous: {before:?}")));
+    }
+    assert!(lines[0].contains(&format!("previous: {:?}", Hash::NONE)));
+    let (_, last) = log.ledger.0.last().unwrap();
+    assert_eq!(log.chain("a").hash, *last);
+}
+
+#[test]
+fn an_operators_acts_are_lines_as_long_as_the_sequence_is_audited() {
+    let mut log = Log::default();
+    log.granted(&next("a", 10));
+    log.described(&define("a", audited()));
+    let set = |next, force| action("a", Action::SetNext { next, force });
+    log.described(&set(50, false));
+    log.rejected(&set(49, false));
+    log.described(&set(5, true));
+    log.described(&action("a", Action::Retire));
+    log.described(&action("a", Action::Retire));
+    log.described(&define("a", Changes::default()));
+    let off = Changes {
+        audit: Some(false),
+        ..Changes::default()
+    };
+    log.described(&define("a", off));
+    log.first("a");
+    log.described(&set(90, false));
+    log.described(&define("a", audited()));
+    let events: Vec<&str> = log
+        .lines()
+        .iter()
+        .map(|line| {
+            line.split("event: ")
+                .nth(1)
+                .unwrap()
+                .split(' ')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "Defined", "Moved", "Moved", "Retired", "Defined", "Defined", "Defined"
+        ]
+    );
+    let moved = log.lines()[2];
+    assert!(
+        moved.contains("next: Some(5)") && moved.contains("turn: 1"),
+        "{moved}"
+    );
+    assert!(moved.contains("reason: Some(\"why\")") && moved.contains("requester: Some(\"ops\")"));
+    // Nobody knows where it went meanwhile.
+    assert!(log.lines()[6].contains("turn: 2") && log.lines()[6].contains("next: Some(90)"));
+}
+
+#[test]
+fn the_end_of_a_cycle_is_the_end_of_a_turn() {
+    for increment in [1, -1] {
+        let mut log = Log::default();
+        log.described(&define(
+            "a",
+            Changes {
+                increment: Some(increment),
+                min: Some(1),
+                max: Some(2),
+                at_end: Some(AtEnd::Cycle),
+                ..audited()
+            },
+        ));
+        for _ in 0..4 {
+            log.first("a");
+        }
+        let turns: Vec<bool> = log.lines()[1..]
+            .iter()
+            .map(|l| l.contains("turn: 0"))
+            .collect();
+        assert_eq!(turns, [true, true, false, false]);
+        assert_eq!(log.chain("a").turn, 2);
+    }
+}
+
+#[test]
+fn the_policy_can_ask_for_a_ledger_of_names_that_nobody_defined() {
+    let mut log = Log::default();
+    log.apply(&action(POLICY, Action::Policy(Undefined::CreateAudited)));
+    log.first("a");
+    assert_eq!(log.lines().len(), 1);
+    assert!(log.describe("a").definition.audit);
+    log.apply(&action(POLICY, Action::Policy(Undefined::Create)));
+    log.first("b");
+    log.first("a");
+    assert_eq!(log.lines().len(), 2);
+    assert!(!log.describe("b").definition.audit);
+}
+
+#[test]
+fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
+    let name = name_at(0);
+    let mut home = Fold::default();
+    let mut ledger = Lines::default();
+    home.apply(
+        in_partition(0, 4),
+        None,
+        &define(&name, audited()),
+        &mut ledger,
+    );
+    let link = Link {
+        partition: 1,
+        offset: 7,
+        previous: NO_PREVIOUS,
+    };
+    home.apply(in_partition(0, 9), Some(link), &next(&name, 1), &mut ledger);
+    let (line, _) = &ledger.0[1];
+    assert!(
+        line.contains("partition: 1, offset: Offset(7), home_offset: Some(Offset(9))"),
+        "{line}"
+    );
+}
+
+#[test]
+fn after_a_restore_the_same_log_gives_the_same_lines() {
+    let mut log = Log::default();
+    log.described(&define("a", audited()));
+    for count in 1..5 {
+        log.granted(&next("a", count));
+    }
+    let mut restored = Log {
+        fold: Fold::default(),
+        end: log.end,
+        ledger: Lines::default(),
+    };
+    for entry in log.fold.iter() {
+        restored.fold.put(entry);
+    }
+    restored.fold.set_scalars(log.fold.scalars());
+    log.ledger.0.clear();
+    for log in [&mut log, &mut restored] {
+        log.first("a");
+        log.granted(&next("a", 7));
+    }
+    assert_eq!(log.lines(), restored.lines());
+    assert_eq!(log.chain("a"), restored.chain("a"));
+}
+
+#[test]
+fn the_first_line_after_a_repair_says_so() {
+    let mut log = Log::default();
+    log.described(&define("a", audited()));
+    let slot = log.fold.slot(EntryKey::Sequence("a")).unwrap();
+    let Some(Entry::Sequence {
+        sequence, defined, ..
+    }) = log.fold.entry(slot)
+    else {
+        panic!("it is there");
+    };
+    let mut defined = defined.unwrap().into_owned();
+    defined.chain.as_mut().unwrap().repaired = true;
+    let mut repaired = Fold::default();
+    repaired.put(Entry::Sequence {
+        name: "a",
+        sequence,
+        defined: Some(Cow::Owned(defined)),
+    });
+    log.fold = repaired;
+    log.fold.set_scalars(Scalars {
+        links_open: true,
+        ..Scalars::default()
+    });
+    log.first("a");
+    log.first("a");
+    // One whose ledger was lost with the state.
+    log.described(&define("b", audited()));
+    let told: Vec<bool> = log
+        .lines()
+        .iter()
+        .map(|l| l.contains("repaired: true"))
+        .collect();
+    assert_eq!(told, [false, true, false, true]);
 }

@@ -1,6 +1,7 @@
 //! What an instance is told, and what it says is to be done.
 
 use crate::core::NextOffset;
+use crate::core::fold::Outlook;
 use crate::core::link::LinkKey;
 use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::partition::Service;
@@ -167,6 +168,8 @@ pub enum Phase {
         reason: String,
         /// A command, or what to change.
         remedy: String,
+        /// The highest ID that the state knows of.
+        highest: i64,
     },
 }
 
@@ -181,4 +184,6 @@ pub struct PartitionReport {
     pub next: Option<NextOffset>,
     /// Sequences known.
     pub sequences: usize,
+    /// How near they are to their end, when running and all of them were looked at.
+    pub outlook: Option<Outlook>,
 }

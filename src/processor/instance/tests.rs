@@ -471,15 +471,43 @@ mod checkpoints {
 
     #[test]
     fn at_once_after_an_idle_interval_then_one_an_interval() {
-        let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1]);
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
         driven.wait(INTERVAL_MS);
-        driven.request(0, "a");
-        assert_eq!(driven.wait(0), ["transact [0]"], "idle for an interval");
-        driven.request(0, "a");
-        driven.request(1, "a");
+        let replies = [
+            driven.request(0, "a").unwrap(),
+            driven.request(0, "a").unwrap(),
+            driven.request(1, "a").unwrap(),
+        ];
+        for reply in replies {
+            driven.instance.acknowledged(reply, 1);
+        }
+        assert_eq!(driven.wait(0), ["transact [0, 1]"], "idle for an interval");
+        let reply = driven.request(0, "a").unwrap();
+        driven.instance.acknowledged(reply, 1);
         assert_eq!(driven.settled(Outcome::Committed), NOTHING);
         assert_eq!(driven.wait(INTERVAL_MS - 1), NOTHING);
-        assert_eq!(driven.wait(1), ["transact [0, 1]"], "an interval after");
+        assert_eq!(driven.wait(1), ["transact [0]"], "an interval after");
+    }
+
+    #[test]
+    fn few_replies_that_wait_for_their_transaction_do_not_wait_for_the_interval() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.request(0, "a");
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [0]"]);
+        for _ in 0..=EAGER_REPLIES_MAX {
+            driven.request(1, "a");
+        }
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [1]"]);
+        driven.request(0, "a");
+        assert_eq!(
+            driven.settled(Outcome::Committed),
+            NOTHING,
+            "there were many"
+        );
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        driven.request(0, "a");
+        assert_eq!(driven.settled(Outcome::Aborted), NOTHING, "not in a circle");
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
     }
 
     #[test]
@@ -573,8 +601,9 @@ mod checkpoints {
             driven.on(Input::Assigned(vec![0]));
             driven.starts(0);
             driven.request(0, "a");
-            assert_eq!(driven.settled(outcome), NOTHING);
-            assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+            let mut effects = driven.settled(outcome);
+            effects.extend(driven.wait(INTERVAL_MS));
+            assert_eq!(effects, ["transact [0]"]);
             let checkpoint = driven.under_way.as_ref().unwrap();
             assert_eq!(checkpoint.sections[0].replies.len(), 1, "{outcome:?}");
         }

@@ -7,6 +7,7 @@ use crate::core::fold::{At, EntryKey, Slot};
 use crate::core::link::LinkKey;
 use crate::core::{Command, Digest, Name, NextOffset, Offset, Request, Scalars, Timestamp};
 use crate::processor::checkpoint::Batch;
+use crate::wire::ledger::Lines;
 use crate::wire::state::{Reset, TopicId};
 
 /// A record of the state log.
@@ -92,6 +93,7 @@ impl Owner {
             name: Name::from_key(Some(name.as_bytes())),
             command: Ok(Command::Next { count }),
             request_id: None,
+            requester: None,
         };
         let at = At {
             partition: 0,
@@ -99,7 +101,7 @@ impl Owner {
             offset: Offset(self.next as i64),
             timestamp: timestamp(self.next),
         };
-        self.fold.apply(at, None, &request);
+        self.fold.apply(at, None, &request, &mut Lines::default());
         self.next += 1;
         self
     }

@@ -485,17 +485,10 @@ fn a_question_that_cannot_be_answered_now_waits_with_its_reason() {
 #[test]
 fn every_halt_has_a_code_a_reason_and_a_remedy() {
     let repair = halt(with_footer(footer(), log(46, 60)));
-    assert_eq!(
-        repair.0.remedy(1, repair.1),
-        "sequencer recover --partition 1 --from 46 --above 9"
-    );
+    assert_eq!(repair.0.remedy(1), "sequencer recover --partition 1");
+    assert_eq!(repair.1, 9, "the highest ID goes into the log");
     let (next, end, start) = (NextOffset(45), NextOffset(40), NextOffset(50));
     let committed = Some(NextOffset(60));
-    let repaired_from = |halt: Halt| {
-        let remedy = halt.remedy(1, 9);
-        let from = remedy.split("--from ").nth(1)?.split(' ').next()?;
-        from.parse::<i64>().ok()
-    };
     for (halt, from) in [
         (Halt::NoState { start, committed }, Some(60)),
         (
@@ -557,7 +550,7 @@ fn every_halt_has_a_code_a_reason_and_a_remedy() {
         (Halt::NoStatePartition, None),
     ] {
         assert!(!halt.code().is_empty() && !halt.to_string().is_empty());
-        assert!(!halt.remedy(1, 9).is_empty(), "{halt:?}");
-        assert_eq!(repaired_from(halt.clone()), from, "{halt:?}");
+        assert!(!halt.remedy(1).is_empty(), "{halt:?}");
+        assert_eq!(halt.repair_from(), from.map(NextOffset), "{halt:?}");
     }
 }

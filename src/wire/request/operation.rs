@@ -1,5 +1,7 @@
 //! A request object's fields to a command: which fields belong to which `op`, and what each may say.
 
+use std::borrow::Cow;
+
 use super::body::Fields;
 use super::scalar::Scalar;
 use super::{count, malformed, text};
@@ -29,15 +31,18 @@ pub(super) const OPS: [(&str, &[&str]); 6] = [
     ("set_next", &["next", "force", "reason"]),
     ("describe", &[]),
     ("retire", &["reason"]),
-    ("policy", &["undefined", "reason"]),
+    ("policy", &["undefined", "audit", "reason"]),
 ];
 
 fn invalid(message: String) -> Rejection {
     Rejection::new(Code::InvalidDefinition, message)
 }
 
-/// `request_id` has been taken out already.
-pub(super) fn command(mut fields: Fields<'_>) -> Result<Command<'_>, Rejection> {
+/// `request_id` has been taken out already. `asker`: who asks for IDs.
+pub(super) fn command<'a>(
+    mut fields: Fields<'a>,
+    asker: &mut Option<Cow<'a, str>>,
+) -> Result<Command<'a>, Rejection> {
     let (op, own) = operation(fields.take("op"))?;
     if let Some(stranger) = fields.first_besides(own) {
         let takes: Vec<&str> = own
@@ -63,6 +68,7 @@ pub(super) fn command(mut fields: Fields<'_>) -> Result<Command<'_>, Rejection> 
             Some(scalar) => count(scalar)?,
             None => 1,
         };
+        *asker = requester;
         return Ok(Command::Next { count });
     }
     let reason = text("reason", Code::InvalidDefinition, fields.take("reason"))?;
@@ -78,7 +84,7 @@ pub(super) fn command(mut fields: Fields<'_>) -> Result<Command<'_>, Rejection> 
             Action::SetNext { next, force }
         }
         "retire" => Action::Retire,
-        "policy" => Action::Policy(undefined(fields.take("undefined"))?),
+        "policy" => Action::Policy(policy(&mut fields)?),
         _ => Action::Describe,
     };
     Ok(Command::Operator(Box::new(Operation {
@@ -127,12 +133,6 @@ fn changes(fields: &mut Fields<'_>) -> Result<Changes, Rejection> {
                 })?,
         ),
     };
-    let audit = flag("audit", fields.take("audit"))?;
-    if audit == Some(true) {
-        return Err(invalid(
-            "audit cannot be true: this release keeps no ledger".to_owned(),
-        ));
-    }
     Ok(Changes {
         start: integer("start", fields.take("start"))?,
         increment: integer("increment", fields.take("increment"))?,
@@ -140,8 +140,20 @@ fn changes(fields: &mut Fields<'_>) -> Result<Changes, Rejection> {
         max: integer("max", fields.take("max"))?,
         at_end,
         max_count,
-        audit,
+        audit: flag("audit", fields.take("audit"))?,
     })
+}
+
+fn policy(fields: &mut Fields<'_>) -> Result<Undefined, Rejection> {
+    let undefined = undefined(fields.take("undefined"))?;
+    let audit = flag("audit", fields.take("audit"))?.unwrap_or(false);
+    match (undefined, audit) {
+        (Undefined::Refuse, true) => Err(invalid(
+            "audit goes with undefined \"create\": what is refused leaves no record".to_owned(),
+        )),
+        (_, true) => Ok(Undefined::CreateAudited),
+        (undefined, false) => Ok(undefined),
+    }
 }
 
 fn undefined(scalar: Option<Scalar<'_>>) -> Result<Undefined, Rejection> {

@@ -152,3 +152,67 @@ proptest! {
         decode(Some(b"a"), Some(value.as_bytes()), None);
     }
 }
+
+/// Values near the common forms: right ones, and such with one thing that makes them none.
+fn near_plain() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        Just("\"r-1\"".to_owned()),
+        Just("\"\"".to_owned()),
+        Just("\"next\"".to_owned()),
+        Just("\"a\\\"b\"".to_owned()),
+        Just("\"a\\u0041\"".to_owned()),
+        Just("\"n\u{e9}\"".to_owned()),
+        Just("\"a\tb\"".to_owned()),
+        Just("\"open".to_owned()),
+        (250usize..260).prop_map(|length| format!("\"{}\"", "x".repeat(length))),
+    ];
+    let number = prop_oneof![
+        (0u64..1_000_010).prop_map(|number| number.to_string()),
+        Just("007".to_owned()),
+        Just("-1".to_owned()),
+        Just("1.0".to_owned()),
+        Just("1e3".to_owned()),
+        Just("99999999999999999999999".to_owned()),
+        Just("null".to_owned()),
+    ];
+    let field = prop::sample::select(vec!["op", "count", "request_id", "requester", "next", "x"]);
+    let blank = prop::sample::select(vec!["", "", " ", "  ", "\n"]);
+    let member = (field, blank.clone(), prop_oneof![text, number.clone()])
+        .prop_map(|(field, blank, value)| format!("\"{field}\":{blank}{value}"));
+    let object = (prop::collection::vec(member, 0..5), blank.clone(), blank).prop_map(
+        |(members, blank, end)| format!("{{{}}}{end}", members.join(&format!(",{blank}"))),
+    );
+    prop_oneof![object, number].prop_map(String::into_bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn the_quick_reading_says_what_the_parser_says(value in near_plain()) {
+        if let Some(plain) = plain::read(&value) {
+            prop_assert_eq!(decode_plain(plain), decode_json(&value));
+        }
+    }
+}
+
+#[test]
+fn the_forms_that_clients_write_are_read_without_a_parser() {
+    for value in [
+        "5",
+        "{}",
+        r#"{"count":1,"requester":"r-0000000001"}"#,
+        r#"{"op":"next","count":10,"request_id":"6f1c","requester":"billing"}"#,
+        r#"{"op": "next", "count": 10, "request_id": "6f1c"}"#,
+    ] {
+        assert!(plain::read(value.as_bytes()).is_some(), "{value}");
+    }
+    for value in [
+        "05",
+        r#"{"count":1,"count":1}"#,
+        r#"{"request_id":"a\u0062"}"#,
+        r#"{"op":"retire"}"#,
+    ] {
+        assert_eq!(plain::read(value.as_bytes()), None, "{value}");
+    }
+}

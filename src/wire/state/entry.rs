@@ -2,7 +2,7 @@
 //!
 //! | entry | value after the envelope |
 //! |---|---|
-//! | sequence | its counter, 8 bytes; of a defined one the definition follows |
+//! | sequence | its counter, 8 bytes; of a defined one the definition follows, then, if it has a ledger, where that stands |
 //! | window segment | its places, 36 bytes each |
 //! | end of a chain | an offset, 8 bytes |
 
@@ -12,6 +12,7 @@ use super::bytes::{Reader, push_text};
 use super::{BatchId, encode_envelope};
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Entry, EntryKey, Note};
+use crate::core::ledger::{Chain, Hash};
 use crate::core::limits::{ID_FIRST, ID_LAST, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey, SEGMENT};
@@ -56,6 +57,7 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
         definition,
         retired,
         note,
+        chain,
     } = defined;
     let Definition {
         start,
@@ -85,6 +87,18 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
     }
     out.extend_from_slice(&offset.0.to_be_bytes());
     out.extend_from_slice(&timestamp.0.to_be_bytes());
+    if let Some(chain) = chain {
+        let Chain {
+            records,
+            turn,
+            repaired,
+            hash,
+        } = &**chain;
+        out.extend_from_slice(&records.to_be_bytes());
+        out.extend_from_slice(&turn.to_be_bytes());
+        out.push(u8::from(*repaired));
+        out.extend_from_slice(&hash.0);
+    }
 }
 
 /// Reads an entry's value; `None` when it is none of ours.
@@ -170,6 +184,21 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
             offset: Offset(reader.i64()?),
             timestamp: Timestamp(reader.i64()?),
         },
+        // Records of earlier releases end here, as do those of sequences without a ledger.
+        chain: if reader.is_empty() {
+            None
+        } else {
+            Some(Box::new(read_chain(reader)?))
+        },
+    })
+}
+
+fn read_chain(reader: &mut Reader<'_>) -> Option<Chain> {
+    Some(Chain {
+        records: reader.u64()?,
+        turn: reader.u32()?,
+        repaired: flag(reader)?,
+        hash: Hash(reader.array()?),
     })
 }
 

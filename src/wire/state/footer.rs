@@ -104,7 +104,11 @@ impl Footer {
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
         out.extend_from_slice(&applied.to_be_bytes());
         out.extend_from_slice(&floor.to_be_bytes());
-        out.push(u8::from(*undefined == Undefined::Refuse));
+        out.push(match undefined {
+            Undefined::Create => 0,
+            Undefined::Refuse => 1,
+            Undefined::CreateAudited => 2,
+        });
         out.extend_from_slice(&window_capacity.to_be_bytes());
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));
@@ -128,10 +132,11 @@ impl Footer {
                 highest_timestamp: Timestamp(reader.i64()?),
                 applied: reader.u64()?,
                 floor: reader.i64()?,
-                undefined: if flag(reader)? {
-                    Undefined::Refuse
-                } else {
-                    Undefined::Create
+                undefined: match reader.u8()? {
+                    0 => Undefined::Create,
+                    1 => Undefined::Refuse,
+                    2 => Undefined::CreateAudited,
+                    _ => return None,
                 },
                 window_capacity: reader.u32()?,
                 window_next: reader.u64()?,

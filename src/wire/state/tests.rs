@@ -4,6 +4,7 @@ use super::*;
 use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Note};
+use crate::core::ledger::{Chain, Hash};
 use crate::core::link::LinkKey;
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
@@ -126,7 +127,41 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
             offset: Offset(3),
             timestamp: Timestamp(4),
         },
+        chain: None,
     };
+    let audited = Defined {
+        chain: Some(Box::new(Chain {
+            records: 12,
+            turn: 2,
+            repaired: true,
+            hash: Hash([0x22; 32]),
+        })),
+        ..defined.clone()
+    };
+    let defined_hex = concat!(
+        "fffffffffffffffa", // next
+        "0000000000000005", // start
+        "ffffffffffffffff", // increment
+        "ffffffffffffff9c", // min
+        "0000000000000009", // max
+        "01",               // at end: cycle
+        "0000000000000007", // max count
+        "01",               // audit
+        "01",               // retired
+        "0006726574697265", // op
+        "00036f7073",       // requester
+        "0000",             // reason
+        "0000000000000003", // offset
+        "0000000000000004", // timestamp
+    );
+    let audited_hex = [
+        defined_hex,
+        "000000000000000c", // records
+        "00000002",         // turn
+        "01",               // repaired
+        "2222222222222222222222222222222222222222222222222222222222222222",
+    ]
+    .concat();
     let places = [Place {
         key: RequestKey([0x11; 16]),
         first: 41,
@@ -141,22 +176,17 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
                 defined: Some(std::borrow::Cow::Owned(defined)),
             },
             "5364",
-            concat!(
-                "fffffffffffffffa", // next
-                "0000000000000005", // start
-                "ffffffffffffffff", // increment
-                "ffffffffffffff9c", // min
-                "0000000000000009", // max
-                "01",               // at end: cycle
-                "0000000000000007", // max count
-                "01",               // audit
-                "01",               // retired
-                "0006726574697265", // op
-                "00036f7073",       // requester
-                "0000",             // reason
-                "0000000000000003", // offset
-                "0000000000000004", // timestamp
-            ),
+            // As releases without a ledger wrote it, too.
+            defined_hex,
+        ),
+        (
+            Entry::Sequence {
+                name: "d",
+                sequence: Sequence::restored(-6),
+                defined: Some(std::borrow::Cow::Owned(audited)),
+            },
+            "5364",
+            &audited_hex,
         ),
         (
             Entry::Window {

@@ -1,0 +1,139 @@
+//! How near sequences are to their end: a look at a bounded number of them at a time, so that the owner
+//! of a million can look at all of them again and again beside its work.
+//!
+//! Only sequences that can end count: not those that cycle, and not retired ones.
+
+use super::Fold;
+use crate::core::definition::AtEnd;
+
+/// What was seen of a partition's sequences in one round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Sequences with less than a tenth of their IDs left.
+    pub below_tenth: u64,
+    /// Sequences with less than a hundredth left, which are among those.
+    pub below_hundredth: u64,
+    /// Sequences with none left, likewise.
+    pub exhausted: u64,
+    /// The least that a sequence has left, in millionths of its IDs; none when there is no sequence
+    /// that can end.
+    pub least_left_ppm: Option<u32>,
+}
+
+/// A round over the sequences of a fold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Survey {
+    place: usize,
+    so_far: Outlook,
+    complete: Option<Outlook>,
+}
+
+impl Survey {
+    /// Looks at up to `max` further sequences; at the end of a round, what was seen becomes what
+    /// [`Survey::outlook`] says, and the next round begins.
+    pub fn go_on(&mut self, fold: &Fold, max: usize) {
+        let begin = self.place.min(fold.sequences.len());
+        let end = begin.saturating_add(max).min(fold.sequences.len());
+        for state in fold
+            .sequences
+            .get_range(begin..end)
+            .into_iter()
+            .flat_map(|part| part.values())
+        {
+            let definition = state.definition();
+            if definition.at_end == AtEnd::Error && !state.is_retired() {
+                self.so_far.count(state.sequence.left_ppm(definition));
+            }
+        }
+        self.place = end;
+        if end == fold.sequences.len() {
+            *self = Survey {
+                complete: Some(self.so_far),
+                ..Survey::default()
+            };
+        }
+    }
+
+    /// What the last complete round saw; none before the first.
+    pub fn outlook(&self) -> Option<Outlook> {
+        self.complete
+    }
+}
+
+impl Outlook {
+    fn count(&mut self, left_ppm: u32) {
+        self.below_tenth += u64::from(left_ppm < 100_000);
+        self.below_hundredth += u64::from(left_ppm < 10_000);
+        self.exhausted += u64::from(left_ppm == 0);
+        let least = self.least_left_ppm.unwrap_or(u32::MAX);
+        self.least_left_ppm = Some(least.min(left_ppm));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::definition::{Changes, Definition};
+    use crate::core::fold::{Defined, Entry, Note};
+    use crate::core::sequence::Sequence;
+    use crate::core::{Offset, Timestamp};
+    use std::borrow::Cow;
+
+    fn put(fold: &mut Fold, name: &str, next: i64, at_end: AtEnd, retired: bool) {
+        let changes = Changes {
+            max: Some(1_000),
+            at_end: Some(at_end),
+            ..Changes::default()
+        };
+        let note = Note {
+            op: "define".into(),
+            requester: "".into(),
+            reason: "".into(),
+            offset: Offset(0),
+            timestamp: Timestamp(0),
+        };
+        fold.put(Entry::Sequence {
+            name,
+            sequence: Sequence::restored(next),
+            defined: Some(Cow::Owned(Defined {
+                definition: Definition::new(changes).unwrap(),
+                retired,
+                note,
+                chain: None,
+            })),
+        });
+    }
+
+    #[test]
+    fn a_round_counts_each_sequence_that_can_end_however_many_steps_it_takes() {
+        let mut fold = Fold::default();
+        put(&mut fold, "new", 1, AtEnd::Error, false);
+        put(&mut fold, "tenth", 950, AtEnd::Error, false);
+        put(&mut fold, "hundredth", 998, AtEnd::Error, false);
+        put(&mut fold, "ended", 1_001, AtEnd::Error, false);
+        put(&mut fold, "cycle", 1_000, AtEnd::Cycle, false);
+        put(&mut fold, "retired", 1_001, AtEnd::Error, true);
+        let seen = Outlook {
+            below_tenth: 3,
+            below_hundredth: 2,
+            exhausted: 1,
+            least_left_ppm: Some(0),
+        };
+        let mut survey = Survey::default();
+        for _ in 0..2 {
+            survey.go_on(&fold, 2);
+            survey.go_on(&fold, 2);
+            assert_eq!(survey.place, 4);
+            survey.go_on(&fold, 2);
+            assert_eq!(survey.outlook(), Some(seen));
+        }
+    }
+
+    #[test]
+    fn without_a_sequence_nothing_is_near_its_end() {
+        let mut survey = Survey::default();
+        assert_eq!(survey.outlook(), None);
+        survey.go_on(&Fold::default(), 10);
+        assert_eq!(survey.outlook(), Some(Outlook::default()));
+    }
+}
