@@ -60,6 +60,15 @@ pub struct TopicAccess {
     pub batch_bytes_max: Option<usize>,
 }
 
+/// What is done with the records of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read them.
+    Read,
+    /// Add to them.
+    Write,
+}
+
 /// A transaction marker is a batch of 78 bytes; a topic that does not take it keeps every transaction
 /// that wrote to it open, and with it the producer, for ever.
 const MARKER_BYTES_MAX: i64 = 128;
@@ -199,6 +208,44 @@ impl Admin {
         }))
     }
 
+    /// That we may read from a topic or write to it, as far as its broker says.
+    ///
+    /// # Errors
+    /// No answer in time, or no permission: then the error says which, and on what.
+    pub fn permits(&self, topic: &str, access: Access) -> Result<(), Error> {
+        let described = match native::describe_topic(&self.client, topic, CALL_DEADLINE) {
+            // It may not even be seen.
+            Err(error) if error.class == Class::Denied => None,
+            // Whoever asks next finds that it is not there.
+            described => match described? {
+                None => return Ok(()),
+                found => found,
+            },
+        };
+        let (operation, permitted) = match access {
+            Access::Read => ("Read", described.is_some_and(|topic| topic.may_read)),
+            Access::Write => ("Write", described.is_some_and(|topic| topic.may_write)),
+        };
+        if permitted {
+            return Ok(());
+        }
+        let message = format!("topic {topic}: missing ACL: {operation} on the topic");
+        Err(Error::own("authorize", Class::Denied, message))
+    }
+
+    /// That we may ask about a group. Asking what it has committed goes on until its time is up where
+    /// that is denied, and does not say so; asking for its members does.
+    ///
+    /// # Errors
+    /// No permission: then the error says which, and on what.
+    pub fn permits_group(&self, group: &str) -> Result<(), Error> {
+        match self.group_members(group) {
+            Err(error) if error.class == Class::Denied => Err(error),
+            // Whoever asks next finds what else is wrong.
+            _ => Ok(()),
+        }
+    }
+
     /// The settings of a topic; none when there is no such topic.
     ///
     /// # Errors
@@ -232,6 +279,7 @@ impl Admin {
         config.set("isolation.level", "read_uncommitted");
         let client = client(&config, RDKafkaType::RD_KAFKA_CONSUMER)?;
         groups::committed(&client, topic, partitions, CALL_DEADLINE)
+            .map_err(|error| error.about_group_or(group, topic))
     }
 
     /// The members of a group and what each is assigned; none for a group that is not there.
@@ -240,6 +288,7 @@ impl Admin {
     /// No answer, or no permission.
     pub fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
         groups::members(&self.client, group, CALL_DEADLINE)
+            .map_err(|error| error.about_group_or(group, "members"))
     }
 }
 

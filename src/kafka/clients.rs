@@ -34,8 +34,9 @@ const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
 const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
 /// An instance that is gone is missed after this long (T7); Kafka's default of 45 s is an outage.
 const SESSION_TIMEOUT_MS: u64 = 6_000;
-/// How soon a member hears of a rebalance (T7).
-const HEARTBEAT_INTERVAL_MS: u64 = 500;
+/// How soon a member hears of a rebalance (T7): what a leaving one gave up stands still until the last
+/// of the others has heard. Ten small requests a second cost nothing beside that.
+const HEARTBEAT_INTERVAL_MS: u64 = 100;
 /// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
 /// How long a reply in a backlog waits for others: a fraction of what the backlog makes it wait.

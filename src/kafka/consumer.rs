@@ -24,10 +24,11 @@ mod native;
 mod quiet;
 mod reader;
 mod record;
+mod records;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -42,10 +43,18 @@ use native::{Queue, RawEvent, Signal};
 use quiet::Quiet;
 pub use reader::{Flow, Reader};
 pub use record::{Headers, Record};
+use records::{Records, Source, Taken};
 
 /// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
 /// as a broker may take to answer, and shorter than the grace period of a container.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
+
+const NO_WAIT: Duration = Duration::ZERO;
+
+/// How often librdkafka's main thread is woken. It sends heartbeats, by which a member hears of a
+/// rebalance, only when something wakes it (`rd_kafka_thread_main`); of itself that is a timer of
+/// 500 ms, whatever `heartbeat.interval.ms` says below that.
+const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a poll finds. Borrowed data live until the callback returns.
 #[derive(Debug)]
@@ -88,13 +97,18 @@ pub enum Event<'a> {
 
 /// A member of the consumer group, subscribed to one topic.
 pub struct GroupConsumer {
-    // Both are taken apart by `Drop`, in this order.
+    // All are taken apart by `Drop`, in this order.
     queue: Option<Queue>,
+    records: Option<Records>,
     consumer: Option<BaseConsumer<Membership>>,
     topic: String,
     brokers: String,
     /// Partitions that librdkafka has been told to fetch.
     fetched: RefCell<BTreeMap<i32, Fetched>>,
+    /// Partitions that are fetched, and of which nothing has come yet.
+    silent: RefCell<BTreeMap<i32, Source>>,
+    /// The partition of which something was polled last, and the offset of its next record.
+    polled: Cell<Option<(i32, i64)>>,
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
     quiet: Quiet,
@@ -107,6 +121,8 @@ pub struct GroupConsumer {
     /// A revoke that has not been polled yet may have been answered already.
     gave_up_early: Cell<bool>,
     close_deadline: Duration,
+    /// When librdkafka's main thread is to be woken next.
+    wake_next: Cell<Instant>,
 }
 
 impl GroupConsumer {
@@ -130,12 +146,17 @@ impl GroupConsumer {
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
+        let records = Records::new(consumer.client(), &queue)
+            .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "no queue for records"))?;
         let joined = GroupConsumer {
             queue: Some(queue),
+            records: Some(records),
             consumer: Some(consumer),
             topic: topic.to_owned(),
             brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
             fetched: RefCell::default(),
+            silent: RefCell::default(),
+            polled: Cell::new(None),
             answered: Cell::new(None),
             quiet: Quiet::default(),
             assigning: Cell::new(false),
@@ -143,6 +164,7 @@ impl GroupConsumer {
             lost: Cell::new(false),
             gave_up_early: Cell::new(false),
             close_deadline: DROP_DEADLINE,
+            wake_next: Cell::new(Instant::now()),
         };
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(topic);
@@ -150,39 +172,64 @@ impl GroupConsumer {
         Ok(joined)
     }
 
-    /// Serves up to `max` events: waits for the first one up to `wait`, then takes what is there.
-    /// Returns after a rebalance event, so that it can be answered before the next one. Returns
-    /// the number of events served.
+    /// Serves records up to `max` and all other events: waits for the first one up to `wait`, then
+    /// takes what is there. Returns after a rebalance event, so that it can be answered before the
+    /// next one. Returns the number of records and events served.
     ///
     /// Must be called at least every `max.poll.interval.ms`, or the member is thrown out.
     pub fn poll(&mut self, wait: Duration, max: usize, mut on: impl FnMut(Event<'_>)) -> usize {
-        let Some(queue) = &self.queue else { return 0 };
+        let Some(records) = &self.records else {
+            return 0;
+        };
+        self.wake_main_thread();
         let mut served = 0;
-        let mut wait = wait;
-        while served < max {
-            let Some(event) = queue.poll(wait) else { break };
-            wait = Duration::ZERO;
+        if self.divert(records) {
+            // What was fetched before the diversion lies in the group's queue. It is older than what
+            // comes here from now on, and would be passed over if it came later.
+            let (events, rebalance) = self.events(&mut on);
+            served += events;
+            if rebalance {
+                return served;
+            }
+        }
+        served += records.take(NO_WAIT, max, |taken| self.taken(taken, &mut on));
+        served += self.events(&mut on).0;
+        if served == 0 {
+            // Whatever comes to the group's queue from here on ends the wait.
+            served = records.take(wait, max, |taken| self.taken(taken, &mut on));
+        }
+        served
+    }
+
+    /// Serves what is no record and comes from no diverted partition; true when it ends with a rebalance,
+    /// behind which there may be more.
+    fn events(&self, on: &mut impl FnMut(Event<'_>)) -> (usize, bool) {
+        let mut served = 0;
+        while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(NO_WAIT)) {
+            served += 1;
             match event.signal() {
+                // Of a partition that was not diverted yet.
                 Signal::Record => {
                     if let Some(record) = event.record() {
                         on(Event::Record(record));
-                        served += 1;
                     }
                 }
                 Signal::Rebalance => {
-                    self.rebalance(&event, &mut on);
-                    return served + 1;
+                    self.rebalance(&event, on);
+                    return (served, true);
                 }
                 Signal::Error => {
-                    if let Some(event) = self.error(&event) {
-                        on(event);
-                        served += 1;
+                    let position = event.partition();
+                    match position {
+                        Some((partition, next)) if event.is_end_of_log() => {
+                            on(Event::EndOfPartition { partition, next });
+                        }
+                        _ => self.error(position.map(|(id, _)| id), event.error("consume"), on),
                     }
                 }
                 Signal::Statistics => {
                     if let Some(statistics) = event.statistics() {
                         on(Event::Statistics(statistics));
-                        served += 1;
                     }
                 }
                 Signal::Log => event.log(),
@@ -190,7 +237,47 @@ impl GroupConsumer {
                 Signal::Other => {}
             }
         }
-        served
+        (served, false)
+    }
+
+    fn taken(&self, taken: Taken<'_>, on: &mut impl FnMut(Event<'_>)) {
+        let (partition, next) = match &taken {
+            Taken::Record(record) => (record.partition, Some(record.offset + 1)),
+            Taken::End { partition, next } => (*partition, Some(*next)),
+            Taken::Failed { partition, .. } => (*partition, None),
+        };
+        if let Some(next) = next {
+            if self.polled.get().is_some_and(|(last, _)| last != partition) {
+                self.note_position();
+            }
+            self.polled.set(Some((partition, next)));
+        }
+        let mut silent = self.silent.borrow_mut();
+        if !silent.is_empty() {
+            silent.remove(&partition);
+        }
+        drop(silent);
+        match taken {
+            Taken::Record(record) => on(Event::Record(record)),
+            Taken::End { partition, next } => on(Event::EndOfPartition { partition, next }),
+            Taken::Failed { partition, error } => self.error(Some(partition), error, on),
+        }
+    }
+
+    /// True when there was something to divert.
+    fn divert(&self, records: &Records) -> bool {
+        let silent = self.silent.borrow();
+        silent.values().for_each(|source| records.divert(source));
+        !silent.is_empty()
+    }
+
+    /// Any question does that its main thread answers; this one takes some 50 µs.
+    fn wake_main_thread(&self) {
+        let now = Instant::now();
+        if now >= self.wake_next.get() {
+            self.wake_next.set(now + WAKE_INTERVAL);
+            self.generation();
+        }
     }
 
     fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
@@ -213,20 +300,15 @@ impl GroupConsumer {
         }
     }
 
-    fn error(&self, event: &RawEvent) -> Option<Event<'static>> {
-        let position = event.partition();
-        if event.is_end_of_log() {
-            return position.map(|(partition, next)| Event::EndOfPartition { partition, next });
-        }
-        let partition = position.map(|(partition, _)| partition);
-        let error = event.error("consume").with_brokers(&self.brokers);
+    fn error(&self, partition: Option<i32>, error: Error, on: &mut impl FnMut(Event<'_>)) {
+        let error = error.with_brokers(&self.brokers);
         match (error.class, partition) {
             (Class::OffsetLost, Some(partition)) => {
                 if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
                     fetched.offset_lost = true;
                 }
             }
-            (Class::Retriable | Class::Denied, None) if !self.quiet.tells(&error) => return None,
+            (Class::Retriable | Class::Denied, None) if !self.quiet.tells(&error) => return,
             _ => {}
         }
         // The event may only say that the client had a fatal error before.
@@ -235,7 +317,7 @@ impl GroupConsumer {
             _ => None,
         };
         let error = fatal.unwrap_or(error);
-        Some(Event::Error { partition, error })
+        on(Event::Error { partition, error });
     }
 
     /// The place for SASL/OAUTHBEARER: to fetch a token and hand it over. Until then the client is
@@ -257,6 +339,7 @@ impl GroupConsumer {
         // A revoke would have come before.
         self.gave_up_early.set(false);
         self.wake_all();
+        self.hasten_next_join();
         Ok(())
     }
 
@@ -278,7 +361,20 @@ impl GroupConsumer {
         self.answered.set(self.generation());
         self.revoking.set(false);
         self.wake_all();
+        self.hasten_next_join();
         self.restart()
+    }
+
+    /// A cooperative rebalance has two rounds when partitions move, and nobody answers for these
+    /// between the two. librdkafka joins once a second at most (`rkcg_join_intvl`), which would make
+    /// that a second; but it forgets when it joined last as soon as any metadata arrive
+    /// (`rd_kafka_parse_Metadata`). So they are asked for, once for each answer to a rebalance, and
+    /// not waited for.
+    fn hasten_next_join(&self) {
+        if let Some(consumer) = &self.consumer {
+            // Without waiting there is no answer yet, which is the only thing to be wrong here.
+            let _ = consumer.fetch_metadata(Some(&self.topic), Duration::ZERO);
+        }
     }
 
     /// This member's credentials for a transaction that commits its offsets.
@@ -318,8 +414,13 @@ impl Drop for GroupConsumer {
         if let Err(error) = self.unassign(&fetched) {
             warn!(%error, "partitions were not given up before leaving the group");
         }
-        // The queue must be gone before its client is.
+        // The queues must be gone before their client is.
+        self.silent.get_mut().clear();
+        if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
+            records.detach(queue);
+        }
         drop(self.queue.take());
+        drop(self.records.take());
         if let Some(consumer) = self.consumer.take() {
             close::within(consumer, self.close_deadline);
         }

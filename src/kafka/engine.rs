@@ -12,6 +12,8 @@
 //! acknowledgements, then time, then records.
 
 mod effects;
+pub mod inquiry;
+mod latency;
 mod report;
 mod statistics;
 
@@ -26,7 +28,7 @@ use super::consumer::{Event, GroupConsumer};
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::forwards::ForwardProducer;
-use super::replies::{Pace, ReplyProducer};
+use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
 use super::transactor::{Completed, Topics, Transactor};
 use crate::core::{NextOffset, Offset, Timestamp};
@@ -39,9 +41,6 @@ use report::Reporter;
 
 /// Records taken in one turn: bounds the time until finished work is looked at.
 const RECORDS_MAX: usize = 2_000;
-/// With more replies than this under way there is a backlog. What linger adds keeps this many under
-/// way at 200,000 a second and more; below that, replies go back to being sent at once.
-const BACKLOG_REPLIES: i32 = 1_000;
 /// How long a turn waits for records when something else will need attention soon.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// How long it waits when nothing will: a completion is noticed this late at most.
@@ -68,6 +67,8 @@ pub struct Config {
     pub status: Shared,
     /// Where counts go.
     pub metrics: Arc<Metrics>,
+    /// How a printed command reaches this service.
+    pub service_flags: String,
 }
 
 /// Why an engine ended.
@@ -78,6 +79,9 @@ pub enum Exit {
         "another process uses instance_id {0:?}: give each instance its own with --set instance_id=NAME"
     )]
     Fenced(String),
+    /// The brokers do not let us be what we are; only the operator can help.
+    #[error("{0}")]
+    Denied(String),
     /// Start over: a client is of no more use.
     #[error("{0}")]
     StartOver(String),
@@ -89,6 +93,8 @@ pub enum Message {
     Completed(Completed),
     /// Something was found out.
     Found(Finding),
+    /// Somebody asks about sequences.
+    Asked(inquiry::Inquiry),
     /// Finish and leave.
     Stop,
 }
@@ -171,7 +177,12 @@ impl Engine {
             messages,
             effects: Vec::new(),
             events: Vec::new(),
-            reporter: Reporter::new(config.status.clone(), Arc::clone(&config.metrics)),
+            reporter: Reporter::new(
+                config.status.clone(),
+                Arc::clone(&config.metrics),
+                config.options.service.mode,
+                config.service_flags.clone(),
+            ),
             began: Instant::now(),
             holding_since: None,
             held_back: false,
@@ -232,8 +243,19 @@ impl Engine {
                 info!("stopping: final checkpoint, then leaving the group");
                 self.input(Input::Stop)
             }
+            Message::Asked(inquiry) => {
+                inquiry.answer(&self.instance);
+                Ok(())
+            }
             Message::Completed(completed) => {
                 self.reporter.completed(&completed);
+                if let Some(problem) = completed
+                    .problem
+                    .as_ref()
+                    .filter(|error| error.bars_service())
+                {
+                    return Err(Exit::Denied(problem.to_string()));
+                }
                 self.input(Input::Settled {
                     checkpoint: completed.checkpoint,
                     outcome: completed.outcome,
@@ -287,6 +309,7 @@ impl Engine {
         self.forwards
             .serve(|token, strays| instance.acknowledged(token, strays));
         self.config.metrics.replies_acknowledged.inc_by(total);
+        self.reporter.latency.acknowledged(total);
         let served = served.map_err(|error| Exit::StartOver(error.to_string()))?;
         self.reporter.replies_served(served);
         Ok(())
@@ -379,9 +402,8 @@ impl Engine {
             ..
         } = self;
         let names = &config.options.service.routing.names;
-        let backlog = replies.queued() > BACKLOG_REPLIES;
-        let pace = if backlog { Pace::Bulk } else { Pace::Swift };
         let (mut result, mut sent) = (Ok(()), 0);
+        reporter.latency.next_poll();
         consumer.poll(wait, RECORDS_MAX, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
@@ -395,10 +417,11 @@ impl Engine {
                     headers: Headers::collect(names, record.headers.iter()),
                 });
                 match output {
-                    None => {}
+                    None => reporter.held(&record),
                     Some(Output::Reply(reply)) => {
                         sent += 1;
-                        if let Err(error) = replies.send(&reply, pace) {
+                        reporter.latency.sent(record.timestamp_ms);
+                        if let Err(error) = replies.send(&reply) {
                             result = Err(Exit::StartOver(error.to_string()));
                         }
                     }
@@ -427,7 +450,10 @@ impl Engine {
             }
         });
         config.metrics.replies_sent.inc_by(sent);
-        result
+        result?;
+        replies
+            .flush()
+            .map_err(|error| Exit::StartOver(error.to_string()))
     }
 }
 
@@ -443,6 +469,12 @@ fn consumer_error(
         }
         (Class::Fenced, _) => Err(Exit::Fenced(config.connection.instance_id.clone())),
         (Class::Fatal, _) => Err(Exit::StartOver(error.to_string())),
+        (Class::Denied, _) if error.bars_service() => {
+            let error = error
+                .clone()
+                .about_group_or(&config.connection.group, &config.topics.requests);
+            Err(Exit::Denied(error.to_string()))
+        }
         (Class::Denied, _) => {
             error!(%error, "access denied");
             Ok(None)

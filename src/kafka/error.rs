@@ -282,6 +282,24 @@ impl Error {
         self
     }
 
+    /// True when the service as a whole may not work: be a member of its group, or write transactions.
+    pub fn bars_service(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        matches!(
+            self.code,
+            C::GroupAuthorizationFailed | C::TransactionalIdAuthorizationFailed
+        )
+    }
+
+    /// Names what it is about: the group where that is refused, else the subject.
+    #[must_use]
+    pub fn about_group_or(self, group: &str, subject: &str) -> Error {
+        match self.code {
+            RDKafkaErrorCode::GroupAuthorizationFailed => self.about(&format!("group {group}")),
+            _ => self.about(subject),
+        }
+    }
+
     /// Names the topic or group that it is about.
     #[must_use]
     pub fn about(mut self, subject: &str) -> Error {
@@ -529,7 +547,7 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
             "SASL authentication failed: {reason}: check kafka.security.protocol, kafka.sasl.mechanism and the credentials"
         ),
         C::SSL => format!(
-            "TLS failed: {reason}: check kafka.security.protocol, kafka.ssl.ca.location and the host names of the certificates"
+            "TLS failed: {reason}: check kafka.security.protocol, kafka.ssl.ca.location, and the dates and host names of the brokers' certificates"
         ),
         C::TopicAuthorizationFailed
         | C::GroupAuthorizationFailed

@@ -4,6 +4,8 @@
 //! rust-rdkafka's own poll spins through the last millisecond of its time-out, and wraps each report
 //! for a callback; both showed in profiles.
 
+mod batch;
+
 use std::ffi::{CStr, CString};
 use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
@@ -16,6 +18,8 @@ use rdkafka_sys as sys;
 use super::consumer::Headers;
 use super::error::{self, Class, Error};
 use crate::wire::headers::Block;
+
+pub use batch::Batch;
 
 /// A topic of one producer. Must be dropped before it.
 pub struct Topic {

@@ -5,6 +5,7 @@
 //! | [`default`] | the default reply topic: nothing expires, what cannot be written waits |
 //! | [`named`] | topics that clients name: what cannot be written goes to the default topic |
 //! | [`lane`] | one producer |
+//! | [`pace`] | which of two, at once or in bulk |
 //!
 //! The two have producers of their own, so that a client's topic that cannot be written takes no
 //! room from anybody else's replies.
@@ -12,6 +13,7 @@
 mod default;
 pub(super) mod lane;
 mod named;
+mod pace;
 
 use std::sync::Arc;
 
@@ -26,15 +28,6 @@ use crate::wire::headers::Block;
 use default::DefaultReplies;
 use named::NamedReplies;
 pub(super) use named::{OPEN_TOPICS_MAX, partition};
-
-/// How a reply is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// At once.
-    Swift,
-    /// With many others: there is a backlog.
-    Bulk,
-}
 
 /// What came of serving the producers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,11 +60,11 @@ impl ReplyProducer {
         })
     }
 
-    /// Sends a reply, or keeps it until there is room.
+    /// Takes a reply; [`ReplyProducer::flush`] sends it at the latest.
     ///
     /// # Errors
     /// The producer is of no more use.
-    pub fn send(&mut self, reply: &Reply<'_>, pace: Pace) -> Result<(), Error> {
+    pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
         let Reply { token, outgoing } = reply;
         let Outgoing {
             destination,
@@ -80,14 +73,22 @@ impl ReplyProducer {
             headers,
         } = *outgoing;
         match destination {
-            Destination::Default { partition } => self
-                .default
-                .send(*token, partition, key, body, headers, pace),
+            Destination::Default { partition } => {
+                self.default.send(*token, partition, key, body, headers)
+            }
             Destination::Named { .. } => {
                 self.named.send(*token, outgoing);
                 self.reroute()
             }
         }
+    }
+
+    /// Sends what was taken in this turn, or keeps it until there is room.
+    ///
+    /// # Errors
+    /// The producer is of no more use.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.default.flush()
     }
 
     /// Partitions of the default topic that can be written to, looked up now: a producer refuses what
@@ -99,8 +100,8 @@ impl ReplyProducer {
         self.default.partitions()
     }
 
-    /// True while records may be taken: no reply waits for room.
-    pub fn has_room(&self) -> bool {
+    /// True while records may be taken: no reply waits for room or for the other producer.
+    pub fn has_room(&mut self) -> bool {
         self.default.has_room() && self.named.has_room()
     }
 
@@ -133,7 +134,6 @@ impl ReplyProducer {
                 reply.key.as_deref(),
                 &reply.body,
                 Block(&reply.headers),
-                Pace::Bulk,
             )?;
         }
         Ok(())

@@ -8,6 +8,7 @@ pub mod requester;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Reader;
@@ -38,6 +39,50 @@ pub fn reader_of_much(connection: &Connection) -> Result<Reader, Error> {
     let mut config = connection.reader();
     config.set("queued.max.messages.kbytes", AHEAD_KBYTES);
     Reader::new(&config)
+}
+
+/// Bytes of one fetch of [`reader_of_little`]: some hundred records, and a broker gives a whole batch
+/// whatever this says.
+const LITTLE_BYTES: &str = "65536";
+
+/// A reader of a few records at many places: what it fetches and nobody looks at is little.
+///
+/// # Errors
+/// A configuration that librdkafka refuses.
+pub fn reader_of_little(connection: &Connection) -> Result<Reader, Error> {
+    let mut config = connection.reader();
+    config.set("fetch.message.max.bytes", LITTLE_BYTES);
+    config.set("queued.min.messages", "1");
+    Reader::new(&config)
+}
+
+/// The first offset of a partition whose record has this time or a later one; none when there is no
+/// such record.
+///
+/// # Errors
+/// No answer in time.
+pub fn offset_at(
+    reader: &Reader,
+    topic: &str,
+    partition: i32,
+    time_ms: i64,
+) -> Result<Option<i64>, Error> {
+    const OPERATION: &str = "ask for the offset of a time";
+    let mut asked = TopicPartitionList::with_capacity(1);
+    asked
+        .add_partition_offset(topic, partition, Offset::Offset(time_ms))
+        .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+    let answered = reader
+        .consumer()
+        .offsets_for_times(asked, CALL_DEADLINE)
+        .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+    Ok(match answered.find_partition(topic, partition) {
+        Some(found) => match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        },
+        None => None,
+    })
 }
 
 /// Start and end of a partition as the reader's isolation level sees it. A reader that has asked

@@ -45,6 +45,8 @@ pub struct Topics {
     pub replies: String,
     /// Where batches go.
     pub state: String,
+    /// Where the grants of audited sequences are written down.
+    pub ledger: String,
 }
 
 /// A transaction to carry out.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::topics::{COMPACTION_LAG_MS, TopicNames, default_replication, min_insync_replicas};
+use super::topics::{
+    COMPACTION_LAG_MS, LEDGER_BATCH_BYTES, TopicNames, default_replication, min_insync_replicas,
+};
 use super::{Admin, Cluster, Topic, TopicConfig};
 use crate::kafka::error::Error;
 
@@ -49,7 +51,7 @@ impl Admin {
         let cluster = self.cluster()?;
         let mut configs = BTreeMap::new();
         let mut hidden = Vec::new();
-        for name in [&names.requests, &names.replies, &names.state] {
+        for name in names.all() {
             if !cluster.topics.contains_key(name) {
                 hidden.extend(self.hidden(name));
             } else if let Some(config) = self.topic_config(name)? {
@@ -108,7 +110,8 @@ pub fn findings(
     let requests = found(names.requests.as_str());
     let replies = found(names.replies.as_str());
     let state = found(names.state.as_str());
-    for topic in [&requests, &replies, &state].into_iter().flatten() {
+    let ledger = found(names.ledger.as_str());
+    for topic in [&requests, &replies, &state, &ledger].into_iter().flatten() {
         durability(topic, &mut findings);
     }
     if let Some(requests) = &requests {
@@ -120,8 +123,13 @@ pub fn findings(
     if let Some(state) = &state {
         check_state(state, &mut findings);
     }
-    if let (Some(requests), Some(state)) = (&requests, &state) {
-        check_pair(requests, state, &mut findings);
+    if let Some(ledger) = &ledger {
+        check_ledger(ledger, &mut findings);
+    }
+    for other in [&state, &ledger].into_iter().flatten() {
+        if let Some(requests) = &requests {
+            check_pair(requests, other, &mut findings);
+        }
     }
     findings.sort_by_key(|finding| finding.severity);
     findings
@@ -270,6 +278,34 @@ fn check_state(topic: &Found<'_>, findings: &mut Vec<Finding>) {
             format!(
                 "has {key}={lag}: records of two owners may be compacted before they are told apart"
             ),
+            topic.set(key, wanted),
+        ));
+    }
+}
+
+fn check_ledger(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    if topic.cleans_by("compact") {
+        findings.push(topic.finding(
+            Severity::Error,
+            "is compacted: of each audited sequence only the last record is kept".to_owned(),
+            topic.set("cleanup.policy", "delete"),
+        ));
+    }
+    for key in ["retention.ms", "retention.bytes"] {
+        if let Some(kept) = topic.number(key).filter(|kept| *kept >= 0) {
+            findings.push(topic.finding(
+                Severity::Warning,
+                format!("has {key}={kept}: who got the IDs before that cannot be told"),
+                topic.set(key, -1),
+            ));
+        }
+    }
+    let key = "max.message.bytes";
+    let wanted = i64::try_from(LEDGER_BATCH_BYTES).unwrap_or(i64::MAX);
+    if let Some(limit) = topic.number(key).filter(|limit| *limit < wanted) {
+        findings.push(topic.finding(
+            Severity::Error,
+            format!("has {key}={limit}: a checkpoint's batch may be larger, and none is committed"),
             topic.set(key, wanted),
         ));
     }

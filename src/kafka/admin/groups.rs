@@ -56,7 +56,7 @@ pub(super) fn committed<C: ClientContext>(
         .map(|element| {
             element
                 .error()
-                .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+                .map_err(|error| Error::from_kafka(OPERATION, &error))?;
             Ok(match element.offset() {
                 Offset::Offset(offset) => Some(Committed {
                     offset,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::NativeClientConfig;
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_AclOperation_t as Operation;
 use rdkafka_sys::rd_kafka_admin_op_t as Op;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
@@ -178,6 +179,7 @@ pub(super) unsafe fn pointers<'a, T>(list: *mut *const T, count: usize) -> &'a [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Described {
     pub(super) id: [u8; 16],
+    pub(super) may_read: bool,
     pub(super) may_write: bool,
 }
 
@@ -242,7 +244,8 @@ pub(super) fn describe_topic<C: ClientContext>(
         bytes[8..].copy_from_slice(&low.to_be_bytes());
         Ok(Some(Described {
             id: bytes,
-            may_write: may_write(description),
+            may_read: permits(description, Operation::RD_KAFKA_ACL_OPERATION_READ),
+            may_write: permits(description, Operation::RD_KAFKA_ACL_OPERATION_WRITE),
         }))
     }
 }
@@ -251,8 +254,7 @@ pub(super) fn describe_topic<C: ClientContext>(
 ///
 /// # Safety
 /// `description` is a description that lives during the call.
-unsafe fn may_write(description: *const sys::rd_kafka_TopicDescription_t) -> bool {
-    use sys::rd_kafka_AclOperation_t as Operation;
+unsafe fn permits(description: *const sys::rd_kafka_TopicDescription_t, wanted: Operation) -> bool {
     let mut count = 0;
     // SAFETY: the description is alive, and so are its operations: null, or so many.
     let operations = unsafe {
@@ -264,10 +266,7 @@ unsafe fn may_write(description: *const sys::rd_kafka_TopicDescription_t) -> boo
         slice::from_raw_parts(list, count)
     };
     operations.iter().any(|operation| {
-        matches!(
-            operation,
-            Operation::RD_KAFKA_ACL_OPERATION_WRITE | Operation::RD_KAFKA_ACL_OPERATION_ALL
-        )
+        *operation == wanted || *operation == Operation::RD_KAFKA_ACL_OPERATION_ALL
     })
 }
 

@@ -22,6 +22,9 @@ pub const COMPACTION_LAG_MS: u64 = HOUR_MS;
 /// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
 /// week: a restore would read all of it.
 pub const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// What a batch of ledger records may hold, written down because a broker's default may be less than
+/// what the producer's batches are filled up to.
+pub const LEDGER_BATCH_BYTES: u64 = 1_048_588;
 /// As above, for a service with little to write.
 pub const STATE_SEGMENT_MS: u64 = HOUR_MS;
 /// More replicas cost writes without losing less: Kafka's own recommendation.
@@ -41,6 +44,15 @@ pub struct TopicNames {
     pub replies: String,
     /// Checkpoints.
     pub state: String,
+    /// Who got what of audited sequences.
+    pub ledger: String,
+}
+
+impl TopicNames {
+    /// Each of them.
+    pub fn all(&self) -> [&String; 4] {
+        [&self.requests, &self.replies, &self.state, &self.ledger]
+    }
 }
 
 /// How topics are created.
@@ -90,8 +102,8 @@ pub fn default_replication(brokers: usize) -> u32 {
         .clamp(1, REPLICATION_MAX)
 }
 
-/// The topics that are missing on a cluster. State has as many partitions as requests, so the one
-/// that is there decides about the other.
+/// The topics that are missing on a cluster. State and ledger have as many partitions as requests, so
+/// those that are there decide about the others.
 pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) -> Vec<NewTopic> {
     let replication = options
         .replication
@@ -104,6 +116,7 @@ pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) ->
         requests(&names.requests, partitions, replication),
         replies(&names.replies, options.partitions, replication),
         state(&names.state, partitions, replication),
+        ledger(&names.ledger, partitions, replication),
     ]
     .into_iter()
     .filter(|topic| !cluster.topics.contains_key(&topic.name))
@@ -140,6 +153,19 @@ pub fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
         ("min.compaction.lag.ms", COMPACTION_LAG_MS.to_string()),
         ("segment.bytes", STATE_SEGMENT_BYTES.to_string()),
         ("segment.ms", STATE_SEGMENT_MS.to_string()),
+    ]);
+    topic
+}
+
+/// The ledger topic as `serve` makes it.
+pub fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    let mut topic = durable(name, partitions, replication);
+    topic.config.extend([
+        ("cleanup.policy", "delete".to_owned()),
+        ("message.timestamp.type", "LogAppendTime".to_owned()),
+        ("retention.ms", "-1".to_owned()),
+        ("retention.bytes", "-1".to_owned()),
+        ("max.message.bytes", LEDGER_BATCH_BYTES.to_string()),
     ]);
     topic
 }
@@ -185,8 +211,9 @@ impl Admin {
                 Err(error) => return Err(error),
             }
         }
-        let after = self.settled(&[&names.requests, &names.replies, &names.state])?;
-        Ok([&names.requests, &names.replies, &names.state]
+        let after = self.settled(&names.all().map(String::as_str))?;
+        Ok(names
+            .all()
             .into_iter()
             .filter_map(|name| {
                 let topic = after.topics.get(name)?;
@@ -259,6 +286,7 @@ mod tests {
             requests: "requests".to_owned(),
             replies: "replies".to_owned(),
             state: "state".to_owned(),
+            ledger: "ledger".to_owned(),
         }
     }
 
@@ -278,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cluster_gets_all_three() {
+    fn an_empty_cluster_gets_all_four() {
         let cluster = Cluster {
             brokers: 3,
             ..Cluster::default()
         };
         let topics = missing(&names(), OPTIONS, &cluster);
         let of = |topic: usize, key: &str| topics[topic].config.get(key).map(String::as_str);
-        assert_eq!(topics.len(), 3);
+        assert_eq!(topics.len(), 4);
         assert!(
             topics
                 .iter()
@@ -301,10 +329,12 @@ mod tests {
         assert_eq!(of(1, "cleanup.policy"), Some("delete"));
         assert_eq!(of(2, "cleanup.policy"), Some("compact"));
         assert_eq!(of(2, "min.compaction.lag.ms"), Some("3600000"));
+        assert_eq!(of(3, "cleanup.policy"), Some("delete"));
+        assert_eq!(of(3, "retention.ms"), Some("-1"));
     }
 
     #[test]
-    fn state_gets_the_partitions_that_requests_have() {
+    fn state_and_ledger_get_the_partitions_that_requests_have() {
         let mut cluster = Cluster {
             brokers: 1,
             ..Cluster::default()
@@ -322,6 +352,9 @@ mod tests {
             .iter()
             .map(|t| (t.name.as_str(), t.partitions, t.replication))
             .collect();
-        assert_eq!(shapes, [("replies", 12, 1), ("state", 5, 1)]);
+        assert_eq!(
+            shapes,
+            [("replies", 12, 1), ("state", 5, 1), ("ledger", 5, 1)]
+        );
     }
 }

@@ -6,6 +6,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::debug;
 
+use super::records::Source;
 use super::{GroupConsumer, native};
 use crate::kafka::error::Error;
 
@@ -16,7 +17,7 @@ const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A partition that librdkafka has been told to fetch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fetched {
-    /// Where the next record comes from unless one has been polled since this was set.
+    /// Where the next record comes from; [`GroupConsumer::polled`] may know better.
     from: i64,
     /// Paused by [`GroupConsumer::stop`].
     stopped: bool,
@@ -34,6 +35,8 @@ impl GroupConsumer {
     /// The partition is being fetched, or the client is closed or had a fatal error.
     pub fn start(&self, partition: i32, next: i64) -> Result<(), Error> {
         let list = self.at(partition, next)?;
+        self.note_position();
+        self.divert_anew(partition)?;
         let before = self.fetched.borrow().get(&partition).copied();
         match before {
             Some(Fetched {
@@ -73,6 +76,18 @@ impl GroupConsumer {
             restart: None,
         };
         self.fetched.borrow_mut().insert(partition, fetched);
+        self.divert_anew(partition)?;
+        Ok(())
+    }
+
+    /// Before it is fetched, so that nothing of it comes to the group's queue; and once more after its
+    /// last fetch was given up.
+    fn divert_anew(&self, partition: i32) -> Result<(), Error> {
+        let source = Source::of(self.consumer()?.client(), &self.topic, partition);
+        if let (Some(source), Some(records)) = (source, &self.records) {
+            records.divert(&source);
+            self.silent.borrow_mut().insert(partition, source);
+        }
         Ok(())
     }
 
@@ -151,24 +166,31 @@ impl GroupConsumer {
         if partitions.is_empty() {
             return Ok(());
         }
+        self.note_position();
         let client = self.consumer()?.client();
         let mut list = self.unplaced(partitions);
+        // For the leader epochs. The offsets are not to be believed: a transaction marker that was fetched
+        // before a pause, and is dropped with the records around it, moves librdkafka's own position.
         native::position(client, &list)?;
-        let mut fetched = self.fetched.borrow_mut();
+        let fetched = self.fetched.borrow();
         for &partition in partitions {
-            let Some(fetched) = fetched.get_mut(&partition) else {
-                continue;
-            };
-            let polled = list.find_partition(&self.topic, partition);
-            match polled.map(|element| element.offset()) {
-                Some(Offset::Offset(next)) => fetched.from = next,
-                // Nothing was polled since it was started or sought.
-                _ => list
-                    .set_partition_offset(&self.topic, partition, Offset::Offset(fetched.from))
-                    .map_err(|error| Error::from_kafka("seek", &error))?,
+            if let Some(fetched) = fetched.get(&partition) {
+                let from = Offset::Offset(fetched.from);
+                list.set_partition_offset(&self.topic, partition, from)
+                    .map_err(|error| Error::from_kafka("seek", &error))?;
             }
         }
+        drop(fetched);
         native::seek(client, &list, SEEK_TIMEOUT)
+    }
+
+    /// Keeps where the partition stands of which something was polled last.
+    pub(super) fn note_position(&self) {
+        if let Some((partition, next)) = self.polled.take()
+            && let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition)
+        {
+            fetched.from = next;
+        }
     }
 
     pub(super) fn assign(&self, list: &TopicPartitionList) -> Result<(), Error> {
@@ -179,8 +201,12 @@ impl GroupConsumer {
     pub(super) fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
         let client = self.consumer()?.client();
         let list = self.unplaced(partitions);
+        self.note_position();
         native::incremental_unassign(client, &list)?;
         self.fetched
+            .borrow_mut()
+            .retain(|partition, _| !partitions.contains(partition));
+        self.silent
             .borrow_mut()
             .retain(|partition, _| !partitions.contains(partition));
         // A pause of ours outlives the assignment in librdkafka, and would meet the next one.

@@ -27,6 +27,10 @@ impl Queue {
         NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Queue)
     }
 
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
+        self.0.as_ptr()
+    }
+
     /// The next event, waiting for it up to `wait`.
     pub(super) fn poll(&self, wait: Duration) -> Option<RawEvent> {
         // SAFETY: the queue is alive; the returned event is ours to destroy.
@@ -43,7 +47,7 @@ impl Drop for Queue {
 }
 
 /// Rounded up, so that a short wait is no busy loop.
-fn milliseconds(wait: Duration) -> c_int {
+pub(super) fn milliseconds(wait: Duration) -> c_int {
     c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
 }
 

@@ -27,6 +27,8 @@ pub struct Reader {
     // Must go before its client.
     queue: Option<Queue>,
     consumer: BaseConsumer<Context>,
+    /// Not joined; the client library looks for its coordinator all the same.
+    group: String,
     /// Topics whose leaders the client knows.
     learnt: RefCell<BTreeSet<String>>,
 }
@@ -56,6 +58,7 @@ impl Reader {
         Ok(Reader {
             queue: Some(queue),
             consumer,
+            group: config.get("group.id").unwrap_or("").to_owned(),
             learnt: RefCell::default(),
         })
     }
@@ -92,7 +95,7 @@ impl Reader {
             .consumer
             .unassign()
             .map_err(|error| Error::from_kafka("unassign", &error));
-        read.map_err(|error| error.about(&format!("{topic}-{partition}")))
+        read.map_err(|error| error.about_group_or(&self.group, &format!("{topic}-{partition}")))
             .and(unassigned)
     }
 

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
+use super::latency::Latency;
 use super::statistics::{self, Ends};
 use crate::core::Code;
+use crate::kafka::consumer::Record;
 use crate::kafka::error::Error;
 use crate::kafka::replies::Served;
 use crate::kafka::transactor::Completed;
 use crate::kafka::undelivered::Tally;
+use crate::processor::Mode;
+use crate::processor::halt::RECOVER;
 use crate::processor::instance::{Instance, PartitionReport, Phase};
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
@@ -39,21 +43,37 @@ struct Watched {
 pub struct Reporter {
     status: Shared,
     metrics: Arc<Metrics>,
+    mode: Mode,
+    /// How long answers take.
+    pub latency: Latency,
     watched: BTreeMap<i32, Watched>,
     published: Option<Instant>,
     connected: bool,
     problem: Option<String>,
+    /// N and the partitions of the request topic, as the last takeover found them.
+    partitions: (u32, u32),
+    /// How a printed command reaches this service.
+    service_flags: String,
 }
 
 impl Reporter {
-    pub fn new(status: Shared, metrics: Arc<Metrics>) -> Reporter {
+    pub fn new(
+        status: Shared,
+        metrics: Arc<Metrics>,
+        mode: Mode,
+        service_flags: String,
+    ) -> Reporter {
         Reporter {
             status,
             metrics,
+            mode,
+            service_flags,
+            latency: Latency::default(),
             watched: BTreeMap::new(),
             published: None,
             connected: false,
             problem: None,
+            partitions: (0, 0),
         }
     }
 
@@ -76,7 +96,16 @@ impl Reporter {
         self.problem = Some(error.to_string());
     }
 
-    pub fn restored(&self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
+    /// A record gave nothing to send now: in `exactly_once` mode its reply waits for the checkpoint.
+    pub fn held(&mut self, record: &Record<'_>) {
+        if self.mode == Mode::ExactlyOnce {
+            self.latency
+                .held(record.partition, record.offset, record.timestamp_ms);
+        }
+    }
+
+    pub fn restored(&mut self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
+        self.latency.forget(partition);
         match verdict {
             Verdict::Start(start) => {
                 self.metrics
@@ -93,7 +122,11 @@ impl Reporter {
                     took_ms = took.as_millis(),
                     "restored"
                 );
+                if let Some(repaired) = &start.restored.reset {
+                    info!(partition, repaired, "the state begins with a repair");
+                }
                 let (of_service, of_topic) = (start.decided.partitions, start.topic_partitions);
+                self.partitions = (of_service, of_topic);
                 if of_topic > of_service {
                     warn!(
                         partition,
@@ -132,6 +165,7 @@ impl Reporter {
                         .entry(section.partition)
                         .or_default()
                         .checkpoint = Some(now);
+                    self.latency.committed(section.partition, section.next);
                 }
             }
             Outcome::Aborted => self.metrics.checkpoints_aborted.inc(),
@@ -216,9 +250,13 @@ impl Reporter {
                 self.metrics.rejected(code, count);
             }
         }
+        self.latency.publish(&self.metrics);
+        instance.survey();
         let reports = instance.report();
         self.watched
             .retain(|partition, _| reports.iter().any(|report| report.partition == *partition));
+        self.latency
+            .keep(|partition| self.watched.contains_key(&partition));
         let partitions = reports
             .into_iter()
             .map(|report| (report.partition, self.partition(report)))
@@ -227,16 +265,26 @@ impl Reporter {
         self.status.update(|status| {
             status.connected = connected;
             status.problem = problem;
+            (status.service_partitions, status.request_partitions) = self.partitions;
             status.partitions = partitions;
         });
     }
 
-    fn partition(&mut self, report: PartitionReport) -> PartitionStatus {
+    fn partition(&mut self, mut report: PartitionReport) -> PartitionStatus {
+        if let Phase::Halted { remedy, .. } = &mut report.phase
+            && remedy.starts_with(RECOVER)
+        {
+            *remedy = format!("{remedy} {}", self.service_flags);
+        }
         let watched = self.watched.entry(report.partition).or_default();
         if watched.phase.as_ref() != Some(&report.phase) {
             announce(report.partition, &report.phase);
             watched.phase = Some(report.phase.clone());
         }
+        let halt = match &report.phase {
+            Phase::Halted { code, .. } => Some(*code),
+            _ => None,
+        };
         let (state, reason, repair) = match report.phase {
             Phase::Restoring => (PartitionState::Restoring, None, None),
             Phase::Waiting(reason) => (PartitionState::Waiting, Some(reason), None),
@@ -251,11 +299,13 @@ impl Reporter {
             |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         PartitionStatus {
             state,
+            halt,
             reason,
             repair,
             next_offset: next,
             lag_records: watched.ends.map(|ends| (ends.stable - next).max(0)),
             sequences: u64::try_from(report.sequences).unwrap_or(u64::MAX),
+            outlook: report.outlook,
             checkpoint_age_ms: watched.checkpoint.map(millis),
             open_transaction_hold_ms: watched.held.map(|(_, since)| millis(since)),
         }
@@ -268,7 +318,15 @@ fn announce(partition: i32, phase: &Phase) {
             code,
             reason,
             remedy,
-        } => error!(partition, code, reason, repair = remedy, "partition halted"),
+            highest,
+        } => error!(
+            partition,
+            code,
+            reason,
+            highest_id = highest,
+            repair = remedy,
+            "partition halted"
+        ),
         Phase::Waiting(reason) => info!(partition, reason, "partition waits"),
         Phase::Running => info!(partition, "partition runs"),
         Phase::Draining => info!(partition, "partition is handed over"),

@@ -6,7 +6,7 @@
 //!
 //! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
 //! each reply at once, for latency; one waits a few milliseconds for a full batch, for a backlog,
-//! where it saves a quarter of the CPU. Replies have no order among each other to keep.
+//! where it saves a quarter of the CPU. One of them at a time ([`super::pace`]).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use tracing::warn;
 
-use super::Pace;
 use super::lane::Lane;
+use super::pace::{Pace, Switch};
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Report, Topic};
+use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
 use crate::processor::replies::Token;
 use crate::wire::headers::{Block, block};
 
@@ -32,6 +32,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const LOOK_WAIT: Duration = Duration::from_millis(500);
 /// Reports served between two batches of records: bounds the time away from the consumer.
 const REPORTS_MAX: usize = 64;
+/// Replies handed over in one call: enough that the call does not count, few enough that they are still
+/// in the processor's cache.
+const BATCH_REPLIES: usize = 256;
 
 /// A reply in memory of its own.
 struct OwnedReply {
@@ -43,6 +46,16 @@ struct OwnedReply {
 }
 
 impl OwnedReply {
+    fn of(record: Outgoing<'_>) -> OwnedReply {
+        OwnedReply {
+            token: record.opaque as u64,
+            partition: record.partition,
+            key: record.key.map(<[u8]>::to_vec),
+            body: record.value.unwrap_or_default().to_vec(),
+            headers: record.headers.0.to_vec(),
+        }
+    }
+
     fn borrowed(&self) -> Outgoing<'_> {
         Outgoing {
             partition: self.partition,
@@ -112,7 +125,12 @@ impl Sender {
 pub(super) struct DefaultReplies {
     swift: Sender,
     bulk: Sender,
+    switch: Switch,
+    /// Replies of this turn that were not handed over yet.
+    batch: Batch,
     reported: Reported,
+    /// Replies that came back, in order; all of them are older than those that wait for room.
+    again: VecDeque<OwnedReply>,
     /// Replies that a producer did not take yet, in order.
     waiting: VecDeque<OwnedReply>,
     retry_at: Option<Instant>,
@@ -123,13 +141,16 @@ impl DefaultReplies {
         Ok(DefaultReplies {
             swift: Sender::new(&connection.reply_producer(), topic)?,
             bulk: Sender::new(&connection.bulk_reply_producer(), topic)?,
+            switch: Switch::default(),
+            batch: Batch::default(),
             reported: Reported::default(),
+            again: VecDeque::new(),
             waiting: VecDeque::new(),
             retry_at: None,
         })
     }
 
-    /// Sends a reply, or keeps it until there is room.
+    /// Takes a reply, to be sent with others, at [`DefaultReplies::flush`] at the latest.
     ///
     /// # Errors
     /// The producer is of no more use.
@@ -140,27 +161,54 @@ impl DefaultReplies {
         key: Option<&[u8]>,
         body: &[u8],
         headers: Block<'_>,
-        pace: Pace,
     ) -> Result<(), Error> {
-        let token = token.to_bits();
-        let outgoing = Outgoing {
+        self.batch.push(Outgoing {
             partition,
             key,
             value: Some(body),
             headers,
-            opaque: opaque(token),
-        };
-        if self.waiting.is_empty() && self.enqueue(pace, outgoing)? {
+            opaque: opaque(token.to_bits()),
+        });
+        if self.batch.len() >= BATCH_REPLIES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what was taken, or keeps it until there is room.
+    ///
+    /// # Errors
+    /// The producer is of no more use.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() {
             return Ok(());
         }
-        self.waiting.push_back(OwnedReply {
-            token,
-            partition,
-            key: key.map(<[u8]>::to_vec),
-            body: body.to_vec(),
-            headers: headers.0.to_vec(),
-        });
-        Ok(())
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut result = Ok(());
+        if self.nothing_waits() {
+            let mut refused = Vec::new();
+            let topic = &self.sender().topic;
+            topic.produce_all(&mut batch, |record, why| {
+                if let Err(error) = why {
+                    if error.class == Class::Fatal {
+                        result = Err(error);
+                    } else {
+                        warn!(%error, "reply not taken yet");
+                    }
+                }
+                refused.push(OwnedReply::of(record));
+            });
+            for reply in refused {
+                if !(self.waiting.is_empty() && self.enqueue(reply.borrowed())?) {
+                    self.waiting.push_back(reply);
+                }
+            }
+        } else {
+            self.waiting.extend(batch.iter().map(OwnedReply::of));
+            batch.clear();
+        }
+        self.batch = batch;
+        result
     }
 
     /// Partitions of the topic that both producers can write to, as they find them now.
@@ -169,9 +217,21 @@ impl DefaultReplies {
         Ok(of(&self.swift)?.min(of(&self.bulk)?))
     }
 
-    /// True while no reply waits for room.
-    pub(super) fn has_room(&self) -> bool {
-        self.waiting.is_empty()
+    /// True while records may be taken: no reply waits for room, and the producer is the right one.
+    pub(super) fn has_room(&mut self) -> bool {
+        let under_way = self.in_flight();
+        self.nothing_waits() && self.switch.settle(under_way)
+    }
+
+    fn nothing_waits(&self) -> bool {
+        self.again.is_empty() && self.waiting.is_empty()
+    }
+
+    fn sender(&self) -> &Sender {
+        match self.switch.used() {
+            Pace::Swift => &self.swift,
+            Pace::Bulk => &self.bulk,
+        }
     }
 
     /// Serves delivery reports, hands over again what came back, and passes on what was
@@ -208,7 +268,8 @@ impl DefaultReplies {
             warn!(error = %problem, replies = returned, "replies came back and are sent again");
             self.retry_at = Some(Instant::now() + RETRY_PAUSE);
         }
-        self.waiting.extend(self.reported.returned.drain(..));
+        self.again.extend(self.reported.returned.drain(..));
+        self.flush()?;
         self.hand_over_waiting()?;
         Ok(returned)
     }
@@ -223,19 +284,30 @@ impl DefaultReplies {
             return Ok(());
         }
         self.retry_at = None;
-        while let Some(reply) = self.waiting.pop_front() {
-            if !self.enqueue(Pace::Bulk, reply.borrowed())? {
-                self.waiting.push_front(reply);
+        loop {
+            let came_back = !self.again.is_empty();
+            let next = if came_back {
+                self.again.pop_front()
+            } else {
+                self.waiting.pop_front()
+            };
+            let Some(reply) = next else { return Ok(()) };
+            if !self.enqueue(reply.borrowed())? {
+                let queue = if came_back {
+                    &mut self.again
+                } else {
+                    &mut self.waiting
+                };
+                queue.push_front(reply);
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     /// False when the queue stayed full.
-    fn enqueue(&mut self, pace: Pace, outgoing: Outgoing<'_>) -> Result<bool, Error> {
+    fn enqueue(&mut self, outgoing: Outgoing<'_>) -> Result<bool, Error> {
         let mut deadline = None;
-        let Sender { topic, lane } = match pace {
+        let Sender { topic, lane } = match self.switch.used() {
             Pace::Swift => &self.swift,
             Pace::Bulk => &self.bulk,
         };

@@ -164,11 +164,12 @@ impl Questions {
         }
     }
 
-    /// The request topic has grown: the state topic grows with it.
+    /// The request topic has grown: the state topic grows with it, and the ledger.
     fn grow_state(&self) -> Result<Event, Error> {
         let client = self.uncommitted.client();
         if let Some(partitions) = admin::partition_count(client, &self.topics.requests)? {
             admin::grow(client, &self.topics.state, partitions)?;
+            admin::grow(client, &self.topics.ledger, partitions)?;
         }
         Ok(Event::Growing)
     }

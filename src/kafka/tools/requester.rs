@@ -78,6 +78,8 @@ pub struct Requester {
     topic: Option<Topic>,
     producer: BaseProducer<Reports>,
     consumer: BaseConsumer<Context>,
+    /// Not joined; the client library looks for its coordinator all the same.
+    group: String,
     sent: usize,
     /// Handed to the producer, by the number that comes back with the report.
     unreported: BTreeMap<usize, Request>,
@@ -131,6 +133,7 @@ impl Requester {
             topic: Some(topic),
             producer,
             consumer,
+            group: connection.group.clone(),
             sent: 0,
             unreported: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -252,7 +255,7 @@ impl Requester {
                 let error = Error::from_kafka("read replies", &error);
                 return match error.class {
                     Class::EndOfLog | Class::Retriable => Ok(None),
-                    _ => Err(error.about(&self.route.replies)),
+                    _ => Err(error.about_group_or(&self.group, &self.route.replies)),
                 };
             }
         };

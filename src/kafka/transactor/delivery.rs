@@ -188,6 +188,12 @@ impl Deliveries {
         self.close(&sent.topic, Cause::Unwritable);
     }
 
+    /// A reply was not sent, because those before it to its topic, which go one by one, took too long.
+    pub(super) fn too_slow(&mut self, sent: &Sent) -> Way {
+        self.close(&sent.topic, Cause::Unwritable);
+        self.elsewhere(undelivered(Cause::Unwritable, &sent.topic))
+    }
+
     /// Nothing at all was written: perhaps because of a topic that we may not write to any more.
     pub(super) fn doubt(&mut self) {
         self.writable.clear();

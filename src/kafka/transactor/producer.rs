@@ -16,7 +16,9 @@ use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{self, Enqueued, Report, Reports, Topic};
 use crate::kafka::replies::OPEN_TOPICS_MAX;
-use crate::processor::checkpoint::{Checkpoint, Destination, Outgoing, Section, Written, metadata};
+use crate::processor::checkpoint::{
+    Checkpoint, Choice, Destination, Outgoing, Section, Written, metadata,
+};
 use crate::wire::headers::{Block, block};
 use crate::wire::state::BATCH_HEADER;
 
@@ -26,16 +28,22 @@ const REPORT_POLL: Duration = Duration::from_millis(1);
 
 /// librdkafka's `batch.size`: what its batches hold at most.
 const PRODUCER_BATCH_BYTES_MAX: usize = 1_000_000;
+/// Replies handed over in one call.
+const BATCH_REPLIES: usize = 256;
 /// How long the reports of a transaction that has failed are waited for.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 /// Replies to clients' topics that are looked through for those under way: those before them are
 /// acknowledged, or their topic is one that takes large batches.
 const UNDER_WAY_MAX: usize = 10_000;
+/// Replies that go one by one may take this part of the time after which a topic is unwritable, a
+/// quarter of the transaction's: the rest of the transaction needs the other three.
+const ONE_BY_ONE_PART: u32 = 2;
 /// How long a look at a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Opaque of a reply to the default topic; a state record's is its section's index plus one.
-const REPLY: usize = 0;
+/// Opaque of a reply to the default topic and of a ledger record: nobody asks where they came to lie. A
+/// state record's is its section's index plus one.
+const UNPLACED: usize = 0;
 /// Opaque of the first reply to a topic that a client named; above any number of sections.
 const NAMED: usize = 1 << 32;
 /// Above these bits an opaque has the number of its transaction: what was purged from one that was
@@ -75,7 +83,7 @@ impl Progress {
                     self.failed = Some(error);
                 }
             }
-            Ok(_) if opaque == REPLY || named.is_some() => {}
+            Ok(_) if opaque == UNPLACED || named.is_some() => {}
             Ok(offset) => {
                 if let Some(written) = self.written.get_mut(opaque - 1) {
                     let (first, last) = written.map_or((offset, offset), |w| {
@@ -93,6 +101,7 @@ pub(super) struct TransactionalProducer {
     // These must go before the producer.
     state: Option<Topic>,
     replies: Option<Topic>,
+    ledger: Option<Topic>,
     /// Those that clients named.
     named: RefCell<BTreeMap<String, Topic>>,
     reports: Option<Reports>,
@@ -121,6 +130,7 @@ impl TransactionalProducer {
         Ok(TransactionalProducer {
             state: Some(Topic::new(&producer, &topics.state)?),
             replies: Some(Topic::new(&producer, &topics.replies)?),
+            ledger: Some(Topic::new(&producer, &topics.ledger)?),
             named: RefCell::default(),
             reports: Reports::of(&producer),
             producer,
@@ -153,7 +163,7 @@ impl TransactionalProducer {
             ..Progress::default()
         };
         let produced = self
-            .produce_all(checkpoint, deadline, deliveries)
+            .produce_all(checkpoint, (began, deadline), deliveries)
             .and_then(|()| self.acknowledged(began, deadline, deliveries, cancelled));
         self.drain_reports();
         let mut progress = self.progress.borrow_mut();
@@ -189,16 +199,73 @@ impl TransactionalProducer {
     fn produce_all(
         &self,
         checkpoint: &Checkpoint,
-        deadline: Instant,
+        (began, deadline): (Instant, Instant),
         deliveries: &mut Deliveries,
     ) -> Result<(), Error> {
+        let mut batch = produce::Batch::default();
         for section in &checkpoint.sections {
             for reply in section.replies.iter() {
-                self.produce_reply(&reply, deadline, deliveries)?;
+                match reply.destination {
+                    Destination::Default { partition } => {
+                        batch.push(self.numbered(produce::Outgoing {
+                            partition,
+                            key: reply.key,
+                            value: Some(reply.body),
+                            headers: reply.headers,
+                            opaque: UNPLACED,
+                        }));
+                    }
+                    Destination::Named {
+                        topic,
+                        partition,
+                        fallback,
+                    } => {
+                        self.produce_together(&mut batch, deadline)?;
+                        let place = (topic, partition, fallback);
+                        self.produce_named(place, &reply, (began, deadline), deliveries)?;
+                    }
+                }
+                if batch.len() >= BATCH_REPLIES {
+                    self.produce_together(&mut batch, deadline)?;
+                }
             }
+        }
+        self.produce_together(&mut batch, deadline)?;
+        for section in &checkpoint.sections {
+            self.produce_ledger(section, deadline)?;
         }
         for (index, section) in checkpoint.sections.iter().enumerate() {
             self.produce_batch(section, index + 1, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Replies to the default topic, many in one call.
+    fn produce_together(&self, batch: &mut produce::Batch, deadline: Instant) -> Result<(), Error> {
+        let Some(topic) = &self.replies else {
+            return Ok(());
+        };
+        let mut result = Ok(());
+        topic.produce_all(batch, |record, _| {
+            if result.is_ok() {
+                result = self.enqueue(Some(topic), record, deadline);
+            }
+        });
+        result
+    }
+
+    /// Into the partition that the requests have, so that a partition of the ledger is in the order of
+    /// its grants.
+    fn produce_ledger(&self, section: &Section, deadline: Instant) -> Result<(), Error> {
+        for (key, value) in section.ledger.iter() {
+            let record = produce::Outgoing {
+                partition: section.partition,
+                key: Some(key),
+                value: Some(value),
+                headers: Block::EMPTY,
+                opaque: UNPLACED,
+            };
+            self.enqueue(self.ledger.as_ref(), record, deadline)?;
         }
         Ok(())
     }
@@ -221,12 +288,7 @@ impl TransactionalProducer {
             }
             let now = Instant::now();
             if now >= unwritable {
-                let late: Vec<&Sent> = progress.named.iter().filter(|sent| !sent.done).collect();
-                let others = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
-                if !late.is_empty() && others <= late.len() {
-                    late.into_iter().for_each(|sent| deliveries.late(sent));
-                    return Err(aborted("a client's reply topic was not written in time"));
-                }
+                self.late(&progress, deliveries)?;
             }
             if cancelled() || now >= deadline {
                 if !progress.named.is_empty() {
@@ -238,43 +300,48 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    fn produce_reply(
+    /// An error when clients' topics are all that is still waited for.
+    fn late(&self, progress: &Progress, deliveries: &mut Deliveries) -> Result<(), Error> {
+        let late: Vec<&Sent> = progress.named.iter().filter(|sent| !sent.done).collect();
+        let waited_for = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
+        if late.is_empty() || waited_for > late.len() {
+            return Ok(());
+        }
+        late.into_iter().for_each(|sent| deliveries.late(sent));
+        Err(aborted("a client's reply topic was not written in time"))
+    }
+
+    fn produce_named(
         &self,
+        (topic, choice, fallback): (&str, Choice, i32),
         reply: &Outgoing<'_>,
-        deadline: Instant,
+        (began, deadline): (Instant, Instant),
         deliveries: &mut Deliveries,
     ) -> Result<(), Error> {
         let mut record = produce::Outgoing {
-            partition: 0,
+            partition: fallback,
             key: reply.key,
             value: Some(reply.body),
             headers: reply.headers,
-            opaque: REPLY,
+            opaque: UNPLACED,
         };
-        let headers;
-        let (topic, choice, fallback) = match reply.destination {
-            Destination::Default { partition } => {
-                record.partition = partition;
-                return self.enqueue(self.replies.as_ref(), record, deadline);
-            }
-            Destination::Named {
-                topic,
-                partition,
-                fallback,
-            } => (topic, partition, fallback),
-        };
-        match deliveries.way(topic, choice, reply) {
+        let patience = began + deliveries.deadline / ONE_BY_ONE_PART;
+        let mut way = deliveries.way(topic, choice, reply);
+        if let Way::Named { sent, .. } = &way
+            && !self.has_turn(sent, patience)?
+        {
+            // It was not sent, so the transaction is whole, and nobody else waits for its topic.
+            way = deliveries.too_slow(sent);
+        }
+        match way {
             Way::Elsewhere(undelivered) => {
                 let mut block = reply.headers.0.to_vec();
                 undelivered.push(&mut block);
-                headers = block;
-                record.partition = fallback;
-                record.headers = Block(&headers);
+                record.headers = Block(&block);
                 self.enqueue(self.replies.as_ref(), record, deadline)
             }
             Way::Named { partition, sent } => {
                 let alone = sent.is_alone();
-                self.until_there_is_room(&sent, deadline)?;
                 let index = {
                     let mut progress = self.progress.borrow_mut();
                     progress.named.push(sent);
@@ -284,7 +351,8 @@ impl TransactionalProducer {
                 record.opaque = NAMED + index;
                 self.enqueue_named(topic, record, deadline)?;
                 if alone {
-                    self.until_reported(index, deadline)?;
+                    let unwritable = began + deliveries.deadline;
+                    self.until_reported(index, (unwritable, deadline), deliveries)?;
                 }
                 Ok(())
             }
@@ -312,11 +380,18 @@ impl TransactionalProducer {
         })
     }
 
-    /// The producer fills its batches up to a limit of its own. For a topic with a smaller one, what
-    /// is under way is kept so small that a batch of all of it would be taken.
-    fn until_there_is_room(&self, next: &Sent, deadline: Instant) -> Result<(), Error> {
+    /// Whether a reply may be sent now: waits up to `patience` for those before it where they must not
+    /// share a batch.
+    ///
+    /// The producer fills its batches up to a limit of its own. For a topic with a smaller one, what is
+    /// under way is kept so small that a batch of all of it would be taken. So such a topic takes a few
+    /// replies in each round trip, and many replies would take longer than their transaction may.
+    fn has_turn(&self, next: &Sent, patience: Instant) -> Result<bool, Error> {
+        if next.is_alone() {
+            return Ok(Instant::now() < patience);
+        }
         if next.fits(PRODUCER_BATCH_BYTES_MAX) {
-            return Ok(());
+            return Ok(true);
         }
         loop {
             let progress = self.progress.borrow();
@@ -326,21 +401,26 @@ impl TransactionalProducer {
                 .map(Sent::bytes)
                 .sum();
             if bytes == 0 || next.fits(bytes + next.bytes()) {
-                return Ok(());
+                return Ok(true);
             }
             if progress.failed.is_some() {
                 return Err(aborted("a reply was refused"));
             }
             drop(progress);
-            if Instant::now() >= deadline {
-                return Err(aborted("a client's reply topic was not written in time"));
+            if Instant::now() >= patience {
+                return Ok(false);
             }
             self.poll();
         }
     }
 
     /// Waits until a reply that goes by itself is acknowledged or refused.
-    fn until_reported(&self, index: usize, deadline: Instant) -> Result<(), Error> {
+    fn until_reported(
+        &self,
+        index: usize,
+        (unwritable, deadline): (Instant, Instant),
+        deliveries: &mut Deliveries,
+    ) -> Result<(), Error> {
         loop {
             self.poll();
             let progress = self.progress.borrow();
@@ -350,7 +430,11 @@ impl TransactionalProducer {
             if progress.named.get(index).is_none_or(|sent| sent.done) {
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= unwritable {
+                self.late(&progress, deliveries)?;
+            }
+            if now >= deadline {
                 return Err(aborted("a reply was not acknowledged in time"));
             }
         }
@@ -389,10 +473,7 @@ impl TransactionalProducer {
         deadline: Instant,
     ) -> Result<(), Error> {
         let Some(topic) = topic else { return Ok(()) };
-        let record = produce::Outgoing {
-            opaque: self.progress.borrow().transaction << TRANSACTION_SHIFT | record.opaque,
-            ..record
-        };
+        let record = self.numbered(record);
         let enqueue = || self.until_enqueued(deadline, || topic.produce(record));
         match enqueue() {
             Err(error) if error.is_unknown_partition() => {
@@ -403,6 +484,14 @@ impl TransactionalProducer {
                 enqueue()
             }
             result => result,
+        }
+    }
+
+    /// With the number of the transaction; once more changes nothing.
+    fn numbered<'a>(&self, record: produce::Outgoing<'a>) -> produce::Outgoing<'a> {
+        produce::Outgoing {
+            opaque: self.progress.borrow().transaction << TRANSACTION_SHIFT | record.opaque,
+            ..record
         }
     }
 
@@ -482,6 +571,7 @@ impl Drop for TransactionalProducer {
         self.named.get_mut().clear();
         drop(self.state.take());
         drop(self.replies.take());
+        drop(self.ledger.take());
         drop(self.reports.take());
     }
 }

@@ -6,6 +6,7 @@ fn names() -> TopicNames {
         requests: "sequencer.requests".to_owned(),
         replies: "sequencer.replies".to_owned(),
         state: "sequencer.state".to_owned(),
+        ledger: "sequencer.ledger".to_owned(),
     }
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::source::{Found, Source};
 use crate::kafka::clients::Connection;
 use crate::kafka::error::Error;
-use crate::kafka::produce::{Enqueued, Outgoing, Report, Topic};
+use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
 use crate::kafka::replies::lane::Lane;
 use crate::wire::headers::Block;
 
-/// As the engine's `BACKLOG_REPLIES`.
+/// As `BACKLOG_REPLIES` of the service's replies.
 const BACKLOG_RECORDS: i32 = 1_000;
 /// As the engine's `RECORDS_MAX`.
 const RECORDS_MAX: usize = 2_000;
@@ -33,7 +33,7 @@ pub enum Pace {
     Adaptive,
 }
 
-/// How records are taken from the consumer's queue.
+/// How records are taken from the consumer's queue, and handed to the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
     /// One by one.
@@ -41,6 +41,9 @@ pub enum Take {
     /// Many in one call.
     Batch,
 }
+
+/// Records handed over in one call, as the service does.
+const BATCH_RECORDS: usize = 256;
 
 /// What to echo, and how.
 #[derive(Clone, Debug)]
@@ -74,7 +77,7 @@ pub fn run(
         .set("auto.offset.reset", "earliest")
         .set("statistics.interval.ms", "0");
     let mut source = Source::new(&config, &options.from, options.partitions)?;
-    let writer = Writer::new(connection, options)?;
+    let mut writer = Writer::new(connection, options)?;
     while !stop() {
         writer.reports()?;
         let queued = writer.queued();
@@ -109,6 +112,7 @@ pub fn run(
             }
         }
         result?;
+        writer.flush(bulk)?;
     }
     Ok(())
 }
@@ -120,6 +124,8 @@ struct Writer {
     swift: Lane,
     bulk: Lane,
     body: Option<Vec<u8>>,
+    take: Take,
+    batch: Batch,
 }
 
 impl Writer {
@@ -132,6 +138,8 @@ impl Writer {
             swift,
             bulk,
             body: options.body.clone(),
+            take: options.take,
+            batch: Batch::default(),
         })
     }
 
@@ -139,12 +147,7 @@ impl Writer {
         self.swift.in_flight() + self.bulk.in_flight()
     }
 
-    fn write(&self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
-        let (topic, lane) = if bulk {
-            (&self.bulk_topic, &self.bulk)
-        } else {
-            (&self.swift_topic, &self.swift)
-        };
+    fn write(&mut self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
         let outgoing = Outgoing {
             partition: found.partition,
             key: found.key,
@@ -152,10 +155,43 @@ impl Writer {
             headers: Block::EMPTY,
             opaque: 0,
         };
+        if self.take == Take::Each {
+            return self.produce(outgoing, bulk);
+        }
+        self.batch.push(outgoing);
+        if self.batch.len() >= BATCH_RECORDS {
+            self.flush(bulk)?;
+        }
+        Ok(())
+    }
+
+    fn produce(&self, outgoing: Outgoing<'_>, bulk: bool) -> Result<(), Error> {
+        let (topic, lane) = self.lane(bulk);
         while topic.produce(outgoing)? == Enqueued::QueueFull {
             serve(lane, BUSY_WAIT)?;
         }
         Ok(())
+    }
+
+    fn flush(&mut self, bulk: bool) -> Result<(), Error> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut result = Ok(());
+        let (topic, _) = self.lane(bulk);
+        topic.produce_all(&mut batch, |record, _| {
+            if result.is_ok() {
+                result = self.produce(record, bulk);
+            }
+        });
+        self.batch = batch;
+        result
+    }
+
+    fn lane(&self, bulk: bool) -> (&Topic, &Lane) {
+        if bulk {
+            (&self.bulk_topic, &self.bulk)
+        } else {
+            (&self.swift_topic, &self.swift)
+        }
     }
 
     fn reports(&self) -> Result<(), Error> {

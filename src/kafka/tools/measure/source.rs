@@ -12,8 +12,8 @@ use rdkafka_sys as sys;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error, is_end_of_log};
 
-/// Records taken in one call.
-const BATCH_RECORDS: usize = 2_000;
+/// Records taken in one call, as the service does.
+const BATCH_RECORDS: usize = 500;
 
 /// A record, or the end of a partition.
 #[derive(Clone, Copy, Debug)]

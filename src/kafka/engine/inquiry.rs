@@ -1,0 +1,92 @@
+//! Questions to the engine about sequences. Each is a message like others, and bounded: the fold belongs
+//! to the engine's thread, and requests for IDs come first.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Message;
+use crate::core::fold::{Description, Matches};
+use crate::processor::instance::Instance;
+
+/// Sequences that one question looks at: a few tenths of a millisecond between two polls.
+pub const LOOK_MAX: usize = 5_000;
+/// Sequences that one question finds.
+pub const FOUND_MAX: usize = 50;
+
+/// What is asked of one partition.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// One sequence.
+    Name(String),
+    /// The next of those that begin so, from a place on.
+    Prefix {
+        /// The beginning of their names.
+        prefix: String,
+        /// Where to begin, 0 at first.
+        from: usize,
+    },
+}
+
+/// A question, and where the answer goes.
+pub struct Inquiry {
+    partition: i32,
+    question: Question,
+    answer: Box<dyn FnOnce(Option<Matches>) + Send>,
+}
+
+impl Inquiry {
+    /// `answer` gets nothing when the partition is not running here.
+    pub fn new(
+        partition: i32,
+        question: Question,
+        answer: impl FnOnce(Option<Matches>) + Send + 'static,
+    ) -> Inquiry {
+        Inquiry {
+            partition,
+            question,
+            answer: Box::new(answer),
+        }
+    }
+
+    pub(super) fn answer(self, instance: &Instance) {
+        let one = |name: String, description: Description| Matches {
+            sequences: vec![(name, description)],
+            looked_at: 1,
+            next: None,
+        };
+        let matches = instance
+            .fold(self.partition)
+            .map(|fold| match self.question {
+                Question::Name(name) => match fold.description(&name) {
+                    Some(description) => one(name, description),
+                    None => Matches::default(),
+                },
+                Question::Prefix { prefix, from } => {
+                    fold.search(&prefix, from, LOOK_MAX, FOUND_MAX)
+                }
+            });
+        (self.answer)(matches);
+    }
+}
+
+/// The way to the engine that runs now; clones share it.
+#[derive(Clone, Default)]
+pub struct Inquiries {
+    engine: Arc<Mutex<Option<Sender<Message>>>>,
+}
+
+impl Inquiries {
+    /// From here on this engine is asked.
+    pub fn connect(&self, engine: Sender<Message>) {
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+    }
+
+    /// Asks. Without an engine, the answer is dropped, which its receiver notices.
+    pub fn ask(&self, inquiry: Inquiry) {
+        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = engine.as_ref() {
+            // An engine that has ended drops the question as well.
+            let _ = engine.send(Message::Asked(inquiry));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! From request to reply: how long the answers took that are acknowledged by now.
+//!
+//! No clock is read for a single record. Requests of one poll that the broker appended together, as it
+//! does a producer's batch, are one *run*: when they came, and how many there are. Acknowledgements come
+//! as numbers, and take runs from the front. They may overtake each other between reply partitions, so
+//! single latencies may be swapped; their sum, and so the mean, is exact all the same.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::core::NextOffset;
+use crate::service::metrics::Metrics;
+use crate::service::metrics::latency::{Since, Tally};
+
+/// Most runs that are remembered, 4 MiB of them; beyond that requests join the last run. Reached only
+/// with that many single requests in flight.
+const RUNS_MAX: usize = 100_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    timestamp_ms: i64,
+    received: Instant,
+    /// Offset of its last request.
+    last: i64,
+    count: u64,
+}
+
+/// Watches requests until their replies are acknowledged or committed.
+#[derive(Debug, Default)]
+pub struct Latency {
+    /// When the records of the present poll came; set by the first one.
+    received: Option<Instant>,
+    /// Of `immediate` mode: replies that are on their way.
+    sent: VecDeque<Run>,
+    /// Of `exactly_once` mode, by partition: replies that wait for their checkpoint.
+    held: BTreeMap<i32, VecDeque<Run>>,
+    append: Tally,
+    receipt: Tally,
+}
+
+impl Latency {
+    /// The records that follow came later than those before.
+    pub fn next_poll(&mut self) {
+        self.received = None;
+    }
+
+    /// The reply to a record is on its way.
+    pub fn sent(&mut self, timestamp_ms: i64) {
+        let received = *self.received.get_or_insert_with(Instant::now);
+        push(&mut self.sent, timestamp_ms, received, 0);
+    }
+
+    /// The reply to a record waits for the checkpoint that covers it.
+    pub fn held(&mut self, partition: i32, offset: i64, timestamp_ms: i64) {
+        let received = *self.received.get_or_insert_with(Instant::now);
+        let runs = self.held.entry(partition).or_default();
+        push(runs, timestamp_ms, received, offset);
+    }
+
+    /// So many replies are acknowledged.
+    pub fn acknowledged(&mut self, replies: u64) {
+        if replies == 0 || self.sent.is_empty() {
+            return;
+        }
+        let now = Now::read();
+        let mut left = replies;
+        while left > 0
+            && let Some(run) = self.sent.front_mut()
+        {
+            let count = run.count.min(left);
+            now.count(run, count, &mut self.append, &mut self.receipt);
+            left -= count;
+            run.count -= count;
+            if run.count == 0 {
+                self.sent.pop_front();
+            }
+        }
+    }
+
+    /// The checkpoint up to here is committed, with the replies in it.
+    pub fn committed(&mut self, partition: i32, next: NextOffset) {
+        let Some(runs) = self.held.get_mut(&partition) else {
+            return;
+        };
+        let now = Now::read();
+        while let Some(run) = runs.front()
+            && run.last < next.0
+        {
+            now.count(run, run.count, &mut self.append, &mut self.receipt);
+            runs.pop_front();
+        }
+    }
+
+    /// Forgets what a partition held: it is restored, and will read those requests again.
+    pub fn forget(&mut self, partition: i32) {
+        self.held.remove(&partition);
+    }
+
+    /// Forgets what other partitions held.
+    pub fn keep(&mut self, owned: impl Fn(i32) -> bool) {
+        self.held.retain(|partition, _| owned(*partition));
+    }
+
+    /// Adds what was counted to the metrics.
+    pub fn publish(&mut self, metrics: &Metrics) {
+        metrics.latency.take(Since::Append, &mut self.append);
+        metrics.latency.take(Since::Receipt, &mut self.receipt);
+    }
+}
+
+fn push(runs: &mut VecDeque<Run>, timestamp_ms: i64, received: Instant, offset: i64) {
+    let full = runs.len() >= RUNS_MAX;
+    match runs.back_mut() {
+        Some(run) if full || (run.timestamp_ms == timestamp_ms && run.received == received) => {
+            run.count += 1;
+            run.last = offset;
+        }
+        _ => runs.push_back(Run {
+            timestamp_ms,
+            received,
+            last: offset,
+            count: 1,
+        }),
+    }
+}
+
+struct Now {
+    clock: Instant,
+    unix_ms: i64,
+}
+
+impl Now {
+    fn read() -> Now {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        Now {
+            clock: Instant::now(),
+            unix_ms: since_1970
+                .ok()
+                .and_then(|since| i64::try_from(since.as_millis()).ok())
+                .unwrap_or(0),
+        }
+    }
+
+    fn count(&self, run: &Run, count: u64, append: &mut Tally, receipt: &mut Tally) {
+        receipt.add(self.clock.saturating_duration_since(run.received), count);
+        if run.timestamp_ms >= 0 {
+            // The broker's clock may be ahead of ours.
+            let took_ms = u64::try_from(self.unix_ms - run.timestamp_ms).unwrap_or(0);
+            append.add(Duration::from_millis(took_ms), count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_take_runs_from_the_front_and_no_more_than_there_are() {
+        let mut latency = Latency::default();
+        for _ in 0..3 {
+            latency.sent(1_000);
+        }
+        latency.sent(1_001);
+        assert_eq!(latency.sent.len(), 2);
+        latency.acknowledged(2);
+        assert_eq!(latency.receipt.count(), 2);
+        assert_eq!(latency.sent.front().unwrap().count, 1);
+        latency.acknowledged(9);
+        assert_eq!((latency.receipt.count(), latency.append.count()), (4, 4));
+        assert!(latency.sent.is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_takes_what_it_covers_and_a_restore_forgets_the_rest() {
+        let mut latency = Latency::default();
+        latency.held(0, 10, 1_000);
+        latency.next_poll();
+        latency.held(0, 11, -1);
+        latency.held(1, 5, 1_000);
+        latency.committed(0, NextOffset(11));
+        assert_eq!(latency.receipt.count(), 1);
+        latency.committed(0, NextOffset(12));
+        // A request without a timestamp counts from its receipt only.
+        assert_eq!((latency.receipt.count(), latency.append.count()), (2, 1));
+        latency.forget(1);
+        latency.committed(1, NextOffset(6));
+        assert_eq!(latency.receipt.count(), 2);
+    }
+
+    #[test]
+    fn the_number_of_runs_is_bounded() {
+        let mut latency = Latency::default();
+        for timestamp_ms in 0..120_000 {
+            latency.sent(timestamp_ms);
+        }
+        assert_eq!(latency.sent.len(), RUNS_MAX);
+        latency.acknowledged(u64::MAX);
+        assert_eq!(latency.receipt.count(), 120_000);
+    }
+}
