@@ -1,5 +1,6 @@
-//! HTTP for operators: `/healthz`, `/readyz`, `/metrics`. Everything is read-only, and no handler
-//! reads a request's body or waits for anything, so that it answers also while Kafka does not.
+//! HTTP for operators: `/healthz`, `/readyz`, `/metrics` and the status page. Everything is read-only, no
+//! handler reads a request's body, and none but the search for sequences waits for anything, so that
+//! it answers also while Kafka does not.
 //!
 //! - `/healthz` is 200 as long as the process works: a restart cannot help a halted
 //!   partition, but the body names it.
@@ -8,8 +9,13 @@
 
 mod bounded;
 mod health;
+pub mod owners;
+mod page;
+mod query;
+mod search;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -19,6 +25,7 @@ use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
@@ -29,7 +36,10 @@ use tokio::time::sleep;
 
 use super::metrics::Metrics;
 use super::status::Shared;
+use crate::kafka::engine::inquiry::Inquiries;
 use bounded::Bounded;
+use owners::{Owner, Owners};
+pub use token::Token;
 
 /// Time for answers in flight once shutdown has begun, in milliseconds: each is made in
 /// microseconds, and a client that does not read must not hold up the final checkpoint.
@@ -46,6 +56,18 @@ pub struct State {
     pub registry: Registry,
     /// `ready.lag_max_records`.
     pub lag_max_records: u64,
+    /// The way to the engine, for questions about sequences.
+    pub inquiries: Inquiries,
+    /// Who owns which partition; none where there is no cluster to ask.
+    pub owners: Option<Owners>,
+    /// What a reader must know, the probes apart.
+    pub token: Option<Token>,
+}
+
+impl State {
+    fn owners(&self) -> Option<Result<Vec<Owner>, String>> {
+        self.owners.as_ref()?.known()
+    }
 }
 
 /// The address cannot be served.
@@ -107,16 +129,19 @@ pub async fn serve(
     }
 }
 
-/// The three pages, and a hint at any other path.
+/// The pages, and a hint at any other path.
 pub fn router(state: State) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
+        .merge(page::routes())
+        .route_layer(from_fn_with_state(state.token.clone(), token::check))
+        // After the layer: probes need no token.
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
-                "not found; there are /healthz, /readyz, /metrics\n",
+                "not found; there are /, /healthz, /readyz, /metrics\n",
             )
         })
         .with_state(state)
@@ -141,7 +166,9 @@ async fn readyz(Extract(state): Extract<State>) -> Response {
 }
 
 async fn metrics(Extract(state): Extract<State>) -> Response {
-    state.metrics.publish(&state.status.read());
+    state
+        .metrics
+        .publish(&state.status.read(), state.status.silence());
     match TextEncoder::new().encode_to_string(&state.registry.gather()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => failed(&error),

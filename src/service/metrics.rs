@@ -6,14 +6,19 @@
 //! removes those of partitions that went to another instance; so they never disagree with
 //! `/readyz`.
 
+pub mod latency;
 pub mod names;
 mod partitions;
+mod process;
 mod register;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use self::latency::Latency;
 use self::names::{
     BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
     IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
@@ -80,6 +85,8 @@ pub struct Metrics {
     pub rebalances_revoke: IntCounter,
     /// Partitions lost without a revocation.
     pub rebalances_lost: IntCounter,
+    /// From request to reply.
+    pub latency: Latency,
     /// Messages waiting in the producers' queues.
     pub producer_queue_messages: IntGauge,
     rejections: IntCounterVec,
@@ -114,6 +121,7 @@ impl Metrics {
         build
             .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
             .set(1);
+        process::register(registry)?;
         Ok(Metrics {
             requests_granted: requests.get_metric_with_label_values(&["granted"])?,
             requests_rejected: requests.get_metric_with_label_values(&["rejected"])?,
@@ -140,6 +148,7 @@ impl Metrics {
             rebalances_assign: rebalances.get_metric_with_label_values(&["assign"])?,
             rebalances_revoke: rebalances.get_metric_with_label_values(&["revoke"])?,
             rebalances_lost: rebalances.get_metric_with_label_values(&["lost"])?,
+            latency: Latency::register(registry)?,
             producer_queue_messages: gauge(registry, PRODUCER_QUEUE)?,
             rejections,
             undelivered,
@@ -170,9 +179,9 @@ impl Metrics {
     }
 
     /// Sets the series of partitions from the status and removes those of partitions that are not
-    /// in it any more.
-    pub fn publish(&self, status: &Status) {
-        self.partitions.publish(status);
+    /// in it any more. `silence`: since when nothing was published.
+    pub fn publish(&self, status: &Status, silence: Duration) {
+        self.partitions.publish(status, silence);
     }
 
     /// Removes the series of one partition at once, without waiting for the next

@@ -5,7 +5,7 @@
 //! | [`serve`] | start, run, stop |
 //! | [`settings`] | the configuration |
 //! | [`status`] | what the engine publishes about itself |
-//! | [`http`] | `/metrics`, `/healthz`, `/readyz` |
+//! | [`http`] | the status page, `/metrics`, `/healthz`, `/readyz` |
 //! | [`metrics`] | what is counted |
 //! | [`logging`] | where log lines go |
 

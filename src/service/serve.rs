@@ -13,11 +13,13 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::http;
+use super::http::owners::Owners;
 use super::metrics::Metrics;
 use super::settings::{self, ReplyMode, Settings};
 use super::status::{Shared, Status};
 use crate::core::link::LinkKey;
 use crate::kafka::clients::Connection;
+use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::transactor::Topics;
 use crate::processor::Mode;
@@ -106,6 +108,7 @@ pub async fn run_until(
         requests: settings.topics.requests.clone(),
         replies: settings.topics.replies.clone(),
         state: settings.topics.state.clone(),
+        ledger: settings.topics.ledger.clone(),
     };
     let registry = Registry::new();
     let metrics =
@@ -122,12 +125,15 @@ pub async fn run_until(
         Ok(prepared) => prepared?,
         Err(error) => return Err(Error::Kafka(error.to_string())),
     };
+    let inquiries = Inquiries::default();
+    let owners = Owners::new(connection.clone(), &settings.topics.requests);
     let config = Config {
         options: options(settings, reply_partitions)?,
         connection,
         topics,
         status: status.clone(),
         metrics: Arc::new(metrics.clone()),
+        service_flags: settings.service_flags(),
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
@@ -136,13 +142,16 @@ pub async fn run_until(
             metrics,
             registry,
             lag_max_records: settings.ready_lag_max_records,
+            inquiries: inquiries.clone(),
+            owners: Some(owners),
+            token: settings.http_token.as_deref().map(http::Token::new),
         };
         tokio::spawn(http::serve(listener, state, async move {
             // An error means that the sender is gone, which is a stop as well.
             let _ = http_stopped.await;
         }))
     });
-    let result = supervise(config, settings.shutdown_deadline, stop).await;
+    let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);
     if let Some(page) = page
         && let Ok(Err(error)) = page.await
@@ -210,6 +219,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
                     vec![
                         settings.topics.requests.clone(),
                         settings.topics.state.clone(),
+                        settings.topics.ledger.clone(),
                     ],
                 ),
                 default_topic: settings.topics.replies.clone(),
@@ -226,6 +236,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
 /// Runs engines, one after another, until one ends for good.
 async fn supervise(
     config: Config,
+    inquiries: &Inquiries,
     shutdown_deadline: Duration,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
@@ -237,10 +248,12 @@ async fn supervise(
         let run = &mut config.options.run;
         run.writer = getrandom::u64().unwrap_or(run.writer.wrapping_add(1));
         let (sender, mut ended) = spawn(config)?;
+        inquiries.connect(sender.clone());
         tokio::select! {
             biased;
             exit = &mut ended => match exit {
                 Ok(Err(Exit::Fenced(id))) => return Err(Error::Fenced(Exit::Fenced(id).to_string())),
+                Ok(Err(Exit::Denied(reason))) => return Err(Error::Kafka(reason)),
                 Ok(Err(Exit::StartOver(reason))) => {
                     error!(reason, "starting over");
                     status.update(|status| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::settings::ReplyMode;
+use crate::core::fold::Outlook;
 
 /// The state of this instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,6 +25,10 @@ pub struct Status {
     pub connected: bool,
     /// Why it is not connected, or what holds up the whole instance, in one line.
     pub problem: Option<String>,
+    /// Partitions among which the service spreads names, N; 0 before the first takeover.
+    pub service_partitions: u32,
+    /// Partitions of the request topic at the last takeover; 0 before the first.
+    pub request_partitions: u32,
     /// The partitions that this instance owns.
     pub partitions: BTreeMap<i32, PartitionStatus>,
 }
@@ -33,6 +38,8 @@ pub struct Status {
 pub struct PartitionStatus {
     /// Where it is in its life.
     pub state: PartitionState,
+    /// Why it halted, as a word that stays; `docs/errors.md` explains each.
+    pub halt: Option<&'static str>,
     /// Why it halted, waits, or is slow, in one line.
     pub reason: Option<String>,
     /// The command that repairs it when it halted.
@@ -43,6 +50,9 @@ pub struct PartitionStatus {
     pub lag_records: Option<i64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
+    /// How near they are to their end; absent until all were looked at.
+    #[serde(skip)]
+    pub outlook: Option<Outlook>,
     /// Age of the last committed checkpoint in milliseconds; absent before the first.
     pub checkpoint_age_ms: Option<u64>,
     /// How long a producer's open transaction has held the partition back, in milliseconds.

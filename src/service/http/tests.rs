@@ -17,12 +17,19 @@ struct Server {
 }
 
 async fn start() -> Server {
+    start_with(None).await
+}
+
+async fn start_with(token: Option<Token>) -> Server {
     let registry = Registry::new();
     let state = State {
         status: Shared::new(Status::starting("a", "sequencer", ReplyMode::Immediate)),
         metrics: Metrics::register(&registry).unwrap(),
         registry,
         lag_max_records: 10,
+        inquiries: Inquiries::default(),
+        owners: None,
+        token,
     };
     let status = state.status.clone();
     let listener = bind("127.0.0.1:0").await.unwrap();
@@ -114,9 +121,83 @@ async fn another_path_is_not_found_and_says_what_is_there() {
     let (line, body) = ask(server.address, "/health").await;
     assert_eq!(line, "HTTP/1.1 404 Not Found");
     assert!(
-        body.ends_with("not found; there are /healthz, /readyz, /metrics\n"),
+        body.ends_with("not found; there are /, /healthz, /readyz, /metrics\n"),
         "{body}"
     );
+}
+
+#[tokio::test]
+async fn the_page_is_made_here_and_lets_the_browser_fetch_nothing_from_elsewhere() {
+    let server = start().await;
+    server.status.update(|status| {
+        status.connected = true;
+        status.request_partitions = 1;
+    });
+    let (line, body) = ask(server.address, "/").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    assert!(
+        body.contains("content-security-policy: default-src 'none';"),
+        "{body}"
+    );
+    assert!(body.contains("<tr data-partition=\"0\">"), "{body}");
+    let others = ["http://", "https://", "<style", "onclick", "javascript:"];
+    for other in others {
+        assert!(!body.contains(other), "{other} in {body}");
+    }
+    for path in ["/page.css", "/page.js", "/live.json", "/sequences?prefix=a"] {
+        let (line, _) = ask(server.address, path).await;
+        assert_eq!(line, "HTTP/1.1 200 OK", "{path}");
+    }
+    // Nobody answers for the engine here.
+    let (line, body) = ask(server.address, "/?prefix=%3Cb%3E").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    assert!(body.contains("value=\"&lt;b&gt;\""), "{body}");
+}
+
+#[tokio::test]
+async fn with_a_token_only_the_probes_are_free() {
+    let server = start_with(Some(Token::new("0123456789abcdef"))).await;
+    for path in [
+        "/",
+        "/live.json",
+        "/sequences",
+        "/metrics",
+        "/page.js",
+        "/page.css",
+    ] {
+        let (line, body) = ask(server.address, path).await;
+        assert_eq!(line, "HTTP/1.1 401 Unauthorized", "{path}");
+        assert!(body.contains("www-authenticate: Basic"), "{body}");
+        assert!(!body.contains("0123456789abcdef"), "{body}");
+    }
+    let (line, _) = ask(server.address, "/healthz").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    let (line, _) = ask(server.address, "/readyz").await;
+    assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+    let with = "/metrics HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef\r\nX:";
+    let (line, _) = ask(server.address, with).await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn nothing_can_be_changed() {
+    let server = start().await;
+    for path in ["/", "/metrics", "/sequences", "/healthz"] {
+        let address = server.address;
+        let line = spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            response.lines().next().unwrap_or_default().to_owned()
+        });
+        assert_eq!(
+            line.await.unwrap(),
+            "HTTP/1.1 405 Method Not Allowed",
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,29 @@ pub const PRODUCER_QUEUE: Named = (
     "sequencer_producer_queue_messages",
     "Messages waiting in the producers' queues.",
 );
+/// From request to reply, by `since`: append or receipt.
+pub const REPLY_LATENCY: Named = (
+    "sequencer_reply_latency_seconds",
+    "Time to the acknowledgement of the reply, or to its commit in exactly_once mode, since the \
+     broker's timestamp of the request (append) or since the engine took it (receipt).",
+);
+/// Its label.
+pub const REPLY_LATENCY_SINCE: &str = "since";
+/// Whether the engine's thread works.
+pub const ENGINE_SILENCE: Named = (
+    "sequencer_engine_silence_seconds",
+    "Time since the engine last published what it does; it does so four times a second.",
+);
+/// N.
+pub const SERVICE_PARTITIONS: Named = (
+    "sequencer_service_partitions",
+    "Partitions among which the service spreads names; 0 before the first takeover.",
+);
+/// Partitions of the request topic.
+pub const REQUEST_PARTITIONS: Named = (
+    "sequencer_request_topic_partitions",
+    "Partitions of the request topic at this instance's last takeover; 0 before the first.",
+);
 /// 1 if the group and the cluster answer.
 pub const CONNECTED: Named = (
     "sequencer_connected",
@@ -113,6 +136,11 @@ pub const PARTITION_STATE: Named = (
 pub const HALTED: Named = (
     "sequencer_halted_partitions",
     "Owned partitions that halted and need their repair.",
+);
+/// Why a partition halted, by `reason`.
+pub const PARTITION_HALTED: Named = (
+    "sequencer_partition_halted",
+    "1 for each owned partition that halted, with the reason.",
 );
 /// Lag of a partition.
 pub const LAG: Named = (
@@ -134,6 +162,16 @@ pub const SEQUENCES: Named = (
     "sequencer_sequences",
     "Sequences that an owned partition holds.",
 );
+/// Sequences near their end, by `left_below`: the share of their IDs that is left.
+pub const NEAR_EXHAUSTION: Named = (
+    "sequencer_sequences_near_exhaustion",
+    "Sequences with a smaller share of their IDs left than left_below; 0 is none left.",
+);
+/// The sequence that is nearest to its end.
+pub const LEFT_RATIO_MIN: Named = (
+    "sequencer_sequence_left_ratio_min",
+    "The smallest share of its IDs that a sequence of an owned partition has left.",
+);
 /// How long a producer holds a partition back.
 pub const OPEN_TRANSACTION_HOLD: Named = (
     "sequencer_open_transaction_hold_seconds",
@@ -143,4 +181,33 @@ pub const OPEN_TRANSACTION_HOLD: Named = (
 pub const BUILD_INFO: Named = (
     "sequencer_build_info",
     "1, with the running version as a label.",
+);
+/// Processor time of the process.
+pub const PROCESS_CPU: Named = (
+    "process_cpu_seconds_total",
+    "Processor time of the process, user and system.",
+);
+/// Memory of the process that is in use.
+pub const PROCESS_RESIDENT: Named = (
+    "process_resident_memory_bytes",
+    "Memory of the process that is in use.",
+);
+/// Address space of the process.
+pub const PROCESS_VIRTUAL: Named = (
+    "process_virtual_memory_bytes",
+    "Address space of the process.",
+);
+/// Threads of the process, librdkafka's among them.
+pub const PROCESS_THREADS: Named = ("process_threads", "Threads of the process.");
+/// Open files and sockets.
+pub const PROCESS_OPEN_FDS: Named = ("process_open_fds", "Open file descriptors.");
+/// Most open files and sockets.
+pub const PROCESS_MAX_FDS: Named = (
+    "process_max_fds",
+    "Limit of open file descriptors; absent when there is none.",
+);
+/// Start of the process.
+pub const PROCESS_START: Named = (
+    "process_start_time_seconds",
+    "When the process started, in seconds since 1970.",
 );

@@ -1,16 +1,18 @@
 //! The series that are set from the status: those of the connection and of each owned partition.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Error, GaugeVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Error, Gauge, GaugeVec, IntGauge, IntGaugeVec, Registry};
 
 use super::names::{
-    CHECKPOINT_AGE, CONNECTED, HALTED, LAG, NEXT_OFFSET, OPEN_TRANSACTION_HOLD, PARTITION_STATE,
-    SEQUENCES,
+    CHECKPOINT_AGE, CONNECTED, ENGINE_SILENCE, HALTED, LAG, LEFT_RATIO_MIN, NEAR_EXHAUSTION,
+    NEXT_OFFSET, OPEN_TRANSACTION_HOLD, PARTITION_HALTED, PARTITION_STATE, REQUEST_PARTITIONS,
+    SEQUENCES, SERVICE_PARTITIONS,
 };
-use super::register::{gauge, gauges, seconds};
+use super::register::{float_gauge, float_gauges, gauge, gauges};
+use crate::core::fold::Outlook;
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
 /// The series that are set from the status.
@@ -18,14 +20,20 @@ use crate::service::status::{PartitionState, PartitionStatus, Status};
 pub(super) struct Partitions {
     connected: IntGauge,
     halted: IntGauge,
+    engine_silence_seconds: Gauge,
+    service_partitions: IntGauge,
+    request_partitions: IntGauge,
     state: IntGaugeVec,
+    halted_because: IntGaugeVec,
     lag_records: IntGaugeVec,
     next_offset: IntGaugeVec,
     checkpoint_age_seconds: GaugeVec,
     sequences: IntGaugeVec,
+    near_exhaustion: IntGaugeVec,
+    left_ratio_min: GaugeVec,
     open_transaction_hold_seconds: GaugeVec,
-    /// Partitions with series, to notice those that are no longer owned.
-    shown: Arc<Mutex<BTreeSet<i32>>>,
+    /// Partitions with series, to notice those that are no longer owned; and why each is halted.
+    shown: Arc<Mutex<BTreeMap<i32, Option<&'static str>>>>,
 }
 
 impl Partitions {
@@ -33,37 +41,50 @@ impl Partitions {
         Ok(Partitions {
             connected: gauge(registry, CONNECTED)?,
             halted: gauge(registry, HALTED)?,
+            engine_silence_seconds: float_gauge(registry, ENGINE_SILENCE)?,
+            service_partitions: gauge(registry, SERVICE_PARTITIONS)?,
+            request_partitions: gauge(registry, REQUEST_PARTITIONS)?,
             state: gauges(registry, PARTITION_STATE, &["partition", "state"])?,
+            halted_because: gauges(registry, PARTITION_HALTED, &["partition", "reason"])?,
             lag_records: gauges(registry, LAG, &["partition"])?,
             next_offset: gauges(registry, NEXT_OFFSET, &["partition"])?,
-            checkpoint_age_seconds: seconds(registry, CHECKPOINT_AGE)?,
+            checkpoint_age_seconds: float_gauges(registry, CHECKPOINT_AGE)?,
             sequences: gauges(registry, SEQUENCES, &["partition"])?,
-            open_transaction_hold_seconds: seconds(registry, OPEN_TRANSACTION_HOLD)?,
+            near_exhaustion: gauges(registry, NEAR_EXHAUSTION, &["partition", "left_below"])?,
+            left_ratio_min: float_gauges(registry, LEFT_RATIO_MIN)?,
+            open_transaction_hold_seconds: float_gauges(registry, OPEN_TRANSACTION_HOLD)?,
             shown: Arc::default(),
         })
     }
 
-    pub fn publish(&self, status: &Status) {
+    pub fn publish(&self, status: &Status, silence: Duration) {
         self.connected.set(i64::from(status.connected));
         self.halted.set(integer(status.halted().count() as u64));
+        self.engine_silence_seconds.set(silence.as_secs_f64());
+        self.service_partitions
+            .set(status.service_partitions.into());
+        self.request_partitions
+            .set(status.request_partitions.into());
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        for partition in shown
-            .iter()
-            .filter(|partition| !status.partitions.contains_key(partition))
-        {
-            self.remove(*partition);
+        for (partition, halt) in shown.iter() {
+            match status.partitions.get(partition) {
+                None => self.remove(*partition, *halt),
+                Some(status) if status.halt != *halt => self.remove_halt(*partition, *halt),
+                Some(_) => {}
+            }
         }
         for (partition, status) in &status.partitions {
             self.set(*partition, status);
         }
-        *shown = status.partitions.keys().copied().collect();
+        let halts = |(partition, status): (&i32, &PartitionStatus)| (*partition, status.halt);
+        *shown = status.partitions.iter().map(halts).collect();
     }
 
     /// Removes the series of one partition.
     pub fn drop_partition(&self, partition: i32) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.remove(&partition) {
-            self.remove(partition);
+        if let Some(halt) = shown.remove(&partition) {
+            self.remove(partition, halt);
         }
     }
 
@@ -76,6 +97,11 @@ impl Partitions {
                 .with_label_values(&[label.as_str(), state.as_str()])
                 .set(is_in_it);
         }
+        if let Some(reason) = status.halt {
+            self.halted_because
+                .with_label_values(&[label.as_str(), reason])
+                .set(1);
+        }
         self.next_offset
             .with_label_values(&labels)
             .set(status.next_offset);
@@ -86,6 +112,7 @@ impl Partitions {
         self.open_transaction_hold_seconds
             .with_label_values(&labels)
             .set(seconds_of(hold_ms));
+        self.set_outlook(&label, status.outlook);
         // What is not known has no series: a 0 would look like the best of values.
         match status.lag_records {
             Some(lag_records) => self.lag_records.with_label_values(&labels).set(lag_records),
@@ -101,7 +128,39 @@ impl Partitions {
         }
     }
 
-    fn remove(&self, partition: i32) {
+    fn set_outlook(&self, partition: &str, outlook: Option<Outlook>) {
+        let counts = shares(outlook.unwrap_or_default());
+        for (left_below, count) in counts {
+            let labels = [partition, left_below];
+            match outlook {
+                Some(_) => self
+                    .near_exhaustion
+                    .with_label_values(&labels)
+                    .set(integer(count)),
+                None => forget(self.near_exhaustion.remove_label_values(&labels)),
+            }
+        }
+        match outlook.and_then(|outlook| outlook.least_left_ppm) {
+            Some(ppm) => self
+                .left_ratio_min
+                .with_label_values(&[partition])
+                .set(f64::from(ppm) / 1e6),
+            None => forget(self.left_ratio_min.remove_label_values(&[partition])),
+        }
+    }
+
+    fn remove_halt(&self, partition: i32, halt: Option<&'static str>) {
+        if let Some(reason) = halt {
+            let label = partition.to_string();
+            forget(
+                self.halted_because
+                    .remove_label_values(&[label.as_str(), reason]),
+            );
+        }
+    }
+
+    fn remove(&self, partition: i32, halt: Option<&'static str>) {
+        self.remove_halt(partition, halt);
         let label = partition.to_string();
         let labels = [label.as_str()];
         for state in PartitionState::ALL {
@@ -114,11 +173,21 @@ impl Partitions {
         forget(self.next_offset.remove_label_values(&labels));
         forget(self.checkpoint_age_seconds.remove_label_values(&labels));
         forget(self.sequences.remove_label_values(&labels));
+        self.set_outlook(&label, None);
         forget(
             self.open_transaction_hold_seconds
                 .remove_label_values(&labels),
         );
     }
+}
+
+/// The values of `left_below`, with how many sequences have less left.
+fn shares(outlook: Outlook) -> [(&'static str, u64); 3] {
+    [
+        ("0.1", outlook.below_tenth),
+        ("0.01", outlook.below_hundredth),
+        ("0", outlook.exhausted),
+    ]
 }
 
 /// A series that is not there need not be removed: the only error of the call.

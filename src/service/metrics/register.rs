@@ -1,8 +1,8 @@
 //! Metrics of each type, made and registered.
 
 use prometheus::{
-    Error, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use super::names::Named;
@@ -39,7 +39,13 @@ pub(super) fn gauges(
     Ok(metric)
 }
 
-pub(super) fn seconds(registry: &Registry, (name, help): Named) -> Result<GaugeVec, Error> {
+pub(super) fn float_gauge(registry: &Registry, (name, help): Named) -> Result<Gauge, Error> {
+    let metric = Gauge::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+pub(super) fn float_gauges(registry: &Registry, (name, help): Named) -> Result<GaugeVec, Error> {
     let metric = GaugeVec::new(Opts::new(name, help), &["partition"])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Error;
-use crate::kafka::admin::Admin;
 use crate::kafka::admin::check::Severity;
 use crate::kafka::admin::topics::{CreateOptions, TopicNames};
+use crate::kafka::admin::{Access, Admin};
 use crate::kafka::clients::Connection;
 use crate::kafka::error::Class;
 use crate::service::settings::Settings;
@@ -32,12 +32,15 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
         requests: settings.topics.requests.clone(),
         replies: settings.topics.replies.clone(),
         state: settings.topics.state.clone(),
+        ledger: settings.topics.ledger.clone(),
     };
     let options = CreateOptions {
         partitions: positive(settings.topics.partitions),
         replication: settings.topics.replication.map(positive),
     };
     admin.cluster().map_err(failed)?;
+    // Before they are made: one that may not be seen seems to be missing.
+    permissions(&admin, &names).map_err(failed)?;
     let topics = admin.create_topics(&names, options).map_err(failed)?;
     for topic in &topics {
         if topic.new {
@@ -71,11 +74,26 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
         }
         thread::sleep(HEARD_POLL);
     }
+    if made {
+        permissions(&admin, &names).map_err(failed)?;
+    }
     // Not asked for once more, for the same reason.
     let count = topics.iter().find(|topic| topic.name == names.replies);
     count
         .map(|topic| topic.partitions)
         .ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))
+}
+
+/// Each would show later by itself, as a partition that waits; here it is one line, and the end.
+/// Without writing to the request topic nothing is missing until the first stray, and without writing to
+/// the ledger until the first grant of an audited sequence.
+fn permissions(admin: &Admin, names: &TopicNames) -> Result<(), crate::kafka::error::Error> {
+    admin.permits(&names.requests, Access::Read)?;
+    admin.permits(&names.requests, Access::Write)?;
+    admin.permits(&names.replies, Access::Write)?;
+    admin.permits(&names.state, Access::Read)?;
+    admin.permits(&names.state, Access::Write)?;
+    admin.permits(&names.ledger, Access::Write)
 }
 
 /// What is wrong with the topics, and what is only noteworthy, in lines.

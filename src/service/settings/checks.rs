@@ -15,6 +15,10 @@ const IDENTITY_BYTES_MAX: usize = 200;
 /// Each reply and each forward carries some of them.
 const HEADER_BYTES_MAX: usize = 249;
 
+/// Lengths of the token of HTTP in bytes: 16 random letters are beyond guessing, and 200 fit into a header.
+const TOKEN_BYTES_MIN: usize = 16;
+const TOKEN_BYTES_MAX: usize = 200;
+
 /// What the names of the service's own headers begin with.
 const OWN_HEADERS: &str = "sequencer-";
 
@@ -75,6 +79,12 @@ pub(super) const ADDRESS: Check = Check {
     accepts: |text| text.is_empty() || has_port(text),
 };
 
+/// The bearer token of HTTP, empty for none.
+pub(super) const TOKEN: Check = Check {
+    expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",
+    accepts: |text| text.is_empty() || is_token(text),
+};
+
 /// The brokers, as librdkafka takes them.
 pub(super) const BROKERS: Check = Check {
     expected: "HOST:PORT[,HOST:PORT…]",
@@ -86,6 +96,12 @@ pub(super) const LEVEL: Check = Check {
     expected: logging::LEVEL_EXPECTED,
     accepts: |text| logging::filter(text).is_some(),
 };
+
+/// What a header can carry, and too long to be tried out.
+fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
+    (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
 
 fn is_kafka_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')

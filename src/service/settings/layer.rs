@@ -61,7 +61,11 @@ impl Layer {
         let value = key.kind.accept(raw, &place).ok_or_else(|| Error::Invalid {
             key: name.to_owned(),
             origin: place,
-            value: raw.to_string(),
+            value: if is_secret(name) {
+                REDACTED.to_owned()
+            } else {
+                raw.to_string()
+            },
             expected: key.kind.expected(),
         })?;
         self.values.insert(name.to_owned(), value);

@@ -26,6 +26,7 @@
 //! | `properties` | `kafka.*`: what is refused, what deserves a warning |
 //! | `resolve` | the layers, merged, as [`Settings`] |
 //! | `secret` | what is never printed |
+//! | `shell` | command lines that can be copied |
 
 mod checks;
 mod environment;
@@ -41,12 +42,14 @@ mod properties;
 mod raw;
 mod resolve;
 mod secret;
+pub mod shell;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{EXIT_CODE, Error};
@@ -86,6 +89,8 @@ pub struct Settings {
     pub membership_static: bool,
     /// `http.address` as HOST:PORT; `None` when it is off.
     pub http_address: Option<String>,
+    /// `http.token`: what a reader of HTTP must know; a secret.
+    pub http_token: Option<String>,
     /// `ready.lag_max_records`: above it a partition is not ready.
     pub ready_lag_max_records: u64,
     /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
@@ -94,6 +99,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// `log.level`: directives of `tracing`, checked.
     pub log_level: String,
+    /// `--config`, for commands that are printed.
+    pub config_file: Option<PathBuf>,
     /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May
     /// hold secrets.
     pub kafka: BTreeMap<String, String>,
@@ -110,6 +117,8 @@ pub struct Topics {
     pub replies: String,
     /// Where the counters are kept.
     pub state: String,
+    /// Where the grants of audited sequences are written down.
+    pub ledger: String,
     /// Partitions of topics that are created.
     pub partitions: i32,
     /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
@@ -127,6 +136,37 @@ impl Settings {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(Settings, Vec<String>), Error> {
         resolve::load(flags, environment)
+    }
+
+    /// The flags by which a command finds this service, for commands that are printed. What else a
+    /// connection needs (TLS, a password) may be secret, and is where this process has it from.
+    pub fn service_flags(&self) -> String {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(brokers) = &self.brokers {
+            words.extend(["--brokers".into(), brokers.into()]);
+        }
+        if let Some(config) = &self.config_file {
+            words.extend(["--config".into(), config.into()]);
+        }
+        let usual = resolve::load(&Flags::default(), []).ok();
+        let usual = usual.map(|(settings, _)| settings.names());
+        for (at, (key, value)) in self.names().into_iter().enumerate() {
+            let is_usual = usual.as_ref().is_some_and(|usual| usual[at].1 == value);
+            if !is_usual {
+                words.extend(["--set".into(), format!("{key}={value}").into()]);
+            }
+        }
+        shell::line(words)
+    }
+
+    /// The group and the topics, by their keys.
+    fn names(&self) -> [(&'static str, String); 4] {
+        [
+            ("group", self.group.clone()),
+            ("topics.requests", self.topics.requests.clone()),
+            ("topics.replies", self.topics.replies.clone()),
+            ("topics.state", self.topics.state.clone()),
+        ]
     }
 
     /// The brokers.
@@ -161,6 +201,7 @@ impl Settings {
             ("topics.requests", self.topics.requests.clone()),
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
+            ("topics.ledger", self.topics.ledger.clone()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
                 "topics.replication",
@@ -184,6 +225,10 @@ impl Settings {
             (
                 "http.address",
                 self.http_address.clone().unwrap_or_default(),
+            ),
+            (
+                "http.token",
+                self.http_token.as_ref().map_or("", |_| REDACTED).to_owned(),
             ),
             (
                 "ready.lag_max_records",

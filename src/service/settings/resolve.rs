@@ -1,6 +1,7 @@
 //! The layers, merged, as [`Settings`].
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Config, Map, Source, Value, ValueKind};
@@ -43,6 +44,7 @@ struct TopicsShape {
     requests: String,
     replies: String,
     state: String,
+    ledger: String,
     partitions: i32,
     replication: i32,
 }
@@ -72,6 +74,7 @@ struct MembershipShape {
 #[derive(Deserialize)]
 struct HttpShape {
     address: String,
+    token: String,
 }
 
 #[derive(Deserialize)]
@@ -112,12 +115,16 @@ pub(super) fn load(
     distinct_topics(&shape.topics, &values)?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
-    let settings = settings(shape, properties)?;
+    let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
     Ok((settings, warnings))
 }
 
-fn settings(shape: Shape, properties: Properties) -> Result<Settings, Error> {
+fn settings(
+    shape: Shape,
+    properties: Properties,
+    config_file: Option<PathBuf>,
+) -> Result<Settings, Error> {
     let (brokers, kafka, kafka_origins) = properties.into_parts();
     Ok(Settings {
         brokers,
@@ -127,6 +134,7 @@ fn settings(shape: Shape, properties: Properties) -> Result<Settings, Error> {
             requests: shape.topics.requests,
             replies: shape.topics.replies,
             state: shape.topics.state,
+            ledger: shape.topics.ledger,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
         },
@@ -137,10 +145,12 @@ fn settings(shape: Shape, properties: Properties) -> Result<Settings, Error> {
         rewrite_floor_records: shape.restore.rewrite_floor_records,
         membership_static: shape.membership.r#static,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
+        http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
         ready_lag_max_records: shape.ready.lag_max_records,
         shutdown_deadline: Duration::from_millis(shape.shutdown.deadline_ms),
         log_format: shape.log.format,
         log_level: shape.log.level,
+        config_file,
         kafka,
         kafka_origins,
     })
@@ -169,6 +179,7 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
         ("topics.requests", topics.requests.as_str()),
         ("topics.replies", topics.replies.as_str()),
         ("topics.state", topics.state.as_str()),
+        ("topics.ledger", topics.ledger.as_str()),
     ];
     distinct("topic", &named, values)
 }

@@ -25,6 +25,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.checkpoint_interval, Duration::from_millis(100));
     assert_eq!(settings.rewrite_floor_records, 10_000);
     assert_eq!(settings.http_address.as_deref(), Some("127.0.0.1:8377"));
+    assert_eq!(settings.http_token, None);
     assert_eq!(settings.shutdown_deadline, Duration::from_secs(10));
     assert!(settings.kafka.is_empty());
     assert_eq!(warnings, Vec::<String>::new());

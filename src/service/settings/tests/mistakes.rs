@@ -45,7 +45,7 @@ fn a_section_is_no_key() {
     assert_eq!(
         file_error("topics = 5\n"),
         "configuration: unknown key \"topics\" in FILE:1; it is a section, of topics.requests, \
-         topics.replies, topics.state, topics.partitions, topics.replication"
+         topics.replies, topics.state, topics.ledger, topics.partitions, topics.replication"
     );
     assert_eq!(
         error(&set(&["kafka=5"]), &[]),
@@ -102,6 +102,12 @@ fn a_value_out_of_its_limits_is_named_with_them() {
         error(&http, &[]),
         "configuration: http.address in --http: got \"8377\", expected HOST:PORT, or nothing to turn it \
          off"
+    );
+    // A secret, also when it is wrong.
+    assert_eq!(
+        error(&set(&["http.token=hunter2"]), &[]),
+        "configuration: http.token in --set: got [redacted], expected 16 to 200 letters, digits, '.', \
+         '_', '~', '+', '/', '=' or '-', or nothing for none"
     );
     assert_eq!(
         error(&set(&["log.level=inof"]), &[]),

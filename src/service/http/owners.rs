@@ -1,0 +1,100 @@
+//! Which instance has which partition, as the group's coordinator knows it. Asked for only while somebody
+//! looks, at most every few seconds, on a thread of its own: a page never waits for Kafka.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::kafka::admin::{Admin, Member};
+use crate::kafka::clients::Connection;
+
+/// How old an answer may be before the next page asks again.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// A member of the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Its `instance_id`.
+    pub instance: String,
+    /// Where it connects from.
+    pub host: String,
+    /// The partitions of the request topic that it is assigned.
+    pub partitions: Vec<i32>,
+}
+
+/// What is known; clones share it.
+#[derive(Clone)]
+pub struct Owners {
+    connection: Connection,
+    requests: String,
+    cache: Arc<Mutex<Cache>>,
+}
+
+#[derive(Default)]
+struct Cache {
+    asked: Option<Instant>,
+    /// A question is under way.
+    asking: bool,
+    /// Made at the first question, and kept.
+    admin: Option<Arc<Admin>>,
+    known: Option<Result<Vec<Owner>, String>>,
+}
+
+impl Owners {
+    /// Of the group of this connection.
+    pub fn new(connection: Connection, requests: &str) -> Owners {
+        Owners {
+            connection,
+            requests: requests.to_owned(),
+            cache: Arc::default(),
+        }
+    }
+
+    /// The members, or why they are not known; nothing before the first answer. Asks anew when that
+    /// is old, for the next one who looks.
+    pub fn known(&self) -> Option<Result<Vec<Owner>, String>> {
+        let mut cache = self.lock();
+        let old = cache.asked.is_none_or(|asked| asked.elapsed() >= FRESH);
+        if old && !cache.asking {
+            let asker = self.clone();
+            // Not one of the runtime's threads: the end of the process does not wait for this one.
+            let asking = std::thread::Builder::new()
+                .name("owners".to_owned())
+                .spawn(move || asker.ask());
+            cache.asking = asking.is_ok();
+            cache.asked = Some(Instant::now());
+        }
+        cache.known.clone()
+    }
+
+    fn ask(&self) {
+        let answer = self.members();
+        let mut cache = self.lock();
+        cache.asked = Some(Instant::now());
+        cache.asking = false;
+        cache.known = Some(answer);
+    }
+
+    fn members(&self) -> Result<Vec<Owner>, String> {
+        let admin = match self.lock().admin.clone() {
+            Some(admin) => admin,
+            None => {
+                Arc::new(Admin::new(&self.connection.admin()).map_err(|error| error.to_string())?)
+            }
+        };
+        self.lock().admin = Some(Arc::clone(&admin));
+        let members = admin.group_members(&self.connection.group);
+        let members = members.map_err(|error| error.to_string())?;
+        let owner = |mut member: Member| Owner {
+            partitions: member.assigned.remove(&self.requests).unwrap_or_default(),
+            instance: member.client_id,
+            host: member.host,
+        };
+        let mut owners: Vec<Owner> = members.into_iter().map(owner).collect();
+        owners.sort_by(|a, b| a.instance.cmp(&b.instance));
+        Ok(owners)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,140 @@
+//! The status page: HTML made here from the status, a little script that fetches its middle again every
+//! two seconds, and nothing from elsewhere.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/` | the page; with `?prefix=` also sequences whose names begin so |
+//! | `/live.json` | the middle of the page, and the counters from which the script draws rate and latency |
+//! | `/sequences` | the same search as JSON |
+//! | `/page.css`, `/page.js` | the page's own |
+//!
+//! It changes nothing: there is no method but GET and no handler that writes. Names of sequences are
+//! their users' input, so every text goes through [`render::escape`], and the policy in the headers lets
+//! the browser run no script but the page's own.
+
+mod render;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::search::{Found, PREFIX_BYTES_MAX, search};
+use super::{State, failed, json, query};
+use crate::service::metrics::latency::Since;
+
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// Only what comes from here, and no inline script or style.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                      img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route("/", get(page))
+        .route("/live.json", get(live))
+        .route("/sequences", get(sequences))
+        .route(
+            "/page.css",
+            get(|| async { text("text/css; charset=utf-8", STYLE.to_owned()) }),
+        )
+        .route(
+            "/page.js",
+            get(|| async { text("text/javascript; charset=utf-8", SCRIPT.to_owned()) }),
+        )
+}
+
+fn text(kind: &'static str, body: String) -> Response {
+    let headers: [(HeaderName, &str); 6] = [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ];
+    (headers, body).into_response()
+}
+
+async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
+    let prefix = query::value(uri.query(), "prefix");
+    let found = match prefix.as_deref() {
+        Some(prefix) => Some(find(&state, prefix).await),
+        None => None,
+    };
+    let status = state.status.read();
+    let live = render::live(&status, state.status.silence(), state.owners());
+    let html = render::page(&status, &live, prefix.as_deref(), found.as_ref());
+    text("text/html; charset=utf-8", html)
+}
+
+async fn sequences(Extract(state): Extract<State>, uri: Uri) -> Response {
+    let prefix = query::value(uri.query(), "prefix").unwrap_or_default();
+    json(StatusCode::OK, &find(&state, &prefix).await)
+}
+
+async fn find(state: &State, prefix: &str) -> Found {
+    if prefix.len() > PREFIX_BYTES_MAX {
+        return Found {
+            problem: Some("no name is that long"),
+            ..Found::default()
+        };
+    }
+    search(&state.inquiries, &state.status.read(), prefix).await
+}
+
+/// What the script fetches.
+#[derive(Serialize)]
+struct Live {
+    /// The middle of the page.
+    html: String,
+    /// When, in milliseconds since 1970.
+    unix_ms: u64,
+    /// Requests answered since the start.
+    requests: u64,
+    /// IDs granted since the start.
+    ids: u64,
+    /// Upper bounds of the latency's buckets in microseconds; one more count than bounds.
+    bounds_us: &'static [u64],
+    /// Answers in each bucket since the start, from the broker's timestamp.
+    latency: Vec<u64>,
+    /// Next offset of each owned partition, for its rate.
+    next_offsets: Vec<(i32, i64)>,
+}
+
+async fn live(Extract(state): Extract<State>) -> Response {
+    let status = state.status.read();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let metrics = &state.metrics;
+    let (bounds_us, latency) = metrics.latency.counts(Since::Append);
+    let offsets = status.partitions.iter();
+    let body = Live {
+        html: render::live(&status, state.status.silence(), state.owners()),
+        unix_ms: since_1970.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }),
+        requests: metrics.requests_granted.get()
+            + metrics.requests_repeated.get()
+            + metrics.requests_operated.get()
+            + metrics.requests_rejected.get(),
+        ids: metrics.ids_granted.get(),
+        bounds_us,
+        latency,
+        next_offsets: offsets
+            .map(|(id, status)| (*id, status.next_offset))
+            .collect(),
+    };
+    match serde_json::to_string(&body) {
+        Ok(body) => text("application/json", body),
+        Err(error) => failed(&error),
+    }
+}
