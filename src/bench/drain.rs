@@ -125,6 +125,7 @@ pub(super) fn run(
             let drained = serve(stage, backlog, &topics, *mode)?;
             stage.delete(&topics.replies)?;
             stage.delete(&topics.state)?;
+            stage.delete(&topics.ledger)?;
             Ok(drained)
         }
     }
@@ -185,7 +186,12 @@ pub(super) fn shared(
     held.release()?;
     let processes = servers.into_iter().map(|server| server.process).collect();
     let drained = watch.drain(stage, processes)?;
-    for topic in [&topics.requests, &topics.replies, &topics.state] {
+    for topic in [
+        &topics.requests,
+        &topics.replies,
+        &topics.state,
+        &topics.ledger,
+    ] {
         stage.delete(topic)?;
     }
     Ok(drained)

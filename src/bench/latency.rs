@@ -187,7 +187,12 @@ fn measure(
         histograms.push((rate, histogram));
     }
     process.stop()?;
-    for topic in [&topics.requests, &topics.replies, &topics.state] {
+    for topic in [
+        &topics.requests,
+        &topics.replies,
+        &topics.state,
+        &topics.ledger,
+    ] {
         stage.delete(topic)?;
     }
     Ok(histograms)

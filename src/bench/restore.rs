@@ -64,7 +64,12 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
             let next = busy(stage, &topics, sequences, sequences)?;
             many_checkpoints(stage, &topics, sequences, next)?;
         }
-        for topic in [&topics.requests, &topics.replies, &topics.state] {
+        for topic in [
+            &topics.requests,
+            &topics.replies,
+            &topics.state,
+            &topics.ledger,
+        ] {
             stage.delete(topic)?;
         }
     }
@@ -82,7 +87,12 @@ fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
     if !stage.options.quick {
         busy(stage, &topics, 0, 0)?;
     }
-    for topic in [&topics.requests, &topics.replies, &topics.state] {
+    for topic in [
+        &topics.requests,
+        &topics.replies,
+        &topics.state,
+        &topics.ledger,
+    ] {
         stage.delete(topic)?;
     }
     Ok(resident)

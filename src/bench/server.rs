@@ -89,6 +89,7 @@ impl Server {
             format!("topics.requests={}", topics.requests),
             format!("topics.replies={}", topics.replies),
             format!("topics.state={}", topics.state),
+            format!("topics.ledger={}", topics.ledger),
             format!("instance_id={instance}"),
         ];
         if let Some(interval) = mode.interval_ms {

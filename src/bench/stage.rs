@@ -12,7 +12,9 @@ use super::report::{Curve, Report};
 use super::series::{Figures, Key, shown};
 use super::{Error, Options, bars};
 use crate::embedded::{self, Kafka};
-use crate::kafka::admin::topics::{NewTopic, default_replication, replies, requests, state};
+use crate::kafka::admin::topics::{
+    NewTopic, default_replication, ledger, replies, requests, state,
+};
 use crate::kafka::admin::{Admin, Cluster};
 use crate::kafka::clients::Connection;
 use crate::kafka::tools::measure;
@@ -27,6 +29,7 @@ pub(super) struct Topics {
     pub(super) requests: String,
     pub(super) replies: String,
     pub(super) state: String,
+    pub(super) ledger: String,
     pub(super) partitions: u32,
 }
 
@@ -155,11 +158,13 @@ impl<'a> Stage<'a> {
             requests: requests.to_owned(),
             replies: self.unique("replies"),
             state: self.unique("state"),
+            ledger: self.unique("ledger"),
             partitions,
         };
         self.create(vec![
             replies(&topics.replies, partitions, self.replication),
             state(&topics.state, partitions, self.replication),
+            ledger(&topics.ledger, partitions, self.replication),
         ])?;
         Ok(topics)
     }

@@ -3,6 +3,7 @@
 
 mod definitions;
 pub(super) mod help;
+mod ledger;
 
 use std::path::PathBuf;
 
@@ -10,8 +11,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EchoArgs};
-use crate::core::limits::COUNT_MAX;
+use crate::core::limits::{COUNT_MAX, ID_LAST};
 use crate::service::settings::{Flags, LogFormat, ReplyMode};
+
+pub use ledger::{AuditArgs, TraceArgs};
 
 pub use definitions::{
     AT_END, DefineArgs, DescribeArgs, FieldArgs, PolicyArgs, RecordArgs, RetireArgs, SetNextArgs,
@@ -20,6 +23,10 @@ pub use definitions::{
 
 /// Longest wait for an answer in milliseconds (10 minutes).
 const TIMEOUT_MS_MAX: u64 = 600_000;
+/// IDs that a repair leaves out above the highest that it saw. Requests that were answered and left no
+/// trace are those since the last checkpoint; this is what the largest of them may have taken without
+/// a definition of its own.
+const MARGIN_IDS: i64 = 1_000_000;
 
 /// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
 const DEMO_RATE_MAX: u32 = 10_000;
@@ -69,6 +76,10 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Repair a halted partition: say where to read on and which IDs are used
     Recover(RecoverArgs),
+    /// Tell who got an ID of an audited sequence, when, and by which request
+    Trace(TraceArgs),
+    /// Check the ledger of an audited sequence: its chain, and that no number is missing or double
+    Audit(AuditArgs),
     /// Check the topics: every ID, every reply, every checkpoint against the promise
     Verify(VerifyArgs),
     /// Measure throughput and latency beside a raw echo
@@ -281,12 +292,32 @@ pub struct RecoverArgs {
     pub partition: i32,
 
     /// Offset of the first request to answer; those before it are taken as answered
-    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
-    pub from: i64,
+    #[arg(
+        long,
+        value_name = "OFFSET",
+        value_parser = clap::value_parser!(i64).range(0..),
+        help_heading = "Instead of what it finds"
+    )]
+    pub from: Option<i64>,
 
     /// Every sequence of the partition goes on above this ID
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(0..))]
-    pub above: i64,
+    #[arg(
+        long,
+        value_name = "ID",
+        value_parser = clap::value_parser!(i64).range(0..),
+        help_heading = "Instead of what it finds"
+    )]
+    pub above: Option<i64>,
+
+    /// Where the log does not reach back: IDs left out above the highest that was seen; one request
+    /// takes as many at most, unless a definition allows more
+    #[arg(
+        long,
+        value_name = "IDS",
+        default_value_t = MARGIN_IDS,
+        value_parser = clap::value_parser!(i64).range(0..=ID_LAST)
+    )]
+    pub margin: i64,
 
     /// Do it; without this it only shows what it would do
     #[arg(long)]
@@ -430,10 +461,15 @@ mod tests {
             "sequencer next",
             "sequencer next orders --count 0",
             "sequencer next orders --count 1000001",
-            "sequencer recover --partition 0 --from 1",
+            "sequencer recover --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",
             "sequencer verify --memory-mb 1",
+            "sequencer trace orders",
+            "sequencer trace orders 5 --request-id x",
+            "sequencer trace orders 5 --from-time 2026-01-01",
+            "sequencer trace orders --request-id x --from-time yesterday",
+            "sequencer audit",
             "sequencer bench --only drain,nothing",
             "sequencer",
         ] {
@@ -446,7 +482,7 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         for command in [
             "serve", "dev", "next", "define", "describe", "set-next", "retire", "policy",
-            "inspect", "topics", "recover", "verify", "bench",
+            "inspect", "topics", "recover", "trace", "audit", "verify", "bench",
         ] {
             let error = parse(&format!("sequencer {command} --help")).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::DisplayHelp);

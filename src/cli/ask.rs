@@ -9,6 +9,7 @@ use super::session::Session;
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
 use crate::kafka;
+use crate::kafka::admin::Access;
 use crate::kafka::error::Class;
 use crate::kafka::tools::requester::{Outcome, Request, Requester, Route};
 
@@ -77,9 +78,9 @@ impl Client {
         let cluster = session.admin.cluster()?;
         let topics = &session.settings.topics;
         let route = Route {
-            request_partitions: session.partitions(&cluster, &topics.requests)?,
+            request_partitions: session.partitions(&cluster, &topics.requests, Access::Write)?,
             requests: topics.requests.clone(),
-            reply_partitions: session.partitions(&cluster, &topics.replies)?,
+            reply_partitions: session.partitions(&cluster, &topics.replies, Access::Read)?,
             replies: topics.replies.clone(),
         };
         let requester = Requester::new(&session.connection, route, names)?;

@@ -174,7 +174,12 @@ impl Plan {
             .collect();
         let asks: Vec<Ask<'_>> = steps
             .iter()
-            .map(|step| policy::ask(step.change.partition, Some((&step.change.new, record))))
+            .map(|step| {
+                policy::ask(
+                    step.change.partition,
+                    Some((&step.change.new, false, record)),
+                )
+            })
             .collect();
         for (step, body) in steps.iter_mut().zip(client.ask_all(&asks, CHANGES)?) {
             step.done(body);

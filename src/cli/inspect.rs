@@ -20,6 +20,7 @@ use super::{Error, shell};
 use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::partitioner::partition_of;
 use crate::kafka;
+use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 use partition::Facts;
 use sequences::{Row, Selection};
@@ -77,8 +78,9 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
 fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     let cluster = session.admin.cluster()?;
     let topics = &session.settings.topics;
-    let request_partitions = session.partitions(&cluster, &topics.requests)?;
-    session.partitions(&cluster, &topics.state)?;
+    let request_partitions = session.partitions(&cluster, &topics.requests, Access::Read)?;
+    session.partitions(&cluster, &topics.state, Access::Read)?;
+    session.admin.permits_group(&session.settings.group)?;
     let known = 0..i32::try_from(request_partitions).unwrap_or(i32::MAX);
     let asked = match args.partition {
         Some(partition) if !known.contains(&partition) => {

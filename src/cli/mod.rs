@@ -8,20 +8,23 @@
 //! |---|---|
 //! | [`args`] | what can be asked for |
 //! | `serve`, `next`, `inspect`, `topics`, `recover`, `verify`, `dev`, `bench` | the verbs |
+//! | `trace`, `audit`, `ledger` | the verbs that read the ledger, and what they share |
 //! | `define`, `definitions`, `policy` | the verbs for operators: one sequence, a file of them, undefined names |
 //! | `ask`, `operation`, `reply` | what the verbs that ask the service share: the client, what is asked, what is answered |
 //! | `session` | settings and connection, the same for every verb |
 //! | `signals` | a clean stop by Ctrl-C, for verbs that start things |
-//! | `output`, `table`, `shell` | how things are printed |
+//! | `output`, `table`, `shell`, `time` | how things are printed |
 
 pub mod args;
 mod ask;
+mod audit;
 mod bench;
 mod define;
 mod definitions;
 mod dev;
 mod error;
 mod inspect;
+mod ledger;
 mod next;
 mod operation;
 mod output;
@@ -33,7 +36,9 @@ mod session;
 mod shell;
 mod signals;
 mod table;
+mod time;
 mod topics;
+mod trace;
 mod verify;
 
 use std::io::Write;
@@ -72,6 +77,8 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Topics(args) => topics::run(&args, out),
         Command::Recover(args) => recover::run(&args, out),
+        Command::Trace(args) => trace::run(&args, out),
+        Command::Audit(args) => audit::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::BenchEcho(args) => bench::echo(&args),

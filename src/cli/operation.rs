@@ -78,6 +78,7 @@ pub fn fields(args: &FieldArgs) -> Vec<Field> {
         max,
         at_end,
         max_count,
+        audit,
     } = args;
     let all = [
         ("start", start.map(Value::from)),
@@ -86,6 +87,7 @@ pub fn fields(args: &FieldArgs) -> Vec<Field> {
         ("max", max.map(Value::from)),
         ("at_end", at_end.as_deref().map(Value::from)),
         ("max_count", max_count.map(Value::from)),
+        ("audit", audit.map(Value::from)),
     ];
     all.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

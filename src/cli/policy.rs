@@ -11,6 +11,10 @@ use super::operation::{self, Record};
 use super::reply::Reply;
 use crate::core::name::POLICY;
 
+/// What is to happen to undefined names: the word, whether those that are created are audited, and the
+/// record of who said so.
+pub type Change<'a> = (&'a str, bool, &'a Record);
+
 /// The answer of each partition.
 type Bodies = Vec<(i32, Result<Vec<u8>, Error>)>;
 
@@ -18,7 +22,8 @@ type Bodies = Vec<(i32, Result<Vec<u8>, Error>)>;
 pub fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> {
     let record = Record::of(&args.record)?;
     let mut client = Client::open(&args.ask, [POLICY])?;
-    let change = args.undefined.as_deref().map(|word| (word, &record));
+    let change = args.undefined.as_deref();
+    let change = change.map(|word| (word, args.audit, &record));
     let bodies = ask_each(&mut client, change)?;
     let partitions = bodies.len();
     let mut failures = Vec::new();
@@ -55,7 +60,10 @@ fn tell(
     }
     match (reply.undefined, reply.error) {
         (_, Some(error)) => return Ok(Err(error.words())),
-        (Some(undefined), None) if !json => writeln!(out, "partition {partition}: {undefined}")?,
+        (Some(undefined), None) if !json => {
+            let audited = if reply.audit { ", audited" } else { "" };
+            writeln!(out, "partition {partition}: {undefined}{audited}")?;
+        }
         (Some(_), None) => {}
         (None, None) => return Ok(Err("the reply does not say it".to_owned())),
     }
@@ -64,7 +72,7 @@ fn tell(
 
 /// Asks every partition of the request topic, also those that the topic has grown by: each keeps
 /// its own policy. `change`: what it should be from here on, for the record of who said so.
-pub fn ask_each(client: &mut Client, change: Option<(&str, &Record)>) -> Result<Bodies, Error> {
+pub fn ask_each(client: &mut Client, change: Option<Change<'_>>) -> Result<Bodies, Error> {
     let partitions: Vec<i32> = client.request_partitions().collect();
     let asks: Vec<Ask<'static>> = partitions
         .iter()
@@ -76,12 +84,16 @@ pub fn ask_each(client: &mut Client, change: Option<(&str, &Record)>) -> Result<
 }
 
 /// The request to one partition.
-pub fn ask(partition: i32, change: Option<(&str, &Record)>) -> Ask<'static> {
+pub fn ask(partition: i32, change: Option<Change<'_>>) -> Ask<'static> {
     Ask {
         name: POLICY,
         partition: Some(partition),
         value: match change {
-            Some((word, record)) => record.value("policy", [("undefined", Value::from(word))]),
+            Some((word, audit, record)) => {
+                let audit = audit.then(|| ("audit", Value::from(true)));
+                let undefined = ("undefined", Value::from(word));
+                record.value("policy", std::iter::once(undefined).chain(audit))
+            }
             None => operation::describe(),
         },
     }

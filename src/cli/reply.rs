@@ -25,6 +25,9 @@ pub struct Reply {
     pub retired: bool,
     /// What happens to undefined names.
     pub undefined: Option<String>,
+    /// Whether those that are created are audited.
+    #[serde(default)]
+    pub audit: bool,
     /// In the place of all these.
     pub error: Option<ReplyError>,
 }

@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use crate::kafka::admin::topics::TopicNames;
-use crate::kafka::admin::{Admin, Cluster};
+use crate::kafka::admin::{Access, Admin, Cluster};
 use crate::kafka::clients::Connection;
 use crate::kafka::transactor::Topics;
 use crate::service::logging;
@@ -49,11 +49,13 @@ impl Session {
             requests,
             replies,
             state,
+            ledger,
         } = self.topic_names();
         Topics {
             requests,
             replies,
             state,
+            ledger,
         }
     }
 
@@ -64,12 +66,17 @@ impl Session {
             requests: topics.requests.clone(),
             replies: topics.replies.clone(),
             state: topics.state.clone(),
+            ledger: topics.ledger.clone(),
         }
     }
 
     /// How many partitions a topic has; it must be there.
-    pub fn partitions(&self, cluster: &Cluster, topic: &str) -> Result<u32, Error> {
+    pub fn partitions(&self, cluster: &Cluster, topic: &str, access: Access) -> Result<u32, Error> {
         let found = cluster.topics.get(topic);
+        if found.is_none() {
+            // One that may not be seen seems to be missing.
+            self.admin.permits(topic, access)?;
+        }
         found.map(|topic| topic.partitions).ok_or_else(|| {
             Error::Failed(format!(
                 "topic {topic:?} does not exist at {}: create it with `sequencer topics create`, or \

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Error;
 use super::args::VerifyArgs;
 use super::session::Session;
+use crate::kafka::admin::Access;
 use crate::verify::live::{Live, Names};
 use crate::verify::progress::Progress;
 use crate::verify::{self, Options};
@@ -20,12 +21,13 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
     let cluster = session.admin.cluster()?;
     let topics = &session.settings.topics;
     for topic in [&topics.requests, &topics.replies, &topics.state] {
-        session.partitions(&cluster, topic)?;
+        session.partitions(&cluster, topic, Access::Read)?;
     }
     let own = vec![
         topics.requests.clone(),
         topics.replies.clone(),
         topics.state.clone(),
+        topics.ledger.clone(),
     ];
     let chosen = AllowList::new(args.replies.clone(), own);
     let mut replies = vec![topics.replies.clone()];

@@ -58,7 +58,12 @@ impl Broker {
     }
 
     /// Makes the data directory of a new member of `cluster_id`; one that is there is left alone.
-    pub(super) fn format(&self, runtime: &Runtime, cluster_id: &str) -> Result<(), Error> {
+    pub(super) fn format(
+        &self,
+        runtime: &Runtime,
+        cluster_id: &str,
+        users: &[(String, String)],
+    ) -> Result<(), Error> {
         // The last file that formatting writes: without it, it was interrupted and is done again.
         if self
             .directory
@@ -79,6 +84,10 @@ impl Broker {
                 "--cluster-id",
                 cluster_id,
             ])
+            .args(users.iter().flat_map(|(name, password)| {
+                let user = format!("SCRAM-SHA-512=[name={name},password={password}]");
+                ["--add-scram".to_owned(), user]
+            }))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);

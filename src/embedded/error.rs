@@ -54,6 +54,14 @@ pub enum Error {
         /// What was asked for.
         brokers: u8,
     },
+    /// [`super::Options::proxy_ports`] are not one for each broker.
+    #[error("proxy ports must be none or one for each of {brokers} brokers, got {proxies}")]
+    Proxies {
+        /// The number of brokers.
+        brokers: u8,
+        /// The number of ports.
+        proxies: usize,
+    },
     /// The data in the directory is that of a cluster of another size.
     #[error(
         "{} holds a cluster of {found} brokers, not {wanted}: \

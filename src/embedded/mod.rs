@@ -38,12 +38,12 @@ use broker::Broker;
 use cluster::Cluster;
 use lock::Lock;
 use process::Spawner;
-use properties::Node;
+use properties::{Node, Proxied};
 use runtime::Runtime;
 
 pub use error::Error;
 pub use jars::{cache_directory, kafka_version};
-pub use options::Options;
+pub use options::{Listener, Options};
 pub(crate) use system::{Signal, die_with_parent, send};
 
 /// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
@@ -94,6 +94,13 @@ impl Kafka {
                 brokers: options.brokers,
             });
         }
+        let proxies = options.proxy_ports.len();
+        if proxies != 0 && proxies != usize::from(options.brokers) {
+            return Err(Error::Proxies {
+                brokers: options.brokers,
+                proxies,
+            });
+        }
         let runtime = Runtime::prepare()?;
         // Brokers run in directories of their own, so a relative one would mean another.
         let directory =
@@ -115,7 +122,7 @@ impl Kafka {
         let mut attempt = 1;
         loop {
             kafka.configure(&directory, &options)?;
-            kafka.format()?;
+            kafka.format(&options.scram_users)?;
             match kafka.start_stopped() {
                 Err(Error::Exited { log, .. })
                     if attempt < PORT_ATTEMPTS && log.contains(PORT_TAKEN) =>
@@ -134,6 +141,12 @@ impl Kafka {
     /// change.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Where a proxy finds each broker, when there are [`Options::proxy_ports`].
+    pub fn proxied_ports(&self) -> Vec<u16> {
+        let proxied = self.brokers.iter().filter_map(|broker| broker.node.proxied);
+        proxied.map(|proxied| proxied.port).collect()
     }
 
     /// The process of a broker; `None` when it was stopped or there is no such broker. One that
@@ -229,19 +242,29 @@ impl Kafka {
 
     /// Chooses ports and writes the configurations.
     fn configure(&mut self, directory: &Path, options: &Options) -> Result<(), Error> {
-        let ports = ports::free(2 * usize::from(options.brokers))?;
+        let ports = ports::free(3 * usize::from(options.brokers))?;
         let nodes: Vec<Node> = (1..)
-            .zip(ports.chunks_exact(2))
-            .map(|(id, ports)| Node {
+            .zip(ports.chunks_exact(3).enumerate())
+            .map(|(id, (index, ports))| Node {
                 id,
                 client_port: ports[0],
                 controller_port: ports[1],
+                proxied: options.proxy_ports.get(index).map(|&proxy| Proxied {
+                    port: ports[2],
+                    advertised_port: proxy,
+                }),
             })
             .collect();
         self.brokers.clear();
         for (index, node) in nodes.iter().enumerate() {
-            let properties =
-                properties::server(*node, &nodes, options.heap_mb, &options.properties);
+            let listeners: &[Listener] = if index == 0 { &options.listeners } else { &[] };
+            let properties = properties::server(
+                *node,
+                &nodes,
+                options.heap_mb,
+                listeners,
+                &options.properties,
+            );
             let home = directory.join(format!("broker-{}", node.id));
             self.brokers
                 .push(Broker::configured(index, *node, home, &properties)?);
@@ -255,12 +278,12 @@ impl Kafka {
     }
 
     /// Side by side, since each takes most of a second of Java's start.
-    fn format(&self) -> Result<(), Error> {
+    fn format(&self, users: &[(String, String)]) -> Result<(), Error> {
         thread::scope(|scope| {
             let formats: Vec<_> = self
                 .brokers
                 .iter()
-                .map(|broker| scope.spawn(|| broker.format(&self.runtime, &self.cluster.id)))
+                .map(|broker| scope.spawn(|| broker.format(&self.runtime, &self.cluster.id, users)))
                 .collect();
             formats
                 .into_iter()

@@ -15,6 +15,26 @@ pub struct Options {
     pub heap_mb: u32,
     /// Further settings for each broker's `server.properties`; they replace ours.
     pub properties: Vec<(String, String)>,
+    /// Further listeners of the first broker, on ports that the caller chooses; how they authenticate
+    /// is said by `properties`.
+    pub listeners: Vec<Listener>,
+    /// Users with their passwords for SASL/SCRAM-SHA-512, made when a new directory is formatted.
+    pub scram_users: Vec<(String, String)>,
+    /// Ports of the caller's proxy on 127.0.0.1, one for each broker: each then has a second listener
+    /// for clients, which tells them the proxy's port, and to which the proxy connects
+    /// ([`super::Kafka::proxied_ports`]). None without a proxy.
+    pub proxy_ports: Vec<u16>,
+}
+
+/// A listener beside the plain one that the brokers themselves use.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name, in capitals.
+    pub name: String,
+    /// Kafka's name of the protocol, such as `SASL_SSL`.
+    pub protocol: String,
+    /// Where it listens on 127.0.0.1.
+    pub port: u16,
 }
 
 impl Options {
@@ -25,6 +45,9 @@ impl Options {
             brokers: 1,
             heap_mb: 512,
             properties: Vec::new(),
+            listeners: Vec::new(),
+            scram_users: Vec::new(),
+            proxy_ports: Vec::new(),
         }
     }
 
@@ -35,6 +58,9 @@ impl Options {
             brokers: 3,
             heap_mb: 400,
             properties: Vec::new(),
+            listeners: Vec::new(),
+            scram_users: Vec::new(),
+            proxy_ports: Vec::new(),
         }
     }
 }

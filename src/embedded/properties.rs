@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::Listener;
+
 /// What sets one broker apart from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Node {
@@ -11,6 +13,17 @@ pub(super) struct Node {
     pub(super) client_port: u16,
     /// Where the other controllers connect.
     pub(super) controller_port: u16,
+    /// The second listener for clients, if there is one.
+    pub(super) proxied: Option<Proxied>,
+}
+
+/// A listener whose clients come by a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proxied {
+    /// Where the proxy connects.
+    pub(super) port: u16,
+    /// Where clients are told to connect: the proxy's own port.
+    pub(super) advertised_port: u16,
 }
 
 /// The file for `node`, one of `nodes`. Later settings replace earlier ones, so that `extra` wins
@@ -19,6 +32,7 @@ pub(super) fn server(
     node: Node,
     nodes: &[Node],
     heap_mb: u32,
+    listeners: &[Listener],
     extra: &[(String, String)],
 ) -> String {
     let brokers = nodes.len();
@@ -27,27 +41,41 @@ pub(super) fn server(
         .iter()
         .map(|other| format!("{}@127.0.0.1:{}", other.id, other.controller_port))
         .collect();
+    let mut listening = format!(
+        "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
+        node.client_port, node.controller_port
+    );
+    let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", node.client_port);
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    if let Some(proxied) = node.proxied {
+        // Writing to a string cannot fail.
+        let _ = write!(listening, ",PROXIED://127.0.0.1:{}", proxied.port);
+        let _ = write!(
+            advertised,
+            ",PROXIED://127.0.0.1:{}",
+            proxied.advertised_port
+        );
+        protocols.push_str(",PROXIED:PLAINTEXT");
+    }
+    for Listener {
+        name,
+        protocol,
+        port,
+    } in listeners
+    {
+        let _ = write!(listening, ",{name}://127.0.0.1:{port}");
+        let _ = write!(advertised, ",{name}://127.0.0.1:{port}");
+        let _ = write!(protocols, ",{name}:{protocol}");
+    }
     let mut settings: Vec<(&str, String)> = vec![
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", node.id.to_string()),
         // Static voters: unlike those kept in the log, they may change their ports from start to
         // start.
         ("controller.quorum.voters", voters.join(",")),
-        (
-            "listeners",
-            format!(
-                "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
-                node.client_port, node.controller_port
-            ),
-        ),
-        (
-            "advertised.listeners",
-            format!("PLAINTEXT://127.0.0.1:{}", node.client_port),
-        ),
-        (
-            "listener.security.protocol.map",
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
-        ),
+        ("listeners", listening),
+        ("advertised.listeners", advertised),
+        ("listener.security.protocol.map", protocols),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         // Relative to the broker's directory, which can so be moved and may have any name.
@@ -123,16 +151,19 @@ mod tests {
             id: 1,
             client_port: 20_001,
             controller_port: 20_002,
+            proxied: None,
         },
         Node {
             id: 2,
             client_port: 20_003,
             controller_port: 20_004,
+            proxied: None,
         },
         Node {
             id: 3,
             client_port: 20_005,
             controller_port: 20_006,
+            proxied: None,
         },
     ];
 
@@ -146,7 +177,7 @@ mod tests {
 
     #[test]
     fn one_broker_asks_for_one_replica() {
-        let file = server(NODES[0], &NODES[..1], 512, &[]);
+        let file = server(NODES[0], &NODES[..1], 512, &[], &[]);
         assert_eq!(
             value(&file, "controller.quorum.voters"),
             ["1@127.0.0.1:20002"]
@@ -162,7 +193,7 @@ mod tests {
 
     #[test]
     fn three_brokers_know_each_other_and_keep_two_replicas_in_sync() {
-        let file = server(NODES[1], &NODES, 400, &[]);
+        let file = server(NODES[1], &NODES, 400, &[], &[]);
         assert_eq!(value(&file, "node.id"), ["2"]);
         assert_eq!(
             value(&file, "controller.quorum.voters"),
@@ -176,12 +207,55 @@ mod tests {
     }
 
     #[test]
+    fn a_further_listener_is_added_to_the_plain_one() {
+        let secure = Listener {
+            name: "SECURE".to_owned(),
+            protocol: "SASL_SSL".to_owned(),
+            port: 20_009,
+        };
+        let file = server(NODES[0], &NODES[..1], 512, &[secure], &[]);
+        assert_eq!(
+            value(&file, "advertised.listeners"),
+            ["PLAINTEXT://127.0.0.1:20001,SECURE://127.0.0.1:20009"]
+        );
+        assert_eq!(
+            value(&file, "listener.security.protocol.map"),
+            ["PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL"]
+        );
+    }
+
+    #[test]
+    fn clients_of_the_second_listener_are_told_the_ports_of_the_proxy() {
+        let node = Node {
+            proxied: Some(Proxied {
+                port: 20_007,
+                advertised_port: 40_001,
+            }),
+            ..NODES[0]
+        };
+        let file = server(node, &NODES, 400, &[], &[]);
+        assert_eq!(
+            value(&file, "listeners"),
+            ["PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002,\
+                 PROXIED://127.0.0.1:20007"]
+        );
+        assert_eq!(
+            value(&file, "advertised.listeners"),
+            ["PLAINTEXT://127.0.0.1:20001,PROXIED://127.0.0.1:40001"]
+        );
+        assert_eq!(
+            value(&file, "listener.security.protocol.map"),
+            ["PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT"]
+        );
+    }
+
+    #[test]
     fn extra_properties_replace_ours_and_are_escaped() {
         let extra = [
             ("num.io.threads".to_owned(), "9".to_owned()),
             ("x".to_owned(), "a\\b\nc".to_owned()),
         ];
-        let file = server(NODES[0], &NODES[..1], 512, &extra);
+        let file = server(NODES[0], &NODES[..1], 512, &[], &extra);
         assert_eq!(value(&file, "num.io.threads"), ["9"]);
         assert_eq!(value(&file, "x"), ["a\\\\b\\nc"]);
     }

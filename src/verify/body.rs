@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::code;
-use super::oracle::{Answer, Due};
+use super::oracle::{Answer, Due, Unknown};
 use super::rules::Grant;
 
 /// Appends the body that an answer should have, without an error's message. Nothing when it should
@@ -46,9 +46,13 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64
                 out.extend(b"\"retired\":true,");
             }
         }
-        Due::Policy { refuse } => {
-            let word = if *refuse { "refuse" } else { "create" };
+        Due::Policy(unknown) => {
+            let refuse = *unknown == Unknown::Refuse;
+            let word = if refuse { "refuse" } else { "create" };
             field(out, "undefined", |out| text(out, word));
+            if *unknown == Unknown::Audit {
+                out.extend(b"\"audit\":true,");
+            }
         }
         Due::Refused(code) => {
             out.extend(b"\"error\":{\"code\":\"");

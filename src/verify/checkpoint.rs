@@ -68,7 +68,7 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
         highest_timestamp,
         applied,
         floor,
-        refuse,
+        unknown,
         window_capacity,
         window_next,
         links_open,
@@ -84,8 +84,8 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
     if floor != due.floor {
         differ("the floor", &floor, &due.floor);
     }
-    if refuse != due.refuse {
-        differ("refusing undefined names", &refuse, &due.refuse);
+    if unknown != due.unknown {
+        differ("what happens to undefined names", &unknown, &due.unknown);
     }
     if window_capacity != due.window_capacity {
         let what = "the window's size";

@@ -32,13 +32,22 @@ pub struct Service {
     pub secret: Option<[u8; 32]>,
 }
 
+/// What happens to names that nobody defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    Create,
+    /// Each becomes a sequence with `audit`.
+    Audit,
+    Refuse,
+}
+
 /// What a partition remembers besides its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalars {
     pub highest_timestamp: i64,
     pub applied: u64,
     pub floor: i64,
-    pub refuse: bool,
+    pub unknown: Unknown,
     pub window_capacity: u32,
     pub window_next: u64,
     pub links_open: bool,
@@ -51,7 +60,7 @@ impl Scalars {
             highest_timestamp: -1,
             applied: 0,
             floor: 0,
-            refuse: false,
+            unknown: Unknown::Create,
             window_capacity,
             window_next: 0,
             links_open: false,
@@ -82,7 +91,7 @@ pub enum Due {
         retired: bool,
     },
     /// What happens to undefined names.
-    Policy { refuse: bool },
+    Policy(Unknown),
     /// An error.
     Refused(Code),
     /// A copy at home.
@@ -205,7 +214,7 @@ impl Oracle {
             return Due::Stray { home };
         }
         let due = match wish {
-            Wish::Next(count) => self.next(name, *count, asked.request_id.as_deref()),
+            Wish::Next(count) => self.next(name, *count, asked.request_id.as_deref(), record),
             Wish::Operator {
                 deed,
                 requester,
@@ -224,7 +233,13 @@ impl Oracle {
         due.unwrap_or_else(Due::Refused)
     }
 
-    fn next(&mut self, name: &str, count: u64, request_id: Option<&str>) -> Result<Due, Code> {
+    fn next(
+        &mut self,
+        name: &str,
+        count: u64,
+        request_id: Option<&str>,
+        record: &Record<'_>,
+    ) -> Result<Due, Code> {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
             return if u64::from(grant.count) == count {
@@ -233,14 +248,17 @@ impl Oracle {
                 Err(Code::RequestIdReused)
             };
         }
-        let refuse = self.scalars.refuse;
+        let unknown = self.scalars.unknown;
         let grant = match self.sequence_mut(name) {
             Some(sequence) => sequence.take(count)?,
-            None if refuse => return Err(Code::UnknownSequence),
+            None if unknown == Unknown::Refuse => return Err(Code::UnknownSequence),
             None => {
                 self.room()?;
                 let mut sequence = Sequence::undefined(self.scalars.floor);
                 let grant = sequence.take(count)?;
+                if unknown == Unknown::Audit {
+                    sequence.audit(record.offset, record.timestamp_ms);
+                }
                 self.insert(name, sequence);
                 grant
             }
@@ -278,13 +296,12 @@ impl Oracle {
             .number(name)
             .is_some_and(|number| self.sequence(number).is_some());
         match deed {
-            Deed::Policy { refuse } => {
-                self.scalars.refuse = refuse;
-                return Ok(Due::Policy { refuse });
+            Deed::Policy(unknown) => {
+                self.scalars.unknown = unknown;
+                return Ok(Due::Policy(unknown));
             }
             Deed::Describe if name == POLICY => {
-                let refuse = self.scalars.refuse;
-                return Ok(Due::Policy { refuse });
+                return Ok(Due::Policy(self.scalars.unknown));
             }
             Deed::Define(change) if !known => {
                 self.room()?;
@@ -299,7 +316,7 @@ impl Oracle {
             Deed::Define(change) if known => sequence.define(change, note("define"))?,
             Deed::SetNext { next, force } => sequence.set_next(next, force, note("set_next"))?,
             Deed::Retire => sequence.retire(note("retire")),
-            Deed::Define(_) | Deed::Describe | Deed::Policy { .. } => {}
+            Deed::Define(_) | Deed::Describe | Deed::Policy(_) => {}
         }
         let due = Due::Described {
             rules: *sequence.rules(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::oracle::{Key, Oracle, Scalars};
-use super::rules::{Defined, Grant, Note, Rules, Sequence};
+use super::oracle::{Key, Oracle, Scalars, Unknown};
+use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules, Sequence};
 use super::window::{Place, SEGMENT, Window};
 use crate::wire::state::{self, Entry, EntryKey};
 
@@ -161,6 +161,12 @@ pub fn value_of(entry: &Entry<'_>) -> Value {
                         offset: note.offset.0,
                         timestamp_ms: note.timestamp.0,
                     },
+                    ledger: Ledger(defined.chain.as_ref().map(|chain| LedgerEnd {
+                        records: chain.records,
+                        turn: chain.turn,
+                        repaired: chain.repaired,
+                        hash: chain.hash.0,
+                    })),
                 })
             }),
         },
@@ -186,7 +192,11 @@ pub fn scalars_of(footer: &state::Footer) -> Scalars {
         highest_timestamp: scalars.highest_timestamp.0,
         applied: scalars.applied,
         floor: scalars.floor,
-        refuse: scalars.undefined.as_str() == "refuse",
+        unknown: match scalars.undefined.as_str() {
+            "refuse" => Unknown::Refuse,
+            _ if scalars.undefined.audits() => Unknown::Audit,
+            _ => Unknown::Create,
+        },
         window_capacity: scalars.window_capacity,
         window_next: scalars.window_next,
         links_open: scalars.links_open,
@@ -261,8 +271,9 @@ fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
         rules,
         retired,
         note,
+        ledger,
     } = defined;
-    Hashed::of(4)
+    let hashed = Hashed::of(4)
         .text(name)
         .number(next)
         .number(rules.start)
@@ -277,8 +288,16 @@ fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
         .text(&note.requester)
         .text(&note.reason)
         .number(note.offset)
-        .number(note.timestamp_ms)
-        .end()
+        .number(note.timestamp_ms);
+    let Some(end) = ledger.0 else {
+        return hashed.end();
+    };
+    let mut hashed = hashed
+        .number(end.records.cast_signed())
+        .number(end.turn.into())
+        .number(end.repaired.into());
+    hashed.0.extend(end.hash);
+    hashed.end()
 }
 
 fn hash_of_scalars(scalars: &Scalars) -> u128 {
@@ -286,7 +305,11 @@ fn hash_of_scalars(scalars: &Scalars) -> u128 {
         .number(scalars.highest_timestamp)
         .number(scalars.applied.cast_signed())
         .number(scalars.floor)
-        .number(scalars.refuse.into())
+        .number(match scalars.unknown {
+            Unknown::Create => 0,
+            Unknown::Refuse => 1,
+            Unknown::Audit => 2,
+        })
         .number(scalars.window_capacity.into())
         .number(scalars.window_next.cast_signed())
         .number(scalars.links_open.into())

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::code::Code;
+use super::oracle::Unknown;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
@@ -55,7 +56,7 @@ pub enum Deed {
     /// Give no more of it.
     Retire,
     /// Say what happens to undefined names.
-    Policy { refuse: bool },
+    Policy(Unknown),
 }
 
 /// The fields of a definition that are there.
@@ -92,7 +93,7 @@ pub fn read<'a>(key: Option<&'a [u8]>, value: Option<&[u8]>, header: Option<&[u8
         Ok(Wish::Operator { deed, .. }) => Some(deed),
         _ => None,
     };
-    let is_policy = matches!(deed, Some(Deed::Policy { .. }));
+    let is_policy = matches!(deed, Some(Deed::Policy(_)));
     let asks = matches!(deed, Some(Deed::Describe));
     let name = match read_name(key) {
         Some(POLICY) if wish.is_ok() && !is_policy && !asks => Err(Code::InvalidName),
@@ -178,7 +179,7 @@ fn fields_of(op: &str) -> Option<&'static [&'static str]> {
         "set_next" => &["next", "force", "reason"],
         "describe" => &[],
         "retire" => &["reason"],
-        "policy" => &["undefined", "reason"],
+        "policy" => &["undefined", "audit", "reason"],
         _ => return None,
     })
 }
@@ -223,11 +224,19 @@ fn read_wish(fields: &Object) -> Result<Wish, Code> {
             Deed::SetNext { next, force }
         }
         "retire" => Deed::Retire,
-        "policy" => match fields.get("undefined") {
-            Some(Json::Text(word)) if word == "create" => Deed::Policy { refuse: false },
-            Some(Json::Text(word)) if word == "refuse" => Deed::Policy { refuse: true },
-            _ => return Err(Code::InvalidDefinition),
-        },
+        "policy" => {
+            let refuse = match fields.get("undefined") {
+                Some(Json::Text(word)) if word == "create" => false,
+                Some(Json::Text(word)) if word == "refuse" => true,
+                _ => return Err(Code::InvalidDefinition),
+            };
+            match (refuse, fields.flag("audit")?.unwrap_or(false)) {
+                (true, true) => return Err(Code::InvalidDefinition),
+                (true, false) => Deed::Policy(Unknown::Refuse),
+                (false, true) => Deed::Policy(Unknown::Audit),
+                (false, false) => Deed::Policy(Unknown::Create),
+            }
+        }
         _ => Deed::Describe,
     };
     Ok(Wish::Operator {
@@ -250,10 +259,6 @@ fn read_change(fields: &Object) -> Result<Change, Code> {
         None => None,
     };
     let audit = fields.flag("audit")?;
-    // This release keeps no ledger.
-    if audit == Some(true) {
-        return Err(Code::InvalidDefinition);
-    }
     Ok(Change {
         start: fields.integer("start")?,
         increment: fields.integer("increment")?,
@@ -467,7 +472,10 @@ mod tests {
                 Code::InvalidDefinition,
             ),
             (r#"{"op":"set_next","next":5.5}"#, Code::MalformedRequest),
-            (r#"{"op":"define","audit":true}"#, Code::InvalidDefinition),
+            (
+                r#"{"op":"policy","undefined":"refuse","audit":true}"#,
+                Code::InvalidDefinition,
+            ),
             (r#"{"op":"define","at_end":1}"#, Code::InvalidDefinition),
             (r#"{"op":"describe","reason":"x"}"#, Code::UnknownField),
         ] {
@@ -500,7 +508,7 @@ mod tests {
         assert!(matches!(
             asked.wish,
             Ok(Wish::Operator {
-                deed: Deed::Policy { refuse: true },
+                deed: Deed::Policy(Unknown::Refuse),
                 ..
             })
         ));

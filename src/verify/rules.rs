@@ -36,7 +36,30 @@ pub struct Defined {
     pub rules: Rules,
     pub retired: bool,
     pub note: Note,
+    pub ledger: Ledger,
 }
+
+/// Where the ledger of a sequence stands, as the state has it: it is in the digest, and compared with
+/// nothing, since no ledger is read here (`sequencer audit` does).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ledger(pub Option<LedgerEnd>);
+
+/// The last record of a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerEnd {
+    pub records: u64,
+    pub turn: u32,
+    pub repaired: bool,
+    pub hash: [u8; 32],
+}
+
+impl PartialEq for Ledger {
+    fn eq(&self, _: &Ledger) -> bool {
+        true
+    }
+}
+
+impl Eq for Ledger {}
 
 impl Rules {
     /// Of a sequence that nobody defined.
@@ -187,6 +210,7 @@ impl Sequence {
             rules,
             retired: false,
             note,
+            ledger: Ledger::default(),
         };
         Sequence {
             next,
@@ -195,6 +219,25 @@ impl Sequence {
             life: 0,
             wrapped: false,
         }
+    }
+
+    /// Became a sequence by its first request, where these are audited.
+    pub fn audit(&mut self, offset: i64, timestamp_ms: i64) {
+        self.defined = Some(Box::new(Defined {
+            rules: Rules {
+                audit: true,
+                ..Rules::UNDEFINED
+            },
+            retired: false,
+            note: Note {
+                op: "policy".into(),
+                requester: "".into(),
+                reason: "".into(),
+                offset,
+                timestamp_ms,
+            },
+            ledger: Ledger::default(),
+        }));
     }
 
     /// As a state record has it.
@@ -331,6 +374,7 @@ impl Sequence {
             rules,
             retired,
             note,
+            ledger: Ledger::default(),
         }));
     }
 

@@ -53,6 +53,10 @@ pub struct FieldArgs {
     /// Most IDs that one request can take [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=COUNT_MAX))]
     pub max_count: Option<u64>,
+
+    /// Whether each grant goes to the ledger, for trace and audit [default: false]
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    pub audit: Option<bool>,
 }
 
 /// The words of `at_end`.
@@ -78,7 +82,7 @@ pub struct DefineArgs {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["start", "increment", "min", "max", "at_end", "max_count"]
+        conflicts_with_all = ["start", "increment", "min", "max", "at_end", "max_count", "audit"]
     )]
     pub file: Option<PathBuf>,
 
@@ -162,6 +166,10 @@ pub struct PolicyArgs {
     )]
     pub undefined: Option<String>,
 
+    /// Sequences that are made by their first request are audited: each grant goes to the ledger
+    #[arg(long, requires = "undefined")]
+    pub audit: bool,
+
     /// Who and why.
     #[command(flatten)]
     pub record: RecordArgs,
@@ -209,7 +217,8 @@ mod tests {
             "sequencer define orders --at-end stop",
             "sequencer define orders --max-count 0",
             "sequencer define orders --max 9223372036854775808",
-            "sequencer define orders --audit true",
+            "sequencer define orders --audit maybe",
+            "sequencer policy --audit",
             "sequencer set-next orders",
             "sequencer set-next orders 5 --force",
             "sequencer retire",

@@ -50,6 +50,7 @@ pub(super) const DEFINE_EXAMPLES: &str = "\
 Examples:
   sequencer define invoices --start 1000 --max-count 100 --brokers kafka:9092
   sequencer define countdown --increment -1 --min 0 --max 10 --at-end cycle --brokers kafka:9092
+  sequencer define invoices --audit true --brokers kafka:9092               each grant goes to the ledger
   sequencer define --file sequences.toml --dry-run --brokers kafka:9092     shows what would change
   sequencer define --file sequences.toml --brokers kafka:9092               and changes it
 
@@ -91,6 +92,7 @@ Examples:
   sequencer policy --brokers kafka:9092                  what happens now, partition by partition
   sequencer policy refuse --brokers kafka:9092           only defined names get IDs
   sequencer policy create --brokers kafka:9092           the first request makes a sequence (default)
+  sequencer policy create --audit --brokers kafka:9092   and each of its grants goes to the ledger
 
 It holds for each partition of the request topic by itself, so it is sent to each; exits 1 when one \
 did not take it. Say it again after the topic has grown. Sequences that exist are not touched.";
@@ -112,13 +114,33 @@ Examples:
 
 pub(super) const RECOVER_EXAMPLES: &str = "\
 Examples:
-  sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092
-  sequencer recover --partition 3 --from 12000 --above 500000 --brokers kafka:9092 --yes
+  sequencer recover --partition 3 --brokers kafka:9092           what it found, and what it would do
+  sequencer recover --partition 3 --brokers kafka:9092 --yes     does it
 
-Without --yes nothing is written: it shows what it found and what it would do. Choose --above at \
-least as high as any ID that the partition has ever given; it looks at the state and at the default \
-reply topic itself, and goes above what it finds there. While an instance owns the partition, it \
-writes only with --owner-halted.";
+Without --yes nothing is written. Where the state is lost and the request log begins at 0, the state is \
+folded from the log again, and no ID jumps. Else every sequence goes on above the highest ID in the \
+state and in the default reply topic, and above the --margin; it does not see replies on clients' own \
+topics, so give --above when those know a higher one. While an instance owns the partition, it writes \
+only with --owner-halted.";
+
+pub(super) const TRACE_EXAMPLES: &str = "\
+Examples:
+  sequencer trace orders 48213 --brokers kafka:9092
+  sequencer trace orders --request-id 6f1c --from-time 2026-03-01 --brokers kafka:9092
+  sequencer trace orders 48213 --json --brokers kafka:9092 | jq .grants
+
+An ID is found by bisection over the ledger; a request_id by reading it, all of it or from a time on. How \
+much was read is printed. Exits 1 when nothing was found.";
+
+pub(super) const AUDIT_EXAMPLES: &str = "\
+Examples:
+  sequencer audit orders --brokers kafka:9092
+  sequencer audit orders --from 48000 --to 49000 --csv orders.csv --brokers kafka:9092
+  sequencer audit orders --json --brokers kafka:9092 | jq .findings
+  sequencer audit orders --set topics.ledger=copy-of-the-ledger --brokers kafka:9092
+
+It checks the hash in each record, that no record and no number is missing or double, and that the ledger \
+ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:

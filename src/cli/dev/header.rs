@@ -36,7 +36,7 @@ Service  {http}, group {group}, replies {mode}
 Try it from another terminal. One ID, five IDs, the latest answers:
   echo '{KCAT_NAME}:' | kcat -P -b {brokers} -t {requests} -K: -Z
   echo '{KCAT_NAME}:5' | kcat -P -b {brokers} -t {requests} -K:
-  kcat -C -b {brokers} -t {replies} -o -5 -e -q -f '%k %s\\n'
+  kcat -C -b {brokers} -t {replies} -e -q -f '%k %s\\n'
 Ask and wait for the answer; look at the counters:
   {program} next {OWN_NAME} {flags}
   {program} inspect {flags}
@@ -66,7 +66,7 @@ mod tests {
         let text = header("sequencer dev");
         for line in [
             "  echo 'orders:' | kcat -P -b 127.0.0.1:9 -t sequencer.requests -K: -Z",
-            r"  kcat -C -b 127.0.0.1:9 -t sequencer.replies -o -5 -e -q -f '%k %s\n'",
+            r"  kcat -C -b 127.0.0.1:9 -t sequencer.replies -e -q -f '%k %s\n'",
             "  ./sequencer next invoices --brokers 127.0.0.1:9",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

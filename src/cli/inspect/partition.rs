@@ -60,6 +60,8 @@ pub struct Facts {
     pub applied_records: Option<u64>,
     /// Sequences known.
     pub sequences: usize,
+    /// What the last repair says of itself.
+    pub repaired: Option<String>,
     /// IDs up to this one are taken for names that are not known; 0 without a repair.
     pub floor: Option<i64>,
     /// N, as the footer has it.
@@ -102,6 +104,7 @@ impl Facts {
 
     fn restored(&mut self, restored: &Restored) {
         self.sequences = restored.fold.sequences();
+        self.repaired.clone_from(&restored.reset);
         self.state_records = Some(restored.records);
         self.skipped_batches = Some(restored.skipped_batches);
         if let Some(footer) = &restored.footer {
@@ -159,10 +162,10 @@ pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold)
             facts.reason = Some(reason);
             Fold::default()
         }
-        Verdict::Halt(halt, highest) => {
+        Verdict::Halt(halt, _) => {
             facts.outlook = Outlook::Halts;
             facts.reason = Some(halt.to_string());
-            facts.repair = Some(halt.remedy(partition, highest));
+            facts.repair = Some(halt.remedy(partition));
             state_as_found(questions, &mut facts)
         }
     };

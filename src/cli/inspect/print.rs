@@ -113,10 +113,13 @@ fn checkpoints(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
 
 fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Result<()> {
     for facts in partitions {
+        let partition = facts.partition;
+        if let Some(repaired) = &facts.repaired {
+            writeln!(out, "\npartition {partition} was repaired: {repaired}")?;
+        }
         let Some(reason) = &facts.reason else {
             continue;
         };
-        let partition = facts.partition;
         let verb = match facts.outlook {
             Outlook::Halts => "halts",
             Outlook::Waits | Outlook::Starts => "waits",

@@ -15,13 +15,19 @@ use crate::core::link::LinkKey;
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
-use crate::core::{NextOffset, Offset, Scalars};
-use crate::kafka::admin::Member;
+use crate::core::{NextOffset, Offset, Scalars, Timestamp};
+use crate::kafka::admin::{Access, Member};
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
+use crate::processor::halt::Halt;
+use crate::processor::partition::Record;
+use crate::processor::rebuild::Rebuild;
 use crate::processor::restore::{Restore, Restored};
-use crate::processor::takeover::{Action, Bound, Decided, Event, RequestLog};
+use crate::processor::takeover::{
+    Action, Bound, Decided, Event, RequestLog, Step, Takeover, Verdict,
+};
+use crate::wire::headers::Headers;
 use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};
 
 /// More replies than this take so long to read that it is said.
@@ -42,10 +48,23 @@ pub struct Evidence {
     pub replies: Replies,
     /// N, and the key of the links.
     pub decided: Decided,
-    /// The record just before the place to go on at, if one is there.
-    pub before: Option<Fingerprint>,
+    /// What an owner makes of log and state.
+    pub judged: Judged,
+    /// The group's committed offset: everything below it is answered.
+    pub committed: Option<NextOffset>,
     /// Who owns the partition.
     pub ownership: Ownership,
+}
+
+/// What an owner would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// Run.
+    Starts,
+    /// Wait, for the reason given.
+    Waits(String),
+    /// Stop.
+    Halts(Halt),
 }
 
 /// What the state log has, whether it adds up or not.
@@ -209,7 +228,7 @@ impl Look<'_> {
         let cluster = session.admin.cluster()?;
         let topics = &session.settings.topics;
         for topic in [&topics.requests, &topics.state] {
-            let partitions = session.partitions(&cluster, topic)?;
+            let partitions = session.partitions(&cluster, topic, Access::Read)?;
             if u32::try_from(partition).is_ok_and(|partition| partition >= partitions) {
                 return Err(Error::Failed(format!(
                     "partition {partition} does not exist: {topic} has partitions 0 to {}",
@@ -217,31 +236,85 @@ impl Look<'_> {
                 )));
             }
         }
+        session.admin.permits_group(&session.settings.group)?;
         Ok(Look {
-            reply_partitions: session.partitions(&cluster, &topics.replies)?,
-            state_partitions: session.partitions(&cluster, &topics.state)?,
+            reply_partitions: session.partitions(&cluster, &topics.replies, Access::Read)?,
+            state_partitions: session.partitions(&cluster, &topics.state, Access::Read)?,
             questions: Questions::new(&session.connection, &session.topics())?,
             session,
             partition,
         })
     }
 
-    /// Everything, for going on at `from`.
-    pub fn evidence(&self, from: NextOffset) -> Result<Evidence, Error> {
+    /// Everything.
+    pub fn evidence(&self) -> Result<Evidence, Error> {
         let log = match self.questions.answer(self.partition, Action::DescribeLog)? {
             Event::Log(log) => log,
+            other => return Err(unexpected(&other)),
+        };
+        let committed = match self
+            .questions
+            .answer(self.partition, Action::ReadCommitted)?
+        {
+            Event::Committed(committed) => committed.map(|committed| committed.next),
             other => return Err(unexpected(&other)),
         };
         let state = self.state()?;
         let decided = self.decided(&state, log.partitions)?;
         Ok(Evidence {
+            judged: self.judged(decided.link_key)?,
+            committed,
             decided,
             state,
             replies: self.replies(decided.partitions)?,
-            before: self.before(from, log)?,
             ownership: self.ownership()?,
             log,
         })
+    }
+
+    /// The very questions of an owner, so that a repair is of what made it halt.
+    fn judged(&self, key: LinkKey) -> Result<Judged, Error> {
+        let group = self.session.settings.group.as_str();
+        let mut takeover = Takeover::new(self.partition, group, key);
+        let mut step = takeover.first();
+        loop {
+            step = match step {
+                Step::Done(Verdict::Start(_)) => return Ok(Judged::Starts),
+                Step::Done(Verdict::Wait(reason)) => return Ok(Judged::Waits(reason)),
+                Step::Done(Verdict::Halt(halt, _)) => return Ok(Judged::Halts(halt)),
+                // A look changes nothing.
+                Step::Do(Action::GrowState) => takeover.on(Event::Growing),
+                Step::Do(action) => takeover.on(self.questions.answer(self.partition, action)?),
+            };
+        }
+    }
+
+    /// Folds committed requests up to an offset.
+    pub fn refold(&self, rebuild: &mut Rebuild, to: NextOffset) -> Result<(), Error> {
+        let Session {
+            settings,
+            connection,
+            ..
+        } = self.session;
+        let reader = Reader::new(&connection.reader())?;
+        let topic = &settings.topics.requests;
+        extent(&reader, topic, self.partition)?;
+        let from = rebuild.next.0;
+        reader.read(topic, self.partition, from, to.0, |record| {
+            rebuild.record(&Record {
+                partition: record.partition,
+                offset: Offset(record.offset),
+                timestamp: Timestamp(record.timestamp_ms),
+                key: record.key,
+                value: record.value,
+                headers: Headers::collect(&settings.reply_headers, record.headers.iter()),
+            });
+            match rebuild.broken {
+                None => Flow::Continue,
+                Some(_) => Flow::Stop,
+            }
+        })?;
+        Ok(())
     }
 
     /// The state as it is now.
@@ -309,7 +382,8 @@ impl Look<'_> {
         })
     }
 
-    fn before(&self, from: NextOffset, log: RequestLog) -> Result<Option<Fingerprint>, Error> {
+    /// The record just before the place to go on at, if one is there.
+    pub fn before(&self, from: NextOffset, log: RequestLog) -> Result<Option<Fingerprint>, Error> {
         if from <= log.start || from > log.end {
             return Ok(None);
         }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use super::evidence::{Counter, Evidence, State};
-use crate::core::fold::Entry;
+use crate::core::definition::Definition;
+use crate::core::fold::{Defined, Entry};
 use crate::core::limits::{FOLD_VERSION, ID_LAST};
 use crate::core::sequence::Sequence;
 use crate::core::{Fold, NextOffset, Scalars};
 use crate::processor::checkpoint::Batch;
-use crate::wire::state::{BatchId, Footer, Reset};
+use crate::processor::rebuild::Rebuild;
+use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
 /// The writer in the footer, for people.
 const INSTANCE: &str = "recover";
@@ -24,6 +26,8 @@ pub struct Ask {
     pub above: i64,
     /// The group that counts.
     pub group: String,
+    /// The record just before the place to go on at, if one is there.
+    pub before: Option<Fingerprint>,
 }
 
 /// What to write.
@@ -49,7 +53,7 @@ impl Plan {
             fold.put(Entry::Sequence {
                 name,
                 sequence: moved_on(name, counter, floor, evidence),
-                defined: counter.defined.as_ref().map(Cow::Borrowed),
+                defined: counter.defined.clone().map(repaired).map(Cow::Owned),
             });
         }
         for (segment, places) in &state.window {
@@ -76,16 +80,33 @@ impl Plan {
         let records = 1 + fold.len();
         let footer = Footer {
             next: ask.from,
-            digest: fold.digest_with(scalars),
-            scalars,
-            partitions: evidence.decided.partitions,
-            link_key: evidence.decided.link_key,
-            fold_version: FOLD_VERSION,
-            topic_id: evidence.log.topic_id,
-            last_applied: evidence.before,
+            last_applied: ask.before,
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
-            group: ask.group.clone(),
-            instance: INSTANCE.to_owned(),
+            ..footer(&fold, &ask.group, evidence)
+        };
+        Ok(Plan { fold, footer })
+    }
+
+    /// The state as the log gives it.
+    ///
+    /// # Errors
+    /// As for a jump.
+    pub fn rebuilt(
+        partition: i32,
+        group: &str,
+        rebuilt: Rebuild,
+        evidence: &Evidence,
+    ) -> Result<Plan, String> {
+        belongs(partition, group, evidence)?;
+        let mut fold = rebuilt.fold;
+        fold.cut(&mut Vec::new());
+        tell_ledgers(&mut fold);
+        let records = 1 + fold.len();
+        let footer = Footer {
+            next: rebuilt.next,
+            last_applied: rebuilt.last_applied,
+            batch_records: u32::try_from(records).unwrap_or(u32::MAX),
+            ..footer(&fold, group, evidence)
         };
         Ok(Plan { fold, footer })
     }
@@ -103,9 +124,26 @@ impl Plan {
     }
 }
 
-/// IDs up to here count as given: what the operator says, and more if a record says so. Sequences
-/// with a definition count by rules of their own.
-pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
+/// A footer of this state, at no place yet.
+fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
+    let scalars = fold.scalars();
+    Footer {
+        next: NextOffset::ZERO,
+        digest: fold.digest_with(scalars),
+        scalars,
+        partitions: evidence.decided.partitions,
+        link_key: evidence.decided.link_key,
+        fold_version: FOLD_VERSION,
+        topic_id: evidence.log.topic_id,
+        last_applied: None,
+        batch_records: 0,
+        group: group.to_owned(),
+        instance: INSTANCE.to_owned(),
+    }
+}
+
+/// The highest ID that was seen, of a sequence without a definition.
+pub fn highest_seen(evidence: &Evidence) -> i64 {
     let State { counters, .. } = &evidence.state;
     let plain = |name: &String| {
         counters
@@ -117,8 +155,54 @@ pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
         .filter(|(name, _)| plain(name))
         .map(|(_, (_, highest))| (*highest).min(ID_LAST))
         .max();
-    let seen = evidence.state.highest_id().max(replied.unwrap_or(0));
-    ask.above.max(seen)
+    evidence.state.highest_id().max(replied.unwrap_or(0))
+}
+
+/// IDs up to here count as given: what the operator says, and more if a record says so. Sequences
+/// with a definition count by rules of their own.
+pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
+    ask.above.max(highest_seen(evidence))
+}
+
+/// Grants of which the last checkpoint knew nothing are in the state again, and in no ledger.
+fn tell_ledgers(fold: &mut Fold) {
+    let audited = |entry: Entry<'_>| match entry {
+        Entry::Sequence {
+            name,
+            sequence,
+            defined: Some(defined),
+        } if defined.chain.is_some() => {
+            Some((name.to_owned(), sequence, repaired(defined.into_owned())))
+        }
+        _ => None,
+    };
+    let audited: Vec<_> = fold.iter().filter_map(audited).collect();
+    for (name, sequence, defined) in audited {
+        fold.put(Entry::Sequence {
+            name: &name,
+            sequence,
+            defined: Some(Cow::Owned(defined)),
+        });
+    }
+}
+
+/// The next record of its ledger says that what came before was repaired: the sequence may have moved,
+/// and requests that are read again get IDs again.
+fn repaired(mut defined: Defined) -> Defined {
+    if let Some(chain) = &mut defined.chain {
+        chain.repaired = true;
+    }
+    defined
+}
+
+/// Counts as one that nobody defined does, `audit` apart.
+fn counts_by_default(defined: &Defined) -> bool {
+    let audit = defined.definition.audit;
+    defined.definition
+        == Definition {
+            audit,
+            ..Definition::DEFAULT
+        }
 }
 
 /// A counter moves on beyond every ID that may have been given.
@@ -127,6 +211,10 @@ fn moved_on(name: &str, counter: &Counter, floor: i64, evidence: &Evidence) -> S
     let given = evidence.replies.given.get(name);
     match (defined, given) {
         (None, _) => sequence.raised_above(floor),
+        (Some(defined), None) if counts_by_default(defined) => sequence.raised_above(floor),
+        (Some(defined), Some((lowest, highest))) if counts_by_default(defined) => sequence
+            .raised_above(floor)
+            .beyond(&defined.definition, *lowest, *highest),
         (Some(defined), Some((lowest, highest))) => {
             sequence.beyond(&defined.definition, *lowest, *highest)
         }
@@ -153,8 +241,13 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
              {partition} knows, got {above}"
         ));
     }
+    belongs(*partition, &ask.group, evidence)
+}
+
+/// The state is this service's to repair.
+fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), String> {
     let n = evidence.decided.partitions;
-    if u32::try_from(*partition).is_ok_and(|partition| partition >= n) {
+    if u32::try_from(partition).is_ok_and(|partition| partition >= n) {
         return Err(format!(
             "the service has {n} partitions since its beginning, so partition {partition} has no \
              state to repair"
@@ -163,10 +256,10 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
     };
-    if footer.group != ask.group {
+    if footer.group != group {
         return Err(format!(
-            "group {0} counts in this state topic, not {1}: use --group {0}",
-            footer.group, ask.group
+            "group {0} counts in this state topic, not {group}: use --group {0}",
+            footer.group
         ));
     }
     if footer.fold_version != FOLD_VERSION {
@@ -180,25 +273,26 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::evidence::{Ownership, Replies};
+    use super::super::evidence::{Judged, Ownership, Replies};
     use super::*;
-    use crate::core::definition::{Changes, Definition};
-    use crate::core::fold::{Defined, Note};
+    use crate::core::definition::Changes;
+    use crate::core::fold::Note;
+    use crate::core::ledger::Chain;
     use crate::core::link::LinkKey;
     use crate::core::{Offset, Timestamp};
     use crate::processor::restore::Restore;
     use crate::processor::takeover::{Decided, RequestLog};
-    use crate::wire::state::{self, Fingerprint, TopicId};
+    use crate::wire::state::{self, TopicId};
 
     const BATCH: BatchId = BatchId {
         writer: 7,
         number: 1,
     };
 
-    fn evidence() -> Evidence {
+    pub fn evidence() -> Evidence {
         let counters = [("orders", 41), ("invoices", 999)];
         let counters: BTreeMap<String, Counter> = counters
             .map(|(name, last)| {
@@ -230,15 +324,13 @@ mod tests {
                 partitions: 4,
                 link_key: LinkKey([1; 32]),
             },
-            before: Some(Fingerprint {
-                offset: Offset(149),
-                hash: 9,
-            }),
+            judged: Judged::Starts,
+            committed: None,
             ownership: Ownership::Nobody,
         }
     }
 
-    fn given(name: &str, lowest: i64, highest: i64) -> Replies {
+    pub fn given(name: &str, lowest: i64, highest: i64) -> Replies {
         Replies {
             given: BTreeMap::from([(name.to_owned(), (lowest, highest))]),
             ..Replies::default()
@@ -251,6 +343,10 @@ mod tests {
             from: NextOffset(from),
             above,
             group: "g".to_owned(),
+            before: Some(Fingerprint {
+                offset: Offset(149),
+                hash: 9,
+            }),
         }
     }
 
@@ -317,6 +413,7 @@ mod tests {
                 offset: Offset(1),
                 timestamp: Timestamp(1),
             },
+            chain: Some(Box::new(Chain::new(false))),
         };
         let mut evidence = evidence();
         let counter = Counter {
@@ -330,6 +427,46 @@ mod tests {
         let next = |name| plan.fold.description(name).unwrap().next;
         assert_eq!(next("down"), Some(999_997_995));
         assert_eq!(next("orders"), Some(1_000));
+        let entries: Vec<_> = plan.fold.iter().collect();
+        let repaired = |entry: &Entry<'_>| match entry {
+            Entry::Sequence { defined, .. } => defined
+                .as_ref()
+                .and_then(|defined| defined.chain.as_ref())
+                .is_some_and(|chain| chain.repaired),
+            _ => false,
+        };
+        assert!(
+            entries.iter().any(repaired),
+            "its ledger tells of the repair"
+        );
+    }
+
+    #[test]
+    fn an_audited_sequence_by_default_rules_is_raised_like_one_that_nobody_defined() {
+        let mut evidence = evidence();
+        let counter = evidence.state.counters.get_mut("orders").unwrap();
+        counter.defined = Some(Defined {
+            definition: Definition {
+                audit: true,
+                ..Definition::DEFAULT
+            },
+            retired: false,
+            note: Note {
+                op: "policy".into(),
+                requester: "".into(),
+                reason: "".into(),
+                offset: Offset(1),
+                timestamp: Timestamp(1),
+            },
+            chain: None,
+        });
+        let next = |above, evidence: &Evidence| {
+            let plan = Plan::new(&ask(150, above), evidence).unwrap();
+            plan.fold.description("orders").unwrap().next
+        };
+        assert_eq!(next(5_000, &evidence), Some(5_001));
+        evidence.replies = given("orders", 1, 9_000);
+        assert_eq!(next(5_000, &evidence), Some(9_001));
     }
 
     #[test]

@@ -3,20 +3,22 @@
 use std::cmp::Ordering;
 use std::io::{self, Write};
 
-use super::evidence::{Evidence, Ownership};
-use super::plan::{Ask, Plan};
+use super::evidence::{Evidence, Judged, Ownership};
+use super::plan::{Ask, Plan, highest_seen};
 use crate::cli::args::RecoverArgs;
 use crate::cli::shell;
 use crate::cli::table::counted;
-use crate::service::settings::Topics;
+use crate::core::NextOffset;
+use crate::service::settings::Settings;
 
 /// The evidence.
 pub fn found(
-    ask: &Ask,
+    partition: i32,
     evidence: &Evidence,
-    topics: &Topics,
+    settings: &Settings,
     out: &mut impl Write,
 ) -> io::Result<()> {
+    let topics = &settings.topics;
     let Evidence {
         log,
         state,
@@ -26,8 +28,8 @@ pub fn found(
     } = evidence;
     writeln!(
         out,
-        "partition {} of {}, group {}\n",
-        ask.partition, topics.requests, ask.group
+        "partition {partition} of {}, group {}\n",
+        topics.requests, settings.group
     )?;
     writeln!(out, "found")?;
     writeln!(out, "  requests   offsets {} to {}", log.start, log.end)?;
@@ -69,19 +71,62 @@ pub fn found(
         Ownership::Member(member) => member,
         Ownership::Unsettled => "not known, the group is rebalancing",
     };
-    writeln!(out, "  owner      {owner}\n")
+    writeln!(out, "  owner      {owner}")?;
+    match &evidence.judged {
+        Judged::Starts => writeln!(out, "  an owner   starts\n"),
+        Judged::Waits(reason) => writeln!(out, "  an owner   waits: {reason}\n"),
+        Judged::Halts(halt) => writeln!(out, "  an owner   halts, {}: {halt}\n", halt.code()),
+    }
 }
 
-/// What the repair means.
-pub fn planned(
+/// A partition that needs no repair.
+pub fn nothing(out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "Nothing is to be repaired: the state adds up, and the log goes on from it."
+    )
+}
+
+/// A repair from the log.
+pub fn rebuilt(
+    since: NextOffset,
+    evidence: &Evidence,
+    plan: &Plan,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let next = plan.footer.next;
+    writeln!(out, "the repair")?;
+    writeln!(
+        out,
+        "  folds the requests at {since} to {next} again: {}, no ID jumps",
+        counted(plan.fold.sequences(), "sequence")
+    )?;
+    writeln!(
+        out,
+        "  goes on at offset {next}, {} before the end of the log; what was answered from there on \
+         is answered again with the same bytes",
+        evidence.log.end.0 - next.0
+    )?;
+    if plan.footer.scalars.links_open {
+        writeln!(
+            out,
+            "  takes up the chain of forwarded requests where it goes on: those missing are not answered"
+        )?;
+    }
+    writeln!(out)
+}
+
+/// A repair by a jump.
+pub fn jump(
     ask: &Ask,
+    why: &str,
     evidence: &Evidence,
     plan: &Plan,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let (from, end) = (plan.footer.next, evidence.log.end);
     let floor = plan.footer.scalars.floor;
-    writeln!(out, "the repair")?;
+    writeln!(out, "the repair, by a jump: {why}")?;
     writeln!(
         out,
         "  goes on at offset {from}, {} before the end of the log",
@@ -103,6 +148,12 @@ pub fn planned(
     writeln!(
         out,
         "  lets {sequences}, and every new name, go on above ID {floor}"
+    )?;
+    let seen = highest_seen(evidence);
+    writeln!(
+        out,
+        "    ({} above {seen}, the highest that state and default replies know)",
+        floor - seen
     )?;
     if floor > ask.above {
         writeln!(
@@ -136,8 +187,12 @@ pub fn written(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let footer = &plan.footer;
     writeln!(
         out,
-        "Written and read back: the partition goes on at offset {}, above ID {}.\nAn instance that \
-         reports it as halted notices within 10 s; without one, start `sequencer serve`.",
-        footer.next, footer.scalars.floor
+        "Written and read back: the partition goes on at offset {}{}.\nAn instance that reports it as \
+         halted notices within 10 s; without one, start `sequencer serve`.",
+        footer.next,
+        match footer.scalars.floor {
+            0 => String::new(),
+            floor => format!(", above ID {floor}"),
+        }
     )
 }

@@ -1,0 +1,402 @@
+//! Checks the records of one sequence, in order: that each names the hash of the one before it, that
+//! their numbers follow each other, and that the IDs do.
+//!
+//! An operator's act is a record of its own, so that a jump that somebody ordered is told apart from a
+//! hole. The end of the chain is compared with what the state remembers of it: a record that was removed
+//! there leaves no gap.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::core::ledger::{Chain, Hash};
+use crate::wire::ledger::{Entry, Kind, Rules, decode, hex};
+
+/// Examples of each finding that are kept.
+const EXAMPLES_MAX: usize = 10;
+/// Operators' acts that are listed.
+const ACTS_MAX: usize = 1_000;
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wrong {
+    /// A record that is none of ours.
+    Unreadable,
+    /// The hash in a record is not that of the one before it.
+    Altered,
+    /// Records of the chain are not there.
+    RecordMissing,
+    /// A record of the chain is there twice.
+    RecordTwice,
+    /// IDs between two grants were never given.
+    IdMissing,
+    /// IDs were given again.
+    IdTwice,
+    /// A grant that contradicts itself, or the rules.
+    Contradiction,
+}
+
+impl Wrong {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Wrong::Unreadable => "unreadable record",
+            Wrong::Altered => "altered record",
+            Wrong::RecordMissing => "missing record",
+            Wrong::RecordTwice => "record twice",
+            Wrong::IdMissing => "missing ID",
+            Wrong::IdTwice => "ID given twice",
+            Wrong::Contradiction => "contradiction",
+        }
+    }
+}
+
+/// One instance of something wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// Its offset in the ledger; where the ledger ends, for what is missing there.
+    pub offset: i64,
+    /// In words.
+    pub problem: String,
+}
+
+/// Something wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What.
+    pub wrong: Wrong,
+    /// How often.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<Example>,
+}
+
+/// What an operator did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Act {
+    /// `define`, `set_next`, `retire`, or `recover`.
+    pub kind: &'static str,
+    /// Offset of its record in the ledger.
+    pub offset: i64,
+    /// The ID that came next from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+    /// When, in milliseconds since 1970.
+    pub timestamp: i64,
+    /// Who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The sequence.
+    pub sequence: String,
+    /// The partition of the ledger.
+    pub partition: i32,
+    /// Records read, of whatever sequence.
+    pub records_read: u64,
+    /// Records of this one.
+    pub records: u64,
+    /// Grants among them.
+    pub grants: u64,
+    /// IDs that they gave.
+    pub ids: u64,
+    /// Number of the first record.
+    pub first_record: Option<u64>,
+    /// Number of the last record.
+    pub last_record: Option<u64>,
+    /// First ID of the first grant.
+    pub first_id: Option<i64>,
+    /// Last ID of the last grant.
+    pub last_id: Option<i64>,
+    /// Hash of the last record.
+    pub last_hash: Option<String>,
+    /// What operators did, the first of it.
+    pub acts: Vec<Act>,
+    /// Stretches of IDs that were given while the sequence was not audited, and what could not be looked at.
+    pub unchecked: Vec<String>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// Nothing is.
+    pub clean: bool,
+}
+
+struct Last {
+    entry: Entry,
+    hash: Hash,
+}
+
+/// Takes the records of one sequence, in order.
+pub struct Checker {
+    report: Report,
+    findings: BTreeMap<Wrong, Finding>,
+    /// What the state remembers, read before the ledger.
+    state: Option<Chain>,
+    /// The first record that is taken may have any number.
+    begins_inside: bool,
+    last: Option<Last>,
+    /// As the last `define` says.
+    rules: Option<Rules>,
+    /// The ID that a grant must begin with now; none when any may.
+    next: Option<i128>,
+    last_offset: i64,
+}
+
+impl Checker {
+    /// `begins_inside`: the records before the first one are not looked at, or gone.
+    pub fn new(
+        sequence: &str,
+        partition: i32,
+        state: Option<Chain>,
+        begins_inside: bool,
+    ) -> Checker {
+        Checker {
+            report: Report {
+                sequence: sequence.to_owned(),
+                partition,
+                ..Report::default()
+            },
+            findings: BTreeMap::new(),
+            state,
+            begins_inside,
+            last: None,
+            rules: None,
+            next: None,
+            last_offset: 0,
+        }
+    }
+
+    /// The next record. Returns it, if it can be read.
+    pub fn record(&mut self, offset: i64, value: &[u8]) -> Option<Entry> {
+        self.report.records += 1;
+        self.last_offset = offset;
+        let Some(entry) = decode(value) else {
+            self.wrong(
+                Wrong::Unreadable,
+                offset,
+                "it is no ledger record".to_owned(),
+            );
+            return None;
+        };
+        let hash = Hash::of(value);
+        if entry.sequence != self.report.sequence {
+            let other = &entry.sequence;
+            let problem = format!("it lies under another key and is of sequence {other:?}");
+            self.wrong(Wrong::Altered, offset, problem);
+        }
+        if !self.link(offset, &entry, &hash) {
+            return Some(entry);
+        }
+        self.against_state(offset, &entry, &hash);
+        match entry.kind {
+            Kind::Grant => self.grant(offset, &entry),
+            Kind::Define | Kind::SetNext | Kind::Retire => self.act(offset, &entry),
+        }
+        self.report.first_record.get_or_insert(entry.record);
+        self.report.last_record = Some(entry.record);
+        self.report.last_hash = Some(hex(&hash));
+        let last = entry.clone();
+        self.last = Some(Last { entry: last, hash });
+        Some(entry)
+    }
+
+    /// What was found. `whole`: the end of the ledger was reached.
+    pub fn finish(mut self, whole: bool, records_read: u64) -> Report {
+        let last = self.last.as_ref().map_or(0, |last| last.entry.record);
+        if let Some(state) = self.state.filter(|state| whole && state.records > last) {
+            let problem = format!(
+                "the state knows of {} records, the ledger ends with record {last}",
+                state.records
+            );
+            self.wrong(Wrong::RecordMissing, self.last_offset, problem);
+        }
+        self.report.records_read = records_read;
+        self.report.findings = self.findings.into_values().collect();
+        self.report.clean = self.report.findings.is_empty();
+        self.report
+    }
+
+    /// A line for what cannot be looked at.
+    pub fn unchecked(&mut self, what: String) {
+        self.report.unchecked.push(what);
+    }
+
+    /// Its place in the chain. False when it is a copy of one that was there.
+    fn link(&mut self, offset: i64, entry: &Entry, hash: &Hash) -> bool {
+        let number = entry.record;
+        if entry.repaired {
+            self.note(offset, entry, "recover");
+        }
+        let Some(last) = &self.last else {
+            if self.begins_inside || entry.repaired {
+                return true;
+            }
+            if number != 1 {
+                let problem = format!("the ledger begins with record {number}");
+                self.wrong(Wrong::RecordMissing, offset, problem);
+            } else if entry.previous != hex(&Hash::NONE) {
+                let problem = "record 1 names a record before it".to_owned();
+                self.wrong(Wrong::Altered, offset, problem);
+            }
+            return true;
+        };
+        let (before, known) = (last.entry.record, hex(&last.hash));
+        if number == before + 1 {
+            if entry.previous != known {
+                let problem = format!(
+                    "record {number} names {} as the hash of record {before}, which is {known}",
+                    entry.previous
+                );
+                self.wrong(Wrong::Altered, offset, problem);
+            }
+            return true;
+        }
+        // A repair may go back to a state that had seen less, or none at all.
+        if entry.repaired {
+            self.next = None;
+            return true;
+        }
+        if number <= before {
+            let same = if *hash == last.hash {
+                "the same"
+            } else {
+                "another"
+            };
+            let problem =
+                format!("record {number} comes after record {before}: {same} record again");
+            self.wrong(Wrong::RecordTwice, offset, problem);
+            return false;
+        }
+        let ids = match (self.next, entry.first) {
+            (Some(next), Some(first)) if next != i128::from(first) => {
+                format!(", and with them the IDs from {next} to before {first}")
+            }
+            _ => String::new(),
+        };
+        let (from, to) = (before + 1, number - 1);
+        let records = if from == to {
+            format!("record {from} is not there")
+        } else {
+            format!("records {from} to {to} are not there")
+        };
+        self.wrong(Wrong::RecordMissing, offset, format!("{records}{ids}"));
+        self.next = None;
+        true
+    }
+
+    fn against_state(&mut self, offset: i64, entry: &Entry, hash: &Hash) {
+        let Some(state) = self.state.filter(|state| state.records == entry.record) else {
+            return;
+        };
+        if state.hash != *hash {
+            let problem = format!(
+                "record {} has the hash {}, and the state remembers {}",
+                entry.record,
+                hex(hash),
+                hex(&state.hash)
+            );
+            self.wrong(Wrong::Altered, offset, problem);
+        }
+    }
+
+    fn grant(&mut self, offset: i64, entry: &Entry) {
+        let (Some((first, last)), Some(count)) = (entry.ids(), entry.count) else {
+            return;
+        };
+        let step = i128::from(entry.step());
+        let (from, to) = (i128::from(first), i128::from(last));
+        if count == 0 || from + (i128::from(count) - 1) * step != to {
+            let problem = format!("{count} IDs from {first} by {step} do not end with {last}");
+            self.wrong(Wrong::Contradiction, offset, problem);
+        }
+        if let Some(rules) = self.rules
+            && (i128::from(rules.increment) != step
+                || first.min(last) < rules.min
+                || last.max(first) > rules.max)
+        {
+            let problem = format!("the IDs {first} to {last} are not by the rules of the sequence");
+            self.wrong(Wrong::Contradiction, offset, problem);
+        }
+        if let Some(next) = self.next.filter(|next| *next != from && !entry.repaired)
+            && !self.begins_again(entry, from)
+        {
+            let ahead = if step < 0 { from < next } else { from > next };
+            if ahead {
+                let problem = format!("the IDs from {next} to before {first} were given to nobody");
+                self.wrong(Wrong::IdMissing, offset, problem);
+            } else {
+                let problem = format!("{first} to {last} were given, and {next} was to come next");
+                self.wrong(Wrong::IdTwice, offset, problem);
+            }
+        }
+        self.next = Some(to + step);
+        self.report.grants += 1;
+        self.report.ids += count;
+        self.report.first_id.get_or_insert(first);
+        self.report.last_id = Some(last);
+    }
+
+    /// The first grant of a new turn of a cycle.
+    fn begins_again(&self, entry: &Entry, from: i128) -> bool {
+        let turned = self
+            .last
+            .as_ref()
+            .is_some_and(|last| entry.turn == last.entry.turn + 1);
+        // What the rules are is not known when the search began inside.
+        turned
+            && self.rules.is_none_or(|rules| {
+                let begin = if rules.increment < 0 {
+                    rules.max
+                } else {
+                    rules.min
+                };
+                rules.cycles() && from == i128::from(begin)
+            })
+    }
+
+    fn act(&mut self, offset: i64, entry: &Entry) {
+        if let Some(rules) = entry.definition {
+            let was_audited = self.rules.is_none_or(|rules| rules.audit);
+            if !was_audited && let (Some(next), Some(now)) = (self.next, entry.next) {
+                self.report.unchecked.push(format!(
+                    "not audited: what was given between {next} and {now}, up to record {}",
+                    entry.record
+                ));
+            }
+            self.rules = Some(rules);
+        }
+        self.note(offset, entry, entry.kind.as_str());
+        self.next = entry.next.map(i128::from);
+    }
+
+    fn note(&mut self, offset: i64, entry: &Entry, kind: &'static str) {
+        if self.report.acts.len() < ACTS_MAX {
+            self.report.acts.push(Act {
+                kind,
+                offset,
+                next: entry.next.or(entry.first),
+                timestamp: entry.timestamp,
+                requester: entry.requester.clone().filter(|_| kind != "recover"),
+                reason: entry.reason.clone(),
+            });
+        }
+    }
+
+    fn wrong(&mut self, wrong: Wrong, offset: i64, problem: String) {
+        let finding = self.findings.entry(wrong).or_insert(Finding {
+            wrong,
+            count: 0,
+            examples: Vec::new(),
+        });
+        finding.count += 1;
+        if finding.examples.len() < EXAMPLES_MAX {
+            finding.examples.push(Example { offset, problem });
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Reads the ledger: who got an ID (`sequencer trace`), and whether a sequence's chain is whole
+//! (`sequencer audit`).
+//!
+//! The records of a sequence are all in one partition, its home, in the order of its grants. Records of
+//! other sequences lie between them, as do transaction markers, so a record is found by reading on
+//! from a place to the first one of the name.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`source`] | one partition of a ledger: Kafka's, or a test's own records |
+//! | [`search`] | finds the record of an ID by bisection |
+//! | [`chain`] | checks hashes, numbers and IDs, record by record |
+
+pub mod chain;
+pub mod search;
+pub mod source;
+
+#[cfg(test)]
+mod tests;

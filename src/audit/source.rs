@@ -1,0 +1,122 @@
+//! One partition of a ledger.
+
+use crate::kafka::clients::Connection;
+use crate::kafka::consumer::{Flow, Reader};
+use crate::kafka::error::Error;
+use crate::kafka::tools;
+
+/// A record as it lies in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// One partition of a ledger, committed records only.
+pub trait Ledger {
+    /// The first offset that there can be, and the one behind the last.
+    ///
+    /// # Errors
+    /// They cannot be asked for now.
+    fn extent(&self) -> Result<(i64, i64), Error>;
+
+    /// The records of a range, in order.
+    ///
+    /// # Errors
+    /// It cannot be read now, or not any more.
+    fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error>;
+
+    /// The same for a range that will be read to its end.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    fn scan(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        self.read(from, to, on)
+    }
+
+    /// The first offset whose record was written at this time or later, in milliseconds since 1970; the
+    /// end when there is none.
+    ///
+    /// # Errors
+    /// It cannot be asked for now.
+    fn at_time(&self, time_ms: i64) -> Result<i64, Error>;
+}
+
+/// A partition of a cluster's ledger.
+pub struct Live {
+    /// Fetches little at a time, for a search.
+    near: Reader,
+    /// Fetches ahead, for a scan.
+    far: Reader,
+    /// Sees the end as it is. What was acknowledged before may still be waiting for its marker, and a
+    /// reader of committed records waits for that.
+    uncommitted: Reader,
+    topic: String,
+    partition: i32,
+}
+
+/// A scan of a longer range than this fetches ahead.
+const NEAR_OFFSETS: i64 = 100_000;
+
+impl Live {
+    /// Nothing is asked for yet.
+    ///
+    /// # Errors
+    /// A configuration that the client library refuses.
+    pub fn new(connection: &Connection, topic: &str, partition: i32) -> Result<Live, Error> {
+        Ok(Live {
+            near: tools::reader_of_little(connection)?,
+            far: tools::reader_of_much(connection)?,
+            uncommitted: Reader::new(&connection.uncommitted())?,
+            topic: topic.to_owned(),
+            partition,
+        })
+    }
+
+    fn read_with(
+        &self,
+        reader: &Reader,
+        from: i64,
+        to: i64,
+        on: &mut dyn FnMut(Raw<'_>) -> Flow,
+    ) -> Result<(), Error> {
+        reader.read(&self.topic, self.partition, from, to, |record| {
+            on(Raw {
+                offset: record.offset,
+                key: record.key.unwrap_or_default(),
+                value: record.value.unwrap_or_default(),
+            })
+        })
+    }
+}
+
+impl Ledger for Live {
+    fn extent(&self) -> Result<(i64, i64), Error> {
+        tools::extent(&self.uncommitted, &self.topic, self.partition)
+    }
+
+    fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        self.read_with(&self.near, from, to, on)
+    }
+
+    fn scan(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        let reader = if to - from > NEAR_OFFSETS {
+            &self.far
+        } else {
+            &self.near
+        };
+        self.read_with(reader, from, to, on)
+    }
+
+    fn at_time(&self, time_ms: i64) -> Result<i64, Error> {
+        let found = tools::offset_at(&self.near, &self.topic, self.partition, time_ms)?;
+        match found {
+            Some(offset) => Ok(offset),
+            None => Ok(self.extent()?.1),
+        }
+    }
+}

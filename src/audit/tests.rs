@@ -1,0 +1,358 @@
+use super::chain::{Checker, Report, Wrong};
+use super::search::{Outcome, Search};
+use super::source::{Ledger, Raw};
+use crate::core::command::{Action, Command, Operation, Request, Undefined};
+use crate::core::definition::{AtEnd, Changes};
+use crate::core::fold::{Entry, EntryKey, Fold};
+use crate::core::ledger::Chain;
+use crate::core::name::{Name, POLICY};
+use crate::core::{At, Offset, Timestamp};
+use crate::kafka::consumer::Flow;
+use crate::kafka::error::Error;
+use crate::wire::ledger::Lines;
+
+/// A ledger as the fold writes it; a marker lies behind every hundred records.
+#[derive(Default)]
+struct Written {
+    fold: Fold,
+    lines: Lines,
+    requests: i64,
+}
+
+impl Written {
+    fn ask(&mut self, name: &str, command: Command<'_>) {
+        let request = Request {
+            name: Name::from_key(Some(name.as_bytes())),
+            command: Ok(command),
+            request_id: None,
+            requester: Some("billing".into()),
+        };
+        let at = At {
+            partition: 0,
+            partitions: 1,
+            offset: Offset(self.requests),
+            timestamp: Timestamp(self.requests),
+        };
+        self.requests += 1;
+        self.fold.apply(at, None, &request, &mut self.lines);
+    }
+
+    fn next(&mut self, name: &str, count: u64) {
+        self.ask(name, Command::Next { count });
+    }
+
+    fn operate(&mut self, name: &str, action: Action) {
+        let operation = Operation {
+            action,
+            requester: Some("ops".into()),
+            reason: None,
+        };
+        self.ask(name, Command::Operator(Box::new(operation)));
+    }
+
+    fn define(&mut self, name: &str, changes: Changes) {
+        let audit = changes.audit.or(Some(true));
+        self.operate(name, Action::Define(Changes { audit, ..changes }));
+    }
+
+    fn records(&self) -> Records {
+        let records = self.lines.iter().enumerate();
+        let place = |index: usize| i64::try_from(index + index / 100).unwrap();
+        Records(
+            records
+                .map(|(index, (key, value))| (place(index), key.to_vec(), value.to_vec()))
+                .collect(),
+        )
+    }
+
+    fn chain(&self, name: &str) -> Option<Chain> {
+        let slot = self.fold.slot(EntryKey::Sequence(name))?;
+        match self.fold.entry(slot)? {
+            Entry::Sequence {
+                defined: Some(defined),
+                ..
+            } => defined.chain.as_deref().copied(),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Records(Vec<Stored>);
+
+/// Offset, key and value.
+type Stored = (i64, Vec<u8>, Vec<u8>);
+
+impl Ledger for Records {
+    fn extent(&self) -> Result<(i64, i64), Error> {
+        Ok((0, self.0.last().map_or(0, |(offset, ..)| offset + 2)))
+    }
+
+    fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        let begin = self.0.partition_point(|(offset, ..)| *offset < from);
+        for (offset, key, value) in &self.0[begin..] {
+            let raw = Raw {
+                offset: *offset,
+                key,
+                value,
+            };
+            if *offset >= to || on(raw) == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn at_time(&self, _: i64) -> Result<i64, Error> {
+        Ok(0)
+    }
+}
+
+impl Records {
+    fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        (0..self.0.len()).filter(move |index| self.0[*index].1 == name.as_bytes())
+    }
+
+    fn audit(&self, name: &str, state: Option<Chain>) -> Report {
+        let mut checker = Checker::new(name, 0, state, false);
+        for (offset, _, value) in self.0.iter().filter(|(_, key, _)| key == name.as_bytes()) {
+            checker.record(*offset, value);
+        }
+        checker.finish(true, self.0.len() as u64)
+    }
+}
+
+fn wrongs(report: &Report) -> Vec<Wrong> {
+    report
+        .findings
+        .iter()
+        .map(|finding| finding.wrong)
+        .collect()
+}
+
+/// A hundred sequences by turns, one of them but now and then.
+fn busy() -> Written {
+    let mut written = Written::default();
+    written.operate(POLICY, Action::Policy(Undefined::CreateAudited));
+    for round in 0..400_u64 {
+        for name in 0..100 {
+            written.next(&format!("n{name}"), 1 + (round + name) % 3);
+        }
+        if round % 150 == 10 {
+            written.next("rare", 2);
+        }
+    }
+    written
+}
+
+#[test]
+fn every_id_is_found_and_little_is_read_for_it() {
+    let written = busy();
+    let records = written.records();
+    let total = records.0.len() as u64;
+    for index in records.of("n7").step_by(13) {
+        let (offset, _, value) = &records.0[index];
+        let entry = crate::wire::ledger::decode(value).unwrap();
+        for id in [entry.first.unwrap(), entry.last.unwrap()] {
+            let mut search = Search::new(&records, "n7").unwrap();
+            let traced = search.trace(id).unwrap().unwrap();
+            assert_eq!(traced.grants.len(), 1);
+            assert_eq!(traced.grants[0].offset, *offset);
+            assert_eq!(traced.grants[0].entry, entry);
+            assert!(search.read < total / 10, "{} of {total}", search.read);
+        }
+    }
+    // None at all, and what was not given yet.
+    let mut search = Search::new(&records, "nobody").unwrap();
+    assert_eq!(search.trace(1).unwrap(), None);
+    assert_eq!(search.read, total);
+    let traced = Search::new(&records, "n7")
+        .unwrap()
+        .trace(1_000_000)
+        .unwrap()
+        .unwrap();
+    let (before, after) = traced.between.unwrap();
+    assert!(traced.grants.is_empty() && before.is_some() && after.is_none());
+}
+
+#[test]
+fn a_sequence_with_few_records_costs_at_most_two_readings() {
+    let records = busy().records();
+    let total = records.0.len() as u64;
+    for id in 1..=6 {
+        let mut search = Search::new(&records, "rare").unwrap();
+        let traced = search.trace(id).unwrap().unwrap();
+        let ids = traced.grants[0].entry.ids().unwrap();
+        assert!(ids.0 <= id && id <= ids.1);
+        // One to find the last record, one for the search.
+        assert!(search.read <= 2 * total, "{} of {total}", search.read);
+    }
+}
+
+#[test]
+fn an_id_that_was_given_in_several_turns_is_found_in_each() {
+    for increment in [1, -1] {
+        let mut written = Written::default();
+        written.define(
+            "a",
+            Changes {
+                increment: Some(increment),
+                min: Some(1),
+                max: Some(5),
+                at_end: Some(AtEnd::Cycle),
+                ..Changes::default()
+            },
+        );
+        for _ in 0..13 {
+            written.next("a", 1);
+            written.define("other", Changes::default());
+        }
+        let records = written.records();
+        let traced = Search::new(&records, "a")
+            .unwrap()
+            .trace(2)
+            .unwrap()
+            .unwrap();
+        let turns: Vec<u32> = traced.grants.iter().map(|found| found.entry.turn).collect();
+        let expected: &[u32] = if increment > 0 { &[2, 1, 0] } else { &[1, 0] };
+        assert_eq!(turns, expected);
+        assert!(records.audit("a", written.chain("a")).clean);
+    }
+}
+
+#[test]
+fn an_id_that_was_jumped_over_is_between_two_records() {
+    let mut written = Written::default();
+    written.define(
+        "a",
+        Changes {
+            increment: Some(10),
+            ..Changes::default()
+        },
+    );
+    written.next("a", 3);
+    let force = false;
+    written.operate("a", Action::SetNext { next: 101, force });
+    written.next("a", 3);
+    let records = written.records();
+    let find = |id| Search::new(&records, "a").unwrap().in_turn(0, id).unwrap();
+    let Outcome::NotGranted { before, after } = find(50) else {
+        panic!("it was jumped over");
+    };
+    assert_eq!(before.unwrap().entry.last, Some(21));
+    assert_eq!(after.unwrap().entry.next, Some(101));
+    assert!(
+        matches!(find(12), Outcome::NotGranted { .. }),
+        "between two steps"
+    );
+    assert!(matches!(find(111), Outcome::Granted(_)));
+}
+
+#[test]
+fn what_operators_ordered_is_no_hole() {
+    let mut written = Written::default();
+    written.next("a", 5);
+    written.define("a", Changes::default());
+    written.next("a", 5);
+    for (next, force) in [(50, false), (20, true)] {
+        written.operate("a", Action::SetNext { next, force });
+        written.next("a", 2);
+    }
+    written.operate("a", Action::Retire);
+    written.define("a", Changes::default());
+    written.next("a", 1);
+    let off = Changes {
+        audit: Some(false),
+        ..Changes::default()
+    };
+    written.define("a", off);
+    written.next("a", 7);
+    written.define("a", Changes::default());
+    written.next("a", 1);
+    let report = written.records().audit("a", written.chain("a"));
+    assert!(report.clean, "{report:#?}");
+    let kinds: Vec<&str> = report.acts.iter().map(|act| act.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            "define", "set_next", "set_next", "retire", "define", "define", "define"
+        ]
+    );
+    assert_eq!(
+        (report.grants, report.ids, report.first_id),
+        (5, 11, Some(6))
+    );
+    assert!(
+        report.unchecked[0].contains("between 23 and 30"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn a_record_that_was_removed_altered_or_repeated_is_found() {
+    let written = busy();
+    let (records, chain) = (written.records(), written.chain("n3"));
+    let report = records.audit("n3", chain);
+    assert!(report.clean, "{report:#?}");
+    assert_eq!((report.records, report.grants), (400, 400));
+    let own: Vec<usize> = records.of("n3").collect();
+    let audit = |change: &dyn Fn(&mut Vec<Stored>)| {
+        let mut copy = records.clone();
+        change(&mut copy.0);
+        copy.audit("n3", chain)
+    };
+    let removed = |index: usize| wrongs(&audit(&|copy| drop(copy.remove(own[index]))));
+    for index in [0, 100, 399] {
+        assert_eq!(removed(index), [Wrong::RecordMissing], "record {index}");
+    }
+    let altered = |index: usize, from: &str, to: &str| {
+        let report = audit(&|copy| {
+            let value = &mut copy[own[index]].2;
+            let text = String::from_utf8(value.clone()).unwrap().replace(from, to);
+            assert_ne!(text.as_bytes(), value.as_slice());
+            *value = text.into_bytes();
+        });
+        wrongs(&report)
+    };
+    for index in [0, 100, 399] {
+        assert_eq!(
+            altered(index, "billing", "selling"),
+            [Wrong::Altered],
+            "record {index}"
+        );
+    }
+    assert_eq!(
+        altered(5, "{\"sequence", "[\"sequence")[0],
+        Wrong::Unreadable
+    );
+    let repeated = audit(&|copy| {
+        let again = copy[own[50]].clone();
+        copy.insert(own[50] + 1, again);
+    });
+    assert_eq!(wrongs(&repeated), [Wrong::RecordTwice]);
+    let example = &repeated.findings[0].examples[0];
+    assert_eq!(example.offset, records.0[own[50]].0);
+}
+
+#[test]
+fn a_hole_or_an_id_given_twice_is_found_although_the_chain_holds() {
+    // Two logs whose chains are spliced by a fold that goes wrong in between.
+    for (last, wrong) in [(9, Wrong::IdMissing), (2, Wrong::IdTwice)] {
+        let mut written = Written::default();
+        written.define("a", Changes::default());
+        written.next("a", 5);
+        let slot = written.fold.slot(EntryKey::Sequence("a")).unwrap();
+        let Some(Entry::Sequence { defined, .. }) = written.fold.entry(slot) else {
+            panic!("it is there");
+        };
+        let defined = defined.map(|defined| std::borrow::Cow::Owned(defined.into_owned()));
+        written.fold.put(Entry::Sequence {
+            name: "a",
+            sequence: crate::core::sequence::Sequence::above(last),
+            defined,
+        });
+        written.next("a", 1);
+        let report = written.records().audit("a", written.chain("a"));
+        assert_eq!(wrongs(&report), [wrong]);
+    }
+}

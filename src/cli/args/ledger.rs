@@ -1,0 +1,72 @@
+//! The verbs that read the ledger.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ConnectionArgs, help};
+use crate::cli::time;
+
+/// `sequencer trace`.
+#[derive(Args)]
+#[command(after_help = help::TRACE_EXAMPLES, allow_negative_numbers = true)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["number", "request_id"]))]
+pub struct TraceArgs {
+    /// Name of the sequence
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The ID that somebody got
+    #[arg(value_name = "NUMBER")]
+    pub number: Option<i64>,
+
+    /// What the client called its request
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+
+    /// Only what was written at this time or later, such as 2026-03-01T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "number")]
+    pub from_time: Option<i64>,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `sequencer audit`.
+#[derive(Args)]
+#[command(after_help = help::AUDIT_EXAMPLES, allow_negative_numbers = true)]
+pub struct AuditArgs {
+    /// Name of the sequence
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Begin with the record of this ID
+    #[arg(long, value_name = "ID")]
+    pub from: Option<i64>,
+
+    /// End with the record of this ID
+    #[arg(long, value_name = "ID")]
+    pub to: Option<i64>,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write each record as a line of this file, too
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+fn moment(text: &str) -> Result<i64, String> {
+    time::to_millis(text)
+        .ok_or_else(|| "expected a time in UTC such as 2026-03-01T08:00:00Z, or a date".to_owned())
+}

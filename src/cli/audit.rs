@@ -1,0 +1,201 @@
+//! `sequencer audit`: is the ledger of a sequence whole?
+
+mod csv;
+mod print;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use super::Error;
+use super::args::AuditArgs;
+use super::ledger::Place;
+use super::session::Session;
+use crate::audit::chain::{Checker, Report};
+use crate::audit::search::{Outcome, Search};
+use crate::audit::source::{Ledger, Raw};
+use crate::core::fold::{Entry, EntryKey};
+use crate::core::ledger::Chain;
+use crate::kafka::consumer::Flow;
+use crate::processor::takeover::{Action, Bound, Event};
+
+/// Checks and prints; fails on any finding.
+pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        return Err(Error::Usage(format!("--from {from} is above --to {to}")));
+    }
+    let session = Session::open(&args.connection.flags())?;
+    let place = Place::of(&args.name, &session)?;
+    let report = check(args, &place)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        print::report(&report, out)?;
+    }
+    match report.clean {
+        true => Ok(()),
+        false => Err(Error::Said),
+    }
+}
+
+fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
+    let name = args.name.as_str();
+    // The state first: what it knows of was acknowledged before it was committed.
+    let state = remembered(name, place)?;
+    let mut search = Search::new(&place.ledger, name)?;
+    let (start, end) = search.extent();
+    let window = Window::find(args, &mut search)?;
+    let from = window.from.unwrap_or(start);
+    let gone = start > 0 && from == start;
+    let begins_inside = gone || window.from.is_some();
+    let mut checker = Checker::new(
+        name,
+        place.partition,
+        state.as_ref().ok().copied(),
+        begins_inside,
+    );
+    if let Err(why) = state {
+        checker.unchecked(why);
+    }
+    if gone {
+        checker.unchecked(format!(
+            "records before offset {start} of the ledger, which are gone"
+        ));
+    }
+    for note in window.notes {
+        checker.unchecked(note);
+    }
+    let mut csv = match &args.csv {
+        Some(path) => {
+            let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+            let mut file = BufWriter::new(file);
+            csv::head(&mut file).map_err(|error| unwritable(path, &error))?;
+            Some((path, file))
+        }
+        None => None,
+    };
+    let (mut read, mut whole, mut failed) = (search.read, true, None);
+    place
+        .ledger
+        .scan(from, end, &mut |Raw { offset, key, value }| {
+            read += 1;
+            if key != name.as_bytes() {
+                return Flow::Continue;
+            }
+            let entry = checker.record(offset, value);
+            if let (Some((path, file)), Some(entry)) = (&mut csv, &entry)
+                && let Err(error) = csv::line(file, offset, entry)
+            {
+                failed = Some(unwritable(path, &error));
+                return Flow::Stop;
+            }
+            let reached = entry.is_some_and(|entry| {
+                entry.ids().zip(window.to).is_some_and(|((_, last), to)| {
+                    if entry.step() < 0 {
+                        last <= to
+                    } else {
+                        last >= to
+                    }
+                })
+            });
+            if reached {
+                whole = false;
+                return Flow::Stop;
+            }
+            Flow::Continue
+        })?;
+    if let Some((path, mut file)) = csv {
+        file.flush().map_err(|error| unwritable(path, &error))?;
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(checker.finish(whole, read)),
+    }
+}
+
+fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Error {
+    Error::Failed(format!("--csv: cannot write {}: {error}", path.display()))
+}
+
+/// The part of the ledger that is asked for.
+#[derive(Default)]
+struct Window {
+    /// Offset of the first record.
+    from: Option<i64>,
+    /// The ID to end with.
+    to: Option<i64>,
+    notes: Vec<String>,
+}
+
+impl Window {
+    /// In a sequence that went back to lower IDs, an ID does not say where to begin and to end.
+    fn find(args: &AuditArgs, search: &mut Search<'_>) -> Result<Window, Error> {
+        let mut window = Window::default();
+        if args.from.is_none() && args.to.is_none() {
+            return Ok(window);
+        }
+        let Some(last) = search.last()? else {
+            return Ok(window);
+        };
+        if last.entry.turn > 0 {
+            window.notes.push(format!(
+                "nothing was left out: the sequence went back to lower IDs {} times, so --from and --to do \
+                 not say where to begin and to end",
+                last.entry.turn
+            ));
+            return Ok(window);
+        }
+        // Whoever counts down begins with the higher one.
+        let (first, end) = if last.entry.step() < 0 {
+            (args.to, args.from)
+        } else {
+            (args.from, args.to)
+        };
+        window.to = end;
+        if let Some(first) = first {
+            window.from = match search.in_turn(0, first)? {
+                Outcome::Granted(found) => Some(found.offset),
+                Outcome::NotGranted { before, after } => before.or(after).map(|found| found.offset),
+            };
+        }
+        Ok(window)
+    }
+}
+
+/// What the state of the partition remembers of the ledger of a sequence, or why that is not known.
+fn remembered(name: &str, place: &Place) -> Result<Result<Chain, String>, Error> {
+    let Place {
+        questions,
+        partition,
+        ..
+    } = place;
+    let unknown = |why: &str| Ok(Err(format!("the end of the ledger: {why}")));
+    let Event::Bound(Bound::Log(log)) = questions.answer(*partition, Action::ReadBound)? else {
+        return unknown("there is no state");
+    };
+    let read = Action::ReadState {
+        from: log.start,
+        to: log.end,
+    };
+    let restored = match questions.answer(*partition, read)? {
+        Event::State(restored) => restored,
+        Event::UnknownFormat(why) => return unknown(&why),
+        _ => return unknown("the state cannot be read"),
+    };
+    if restored.footer.is_none() {
+        return unknown("the state does not add up");
+    }
+    let slot = restored.fold.slot(EntryKey::Sequence(name));
+    match slot.and_then(|slot| restored.fold.entry(slot)) {
+        Some(Entry::Sequence {
+            defined: Some(defined),
+            ..
+        }) => match &defined.chain {
+            Some(chain) => Ok(Ok(**chain)),
+            None => unknown("the state knows of no ledger of the sequence"),
+        },
+        _ => unknown("the state knows of no ledger of the sequence"),
+    }
+}

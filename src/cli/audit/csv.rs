@@ -1,0 +1,68 @@
+//! Ledger records as lines of a table.
+
+use std::io::{self, Write};
+
+use crate::cli::time;
+use crate::wire::ledger::Entry;
+
+/// The names of the columns.
+pub fn head(out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "ledger_offset,record,turn,kind,first,last,count,next,partition,offset,time,requester,request_id,reason"
+    )
+}
+
+/// A record.
+pub fn line(out: &mut impl Write, offset: i64, entry: &Entry) -> io::Result<()> {
+    fn number<N: ToString>(value: Option<N>) -> String {
+        value.map_or_else(String::new, |value| value.to_string())
+    }
+    let text = |value: &Option<String>| value.as_deref().map_or_else(String::new, cell);
+    let cells = [
+        offset.to_string(),
+        entry.record.to_string(),
+        entry.turn.to_string(),
+        entry.kind.as_str().to_owned(),
+        number(entry.first),
+        number(entry.last),
+        number(entry.count),
+        number(entry.next),
+        entry.partition.to_string(),
+        entry.offset.to_string(),
+        time::of_millis(entry.timestamp),
+        text(&entry.requester),
+        text(&entry.request_id),
+        text(&entry.reason),
+    ];
+    writeln!(out, "{}", cells.join(","))
+}
+
+/// A client's text. Quoted when it must be, and when a spreadsheet would take it for a formula.
+fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@']);
+    if !formula && !text.contains([',', '"', '\n', '\r']) {
+        return text.to_owned();
+    }
+    let guard = if formula { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ledger::decode;
+
+    #[test]
+    fn a_line_has_a_cell_for_each_column_whatever_a_client_wrote() {
+        let text = r#"{"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"a \"b\", c","request_id":"=1+1","previous":""}"#;
+        let (mut heads, mut lines) = (Vec::new(), Vec::new());
+        head(&mut heads).unwrap();
+        line(&mut lines, 77, &decode(text.as_bytes()).unwrap()).unwrap();
+        assert_eq!(
+            String::from_utf8(lines).unwrap(),
+            "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",\"'=1+1\",\n"
+        );
+        assert_eq!(String::from_utf8(heads).unwrap().split(',').count(), 14);
+    }
+}

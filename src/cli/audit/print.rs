@@ -1,0 +1,85 @@
+//! The report of `audit` for people.
+
+use std::io::{self, Write};
+
+use crate::audit::chain::{Act, Report};
+use crate::cli::time;
+
+/// Acts that are printed; `--json` has more.
+const ACTS_MAX: usize = 20;
+
+/// What was read, what operators did, what is wrong.
+pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let range = |first: Option<String>, last: Option<String>| match (first, last) {
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => "none".to_owned(),
+    };
+    let text = |number: Option<i64>| number.map(|number| number.to_string());
+    let record = |number: Option<u64>| number.map(|number| number.to_string());
+    let mut row = |what: &str, value: String| writeln!(out, "{what:<13}  {value}");
+    row("sequence", report.sequence.clone())?;
+    row("ledger", format!("partition {}", report.partition))?;
+    row("read", format!("{} records", report.records_read))?;
+    row(
+        "records",
+        range(record(report.first_record), record(report.last_record)),
+    )?;
+    row(
+        "grants",
+        format!("{} with {} IDs", report.grants, report.ids),
+    )?;
+    row("IDs", range(text(report.first_id), text(report.last_id)))?;
+    if let Some(hash) = &report.last_hash {
+        row("last hash", hash.clone())?;
+    }
+    if !report.acts.is_empty() {
+        writeln!(out, "\nOrdered by operators:")?;
+        for act in report.acts.iter().take(ACTS_MAX) {
+            writeln!(out, "  {}", ordered(act))?;
+        }
+        if let Some(more) = report
+            .acts
+            .len()
+            .checked_sub(ACTS_MAX)
+            .filter(|more| *more > 0)
+        {
+            writeln!(out, "  and {more} more")?;
+        }
+    }
+    for finding in &report.findings {
+        writeln!(out, "\n{}: {}", finding.wrong.as_str(), finding.count)?;
+        for example in &finding.examples {
+            writeln!(
+                out,
+                "  partition {} offset {}: {}",
+                report.partition, example.offset, example.problem
+            )?;
+        }
+    }
+    if !report.unchecked.is_empty() {
+        writeln!(out, "\nNot checked:")?;
+        for what in &report.unchecked {
+            writeln!(out, "  {what}")?;
+        }
+    }
+    let verdict = if report.clean {
+        "clean: the chain is whole, and no number is missing or double"
+    } else {
+        "not as it should be"
+    };
+    writeln!(out, "\n{verdict}")
+}
+
+fn ordered(act: &Act) -> String {
+    let mut line = format!("{} at {}", act.kind, time::of_millis(act.timestamp));
+    if let Some(next) = act.next {
+        line.push_str(&format!(", next {next}"));
+    }
+    for (before, text) in [(" by ", &act.requester), (": ", &act.reason)] {
+        if let Some(text) = text {
+            line.push_str(before);
+            line.push_str(text);
+        }
+    }
+    line
+}

@@ -1,0 +1,242 @@
+//! How a partition is repaired: from the log where it reaches back far enough, else above every ID that
+//! was seen.
+
+use super::evidence::{Evidence, Judged, Look};
+use crate::cli::Error;
+use crate::core::fold::EntryKey;
+use crate::core::{Fold, NextOffset};
+use crate::processor::halt::Halt;
+use crate::processor::rebuild::Rebuild;
+
+/// What to do.
+#[derive(Debug)]
+pub enum Way {
+    /// Nothing is wrong.
+    Nothing,
+    /// The state as the log gives it: nothing is lost, no ID jumps.
+    Rebuild {
+        /// The state.
+        rebuilt: Box<Rebuild>,
+        /// From where it was folded.
+        since: NextOffset,
+    },
+    /// Go on here, above the highest ID that was seen.
+    Jump {
+        /// The first request to answer.
+        from: NextOffset,
+        /// Why the log is not enough.
+        why: String,
+    },
+}
+
+/// Decides, unless the operator has.
+pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
+    let halt = match &evidence.judged {
+        Judged::Starts => return broken_link(look, partition, evidence),
+        Judged::Waits(reason) => return Err(Error::Failed(format!("try again: {reason}"))),
+        Judged::Halts(halt) => halt,
+    };
+    if halt.repair_from().is_none() {
+        let remedy = halt.remedy(partition);
+        return Err(Error::Failed(format!("{halt}: {remedy}")));
+    }
+    let why = match halt {
+        Halt::NoState { .. } | Halt::NothingAddsUp { .. } => {
+            if let Some(why) = not_whole(evidence) {
+                why
+            } else {
+                match whole_log(look, partition, evidence)? {
+                    Ok(rebuilt) => {
+                        return Ok(Way::Rebuild {
+                            rebuilt: Box::new(rebuilt),
+                            since: NextOffset::ZERO,
+                        });
+                    }
+                    Err(why) => why,
+                }
+            }
+        }
+        halt => halt.to_string(),
+    };
+    Ok(Way::Jump {
+        from: go_on_at(evidence),
+        why,
+    })
+}
+
+/// Where a repair goes on that does not fold the log again.
+pub fn go_on_at(evidence: &Evidence) -> NextOffset {
+    let Evidence { log, state, .. } = evidence;
+    let from = match &evidence.judged {
+        Judged::Halts(halt) => halt.repair_from(),
+        Judged::Starts | Judged::Waits(_) => {
+            state.restored.footer.as_ref().map(|footer| footer.next)
+        }
+    };
+    // A group may have committed more than the log still has.
+    from.unwrap_or(log.start).clamp(log.start, log.end)
+}
+
+/// Why the log does not hold everything that was ever answered; none when it may.
+fn not_whole(evidence: &Evidence) -> Option<String> {
+    let Evidence {
+        log,
+        state,
+        committed,
+        ..
+    } = evidence;
+    if log.start > NextOffset::ZERO {
+        return Some(format!("the request log begins at {} only", log.start));
+    }
+    let other = |footer: &&crate::wire::state::Footer| footer.topic_id != log.topic_id;
+    if state.last_footer.as_ref().filter(other).is_some() {
+        return Some("the request topic was recreated".to_owned());
+    }
+    if state.scalars.floor > 0 || state.scalars.links_open {
+        return Some("the partition was repaired before, and its IDs have jumped".to_owned());
+    }
+    let past = committed.filter(|committed| *committed > log.end)?;
+    Some(format!(
+        "the request log ends at {}, and the group has committed {past}",
+        log.end
+    ))
+}
+
+/// The state at the committed offset; or why the log cannot be the whole one.
+fn whole_log(
+    look: &Look<'_>,
+    partition: i32,
+    evidence: &Evidence,
+) -> Result<Result<Rebuild, String>, Error> {
+    let mut rebuilt = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
+    let to = evidence.committed.unwrap_or(NextOffset::ZERO);
+    look.refold(&mut rebuilt, to)?;
+    // Past markers and what was aborted.
+    if rebuilt.broken.is_none() {
+        rebuilt.next = to;
+    }
+    let mut all = rebuilt.clone();
+    look.refold(&mut all, evidence.log.end)?;
+    Ok(match contradiction(&all, evidence) {
+        None => Ok(rebuilt),
+        Some(why) => Err(why),
+    })
+}
+
+fn rebuild(partition: i32, evidence: &Evidence, fold: Fold, next: NextOffset) -> Rebuild {
+    let partition = u32::try_from(partition).unwrap_or(0);
+    Rebuild::new(partition, evidence.decided, fold, next, None)
+}
+
+/// What shows that the log, folded to its end, is not what was answered.
+pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
+    if all.unknown_links > 0 {
+        return Some(
+            "the log has forwarded requests, and the key that tells them from forged ones is lost"
+                .to_owned(),
+        );
+    }
+    if let Some(broken) = all.broken {
+        return Some(format!(
+            "requests that partition {} forwarded are missing before {}",
+            broken.source, broken.at
+        ));
+    }
+    let given = evidence.replies.given.iter();
+    let mut beyond = given.filter(|(name, (_, highest))| match all.fold.sequence(name) {
+        // A defined one counts by rules of its own.
+        Some(_) if is_defined(&all.fold, name) => false,
+        Some(sequence) => sequence.highest() < *highest,
+        None => true,
+    });
+    beyond.next().map(|(name, (_, highest))| {
+        format!("a reply gave ID {highest} of {name:?}, which the log does not give")
+    })
+}
+
+fn is_defined(fold: &Fold, name: &str) -> bool {
+    let entry = fold
+        .slot(EntryKey::Sequence(name))
+        .and_then(|slot| fold.entry(slot));
+    matches!(
+        entry,
+        Some(crate::core::fold::Entry::Sequence {
+            defined: Some(_),
+            ..
+        })
+    )
+}
+
+/// A partition that only halts when it comes to a forwarded request: its state is right, and the one
+/// chain is taken up where it goes on.
+fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
+    let restored = &evidence.state.restored;
+    let Some(footer) = &restored.footer else {
+        return Ok(Way::Nothing);
+    };
+    let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), footer.next);
+    rebuilt.last_applied = footer.last_applied;
+    look.refold(&mut rebuilt, evidence.log.end)?;
+    let Some(broken) = rebuilt.broken else {
+        return Ok(Way::Nothing);
+    };
+    rebuilt.next = broken.at;
+    rebuilt.fold.remove(EntryKey::Accepted(broken.source));
+    let mut scalars = rebuilt.fold.scalars();
+    scalars.links_open = true;
+    rebuilt.fold.set_scalars(scalars);
+    Ok(Way::Rebuild {
+        rebuilt: Box::new(rebuilt),
+        since: footer.next,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::recover::plan::tests::{evidence, given};
+    use crate::core::fold::Entry;
+    use crate::core::sequence::Sequence;
+
+    fn folded(name: &str, last: i64) -> Rebuild {
+        let mut fold = Fold::default();
+        fold.put(Entry::Sequence {
+            name,
+            sequence: Sequence::above(last),
+            defined: None,
+        });
+        rebuild(3, &evidence(), fold, NextOffset(9))
+    }
+
+    #[test]
+    fn a_reply_above_what_the_log_gives_shows_that_the_log_is_not_whole() {
+        let mut evidence = evidence();
+        evidence.replies = given("orders", 1, 41);
+        assert_eq!(contradiction(&folded("orders", 41), &evidence), None);
+        let why = contradiction(&folded("orders", 40), &evidence).unwrap();
+        assert!(why.contains("ID 41"), "{why}");
+        assert!(contradiction(&folded("invoices", 50), &evidence).is_some());
+        let mut forged = folded("orders", 41);
+        forged.unknown_links = 1;
+        assert!(contradiction(&forged, &evidence).is_some());
+    }
+
+    #[test]
+    fn only_a_log_from_its_beginning_and_never_repaired_is_folded_again() {
+        let whole = || {
+            let mut evidence = evidence();
+            evidence.log.start = NextOffset::ZERO;
+            evidence.state.scalars.floor = 0;
+            evidence.state.last_footer = None;
+            evidence
+        };
+        assert_eq!(not_whole(&whole()), None);
+        assert!(not_whole(&evidence()).is_some(), "it begins at 100");
+        let mut repaired = whole();
+        repaired.state.scalars.floor = 7;
+        assert!(not_whole(&repaired).is_some());
+        let mut truncated = whole();
+        truncated.committed = Some(NextOffset(201));
+        assert!(not_whole(&truncated).is_some());
+    }
+}
