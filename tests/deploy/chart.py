@@ -93,7 +93,7 @@ def pod_problems(root: Path, pod: dict) -> list[str]:
 
 def topic_problems(root: Path, spec: dict) -> list[str]:
     """The settings are those with which serve creates the topic."""
-    role = re.search(r"(requests|replies|state)$", spec["topicName"])[1]
+    role = re.search(r"(requests|replies|state|ledger)$", spec["topicName"])[1]
     wanted = defaults.topic_config(root, role, spec["replicas"])
     given = {key: str(value).lower() if isinstance(value, bool) else str(value)
              for key, value in spec["config"].items()}
@@ -119,6 +119,7 @@ def whole_problems(manifests: list[dict]) -> list[str]:
         wanted = monitor["spec"]["selector"]["matchLabels"]
         if not wanted.items() <= by_kind["Service"]["metadata"]["labels"].items():
             found.append("ServiceMonitor does not select the Service")
+        found += token_problems(stateful, monitor)
     if scaled := by_kind.get("ScaledObject"):
         target = scaled["spec"]["scaleTargetRef"]
         if (target["kind"], target["name"]) != ("StatefulSet", stateful["metadata"]["name"]):
@@ -126,6 +127,16 @@ def whole_problems(manifests: list[dict]) -> list[str]:
         if "replicas" in stateful["spec"]:
             found.append("ScaledObject and StatefulSet both say how many")
     return found
+
+
+def token_problems(stateful: dict, monitor: dict) -> list[str]:
+    """Prometheus sends the token that the pods want."""
+    (container,) = stateful["spec"]["template"]["spec"]["containers"]
+    wanted = [variable["valueFrom"]["secretKeyRef"] for variable in container["env"]
+              if variable["name"] == "SEQUENCER__HTTP__TOKEN"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    sent = [endpoint["authorization"]["credentials"]] if "authorization" in endpoint else []
+    return [] if wanted == sent else [f"ServiceMonitor sends the token of {sent}, the pods want {wanted}"]
 
 
 def refusals(chart: str) -> list[str]:

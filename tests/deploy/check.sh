@@ -26,5 +26,11 @@ if [ ! -x "$python/bin/hadolint" ]; then
     -r tests/deploy/requirements.txt
 fi
 
+prometheus=$(tests/deploy/prometheus.sh)
+case $prometheus in
+  skipped:*) echo "$prometheus" && export SKIP=rules ;;
+  *) PATH="$prometheus:$PATH" ;;
+esac
+
 export PATH="$python/bin:$tools/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
 exec python tests/deploy/check.py
