@@ -52,13 +52,17 @@ if [ "$mode" = test-long ]; then
   suite planted cargo test --release --locked --features planted-bugs --test sim planted
 fi
 suite integration cargo test --release --locked --test integration
-# Chaos and the matrix of bounces want three brokers and the machine for themselves, ten minutes and half an
-# hour of it; here only what judges them is tested.
+# Chaos and the matrix of bounces want three brokers and the machine for themselves; here only what judges
+# them is tested.
 if [ "$mode" = test-long ]; then
   export SEQUENCER_CHAOS_MINUTES=10 SEQUENCER_BOUNCE_REQUESTS=100000
-  suite chaos cargo test --release --locked --test chaos
+  suite chaos cargo test --release --locked --test chaos -- --nocapture --test-threads=1
 else
   suite chaos cargo test --release --locked --test chaos -- --skip bounce_of --skip chaos_
+fi
+# What operators look at, in a real Prometheus and a real browser.
+if [ "$mode" = test-long ]; then
+  suite monitoring cargo test --release --locked --test monitoring -- --nocapture
 fi
 suite clients cargo test --release --locked --test clients
 

@@ -33,12 +33,26 @@ pub enum Brokers {
     KillController,
 }
 
+/// What happens to the links between one instance and the brokers; the others' links are well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Connections end and are refused, for less than its session.
+    CutBriefly,
+    /// The same for longer than its session.
+    Cut,
+    /// Every byte is late, in both directions.
+    Slow,
+    /// What the instance says arrives, what the brokers answer waits until the end.
+    Mute,
+}
+
 /// One step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Instances(Instances),
     Brokers(Brokers),
-    /// Both at the same time.
+    Links(Links),
+    /// Instances and brokers at the same time.
     Mixed(Instances, Brokers),
     /// A reply topic that clients name is deleted.
     DeleteTopic,
@@ -67,11 +81,23 @@ impl fmt::Display for Brokers {
     }
 }
 
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Links::CutBriefly => "link cut briefly",
+            Links::Cut => "link cut",
+            Links::Slow => "link slow",
+            Links::Mute => "link cut one way",
+        })
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Instances(fault) => fault.fmt(f),
             Fault::Brokers(fault) => fault.fmt(f),
+            Fault::Links(fault) => fault.fmt(f),
             Fault::Mixed(instances, brokers) => write!(f, "{instances} and {brokers}"),
             Fault::DeleteTopic => f.write_str("reply topic deleted"),
         }
@@ -86,6 +112,11 @@ impl Fault {
             fault => fault.to_string(),
         }
     }
+
+    /// Whether the time to recover from it has a bar of its own: nothing else may blur it.
+    pub fn is_measured(self) -> bool {
+        MEASURED.map(Fault::Instances).contains(&self)
+    }
 }
 
 const INSTANCES: [Instances; 6] = [
@@ -97,21 +128,29 @@ const INSTANCES: [Instances; 6] = [
     Instances::Shrink,
 ];
 const BROKERS: [Brokers; 3] = [Brokers::Kill, Brokers::Pause, Brokers::KillController];
+const LINKS: [Links; 4] = [Links::CutBriefly, Links::Cut, Links::Slow, Links::Mute];
+/// Whose recovery is measured; they come more often, so that ten minutes have five of each.
+pub const MEASURED: [Instances; 2] = [Instances::Kill, Instances::Terminate];
+/// How often each of them comes in a round.
+const MEASURED_TIMES: usize = 3;
 /// Mixed faults in each round.
 const MIXED: usize = 2;
 /// What an outage that lasts one instance's fault can be mixed with.
 const MIXABLE: u64 = 3;
 
-/// Draws faults like cards: each kind comes once before any comes again.
+/// Draws faults like cards: each kind comes once before any comes again, those that are measured more often.
 pub struct Deck {
     random: Random,
+    /// Of the faults only those with this in their names.
+    only: String,
     left: Vec<Fault>,
 }
 
 impl Deck {
-    pub fn new(random: Random) -> Deck {
+    pub fn new(random: Random, only: &str) -> Deck {
         Deck {
             random,
+            only: only.to_owned(),
             left: Vec::new(),
         }
     }
@@ -129,13 +168,19 @@ impl Deck {
     fn shuffle(&mut self) {
         let random = &mut self.random;
         let mut left: Vec<Fault> = INSTANCES.map(Fault::Instances).to_vec();
+        for _ in 1..MEASURED_TIMES {
+            left.extend(MEASURED.map(Fault::Instances));
+        }
         left.extend(BROKERS.map(Fault::Brokers));
+        left.extend(LINKS.map(Fault::Links));
         left.push(Fault::DeleteTopic);
         for _ in 0..MIXED {
             let instances = INSTANCES[random.below(MIXABLE) as usize];
             let brokers = BROKERS[random.below(BROKERS.len() as u64) as usize];
             left.push(Fault::Mixed(instances, brokers));
         }
+        left.retain(|fault| fault.to_string().contains(&self.only));
+        assert!(!left.is_empty(), "no fault is called {:?}", self.only);
         for at in (1..left.len()).rev() {
             left.swap(at, random.below(at as u64 + 1) as usize);
         }
@@ -146,8 +191,11 @@ impl Deck {
 #[test]
 fn a_seed_decides_the_faults_and_each_kind_comes_in_each_round() {
     let draw = |seed| {
-        let mut deck = Deck::new(Random::new(seed));
-        (0..12).map(|_| deck.draw()).collect::<Vec<_>>()
+        let mut deck = Deck::new(Random::new(seed), "");
+        deck.shuffle();
+        (0..deck.left.len())
+            .map(|_| deck.draw())
+            .collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));
     let round = draw(8);
@@ -161,5 +209,18 @@ fn a_seed_decides_the_faults_and_each_kind_comes_in_each_round() {
             .iter()
             .all(|kind| round.contains(&Fault::Brokers(*kind)))
     );
+    assert!(
+        LINKS
+            .iter()
+            .all(|kind| round.contains(&Fault::Links(*kind)))
+    );
     assert!(round.contains(&Fault::DeleteTopic));
+    let measured = round.iter().filter(|fault| fault.is_measured()).count();
+    assert_eq!(measured, MEASURED_TIMES * MEASURED.len());
+}
+
+#[test]
+fn a_deck_can_be_made_of_some_faults_only() {
+    let mut deck = Deck::new(Random::new(7), "link");
+    assert!((0..9).all(|_| matches!(deck.draw(), Fault::Links(_))));
 }

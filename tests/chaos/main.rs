@@ -6,6 +6,7 @@
 //! | `run` | one run: the cluster, the faults one after another, the verdict |
 //! | `faults` | which faults there are, which comes next |
 //! | `stage` | how each of them is done and undone |
+//! | `proxy` | the links between one instance and the brokers |
 //! | `requests`, `load`, `transactions`, `topics` | what clients write, and where they want their answers |
 //! | `observer` | what clients see, and when |
 //! | `recovery` | the longest silence for each kind of fault |
@@ -14,9 +15,9 @@
 //! | `history` | what is kept of a run that failed |
 //! | `bounce` | Kafka's own matrix: clients and brokers, clean and hard |
 //!
-//! A run is short by default. `SEQUENCER_CHAOS_MINUTES`, `SEQUENCER_CHAOS_RATE` (requests a second) and
-//! `SEQUENCER_TEST_SEED` change it; the seed decides the faults and the load, not when the kernel runs
-//! whom.
+//! A run is short by default. `SEQUENCER_CHAOS_MINUTES`, `SEQUENCER_CHAOS_RATE` (requests a second),
+//! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, as `link`) and `SEQUENCER_TEST_SEED` change
+//! it; the seed decides the faults and the load, not when the kernel runs whom.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,6 +42,7 @@ mod faults;
 mod history;
 mod load;
 mod observer;
+mod proxy;
 mod recovery;
 mod requests;
 mod run;

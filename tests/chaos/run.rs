@@ -19,8 +19,9 @@ use super::faults::Deck;
 use super::history::History;
 use super::load::Load;
 use super::observer::Observer;
+use super::proxy::{Bound, Proxy};
 use super::recovery::{self, Event};
-use super::stage::Stage;
+use super::stage::{self, BROKERS, Stage};
 use super::topics::Topics;
 use super::transactions::Transactions;
 use super::verify;
@@ -32,6 +33,9 @@ const MINUTES_DEFAULT: f64 = 1.0;
 const RATE_VARIABLE: &str = "SEQUENCER_CHAOS_RATE";
 /// Two cores carry three brokers, three instances and a million requests in twenty minutes.
 const RATE_DEFAULT: f64 = 1_000.0;
+
+/// A part of the names of the faults that are drawn, as `link`; all when it is not set.
+const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
 
 /// Answers before the first fault.
 const ANSWERS_FIRST: usize = 2_000;
@@ -69,9 +73,14 @@ pub fn run(mode: Mode) {
     let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
     let history = History::new(&name);
     let journal = Journal::default();
-    let mut kafka = Kafka::start(Options::cluster_of_three(history.kafka())).unwrap();
+    let bound = Bound::new(BROKERS);
+    let mut options = Options::cluster_of_three(history.kafka());
+    options.proxy_ports = bound.ports();
+    options.properties = recovery::broker_properties();
+    let mut kafka = Kafka::start(options).unwrap();
+    let proxy = bound.serve(&kafka.proxied_ports());
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        play(&name, mode, &mut kafka, &history, &journal);
+        play(&name, mode, (&mut kafka, proxy), &history, &journal);
     }));
     kafka.stop().unwrap();
     drop(kafka);
@@ -85,12 +94,23 @@ pub fn run(mode: Mode) {
     }
 }
 
-fn play(name: &str, mode: Mode, kafka: &mut Kafka, history: &History, journal: &Journal) {
+fn play(
+    name: &str,
+    mode: Mode,
+    (kafka, proxy): (&mut Kafka, Proxy),
+    history: &History,
+    journal: &Journal,
+) {
     let mut random = Random::from_environment();
-    let service = Service::on(kafka.bootstrap(), name, mode);
+    let mut service = Service::on(kafka.bootstrap(), name, mode);
+    service.settings = recovery::settings();
     // The first makes the topics, which one broker knows before another.
     let instances: Vec<_> = ["a", "b", "c"]
-        .map(|name| (name.to_owned(), service.start(name)))
+        .map(|name| {
+            let mut instance = stage::spawn(&service, &proxy, name);
+            instance.wait_ready();
+            (name.to_owned(), instance)
+        })
         .into();
     let administrator = Admin::new(&service.bootstrap);
     let topics = Topics::create(&service, &administrator);
@@ -102,11 +122,12 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, history: &History, journal: &
         (observer.count() >= ANSWERS_FIRST).then_some(())
     });
 
-    let mut deck = Deck::new(random.fork());
+    let only = std::env::var(ONLY_VARIABLE).unwrap_or_default();
+    let mut deck = Deck::new(random.fork(), &only);
     let parts = (topics.clone(), administrator, observer.clone());
     let mut stage = Stage::set(
         &service,
-        kafka,
+        (kafka, proxy),
         history.kafka().to_owned(),
         instances,
         parts,
@@ -154,7 +175,7 @@ fn faults(
         let what = stage.play(fault);
         journal.note(begin_ms, &format!("{fault}: {what}"));
         let before = overlapping;
-        overlapping = random.below(OVERLAPPING_ONE_IN) == 0;
+        overlapping = random.below(OVERLAPPING_ONE_IN) == 0 && !fault.is_measured();
         events.push(Event {
             kind: if before || overlapping {
                 "one upon another".to_owned()

@@ -16,11 +16,14 @@ use crate::support::service::Service;
 use crate::support::tail::{self, Isolation};
 use crate::support::{DEADLINE, wait_for};
 
-use super::faults::{Brokers, Fault, Instances};
+use super::faults::{Brokers, Fault, Instances, Links};
 use super::observer::Observer;
+use super::proxy::{Link, Proxy};
 use super::topics::Topics;
 
-const BROKERS: usize = 3;
+/// The instance that reaches the brokers by the proxy. It is always there, or started again.
+pub const PROXIED: &str = "a";
+pub const BROKERS: usize = 3;
 /// Fewer would make most faults a stop of everything.
 const INSTANCES_MIN: usize = 2;
 /// As many as partitions, and one that has none.
@@ -30,6 +33,7 @@ const INSTANCES_MAX: usize = 5;
 pub struct Stage<'a> {
     pub service: &'a Service,
     pub kafka: &'a mut Kafka,
+    pub proxy: Proxy,
     /// Of the brokers.
     pub directory: PathBuf,
     pub topics: Topics,
@@ -46,7 +50,7 @@ impl<'a> Stage<'a> {
     /// With so many instances, which are ready.
     pub fn set(
         service: &'a Service,
-        kafka: &'a mut Kafka,
+        (kafka, proxy): (&'a mut Kafka, Proxy),
         directory: PathBuf,
         instances: Vec<(String, Instance)>,
         (topics, admin, observer): (Topics, Admin, Observer),
@@ -55,6 +59,7 @@ impl<'a> Stage<'a> {
         Stage {
             service,
             kafka,
+            proxy,
             directory,
             topics,
             admin,
@@ -96,6 +101,7 @@ impl<'a> Stage<'a> {
                 self.mend_broker(broker, brokers);
                 format!("broker {}, {hold:.1?}", broker + 1)
             }
+            Fault::Links(links) => self.links(links),
             Fault::Mixed(instances, brokers) => {
                 let (broker, hold) = self.break_broker(brokers);
                 let what = self.instances(instances, false);
@@ -115,9 +121,38 @@ impl<'a> Stage<'a> {
         Duration::from_millis(1_000 * from + self.random.below(1_000 * (to - from)))
     }
 
+    /// Of the proxied instance to one broker or to all.
+    fn links(&mut self, fault: Links) -> String {
+        let one = self.random.below(BROKERS as u64) as usize;
+        let (broken, whose) = if self.random.below(2) == 0 {
+            (0..BROKERS, "every broker".to_owned())
+        } else {
+            (one..one + 1, format!("broker {}", one + 1))
+        };
+        let delay = Duration::from_millis(200 + self.random.below(800));
+        let (link, hold) = match fault {
+            Links::CutBriefly => (Link::Cut, self.seconds(1, 5)),
+            // The session is 6 s, as long as a transaction and its clean-up may take 15 s.
+            Links::Cut => (Link::Cut, self.seconds(7, 16)),
+            Links::Slow => (Link::Slow(delay), self.seconds(5, 12)),
+            Links::Mute => (Link::Mute, self.seconds(2, 12)),
+        };
+        for broker in broken.clone() {
+            self.proxy.set(broker, link);
+        }
+        thread::sleep(hold);
+        for broker in broken {
+            self.proxy.set(broker, Link::Open);
+        }
+        format!("{PROXIED} to {whose}, {link:?} for {hold:.1?}")
+    }
+
     /// `calm`: the brokers are well, so that whatever is asked to end must end cleanly.
     fn instances(&mut self, fault: Instances, calm: bool) -> String {
-        let at = self.random.below(self.fleet.len() as u64) as usize;
+        let mut at = self.random.below(self.fleet.len() as u64) as usize;
+        if fault == Instances::Shrink && self.fleet[at].0 == PROXIED {
+            at = (at + 1) % self.fleet.len();
+        }
         let name = self.fleet[at].0.clone();
         match fault {
             Instances::Kill => {
@@ -171,7 +206,8 @@ impl<'a> Stage<'a> {
     }
 
     fn start(&mut self, name: &str) {
-        self.fleet.push((name.to_owned(), self.service.spawn(name)));
+        let instance = spawn(self.service, &self.proxy, name);
+        self.fleet.push((name.to_owned(), instance));
     }
 
     fn terminate(&mut self, at: usize, calm: bool) {
@@ -249,7 +285,7 @@ impl<'a> Stage<'a> {
                 } else {
                     println!("{words}, before it had joined the group");
                 }
-                *instance = self.service.spawn(name);
+                *instance = spawn(self.service, &self.proxy, name);
             }
         }
     }
@@ -271,6 +307,15 @@ impl<'a> Stage<'a> {
         while !self.fleet.is_empty() {
             self.terminate(0, true);
         }
+    }
+}
+
+/// Starts an instance, which finds the brokers by its own way.
+pub fn spawn(service: &Service, proxy: &Proxy, name: &str) -> Instance {
+    if name == PROXIED {
+        service.spawn_at(&proxy.bootstrap(), name)
+    } else {
+        service.spawn(name)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::admin::Admin;
 use crate::support::random::Random;
-use crate::support::records::Mode;
 use crate::support::service::Service;
 
 /// Partitions of each.
@@ -39,13 +38,8 @@ impl Topics {
         let name = |kind: &str| format!("{prefix}-{kind}.reply");
         let small = [("max.message.bytes", SMALL_BYTES_MAX)];
         let compacted = [("cleanup.policy", "compact")];
-        let mut kinds: Vec<(&str, &[(&str, &str)])> =
-            vec![("good", &[]), ("compacted", &compacted)];
-        // In `exactly_once` mode a topic that refuses every batch of three replies aborts one
-        // transaction after another on a busy machine, and the load stands still for minutes.
-        if service.mode == Mode::Immediate {
-            kinds.push(("small", &small));
-        }
+        let kinds: [(&str, &[(&str, &str)]); 3] =
+            [("good", &[]), ("compacted", &compacted), ("small", &small)];
         for (kind, settings) in &kinds {
             admin.create_replicated(&name(kind), PARTITIONS, REPLICAS, settings);
         }

@@ -45,6 +45,7 @@ impl Stage {
             requests: REQUESTS.to_owned(),
             replies: "sequencer.replies".to_owned(),
             state: "sequencer.state".to_owned(),
+            ledger: "sequencer.ledger".to_owned(),
             group: "sequencer".to_owned(),
             mode,
             settings: Vec::new(),

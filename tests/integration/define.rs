@@ -297,8 +297,8 @@ fn a_refused_change_is_named_with_its_reason_and_the_others_are_made() {
     let text = "\
 [sequences.orders]
 max = 5
-[sequences.audited]
-audit = true
+[sequences.wrong]
+increment = 0
 [sequences.good]
 start = 7
 ";
@@ -308,7 +308,7 @@ start = 7
     outcome.line_with("2 of 3 changes were not applied");
     let line = outcome.line_with("orders: invalid_definition: ");
     assert!(line.contains("the next ID 11 is beyond the new bounds 1 to 5"));
-    outcome.line_with("audited: invalid_definition: audit cannot be true");
+    outcome.line_with("wrong: invalid_definition: increment must not be 0");
     assert_eq!(said(&service, &["next", "good"]), "7\n");
 
     let outcome = apply(&service, &file, &["--json"]);

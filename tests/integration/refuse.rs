@@ -13,7 +13,7 @@ use crate::support::murmur2::names_at_home;
 use crate::support::random::Random;
 use crate::support::records::{Mode, Repair, Reply, Request};
 use crate::support::service::{PARTITIONS, Service};
-use crate::support::tail;
+use crate::support::{cluster, heavy, tail};
 
 /// The partition that is damaged.
 const DAMAGED: i32 = 1;
@@ -31,8 +31,11 @@ struct Stopped {
 
 impl Stopped {
     fn new(scenario: &str) -> Stopped {
+        Stopped::of(Service::new(scenario, Mode::Immediate))
+    }
+
+    fn of(service: Service) -> Stopped {
         let mut random = Random::from_environment();
-        let service = Service::new(scenario, Mode::Immediate);
         let instance = service.start("a");
         service.preload(&Names::new(40), BEFORE, &mut random);
         service.check();
@@ -68,10 +71,11 @@ impl Stopped {
     /// Starts an instance, which must halt these partitions with this word in the reason.
     fn halts(&self, partitions: &[i32], word: &str) -> (Instance, Vec<String>) {
         let mut instance = self.service.start("a");
-        instance.wait(&format!("to halt partitions {partitions:?}"), |instance| {
-            (instance.halted().len() + instance.running() == PARTITIONS as usize).then_some(())
+        // One answer for all that follows: the next one may not come in time on a busy machine.
+        let halted = instance.wait(&format!("to halt partitions {partitions:?}"), |instance| {
+            let halted = instance.halted();
+            (halted.len() + instance.running() == PARTITIONS as usize).then_some(halted)
         });
-        let halted = instance.halted();
         assert_eq!(
             halted.keys().copied().collect::<Vec<_>>(),
             partitions,
@@ -87,8 +91,9 @@ impl Stopped {
                 halted.reason.contains(word),
                 "the reason should say {word:?}: {halted:?}"
             );
-            let command = format!("sequencer recover --partition {partition} --from ");
-            assert!(halted.repair.contains(&command), "{halted:?}");
+            let command = format!("sequencer recover --partition {partition} ");
+            assert!(halted.repair.starts_with(&command), "{halted:?}");
+            assert!(halted.repair.contains(" --brokers "), "{halted:?}");
             assert!(
                 log.contains(&halted.repair),
                 "the log should print {:?}",
@@ -113,52 +118,63 @@ impl Stopped {
     /// Stops the instance, does what it printed, and returns what that means for the log.
     fn repair(&self, instance: Instance, commands: &[String]) -> Vec<Repair> {
         assert_eq!(instance.sigterm_and_wait(), 0);
-        commands
-            .iter()
-            .map(|command| self.recover(command, &[]))
-            .collect()
+        let repairs = commands.iter().map(|command| self.recover(command, &[]));
+        repairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// Runs a printed command, first without `--yes`, when it must write nothing.
-    fn recover(&self, command: &str, further: &[&str]) -> Repair {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        assert_eq!(words[..2], ["sequencer", "recover"]);
-        let flag = |name: &str| -> i64 {
-            let at = words.iter().position(|word| *word == name).unwrap();
-            words[at + 1].parse().unwrap()
-        };
-        let mut arguments: Vec<String> = words[1..].iter().map(|&word| word.to_owned()).collect();
-        arguments.extend(self.service.arguments());
-        arguments.extend(further.iter().map(|&word| word.to_owned()));
+    /// Runs a printed command as it stands, first without `--yes`, when it must write nothing. None
+    /// when the log was folded again, so that the log says it all.
+    fn recover(&self, command: &str, further: &[&str]) -> Option<Repair> {
+        let mut words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[..3], ["sequencer", "recover", "--partition"]);
+        let partition = words[3].parse().unwrap();
+        words.remove(0);
         let end = || {
-            tail::high_watermark(
-                &self.service.bootstrap,
-                &self.service.state,
-                flag("--partition") as i32,
-            )
+            let Service {
+                bootstrap, state, ..
+            } = &self.service;
+            tail::high_watermark(bootstrap, state, partition)
         };
         let before = end();
-        let looked = run(&arguments);
+        let looked = run(&words);
         assert_eq!(
             (looked.code, end()),
             (0, before),
             "without --yes it only shows what it would do"
         );
-        arguments.push("--yes".to_owned());
-        assert_eq!(run(&arguments).code, 0);
+        words.extend(further);
+        words.push("--yes");
+        let done = run(&words);
+        assert_eq!(done.code, 0, "{}", done.said());
 
-        let (partition, from) = (flag("--partition") as i32, flag("--from"));
-        let (_, above) = looked.stdout.split_once("go on above ID ").unwrap();
-        let above = above.split_whitespace().next().unwrap().parse().unwrap();
+        let number = |before: &str| -> Option<i64> {
+            let (_, rest) = looked.stdout.split_once(before)?;
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse().ok()
+        };
+        let from = number("goes on at offset ").unwrap();
+        let Some(above) = number("go on above ID ") else {
+            assert!(looked.stdout.contains("no ID jumps"), "{}", looked.stdout);
+            return None;
+        };
+        assert!(above > self.highest(partition), "{above} is no margin");
+        let inspected = self.inspect(partition);
         assert!(
-            above >= flag("--above") && above >= self.highest(partition),
-            "{above} was given"
+            inspected.contains(&format!("went on at {from} above {above}")),
+            "the jump is on record: {inspected}"
         );
-        Repair {
+        Some(Repair {
             partition,
             from,
             above,
-        }
+        })
+    }
+
+    fn inspect(&self, partition: i32) -> String {
+        let mut words = vec!["inspect".to_owned(), "--partition".to_owned()];
+        words.push(partition.to_string());
+        words.extend(self.service.arguments());
+        run(&words).stdout
     }
 
     /// After the repair every partition runs, and the log with all replies is right.
@@ -209,6 +225,7 @@ fn a_state_without_a_footer_that_matches_halts_its_partition_until_it_is_repaire
     let (instance, commands) = stopped.halts(&[DAMAGED], "footer");
     stopped.others_go_on(&[DAMAGED]);
     let repairs = stopped.repair(instance, &commands);
+    assert!(repairs.is_empty(), "the log is whole, so no ID jumps");
     stopped.goes_on(&[], &repairs);
 }
 
@@ -222,7 +239,8 @@ fn a_running_owner_takes_up_the_repair_of_a_partition_that_it_reported_as_halted
         (instance.running() == PARTITIONS as usize).then_some(())
     });
     assert_eq!(instance.sigterm_and_wait(), 0);
-    stopped.goes_on(&[], &[repair]);
+    assert!(repair.is_none(), "the log is whole, so no ID jumps");
+    stopped.goes_on(&[], &[]);
 }
 
 #[test]
@@ -263,6 +281,7 @@ fn a_counter_that_was_changed_behind_its_footer_halts_its_partition() {
     let (instance, commands) = stopped.halts(&[DAMAGED], "footer");
     stopped.others_go_on(&[DAMAGED]);
     let repairs = stopped.repair(instance, &commands);
+    assert!(repairs.is_empty(), "the log is whole, so no ID jumps");
     stopped.goes_on(&[], &repairs);
 }
 
@@ -375,6 +394,101 @@ fn requests_deleted_ahead_of_the_checkpoint_halt_their_partition_until_it_is_rep
 }
 
 #[test]
+fn a_state_without_a_footer_and_a_log_without_its_beginning_go_on_above_every_id() {
+    let stopped = Stopped::new("refuse-jump");
+    replace_state(&stopped, flip_digest);
+    let requests = &stopped.service.requests;
+    let checkpoint = stopped.committed(DAMAGED);
+    stopped.admin.delete_records(requests, DAMAGED, checkpoint);
+    let (instance, commands) = stopped.halts(&[DAMAGED], "footer");
+    let repairs = stopped.repair(instance, &commands);
+    assert_eq!(
+        repairs.len(),
+        1,
+        "what came before the log's start is not known"
+    );
+    assert_eq!(repairs[0].from, checkpoint);
+    stopped.goes_on(&[], &repairs);
+}
+
+/// As an unclean election leaves it: the log's file is cut while its broker is away.
+#[test]
+fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
+    let _machine = heavy();
+    let mut kafka = cluster::own_broker("refuse-truncated");
+    let service = Service::on(kafka.bootstrap(), "refuse-truncated", Mode::Immediate);
+    let stopped = Stopped::of(service);
+    let checkpoint = stopped.committed(DAMAGED);
+    kafka.stop_broker(0).unwrap();
+    let data = cluster::directory().join("refuse-truncated/broker-1/data");
+    let kept = cut_log(&data, &format!("{}-{DAMAGED}", stopped.service.requests));
+    kafka.start_broker(0).unwrap();
+    assert!(
+        kept < checkpoint,
+        "{kept} is below the checkpoint at {checkpoint}"
+    );
+
+    let (instance, commands) = stopped.halts(&[DAMAGED], "truncated");
+    let repairs = stopped.repair(instance, &commands);
+    assert_eq!(repairs[0].from, kept);
+    assert!(repairs[0].above > stopped.highest(DAMAGED), "I1");
+
+    let mut instance = stopped.service.start("a");
+    stopped.service.wait_shared(&[&instance]);
+    let mut writer = stopped.service.writer();
+    (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
+    writer.finish();
+    // New requests lie where answered ones were: the replies to those are of another log.
+    let earlier = |reply: &Reply| {
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let (partition, offset) = cause(&body).unwrap();
+        let known =
+            |known: &Reply| (known.partition, known.offset) == (reply.partition, reply.offset);
+        partition == DAMAGED && offset >= kept && stopped.replies.iter().any(known)
+    };
+    let requests = stopped.service.request_log();
+    let lost = |request: &&Request| request.partition == DAMAGED && request.offset >= kept;
+    let lost = stopped.requests.iter().filter(lost).count();
+    assert!(lost > 0);
+    let answers = stopped.replies.len() + requests.len() + lost - stopped.requests.len();
+    instance.wait("to answer what is new", |_| {
+        (stopped.service.all_replies().len() >= answers).then_some(())
+    });
+    let mut replies = stopped.service.all_replies();
+    replies.retain(|reply| !earlier(reply));
+    stopped
+        .service
+        .judge(Mode::Immediate, &requests, &replies, &repairs);
+    assert_eq!(instance.sigterm_and_wait(), 0);
+    kafka.stop().unwrap();
+}
+
+/// Cuts the only segment of a partition's log before its last batch but two, and returns where the log
+/// then ends. A batch begins with its base offset and the length of what follows.
+fn cut_log(data: &std::path::Path, partition: &str) -> i64 {
+    const HEAD_BYTES: usize = 8 + 4;
+    const BATCHES_LOST: usize = 3;
+    let path = data.join(partition).join("00000000000000000000.log");
+    let bytes = std::fs::read(&path).unwrap();
+    let (mut batches, mut at) = (Vec::new(), 0);
+    while let Some(head) = bytes.get(at..at + HEAD_BYTES) {
+        let base = i64::from_be_bytes(head[..8].try_into().unwrap());
+        let length = i32::from_be_bytes(head[8..].try_into().unwrap());
+        if length <= 0 {
+            break;
+        }
+        batches.push((at, base));
+        at += HEAD_BYTES + length as usize;
+    }
+    let (at, base) = batches[batches.len().saturating_sub(BATCHES_LOST)];
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(at as u64).unwrap();
+    // So that the broker looks at what there is.
+    std::fs::remove_file(data.join(".kafka_cleanshutdown")).unwrap();
+    base
+}
+
+#[test]
 fn requests_deleted_behind_the_checkpoint_are_no_reason_to_halt() {
     let stopped = Stopped::new("refuse-retention");
     stopped.admin.delete_records(
@@ -392,6 +506,7 @@ fn a_state_topic_made_again_halts_every_partition_that_has_a_past() {
     let all: Vec<i32> = (0..PARTITIONS).collect();
     let (instance, commands) = stopped.halts(&all, "state");
     let repairs = stopped.repair(instance, &commands);
+    assert!(repairs.is_empty(), "the log is whole, so no ID jumps");
     stopped.goes_on(&[], &repairs);
 }
 

@@ -334,6 +334,38 @@ fn undeliverable(mode: Mode) {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
+/// More replies than a topic that takes one or two in a round trip can take in one transaction.
+const BACKLOG: usize = 4_000;
+
+#[test]
+fn a_topic_that_takes_replies_one_by_one_aborts_no_transaction_for_ever() {
+    let mut service = Service::new("one-by-one", Mode::ExactlyOnce);
+    // A quarter of it is all that such a topic may take.
+    service.settings = vec!["kafka.transaction.timeout.ms=2000".to_owned()];
+    service.create_topics();
+    let small = topic(&service, 1, &[("max.message.bytes", "400")]);
+    let mut writer = service.writer();
+    for number in 0..BACKLOG {
+        let name = format!("name-{}", number % 40);
+        let headers = [("reply_to", small.as_bytes())];
+        writer.send_with(None, Some(name.as_bytes()), None, &headers);
+    }
+    writer.finish();
+    let instance = service.start("a");
+    let read = |topic: &str| tail::headed(&service.bootstrap, topic, service.isolation());
+    let (delivered, elsewhere) = wait_for("every request to be answered", || {
+        let (delivered, elsewhere) = (read(&small), read(&service.replies));
+        (delivered.len() + elsewhere.len() >= BACKLOG).then_some((delivered, elsewhere))
+    });
+    println!(
+        "{} replies went one by one, {} elsewhere",
+        delivered.len(),
+        elsewhere.len()
+    );
+    assert_eq!(delivered.len() + elsewhere.len(), BACKLOG);
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
 fn names_next(random: &mut Random) -> String {
     String::from_utf8(Names::new(10).pick(random).to_vec()).unwrap()
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sequencer::core::invariants::i3_stable;
+use sequencer::core::ledger::Hash;
 use sequencer::core::partitioner::partition_of;
 use sequencer::processor::Mode;
 use sequencer::processor::restore::Restored;
+use sequencer::wire::ledger::{decode, hex};
 use sequencer::wire::state::{self, Content};
 use serde_json::Value;
 
@@ -242,6 +244,7 @@ impl World {
         self.check_decided(number, partition);
         self.fold_visible(partition);
         self.check_answers(piece, from);
+        self.check_ledger(piece, from);
         let part = &self.partitions[partition];
         let outcomes = &part.folding.outcomes[..next as usize];
         let last_applied = outcomes.iter().rposition(Option::is_some);
@@ -321,6 +324,47 @@ impl World {
                     "exactly once: {uid} is answered and not covered"
                 );
             }
+        }
+    }
+
+    /// Whoever reads committed records of the ledger sees one for each grant of an audited sequence
+    /// and each act on it, in the order of the log, once; and each names the hash of the one before.
+    fn check_ledger(&mut self, piece: &Piece, from: i64) {
+        let partition = piece.partition;
+        let snapshots = &self.partitions[partition].folding.snapshots;
+        // The state behind each offset.
+        let told = (from..piece.next).filter_map(|offset| {
+            let folded = self.partitions[partition].folding.outcomes[offset as usize].is_some();
+            let state = &snapshots[offset as usize + 1];
+            state.told.clone().filter(|_| folded)
+        });
+        let told: Vec<_> = told.collect();
+        assert!(
+            told.len() == piece.ledger.len(),
+            "ledger: partition {partition} from {from} to {}: {} records are due, {} are written",
+            piece.next,
+            told.len(),
+            piece.ledger.len()
+        );
+        for (told, value) in told.iter().zip(&piece.ledger) {
+            if let Some(difference) = told.difference(value) {
+                panic!("ledger: {difference}");
+            }
+            let ends = &mut self.partitions[partition].ledger;
+            let hash = Hash::of(value);
+            let before = ends.insert(told.name.clone(), hash);
+            let entry = decode(value).expect("a ledger record");
+            let known = hex(&before.unwrap_or(Hash::NONE));
+            assert!(
+                entry.previous == known,
+                "ledger: the chain of {} is broken at record {}",
+                told.name,
+                told.record
+            );
+            self.coverage.state(match told.kind {
+                "grant" => "ledger record of a grant",
+                _ => "ledger record of an operator's act",
+            });
         }
     }
 

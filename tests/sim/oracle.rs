@@ -25,6 +25,7 @@ pub enum Meaning {
     Retire,
     Policy {
         refuse: bool,
+        audit: bool,
     },
     /// Nothing that anybody could mean, with the code of its error.
     Invalid(&'static str),
@@ -38,6 +39,39 @@ pub struct Fields {
     pub max: Option<i128>,
     pub cycle: Option<bool>,
     pub max_count: Option<i128>,
+    pub audit: Option<bool>,
+}
+
+/// A record that the ledger must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub name: String,
+    /// Counts the records of the sequence.
+    pub record: u64,
+    pub kind: &'static str,
+    /// First and last ID of a grant.
+    pub ids: Option<(i128, i128)>,
+    /// What comes next after an operator's act.
+    pub next: Option<i128>,
+    /// The record that the client wrote.
+    pub partition: u32,
+    pub offset: i64,
+}
+
+impl Told {
+    /// In what a ledger record differs from this.
+    pub fn difference(&self, value: &[u8]) -> Option<String> {
+        let json: Value = serde_json::from_slice(value).expect("JSON");
+        let number = |field: &str| json.get(field).and_then(Value::as_i64).map(i128::from);
+        let same = json["sequence"] == *self.name
+            && number("record") == Some(i128::from(self.record))
+            && json["kind"] == self.kind
+            && number("first").zip(number("last")) == self.ids
+            && number("next") == self.next
+            && number("partition") == Some(i128::from(self.partition))
+            && number("offset") == Some(i128::from(self.offset));
+        (!same).then(|| format!("{json} is not {self:?}"))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +95,7 @@ pub struct Ids {
 pub enum Expected {
     Ids(Ids),
     Described(Sequence),
-    Policy { refuse: bool },
+    Policy { refuse: bool, audit: bool },
     Error(&'static str),
 }
 
@@ -88,6 +122,9 @@ pub struct Sequence {
     max_count: i128,
     defined: bool,
     retired: bool,
+    audit: bool,
+    /// Its records in the ledger.
+    records: u64,
 }
 
 const LAST: i128 = (1 << 53) - 1;
@@ -110,6 +147,8 @@ impl Sequence {
             max_count: fields.max_count.unwrap_or(COUNT_MAX),
             defined: true,
             retired: false,
+            audit: fields.audit.unwrap_or(false),
+            records: 0,
         };
         let fits = sequence.is_sound() && min <= start && start <= max;
         if fits {
@@ -179,6 +218,7 @@ impl Sequence {
         after.max = fields.max.unwrap_or(self.max);
         after.cycle = fields.cycle.unwrap_or(self.cycle);
         after.max_count = fields.max_count.unwrap_or(self.max_count);
+        after.audit = fields.audit.unwrap_or(self.audit);
         if !after.is_sound() || (after.increment < 0) != (self.increment < 0) {
             return refused;
         }
@@ -258,6 +298,11 @@ pub struct Naive {
     capacity: usize,
     remembered: u64,
     refuse_undefined: bool,
+    audit_undefined: bool,
+    /// What the last record leaves in the ledger.
+    pub told: Option<Told>,
+    /// The last record was given IDs of its own.
+    granted: bool,
     sent: BTreeMap<u32, i64>,
     accepted: BTreeMap<u32, i64>,
     applied: u64,
@@ -272,6 +317,9 @@ impl Naive {
             capacity,
             remembered: 0,
             refuse_undefined: false,
+            audit_undefined: false,
+            told: None,
+            granted: false,
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
             applied: 0,
@@ -281,6 +329,8 @@ impl Naive {
 
     pub fn fold(&mut self, at: Place, link: Option<Link>, asked: &Asked) -> Outcome {
         let mut dropped = false;
+        self.told = None;
+        self.granted = false;
         if let Some(link) = link {
             let accepted = self.accepted.get(&link.source).copied().unwrap_or(-1);
             dropped = link.offset <= accepted;
@@ -305,8 +355,54 @@ impl Naive {
             self.sent.insert(at.home, at.offset);
             return Outcome::Stray;
         }
+        let before = self.sequences.get(name).cloned();
         let answer = self.answer(name, asked);
+        if let Ok(expected) = &answer {
+            self.tell(at, link, name, asked, before.as_ref(), expected);
+        }
         Outcome::Reply(answer.unwrap_or_else(Expected::Error))
+    }
+
+    /// What goes into the ledger: each new grant of an audited sequence, and each act on one that is
+    /// audited before or after it.
+    fn tell(
+        &mut self,
+        at: Place,
+        link: Option<Link>,
+        name: &str,
+        asked: &Asked,
+        before: Option<&Sequence>,
+        expected: &Expected,
+    ) {
+        let Some(sequence) = self.sequences.get_mut(name) else {
+            return;
+        };
+        let audited = sequence.audit || before.is_some_and(|before| before.audit);
+        let moved = before.is_none_or(|before| before.next != sequence.next);
+        let (kind, ids) = match (&asked.meaning, expected) {
+            (Meaning::Next { .. }, Expected::Ids(ids)) if self.granted => {
+                ("grant", Some((ids.first, ids.last)))
+            }
+            (Meaning::Define(_), _) => ("define", None),
+            (Meaning::SetNext { .. }, _) => ("set_next", None),
+            (Meaning::Retire, _) if moved || before.is_some_and(|before| !before.retired) => {
+                ("retire", None)
+            }
+            _ => return,
+        };
+        if !audited {
+            return;
+        }
+        sequence.records += 1;
+        self.told = Some(Told {
+            name: name.to_owned(),
+            record: sequence.records,
+            kind,
+            ids,
+            next: ids.is_none().then(|| sequence.shown_next()).flatten(),
+            partition: link.map_or(at.partition, |link| link.source),
+            offset: link.map_or(at.offset, |link| link.offset),
+        });
     }
 
     fn answer(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
@@ -320,9 +416,13 @@ impl Naive {
                 self.sequences.insert(name.to_owned(), sequence.clone());
                 Ok(Expected::Described(sequence))
             }
-            Meaning::Policy { refuse } => {
+            Meaning::Policy { refuse, audit } => {
                 self.refuse_undefined = *refuse;
-                Ok(Expected::Policy { refuse: *refuse })
+                self.audit_undefined = *audit;
+                Ok(Expected::Policy {
+                    refuse: *refuse,
+                    audit: *audit,
+                })
             }
             Meaning::Describe | Meaning::Retire | Meaning::SetNext { .. } => {
                 let sequence = self.sequences.get_mut(name).ok_or("unknown_sequence")?;
@@ -373,12 +473,14 @@ impl Naive {
             None if self.refuse_undefined => return Err("unknown_sequence"),
             None => {
                 let mut sequence = Sequence::fresh(&Fields::default())?;
-                sequence.defined = false;
+                sequence.defined = self.audit_undefined;
+                sequence.audit = self.audit_undefined;
                 let ids = sequence.take(count)?;
                 self.sequences.insert(name.to_owned(), sequence);
                 ids
             }
         };
+        self.granted = true;
         if let Some(id) = request_id
             && self.capacity > 0
         {
@@ -414,7 +516,7 @@ impl Naive {
                         return Some(format!("sequence {name} should not be there"));
                     };
                     let same_rules = match defined {
-                        None => !known.defined,
+                        None => !known.defined && known.records == 0,
                         Some(defined) => {
                             let rules = &defined.definition;
                             known.defined
@@ -425,6 +527,9 @@ impl Naive {
                                 && known.max == i128::from(rules.max)
                                 && known.cycle == (rules.at_end == AtEnd::Cycle)
                                 && known.max_count == i128::from(rules.max_count)
+                                && known.audit == rules.audit
+                                && known.records
+                                    == defined.chain.as_ref().map_or(0, |chain| chain.records)
                         }
                     };
                     if !same_rules || known.next != i128::from(sequence.stored()) {
@@ -457,6 +562,7 @@ impl Naive {
             scalars.highest_timestamp.0,
             scalars.window_next,
             scalars.undefined == Undefined::Refuse,
+            scalars.undefined == Undefined::CreateAudited,
             seen,
         );
         let ours = (
@@ -464,6 +570,7 @@ impl Naive {
             self.highest_timestamp,
             self.remembered,
             self.refuse_undefined,
+            self.audit_undefined,
             (
                 self.sequences.len(),
                 self.window.len(),
@@ -503,9 +610,11 @@ impl Expected {
                     && (rules["at_end"] == "cycle") == sequence.cycle
                     && number("next") == sequence.shown_next()
                     && body.get("retired").is_some() == sequence.retired
+                    && rules["audit"] == sequence.audit
             }
-            Expected::Policy { refuse } => {
+            Expected::Policy { refuse, audit } => {
                 body["undefined"] == if *refuse { "refuse" } else { "create" }
+                    && body.get("audit").is_some() == *audit
             }
             Expected::Error(code) => body["error"]["code"] == **code,
         };

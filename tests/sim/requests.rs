@@ -184,6 +184,11 @@ impl World {
                     text.push_str(&format!(",\"at_end\":\"{word}\""));
                     fields.cycle = Some(cycle);
                 }
+                if random.chance(40) {
+                    let audit = random.chance(75);
+                    text.push_str(&format!(",\"audit\":{audit}"));
+                    fields.audit = Some(audit);
+                }
                 text.push('}');
                 named(name, Meaning::Define(fields), None, Some(text))
             }
@@ -213,10 +218,12 @@ impl World {
             _ => {
                 let refuse = random.chance(40);
                 let word = if refuse { "refuse" } else { "create" };
-                let text = format!("{{\"op\":\"policy\",\"undefined\":\"{word}\"}}");
+                let audit = !refuse && random.chance(50);
+                let audited = if audit { ",\"audit\":true" } else { "" };
+                let text = format!("{{\"op\":\"policy\",\"undefined\":\"{word}\"{audited}}}");
                 named(
                     "__policy".into(),
-                    Meaning::Policy { refuse },
+                    Meaning::Policy { refuse, audit },
                     None,
                     Some(text),
                 )

@@ -40,6 +40,8 @@ pub struct Piece {
     /// Where its first record lies.
     pub first: Option<i64>,
     pub replies: Vec<Vec<u8>>,
+    /// Values of its ledger records.
+    pub ledger: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -373,6 +375,7 @@ impl World {
                 next: section.next.0,
                 first: None,
                 replies: section.replies.iter().map(|r| r.body.to_vec()).collect(),
+                ledger: section.ledger.iter().map(|(_, v)| v.to_vec()).collect(),
             })
             .collect();
         for piece in &self.transactions.all[number].pieces.clone() {

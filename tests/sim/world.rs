@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use sequencer::core::ledger::Hash;
 use sequencer::processor::Mode;
 use sequencer::processor::takeover::{Committed, Decided};
 
@@ -71,7 +72,7 @@ impl Config {
             steps: 5_000,
             window: random.pick(&[0, 1, 3, 70, 100_000]),
             names: 2 + random.below(6),
-            rewrite_floor: random.pick(&[10, 40, 1_000_000]),
+            rewrite_floor: random.pick(&[5, 15, 1_000_000]),
             marker_percent: random.pick(&[3, 10, 40]),
             faults: true,
             losses: seed % 4 >= 2,
@@ -113,6 +114,8 @@ pub struct Part {
     /// None while the state topic lacks the partition.
     pub state: Option<Log>,
     pub truth: Option<Truth>,
+    /// The hash of each sequence's last committed ledger record.
+    pub ledger: BTreeMap<String, Hash>,
     /// What the group's offsets show.
     pub committed: Option<Committed>,
     pub owner: Option<usize>,
@@ -227,6 +230,7 @@ impl World {
             },
             state: with_state.then(Log::default),
             truth: None,
+            ledger: BTreeMap::new(),
             committed: None,
             owner: None,
             started: None,

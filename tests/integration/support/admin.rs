@@ -10,7 +10,7 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{DEADLINE, wait_for};
@@ -119,16 +119,25 @@ impl Admin {
         });
     }
 
-    /// Deletes the records of a partition before `offset`.
+    /// Deletes the records of a partition before `offset`. A broker describes new settings a moment
+    /// before its logs go by them, and refuses to delete from a compacted one until then.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset))
             .unwrap();
-        let result = block_on(self.client.delete_records(&list, &options())).unwrap();
-        result
-            .elements()
-            .iter()
-            .for_each(|element| element.error().unwrap());
+        wait_for(&format!("{topic}-{partition} to be cut"), || {
+            let result = block_on(self.client.delete_records(&list, &options())).unwrap();
+            let refused = |error: KafkaError| {
+                error.rdkafka_error_code() == Some(RDKafkaErrorCode::PolicyViolation)
+            };
+            let elements = result.elements();
+            let mut outcomes = elements.iter().map(|element| element.error());
+            match outcomes.find_map(Result::err) {
+                Some(error) if refused(error.clone()) => None,
+                Some(error) => panic!("{topic}-{partition}: {error}"),
+                None => Some(()),
+            }
+        });
     }
 }
 

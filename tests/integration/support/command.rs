@@ -43,13 +43,19 @@ impl Outcome {
 
 /// Runs `sequencer` with these arguments until it ends by itself.
 pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
+    run_with(arguments, &[])
+}
+
+/// The same with variables in its environment.
+pub fn run_with<S: AsRef<str>>(arguments: &[S], variables: &[(String, String)]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     let what = format!("sequencer {}", words.join(" "));
     // Files, since a pipe that nobody reads would stop it.
     let path = |kind| cluster::directory().join(format!("{}.{kind}", unique("command")));
     let (stdout, stderr) = (path("out"), path("err"));
     let mut command = program();
-    command.args(&words).stdout(File::create(&stdout).unwrap());
+    command.args(&words).envs(variables.iter().cloned());
+    command.stdout(File::create(&stdout).unwrap());
     let child = command
         .stderr(File::create(&stderr).unwrap())
         .spawn()

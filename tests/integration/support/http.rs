@@ -21,12 +21,17 @@ pub struct Response {
 
 /// `GET path` from a port of this machine.
 pub fn get(port: u16, path: &str) -> io::Result<Response> {
+    get_with(port, path, "")
+}
+
+/// The same with further headers, each with the end of its line.
+pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<Response> {
     let mut stream =
         TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
     )?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;

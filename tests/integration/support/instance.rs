@@ -35,12 +35,22 @@ pub struct Halted {
 impl Instance {
     /// Starts `sequencer serve` with these arguments.
     pub fn spawn(name: &str, arguments: &[String]) -> Instance {
+        Instance::spawn_with(name, arguments, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn spawn_with(
+        name: &str,
+        arguments: &[String],
+        variables: &[(String, String)],
+    ) -> Instance {
         let log = cluster::directory().join(format!("{}.log", unique(name)));
         let port = http::free_port();
         let output = File::create(&log).unwrap();
         let child = program()
             .arg("serve")
             .args(arguments)
+            .envs(variables.iter().cloned())
             .args(["--http", &format!("127.0.0.1:{port}")])
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -53,6 +63,11 @@ impl Instance {
             log,
             status: None,
         }
+    }
+
+    /// The port of its HTTP.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Everything that it has logged so far.
@@ -129,8 +144,15 @@ impl Instance {
             .collect()
     }
 
+    /// All that its HTTP pages say.
+    pub fn pages(&self) -> String {
+        ["/metrics", "/healthz", "/readyz"]
+            .map(|path| http::get(self.port, path).map_or_else(|_| String::new(), |page| page.body))
+            .concat()
+    }
+
     fn body(&self, path: &str) -> Option<Value> {
-        let response = http::get(self.port, path).ok()?;
+        let response = http::get(self.port(), path).ok()?;
         Some(
             serde_json::from_str(&response.body)
                 .unwrap_or_else(|error| panic!("{error}: {}", response.body)),
@@ -149,9 +171,14 @@ impl Instance {
         samples.reduce(|a, b| a + b)
     }
 
+    /// Asks for a clean stop.
+    pub fn sigterm(&self) {
+        signal::send(&self.child, signal::SIGTERM);
+    }
+
     /// Asks for a clean stop and returns the exit code.
     pub fn sigterm_and_wait(mut self) -> i32 {
-        signal::send(&self.child, signal::SIGTERM);
+        self.sigterm();
         self.wait_exit()
     }
 

@@ -119,6 +119,11 @@ impl Writer {
         }
     }
 
+    /// Takes up acknowledgements, without waiting.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
     /// Waits until everything is acknowledged; returns how many records that were.
     pub fn finish(self) -> u64 {
         self.producer.flush(DEADLINE).unwrap();

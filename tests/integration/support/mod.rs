@@ -1,6 +1,9 @@
 //! What the scenarios are written with.
 
+pub mod acls;
 pub mod admin;
+pub mod asker;
+pub mod certificates;
 pub mod check;
 pub mod cluster;
 pub mod command;
@@ -12,6 +15,7 @@ pub mod oracle;
 pub mod partitioners;
 pub mod random;
 pub mod records;
+pub mod secure;
 pub mod service;
 pub mod signal;
 pub mod tail;

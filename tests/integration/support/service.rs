@@ -12,12 +12,17 @@ use super::{cluster, unique, wait_for};
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 4;
 
+/// The shortest session that brokers allow: a killed instance's partitions wait for it.
+pub const SESSION_TIMEOUT_MS: u64 = 6_000;
+pub const HEARTBEAT_INTERVAL_MS: u64 = 100;
+
 /// Names that no other scenario has.
 pub struct Service {
     pub bootstrap: String,
     pub requests: String,
     pub replies: String,
     pub state: String,
+    pub ledger: String,
     pub group: String,
     pub mode: Mode,
     /// Further settings of its instances, as `--set` takes them.
@@ -38,6 +43,7 @@ impl Service {
             requests: format!("{name}.requests"),
             replies: format!("{name}.replies"),
             state: format!("{name}.state"),
+            ledger: format!("{name}.ledger"),
             group: name,
             mode,
             settings: Vec::new(),
@@ -46,20 +52,25 @@ impl Service {
 
     /// What every command of this service is given.
     pub fn arguments(&self) -> Vec<String> {
+        self.arguments_at(&self.bootstrap)
+    }
+
+    fn arguments_at(&self, bootstrap: &str) -> Vec<String> {
         let Service {
-            bootstrap,
             requests,
             replies,
             state,
+            ledger,
             group,
             ..
         } = self;
         let pairs = [
-            ("--brokers", bootstrap.clone()),
+            ("--brokers", bootstrap.to_owned()),
             ("--group", group.clone()),
             ("--set", format!("topics.requests={requests}")),
             ("--set", format!("topics.replies={replies}")),
             ("--set", format!("topics.state={state}")),
+            ("--set", format!("topics.ledger={ledger}")),
             ("--set", format!("topics.partitions={PARTITIONS}")),
         ];
         pairs
@@ -70,13 +81,17 @@ impl Service {
 
     /// Starts an instance without waiting for it.
     pub fn spawn(&self, instance: &str) -> Instance {
-        let mut arguments = self.arguments();
+        self.spawn_at(&self.bootstrap, instance)
+    }
+
+    /// Starts an instance that finds the brokers by another way, without waiting for it.
+    pub fn spawn_at(&self, bootstrap: &str, instance: &str) -> Instance {
+        let mut arguments = self.arguments_at(bootstrap);
         arguments.extend(["--reply-mode".to_owned(), self.mode.as_str().to_owned()]);
         let own = [
             format!("instance_id={instance}"),
-            // The shortest that brokers allow: a killed instance's partitions wait for it.
-            "kafka.session.timeout.ms=6000".to_owned(),
-            "kafka.heartbeat.interval.ms=500".to_owned(),
+            format!("kafka.session.timeout.ms={SESSION_TIMEOUT_MS}"),
+            format!("kafka.heartbeat.interval.ms={HEARTBEAT_INTERVAL_MS}"),
             "log.level=info,sequencer=debug".to_owned(),
         ];
         for setting in own.iter().chain(&self.settings) {

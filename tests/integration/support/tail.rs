@@ -48,7 +48,8 @@ pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
         .unwrap()
 }
 
-fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, i32) {
+/// A consumer of all of a topic from its beginning, and the topic's partitions.
+pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, i32) {
     let consumer = consumer(bootstrap, isolation);
     let partitions = wait_for(&format!("topic {topic}"), || {
         let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).ok()?;

@@ -1,0 +1,315 @@
+//! A proxy between one instance and the brokers, whose links can be cut, slowed down and made deaf.
+//!
+//! One link for each broker. The load and the judges connect to the brokers directly, so what is broken
+//! here is broken for that instance alone.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
+
+/// Read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Under way at a time in each direction of a connection. A slow link delays; it must not throttle.
+const CHUNKS_MAX: usize = 256;
+
+/// What a link does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Open,
+    /// Connections end, and new ones end at once.
+    Cut,
+    /// So much later in each direction.
+    Slow(Duration),
+    /// Requests reach the broker, what it says waits until the link is open again.
+    Mute,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    ToBroker,
+    ToClient,
+}
+
+impl Link {
+    /// How late it delivers; `None` for not as long as it is like this.
+    fn delay(self, way: Way) -> Option<Duration> {
+        match (self, way) {
+            (Link::Open, _) | (Link::Mute, Way::ToBroker) => Some(Duration::ZERO),
+            (Link::Slow(delay), _) => Some(delay),
+            (Link::Mute, Way::ToClient) | (Link::Cut, _) => None,
+        }
+    }
+}
+
+/// Ports that are taken, before the brokers are there.
+pub struct Bound(Vec<TcpListener>);
+
+impl Bound {
+    /// On so many free ports, which stay ours until the end.
+    pub fn new(count: usize) -> Bound {
+        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Bound((0..count).map(|_| bind()).collect())
+    }
+
+    pub fn ports(&self) -> Vec<u16> {
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        self.0.iter().map(port).collect()
+    }
+
+    /// Passes on what comes, each port to the broker of its place.
+    pub fn serve(self, brokers: &[u16]) -> Proxy {
+        assert_eq!(self.0.len(), brokers.len());
+        let ports = self.ports();
+        let (links, watched): (Vec<_>, Vec<_>) =
+            brokers.iter().map(|_| watch::channel(Link::Open)).unzip();
+        let served: Vec<_> = self.0.into_iter().zip(brokers.to_vec()).collect();
+        let thread = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut accepting = tokio::task::JoinSet::new();
+                for ((listener, broker), link) in served.into_iter().zip(watched) {
+                    accepting.spawn(accept(listener, broker, link));
+                }
+                // Each ends with its link.
+                while accepting.join_next().await.is_some() {}
+            });
+        });
+        Proxy {
+            ports,
+            links,
+            thread: Some(thread),
+        }
+    }
+}
+
+/// The proxy, which ends with this value.
+pub struct Proxy {
+    ports: Vec<u16>,
+    links: Vec<watch::Sender<Link>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Where a client connects that is to come by here.
+    pub fn bootstrap(&self) -> String {
+        let addresses = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// From now on the link to this broker is like that.
+    pub fn set(&self, broker: usize, link: Link) {
+        self.links[broker].send_replace(link);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.links.clear();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed there.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Takes connections until nobody holds the other end of `link`.
+async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<Link>) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    loop {
+        let shared = link.clone();
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((client, _)) = accepted {
+                tokio::spawn(connection(client, broker, shared));
+            },
+            changed = link.changed() => if changed.is_err() {
+                return;
+            },
+        }
+    }
+}
+
+/// One connection, until either side ends it or the link is cut. One to a link that is cut ends at once.
+async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<Link>) {
+    let mut cut = link.clone();
+    let passing = async {
+        // A broker that is away refuses, and so do we.
+        let Ok(broker) = TcpStream::connect((Ipv4Addr::LOCALHOST, broker)).await else {
+            return;
+        };
+        let _ = (client.set_nodelay(true), broker.set_nodelay(true));
+        let (client, broker) = (Arc::new(client), Arc::new(broker));
+        tokio::select! {
+            () = pass(&client, &broker, link.clone(), Way::ToBroker) => {}
+            () = pass(&broker, &client, link, Way::ToClient) => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = cut.wait_for(|link| *link == Link::Cut) => {}
+        () = passing => {}
+    }
+}
+
+/// Passes on what comes from one side until it ends.
+async fn pass(from: &TcpStream, to: &TcpStream, link: watch::Receiver<Link>, way: Way) {
+    let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+    tokio::select! {
+        () = deliver(to, receiver, link, way) => {}
+        // The other half goes on with what is still under way.
+        () = async { collect(from, sender).await; pending().await } => {}
+    }
+}
+
+/// What arrived when.
+type Chunk = (Instant, Vec<u8>);
+
+async fn collect(from: &TcpStream, under_way: mpsc::Sender<Chunk>) {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    while from.readable().await.is_ok() {
+        match from.try_read(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
+            Ok(read) => {
+                let chunk = (Instant::now(), buffer[..read].to_vec());
+                if under_way.send(chunk).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn deliver(
+    to: &TcpStream,
+    mut under_way: mpsc::Receiver<Chunk>,
+    mut link: watch::Receiver<Link>,
+    way: Way,
+) {
+    while let Some((arrived, bytes)) = under_way.recv().await {
+        loop {
+            let delay = link.borrow_and_update().delay(way);
+            let changed = match delay {
+                Some(Duration::ZERO) => break,
+                Some(delay) => match timeout_at(arrived + delay, link.changed()).await {
+                    Err(_) => break,
+                    Ok(changed) => changed,
+                },
+                None => link.changed().await,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+        let mut left = &bytes[..];
+        while !left.is_empty() {
+            if to.writable().await.is_err() {
+                return;
+            }
+            match to.try_write(left) {
+                Ok(written) => left = &left[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener as Server, TcpStream as Client};
+
+    use super::*;
+
+    /// Long enough for a loopback to deliver what it will deliver.
+    const SILENCE: Duration = Duration::from_millis(300);
+
+    /// A broker that says what it hears.
+    fn echo() -> u16 {
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for client in server.incoming() {
+                let mut client = client.unwrap();
+                thread::spawn(move || {
+                    let mut other = client.try_clone().unwrap();
+                    let _ = std::io::copy(&mut client, &mut other);
+                });
+            }
+        });
+        port
+    }
+
+    fn client(proxy: &Proxy) -> Client {
+        let client = Client::connect(proxy.bootstrap()).unwrap();
+        client
+            .set_read_timeout(Some(crate::support::DEADLINE))
+            .unwrap();
+        client
+    }
+
+    fn say(client: &mut Client, byte: u8) -> std::io::Result<u8> {
+        client.write_all(&[byte])?;
+        let mut answer = [0];
+        client.read_exact(&mut answer)?;
+        Ok(answer[0])
+    }
+
+    fn proxy() -> Proxy {
+        Bound::new(1).serve(&[echo()])
+    }
+
+    #[test]
+    fn a_cut_link_ends_connections_and_new_ones_until_it_is_open_again() {
+        let proxy = proxy();
+        let mut before = client(&proxy);
+        assert_eq!(say(&mut before, 1).unwrap(), 1);
+        proxy.set(0, Link::Cut);
+        assert!(matches!(before.read(&mut [0]), Ok(0) | Err(_)));
+        assert!(say(&mut client(&proxy), 2).is_err());
+        proxy.set(0, Link::Open);
+        assert_eq!(say(&mut client(&proxy), 3).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_slow_link_is_late_in_each_direction() {
+        let proxy = proxy();
+        let mut client = client(&proxy);
+        let delay = Duration::from_millis(100);
+        proxy.set(0, Link::Slow(delay));
+        let asked = Instant::now();
+        assert_eq!(say(&mut client, 1).unwrap(), 1);
+        assert!(asked.elapsed() >= 2 * delay);
+    }
+
+    #[test]
+    fn what_a_mute_link_holds_back_comes_when_it_is_open_again() {
+        let proxy = proxy();
+        let mut client = client(&proxy);
+        proxy.set(0, Link::Mute);
+        client.set_read_timeout(Some(SILENCE)).unwrap();
+        let nothing = say(&mut client, 7).unwrap_err().kind();
+        assert!(matches!(
+            nothing,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut
+        ));
+        client
+            .set_read_timeout(Some(crate::support::DEADLINE))
+            .unwrap();
+        proxy.set(0, Link::Open);
+        let mut answer = [0];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [7]);
+    }
+}

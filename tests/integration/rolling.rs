@@ -1,0 +1,211 @@
+//! Rolling upgrades and scaling as the chart does them, while a careful client keeps asking: no error,
+//! no wrong ID, and how long that client waits at most.
+//!
+//! The chart's StatefulSet: `podManagementPolicy: Parallel`, so that pods start and are scaled in at the
+//! same time; an update goes from the highest ordinal to the lowest, each pod stopped by SIGTERM and
+//! waited for, then started anew and waited for until `/readyz` has said yes for `minReadySeconds`.
+//! Kubernetes's own delays (scheduling, images, removal of endpoints) are not played.
+
+use std::time::Duration;
+use std::{fs, thread};
+
+use crate::support::asker::{Asker, Step};
+use crate::support::command::run;
+use crate::support::heavy;
+use crate::support::instance::Instance;
+use crate::support::records::Mode;
+use crate::support::service::Service;
+
+/// Requests a second.
+const RATE: u64 = 400;
+/// Ordinals of the pods.
+const PODS: usize = 3;
+/// `minReadySeconds` of the chart is 5; a step is as long as that with `SEQUENCER_LONG` only.
+const MIN_READY: Duration = Duration::from_secs(1);
+const MIN_READY_LONG: Duration = Duration::from_secs(5);
+const LONG_VARIABLE: &str = "SEQUENCER_LONG";
+
+/// How often one of three is stopped.
+const ROUNDS: usize = 1;
+const ROUNDS_LONG: usize = 9;
+
+fn long() -> bool {
+    std::env::var_os(LONG_VARIABLE).is_some()
+}
+
+#[test]
+fn an_upgrade_and_scaling_give_no_error_and_no_wrong_id_in_immediate_mode() {
+    upgrade_and_scale(Mode::Immediate);
+}
+
+#[test]
+fn an_upgrade_and_scaling_give_no_error_and_no_wrong_id_in_exactly_once_mode() {
+    upgrade_and_scale(Mode::ExactlyOnce);
+}
+
+#[test]
+fn one_of_three_that_is_stopped_is_missed_for_a_moment_in_immediate_mode() {
+    stop_one_of_three(Mode::Immediate);
+}
+
+#[test]
+fn one_of_three_that_is_stopped_is_missed_for_a_moment_in_exactly_once_mode() {
+    stop_one_of_three(Mode::ExactlyOnce);
+}
+
+/// The pods of a release, by ordinal, and the client that watches them.
+struct Release {
+    service: Service,
+    pods: Vec<Instance>,
+    client: Asker,
+}
+
+impl Release {
+    /// One pod, and the client.
+    fn install(service: Service) -> Release {
+        let first = service.start("sequencer-0");
+        let client = Asker::start(&service, RATE);
+        let release = Release {
+            service,
+            pods: vec![first],
+            client,
+        };
+        release.rest();
+        release.client.end_step();
+        release
+    }
+
+    fn name(ordinal: usize) -> String {
+        format!("sequencer-{ordinal}")
+    }
+
+    /// `minReadySeconds`.
+    fn rest(&self) {
+        thread::sleep(if long() { MIN_READY_LONG } else { MIN_READY });
+    }
+
+    fn rounds(&self) -> usize {
+        if long() { ROUNDS_LONG } else { ROUNDS }
+    }
+
+    fn ended(&self, what: &str) -> Step {
+        self.rest();
+        let step = self.client.end_step();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!(
+            "{}, {what}: longest wait {} ms, {} asked, {} retried, load average {}",
+            self.service.mode.as_str(),
+            step.longest.as_millis(),
+            step.asked,
+            step.retried,
+            load.split(' ').next().unwrap_or("unknown"),
+        );
+        step
+    }
+
+    fn scale_out(&mut self, to: usize) {
+        let mut new: Vec<Instance> = (self.pods.len()..to)
+            .map(|ordinal| self.service.spawn(&Release::name(ordinal)))
+            .collect();
+        new.iter_mut().for_each(Instance::wait_ready);
+        self.pods.extend(new);
+        self.shared();
+    }
+
+    fn shared(&self) {
+        let pods: Vec<&Instance> = self.pods.iter().collect();
+        self.service.wait_shared(&pods);
+    }
+
+    fn scale_in(&mut self, to: usize) {
+        let leaving = self.pods.split_off(to);
+        leaving.iter().for_each(Instance::sigterm);
+        for mut pod in leaving.into_iter().rev() {
+            assert_eq!(pod.wait_exit(), 0);
+        }
+        self.shared();
+    }
+
+    fn stop(&mut self, ordinal: usize) {
+        let stopped = self.pods.remove(ordinal);
+        assert_eq!(stopped.sigterm_and_wait(), 0);
+        self.shared();
+    }
+
+    fn start(&mut self, ordinal: usize) {
+        let new = self.service.start(&Release::name(ordinal));
+        self.pods.insert(ordinal, new);
+        self.shared();
+    }
+
+    /// Stops the pod and starts it anew; ready, but not yet for `minReadySeconds`.
+    fn replace(&mut self, ordinal: usize) {
+        let old = self.pods.remove(ordinal);
+        assert_eq!(old.sigterm_and_wait(), 0);
+        let new = self.service.start(&Release::name(ordinal));
+        self.pods.insert(ordinal, new);
+    }
+
+    /// The client's verdict and that of `sequencer verify`.
+    fn judge(self) {
+        let Release {
+            service,
+            pods,
+            client,
+        } = self;
+        let granted = client.finish();
+        println!("{}: {granted} requests granted", service.mode.as_str());
+        let mut words = vec!["verify".to_owned()];
+        words.extend(service.arguments());
+        words.extend(["--wait-ms", "5000"].map(str::to_owned));
+        assert_eq!(run(&words).code, 0);
+        for pod in pods {
+            assert_eq!(pod.sigterm_and_wait(), 0);
+        }
+    }
+}
+
+/// Stops one after the other of three, and prints the median of the longest waits.
+fn stop_one_of_three(mode: Mode) {
+    let _machine = heavy();
+    let mut release = Release::install(Service::new("stopped", mode));
+    release.scale_out(PODS);
+    release.ended("scaled out from 1 to 3");
+    let mut waits = Vec::new();
+    for round in 0..release.rounds() {
+        let ordinal = round % PODS;
+        release.stop(ordinal);
+        waits.push(
+            release
+                .ended(&format!("sequencer-{ordinal} stopped"))
+                .longest,
+        );
+        release.start(ordinal);
+        release.ended(&format!("sequencer-{ordinal} started"));
+    }
+    waits.sort_unstable();
+    println!(
+        "{}, one of three stopped, {} times: the median of the longest waits is {} ms, the longest {} ms",
+        mode.as_str(),
+        waits.len(),
+        waits[waits.len() / 2].as_millis(),
+        waits[waits.len() - 1].as_millis(),
+    );
+    release.judge();
+}
+
+fn upgrade_and_scale(mode: Mode) {
+    let _machine = heavy();
+    let mut release = Release::install(Service::new("rolling", mode));
+    release.scale_out(PODS);
+    release.ended("scaled out from 1 to 3");
+    for ordinal in (0..PODS).rev() {
+        release.replace(ordinal);
+        release.rest();
+        release.shared();
+        release.ended(&format!("sequencer-{ordinal} replaced"));
+    }
+    release.scale_in(1);
+    release.ended("scaled in from 3 to 1");
+    release.judge();
+}

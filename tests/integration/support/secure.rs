@@ -1,0 +1,201 @@
+//! A broker as it is in production: TLS, SASL/SCRAM and ACLs.
+//!
+//! Its plain listener is for itself and for the tests' own tools; whoever comes by it is a super user.
+//! What is tested comes by the others: `secure`, and two whose certificate is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use sequencer::embedded::{Kafka, Listener, Options};
+
+use super::acls::{self, Acl};
+use super::certificates::{Authority, Identity};
+use super::command::{Outcome, run_with};
+use super::instance::Instance;
+use super::service::Service;
+use super::{cluster, http};
+
+/// Users that the broker knows, one for each case of a test that has many.
+const USERS: usize = 96;
+/// What must never be seen in an output. The users share it.
+pub const PASSWORD: &str = "planted-7f3a9c";
+/// What a client offers that has it wrong: secret all the same.
+pub const WRONG_PASSWORD: &str = "planted-mistyped-51d2";
+
+/// The broker, and what its clients are given.
+pub struct Secured {
+    kafka: Kafka,
+    /// With the right certificate.
+    pub secure: u16,
+    /// With a certificate that was valid until yesterday.
+    pub expired: u16,
+    /// With a certificate for another address.
+    pub misnamed: u16,
+    /// The authority that signed all of them.
+    pub authority: PathBuf,
+    /// One that signed none.
+    pub stranger: PathBuf,
+}
+
+/// Starts when it is first asked for, and ends with this process.
+pub fn secured() -> &'static Secured {
+    static SECURED: OnceLock<Secured> = OnceLock::new();
+    SECURED.get_or_init(Secured::start)
+}
+
+/// The name of one of the users.
+pub fn user(number: usize) -> String {
+    assert!(number < USERS, "add users to the broker");
+    format!("user-{number}")
+}
+
+impl Secured {
+    fn start() -> Secured {
+        let authority = Authority::new("authority of the tests");
+        let listeners = [
+            ("SECURE", authority.sign("127.0.0.1", 30)),
+            ("EXPIRED", authority.sign("127.0.0.1", -1)),
+            ("MISNAMED", authority.sign("192.0.2.1", 30)),
+        ];
+        let mut options = Options::single(cluster::directory().join("secured"));
+        options.properties.extend(authorized());
+        options.scram_users = (0..USERS)
+            .map(|number| (user(number), PASSWORD.to_owned()))
+            .collect();
+        let ports = listeners.each_ref().map(|_| http::free_port());
+        for ((name, identity), port) in listeners.iter().zip(ports) {
+            options.properties.extend(shows(name, identity));
+            options.listeners.push(Listener {
+                name: (*name).to_owned(),
+                protocol: "SASL_SSL".to_owned(),
+                port,
+            });
+        }
+        let kafka = Kafka::start(options).unwrap();
+        let file = |name: &str, pem: String| {
+            let path = cluster::directory().join(name);
+            fs::write(&path, pem).unwrap();
+            path
+        };
+        Secured {
+            kafka,
+            secure: ports[0],
+            expired: ports[1],
+            misnamed: ports[2],
+            authority: file("authority.pem", authority.pem()),
+            stranger: file("stranger.pem", Authority::new("a stranger").pem()),
+        }
+    }
+
+    /// The plain listener, where everything is allowed.
+    pub fn plain(&self) -> &str {
+        self.kafka.bootstrap()
+    }
+
+    /// A user's way to the broker.
+    pub fn client(&self, user: &str) -> Client {
+        Client {
+            address: format!("127.0.0.1:{}", self.secure),
+            user: user.to_owned(),
+            password: PASSWORD.to_owned(),
+            authority: self.authority.clone(),
+            protocol: "sasl_ssl",
+        }
+    }
+
+    /// Lets a user do this, and no more.
+    pub fn grant(&self, user: &str, acls: &[Acl]) {
+        acls::grant(self.plain(), user, acls);
+    }
+}
+
+fn authorized() -> Vec<(String, String)> {
+    [
+        (
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        ),
+        ("super.users", "User:ANONYMOUS"),
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// What a listener shows.
+fn shows(listener: &str, identity: &Identity) -> Vec<(String, String)> {
+    let prefix = format!("listener.name.{}", listener.to_lowercase());
+    [
+        ("ssl.keystore.type", "PEM"),
+        ("ssl.keystore.certificate.chain", &identity.chain),
+        ("ssl.keystore.key", &identity.key),
+        (
+            "scram-sha-512.sasl.jaas.config",
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        ),
+    ]
+    .map(|(key, value)| (format!("{prefix}.{key}"), value.to_owned()))
+    .into()
+}
+
+/// How `sequencer` is told to connect.
+#[derive(Clone)]
+pub struct Client {
+    pub address: String,
+    pub user: String,
+    pub password: String,
+    pub authority: PathBuf,
+    pub protocol: &'static str,
+}
+
+impl Client {
+    /// Settings of the connection; the password is not among them.
+    pub fn settings(&self) -> Vec<String> {
+        vec![
+            format!("kafka.security.protocol={}", self.protocol),
+            "kafka.sasl.mechanism=SCRAM-SHA-512".to_owned(),
+            format!("kafka.sasl.username={}", self.user),
+            format!("kafka.ssl.ca.location={}", self.authority.display()),
+        ]
+    }
+
+    /// Where the password belongs.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        vec![(
+            "SEQUENCER__KAFKA__SASL_PASSWORD".to_owned(),
+            self.password.clone(),
+        )]
+    }
+
+    fn arguments(&self, service: &Service) -> Vec<String> {
+        let mut arguments = service.arguments();
+        let at = arguments
+            .iter()
+            .position(|argument| *argument == service.bootstrap);
+        arguments[at.unwrap()] = self.address.clone();
+        for setting in self.settings() {
+            arguments.extend(["--set".to_owned(), setting]);
+        }
+        arguments
+    }
+
+    /// Runs a command against a service's topics.
+    pub fn run(&self, service: &Service, words: &[&str]) -> Outcome {
+        let mut arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        arguments.extend(self.arguments(service));
+        run_with(&arguments, &self.environment())
+    }
+
+    /// Starts `serve` without waiting for it.
+    pub fn serve(&self, service: &Service, instance: &str) -> Instance {
+        let mut arguments = self.arguments(service);
+        arguments.extend(["--reply-mode".to_owned(), service.mode.as_str().to_owned()]);
+        let id = format!("instance_id={instance}");
+        for setting in [id].iter().chain(&service.settings) {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
+        }
+        let name = format!("{}-{instance}", service.group);
+        Instance::spawn_with(&name, &arguments, &self.environment())
+    }
+}
