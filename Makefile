@@ -14,10 +14,10 @@ build: ## the binary: target/release/sequencer
 run: build ## a Kafka on this machine, the service, a live demo; Ctrl-C ends it
 	./target/release/sequencer dev
 
-test: ## unit and property tests, then integration tests against a real broker
+test: ## unit and property tests, integration tests against a real broker, a minute of chaos in each mode
 	$(SUITES) test
 
-test-long: ## the same with 1,000,000 requests in the kill matrix, ten minutes of chaos, and the drain figures
+test-long: ## the same with 1,000,000 requests in the kill matrix, ten minutes of chaos, 100,000 in each bounce, and the drain figures
 	$(SUITES) test-long
 
 sim: ## histories of the shipped pure code with every fault: SEEDS=10000; then the planted mistakes
