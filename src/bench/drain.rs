@@ -186,14 +186,7 @@ pub(super) fn shared(
     held.release()?;
     let processes = servers.into_iter().map(|server| server.process).collect();
     let drained = watch.drain(stage, processes)?;
-    for topic in [
-        &topics.requests,
-        &topics.replies,
-        &topics.state,
-        &topics.ledger,
-    ] {
-        stage.delete(topic)?;
-    }
+    stage.delete_of(&topics)?;
     Ok(drained)
 }
 

@@ -187,14 +187,7 @@ fn measure(
         histograms.push((rate, histogram));
     }
     process.stop()?;
-    for topic in [
-        &topics.requests,
-        &topics.replies,
-        &topics.state,
-        &topics.ledger,
-    ] {
-        stage.delete(topic)?;
-    }
+    stage.delete_of(&topics)?;
     Ok(histograms)
 }
 

@@ -132,14 +132,7 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
         line.push_str(&format!(", {setting} {} ms", shown(ms)));
     }
     stage.say(&line)?;
-    for topic in [
-        &topics.requests,
-        &topics.replies,
-        &topics.state,
-        &topics.ledger,
-    ] {
-        stage.delete(topic)?;
-    }
+    stage.delete_of(&topics)?;
     Ok(())
 }
 

@@ -64,14 +64,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
             let next = busy(stage, &topics, sequences, sequences)?;
             many_checkpoints(stage, &topics, sequences, next)?;
         }
-        for topic in [
-            &topics.requests,
-            &topics.replies,
-            &topics.state,
-            &topics.ledger,
-        ] {
-            stage.delete(topic)?;
-        }
+        stage.delete_of(&topics)?;
     }
     Ok(())
 }
@@ -87,14 +80,7 @@ fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
     if !stage.options.quick {
         busy(stage, &topics, 0, 0)?;
     }
-    for topic in [
-        &topics.requests,
-        &topics.replies,
-        &topics.state,
-        &topics.ledger,
-    ] {
-        stage.delete(topic)?;
-    }
+    stage.delete_of(&topics)?;
     Ok(resident)
 }
 

@@ -182,6 +182,21 @@ impl<'a> Stage<'a> {
         Ok(self.admin.delete_topic(topic)?)
     }
 
+    /// Deletes all topics of one service of this run.
+    pub(super) fn delete_of(&mut self, topics: &Topics) -> Result<(), Error> {
+        let Topics {
+            requests,
+            replies,
+            state,
+            ledger,
+            partitions: _,
+        } = topics;
+        for topic in [requests, replies, state, ledger] {
+            self.delete(topic)?;
+        }
+        Ok(())
+    }
+
     /// Deletes the topics that this run has made.
     pub(super) fn delete_topics(&mut self) -> Result<(), Error> {
         let mut result = Ok(());

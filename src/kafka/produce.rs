@@ -5,6 +5,7 @@
 //! for a callback; both showed in profiles.
 
 mod batch;
+mod open;
 
 use std::ffi::{CStr, CString};
 use std::os::raw::c_void;
@@ -20,6 +21,7 @@ use super::error::{self, Class, Error};
 use crate::wire::headers::Block;
 
 pub use batch::Batch;
+pub use open::OpenTopics;
 
 /// A topic of one producer. Must be dropped before it.
 pub struct Topic {

@@ -27,7 +27,7 @@ use crate::processor::replies::Token;
 use crate::wire::headers::Block;
 use default::DefaultReplies;
 use named::NamedReplies;
-pub(super) use named::{OPEN_TOPICS_MAX, partition};
+pub(super) use named::partition;
 
 /// What came of serving the producers.
 #[derive(Clone, Copy, Debug, Default)]

@@ -464,9 +464,7 @@ impl Instance {
             .last_cut_ms
             .is_none_or(|last_ms| now_ms >= last_ms + interval_ms);
         let urgent = self.revocation.is_some() || self.stop_deadline_ms.is_some();
-        let load = self.load();
-        let eager = self.eager && load.replies > 0;
-        if !(waited || urgent || eager || load.reaches(1)) {
+        if !(waited || urgent || self.cannot_wait()) {
             return;
         }
         let mut sections = Vec::new();
@@ -593,6 +591,12 @@ impl Instance {
                 _ => self.restore_again(partition, effects),
             }
         }
+    }
+
+    /// There is too much for one checkpoint soon, or so little that it need not wait for more.
+    fn cannot_wait(&self) -> bool {
+        let load = self.load();
+        load.reaches(1) || self.eager && load.replies > 0
     }
 
     /// What the next checkpoint would hold.

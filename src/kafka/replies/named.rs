@@ -23,7 +23,7 @@ use super::lane::Lane;
 use crate::kafka::clients::Connection;
 use crate::kafka::directory::{Directory, Ticket};
 use crate::kafka::error::{Class, Delivery, Error, delivery};
-use crate::kafka::produce::{self, Enqueued, Topic};
+use crate::kafka::produce::{self, Enqueued, OpenTopics};
 use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Choice, Destination, Outgoing};
 use crate::processor::replies::Token;
@@ -35,8 +35,6 @@ use crate::wire::route::{Cause, Undelivered};
 const REPLIES_MAX: usize = 50_000;
 /// Bytes of them (64 MiB).
 const BYTES_MAX: usize = 64 << 20;
-/// Topics kept open at a time; beyond it all are opened anew when they are used.
-pub(in crate::kafka) const OPEN_TOPICS_MAX: usize = 1_000;
 /// Reports served between two batches of records.
 const REPORTS_MAX: usize = 64;
 /// Pause before a producer that had a fatal error is made anew.
@@ -80,27 +78,20 @@ impl Parcel {
 /// A producer with the topics that it has open.
 struct Sender {
     // These must go before the lane.
-    topics: BTreeMap<String, Topic>,
+    topics: OpenTopics,
     lane: Lane,
 }
 
 impl Sender {
     fn new(config: &ClientConfig) -> Result<Sender, Error> {
         Ok(Sender {
-            topics: BTreeMap::new(),
+            topics: OpenTopics::default(),
             lane: Lane::new(config)?,
         })
     }
 
     fn produce(&mut self, topic: &str, record: produce::Outgoing<'_>) -> Result<Enqueued, Error> {
-        if !self.topics.contains_key(topic) {
-            if self.topics.len() >= OPEN_TOPICS_MAX {
-                self.topics.clear();
-            }
-            self.topics
-                .insert(topic.to_owned(), self.lane.topic(topic)?);
-        }
-        match self.topics.get(topic) {
+        match self.topics.get(topic, |name| self.lane.topic(name))? {
             Some(topic) => topic.produce(record),
             None => Ok(Enqueued::QueueFull),
         }

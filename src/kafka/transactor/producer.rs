@@ -1,7 +1,6 @@
 //! One transactional producer: the calls, each with a deadline.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -14,8 +13,7 @@ use super::delivery::{Deliveries, Sent, Way};
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{self, Enqueued, Report, Reports, Topic};
-use crate::kafka::replies::OPEN_TOPICS_MAX;
+use crate::kafka::produce::{self, Enqueued, OpenTopics, Report, Reports, Topic};
 use crate::processor::checkpoint::{
     Checkpoint, Choice, Destination, Outgoing, Section, Written, metadata,
 };
@@ -103,7 +101,7 @@ pub(super) struct TransactionalProducer {
     replies: Option<Topic>,
     ledger: Option<Topic>,
     /// Those that clients named.
-    named: RefCell<BTreeMap<String, Topic>>,
+    named: RefCell<OpenTopics>,
     reports: Option<Reports>,
     producer: BaseProducer<Context>,
     progress: RefCell<Progress>,
@@ -366,13 +364,8 @@ impl TransactionalProducer {
         deadline: Instant,
     ) -> Result<(), Error> {
         let mut named = self.named.borrow_mut();
-        if !named.contains_key(topic) {
-            if named.len() >= OPEN_TOPICS_MAX {
-                named.clear();
-            }
-            named.insert(topic.to_owned(), Topic::new(&self.producer, topic)?);
-        }
-        let enqueued = self.enqueue(named.get(topic), record, deadline);
+        let topic = named.get(topic, |name| Topic::new(&self.producer, name))?;
+        let enqueued = self.enqueue(topic, record, deadline);
         enqueued.inspect_err(|error| {
             let mut progress = self.progress.borrow_mut();
             let index = record.opaque - NAMED;
