@@ -25,6 +25,8 @@ pub struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
