@@ -7,8 +7,11 @@
 //!    came in between (a zombie's batch, a torn one) is skipped and counted.
 //! 3. *As its writer saw it.* Everything in order, without what others wrote behind the writer's
 //!    first record: it had restored what lay before, and others who write behind it have lost the
-//!    partition. Without batches, too, that come after a later one of their own writer. This tells a zombie's batch from the owner's where compaction has left no state to
-//!    judge by.
+//!    partition. Without batches, too, that come after a later one of their own writer. This tells a
+//!    zombie's batch from the owner's where compaction has left no state to judge by.
+//!
+//! The first costs little, and nearly every log needs no other: [`InOrder`] does it alone, and gives up where
+//! another reading might see more. Then the log is read once more, by [`Restore`], in all three.
 //!
 //! No reading is trusted for itself. The digest covers everything that the fold remembers, so a state
 //! that has it is the right one, whichever way it was put together. Behind the first footer that was
@@ -18,10 +21,12 @@
 //! zombie's, and nobody has written the owner's again. `min.compaction.lag.ms` gives an owner the time
 //! to; a partition without one then goes on from an older footer, or halts.
 
+mod in_order;
 mod recent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use in_order::InOrder;
 use recent::{Key, Recent, Step, Value};
 
 use crate::core::NextOffset;
@@ -52,6 +57,62 @@ impl Restored {
     pub fn highest_id(&self) -> i64 {
         highest_id(&self.fold)
     }
+
+    /// False for a footer that cannot come behind the last one: a zombie that changed nothing has a digest
+    /// that matches, but its offset betrays it, or its own idea of what was decided once for the whole
+    /// service. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
+    /// the decision is committed.
+    fn goes_on(&self, footer: &Footer) -> bool {
+        self.footer.as_ref().is_none_or(|last| {
+            last.next <= footer.next
+                && (last.decided() == footer.decided()
+                    || (last.next == NextOffset::ZERO && footer.next > NextOffset::ZERO))
+        })
+    }
+
+    fn adds_up(&self, footer: &Footer) -> bool {
+        self.fold.digest_with(footer.scalars) == footer.digest
+    }
+
+    fn believe(&mut self, footer: Footer) {
+        self.fold.set_scalars(footer.scalars);
+        self.footer = Some(footer);
+    }
+}
+
+/// Takes a record of the state log: key, value, and the value of [`state::BATCH_HEADER`]. Returns false
+/// when the rest need not be fed.
+pub type Feed<'a> = dyn FnMut(&[u8], Option<&[u8]>, Option<&[u8]>) -> bool + 'a;
+
+/// Restores a partition from committed records in offset order. `read` feeds them; it is called once
+/// where everything is in order, else twice, for the same records.
+///
+/// # Errors
+/// Those of `read`; within, [`state::Error::Version`] when a newer release wrote here.
+pub fn restore<E>(
+    mut read: impl FnMut(&mut Feed<'_>) -> Result<(), E>,
+) -> Result<Result<Restored, state::Error>, E> {
+    let mut unknown = None;
+    let mut in_order = InOrder::default();
+    read(&mut |key, value, header| {
+        unknown = in_order.record(key, value, header).err();
+        unknown.is_none() && !in_order.is_doubtful()
+    })?;
+    if let Some(error) = unknown {
+        return Ok(Err(error));
+    }
+    if let Some(restored) = in_order.finish() {
+        return Ok(Ok(restored));
+    }
+    let mut careful = Restore::default();
+    read(&mut |key, value, header| {
+        unknown = careful.record(key, value, header).err();
+        unknown.is_none()
+    })?;
+    Ok(match unknown {
+        Some(error) => Err(error),
+        None => Ok(careful.finish()),
+    })
 }
 
 /// The highest ID that a fold knows of.
@@ -84,7 +145,7 @@ const UNDO: BatchId = BatchId {
 /// Records of one batch, or changes to a state: keys and what lies under them.
 type Changes = Vec<(Key, Value)>;
 
-/// Reads one partition's state log; feed it every committed record in offset order.
+/// Reads one partition's state log with care; feed it every committed record in offset order.
 #[derive(Debug, Default)]
 pub struct Restore {
     /// With the fold of everything in order.
@@ -179,16 +240,8 @@ impl Restore {
         if matches!(staged.first(), Some((key, _)) if &**key == state::RESET_KEY) {
             return self.close_reset(&staged, footer);
         }
-        // A zombie that changed nothing has a digest that matches; its offset betrays it, or its
-        // own idea of what was decided once for the whole service. Compaction may have left a
-        // zombie's idea only, but nobody gets beyond the beginning before the decision is committed.
-        let goes_on = self.restored.footer.as_ref().is_none_or(|last| {
-            last.next <= footer.next
-                && (last.decided() == footer.decided()
-                    || (last.next == NextOffset::ZERO && footer.next > NextOffset::ZERO))
-        });
-        let adds_up = goes_on
-            && (self.adds_up(&footer)
+        let adds_up = self.restored.goes_on(&footer)
+            && (self.restored.adds_up(&footer)
                 || (self.anchored && self.on_top_of_believed(batch, &staged, &footer))
                 || self.as_its_writer_saw_it(batch, &footer));
         if adds_up || planted!(AnyBatchBelieved) {
@@ -196,10 +249,6 @@ impl Restore {
         } else if self.anchored {
             self.skip(&staged);
         }
-    }
-
-    fn adds_up(&self, footer: &Footer) -> bool {
-        self.restored.fold.digest_with(footer.scalars) == footer.digest
     }
 
     fn on_top_of_believed(&mut self, batch: BatchId, staged: &Changes, footer: &Footer) -> bool {
@@ -233,7 +282,7 @@ impl Restore {
                 before,
             });
         }
-        let adds_up = self.adds_up(footer);
+        let adds_up = self.restored.adds_up(footer);
         if adds_up {
             steps.into_iter().for_each(|step| self.recent.push(step));
         } else {
@@ -247,8 +296,7 @@ impl Restore {
     fn believe(&mut self, footer: Footer) {
         self.anchored = true;
         self.believed.clear();
-        self.restored.fold.set_scalars(footer.scalars);
-        self.restored.footer = Some(footer);
+        self.restored.believe(footer);
     }
 
     /// A repair replaces everything, provided that it is whole.
@@ -257,7 +305,7 @@ impl Restore {
         for (key, value) in batch {
             self.apply(key, value.as_deref());
         }
-        if self.adds_up(&footer) {
+        if self.restored.adds_up(&footer) {
             self.recent.clear();
             let reset = batch.first().and_then(|(key, value)| {
                 let record = state::decode(key, value.as_deref(), None).ok()?;

@@ -1,10 +1,12 @@
 //! The questions of a takeover, answered from the logs one at a time, with anything in between.
 
+use std::convert::Infallible;
+
 use sequencer::core::digest::fingerprint;
 use sequencer::core::{NextOffset, Offset};
 use sequencer::processor::instance::{Input, Phase};
 use sequencer::processor::reading::bound_view;
-use sequencer::processor::restore::{Restore, Restored};
+use sequencer::processor::restore::{Restored, restore};
 use sequencer::processor::takeover::{
     Action, Bound, Event, RequestLog, StateLog, Step, Takeover, Verdict,
 };
@@ -174,12 +176,18 @@ impl World {
     ) -> Result<Restored, state::Error> {
         let state = self.partitions[partition].state.as_ref();
         let state = state.expect("a state log");
-        let mut restore = Restore::default();
-        for (_, record) in state.committed(from, to, &self.transactions) {
-            let key = record.key.as_deref().unwrap_or_default();
-            restore.record(key, record.value.as_deref(), record.header("b"))?;
+        let restored = restore(|feed| {
+            for (_, record) in state.committed(from, to, &self.transactions) {
+                let key = record.key.as_deref().unwrap_or_default();
+                if !feed(key, record.value.as_deref(), record.header("b")) {
+                    break;
+                }
+            }
+            Ok::<(), Infallible>(())
+        });
+        match restored {
+            Ok(restored) => restored,
         }
-        Ok(restore.finish())
     }
 
     pub fn foreign_step(&mut self, node: usize) {

@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::native::{Queue, Signal};
 use super::record::Record;
+use super::records::{Taken, take_now};
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 
@@ -21,6 +22,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a wait looks at its deadline.
 const POLL: Duration = Duration::from_millis(100);
+/// Records taken in one call at most: those behind the end of a range are fetched for nothing, and a
+/// caller that has enough drops no more than these.
+const BURST: usize = 1_000;
 
 /// A consumer that is told what to read.
 pub struct Reader {
@@ -113,15 +117,23 @@ impl Reader {
         Ok(())
     }
 
+    /// Waits for one event, as which every error of the client comes; then takes the records that are
+    /// there, many in one call.
     fn drain(
         &self,
         partition: i32,
         to: i64,
-        mut on: impl FnMut(Record<'_>) -> Flow,
+        on: impl FnMut(Record<'_>) -> Flow,
     ) -> Result<(), Error> {
         const OPERATION: &str = "read";
         let Some(queue) = &self.queue else {
             return Ok(());
+        };
+        let mut range = Range {
+            partition,
+            to,
+            on,
+            end: None,
         };
         let mut last = Instant::now();
         loop {
@@ -137,31 +149,74 @@ impl Reader {
             };
             match event.signal() {
                 Signal::Record => {
-                    let Some(record) = event.record().filter(|r| r.partition == partition) else {
-                        continue;
-                    };
-                    last = Instant::now();
-                    if record.offset >= to || on(record) == Flow::Stop {
-                        return Ok(());
-                    }
-                    if record.offset + 1 >= to {
-                        return Ok(());
+                    if let Some(record) = event.record().filter(|r| r.partition == partition) {
+                        range.record(record);
+                        last = Instant::now();
                     }
                 }
                 Signal::Error => {
                     let error = event.error(OPERATION);
                     match (error.class, event.partition()) {
-                        (Class::EndOfLog, Some((id, next))) if id == partition => {
-                            if next >= to {
-                                return Ok(());
-                            }
-                        }
-                        (Class::EndOfLog | Class::Retriable, _) => {}
-                        _ => return Err(error),
+                        (Class::EndOfLog, Some((id, next))) => range.end_of_log(id, next),
+                        _ => range.failed(error),
                     }
                 }
                 _ => {}
             }
+            drop(event);
+            while range.end.is_none() {
+                let client = self.consumer.client();
+                let taken = take_now(client, queue, BURST, |taken| range.take(taken));
+                if taken == 0 {
+                    break;
+                }
+                last = Instant::now();
+            }
+            if let Some(end) = range.end {
+                return end;
+            }
+        }
+    }
+}
+
+/// What is wanted, and how it ended.
+struct Range<F> {
+    partition: i32,
+    to: i64,
+    on: F,
+    end: Option<Result<(), Error>>,
+}
+
+impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
+    fn take(&mut self, taken: Taken<'_>) {
+        match taken {
+            Taken::Record(record) if record.partition == self.partition => self.record(record),
+            // Of the range before.
+            Taken::Record(_) => {}
+            Taken::End { partition, next } => self.end_of_log(partition, next),
+            Taken::Failed { error, .. } => self.failed(error),
+        }
+    }
+
+    fn record(&mut self, record: Record<'_>) {
+        let next = record.offset + 1;
+        if self.end.is_none()
+            && (record.offset >= self.to || (self.on)(record) == Flow::Stop || next >= self.to)
+        {
+            self.end = Some(Ok(()));
+        }
+    }
+
+    /// Nothing is left to read in front of `next`; what is in the log's range may come yet.
+    fn end_of_log(&mut self, partition: i32, next: i64) {
+        if self.end.is_none() && partition == self.partition && next >= self.to {
+            self.end = Some(Ok(()));
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        if self.end.is_none() && !matches!(error.class, Class::EndOfLog | Class::Retriable) {
+            self.end = Some(Err(error));
         }
     }
 }

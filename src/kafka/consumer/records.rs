@@ -103,23 +103,8 @@ impl Records {
     /// Takes what is there, up to `max`; waits for the first up to `wait`, or until something comes to
     /// the group's queue. Returns how much it was.
     pub(super) fn take<F: FnMut(Taken<'_>)>(&self, wait: Duration, max: usize, on: F) -> usize {
-        let mut call = Call {
-            on,
-            client: self.client,
-            taken: 0,
-            max,
-        };
-        // SAFETY: the queue is alive; the callback is called within this call only, with a pointer to
-        // `call`, which nobody else uses meanwhile.
-        unsafe {
-            sys::rd_kafka_consume_callback_queue(
-                self.queue.as_ptr(),
-                milliseconds(wait),
-                Some(hand_over::<F>),
-                ptr::from_mut(&mut call).cast::<c_void>(),
-            );
-        }
-        call.taken
+        // SAFETY: queue and client are alive.
+        unsafe { take(self.queue.as_ptr(), self.client, wait, max, on) }
     }
 
     /// The group's queue wakes nobody any more.
@@ -141,6 +126,45 @@ impl Drop for Records {
 unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, records: *mut c_void) {
     // SAFETY: as the caller promises.
     unsafe { sys::rd_kafka_queue_yield(records.cast()) }
+}
+
+/// Takes what is there of the records of a consumer that reads what it is told, up to `max`. What else is
+/// in its queue is served as librdkafka sees fit: an error of the client is logged by it.
+pub(super) fn take_now<C, F>(client: &Client<C>, queue: &Queue, max: usize, on: F) -> usize
+where
+    C: ClientContext,
+    F: FnMut(Taken<'_>),
+{
+    // SAFETY: queue and client are alive.
+    unsafe { take(queue.as_ptr(), client.native_ptr(), Duration::ZERO, max, on) }
+}
+
+/// # Safety
+/// `queue` and `client`, whose it is, are alive.
+unsafe fn take<F: FnMut(Taken<'_>)>(
+    queue: *mut sys::rd_kafka_queue_t,
+    client: *mut sys::rd_kafka_t,
+    wait: Duration,
+    max: usize,
+    on: F,
+) -> usize {
+    let mut call = Call {
+        on,
+        client,
+        taken: 0,
+        max,
+    };
+    // SAFETY: as the caller promises; the callback is called within this call only, with a pointer to
+    // `call`, which nobody else uses meanwhile.
+    unsafe {
+        sys::rd_kafka_consume_callback_queue(
+            queue,
+            milliseconds(wait),
+            Some(hand_over::<F>),
+            ptr::from_mut(&mut call).cast::<c_void>(),
+        );
+    }
+    call.taken
 }
 
 /// One call that takes records.

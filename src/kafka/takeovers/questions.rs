@@ -15,7 +15,7 @@ use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::checkpoint::rewrite_from;
-use crate::processor::restore::Restore;
+use crate::processor::restore::restore;
 use crate::processor::takeover::{Action, Bound, Committed, Decided, Event, RequestLog, StateLog};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
 
@@ -108,22 +108,19 @@ impl Questions {
     }
 
     fn state(&self, partition: i32, from: i64, to: i64) -> Result<Event, Error> {
-        let mut restore = Restore::default();
-        let mut unknown = None;
-        self.reader
-            .read(&self.topics.state, partition, from, to, |record| {
+        let topic = &self.topics.state;
+        let restored = restore(|feed| {
+            self.reader.read(topic, partition, from, to, |record| {
                 let key = record.key.unwrap_or_default();
-                match restore.record(key, record.value, batch_header(&record)) {
-                    Ok(()) => Flow::Continue,
-                    Err(error) => {
-                        unknown = Some(error.to_string());
-                        Flow::Stop
-                    }
+                match feed(key, record.value, batch_header(&record)) {
+                    true => Flow::Continue,
+                    false => Flow::Stop,
                 }
-            })?;
-        Ok(match unknown {
-            Some(problem) => Event::UnknownFormat(problem),
-            None => Event::State(Box::new(restore.finish())),
+            })
+        })?;
+        Ok(match restored {
+            Ok(restored) => Event::State(Box::new(restored)),
+            Err(error) => Event::UnknownFormat(error.to_string()),
         })
     }
 

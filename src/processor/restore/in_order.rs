@@ -1,0 +1,122 @@
+//! The first reading alone: everything in order, nothing kept to go back to.
+//!
+//! Nearly every log is like this: one writer after another, each batch whole and in its place. Then
+//! the other readings have nothing to add, and what they need (what each record replaced) would be most
+//! of the work of a restore. Whatever they could judge otherwise is a doubt here, and ends it: the log is
+//! read again, by [`Restore`](super::Restore).
+
+use std::collections::BTreeSet;
+
+use super::Restored;
+use crate::wire::state::{self, BatchId, Content, Footer, Reset};
+
+/// Reads one partition's state log as long as it leaves no doubt.
+#[derive(Debug, Default)]
+pub struct InOrder {
+    restored: Restored,
+    anchored: bool,
+    doubtful: bool,
+    /// The last batch of which an entry came.
+    last: Option<BatchId>,
+    /// Its footer has not come yet.
+    open: bool,
+    /// Who wrote before the last batch's writer. One for each run of an owner.
+    earlier: BTreeSet<u64>,
+}
+
+impl InOrder {
+    /// Takes the next record, as [`Restore::record`](super::Restore::record) does.
+    ///
+    /// # Errors
+    /// [`state::Error::Version`] when a newer release wrote here.
+    pub fn record(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        header: Option<&[u8]>,
+    ) -> Result<(), state::Error> {
+        self.restored.records += 1;
+        let record = match state::decode(key, value, header) {
+            Ok(record) => record,
+            Err(error @ state::Error::Version(_)) => return Err(error),
+            Err(state::Error::Malformed { .. }) => {
+                self.restored.touched.insert(key.to_vec());
+                return Ok(());
+            }
+        };
+        match (record.content, record.batch) {
+            (Content::Footer(footer), Some(batch)) => self.close(batch, *footer),
+            (Content::Reset(reset), _) if !self.anchored => self.begin_again(reset),
+            (Content::Entry(entry), Some(batch)) => {
+                self.note(batch);
+                self.restored.fold.put(entry);
+            }
+            (Content::Tombstone(key), Some(batch)) => {
+                self.note(batch);
+                self.restored.fold.remove(key);
+            }
+            // A repair in the middle of a log, or a record that nobody signed.
+            (Content::Reset(_), _) | (_, None) => self.doubtful = true,
+        }
+        Ok(())
+    }
+
+    /// True once another reading might see more: what is left need not be fed.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// The end of the log is reached. None in doubt.
+    pub fn finish(self) -> Option<Restored> {
+        // A batch without a footer at the end is taken back, which takes what it replaced.
+        let whole = !(self.anchored && self.open);
+        (whole && !self.doubtful).then_some(self.restored)
+    }
+
+    /// An entry of this batch came: its writer must not have been replaced, nor its batches come out of
+    /// their order or into each other.
+    fn note(&mut self, batch: BatchId) {
+        match self.last {
+            Some(last) if last == batch => {}
+            Some(last) if last.writer == batch.writer => {
+                self.doubtful |= batch.number < last.number || (self.anchored && self.open);
+            }
+            Some(last) => {
+                self.earlier.insert(last.writer);
+                self.doubtful |=
+                    self.earlier.contains(&batch.writer) || (self.anchored && self.open);
+            }
+            None => {}
+        }
+        self.last = Some(batch);
+        self.open = true;
+    }
+
+    fn close(&mut self, batch: BatchId, footer: Footer) {
+        // In a compacted head the footer of the open batch may be gone.
+        let is_own = !self.anchored || !self.open || self.last == Some(batch);
+        self.open = false;
+        if is_own && self.restored.goes_on(&footer) && self.restored.adds_up(&footer) {
+            self.anchored = true;
+            self.restored.believe(footer);
+            return;
+        }
+        // Before the first that adds up, what compaction has left explains one that does not, unless
+        // somebody came in between.
+        self.doubtful |= self.anchored || self.earlier.contains(&batch.writer);
+    }
+
+    fn begin_again(&mut self, reset: Reset) {
+        let touched = std::mem::take(&mut self.restored.touched);
+        *self = InOrder {
+            restored: Restored {
+                records: self.restored.records,
+                reset: Some(reset.reason),
+                touched,
+                ..Restored::default()
+            },
+            doubtful: self.doubtful,
+            ..InOrder::default()
+        };
+    }
+}
