@@ -9,11 +9,16 @@
 //! |---|---|
 //! | [`source`] | one partition of a ledger: Kafka's, or a test's own records |
 //! | [`search`] | finds the record of an ID by bisection |
+//! | [`trace`] | who got an ID, or what a request got |
 //! | [`chain`] | checks hashes, numbers and IDs, record by record |
+//! | [`told`], [`time`] | records and times in the words of people |
 
 pub mod chain;
 pub mod search;
 pub mod source;
+pub mod time;
+pub mod told;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,12 @@
-//! What `trace` and `audit` share: where a sequence's ledger lies, and how a record is told.
+//! What `trace` and `audit` share: where a sequence's ledger lies.
 
+use super::Error;
 use super::ask::check_name;
 use super::session::Session;
-use super::{Error, time};
 use crate::audit::source::Live;
 use crate::core::partitioner::partition_of;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
-use crate::wire::ledger::{Entry, Kind};
 
 /// A sequence's part of the ledger.
 pub struct Place {
@@ -44,69 +43,5 @@ impl Place {
             partition,
             ledger,
         })
-    }
-}
-
-/// A record in a line, without its sequence.
-pub fn told(entry: &Entry) -> String {
-    let next = |next: Option<i64>| next.map_or("no ID".to_owned(), |next| next.to_string());
-    let what = match (entry.kind, entry.ids()) {
-        (Kind::Grant, Some((first, last))) if first == last => format!("{first} granted"),
-        (Kind::Grant, Some((first, last))) => format!("{first} to {last} granted"),
-        (Kind::Grant, None) => "granted".to_owned(),
-        (Kind::Define, _) => format!("defined, next {}", next(entry.next)),
-        (Kind::SetNext, _) => format!("moved by set_next, next {}", next(entry.next)),
-        (Kind::Retire, _) => "retired".to_owned(),
-    };
-    let mut line = format!(
-        "{what} at {} by request {}:{}",
-        time::of_millis(entry.timestamp),
-        entry.partition,
-        entry.offset
-    );
-    let texts = [
-        (" of ", &entry.requester),
-        (", request_id ", &entry.request_id),
-        (", reason ", &entry.reason),
-    ];
-    for (before, text) in texts {
-        if let Some(text) = text {
-            line.push_str(before);
-            line.push_str(text);
-        }
-    }
-    line
-}
-
-/// How much of a partition was read.
-pub fn share(read: u64, offsets: i64, partition: i32) -> String {
-    let offsets = u64::try_from(offsets).unwrap_or(0);
-    let percent = if offsets == 0 {
-        0.0
-    } else {
-        // For people; a rounded figure will do.
-        #[allow(clippy::cast_precision_loss)]
-        let percent = read as f64 * 100.0 / offsets as f64;
-        percent
-    };
-    format!("read {read} of {offsets} records of ledger partition {partition} ({percent:.2}%)")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::ledger::decode;
-
-    #[test]
-    fn a_record_is_told_in_a_line() {
-        let text = r#"{"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"billing","request_id":"6f1c","previous":""}"#;
-        assert_eq!(
-            told(&decode(text.as_bytes()).unwrap()),
-            "41 to 50 granted at 2023-11-14T22:13:20.000Z by request 3:1234 of billing, request_id 6f1c"
-        );
-        assert_eq!(
-            share(5, 1_000, 3),
-            "read 5 of 1000 records of ledger partition 3 (0.50%)"
-        );
     }
 }

@@ -13,7 +13,7 @@
 //! | `ask`, `operation`, `reply` | what the verbs that ask the service share: the client, what is asked, what is answered |
 //! | `session` | settings and connection, the same for every verb |
 //! | `signals` | a clean stop by Ctrl-C, for verbs that start things |
-//! | `output`, `table`, `shell`, `time` | how things are printed |
+//! | `output`, `table`, `shell` | how things are printed |
 
 pub mod args;
 mod ask;
@@ -36,7 +36,6 @@ mod session;
 mod shell;
 mod signals;
 mod table;
-mod time;
 mod topics;
 mod trace;
 mod verify;

@@ -128,7 +128,10 @@ fn may_write(args: &RecoverArgs, look: &Look<'_>, session: &Session) -> Result<(
 /// The record of the repair, for people: in the state topic for as long as it begins with the reset,
 /// in `sequencer inspect`, and in the log of each owner that restores from it.
 fn said(reason: &str) -> String {
-    format!("sequencer recover at {}: {reason}", super::time::now_utc())
+    format!(
+        "sequencer recover at {}: {reason}",
+        crate::audit::time::now_utc()
+    )
 }
 
 /// The state as an owner will find it.

@@ -1,6 +1,6 @@
 //! HTTP for operators: `/healthz`, `/readyz`, `/metrics` and the status page. Everything is read-only, no
-//! handler reads a request's body, and none but the search for sequences waits for anything, so that
-//! it answers also while Kafka does not.
+//! handler reads a request's body, and none but the searches for sequences and for the owner of an ID wait
+//! for anything, so that it answers also while Kafka does not.
 //!
 //! - `/healthz` is 200 as long as the process works: a restart cannot help a halted
 //!   partition, but the body names it.
@@ -16,6 +16,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 mod token;
+pub mod trace;
 
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -40,6 +41,7 @@ use crate::kafka::engine::inquiry::Inquiries;
 use bounded::Bounded;
 use owners::{Owner, Owners};
 pub use token::Token;
+use trace::Tracer;
 
 /// Time for answers in flight once shutdown has begun, in milliseconds: each is made in
 /// microseconds, and a client that does not read must not hold up the final checkpoint.
@@ -60,6 +62,8 @@ pub struct State {
     pub inquiries: Inquiries,
     /// Who owns which partition; none where there is no cluster to ask.
     pub owners: Option<Owners>,
+    /// The way to the ledger; none where there is no cluster to ask.
+    pub tracer: Option<Tracer>,
     /// What a reader must know, the probes apart.
     pub token: Option<Token>,
 }

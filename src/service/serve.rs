@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::http;
 use super::http::owners::Owners;
+use super::http::trace::Tracer;
 use super::metrics::Metrics;
 use super::settings::{self, ReplyMode, Settings};
 use super::status::{Shared, Status};
@@ -127,6 +128,7 @@ pub async fn run_until(
     };
     let inquiries = Inquiries::default();
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
+    let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
     let config = Config {
         options: options(settings, reply_partitions)?,
         connection,
@@ -144,6 +146,7 @@ pub async fn run_until(
             lag_max_records: settings.ready_lag_max_records,
             inquiries: inquiries.clone(),
             owners: Some(owners),
+            tracer: Some(tracer),
             token: settings.http_token.as_deref().map(http::Token::new),
         };
         tokio::spawn(http::serve(listener, state, async move {

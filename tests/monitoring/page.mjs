@@ -1,5 +1,6 @@
 // Drives a headless Chromium by its own protocol, without a library.
-// Usage: node page.mjs URL NAME PICTURES
+// Usage: node page.mjs URL NAME AUDITED PICTURES
+// AUDITED is a sequence with the grants 1 and, to "billing", 2 to 4.
 // Prints "ready" when a partition may halt, and waits for a line that says that one has.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -7,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const [url, name, pictures] = process.argv.slice(2);
+const [url, name, audited, pictures] = process.argv.slice(2);
 // Bounds a hang; nothing here is expected to take long.
 const DEADLINE_MS = 60_000;
 const problems = [];
@@ -127,6 +128,14 @@ try {
     "a name is text and no markup");
   await send("Page.navigate", { url: url + "?prefix=orders" });
   await until("sequences are found by how they begin", "document.querySelectorAll('#results tbody tr').length > 10");
+
+  await send("Page.navigate", { url: url + "?sequence=" + audited + "&id=2" });
+  await until("who got an ID is told", `document.querySelector('#traced tbody th')?.textContent === "2 to 4"
+    && document.querySelector('#traced [data-label="Requester"]').textContent === "billing"`);
+  await send("Page.navigate", { url: url + "?sequence=" + audited + "&id=5" });
+  await until("an ID that nobody got is told", "document.getElementById('traced')?.textContent.includes('5 is in no grant')");
+  await send("Page.navigate", { url: url + "?sequence=" + audited + "&id=2" });
+  await until("and the first again", "document.querySelector('#traced tbody th')?.textContent === '2 to 4'");
 
   for (const scheme of ["light", "dark"]) {
     await look(390, 844, scheme);

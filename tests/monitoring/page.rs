@@ -21,6 +21,8 @@ use crate::support::tail;
 const DAMAGED: i32 = 1;
 /// A name that a page must not take for markup.
 const EVIL: &str = "<b>bold</b>&'\"";
+/// A sequence in the ledger.
+const AUDITED: &str = "invoices";
 /// Requests a second while the page is looked at.
 const RATE: u64 = 100;
 /// Longer than a fetch waits at the broker (`fetch.wait.max.ms`): after that a stopped process has
@@ -65,6 +67,13 @@ fn a_reader_sees_partitions_finds_sequences_and_sees_a_partition_halt_at_the_nex
     let mut instance = service.start("a");
     let mut writer: Writer = service.writer();
     writer.send(Some(EVIL.as_bytes()), None);
+    for request in [
+        r#"{"op":"define","audit":true}"#,
+        "{}",
+        r#"{"count":3,"requester":"billing"}"#,
+    ] {
+        writer.send(Some(AUDITED.as_bytes()), Some(request.as_bytes()));
+    }
     writer.finish();
     let load = service.open_loop(&Names::new(40), RATE, &mut random);
 
@@ -76,6 +85,7 @@ fn a_reader_sees_partitions_finds_sequences_and_sees_a_partition_halt_at_the_nex
         .arg(root().join("tests/monitoring/page.mjs"))
         .arg(format!("http://127.0.0.1:{}/", instance.port()))
         .arg(EVIL)
+        .arg(AUDITED)
         .arg(&pictures)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ConnectionArgs, help};
-use crate::cli::time;
+use crate::audit::time;
 
 /// `sequencer trace`.
 #[derive(Args)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::cli::time;
+use crate::audit::time;
 use crate::wire::ledger::Entry;
 
 /// The names of the columns.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::audit::chain::{Act, Report};
-use crate::cli::time;
+use crate::audit::time;
 
 /// Acts that are printed; `--json` has more.
 const ACTS_MAX: usize = 20;

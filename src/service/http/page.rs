@@ -3,9 +3,9 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the page; with `?prefix=` also sequences whose names begin so |
+//! | `/` | the page; with `?prefix=` also sequences whose names begin so, with `?sequence=&id=` who got an ID |
 //! | `/live.json` | the middle of the page, and the counters from which the script draws rate and latency |
-//! | `/sequences` | the same search as JSON |
+//! | `/sequences`, `/trace` | the same as JSON |
 //! | `/page.css`, `/page.js` | the page's own |
 //!
 //! It changes nothing: there is no method but GET and no handler that writes. Names of sequences are
@@ -13,6 +13,7 @@
 //! the browser run no script but the page's own.
 
 mod render;
+mod trace;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ use serde::Serialize;
 use super::search::{Found, PREFIX_BYTES_MAX, search};
 use super::{State, failed, json, query};
 use crate::service::metrics::latency::Since;
+use crate::service::status::Status;
+use trace::Asked;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -43,6 +46,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/", get(page))
         .route("/live.json", get(live))
         .route("/sequences", get(sequences))
+        .route("/trace", get(traced))
         .route(
             "/page.css",
             get(|| async { text("text/css; charset=utf-8", STYLE.to_owned()) }),
@@ -73,13 +77,40 @@ async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
     };
     let status = state.status.read();
     let live = render::live(&status, state.status.silence(), state.owners());
-    let html = render::page(&status, &live, prefix.as_deref(), found.as_ref());
+    let traced = ask(&state, uri.query(), &status).await;
+    let searched = prefix.as_deref().zip(found.as_ref());
+    let html = render::page(&status, &live, searched, traced.as_ref());
     text("text/html; charset=utf-8", html)
 }
 
 async fn sequences(Extract(state): Extract<State>, uri: Uri) -> Response {
     let prefix = query::value(uri.query(), "prefix").unwrap_or_default();
     json(StatusCode::OK, &find(&state, &prefix).await)
+}
+
+async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
+    let status = state.status.read();
+    match ask(&state, uri.query(), &status).await {
+        None => {
+            let usage = "give ?sequence=NAME&id=NUMBER\n";
+            (StatusCode::BAD_REQUEST, usage).into_response()
+        }
+        Some(Asked { answer, .. }) => match answer {
+            Ok(trace) => json(StatusCode::OK, &trace),
+            Err(problem) => (StatusCode::BAD_REQUEST, problem + "\n").into_response(),
+        },
+    }
+}
+
+/// None when nobody asks who got an ID.
+async fn ask(state: &State, query: Option<&str>, status: &Status) -> Option<Asked> {
+    let name = query::value(query, "sequence")?;
+    let id = query::value(query, "id")?;
+    let answer = match &state.tracer {
+        Some(tracer) => tracer.trace(status.service_partitions, &name, &id).await,
+        None => Err("there is no ledger here".to_owned()),
+    };
+    Some(Asked { name, id, answer })
 }
 
 async fn find(state: &State, prefix: &str) -> Found {

@@ -29,6 +29,7 @@ async fn start_with(token: Option<Token>) -> Server {
         lag_max_records: 10,
         inquiries: Inquiries::default(),
         owners: None,
+        tracer: None,
         token,
     };
     let status = state.status.clone();
@@ -152,6 +153,21 @@ async fn the_page_is_made_here_and_lets_the_browser_fetch_nothing_from_elsewhere
     let (line, body) = ask(server.address, "/?prefix=%3Cb%3E").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
     assert!(body.contains("value=\"&lt;b&gt;\""), "{body}");
+    for (path, says) in [
+        ("/trace", "give ?sequence=NAME&id=NUMBER"),
+        ("/trace?sequence=a", "give ?sequence=NAME&id=NUMBER"),
+        ("/trace?sequence=a&id=1", "there is no ledger here"),
+    ] {
+        let (line, body) = ask(server.address, path).await;
+        assert_eq!(line, "HTTP/1.1 400 Bad Request", "{path}");
+        assert!(body.contains(says), "{body}");
+    }
+    let (line, body) = ask(server.address, "/?sequence=%3Ci%3E&id=1").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    assert!(
+        body.contains("value=\"&lt;i&gt;\"") && body.contains("no ledger"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -161,6 +177,7 @@ async fn with_a_token_only_the_probes_are_free() {
         "/",
         "/live.json",
         "/sequences",
+        "/trace?sequence=a&id=1",
         "/metrics",
         "/page.js",
         "/page.css",

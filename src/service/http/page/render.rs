@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::trace::{self, Asked};
 use crate::service::http::owners::Owner;
 use crate::service::http::search::{Found, Row};
-use crate::service::settings::shell;
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
 /// What the group's coordinator says, or why it does not.
@@ -34,14 +34,21 @@ pub fn escape(text: &str) -> String {
 macro_rules! push {
     ($text:expr, $($part:tt)*) => {{ let _ = write!($text, $($part)*); }};
 }
+pub(super) use push;
 
 /// The whole page around its middle.
-pub fn page(status: &Status, live: &str, prefix: Option<&str>, found: Option<&Found>) -> String {
+pub fn page(
+    status: &Status,
+    live: &str,
+    searched: Option<(&str, &Found)>,
+    traced: Option<&Asked>,
+) -> String {
     let title = escape(&format!("{} · {}", status.instance_id, status.group));
-    let value = escape(prefix.unwrap_or_default());
-    let results = found.map_or_else(String::new, |found| {
-        results(status, prefix.unwrap_or_default(), found)
+    let value = searched.map_or_else(String::new, |(prefix, _)| escape(prefix));
+    let results = searched.map_or_else(String::new, |(prefix, found)| {
+        results(status, prefix, found)
     });
+    let trace = trace::section(traced);
     format!(
         r##"<!doctype html>
 <html lang="en">
@@ -70,10 +77,10 @@ pub fn page(status: &Status, live: &str, prefix: Option<&str>, found: Option<&Fo
 <form method="get" action="/#find" role="search"><label for="prefix">Name, or how it begins</label>
 <div class="field"><input id="prefix" name="prefix" value="{value}" maxlength="255" autocomplete="off" spellcheck="false"> <button>Search</button></div></form>
 {results}
-<p class="note">Searched are the partitions that run here, as they stand now. Who got an ID:
-<code>sequencer trace NAME ID</code>, for sequences with <code>audit</code>. All partitions as of their
+<p class="note">Searched are the partitions that run here, as they stand now. All partitions as of their
 last checkpoint: <code>sequencer inspect</code>.</p>
 </section>
+{trace}
 </main>
 <footer><p>This page changes nothing. <a href="/metrics">metrics</a> · <a href="/readyz">readyz</a> · <a href="/healthz">healthz</a></p></footer>
 </body>
@@ -280,15 +287,6 @@ fn results(status: &Status, prefix: &str, found: &Found) -> String {
         result(&mut html, row);
     }
     html.push_str("</tbody></table>");
-    if found.sequences.iter().any(|row| row.name == prefix) {
-        let command = shell::line(["sequencer", "trace", "--", prefix]);
-        push!(
-            html,
-            "<p>Who got an ID of it, if it is defined with <code>audit</code>:</p>\
-             <pre tabindex=\"0\">{} NUMBER</pre>",
-            escape(&command)
-        );
-    }
     let more = if found.more {
         ", and there may be more: give more of the name"
     } else {
@@ -366,7 +364,7 @@ mod tests {
         };
         for members in [Some(Ok(vec![owner])), Some(Err(evil.to_owned())), None] {
             let live = live(&status, Duration::from_secs(9), members);
-            let html = page(&status, &live, Some(evil), Some(&found));
+            let html = page(&status, &live, Some((evil, &found)), None);
             assert!(
                 !html.contains("<script>") && !html.contains("alert('"),
                 "{html}"

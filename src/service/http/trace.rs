@@ -1,0 +1,160 @@
+//! Who got an ID, for people: a search of the ledger like that of `sequencer trace`, on a thread of its
+//! own, one at a time, and not for longer than people wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::audit::source::{Ledger, Live, Raw};
+use crate::audit::trace::{Trace, by_number};
+use crate::core::limits::NAME_BYTES_MAX;
+use crate::core::partitioner::partition_of;
+use crate::kafka::clients::Connection;
+use crate::kafka::consumer::Flow;
+use crate::kafka::error::{Class, Error};
+
+/// Longest search. One by bisection takes well under a second; a rare sequence in a busy partition may cost a
+/// reading of all of it, which is for the command line.
+const TRACE_MAX: Duration = Duration::from_secs(10);
+
+/// The way to the ledger; clones share the one turn.
+#[derive(Clone)]
+pub struct Tracer {
+    connection: Connection,
+    topic: String,
+    turn: Arc<Semaphore>,
+}
+
+impl Tracer {
+    /// Of this ledger topic. Nothing is connected before somebody asks.
+    pub fn new(connection: Connection, topic: &str) -> Tracer {
+        Tracer {
+            connection,
+            topic: topic.to_owned(),
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Who got this ID, or in words why nobody knows. `homes` is N, 0 while it is not known.
+    pub(super) async fn trace(&self, homes: u32, name: &str, id: &str) -> Result<Trace, String> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(format!(
+                "a sequence has a name of 1 to {NAME_BYTES_MAX} bytes"
+            ));
+        }
+        let id: i64 = id
+            .trim()
+            .parse()
+            .map_err(|_| "an ID is a whole number, such as 48213".to_owned())?;
+        if homes == 0 {
+            return Err("the number of partitions is not known yet; try again".to_owned());
+        }
+        let until = Instant::now() + TRACE_MAX;
+        let slow = || format!("the search took longer than {} s", TRACE_MAX.as_secs());
+        let turn = tokio::time::timeout(TRACE_MAX, Arc::clone(&self.turn).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err("another search is under way; try again".to_owned());
+        };
+        let (answer, answered) = oneshot::channel();
+        let (tracer, name) = (self.clone(), name.to_owned());
+        let partition = i32::try_from(partition_of(name.as_bytes(), homes)).unwrap_or(0);
+        // Not one of the runtime's threads: the end of the process does not wait for this one.
+        std::thread::Builder::new()
+            .name("trace".to_owned())
+            .spawn(move || {
+                let found = tracer.search(partition, &name, id, until, turn);
+                // Nobody waits for it any more.
+                let _ = answer.send(found);
+            })
+            .map_err(|error| error.to_string())?;
+        match tokio::time::timeout(TRACE_MAX, answered).await {
+            Ok(Ok(found)) => found.map_err(|error| error.to_string()),
+            Ok(Err(_)) | Err(_) => Err(slow()),
+        }
+    }
+
+    fn search(
+        &self,
+        partition: i32,
+        name: &str,
+        id: i64,
+        until: Instant,
+        _turn: OwnedSemaphorePermit,
+    ) -> Result<Trace, Error> {
+        let ledger = Live::new(&self.connection, &self.topic, partition)?;
+        by_number(&InTime { ledger, until }, partition, name, id)
+    }
+}
+
+/// A ledger that is not read for ever.
+struct InTime<L> {
+    ledger: L,
+    until: Instant,
+}
+
+impl<L: Ledger> Ledger for InTime<L> {
+    fn extent(&self) -> Result<(i64, i64), Error> {
+        self.ledger.extent()
+    }
+
+    fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        let mut late = false;
+        self.ledger.read(from, to, &mut |raw| {
+            late = Instant::now() >= self.until;
+            if late { Flow::Stop } else { on(raw) }
+        })?;
+        if late {
+            let message = format!(
+                "took longer than {} s: use sequencer trace",
+                TRACE_MAX.as_secs()
+            );
+            return Err(Error::own("search the ledger", Class::Retriable, message));
+        }
+        Ok(())
+    }
+
+    fn at_time(&self, time_ms: i64) -> Result<i64, Error> {
+        self.ledger.at_time(time_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Endless;
+
+    impl Ledger for Endless {
+        fn extent(&self) -> Result<(i64, i64), Error> {
+            Ok((0, i64::MAX))
+        }
+
+        fn read(
+            &self,
+            from: i64,
+            to: i64,
+            on: &mut dyn FnMut(Raw<'_>) -> Flow,
+        ) -> Result<(), Error> {
+            let (key, value) = (&b"other"[..], &b""[..]);
+            for offset in from..to {
+                if on(Raw { offset, key, value }) == Flow::Stop {
+                    break;
+                }
+            }
+            Ok(())
+        }
+
+        fn at_time(&self, _time_ms: i64) -> Result<i64, Error> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_search_that_takes_too_long_ends_and_names_the_command() {
+        let until = Instant::now() + Duration::from_millis(20);
+        let ledger = Endless;
+        let error = by_number(&InTime { ledger, until }, 0, "orders", 1).unwrap_err();
+        assert!(error.to_string().contains("use sequencer trace"), "{error}");
+    }
+}
