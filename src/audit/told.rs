@@ -3,16 +3,24 @@
 use super::time;
 use crate::wire::ledger::{Entry, Kind};
 
+/// The IDs of a grant: `7`, or `7 to 9`. None for anything else.
+pub fn ids(entry: &Entry) -> Option<String> {
+    let (first, last) = entry.ids()?;
+    Some(if first == last {
+        first.to_string()
+    } else {
+        format!("{first} to {last}")
+    })
+}
+
 /// A record in a line, without its sequence.
 pub fn told(entry: &Entry) -> String {
     let next = |next: Option<i64>| next.map_or("no ID".to_owned(), |next| next.to_string());
-    let what = match (entry.kind, entry.ids()) {
-        (Kind::Grant, Some((first, last))) if first == last => format!("{first} granted"),
-        (Kind::Grant, Some((first, last))) => format!("{first} to {last} granted"),
-        (Kind::Grant, None) => "granted".to_owned(),
-        (Kind::Define, _) => format!("defined, next {}", next(entry.next)),
-        (Kind::SetNext, _) => format!("moved by set_next, next {}", next(entry.next)),
-        (Kind::Retire, _) => "retired".to_owned(),
+    let what = match entry.kind {
+        Kind::Grant => ids(entry).map_or("granted".to_owned(), |ids| format!("{ids} granted")),
+        Kind::Define => format!("defined, next {}", next(entry.next)),
+        Kind::SetNext => format!("moved by set_next, next {}", next(entry.next)),
+        Kind::Retire => "retired".to_owned(),
     };
     let mut line = format!(
         "{what} at {} by request {}:{}",

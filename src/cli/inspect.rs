@@ -18,7 +18,7 @@ use super::args::InspectArgs;
 use super::session::Session;
 use super::{Error, shell};
 use crate::core::limits::NAME_BYTES_MAX;
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::kafka;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
@@ -98,7 +98,7 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     partitions.sort_by_key(|facts| facts.partition);
     let service_partitions = partitions.iter().find_map(|facts| facts.service_partitions);
     let homes = service_partitions.unwrap_or(request_partitions);
-    let home = |name: &str| i32::try_from(partition_of(name.as_bytes(), homes)).unwrap_or(0);
+    let home = |name: &str| partition_id_of(name.as_bytes(), homes);
     let (mut sequences, sequences_total) = selection.rows();
     for row in &mut sequences {
         row.home = home(&row.name);

@@ -4,7 +4,7 @@ use super::Error;
 use super::ask::check_name;
 use super::session::Session;
 use crate::audit::source::Live;
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 
@@ -30,7 +30,7 @@ impl Place {
         // N was decided once, and the topic may have grown since.
         let homes = questions.decided(0)?;
         let homes = homes.map_or(partitions, |decided| decided.partitions);
-        let partition = i32::try_from(partition_of(name.as_bytes(), homes)).unwrap_or(0);
+        let partition = partition_id_of(name.as_bytes(), homes);
         if u32::try_from(partition).is_ok_and(|partition| partition >= partitions) {
             return Err(Error::Failed(format!(
                 "the home of {name:?} is partition {partition}, and topic {:?} has {partitions}",

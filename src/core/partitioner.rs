@@ -40,6 +40,11 @@ pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     hash_of(key) % partitions.max(1)
 }
 
+/// The same as Kafka's clients number partitions. There are never more than an `i32` counts.
+pub fn partition_id_of(key: &[u8], partitions: u32) -> i32 {
+    i32::try_from(partition_of(key, partitions)).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

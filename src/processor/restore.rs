@@ -58,6 +58,35 @@ impl Restored {
         highest_id(&self.fold)
     }
 
+    /// Counts and decodes a record. None for one that cannot be read: it belongs to no batch of ours, and
+    /// its key is touched.
+    fn read<'a>(
+        &mut self,
+        key: &'a [u8],
+        value: Option<&'a [u8]>,
+        header: Option<&[u8]>,
+    ) -> Result<Option<state::Record<'a>>, state::Error> {
+        self.records += 1;
+        match state::decode(key, value, header) {
+            Ok(record) => Ok(Some(record)),
+            Err(error @ state::Error::Version(_)) => Err(error),
+            Err(state::Error::Malformed { .. }) => {
+                self.touched.insert(key.to_vec());
+                Ok(None)
+            }
+        }
+    }
+
+    /// All that came before the reset is void, but for how much it was and what it touched.
+    fn begin_again(&mut self, reset: Reset) {
+        *self = Restored {
+            records: self.records,
+            reset: Some(reset.reason),
+            touched: std::mem::take(&mut self.touched),
+            ..Restored::default()
+        };
+    }
+
     /// False for a footer that cannot come behind the last one: a zombie that changed nothing has a digest
     /// that matches, but its offset betrays it, or its own idea of what was decided once for the whole
     /// service. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
@@ -170,14 +199,8 @@ impl Restore {
         value: Option<&[u8]>,
         header: Option<&[u8]>,
     ) -> Result<(), state::Error> {
-        self.restored.records += 1;
-        let record = match state::decode(key, value, header) {
-            Ok(record) => record,
-            Err(error @ state::Error::Version(_)) => return Err(error),
-            Err(state::Error::Malformed { .. }) => {
-                self.restored.touched.insert(key.to_vec());
-                return Ok(());
-            }
+        let Some(record) = self.restored.read(key, value, header)? else {
+            return Ok(());
         };
         match (record.content, record.batch) {
             (Content::Footer(footer), Some(batch)) => self.close(batch, *footer),
@@ -200,13 +223,7 @@ impl Restore {
 
     /// Before anything is believed, a reset makes all that came before void at once.
     fn begin_again(&mut self, reset: Reset) {
-        let touched = std::mem::take(&mut self.restored.touched);
-        self.restored = Restored {
-            records: self.restored.records,
-            reset: Some(reset.reason),
-            touched,
-            ..Restored::default()
-        };
+        self.restored.begin_again(reset);
         self.recent.clear();
     }
 

@@ -149,7 +149,7 @@ impl Reader {
             };
             match event.signal() {
                 Signal::Record => {
-                    if let Some(record) = event.record().filter(|r| r.partition == partition) {
+                    if let Some(record) = event.record() {
                         range.record(record);
                         last = Instant::now();
                     }
@@ -190,9 +190,7 @@ struct Range<F> {
 impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
     fn take(&mut self, taken: Taken<'_>) {
         match taken {
-            Taken::Record(record) if record.partition == self.partition => self.record(record),
-            // Of the range before.
-            Taken::Record(_) => {}
+            Taken::Record(record) => self.record(record),
             Taken::End { partition, next } => self.end_of_log(partition, next),
             Taken::Failed { error, .. } => self.failed(error),
         }
@@ -200,7 +198,9 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
 
     fn record(&mut self, record: Record<'_>) {
         let next = record.offset + 1;
+        // One of another partition is of the range before.
         if self.end.is_none()
+            && record.partition == self.partition
             && (record.offset >= self.to || (self.on)(record) == Flow::Stop || next >= self.to)
         {
             self.end = Some(Ok(()));

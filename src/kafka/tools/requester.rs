@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
 
 use super::CALL_DEADLINE;
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -285,7 +285,7 @@ impl Drop for Requester {
 
 /// The partition of a name among so many.
 fn home(name: &str, partitions: u32) -> i32 {
-    i32::try_from(partition_of(name.as_bytes(), partitions)).unwrap_or(0)
+    partition_id_of(name.as_bytes(), partitions)
 }
 
 /// Requests go out at once, and are tried once: a second record would be a second grant. An

@@ -35,14 +35,8 @@ impl InOrder {
         value: Option<&[u8]>,
         header: Option<&[u8]>,
     ) -> Result<(), state::Error> {
-        self.restored.records += 1;
-        let record = match state::decode(key, value, header) {
-            Ok(record) => record,
-            Err(error @ state::Error::Version(_)) => return Err(error),
-            Err(state::Error::Malformed { .. }) => {
-                self.restored.touched.insert(key.to_vec());
-                return Ok(());
-            }
+        let Some(record) = self.restored.read(key, value, header)? else {
+            return Ok(());
         };
         match (record.content, record.batch) {
             (Content::Footer(footer), Some(batch)) => self.close(batch, *footer),
@@ -107,16 +101,9 @@ impl InOrder {
     }
 
     fn begin_again(&mut self, reset: Reset) {
-        let touched = std::mem::take(&mut self.restored.touched);
-        *self = InOrder {
-            restored: Restored {
-                records: self.restored.records,
-                reset: Some(reset.reason),
-                touched,
-                ..Restored::default()
-            },
-            doubtful: self.doubtful,
-            ..InOrder::default()
-        };
+        self.restored.begin_again(reset);
+        self.last = None;
+        self.open = false;
+        self.earlier.clear();
     }
 }

@@ -31,7 +31,6 @@ use serde::Serialize;
 use super::search::{Found, PREFIX_BYTES_MAX, search};
 use super::{State, failed, json, query};
 use crate::service::metrics::latency::Since;
-use crate::service::status::Status;
 use trace::Asked;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -75,9 +74,10 @@ async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
         Some(prefix) => Some(find(&state, prefix).await),
         None => None,
     };
+    let traced = ask(&state, uri.query()).await;
+    // After the searches, which may take seconds.
     let status = state.status.read();
     let live = render::live(&status, state.status.silence(), state.owners());
-    let traced = ask(&state, uri.query(), &status).await;
     let searched = prefix.as_deref().zip(found.as_ref());
     let html = render::page(&status, &live, searched, traced.as_ref());
     text("text/html; charset=utf-8", html)
@@ -89,8 +89,7 @@ async fn sequences(Extract(state): Extract<State>, uri: Uri) -> Response {
 }
 
 async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
-    let status = state.status.read();
-    match ask(&state, uri.query(), &status).await {
+    match ask(&state, uri.query()).await {
         None => {
             let usage = "give ?sequence=NAME&id=NUMBER\n";
             (StatusCode::BAD_REQUEST, usage).into_response()
@@ -103,11 +102,14 @@ async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
 }
 
 /// None when nobody asks who got an ID.
-async fn ask(state: &State, query: Option<&str>, status: &Status) -> Option<Asked> {
+async fn ask(state: &State, query: Option<&str>) -> Option<Asked> {
     let name = query::value(query, "sequence")?;
     let id = query::value(query, "id")?;
     let answer = match &state.tracer {
-        Some(tracer) => tracer.trace(status.service_partitions, &name, &id).await,
+        Some(tracer) => {
+            let homes = state.status.read().service_partitions;
+            tracer.trace(homes, &name, &id).await
+        }
         None => Err("there is no ledger here".to_owned()),
     };
     Some(Asked { name, id, answer })

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::core::fold::{Description, Matches};
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::kafka::engine::inquiry::{FOUND_MAX, Inquiries, Inquiry, Question};
 use crate::service::status::{PartitionState, Status};
 
@@ -61,7 +61,7 @@ pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> Fou
     let began = Instant::now();
     let homes = status.service_partitions;
     if homes > 0 && !prefix.is_empty() {
-        let home = i32::try_from(partition_of(prefix.as_bytes(), homes)).unwrap_or(0);
+        let home = partition_id_of(prefix.as_bytes(), homes);
         found.home = Some(home);
         let exact = ask(inquiries, home, Question::Name(prefix.to_owned())).await;
         found.add(home, exact.unwrap_or_default(), prefix);

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::audit::source::{Ledger, Live, Raw};
 use crate::audit::trace::{Trace, by_number};
 use crate::core::limits::NAME_BYTES_MAX;
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::{Class, Error};
@@ -51,14 +51,13 @@ impl Tracer {
             return Err("the number of partitions is not known yet; try again".to_owned());
         }
         let until = Instant::now() + TRACE_MAX;
-        let slow = || format!("the search took longer than {} s", TRACE_MAX.as_secs());
         let turn = tokio::time::timeout(TRACE_MAX, Arc::clone(&self.turn).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             return Err("another search is under way; try again".to_owned());
         };
         let (answer, answered) = oneshot::channel();
         let (tracer, name) = (self.clone(), name.to_owned());
-        let partition = i32::try_from(partition_of(name.as_bytes(), homes)).unwrap_or(0);
+        let partition = partition_id_of(name.as_bytes(), homes);
         // Not one of the runtime's threads: the end of the process does not wait for this one.
         std::thread::Builder::new()
             .name("trace".to_owned())
@@ -70,7 +69,10 @@ impl Tracer {
             .map_err(|error| error.to_string())?;
         match tokio::time::timeout(TRACE_MAX, answered).await {
             Ok(Ok(found)) => found.map_err(|error| error.to_string()),
-            Ok(Err(_)) | Err(_) => Err(slow()),
+            Ok(Err(_)) | Err(_) => Err(format!(
+                "the search took longer than {} s",
+                TRACE_MAX.as_secs()
+            )),
         }
     }
 

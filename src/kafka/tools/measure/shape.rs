@@ -7,7 +7,7 @@
 
 use std::io::Write;
 
-use crate::core::partitioner::partition_of;
+use crate::core::partitioner::partition_id_of;
 use crate::core::{Answer, Grant, Name, Offset};
 use crate::wire::reply::{self, Subject};
 
@@ -59,7 +59,7 @@ impl Shape {
 
     /// The home partition of a key.
     pub fn partition(&self, key: &[u8]) -> i32 {
-        i32::try_from(partition_of(key, self.partitions)).unwrap_or(0)
+        partition_id_of(key, self.partitions)
     }
 
     /// The number of the request that a record of the reply topic answers.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::render::{escape, push};
 use crate::audit::time;
-use crate::audit::told::share;
+use crate::audit::told::{ids, share};
 use crate::audit::trace::{Grant, Trace};
 
 /// A question of a reader, and its answer.
@@ -67,11 +67,7 @@ fn answer(html: &mut String, trace: &Trace) {
 
 fn row(html: &mut String, trace: &Trace, grant: &Grant) {
     let record = &grant.record;
-    let ids = match record.ids() {
-        Some((first, last)) if first == last => first.to_string(),
-        Some((first, last)) => format!("{first} to {last}"),
-        None => "–".to_owned(),
-    };
+    let ids = ids(record).unwrap_or_else(|| "–".to_owned());
     let text = |text: &Option<String>| text.as_deref().map_or("–".to_owned(), escape);
     push!(
         html,
