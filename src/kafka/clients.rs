@@ -41,6 +41,15 @@ const HEARTBEAT_INTERVAL_MS: u64 = 100;
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
 /// How long a reply in a backlog waits for others: a fraction of what the backlog makes it wait.
 const BULK_LINGER_MS: &str = "5";
+/// How long a reply of a transaction waits for others. Nobody sees it before the commit, and a commit waits
+/// for no linger.
+const TRANSACTION_LINGER_MS: &str = "20";
+/// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
+/// caches; librdkafka's default of 100,000 did.
+const FETCHED_AHEAD_RECORDS: &str = "10000";
+/// Of each partition in one fetch. A turn of the engine takes what was fetched, so this bounds the time
+/// until it looks at what else there is: a few ten thousand of the smallest requests.
+const FETCH_PARTITION_BYTES: &str = "524288";
 /// Kafka's own default for records and batches. Whatever a forward can hold fits.
 const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
 const _: () = assert!(
@@ -68,7 +77,8 @@ impl Connection {
         let mut config = self.config(&[
             // The default of a second stalls a fetcher whose queue was full for all of it.
             ("fetch.queue.backoff.ms", "2"),
-            ("queued.min.messages", "100000"),
+            ("queued.min.messages", FETCHED_AHEAD_RECORDS),
+            ("fetch.message.max.bytes", FETCH_PARTITION_BYTES),
             // The request topic may grow; its new partitions are noticed this late.
             (
                 "topic.metadata.refresh.interval.ms",
@@ -173,7 +183,7 @@ impl Connection {
             .saturating_sub(SOCKET_BELOW_TRANSACTION_MS)
             .max(10);
         let mut config = self.config(&[
-            ("linger.ms", "0"),
+            ("linger.ms", TRANSACTION_LINGER_MS),
             ("batch.num.messages", "10000"),
             ("queue.buffering.max.messages", "400000"),
             ("queue.buffering.max.kbytes", "262144"),

@@ -172,12 +172,12 @@ impl GroupConsumer {
         Ok(joined)
     }
 
-    /// Serves records up to `max` and all other events: waits for the first one up to `wait`, then
-    /// takes what is there. Returns after a rebalance event, so that it can be answered before the
+    /// Serves records and all other events: waits for the first one up to `wait`, then takes what is
+    /// there, which is what one fetch brings, or two. Returns after a rebalance event, so that it can be answered before the
     /// next one. Returns the number of records and events served.
     ///
     /// Must be called at least every `max.poll.interval.ms`, or the member is thrown out.
-    pub fn poll(&mut self, wait: Duration, max: usize, mut on: impl FnMut(Event<'_>)) -> usize {
+    pub fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {
         let Some(records) = &self.records else {
             return 0;
         };
@@ -192,11 +192,11 @@ impl GroupConsumer {
                 return served;
             }
         }
-        served += records.take(NO_WAIT, max, |taken| self.taken(taken, &mut on));
+        served += records.take(NO_WAIT, |taken| self.taken(taken, &mut on));
         served += self.events(&mut on).0;
         if served == 0 {
             // Whatever comes to the group's queue from here on ends the wait.
-            served = records.take(wait, max, |taken| self.taken(taken, &mut on));
+            served = records.take(wait, |taken| self.taken(taken, &mut on));
         }
         served
     }

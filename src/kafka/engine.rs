@@ -39,8 +39,6 @@ use crate::service::status::Shared;
 use crate::wire::headers::Headers;
 use report::Reporter;
 
-/// Records taken in one turn: bounds the time until finished work is looked at.
-const RECORDS_MAX: usize = 2_000;
 /// How long a turn waits for records when something else will need attention soon.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// How long it waits when nothing will: a completion is noticed this late at most.
@@ -404,7 +402,7 @@ impl Engine {
         let names = &config.options.service.routing.names;
         let (mut result, mut sent) = (Ok(()), 0);
         reporter.latency.next_poll();
-        consumer.poll(wait, RECORDS_MAX, |event| match event {
+        consumer.poll(wait, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {

@@ -22,9 +22,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a wait looks at its deadline.
 const POLL: Duration = Duration::from_millis(100);
-/// Records taken in one call at most: those behind the end of a range are fetched for nothing, and a
-/// caller that has enough drops no more than these.
-const BURST: usize = 1_000;
 
 /// A consumer that is told what to read.
 pub struct Reader {
@@ -165,9 +162,7 @@ impl Reader {
             }
             drop(event);
             while range.end.is_none() {
-                let client = self.consumer.client();
-                let taken = take_now(client, queue, BURST, |taken| range.take(taken));
-                if taken == 0 {
+                if take_now(queue, |taken| range.take(taken)) == 0 {
                     break;
                 }
                 last = Instant::now();

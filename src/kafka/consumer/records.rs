@@ -38,8 +38,6 @@ pub(super) enum Taken<'a> {
 /// The queue. Must be dropped before its client, and after the group's queue that wakes it.
 pub(super) struct Records {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// Outlives it.
-    client: *mut sys::rd_kafka_t,
 }
 
 // SAFETY: librdkafka's clients and queues may be used from any thread.
@@ -88,10 +86,7 @@ impl Records {
                 queue.as_ptr().cast::<c_void>(),
             );
         }
-        Some(Records {
-            queue,
-            client: client.native_ptr(),
-        })
+        Some(Records { queue })
     }
 
     /// What is fetched of a partition comes here from now on, and what was fetched already.
@@ -100,11 +95,11 @@ impl Records {
         unsafe { sys::rd_kafka_queue_forward(source.0.as_ptr(), self.queue.as_ptr()) }
     }
 
-    /// Takes what is there, up to `max`; waits for the first up to `wait`, or until something comes to
-    /// the group's queue. Returns how much it was.
-    pub(super) fn take<F: FnMut(Taken<'_>)>(&self, wait: Duration, max: usize, on: F) -> usize {
-        // SAFETY: queue and client are alive.
-        unsafe { take(self.queue.as_ptr(), self.client, wait, max, on) }
+    /// Takes what is there; waits for the first up to `wait`, or until something comes to the group's
+    /// queue. Returns how much it was.
+    pub(super) fn take<F: FnMut(Taken<'_>)>(&self, wait: Duration, on: F) -> usize {
+        // SAFETY: the queue is alive.
+        unsafe { take(self.queue.as_ptr(), wait, on) }
     }
 
     /// The group's queue wakes nobody any more.
@@ -128,32 +123,26 @@ unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, records: *mut c_void) {
     unsafe { sys::rd_kafka_queue_yield(records.cast()) }
 }
 
-/// Takes what is there of the records of a consumer that reads what it is told, up to `max`. What else is
-/// in its queue is served as librdkafka sees fit: an error of the client is logged by it.
-pub(super) fn take_now<C, F>(client: &Client<C>, queue: &Queue, max: usize, on: F) -> usize
-where
-    C: ClientContext,
-    F: FnMut(Taken<'_>),
-{
-    // SAFETY: queue and client are alive.
-    unsafe { take(queue.as_ptr(), client.native_ptr(), Duration::ZERO, max, on) }
+/// Takes what is there of the records of a consumer that reads what it is told. What else is in its queue
+/// is served as librdkafka sees fit: an error of the client is logged by it.
+pub(super) fn take_now(queue: &Queue, on: impl FnMut(Taken<'_>)) -> usize {
+    // SAFETY: the queue is alive.
+    unsafe { take(queue.as_ptr(), Duration::ZERO, on) }
 }
 
+/// All that is there, and no less: librdkafka sets the whole queue aside for the length of the call and
+/// takes it for empty meanwhile, so a call that stopped half-way (`rd_kafka_yield`) each time would have
+/// it fetch on and on, until the whole log was in memory. As it is, what `queued.min.messages` lets it
+/// fetch ahead and as much again is the most there can be.
+///
 /// # Safety
-/// `queue` and `client`, whose it is, are alive.
+/// `queue` is alive.
 unsafe fn take<F: FnMut(Taken<'_>)>(
     queue: *mut sys::rd_kafka_queue_t,
-    client: *mut sys::rd_kafka_t,
     wait: Duration,
-    max: usize,
     on: F,
 ) -> usize {
-    let mut call = Call {
-        on,
-        client,
-        taken: 0,
-        max,
-    };
+    let mut call = Call { on, taken: 0 };
     // SAFETY: as the caller promises; the callback is called within this call only, with a pointer to
     // `call`, which nobody else uses meanwhile.
     unsafe {
@@ -170,9 +159,7 @@ unsafe fn take<F: FnMut(Taken<'_>)>(
 /// One call that takes records.
 struct Call<F> {
     on: F,
-    client: *mut sys::rd_kafka_t,
     taken: usize,
-    max: usize,
 }
 
 /// # Safety
@@ -181,7 +168,7 @@ unsafe extern "C" fn hand_over<F: FnMut(Taken<'_>)>(
     message: *mut sys::rd_kafka_message_t,
     call: *mut c_void,
 ) {
-    // SAFETY: as the caller promises; the client is alive.
+    // SAFETY: as the caller promises.
     unsafe {
         let (Some(message), Some(call)) = (message.as_ref(), call.cast::<Call<F>>().as_mut())
         else {
@@ -189,10 +176,6 @@ unsafe extern "C" fn hand_over<F: FnMut(Taken<'_>)>(
         };
         (call.on)(taken(message));
         call.taken += 1;
-        if call.taken >= call.max {
-            // What is left goes back in front of the queue.
-            sys::rd_kafka_yield(call.client);
-        }
     }
 }
 

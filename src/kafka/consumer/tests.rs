@@ -95,7 +95,7 @@ fn until(member: &mut GroupConsumer, is: impl Fn(&Seen) -> bool) -> Vec<Seen> {
     let mut all = Vec::new();
     while !all.last().is_some_and(&is) {
         assert!(begin.elapsed() < PATIENCE, "it did not come: {all:?}");
-        member.poll(Duration::from_millis(10), 1, |event| all.push(seen(&event)));
+        member.poll(Duration::from_millis(10), |event| all.push(seen(&event)));
     }
     all
 }
@@ -148,7 +148,7 @@ fn a_record_is_as_it_was_written() {
     let mut count = 0;
     let begin = Instant::now();
     while count < 3 && begin.elapsed() < PATIENCE {
-        member.poll(Duration::from_millis(10), 10, |event| {
+        member.poll(Duration::from_millis(10), |event| {
             let Event::Record(record) = event else { return };
             match record.offset {
                 0 => assert_eq!((record.key, record.value), (None, Some(&b"v"[..]))),
@@ -188,7 +188,7 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
         .expect("which does not wake a stopped one");
     produce(&cluster, numbered(0, 1));
     let mut after = 0;
-    member.poll(SILENCE, 10, |_| after += 1);
+    member.poll(SILENCE, |_| after += 1);
     assert_eq!(after, 0);
 
     member.start(0, 3).expect("started anew");
@@ -239,7 +239,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     let mut revoked = Vec::new();
     while revoked.is_empty() {
         assert!(begin.elapsed() < PATIENCE);
-        first.poll(Duration::from_millis(10), 10, |event| match seen(&event) {
+        first.poll(Duration::from_millis(10), |event| match seen(&event) {
             Seen::Revoked(partitions, lost) => {
                 assert!(!lost);
                 revoked = partitions;
@@ -247,7 +247,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
             Seen::Assigned(partitions) => assert!(partitions.is_empty()),
             _ => {}
         });
-        second.poll(Duration::ZERO, 10, |event| {
+        second.poll(Duration::ZERO, |event| {
             if let Seen::Assigned(partitions) = seen(&event) {
                 assert!(partitions.is_empty(), "too early");
             }
@@ -257,7 +257,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     assert_eq!(revoked.len(), 2);
     // Nothing is handed on before the answer.
     let mut early = Vec::new();
-    second.poll(SILENCE, 10, |event| early.push(seen(&event)));
+    second.poll(SILENCE, |event| early.push(seen(&event)));
     assert!(
         !early
             .iter()
@@ -268,9 +268,9 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     let mut given = Vec::new();
     while given.is_empty() {
         assert!(begin.elapsed() < PATIENCE);
-        first.poll(Duration::from_millis(10), 10, |_| {});
+        first.poll(Duration::from_millis(10), |_| {});
         first.accept_assignment().expect("accepted");
-        second.poll(Duration::from_millis(10), 10, |event| {
+        second.poll(Duration::from_millis(10), |event| {
             if let Seen::Assigned(partitions) = seen(&event) {
                 given = partitions;
             }
