@@ -32,6 +32,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const LOOK_WAIT: Duration = Duration::from_millis(500);
 /// Reports served between two batches of records: bounds the time away from the consumer.
 const REPORTS_MAX: usize = 64;
+/// With so many under way no more records are taken: some ten batches for each of four partitions, which
+/// is more than the broker can be asked to write at a time. More only wait, and leave the caches.
+const UNDER_WAY_MAX: i32 = 20_000;
 /// Replies handed over in one call: enough that the call does not count, few enough that they are still
 /// in the processor's cache.
 const BATCH_REPLIES: usize = 256;
@@ -220,7 +223,8 @@ impl DefaultReplies {
     /// True while records may be taken: no reply waits for room, and the producer is the right one.
     pub(super) fn has_room(&mut self) -> bool {
         let under_way = self.in_flight();
-        self.nothing_waits() && self.switch.settle(under_way)
+        let settled = self.switch.settle(Instant::now(), under_way);
+        settled && self.nothing_waits() && under_way < UNDER_WAY_MAX
     }
 
     fn nothing_waits(&self) -> bool {

@@ -5,6 +5,8 @@
 //! So there is one at a time: the other one is taken into use when nothing is under way with the first.
 //! Until then no record is taken, which lasts as long as a broker takes to acknowledge.
 
+use std::time::{Duration, Instant};
+
 /// How a reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -17,15 +19,20 @@ pub(super) enum Pace {
 /// With more replies than this under way there is a backlog. At 200,000 a second fewer are under way
 /// when each is sent at once.
 const BACKLOG_REPLIES: i32 = 1_000;
-/// With fewer than this under way there is none any more: what linger alone keeps under way at 70,000 a
-/// second. Far enough below [`BACKLOG_REPLIES`] that a broker's hiccup does not make us go to and fro.
+/// With fewer than this under way there may be none any more: what linger alone keeps under way at 70,000
+/// a second.
 const CALM_REPLIES: i32 = 500;
+/// It must have been calm for so long: in a drain few are under way for a moment whenever the next fetch
+/// is waited for, and each change stops the intake until the last reply is acknowledged.
+const CALM_LASTS: Duration = Duration::from_millis(50);
 
 /// The producer in use, and the one that is wanted.
 #[derive(Debug)]
 pub(super) struct Switch {
     used: Pace,
     wanted: Pace,
+    /// Since when few have been under way with [`Pace::Bulk`].
+    calm_since: Option<Instant>,
 }
 
 impl Default for Switch {
@@ -33,6 +40,7 @@ impl Default for Switch {
         Switch {
             used: Pace::Swift,
             wanted: Pace::Swift,
+            calm_since: None,
         }
     }
 }
@@ -45,15 +53,22 @@ impl Switch {
 
     /// Looks at how many replies are under way. False while records should not be taken, because the
     /// other producer is wanted and this one is not done.
-    pub(super) fn settle(&mut self, under_way: i32) -> bool {
-        self.wanted = match self.wanted {
-            Pace::Swift if under_way > BACKLOG_REPLIES => Pace::Bulk,
+    pub(super) fn settle(&mut self, now: Instant, under_way: i32) -> bool {
+        match (self.used, self.wanted) {
+            (Pace::Swift, Pace::Swift) if under_way > BACKLOG_REPLIES => self.wanted = Pace::Bulk,
+            (Pace::Bulk, Pace::Bulk) if under_way >= CALM_REPLIES => self.calm_since = None,
+            (Pace::Bulk, Pace::Bulk) => {
+                let since = *self.calm_since.get_or_insert(now);
+                if now.duration_since(since) >= CALM_LASTS {
+                    self.wanted = Pace::Swift;
+                }
+            }
             // Once it is wanted it is taken into use: what made it wanted goes down meanwhile.
-            Pace::Bulk if self.used == Pace::Bulk && under_way < CALM_REPLIES => Pace::Swift,
-            wanted => wanted,
-        };
-        if under_way == 0 {
+            _ => {}
+        }
+        if under_way == 0 && self.used != self.wanted {
             self.used = self.wanted;
+            self.calm_since = None;
         }
         self.used == self.wanted
     }
@@ -65,25 +80,37 @@ mod tests {
 
     #[test]
     fn a_backlog_is_sent_in_bulk_once_nothing_is_under_way() {
+        let now = Instant::now();
         let mut switch = Switch::default();
-        assert!(switch.settle(1_000));
-        assert!(!switch.settle(1_001));
+        assert!(switch.settle(now, 1_000));
+        assert!(!switch.settle(now, 1_001));
         assert_eq!(switch.used(), Pace::Swift);
-        assert!(!switch.settle(1), "what is under way might be overtaken");
-        assert!(switch.settle(0));
+        assert!(
+            !switch.settle(now, 1),
+            "what is under way might be overtaken"
+        );
+        assert!(switch.settle(now, 0));
         assert_eq!(switch.used(), Pace::Bulk);
     }
 
     #[test]
     fn a_calm_stream_is_sent_at_once_again_and_no_sooner() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
         let mut switch = Switch {
             used: Pace::Bulk,
             wanted: Pace::Bulk,
+            calm_since: None,
         };
-        assert!(switch.settle(500));
-        assert!(!switch.settle(499));
+        assert!(switch.settle(start, 499));
+        assert!(switch.settle(after(49), 0), "not calm for long enough");
+        assert!(switch.settle(after(49), 500), "and so it was a moment only");
+        assert!(switch.settle(after(50), 499));
+        assert!(switch.settle(after(99), 499));
+        assert!(!switch.settle(after(100), 499));
         assert_eq!(switch.used(), Pace::Bulk);
-        assert!(switch.settle(0));
+        assert!(!switch.settle(after(101), 600), "the change is made");
+        assert!(switch.settle(after(102), 0));
         assert_eq!(switch.used(), Pace::Swift);
     }
 }
