@@ -116,9 +116,13 @@ impl Memory {
         Advice::Alone
     }
 
-    /// Nothing can be written to the topic.
-    pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) {
+    /// Nothing can be written to the topic. True when that is news: each reply that was on its way there
+    /// says so again.
+    pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) -> bool {
+        let known = self.topics.get(topic);
+        let news = known.is_none_or(|known| known.closed != Some(cause) || now >= known.until);
         self.topic(topic, now).closed = Some(cause);
+        news
     }
 
     /// A batch was refused, and it is not known because of which of its records.
@@ -210,7 +214,8 @@ mod tests {
     #[test]
     fn a_closed_topic_is_tried_again_after_a_while() {
         let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.close("a", Cause::Unwritable, now);
+        assert!(memory.close("a", Cause::Unwritable, now));
+        assert!(!memory.close("a", Cause::Unwritable, now), "that is known");
         assert_eq!(
             cause(memory.advice("a", SMALL, now)),
             Some(Cause::Unwritable)
@@ -220,6 +225,7 @@ mod tests {
             memory.advice("a", SMALL, now + REMEMBERED),
             Advice::Together
         );
+        assert!(memory.close("a", Cause::Unwritable, now + REMEMBERED));
     }
 
     #[test]

@@ -323,12 +323,13 @@ impl NamedReplies {
                 // It has just grown, which the producer does not know yet.
                 Some(_) if failure == Some(Cause::PartitionUnknown) => failure,
                 Some(_) => failure.inspect(|cause| {
-                    self.memory.close(&topic, *cause, Instant::now());
-                    warn!(
-                        topic,
-                        cause = cause.as_str(),
-                        "a client's reply topic cannot be written"
-                    );
+                    if self.memory.close(&topic, *cause, Instant::now()) {
+                        warn!(
+                            topic,
+                            cause = cause.as_str(),
+                            "a client's reply topic cannot be written"
+                        );
+                    }
                 }),
             };
             match cause {

@@ -201,12 +201,13 @@ impl Deliveries {
     }
 
     fn close(&mut self, topic: &str, cause: Cause) {
-        warn!(
-            topic,
-            cause = cause.as_str(),
-            "a client's reply topic cannot be written"
-        );
-        self.memory.close(topic, cause, Instant::now());
+        if self.memory.close(topic, cause, Instant::now()) {
+            warn!(
+                topic,
+                cause = cause.as_str(),
+                "a client's reply topic cannot be written"
+            );
+        }
         self.directory.ask();
     }
 
