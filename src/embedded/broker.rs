@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use super::lock::Lock;
+use super::options::Jvm;
 use super::process::{self, Spawner};
 use super::properties::Node;
 use super::runtime::Runtime;
@@ -18,7 +19,10 @@ use super::{Error, probe};
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Formatting loads a few classes and writes two small files.
-const FORMAT_HEAP_MB: u32 = 128;
+const FORMAT_JVM: Jvm = Jvm {
+    heap_mb: 128,
+    quick_compiler: true,
+};
 
 const LOGGING: &str = include_str!("log4j2.xml");
 
@@ -74,7 +78,7 @@ impl Broker {
             return Ok(());
         }
         let (output, errors) = self.process_log()?;
-        let (mut command, _) = runtime.command(&self.directory, FORMAT_HEAP_MB, false);
+        let (mut command, _) = runtime.command(&self.directory, FORMAT_JVM, false);
         command
             .args([
                 "kafka.tools.StorageTool",
@@ -108,10 +112,10 @@ impl Broker {
         runtime: &Runtime,
         spawner: &Spawner,
         lock: &Lock,
-        heap_mb: u32,
+        jvm: Jvm,
     ) -> Result<(), Error> {
         let (output, errors) = self.process_log()?;
-        let (mut command, recording) = runtime.command(&self.directory, heap_mb, self.index == 0);
+        let (mut command, recording) = runtime.command(&self.directory, jvm, self.index == 0);
         command
             .args(["kafka.Kafka", "server.properties"])
             .stdin(lock.share().map_err(Error::at(&self.directory))?)

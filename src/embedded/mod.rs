@@ -43,6 +43,7 @@ use runtime::Runtime;
 
 pub use error::Error;
 pub use jars::{cache_directory, kafka_version};
+use options::Jvm;
 pub use options::{Listener, Options};
 pub(crate) use system::{Signal, die_with_parent, send};
 
@@ -71,7 +72,7 @@ pub struct Kafka {
     brokers: Vec<Broker>,
     bootstrap: String,
     cluster: Cluster,
-    heap_mb: u32,
+    jvm: Jvm,
     runtime: Runtime,
     spawner: Spawner,
     lock: Lock,
@@ -113,7 +114,7 @@ impl Kafka {
             brokers: Vec::new(),
             bootstrap: String::new(),
             cluster,
-            heap_mb: options.heap_mb,
+            jvm: options.jvm(),
             runtime,
             spawner,
             lock,
@@ -296,7 +297,7 @@ impl Kafka {
         let mut nodes = Vec::new();
         for &index in indexes {
             let broker = &mut self.brokers[index];
-            broker.launch(&self.runtime, &self.spawner, &self.lock, self.heap_mb)?;
+            broker.launch(&self.runtime, &self.spawner, &self.lock, self.jvm)?;
             nodes.push(broker.node.id);
         }
         let mut waiting = indexes.to_vec();

@@ -13,6 +13,9 @@ pub struct Options {
     pub brokers: u8,
     /// The heap of each broker, in MiB.
     pub heap_mb: u32,
+    /// Compile as fast as can be and optimise less: for brokers that live for minutes and share their
+    /// cores, which would spend a third of them on the optimising compiler.
+    pub quick_compiler: bool,
     /// Further settings for each broker's `server.properties`; they replace ours.
     pub properties: Vec<(String, String)>,
     /// Further listeners of the first broker, on ports that the caller chooses; how they authenticate
@@ -24,6 +27,13 @@ pub struct Options {
     /// for clients, which tells them the proxy's port, and to which the proxy connects
     /// ([`super::Kafka::proxied_ports`]). None without a proxy.
     pub proxy_ports: Vec<u16>,
+}
+
+/// How the virtual machine of a broker is set up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Jvm {
+    pub(super) heap_mb: u32,
+    pub(super) quick_compiler: bool,
 }
 
 /// A listener beside the plain one that the brokers themselves use.
@@ -38,12 +48,20 @@ pub struct Listener {
 }
 
 impl Options {
+    pub(super) fn jvm(&self) -> Jvm {
+        Jvm {
+            heap_mb: self.heap_mb,
+            quick_compiler: self.quick_compiler,
+        }
+    }
+
     /// One broker with a heap of 512 MiB.
     pub fn single(directory: impl Into<PathBuf>) -> Options {
         Options {
             directory: directory.into(),
             brokers: 1,
             heap_mb: 512,
+            quick_compiler: false,
             properties: Vec::new(),
             listeners: Vec::new(),
             scram_users: Vec::new(),
@@ -51,12 +69,13 @@ impl Options {
         }
     }
 
-    /// Three brokers with 400 MiB each; topics have three replicas, two of which must be in sync.
+    /// Three brokers with 400 MiB each and the quick compiler; topics have three replicas, two of which must be in sync.
     pub fn cluster_of_three(directory: impl Into<PathBuf>) -> Options {
         Options {
             directory: directory.into(),
             brokers: 3,
             heap_mb: 400,
+            quick_compiler: true,
             properties: Vec::new(),
             listeners: Vec::new(),
             scram_users: Vec::new(),

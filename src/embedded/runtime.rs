@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::java::Java;
+use super::options::Jvm;
 use super::{Error, jars};
 
 /// What it takes to run one of Kafka's main classes.
@@ -34,22 +35,20 @@ impl Runtime {
     ///
     /// With `recording`, it writes its loaded classes there when it ends, unless there is an
     /// archive already. Returns whether it does.
-    pub(super) fn command(
-        &self,
-        directory: &Path,
-        heap_mb: u32,
-        recording: bool,
-    ) -> (Command, bool) {
+    pub(super) fn command(&self, directory: &Path, jvm: Jvm, recording: bool) -> (Command, bool) {
         let mut command = Command::new(&self.java.program);
         command
             .current_dir(directory)
             // The serial collector takes the least CPU and memory for a heap of this size.
             .args([
                 "-Xms64m",
-                &format!("-Xmx{heap_mb}m"),
+                &format!("-Xmx{}m", jvm.heap_mb),
                 "-XX:+UseSerialGC",
                 "-XX:+ExitOnOutOfMemoryError",
             ]);
+        if jvm.quick_compiler {
+            command.arg("-XX:TieredStopAtLevel=1");
+        }
         let archive = self.class_archive();
         let recording = recording && !archive.is_file();
         // Which classes do not fit into the archive is nothing to know, and would bury what the

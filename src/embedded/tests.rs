@@ -32,7 +32,7 @@ fn port(kafka: &Kafka) -> u16 {
 fn create_topic(kafka: &Kafka, name: &str) {
     let (mut command, _) = kafka
         .runtime
-        .command(kafka.brokers[0].directory(), 128, false);
+        .command(kafka.brokers[0].directory(), kafka.jvm, false);
     let status = command
         .args([
             "org.apache.kafka.tools.TopicCommand",
