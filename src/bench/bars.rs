@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::drain::{BROKER_CPU, BUSY, CPU, EQUAL_BYTES, FLOOR, RATE};
+use super::drains::{AUDIT, NONE, REQUEST_ID};
 use super::latency::{self, ECHO, ECHO_ADAPTIVE};
 use super::restore::{self, BYTES_PER_SEQUENCE, CHECKPOINT_MS, RECORDS, RECORDS_RATE, SERVE};
 use super::series::{Series, Spread, ratio, shown};
@@ -199,13 +200,19 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
         "",
         median(lookup.ratio("partitions", RATE, (wide, &immediate), (wide, EQUAL_BYTES))),
     );
-    let with = ("request_id on each", immediate.as_str());
-    add(
-        format!("{immediate}: drain with a request_id on each request against none"),
-        Limit::AtLeast(0.8),
-        "",
-        median(lookup.ratio("request-id", RATE, with, ("none", &immediate))),
-    );
+    let beside = [
+        (REQUEST_ID, "a request_id on each request", 0.8),
+        (AUDIT, "audit of each sequence", 0.6),
+    ];
+    for ((scenario, setting), what, least) in beside {
+        let with = (setting, immediate.as_str());
+        add(
+            format!("{immediate}: drain with {what} against none"),
+            Limit::AtLeast(least),
+            "",
+            median(lookup.ratio(scenario, RATE, with, (NONE, &immediate))),
+        );
+    }
     restores(series, &mut add);
     // A floor that is slower than what is held against it says nothing.
     if let Some(floors) = lookup.ratio("drain", RATE, ("base", FLOOR), ("base", EQUAL_BYTES)) {

@@ -46,6 +46,7 @@ const SHAPE: Shape = Shape {
     names: NAMES,
     partitions: PARTITIONS,
     request_id: false,
+    audited: false,
 };
 
 enum Subject {

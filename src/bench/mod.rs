@@ -76,6 +76,7 @@ fn measure(stage: &mut stage::Stage<'_>) -> Result<(), Error> {
             Scenario::Names => drains::names(stage)?,
             Scenario::Partitions => drains::partitions(stage)?,
             Scenario::RequestId => drains::request_id(stage)?,
+            Scenario::Audit => drains::audit(stage)?,
             Scenario::Instances => drains::instances(stage)?,
             Scenario::Latency => latency::run(stage)?,
             Scenario::Restore => restore::run(stage)?,

@@ -14,6 +14,8 @@ pub enum Scenario {
     Partitions,
     /// With and without `request_id`.
     RequestId,
+    /// With and without `audit` of every sequence.
+    Audit,
     /// 1 and 2 instances.
     Instances,
     /// An open loop at several rates.
@@ -26,11 +28,12 @@ pub enum Scenario {
 
 impl Scenario {
     /// In the order in which they run.
-    pub const ALL: [Scenario; 8] = [
+    pub const ALL: [Scenario; 9] = [
         Scenario::Drain,
         Scenario::Names,
         Scenario::Partitions,
         Scenario::RequestId,
+        Scenario::Audit,
         Scenario::Instances,
         Scenario::Latency,
         Scenario::Restore,
@@ -47,6 +50,7 @@ impl Scenario {
             Scenario::Names => "names",
             Scenario::Partitions => "partitions",
             Scenario::RequestId => "request-id",
+            Scenario::Audit => "audit",
             Scenario::Instances => "instances",
             Scenario::Latency => "latency",
             Scenario::Restore => "restore",

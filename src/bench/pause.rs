@@ -73,6 +73,7 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
         names: NAMES,
         partitions: PARTITIONS,
         request_id: false,
+        audited: false,
     };
     let route = Route {
         requests: &topics.requests,

