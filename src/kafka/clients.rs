@@ -50,6 +50,9 @@ const FETCHED_AHEAD_RECORDS: &str = "10000";
 /// Of each partition in one fetch. A turn of the engine takes what was fetched, so this bounds the time
 /// until it looks at what else there is: a few ten thousand of the smallest requests.
 const FETCH_PARTITION_BYTES: &str = "524288";
+/// Of a partition in one fetch of a reader: most state logs are read in a few, and each is a place where a
+/// broker that was a replica may show records of an aborted transaction (docs/verification.md).
+const READER_PARTITION_BYTES: &str = "8388608";
 /// Kafka's own default for records and batches. Whatever a forward can hold fits.
 const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
 const _: () = assert!(
@@ -106,6 +109,7 @@ impl Connection {
         let mut config = self.config(&[
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "100000"),
+            ("fetch.message.max.bytes", READER_PARTITION_BYTES),
             // The end of a log is known when a fetch at its end returns.
             ("fetch.wait.max.ms", "10"),
         ]);

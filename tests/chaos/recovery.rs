@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::support::service::{HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS};
+use crate::support::tail::WHOLE_BYTES;
 
 use super::faults::{Fault, MEASURED};
 
@@ -16,10 +17,12 @@ const CLEAN_UP_INTERVAL: &str = "transaction.abort.timed.out.transaction.cleanup
 
 /// What of it the brokers must be told.
 pub fn broker_properties() -> Vec<(String, String)> {
-    vec![(
-        CLEAN_UP_INTERVAL.to_owned(),
-        CLEAN_UP_INTERVAL_MS.to_string(),
-    )]
+    let interval_ms = CLEAN_UP_INTERVAL_MS.to_string();
+    // The judge reads all of a partition at once.
+    let whole_answers = ("fetch.max.bytes", WHOLE_BYTES);
+    [(CLEAN_UP_INTERVAL, interval_ms.as_str()), whole_answers]
+        .map(|(property, value)| (property.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// What of it the instances must be told that no other test tells them.

@@ -288,7 +288,16 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
     let seen = match service.mode {
         Mode::Immediate => all,
         // As its clients read: none comes again.
-        Mode::ExactlyOnce => told(service, topics, Isolation::Committed),
+        Mode::ExactlyOnce => {
+            let seen = told(service, topics, Isolation::Committed);
+            let in_steps = told(service, topics, Isolation::CommittedInSteps).len();
+            let shown = in_steps.abs_diff(seen.len());
+            println!(
+                "{shown} of {} committed replies differ for a reader in steps",
+                seen.len()
+            );
+            seen
+        }
     };
     let visible = check(&Evidence {
         asked,

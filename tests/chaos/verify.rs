@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::command::program;
 use crate::support::service::Service;
+use crate::support::tail::WHOLE;
 use crate::support::{cluster, unique};
 
 /// Bounds a hang: a minute for a million requests is usual.
@@ -22,6 +23,9 @@ fn report(service: &Service) -> Value {
     let mut child = program()
         .arg("verify")
         .args(service.arguments())
+        .args(WHOLE.iter().flat_map(|(property, value)| {
+            ["--set".to_owned(), format!("kafka.{property}={value}")]
+        }))
         .args(["--replies", &pattern, "--json", "--wait-ms", "60000"])
         .stdout(File::create(&output).unwrap())
         .stderr(File::create(&errors).unwrap())

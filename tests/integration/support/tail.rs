@@ -17,26 +17,45 @@ use super::{DEADLINE, wait_for};
 /// Which records of transactions a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// Those of committed ones, up to the first that is still open.
+    /// Those of committed ones, up to the first that is still open, as their markers say: all of a
+    /// partition in one answer of its broker, for [`Isolation::CommittedInSteps`] is not exact.
     Committed,
+    /// The same as clients usually read. A broker that was a replica and fell behind may show records of an
+    /// aborted transaction at the end of an answer (docs/verification.md, "What Kafka does not promise").
+    CommittedInSteps,
     /// All.
     Uncommitted,
 }
+
+/// More than any topic of a test has.
+pub const WHOLE_BYTES: &str = "1000000000";
+/// What a client sets that wants all of a partition at once.
+pub const WHOLE: [(&str, &str); 3] = [
+    ("fetch.message.max.bytes", WHOLE_BYTES),
+    ("fetch.max.bytes", WHOLE_BYTES),
+    ("receive.message.max.bytes", "1000001000"),
+];
 
 /// How long one look at the consumer may take.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Reads without being a member of a group; what is assigned to it is all it reads.
 pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
-    let isolation = match isolation {
-        Isolation::Committed => "read_committed",
+    let level = match isolation {
+        Isolation::Committed | Isolation::CommittedInSteps => "read_committed",
         Isolation::Uncommitted => "read_uncommitted",
     };
-    ClientConfig::new()
+    let mut config = ClientConfig::new();
+    if isolation == Isolation::Committed {
+        for (property, value) in WHOLE {
+            config.set(property, value);
+        }
+    }
+    config
         .set("bootstrap.servers", bootstrap)
         // No group is joined; librdkafka wants a name all the same.
         .set("group.id", "tests-read-without-a-group")
-        .set("isolation.level", isolation)
+        .set("isolation.level", level)
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
@@ -82,7 +101,7 @@ fn read<T>(
     take: impl Fn(&BorrowedMessage<'_>) -> T,
 ) -> Vec<T> {
     let (reader, partitions) = assigned(bootstrap, topic, isolation);
-    if isolation == Isolation::Committed {
+    if isolation != Isolation::Uncommitted {
         let all = consumer(bootstrap, Isolation::Uncommitted);
         for partition in 0..partitions {
             let (_, end) = all.fetch_watermarks(topic, partition, DEADLINE).unwrap();
@@ -213,6 +232,11 @@ pub struct Tail {
 
 impl Tail {
     pub fn new(bootstrap: &str, topic: &str, isolation: Isolation) -> Tail {
+        let isolation = match isolation {
+            // What is followed comes in steps.
+            Isolation::Committed => Isolation::CommittedInSteps,
+            other => other,
+        };
         let (consumer, _) = assigned(bootstrap, topic, isolation);
         Tail {
             topic: topic.to_owned(),
