@@ -155,7 +155,7 @@ try {
   await evaluate("new Promise(requestAnimationFrame)");
   check(await evaluate(`document.querySelector('[data-halted="1"]') !== null && document.querySelector('tr[data-partition="1"]').dataset.state === 'halted'`),
     "a halted partition is shown as such at the next refresh");
-  check(await evaluate(`document.querySelector('[data-halted="1"] pre')?.textContent.startsWith('sequencer recover --partition 1 --from ')`), "with the command that repairs it");
+  check(await evaluate(`document.querySelector('[data-halted="1"] pre')?.textContent.startsWith('sequencer recover --partition 1 --brokers ')`), "with the command that repairs it");
   await picture("halted.png");
   await look(390, 844, "dark");
   check(await evaluate(fits), "nothing is cut off on a phone when one is halted");
