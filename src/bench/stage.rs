@@ -77,6 +77,7 @@ impl<'a> Stage<'a> {
             group: CLIENT.to_owned(),
             instance_id: CLIENT.to_owned(),
             static_membership: false,
+            awaited_transactions: true,
         };
         let admin = Admin::new(&connection.admin())?;
         let cluster = admin.cluster()?;

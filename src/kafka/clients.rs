@@ -25,6 +25,8 @@ pub struct Connection {
     pub instance_id: String,
     /// Whether `instance_id` is a static member.
     pub static_membership: bool,
+    /// Whether clients wait for the end of a transaction, as in `exactly_once` mode.
+    pub awaited_transactions: bool,
 }
 
 /// `transaction.timeout.ms` unless the operator says otherwise: a dead owner's open transaction
@@ -39,11 +41,9 @@ const SESSION_TIMEOUT_MS: u64 = 6_000;
 const HEARTBEAT_INTERVAL_MS: u64 = 100;
 /// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
-/// How long a reply in a backlog waits for others: a fraction of what the backlog makes it wait.
+/// How long a reply in a backlog waits for others, and a record of a checkpoint that nobody waits for: a
+/// fraction of what it waits anyway.
 const BULK_LINGER_MS: &str = "5";
-/// How long a reply of a transaction waits for others. Nobody sees it before the commit, and a commit waits
-/// for no linger.
-const TRANSACTION_LINGER_MS: &str = "20";
 /// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
 /// caches; librdkafka's default of 100,000 did.
 const FETCHED_AHEAD_RECORDS: &str = "10000";
@@ -186,8 +186,14 @@ impl Connection {
         let socket_ms = timeout_ms
             .saturating_sub(SOCKET_BELOW_TRANSACTION_MS)
             .max(10);
+        // Offsets are sent when the last record is acknowledged (T1), which a linger delays.
+        let linger_ms = if self.awaited_transactions {
+            "0"
+        } else {
+            BULK_LINGER_MS
+        };
         let mut config = self.config(&[
-            ("linger.ms", TRANSACTION_LINGER_MS),
+            ("linger.ms", linger_ms),
             ("batch.num.messages", "10000"),
             ("queue.buffering.max.messages", "400000"),
             ("queue.buffering.max.kbytes", "262144"),

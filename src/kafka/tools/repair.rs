@@ -182,6 +182,7 @@ mod tests {
             group: "g".to_owned(),
             instance_id: "host".to_owned(),
             static_membership: false,
+            awaited_transactions: true,
         };
         let repair = connection_of_repair(&instance, 3);
         assert_eq!(repair.transactional_id(), "g-recover-3");
