@@ -3,7 +3,7 @@
 use super::drain::{self, Backlog, Subject};
 use super::server::{Echo, Mode};
 use super::stage::{Stage, per_second};
-use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
+use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS, Scenario};
 use crate::kafka::tools::measure::shape::Shape;
 
 /// Partitions of the scenario that varies them.
@@ -14,8 +14,8 @@ const NAME_COUNTS: [u64; 3] = [1, 100, 1_000_000];
 const TRIALS: usize = 2;
 
 /// The scenarios that compare the service with itself, each with its setting.
-pub(super) const REQUEST_ID: (&str, &str) = ("request-id", "request_id on each");
-pub(super) const AUDIT: (&str, &str) = ("audit", "audit of each");
+pub(super) const REQUEST_ID: (&str, &str) = (Scenario::RequestId.as_str(), "request_id on each");
+pub(super) const AUDIT: (&str, &str) = (Scenario::Audit.as_str(), "audit of each");
 /// The setting of both without it.
 pub(super) const NONE: &str = "none";
 

@@ -43,8 +43,7 @@ use runtime::Runtime;
 
 pub use error::Error;
 pub use jars::{cache_directory, kafka_version};
-use options::Jvm;
-pub use options::{Listener, Options};
+pub use options::{Jvm, Listener, Options};
 pub(crate) use system::{Signal, die_with_parent, send};
 
 /// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
@@ -114,7 +113,7 @@ impl Kafka {
             brokers: Vec::new(),
             bootstrap: String::new(),
             cluster,
-            jvm: options.jvm(),
+            jvm: options.jvm,
             runtime,
             spawner,
             lock,
@@ -262,7 +261,7 @@ impl Kafka {
             let properties = properties::server(
                 *node,
                 &nodes,
-                options.heap_mb,
+                options.jvm.heap_mb,
                 listeners,
                 &options.properties,
             );

@@ -11,11 +11,8 @@ pub struct Options {
     /// 1 to 3 brokers, each a controller too. The data of a directory belongs to one number of
     /// brokers.
     pub brokers: u8,
-    /// The heap of each broker, in MiB.
-    pub heap_mb: u32,
-    /// Compile as fast as can be and optimise less: for brokers that live for minutes and share their
-    /// cores, which would spend a third of them on the optimising compiler.
-    pub quick_compiler: bool,
+    /// The virtual machine of each broker.
+    pub jvm: Jvm,
     /// Further settings for each broker's `server.properties`; they replace ours.
     pub properties: Vec<(String, String)>,
     /// Further listeners of the first broker, on ports that the caller chooses; how they authenticate
@@ -31,9 +28,12 @@ pub struct Options {
 
 /// How the virtual machine of a broker is set up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Jvm {
-    pub(super) heap_mb: u32,
-    pub(super) quick_compiler: bool,
+pub struct Jvm {
+    /// Its heap, in MiB.
+    pub heap_mb: u32,
+    /// Compile as fast as can be and optimise less: for brokers that live for minutes and share their
+    /// cores, which would spend a third of them on the optimising compiler.
+    pub quick_compiler: bool,
 }
 
 /// A listener beside the plain one that the brokers themselves use.
@@ -48,20 +48,15 @@ pub struct Listener {
 }
 
 impl Options {
-    pub(super) fn jvm(&self) -> Jvm {
-        Jvm {
-            heap_mb: self.heap_mb,
-            quick_compiler: self.quick_compiler,
-        }
-    }
-
     /// One broker with a heap of 512 MiB.
     pub fn single(directory: impl Into<PathBuf>) -> Options {
         Options {
             directory: directory.into(),
             brokers: 1,
-            heap_mb: 512,
-            quick_compiler: false,
+            jvm: Jvm {
+                heap_mb: 512,
+                quick_compiler: false,
+            },
             properties: Vec::new(),
             listeners: Vec::new(),
             scram_users: Vec::new(),
@@ -69,17 +64,16 @@ impl Options {
         }
     }
 
-    /// Three brokers with 400 MiB each and the quick compiler; topics have three replicas, two of which must be in sync.
+    /// Three brokers with 400 MiB each and the quick compiler; topics have three replicas, two of which must
+    /// be in sync.
     pub fn cluster_of_three(directory: impl Into<PathBuf>) -> Options {
         Options {
-            directory: directory.into(),
             brokers: 3,
-            heap_mb: 400,
-            quick_compiler: true,
-            properties: Vec::new(),
-            listeners: Vec::new(),
-            scram_users: Vec::new(),
-            proxy_ports: Vec::new(),
+            jvm: Jvm {
+                heap_mb: 400,
+                quick_compiler: true,
+            },
+            ..Options::single(directory)
         }
     }
 }

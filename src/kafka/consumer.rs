@@ -173,8 +173,8 @@ impl GroupConsumer {
     }
 
     /// Serves records and all other events: waits for the first one up to `wait`, then takes what is
-    /// there, which is what one fetch brings, or two. Returns after a rebalance event, so that it can be answered before the
-    /// next one. Returns the number of records and events served.
+    /// there, which is what one fetch brings, or two. Returns after a rebalance event, so that it can be
+    /// answered before the next one. Returns the number of records and events served.
     ///
     /// Must be called at least every `max.poll.interval.ms`, or the member is thrown out.
     pub fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {

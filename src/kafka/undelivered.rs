@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use crate::core::digest::fingerprint;
 use crate::wire::route::{Cause, Undelivered};
 
@@ -123,6 +125,17 @@ impl Memory {
         let news = known.is_none_or(|known| known.closed != Some(cause) || now >= known.until);
         self.topic(topic, now).closed = Some(cause);
         news
+    }
+
+    /// Closes it, and logs that unless it is known.
+    pub fn close_and_tell(&mut self, topic: &str, cause: Cause, now: Instant) {
+        if self.close(topic, cause, now) {
+            warn!(
+                topic,
+                cause = cause.as_str(),
+                "a client's reply topic cannot be written"
+            );
+        }
     }
 
     /// A batch was refused, and it is not known because of which of its records.

@@ -323,13 +323,7 @@ impl NamedReplies {
                 // It has just grown, which the producer does not know yet.
                 Some(_) if failure == Some(Cause::PartitionUnknown) => failure,
                 Some(_) => failure.inspect(|cause| {
-                    if self.memory.close(&topic, *cause, Instant::now()) {
-                        warn!(
-                            topic,
-                            cause = cause.as_str(),
-                            "a client's reply topic cannot be written"
-                        );
-                    }
+                    self.memory.close_and_tell(&topic, *cause, Instant::now());
                 }),
             };
             match cause {

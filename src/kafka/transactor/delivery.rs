@@ -201,13 +201,7 @@ impl Deliveries {
     }
 
     fn close(&mut self, topic: &str, cause: Cause) {
-        if self.memory.close(topic, cause, Instant::now()) {
-            warn!(
-                topic,
-                cause = cause.as_str(),
-                "a client's reply topic cannot be written"
-            );
-        }
+        self.memory.close_and_tell(topic, cause, Instant::now());
         self.directory.ask();
     }
 

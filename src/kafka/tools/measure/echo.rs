@@ -15,7 +15,7 @@ use crate::wire::headers::Block;
 
 /// As `BACKLOG_REPLIES` of the service's replies.
 const BACKLOG_RECORDS: i32 = 1_000;
-/// As the engine's `RECORDS_MAX`.
+/// Records taken before the reports are served, where they are taken one by one.
 const RECORDS_MAX: usize = 2_000;
 /// As the engine's waits.
 const BUSY_WAIT: Duration = Duration::from_millis(1);

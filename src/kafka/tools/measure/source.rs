@@ -1,4 +1,4 @@
-//! A consumer's records, taken one by one as the service takes them, or many in one call.
+//! A consumer's records, taken one by one, or many in one call.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -12,7 +12,7 @@ use rdkafka_sys as sys;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error, is_end_of_log};
 
-/// Records taken in one call, as the service does.
+/// Records taken in one call.
 const BATCH_RECORDS: usize = 500;
 
 /// A record, or the end of a partition.
