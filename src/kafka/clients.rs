@@ -47,9 +47,12 @@ const BULK_LINGER_MS: &str = "5";
 /// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
 /// caches; librdkafka's default of 100,000 did.
 const FETCHED_AHEAD_RECORDS: &str = "10000";
-/// Of each partition in one fetch. A turn of the engine takes what was fetched, so this bounds the time
-/// until it looks at what else there is: a few ten thousand of the smallest requests.
+/// Of each partition in one fetch.
 const FETCH_PARTITION_BYTES: &str = "524288";
+/// Of all partitions in one fetch. A turn of the engine takes what was fetched, so this bounds the time
+/// until it looks at what else there is, however many partitions it has: a few ten thousand of the smallest
+/// requests.
+const FETCH_BYTES: u64 = 2 << 20;
 /// Of a partition in one fetch of a reader: most state logs are read in a few, and each is a place where a
 /// broker that was a replica may show records of an aborted transaction (docs/verification.md).
 const READER_PARTITION_BYTES: &str = "8388608";
@@ -82,6 +85,7 @@ impl Connection {
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", FETCHED_AHEAD_RECORDS),
             ("fetch.message.max.bytes", FETCH_PARTITION_BYTES),
+            ("fetch.max.bytes", &self.fetch_bytes().to_string()),
             // The request topic may grow; its new partitions are noticed this late.
             (
                 "topic.metadata.refresh.interval.ms",
@@ -102,6 +106,13 @@ impl Connection {
             config.set("group.instance.id", &self.instance_id);
         }
         config
+    }
+
+    /// librdkafka refuses a fetch that is smaller than `message.max.bytes`, which an operator may raise.
+    fn fetch_bytes(&self) -> u64 {
+        let message = self.properties.get("message.max.bytes");
+        let message: Option<u64> = message.and_then(|value| value.parse().ok());
+        message.unwrap_or_default().max(FETCH_BYTES)
     }
 
     /// Reads ranges of logs; joins nothing.
@@ -259,4 +270,26 @@ fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", offset_reset().as_str())
         .set("enable.partition.eof", "true");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::consumer::GroupConsumer;
+
+    #[test]
+    fn a_consumer_is_made_whatever_size_of_record_the_operator_allows() {
+        for bytes in ["1000000", "2097153", "50000000"] {
+            let connection = Connection {
+                brokers: "localhost:1".to_owned(),
+                properties: BTreeMap::from([("message.max.bytes".to_owned(), bytes.to_owned())]),
+                group: "g".to_owned(),
+                instance_id: "i".to_owned(),
+                static_membership: false,
+                awaited_transactions: false,
+            };
+            let consumer = GroupConsumer::new(&connection.group_consumer(), "requests");
+            consumer.unwrap().close(Duration::ZERO);
+        }
+    }
 }

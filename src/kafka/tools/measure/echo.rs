@@ -78,7 +78,8 @@ pub fn run(
         .set("auto.offset.reset", "earliest")
         .set("statistics.interval.ms", "0")
         .set("queued.min.messages", "100000")
-        .set("fetch.message.max.bytes", "1048576");
+        .set("fetch.message.max.bytes", "1048576")
+        .set("fetch.max.bytes", "52428800");
     let mut source = Source::new(&config, &options.from, options.partitions)?;
     let mut writer = Writer::new(connection, options)?;
     while !stop() {
