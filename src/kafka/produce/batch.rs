@@ -102,7 +102,8 @@ impl Collected {
 
 impl Topic {
     /// Hands the records of a batch over in order and empties it; the producer copies them. Those that
-    /// it does not take come back, in order as well.
+    /// it does not take come back, in order as well, with those behind them that were not tried any more,
+    /// as if the queue were full: so none overtakes another of its partition.
     pub fn produce_all(
         &self,
         batch: &mut Batch,
@@ -114,12 +115,21 @@ impl Topic {
             native,
         } = batch;
         let mut rest = records.as_slice();
+        let mut all_taken = true;
         while let Some(first) = rest.first() {
+            if !all_taken {
+                refused(first.of(bytes), Ok(Enqueued::QueueFull));
+                rest = &rest[1..];
+                continue;
+            }
             if !first.is_plain() {
                 let record = first.of(bytes);
                 match self.produce(record) {
                     Ok(Enqueued::Yes) => {}
-                    result => refused(record, result),
+                    result => {
+                        all_taken = false;
+                        refused(record, result);
+                    }
                 }
                 rest = &rest[1..];
                 continue;
@@ -145,6 +155,7 @@ impl Topic {
             if usize::try_from(taken) == Ok(plain.len()) {
                 continue;
             }
+            all_taken = false;
             for (record, message) in plain.iter().zip(native.iter()) {
                 let result = if error::is_queue_full_code(message.err) {
                     Ok(Enqueued::QueueFull)

@@ -26,8 +26,8 @@ const REPORT_POLL: Duration = Duration::from_millis(1);
 
 /// librdkafka's `batch.size`: what its batches hold at most.
 const PRODUCER_BATCH_BYTES_MAX: usize = 1_000_000;
-/// Replies handed over in one call.
-const BATCH_REPLIES: usize = 256;
+/// Records handed over in one call: enough that its own cost no longer counts.
+const BATCH_RECORDS: usize = 256;
 /// How long the reports of a transaction that has failed are waited for.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 /// Replies to clients' topics that are looked through for those under way: those before them are
@@ -200,6 +200,7 @@ impl TransactionalProducer {
         (began, deadline): (Instant, Instant),
         deliveries: &mut Deliveries,
     ) -> Result<(), Error> {
+        let replies = self.replies.as_ref();
         let mut batch = produce::Batch::default();
         for section in &checkpoint.sections {
             for reply in section.replies.iter() {
@@ -218,29 +219,34 @@ impl TransactionalProducer {
                         partition,
                         fallback,
                     } => {
-                        self.produce_together(&mut batch, deadline)?;
+                        self.produce_together(replies, &mut batch, deadline)?;
                         let place = (topic, partition, fallback);
                         self.produce_named(place, &reply, (began, deadline), deliveries)?;
                     }
                 }
-                if batch.len() >= BATCH_REPLIES {
-                    self.produce_together(&mut batch, deadline)?;
+                if batch.len() >= BATCH_RECORDS {
+                    self.produce_together(replies, &mut batch, deadline)?;
                 }
             }
         }
-        self.produce_together(&mut batch, deadline)?;
+        self.produce_together(replies, &mut batch, deadline)?;
         for section in &checkpoint.sections {
-            self.produce_ledger(section, deadline)?;
+            self.produce_ledger(section, &mut batch, deadline)?;
         }
         for (index, section) in checkpoint.sections.iter().enumerate() {
-            self.produce_batch(section, index + 1, deadline)?;
+            self.produce_state(section, index + 1, &mut batch, deadline)?;
         }
         Ok(())
     }
 
-    /// Replies to the default topic, many in one call.
-    fn produce_together(&self, batch: &mut produce::Batch, deadline: Instant) -> Result<(), Error> {
-        let Some(topic) = &self.replies else {
+    /// Records of one topic, many in one call.
+    fn produce_together(
+        &self,
+        topic: Option<&Topic>,
+        batch: &mut produce::Batch,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let Some(topic) = topic else {
             return Ok(());
         };
         let mut result = Ok(());
@@ -254,18 +260,26 @@ impl TransactionalProducer {
 
     /// Into the partition that the requests have, so that a partition of the ledger is in the order of
     /// its grants.
-    fn produce_ledger(&self, section: &Section, deadline: Instant) -> Result<(), Error> {
+    fn produce_ledger(
+        &self,
+        section: &Section,
+        batch: &mut produce::Batch,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let ledger = self.ledger.as_ref();
         for (key, value) in section.ledger.iter() {
-            let record = produce::Outgoing {
+            batch.push(self.numbered(produce::Outgoing {
                 partition: section.partition,
                 key: Some(key),
                 value: Some(value),
                 headers: Block::EMPTY,
                 opaque: UNPLACED,
-            };
-            self.enqueue(self.ledger.as_ref(), record, deadline)?;
+            }));
+            if batch.len() >= BATCH_RECORDS {
+                self.produce_together(ledger, batch, deadline)?;
+            }
         }
-        Ok(())
+        self.produce_together(ledger, batch, deadline)
     }
 
     /// Waits until all is acknowledged. What a client's topic does not take in time makes it
@@ -433,16 +447,18 @@ impl TransactionalProducer {
         }
     }
 
-    fn produce_batch(
+    fn produce_state(
         &self,
         section: &Section,
         opaque: usize,
+        batch: &mut produce::Batch,
         deadline: Instant,
     ) -> Result<(), Error> {
+        let state = self.state.as_ref();
         let mut tombstone = Vec::new();
         block::push(&mut tombstone, BATCH_HEADER, &section.batch_id.to_header());
         for (key, value) in section.batch.iter() {
-            let record = produce::Outgoing {
+            batch.push(self.numbered(produce::Outgoing {
                 partition: section.partition,
                 key: Some(key),
                 value,
@@ -452,10 +468,12 @@ impl TransactionalProducer {
                     Block(&tombstone)
                 },
                 opaque,
-            };
-            self.enqueue(self.state.as_ref(), record, deadline)?;
+            }));
+            if batch.len() >= BATCH_RECORDS {
+                self.produce_together(state, batch, deadline)?;
+            }
         }
-        Ok(())
+        self.produce_together(state, batch, deadline)
     }
 
     /// A topic that has grown since this producer looked at it is looked at once more.
