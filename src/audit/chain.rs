@@ -1,5 +1,5 @@
-//! Checks the records of one sequence, in order: that each names the hash of the one before it, that
-//! their numbers follow each other, and that the IDs do.
+//! Checks the records of one sequence, in order: that each page names the hash of the record before it,
+//! that their numbers follow each other, and that the IDs do.
 //!
 //! An operator's act is a record of its own, so that a jump that somebody ordered is told apart from a
 //! hole. The end of the chain is compared with what the state remembers of it: a record that was removed
@@ -55,7 +55,7 @@ impl Wrong {
 /// One instance of something wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// Its offset in the ledger; where the ledger ends, for what is missing there.
+    /// Its page's offset in the ledger; where the ledger ends, for what is missing there.
     pub offset: i64,
     /// In words.
     pub problem: String,
@@ -77,7 +77,7 @@ pub struct Finding {
 pub struct Act {
     /// `define`, `set_next`, `retire`, or `recover`.
     pub kind: &'static str,
-    /// Offset of its record in the ledger.
+    /// Offset of its page in the ledger.
     pub offset: i64,
     /// The ID that came next from there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,8 +99,8 @@ pub struct Report {
     pub sequence: String,
     /// The partition of the ledger.
     pub partition: i32,
-    /// Records read, of whatever sequence.
-    pub records_read: u64,
+    /// Pages read, of whatever sequence.
+    pub pages_read: u64,
     /// Records of this one.
     pub records: u64,
     /// Grants among them.
@@ -127,12 +127,7 @@ pub struct Report {
     pub clean: bool,
 }
 
-struct Last {
-    entry: Entry,
-    hash: Hash,
-}
-
-/// Takes the records of one sequence, in order.
+/// Takes the pages of one sequence, in order.
 pub struct Checker {
     report: Report,
     findings: BTreeMap<Wrong, Finding>,
@@ -140,7 +135,11 @@ pub struct Checker {
     state: Option<Chain>,
     /// The first record that is taken may have any number.
     begins_inside: bool,
-    last: Option<Last>,
+    last: Option<Entry>,
+    /// Numbers and hashes of the records of this page.
+    page: Vec<(u64, Hash)>,
+    /// And of the one before, by which a page that comes again is known.
+    page_before: Vec<(u64, Hash)>,
     /// As the last `define` says.
     rules: Option<Rules>,
     /// The ID that a grant must begin with now; none when any may.
@@ -166,49 +165,56 @@ impl Checker {
             state,
             begins_inside,
             last: None,
+            page: Vec::new(),
+            page_before: Vec::new(),
             rules: None,
             next: None,
             last_offset: 0,
         }
     }
 
-    /// The next record. Returns it, if it can be read.
-    pub fn record(&mut self, offset: i64, value: &[u8]) -> Option<Entry> {
-        self.report.records += 1;
+    /// Reads the next page. Its records, if it can be read, are to be taken one by one.
+    pub fn page(&mut self, offset: i64, value: &[u8]) -> Vec<Entry> {
         self.last_offset = offset;
-        let Some(entry) = decode(value) else {
+        let Some(entries) = decode(value) else {
+            self.report.records += 1;
             self.wrong(
                 Wrong::Unreadable,
                 offset,
-                "it is no ledger record".to_owned(),
+                "it is no page of the ledger".to_owned(),
             );
-            return None;
+            return Vec::new();
         };
-        let hash = Hash::of(value);
-        if entry.sequence != self.report.sequence {
-            let other = &entry.sequence;
+        let other = entries.iter().map(|entry| &entry.sequence).next();
+        if let Some(other) = other.filter(|other| **other != self.report.sequence) {
             let problem = format!("it lies under another key and is of sequence {other:?}");
             self.wrong(Wrong::Altered, offset, problem);
         }
-        if !self.link(offset, &entry, &hash) {
-            return Some(entry);
+        let told = entries.iter().map(|entry| (entry.record, entry.hash));
+        self.page_before = std::mem::replace(&mut self.page, told.collect());
+        entries
+    }
+
+    /// Takes the next record, of the page that was read last.
+    pub fn record(&mut self, offset: i64, entry: &Entry) {
+        self.report.records += 1;
+        if !self.link(offset, entry) {
+            return;
         }
-        self.against_state(offset, &entry, &hash);
+        self.against_state(offset, entry);
         match entry.kind {
-            Kind::Grant => self.grant(offset, &entry),
-            Kind::Define | Kind::SetNext | Kind::Retire => self.act(offset, &entry),
+            Kind::Grant => self.grant(offset, entry),
+            Kind::Define | Kind::SetNext | Kind::Retire => self.act(offset, entry),
         }
         self.report.first_record.get_or_insert(entry.record);
         self.report.last_record = Some(entry.record);
-        self.report.last_hash = Some(hex(&hash));
-        let last = entry.clone();
-        self.last = Some(Last { entry: last, hash });
-        Some(entry)
+        self.report.last_hash = Some(hex(&entry.hash));
+        self.last = Some(entry.clone());
     }
 
     /// What was found. `whole`: the end of the ledger was reached.
-    pub fn finish(mut self, whole: bool, records_read: u64) -> Report {
-        let last = self.last.as_ref().map_or(0, |last| last.entry.record);
+    pub fn finish(mut self, whole: bool, pages_read: u64) -> Report {
+        let last = self.last.as_ref().map_or(0, |last| last.record);
         if let Some(state) = self.state.filter(|state| whole && state.records > last) {
             let problem = format!(
                 "the state knows of {} records, the ledger ends with record {last}",
@@ -216,7 +222,7 @@ impl Checker {
             );
             self.wrong(Wrong::RecordMissing, self.last_offset, problem);
         }
-        self.report.records_read = records_read;
+        self.report.pages_read = pages_read;
         self.report.findings = self.findings.into_values().collect();
         self.report.clean = self.report.findings.is_empty();
         self.report
@@ -228,7 +234,7 @@ impl Checker {
     }
 
     /// Its place in the chain. False when it is a copy of one that was there.
-    fn link(&mut self, offset: i64, entry: &Entry, hash: &Hash) -> bool {
+    fn link(&mut self, offset: i64, entry: &Entry) -> bool {
         let number = entry.record;
         if entry.repaired {
             self.note(offset, entry, "recover");
@@ -246,7 +252,7 @@ impl Checker {
             }
             return true;
         };
-        let (before, known) = (last.entry.record, hex(&last.hash));
+        let (before, known) = (last.record, hex(&last.hash));
         if number == before + 1 {
             if entry.previous != known {
                 let problem = format!(
@@ -263,7 +269,7 @@ impl Checker {
             return true;
         }
         if number <= before {
-            let same = if *hash == last.hash {
+            let same = if self.page_before.contains(&(number, entry.hash)) {
                 "the same"
             } else {
                 "another"
@@ -290,15 +296,15 @@ impl Checker {
         true
     }
 
-    fn against_state(&mut self, offset: i64, entry: &Entry, hash: &Hash) {
+    fn against_state(&mut self, offset: i64, entry: &Entry) {
         let Some(state) = self.state.filter(|state| state.records == entry.record) else {
             return;
         };
-        if state.hash != *hash {
+        if state.hash != entry.hash {
             let problem = format!(
                 "record {} has the hash {}, and the state remembers {}",
                 entry.record,
-                hex(hash),
+                hex(&entry.hash),
                 hex(&state.hash)
             );
             self.wrong(Wrong::Altered, offset, problem);
@@ -347,7 +353,7 @@ impl Checker {
         let turned = self
             .last
             .as_ref()
-            .is_some_and(|last| entry.turn == last.entry.turn + 1);
+            .is_some_and(|last| entry.turn == last.turn + 1);
         // What the rules are is not known when the search began inside.
         turned
             && self.rules.is_none_or(|rules| {

@@ -1,10 +1,10 @@
 //! Finds the record of an ID.
 //!
 //! Within a turn the IDs of a sequence only go on, so its records are in the order of (turn, ID), and a
-//! place in the partition is compared by the first record of the name behind it. A stretch in which
-//! there is none is never read twice, so the worst that a sequence with few records in a busy ledger can
-//! cost is one reading of the partition; a sequence with a share of one in so many records costs about
-//! that many for each halving.
+//! place in the partition is compared by the first page of the name behind it. A stretch in which there is
+//! none is never read twice, so the worst that a sequence with few records in a busy ledger can cost is one
+//! reading of the partition; a sequence with a share of one in so many pages costs about that many for each
+//! halving.
 
 use std::cmp::Ordering;
 
@@ -26,7 +26,7 @@ pub const TURNS_MAX: u32 = 64;
 /// A record and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its offset in the ledger.
+    /// Its page's offset in the ledger.
     pub offset: i64,
     /// What it says.
     pub entry: Entry,
@@ -64,7 +64,7 @@ pub struct Traced {
 pub struct Search<'a> {
     ledger: &'a dyn Ledger,
     name: &'a str,
-    /// Records read, of whatever sequence.
+    /// Pages read, of whatever sequence.
     pub read: u64,
     start: i64,
     end: i64,
@@ -125,8 +125,8 @@ impl<'a> Search<'a> {
         while to > self.start {
             let from = self.start.max(to - length);
             let mut last = None;
-            self.each(from, to, &mut |found| {
-                last = Some(found);
+            self.each(from, to, &mut |page| {
+                last = page.records().next_back();
                 Flow::Continue
             })?;
             if last.is_some() {
@@ -151,33 +151,38 @@ impl<'a> Search<'a> {
                 return Ok(Outcome::NotGranted { before, after });
             }
             let middle = from + (to - from) / 2;
-            let Some(found) = self.first(middle, to)? else {
+            let Some(page) = self.first(middle, to)? else {
                 to = middle;
                 continue;
             };
-            match position(&found.entry, turn, id) {
-                Ordering::Equal => return Ok(Outcome::Granted(Box::new(found))),
-                Ordering::Less => {
-                    from = found.offset + 1;
-                    before = Some(Box::new(found));
+            let next = page.offset + 1;
+            let (less, rest) = page.at(turn, id);
+            match (less, rest) {
+                (_, Some((Ordering::Equal, found))) => return Ok(Outcome::Granted(found)),
+                (Some(less), Some((_, greater))) => {
+                    let (before, after) = (Some(less), Some(greater));
+                    return Ok(Outcome::NotGranted { before, after });
                 }
-                Ordering::Greater => {
+                (None, Some((_, greater))) => {
                     to = middle;
-                    after = Some(Box::new(found));
+                    after = Some(greater);
+                }
+                (less, None) => {
+                    from = next;
+                    before = less;
                 }
             }
         }
         let mut granted = None;
-        self.each(from, to, &mut |found| {
-            match position(&found.entry, turn, id) {
-                Ordering::Less => before = Some(Box::new(found)),
-                Ordering::Equal => granted = Some(Box::new(found)),
-                Ordering::Greater => {
-                    after = Some(Box::new(found));
-                    return Flow::Stop;
-                }
+        self.each(from, to, &mut |page| {
+            let (less, rest) = page.at(turn, id);
+            before = less.or(before.take());
+            match rest {
+                Some((Ordering::Equal, found)) => granted = Some(found),
+                Some((_, found)) => after = Some(found),
+                None => return Flow::Continue,
             }
-            Flow::Continue
+            Flow::Stop
         })?;
         Ok(match granted {
             Some(found) => Outcome::Granted(found),
@@ -185,28 +190,54 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The first record of the sequence in a range.
-    fn first(&mut self, from: i64, to: i64) -> Result<Option<Found>, Error> {
+    /// The first page of the sequence in a range.
+    fn first(&mut self, from: i64, to: i64) -> Result<Option<Page>, Error> {
         let mut first = None;
-        self.each(from, to, &mut |found| {
-            first = Some(found);
+        self.each(from, to, &mut |page| {
+            first = Some(page);
             Flow::Stop
         })?;
         Ok(first)
     }
 
-    /// Each readable record of the sequence in a range.
-    fn each(&mut self, from: i64, to: i64, on: &mut dyn FnMut(Found) -> Flow) -> Result<(), Error> {
+    /// Each readable page of the sequence in a range.
+    fn each(&mut self, from: i64, to: i64, on: &mut dyn FnMut(Page) -> Flow) -> Result<(), Error> {
         let (name, read) = (self.name.as_bytes(), &mut self.read);
         self.ledger
             .read(from, to, &mut |Raw { offset, key, value }| {
                 *read += 1;
-                let entry = if key == name { decode(value) } else { None };
-                match entry {
-                    Some(entry) => on(Found { offset, entry }),
+                let entries = if key == name { decode(value) } else { None };
+                match entries {
+                    Some(entries) => on(Page { offset, entries }),
                     None => Flow::Continue,
                 }
             })
+    }
+}
+
+/// The records of a page, one at least.
+struct Page {
+    offset: i64,
+    entries: Vec<Entry>,
+}
+
+impl Page {
+    fn records(self) -> impl DoubleEndedIterator<Item = Found> {
+        let offset = self.offset;
+        let found = move |entry| Found { offset, entry };
+        self.entries.into_iter().map(found)
+    }
+
+    /// The last record before an ID of a turn, and the first one that is not before it.
+    fn at(self, turn: u32, id: i64) -> (Option<Box<Found>>, Option<(Ordering, Box<Found>)>) {
+        let mut less = None;
+        for found in self.records() {
+            match position(&found.entry, turn, id) {
+                Ordering::Less => less = Some(Box::new(found)),
+                other => return (less, Some((other, Box::new(found)))),
+            }
+        }
+        (less, None)
     }
 }
 

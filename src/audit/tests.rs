@@ -9,17 +9,34 @@ use crate::core::name::{Name, POLICY};
 use crate::core::{At, Offset, Timestamp};
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
-use crate::wire::ledger::Lines;
+use crate::wire::ledger::{Lines, PAGE_RECORDS_MAX, decode};
 
-/// A ledger as the fold writes it; a marker lies behind every hundred records.
+/// A ledger as the fold writes it; a marker lies behind every hundred pages.
 #[derive(Default)]
 struct Written {
     fold: Fold,
     lines: Lines,
+    pages: Vec<Stored>,
     requests: i64,
+    /// Records between two checkpoints, less one.
+    held_max: usize,
 }
 
 impl Written {
+    fn with_checkpoints(held_max: usize) -> Written {
+        Written {
+            held_max,
+            ..Written::default()
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        let pages = &mut self.pages;
+        let place = |index: usize| i64::try_from(index + index / 100).unwrap();
+        std::mem::take(&mut self.lines)
+            .each_page(|key, page| pages.push((place(pages.len()), key.to_vec(), page.to_vec())));
+    }
+
     fn ask(&mut self, name: &str, command: Command<'_>) {
         let request = Request {
             name: Name::from_key(Some(name.as_bytes())),
@@ -35,6 +52,9 @@ impl Written {
         };
         self.requests += 1;
         self.fold.apply(at, None, &request, &mut self.lines);
+        if self.lines.len() > self.held_max {
+            self.checkpoint();
+        }
     }
 
     fn next(&mut self, name: &str, count: u64) {
@@ -55,14 +75,9 @@ impl Written {
         self.operate(name, Action::Define(Changes { audit, ..changes }));
     }
 
-    fn records(&self) -> Records {
-        let records = self.lines.iter().enumerate();
-        let place = |index: usize| i64::try_from(index + index / 100).unwrap();
-        Records(
-            records
-                .map(|(index, (key, value))| (place(index), key.to_vec(), value.to_vec()))
-                .collect(),
-        )
+    fn records(&mut self) -> Records {
+        self.checkpoint();
+        Records(self.pages.clone())
     }
 
     fn chain(&self, name: &str) -> Option<Chain> {
@@ -116,7 +131,9 @@ impl Records {
     fn audit(&self, name: &str, state: Option<Chain>) -> Report {
         let mut checker = Checker::new(name, 0, state, false);
         for (offset, _, value) in self.0.iter().filter(|(_, key, _)| key == name.as_bytes()) {
-            checker.record(*offset, value);
+            for entry in checker.page(*offset, value) {
+                checker.record(*offset, &entry);
+            }
         }
         checker.finish(true, self.0.len() as u64)
     }
@@ -130,11 +147,13 @@ fn wrongs(report: &Report) -> Vec<Wrong> {
         .collect()
 }
 
+const ROUNDS: u64 = 4_000;
+
 /// A hundred sequences by turns, one of them but now and then.
 fn busy() -> Written {
-    let mut written = Written::default();
+    let mut written = Written::with_checkpoints(1_000);
     written.operate(POLICY, Action::Policy(Undefined::CreateAudited));
-    for round in 0..400_u64 {
+    for round in 0..ROUNDS {
         for name in 0..100 {
             written.next(&format!("n{name}"), 1 + (round + name) % 3);
         }
@@ -147,19 +166,19 @@ fn busy() -> Written {
 
 #[test]
 fn every_id_is_found_and_little_is_read_for_it() {
-    let written = busy();
-    let records = written.records();
+    let records = busy().records();
     let total = records.0.len() as u64;
     for index in records.of("n7").step_by(13) {
         let (offset, _, value) = &records.0[index];
-        let entry = crate::wire::ledger::decode(value).unwrap();
-        for id in [entry.first.unwrap(), entry.last.unwrap()] {
-            let mut search = Search::new(&records, "n7").unwrap();
-            let traced = search.trace(id).unwrap().unwrap();
-            assert_eq!(traced.grants.len(), 1);
-            assert_eq!(traced.grants[0].offset, *offset);
-            assert_eq!(traced.grants[0].entry, entry);
-            assert!(search.read < total / 10, "{} of {total}", search.read);
+        for entry in decode(value).unwrap() {
+            for id in [entry.first.unwrap(), entry.last.unwrap()] {
+                let mut search = Search::new(&records, "n7").unwrap();
+                let traced = search.trace(id).unwrap().unwrap();
+                assert_eq!(traced.grants.len(), 1);
+                assert_eq!(traced.grants[0].offset, *offset);
+                assert_eq!(traced.grants[0].entry, entry);
+                assert!(search.read < total / 10, "{} of {total}", search.read);
+            }
         }
     }
     // None at all, and what was not given yet.
@@ -191,8 +210,8 @@ fn a_sequence_with_few_records_costs_at_most_two_readings() {
 
 #[test]
 fn an_id_that_was_given_in_several_turns_is_found_in_each() {
-    for increment in [1, -1] {
-        let mut written = Written::default();
+    for (increment, held_max) in [(1, 0), (-1, 0), (1, 9), (-1, 9)] {
+        let mut written = Written::with_checkpoints(held_max);
         written.define(
             "a",
             Changes {
@@ -217,12 +236,19 @@ fn an_id_that_was_given_in_several_turns_is_found_in_each() {
         let expected: &[u32] = if increment > 0 { &[2, 1, 0] } else { &[1, 0] };
         assert_eq!(turns, expected);
         assert!(records.audit("a", written.chain("a")).clean);
+        // The search is not helped by all being on one page.
+        assert_eq!(records.of("a").count() > 5, held_max == 0);
     }
 }
 
 #[test]
 fn an_id_that_was_jumped_over_is_between_two_records() {
-    let mut written = Written::default();
+    for held_max in [0, 9] {
+        jumped_over(Written::with_checkpoints(held_max));
+    }
+}
+
+fn jumped_over(mut written: Written) {
     written.define(
         "a",
         Changes {
@@ -269,7 +295,8 @@ fn what_operators_ordered_is_no_hole() {
     written.next("a", 7);
     written.define("a", Changes::default());
     written.next("a", 1);
-    let report = written.records().audit("a", written.chain("a"));
+    let chain = written.chain("a");
+    let report = written.records().audit("a", chain);
     assert!(report.clean, "{report:#?}");
     let kinds: Vec<&str> = report.acts.iter().map(|act| act.kind).collect();
     assert_eq!(
@@ -290,20 +317,22 @@ fn what_operators_ordered_is_no_hole() {
 
 #[test]
 fn a_record_that_was_removed_altered_or_repeated_is_found() {
-    let written = busy();
+    let mut written = busy();
     let (records, chain) = (written.records(), written.chain("n3"));
     let report = records.audit("n3", chain);
     assert!(report.clean, "{report:#?}");
-    assert_eq!((report.records, report.grants), (400, 400));
+    assert_eq!((report.records, report.grants), (ROUNDS, ROUNDS));
     let own: Vec<usize> = records.of("n3").collect();
+    assert!(own.len() > ROUNDS as usize / PAGE_RECORDS_MAX);
+    let last = own.len() - 1;
     let audit = |change: &dyn Fn(&mut Vec<Stored>)| {
         let mut copy = records.clone();
         change(&mut copy.0);
         copy.audit("n3", chain)
     };
     let removed = |index: usize| wrongs(&audit(&|copy| drop(copy.remove(own[index]))));
-    for index in [0, 100, 399] {
-        assert_eq!(removed(index), [Wrong::RecordMissing], "record {index}");
+    for index in [0, 100, last] {
+        assert_eq!(removed(index), [Wrong::RecordMissing], "page {index}");
     }
     let altered = |index: usize, from: &str, to: &str| {
         let report = audit(&|copy| {
@@ -314,11 +343,11 @@ fn a_record_that_was_removed_altered_or_repeated_is_found() {
         });
         wrongs(&report)
     };
-    for index in [0, 100, 399] {
+    for index in [0, 100, last] {
         assert_eq!(
             altered(index, "billing", "selling"),
             [Wrong::Altered],
-            "record {index}"
+            "page {index}"
         );
     }
     assert_eq!(
@@ -352,7 +381,8 @@ fn a_hole_or_an_id_given_twice_is_found_although_the_chain_holds() {
             defined,
         });
         written.next("a", 1);
-        let report = written.records().audit("a", written.chain("a"));
+        let chain = written.chain("a");
+        let report = written.records().audit("a", chain);
         assert_eq!(wrongs(&report), [wrong]);
     }
 }

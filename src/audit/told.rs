@@ -53,24 +53,23 @@ pub fn share(read: u64, offsets: i64, partition: i32) -> String {
         let percent = read as f64 * 100.0 / offsets as f64;
         percent
     };
-    format!("read {read} of {offsets} records of ledger partition {partition} ({percent:.2}%)")
+    format!("read {read} of {offsets} pages of ledger partition {partition} ({percent:.2}%)")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ledger::decode;
 
     #[test]
     fn a_record_is_told_in_a_line() {
-        let text = r#"{"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"billing","request_id":"6f1c","previous":""}"#;
+        let text = r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"billing","request_id":"6f1c"}"#;
         assert_eq!(
-            told(&decode(text.as_bytes()).unwrap()),
+            told(&serde_json::from_str(text).unwrap()),
             "41 to 50 granted at 2023-11-14T22:13:20.000Z by request 3:1234 of billing, request_id 6f1c"
         );
         assert_eq!(
             share(5, 1_000, 3),
-            "read 5 of 1000 records of ledger partition 3 (0.50%)"
+            "read 5 of 1000 pages of ledger partition 3 (0.50%)"
         );
     }
 }

@@ -18,10 +18,10 @@ pub struct Trace {
     pub partition: i32,
     /// Every grant; of an ID that was given more than once, the last first.
     pub grants: Vec<Grant>,
-    /// Records read.
-    pub records_read: u64,
+    /// Pages read.
+    pub pages_read: u64,
     /// Offsets of the partition.
-    pub records: i64,
+    pub pages: i64,
     /// What else there is to say.
     pub notes: Vec<String>,
 }
@@ -29,7 +29,7 @@ pub struct Trace {
 /// A grant and where its record lies.
 #[derive(Debug, Serialize)]
 pub struct Grant {
-    /// Its offset in the ledger.
+    /// Its page's offset in the ledger.
     pub ledger_offset: i64,
     /// What it says.
     pub record: Entry,
@@ -86,8 +86,8 @@ pub fn by_number(
         sequence: name.to_owned(),
         partition,
         grants,
-        records_read: search.read,
-        records: end - start,
+        pages_read: search.read,
+        pages: end - start,
         notes,
     })
 }
@@ -109,17 +109,17 @@ pub fn by_request(
         Some(time_ms) => ledger.at_time(time_ms)?,
         None => start,
     };
-    let (mut grants, mut records_read) = (Vec::new(), 0);
+    let (mut grants, mut pages_read) = (Vec::new(), 0);
     ledger.scan(from, end, &mut |Raw { offset, key, value }| {
-        records_read += 1;
+        pages_read += 1;
         let own = key == name.as_bytes();
-        let entry = if own { decode(value) } else { None };
-        if let Some(entry) = entry.filter(|entry| entry.request_id.as_deref() == Some(request_id)) {
-            grants.push(Grant {
-                ledger_offset: offset,
-                record: entry,
-            });
-        }
+        let entries = if own { decode(value) } else { None };
+        let asked = |entry: &Entry| entry.request_id.as_deref() == Some(request_id);
+        let found = entries.unwrap_or_default().into_iter().filter(asked);
+        grants.extend(found.map(|record| Grant {
+            ledger_offset: offset,
+            record,
+        }));
         Flow::Continue
     })?;
     let mut notes = Vec::new();
@@ -132,8 +132,8 @@ pub fn by_request(
         sequence: name.to_owned(),
         partition,
         grants,
-        records_read,
-        records: end - start,
+        pages_read,
+        pages: end - start,
         notes,
     })
 }

@@ -17,6 +17,7 @@ use crate::core::fold::{Entry, EntryKey};
 use crate::core::ledger::Chain;
 use crate::kafka::consumer::Flow;
 use crate::processor::takeover::{Action, Bound, Event};
+use crate::wire::ledger::Entry as LedgerEntry;
 
 /// Checks and prints; fails on any finding.
 pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -47,7 +48,7 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
     let mut search = Search::new(&place.ledger, name)?;
     let (start, end) = search.extent();
     let window = Window::find(args, &mut search)?;
-    let from = window.from.unwrap_or(start);
+    let from = window.from.map_or(start, |(offset, _)| offset);
     let gone = start > 0 && from == start;
     let begins_inside = gone || window.from.is_some();
     let mut checker = Checker::new(
@@ -64,8 +65,8 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
             "records before offset {start} of the ledger, which are gone"
         ));
     }
-    for note in window.notes {
-        checker.unchecked(note);
+    for note in &window.notes {
+        checker.unchecked(note.clone());
     }
     let mut csv = match &args.csv {
         Some(path) => {
@@ -84,25 +85,21 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
             if key != name.as_bytes() {
                 return Flow::Continue;
             }
-            let entry = checker.record(offset, value);
-            if let (Some((path, file)), Some(entry)) = (&mut csv, &entry)
-                && let Err(error) = csv::line(file, offset, entry)
-            {
-                failed = Some(unwritable(path, &error));
-                return Flow::Stop;
-            }
-            let reached = entry.is_some_and(|entry| {
-                entry.ids().zip(window.to).is_some_and(|((_, last), to)| {
-                    if entry.step() < 0 {
-                        last <= to
-                    } else {
-                        last >= to
-                    }
-                })
-            });
-            if reached {
-                whole = false;
-                return Flow::Stop;
+            for entry in checker.page(offset, value) {
+                if window.is_behind(offset, &entry) {
+                    continue;
+                }
+                checker.record(offset, &entry);
+                if let Some((path, file)) = &mut csv
+                    && let Err(error) = csv::line(file, offset, &entry)
+                {
+                    failed = Some(unwritable(path, &error));
+                    return Flow::Stop;
+                }
+                if window.is_reached_by(&entry) {
+                    whole = false;
+                    return Flow::Stop;
+                }
             }
             Flow::Continue
         })?;
@@ -122,8 +119,8 @@ fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Error {
 /// The part of the ledger that is asked for.
 #[derive(Default)]
 struct Window {
-    /// Offset of the first record.
-    from: Option<i64>,
+    /// The first record: the offset of its page, and its number.
+    from: Option<(i64, u64)>,
     /// The ID to end with.
     to: Option<i64>,
     notes: Vec<String>,
@@ -155,12 +152,29 @@ impl Window {
         };
         window.to = end;
         if let Some(first) = first {
-            window.from = match search.in_turn(0, first)? {
-                Outcome::Granted(found) => Some(found.offset),
-                Outcome::NotGranted { before, after } => before.or(after).map(|found| found.offset),
+            let found = match search.in_turn(0, first)? {
+                Outcome::Granted(found) => Some(found),
+                Outcome::NotGranted { before, after } => before.or(after),
             };
+            window.from = found.map(|found| (found.offset, found.entry.record));
         }
         Ok(window)
+    }
+
+    /// On the first page there may be records that were not asked for.
+    fn is_behind(&self, offset: i64, entry: &LedgerEntry) -> bool {
+        let begins = |(page, record)| page == offset && entry.record < record;
+        self.from.is_some_and(begins)
+    }
+
+    fn is_reached_by(&self, entry: &LedgerEntry) -> bool {
+        entry.ids().zip(self.to).is_some_and(|((_, last), to)| {
+            if entry.step() < 0 {
+                last <= to
+            } else {
+                last >= to
+            }
+        })
     }
 }
 

@@ -40,7 +40,7 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
         writeln!(out, "{}: {}", found.sequence, told(&grant.record))?;
         writeln!(
             out,
-            "  ledger record {} at {}:{}",
+            "  ledger record {}, on the page at {}:{}",
             grant.record.record, found.partition, grant.ledger_offset
         )?;
     }
@@ -50,7 +50,7 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     writeln!(
         out,
         "{}",
-        share(found.records_read, found.records, found.partition)
+        share(found.pages_read, found.pages, found.partition)
     )?;
     Ok(())
 }

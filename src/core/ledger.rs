@@ -6,25 +6,26 @@
 //! in the footer's digest as everything else. What is written is a function of the request log: an
 //! owner who folds the same log writes the same bytes.
 //!
-//! The hash is taken over the bytes as they are written, and those are not this room's business: the
-//! fold hands each record to a [`Ledger`], which writes it down and says what it hashes to.
+//! The hash is taken over the bytes of a record as they are written, and those are not this room's
+//! business: the fold hands each record to a [`Ledger`], which writes it down and says what it hashes to.
 
 use super::definition::Definition;
 use super::digest::ElementBuilder;
 use super::fold::Grant;
 use super::position::{Offset, Timestamp};
 
-/// BLAKE3 over the bytes of one ledger record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// BLAKE3 over the bytes of one ledger record, keyed with the hash of the record before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
     /// In the place of the hash of a record before the first.
     pub const NONE: Hash = Hash([0; 32]);
 
-    /// Of one record.
-    pub fn of(bytes: &[u8]) -> Hash {
-        Hash(*blake3::hash(bytes).as_bytes())
+    /// Of one record behind another. As a key the hash before it costs nothing, as a part of the bytes it
+    /// would cost as much again.
+    pub fn of(previous: &Hash, bytes: &[u8]) -> Hash {
+        Hash(*blake3::keyed_hash(&previous.0, bytes).as_bytes())
     }
 }
 

@@ -425,7 +425,7 @@ impl Partition {
             rewrite_from: self.rewrite.from(),
             epoch: self.outstanding.cut(),
             replies: std::mem::take(&mut self.held),
-            ledger: std::mem::take(&mut self.ledger),
+            ledger: self.ledger.take(),
         }
     }
 

@@ -1,15 +1,21 @@
-//! Records of the ledger topic: the key is the sequence's name, the value compact JSON with its fields
-//! in a fixed order, absent ones left out.
+//! The ledger topic: the key is the sequence's name, the value a *page*, which holds a few records of the
+//! sequence, one behind another, as compact JSON with its fields in a fixed order, absent ones left out.
 //!
 //! ```text
-//! {"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,
-//!  "timestamp":1700000000000,"requester":"billing","request_id":"6f1c","previous":"5e3a…"}
+//! {"sequence":"orders","record":12,"previous":"5e3a…","records":[
+//!  {"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,
+//!   "requester":"billing","request_id":"6f1c"},…]}
 //! ```
 //!
-//! | field | holds |
+//! | field of a page | holds |
 //! |---|---|
-//! | `record` | counts the records of the sequence, from 1 |
-//! | `turn` | how often it went back to lower IDs before; absent while it never did |
+//! | `record` | the number of its first record; the records of the sequence are counted from 1 |
+//! | `previous` | the hash of the record before its first, in hexadecimal; zeros for record 1 |
+//! | `records` | the records, in order |
+//!
+//! | field of a record | holds |
+//! |---|---|
+//! | `turn` | how often the sequence went back to lower IDs before; absent while it never did |
 //! | `kind` | `grant`, `define`, `set_next`, `retire` |
 //! | `first`, `last`, `count` | of a grant, as in the reply |
 //! | `definition`, `next` | of an operator's act: the rules, after a `define`; the ID that comes next, unless there is none |
@@ -19,23 +25,29 @@
 //! | `timestamp` | of the request at its home, in milliseconds |
 //! | `requester`, `request_id`, `reason` | as the request says them |
 //! | `repaired` | `true` for the first record after a repair, which may have moved the sequence |
-//! | `previous` | BLAKE3 of the value of the record before it, in hexadecimal; zeros for the first |
+//!
+//! The hash of a record is BLAKE3 of its text, braces and all, keyed with the hash of the record before it
+//! ([`Hash::of`]). So it is a function of the request log alone, and how the records came to share pages,
+//! which depends on when checkpoints were made, is not in it.
 //!
 //! A reader passes over fields that it does not know: more may be added.
 
+mod page;
+
 use std::fmt::Write as _;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::reply::{definition, number, text};
 use crate::core::ledger::{Event, Hash, Ledger, Line};
+pub use page::{Lines, PAGE_RECORDS_MAX};
 
-/// Appends the value of a record to `out`.
+/// Appends the text of a record to `out`: its sequence, its number and what comes before it are its page's.
 pub fn encode(out: &mut Vec<u8>, line: &Line<'_>) {
     let Line {
-        sequence,
-        record,
+        sequence: _,
+        record: _,
         turn,
         event,
         partition,
@@ -46,15 +58,14 @@ pub fn encode(out: &mut Vec<u8>, line: &Line<'_>) {
         request_id,
         reason,
         repaired,
-        previous,
+        previous: _,
     } = line;
-    out.extend_from_slice(b"{\"sequence\":");
-    text(out, sequence);
-    number(out, b",\"record\":", *record);
+    out.push(b'{');
     if *turn > 0 {
-        number(out, b",\"turn\":", *turn);
+        number(out, b"\"turn\":", *turn);
+        out.push(b',');
     }
-    out.extend_from_slice(b",\"kind\":\"");
+    out.extend_from_slice(b"\"kind\":\"");
     out.extend_from_slice(Kind::of(event).as_str().as_bytes());
     out.push(b'"');
     match event {
@@ -96,9 +107,7 @@ pub fn encode(out: &mut Vec<u8>, line: &Line<'_>) {
     if *repaired {
         out.extend_from_slice(b",\"repaired\":true");
     }
-    out.extend_from_slice(b",\"previous\":\"");
-    push_hex(out, previous);
-    out.extend_from_slice(b"\"}");
+    out.push(b'}');
 }
 
 fn push_next(out: &mut Vec<u8>, next: Option<i64>) {
@@ -128,6 +137,19 @@ pub fn hex(hash: &Hash) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+fn from_hex(text: &str) -> Option<Hash> {
+    let digits: Vec<u32> = text
+        .chars()
+        .map(|digit| digit.to_digit(16))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok())
+        .collect();
+    let whole = digits.len() == 2 * bytes.len();
+    bytes.try_into().ok().filter(|_| whole).map(Hash)
 }
 
 /// What a record tells, by its word.
@@ -194,12 +216,14 @@ impl Rules {
     }
 }
 
-/// A record as it is read.
+/// A record as it is read, with what its page says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entry {
     /// The sequence.
+    #[serde(skip_deserializing)]
     pub sequence: String,
     /// Counts its records.
+    #[serde(skip_deserializing)]
     pub record: u64,
     /// How often it went back.
     #[serde(default)]
@@ -245,8 +269,12 @@ pub struct Entry {
     /// The first after a repair.
     #[serde(default)]
     pub repaired: bool,
-    /// Hash of the record before it.
+    /// Hash of the record before it: as the page says, or as that record is.
+    #[serde(skip_deserializing)]
     pub previous: String,
+    /// Its own hash.
+    #[serde(skip)]
+    pub hash: Hash,
 }
 
 impl Entry {
@@ -262,31 +290,34 @@ impl Entry {
     }
 }
 
-/// Reads a record; `None` when it is none of ours.
-pub fn decode(value: &[u8]) -> Option<Entry> {
-    let entry: Entry = serde_json::from_slice(value).ok()?;
-    let grant = entry.first.is_some() && entry.last.is_some() && entry.count.is_some();
-    (grant == (entry.kind == Kind::Grant)).then_some(entry)
+#[derive(Deserialize)]
+struct Page<'a> {
+    sequence: String,
+    record: u64,
+    previous: String,
+    #[serde(borrow)]
+    records: Vec<&'a RawValue>,
 }
 
-/// Ledger records that wait for their transaction, in one buffer, in log order.
-#[derive(Debug, Default)]
-pub struct Lines {
-    bytes: Vec<u8>,
-    lines: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl Ledger for Lines {
-    fn write(&mut self, line: &Line<'_>) -> Hash {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(line.sequence.as_bytes());
-        let key = start..self.bytes.len();
-        encode(&mut self.bytes, line);
-        let value = key.end..self.bytes.len();
-        let hash = Hash::of(&self.bytes[value.clone()]);
-        self.lines.push((key, value));
-        hash
+/// Reads a page: its records, one at least; `None` when it is none of ours.
+pub fn decode(value: &[u8]) -> Option<Vec<Entry>> {
+    let page: Page<'_> = serde_json::from_slice(value).ok()?;
+    let mut before = from_hex(&page.previous)?;
+    let mut entries = Vec::with_capacity(page.records.len());
+    for (record, text) in (page.record..).zip(&page.records) {
+        let mut entry: Entry = serde_json::from_str(text.get()).ok()?;
+        let grant = entry.first.is_some() && entry.last.is_some() && entry.count.is_some();
+        if grant != (entry.kind == Kind::Grant) {
+            return None;
+        }
+        entry.sequence.clone_from(&page.sequence);
+        entry.record = record;
+        entry.previous = hex(&before);
+        entry.hash = Hash::of(&before, text.get().as_bytes());
+        before = entry.hash;
+        entries.push(entry);
     }
+    (!entries.is_empty()).then_some(entries)
 }
 
 /// Hashes records and forgets them: for a repair, which folds again what was written before.
@@ -297,43 +328,7 @@ impl Ledger for Hashes {
     fn write(&mut self, line: &Line<'_>) -> Hash {
         self.0.clear();
         encode(&mut self.0, line);
-        Hash::of(&self.0)
-    }
-}
-
-impl Lines {
-    /// Keys and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let line = |(key, value): &(Range<usize>, Range<usize>)| {
-            (&self.bytes[key.clone()], &self.bytes[value.clone()])
-        };
-        self.lines.iter().map(line)
-    }
-
-    /// Puts those of an aborted transaction back in front of the later ones.
-    pub fn prepend(&mut self, mut earlier: Lines) {
-        let by = earlier.bytes.len();
-        let moved = |range: &Range<usize>| range.start + by..range.end + by;
-        let later = self.lines.iter();
-        let later = later.map(|(key, value)| (moved(key), moved(value)));
-        earlier.lines.extend(later);
-        earlier.bytes.extend_from_slice(&self.bytes);
-        *self = earlier;
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// True when there is none.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        Hash::of(&line.previous, &self.0)
     }
 }
 
@@ -378,23 +373,19 @@ mod tests {
 
     #[test]
     fn the_written_bytes_do_not_change_between_releases() {
-        let hash = "5e".repeat(32);
         let plain = written(&line(granted(1)));
         assert_eq!(
             plain,
-            format!(
-                r#"{{"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"previous":"{hash}"}}"#
-            )
+            r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000}"#
         );
         assert_eq!(
-            hex(&Hash::of(plain.as_bytes())),
-            "37cef15d0310231072fb9f41500be6bc7b94134f01dfbb6866243112bcbb136f"
+            hex(&Hash::of(&Hash([0x5e; 32]), plain.as_bytes())),
+            "06afd18d75b1fe28c2556b33aa8cc21c8f9bb6aada526b0838e903d7e10cdcea"
         );
         let full = Line {
-            sequence: "a \"b\"",
             turn: 2,
             home_offset: Some(Offset(77)),
-            requester: Some("billing"),
+            requester: Some("a \"b\""),
             request_id: Some("6f1c"),
             reason: Some("why"),
             repaired: true,
@@ -402,9 +393,7 @@ mod tests {
         };
         assert_eq!(
             written(&full),
-            format!(
-                r#"{{"sequence":"a \"b\"","record":12,"turn":2,"kind":"grant","first":41,"last":14,"count":10,"increment":-3,"partition":3,"offset":1234,"home_offset":77,"timestamp":1700000000000,"requester":"billing","request_id":"6f1c","reason":"why","repaired":true,"previous":"{hash}"}}"#
-            )
+            r#"{"turn":2,"kind":"grant","first":41,"last":14,"count":10,"increment":-3,"partition":3,"offset":1234,"home_offset":77,"timestamp":1700000000000,"requester":"a \"b\"","request_id":"6f1c","reason":"why","repaired":true}"#
         );
         let defined = Event::Defined {
             definition: Definition {
@@ -415,13 +404,9 @@ mod tests {
         };
         assert_eq!(
             written(&line(defined)),
-            format!(
-                r#"{{"sequence":"orders","record":12,"kind":"define","definition":{{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":true}},"next":7,"partition":3,"offset":1234,"timestamp":1700000000000,"previous":"{hash}"}}"#
-            )
+            r#"{"kind":"define","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":true},"next":7,"partition":3,"offset":1234,"timestamp":1700000000000}"#
         );
-        let tail = format!(
-            r#""partition":3,"offset":1234,"timestamp":1700000000000,"previous":"{hash}"}}"#
-        );
+        let tail = r#""partition":3,"offset":1234,"timestamp":1700000000000}"#;
         for (event, said) in [
             (
                 Event::Moved {
@@ -438,10 +423,7 @@ mod tests {
                 r#""retire","increment":-2,"#,
             ),
         ] {
-            assert_eq!(
-                written(&line(event)),
-                format!(r#"{{"sequence":"orders","record":12,"kind":{said}{tail}"#)
-            );
+            assert_eq!(written(&line(event)), format!(r#"{{"kind":{said}{tail}"#));
         }
     }
 
@@ -453,33 +435,47 @@ mod tests {
             home_offset: Some(Offset(77)),
             ..line(granted(2))
         };
-        let text = written(&full);
-        let entry = decode(text.as_bytes()).unwrap();
+        let mut lines = Lines::default();
+        let hash = lines.write(&full);
+        let second = Line {
+            record: 13,
+            previous: hash,
+            ..full
+        };
+        let last = lines.write(&second);
+        let pages = pages(&lines);
+        let (key, page) = &pages[0];
+        assert_eq!((key.as_str(), pages.len()), ("orders", 1));
+        let entries = decode(page.as_bytes()).unwrap();
+        assert_eq!(entries.len(), 2);
+        let entry = &entries[0];
+        assert_eq!(entry.sequence, "orders");
         assert_eq!((entry.record, entry.turn, entry.kind), (12, 2, Kind::Grant));
         assert_eq!((entry.first, entry.last), (Some(41), Some(59)));
         assert_eq!((entry.partition, entry.offset), (3, 1234));
         assert_eq!(entry.requester.as_deref(), Some("billing"));
         assert_eq!(entry.previous, hex(&full.previous));
-        let newer = text.replace("\"kind\"", "\"colour\":\"red\",\"kind\"");
-        assert_eq!(decode(newer.as_bytes()), Some(entry));
-        for wrong in ["", "{}", "null", &text.replace("\"first\":41,", "")] {
+        assert_eq!((entries[1].record, entries[1].hash), (13, last));
+        assert_eq!(entries[1].previous, hex(&hash));
+        let newer = page.replacen("{\"sequence\"", "{\"colour\":\"red\",\"sequence\"", 1);
+        assert_eq!(decode(newer.as_bytes()), Some(entries));
+        let wrong = [
+            page.replacen("\"first\":41,", "", 1),
+            page.replacen("5e5e", "5e", 1),
+            page.replacen("5e5e", "5eg0", 1),
+            page.replacen("\"previous\"", "\"next\"", 1),
+            r#"{"sequence":"a","record":1,"previous":"","records":[]}"#.to_owned(),
+        ];
+        for wrong in wrong.iter().map(String::as_str).chain(["", "{}", "null"]) {
             assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
         }
     }
 
-    #[test]
-    fn lines_of_an_aborted_transaction_go_before_later_ones() {
-        let (mut aborted, mut later) = (Lines::default(), Lines::default());
-        let first = aborted.write(&line(granted(1)));
-        later.write(&Line {
-            sequence: "other",
-            ..line(granted(2))
-        });
-        later.prepend(aborted);
-        let keys: Vec<_> = later.iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, [b"orders".as_slice(), b"other"]);
-        let (_, value) = later.iter().next().unwrap();
-        assert_eq!(Hash::of(value), first);
-        assert_eq!(later.len(), 2);
+    /// Keys and pages.
+    fn pages(lines: &Lines) -> Vec<(String, String)> {
+        let mut pages = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        lines.each_page(|key, page| pages.push((text(key), text(page))));
+        pages
     }
 }

@@ -57,19 +57,53 @@ pub struct Event {
 }
 
 /// The longest time between two answers of one partition that touches an event.
-fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
-    let longest = |arrivals: &Vec<u64>| {
+struct Silence {
+    partition: usize,
+    from_ms: u64,
+    lasted_ms: u64,
+}
+
+fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
+    let longest = |(partition, arrivals): (usize, &Vec<u64>)| {
         // The last answer before it belongs to it.
         let from = arrivals
             .partition_point(|at| *at <= event.begin_ms)
             .saturating_sub(1);
         let gaps = arrivals[from..].windows(2);
         gaps.take_while(|gap| gap[0] < event.end_ms)
-            .map(|gap| gap[1] - gap[0])
-            .max()
-            .unwrap_or(0)
+            .map(|gap| Silence {
+                partition,
+                from_ms: gap[0],
+                lasted_ms: gap[1] - gap[0],
+            })
+            .max_by_key(|silence| silence.lasted_ms)
     };
-    arrivals.iter().map(longest).max().unwrap_or(0)
+    let each = arrivals.iter().enumerate();
+    each.filter_map(longest)
+        .max_by_key(|silence| silence.lasted_ms)
+}
+
+fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
+    silence(event, arrivals).map_or(0, |silence| silence.lasted_ms)
+}
+
+/// Each event of the kinds that have a bar: where its silence was.
+pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
+    let mut lines = String::new();
+    for event in events.iter().filter(|event| bar_ms(&event.kind).is_some()) {
+        if let Some(silence) = silence(event, arrivals) {
+            let after_ms = silence.from_ms as i64 - event.begin_ms as i64;
+            let _ = writeln!(
+                lines,
+                "{:>7.1} s  {}: {} ms of silence on partition {}, from {after_ms} ms after it",
+                event.begin_ms as f64 / 1e3,
+                event.kind,
+                silence.lasted_ms,
+                silence.partition
+            );
+        }
+    }
+    lines
 }
 
 /// A table: kind, how often, median and maximum; whether the median is within its bar.

@@ -142,7 +142,9 @@ fn play(
     wait_covered(&service);
     stage.look();
     stage.look_for_halts();
-    println!("{}", recovery::table(&events, &observer.arrivals()));
+    let arrivals = observer.arrivals();
+    println!("{}", recovery::measured(&events, &arrivals));
+    println!("{}", recovery::table(&events, &arrivals));
     let kept = observer.kept();
     let gone = judge(&service, &topics, &asked, &kept);
     verify::assert_clean(&service, &gone);
@@ -176,15 +178,24 @@ fn faults(
         journal.note(begin_ms, &format!("{fault}: {what}"));
         let before = overlapping;
         overlapping = random.below(OVERLAPPING_ONE_IN) == 0 && !fault.is_measured();
+        let kind = |kind: &str| {
+            let alone = !(before || overlapping);
+            let kind = if alone { kind } else { "one upon another" };
+            kind.to_owned()
+        };
+        let back_ms = stage.take_back_ms();
         events.push(Event {
-            kind: if before || overlapping {
-                "one upon another".to_owned()
-            } else {
-                fault.kind()
-            },
+            kind: kind(&fault.kind()),
             begin_ms,
-            end_ms: u64::MAX,
+            end_ms: back_ms.unwrap_or(u64::MAX),
         });
+        if let Some(begin_ms) = back_ms {
+            events.push(Event {
+                kind: kind("instance back"),
+                begin_ms,
+                end_ms: u64::MAX,
+            });
+        }
         if !overlapping {
             stage.wait_recovered();
             let (least, most) = CALM_MS;

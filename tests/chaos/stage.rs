@@ -42,6 +42,8 @@ pub struct Stage<'a> {
     pub random: Random,
     fleet: Vec<(String, Instance)>,
     started: u64,
+    /// When the instance that was stopped last came back, until it is asked for.
+    back_ms: Option<u64>,
     /// What nobody did: instances that ended by themselves, partitions that halted.
     pub surprises: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl<'a> Stage<'a> {
             random,
             started: instances.len() as u64,
             fleet: instances,
+            back_ms: None,
             surprises: Vec::new(),
         }
     }
@@ -89,6 +92,11 @@ impl<'a> Stage<'a> {
         if matches!(fault, Fault::Brokers(_) | Fault::Mixed(..)) {
             wait_in_sync(&self.service.bootstrap);
         }
+    }
+
+    /// When the instance came back that the last fault stopped, if that is measured by itself.
+    pub fn take_back_ms(&mut self) -> Option<u64> {
+        self.back_ms.take()
     }
 
     /// Does and undoes a fault; returns what exactly it was.
@@ -177,8 +185,10 @@ impl<'a> Stage<'a> {
             }
             Instances::Terminate => {
                 self.terminate(at, calm);
-                let hold = self.seconds(0, 3);
+                // Its partitions are handed over before it comes back and asks for some.
+                let hold = self.seconds(2, 4);
                 thread::sleep(hold);
+                self.back_ms = Some(self.observer.now_ms());
                 self.start(&name);
                 format!("{name} back after {hold:.1?}")
             }

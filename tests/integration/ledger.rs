@@ -44,15 +44,39 @@ fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
 
+/// Offsets of the whole ledger.
+fn ledger_pages(service: &Service) -> u64 {
+    let end = |partition| tail::high_watermark(&service.bootstrap, &service.ledger, partition);
+    (0..PARTITIONS).map(|partition| end(partition) as u64).sum()
+}
+
 fn ledger(service: &Service) -> Vec<Reply> {
     tail::replies(&service.bootstrap, &service.ledger, Isolation::Committed)
 }
 
+/// The records on all pages, each with its sequence.
+fn entries(pages: &[Reply]) -> Vec<Value> {
+    let mut entries = Vec::new();
+    for page in pages {
+        let page: Value = serde_json::from_slice(&page.body).unwrap();
+        for record in page["records"].as_array().expect("records") {
+            let mut record = record.clone();
+            record["sequence"] = page["sequence"].clone();
+            entries.push(record);
+        }
+    }
+    entries
+}
+
+fn bodies(replies: &[Reply]) -> Vec<Value> {
+    let body = |reply: &Reply| serde_json::from_slice(&reply.body).unwrap();
+    replies.iter().map(body).collect()
+}
+
 /// What each request was given: by the replies, and by the ledger, where each may be only once.
-fn given(records: &[Reply], once: bool) -> BTreeMap<(i64, i64), (String, i64, i64)> {
+fn given(bodies: &[Value], once: bool) -> BTreeMap<(i64, i64), (String, i64, i64)> {
     let mut given = BTreeMap::new();
-    for record in records {
-        let body: Value = serde_json::from_slice(&record.body).unwrap();
+    for body in bodies {
         let (Some(first), Some(last)) = (body["first"].as_i64(), body["last"].as_i64()) else {
             continue;
         };
@@ -100,9 +124,9 @@ fn kills_under_load(mode: Mode) {
     tail.wait_answered(clients);
     assert_eq!(instance.sigterm_and_wait(), 0);
 
-    let replies = given(&service.all_replies(), false);
+    let replies = given(&bodies(&service.all_replies()), false);
     let ledger = ledger(&service);
-    let written = given(&ledger, true);
+    let written = given(&entries(&ledger), true);
     assert!(replies.len() > requests as usize);
     assert!(replies == written, "the ledger is not what the replies say");
 
@@ -174,7 +198,7 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
     for part in [
         "150 to 154 granted at 20",
         " of billing, request_id r10",
-        "ledger record 12 at ",
+        "ledger record 12, on the page at ",
         "read ",
     ] {
         assert!(found.stdout.contains(part), "{part}: {found:?}");
@@ -192,7 +216,9 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
         ],
     ));
     assert_eq!(by_request["grants"][0]["record"]["first"], 115);
-    assert_eq!(by_request["records_read"], 22);
+    let pages = by_request["pages_read"].as_u64().unwrap();
+    // Two acts and twenty grants, eight on a page at most; checkpoints may have cut it smaller.
+    assert!((3..=22).contains(&pages), "{pages}");
     let jumped = command(&service, &["trace", "orders", "300"]);
     assert_eq!(jumped.code, 1);
     for part in [
@@ -324,26 +350,28 @@ fn a_trace_in_a_large_ledger_reads_little_of_it() {
         );
         let number: i64 = number.parse().unwrap();
         assert!(first.as_i64().unwrap() <= number && number <= last.as_i64().unwrap());
-        let read = found["records_read"].as_u64().unwrap();
+        let read = found["pages_read"].as_u64().unwrap();
         println!(
-            "{name} {number}: {read} of {} read in {:?}",
-            found["records"],
+            "{name} {number}: {read} pages of {} read in {:?}",
+            found["pages"],
             began.elapsed()
         );
         worst = worst.max(read);
     }
-    println!("at most {worst} of {records} records read for an ID");
+    // Of all partitions: what is read for an ID is compared with the whole ledger.
+    let pages = ledger_pages(&service);
+    println!("at most {worst} of {pages} pages read for an ID, of {records} records");
     if records >= LARGE {
-        assert!(worst < records / 100, "{worst} of {records}");
+        assert!(worst < pages / 100, "{worst} of {pages}");
     } else {
-        assert!(worst < records / 4, "{worst} of {records}");
+        assert!(worst < pages / 4, "{worst} of {pages}");
     }
     let name = String::from_utf8(names.pick(&mut random).to_vec()).unwrap();
     let began = Instant::now();
     let report = json(&command(&service, &["audit", &name, "--json"]));
     println!(
-        "audit of {name}: {} records read in {:?}",
-        report["records_read"],
+        "audit of {name}: {} pages read in {:?}",
+        report["pages_read"],
         began.elapsed()
     );
     assert_eq!(report["clean"], true, "{report:#}");

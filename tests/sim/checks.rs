@@ -1,7 +1,7 @@
 //! The promise, checked when it could be broken: at each reply, each commit, each start and each
 //! halt. A violation is a panic whose first word names the invariant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use sequencer::core::invariants::i3_stable;
@@ -9,13 +9,13 @@ use sequencer::core::ledger::Hash;
 use sequencer::core::partitioner::partition_of;
 use sequencer::processor::Mode;
 use sequencer::processor::restore::Restored;
-use sequencer::wire::ledger::{decode, hex};
+use sequencer::wire::ledger::{PAGE_RECORDS_MAX, decode, hex};
 use sequencer::wire::state::{self, Content};
 use serde_json::Value;
 
 use crate::faults::compact;
 use crate::log::{Log, Record, Slot, Uid, What};
-use crate::oracle::{Link, Meaning, Outcome, Place};
+use crate::oracle::{Link, Meaning, Outcome, Place, Told};
 use crate::transactions::{Fate, Piece};
 use crate::world::{Truth, World};
 
@@ -327,45 +327,58 @@ impl World {
         }
     }
 
-    /// Whoever reads committed records of the ledger sees one for each grant of an audited sequence
-    /// and each act on it, in the order of the log, once; and each names the hash of the one before.
+    /// Whoever reads committed pages of the ledger sees a record for each grant of an audited sequence
+    /// and each act on it, those of a sequence in the order of the log, once; and each names the hash of
+    /// the one before.
     fn check_ledger(&mut self, piece: &Piece, from: i64) {
         let partition = piece.partition;
         let snapshots = &self.partitions[partition].folding.snapshots;
-        // The state behind each offset.
-        let told = (from..piece.next).filter_map(|offset| {
+        let mut due: BTreeMap<String, VecDeque<Told>> = BTreeMap::new();
+        for offset in from..piece.next {
             let folded = self.partitions[partition].folding.outcomes[offset as usize].is_some();
+            // The state behind each offset.
             let state = &snapshots[offset as usize + 1];
-            state.told.clone().filter(|_| folded)
-        });
-        let told: Vec<_> = told.collect();
-        assert!(
-            told.len() == piece.ledger.len(),
-            "ledger: partition {partition} from {from} to {}: {} records are due, {} are written",
-            piece.next,
-            told.len(),
-            piece.ledger.len()
-        );
-        for (told, value) in told.iter().zip(&piece.ledger) {
-            if let Some(difference) = told.difference(value) {
-                panic!("ledger: {difference}");
+            if let Some(told) = state.told.clone().filter(|_| folded) {
+                due.entry(told.name.clone()).or_default().push_back(told);
             }
-            let ends = &mut self.partitions[partition].ledger;
-            let hash = Hash::of(value);
-            let before = ends.insert(told.name.clone(), hash);
-            let entry = decode(value).expect("a ledger record");
-            let known = hex(&before.unwrap_or(Hash::NONE));
-            assert!(
-                entry.previous == known,
-                "ledger: the chain of {} is broken at record {}",
-                told.name,
-                told.record
-            );
-            self.coverage.state(match told.kind {
-                "grant" => "ledger record of a grant",
-                _ => "ledger record of an operator's act",
-            });
         }
+        for page in &piece.ledger {
+            let json: Value = serde_json::from_slice(page).expect("JSON");
+            let entries = decode(page).expect("a page of the ledger");
+            assert!(entries.len() <= PAGE_RECORDS_MAX, "ledger: {json} is long");
+            self.coverage.state(match entries.len() {
+                1 => "ledger page of one record",
+                _ => "ledger page of several records",
+            });
+            for (place, entry) in entries.iter().enumerate() {
+                let told = due.get_mut(&entry.sequence).and_then(VecDeque::pop_front);
+                let Some(told) = told else {
+                    panic!("ledger: record {place} of {json} is not due");
+                };
+                if let Some(difference) = told.difference(&json, place) {
+                    panic!("ledger: {difference}");
+                }
+                let ends = &mut self.partitions[partition].ledger;
+                let before = ends.insert(told.name.clone(), entry.hash);
+                let known = hex(&before.unwrap_or(Hash::NONE));
+                assert!(
+                    entry.previous == known,
+                    "ledger: the chain of {} is broken at record {}",
+                    told.name,
+                    told.record
+                );
+                self.coverage.state(match told.kind {
+                    "grant" => "ledger record of a grant",
+                    _ => "ledger record of an operator's act",
+                });
+            }
+        }
+        let missing: Vec<_> = due.values().flatten().collect();
+        assert!(
+            missing.is_empty(),
+            "ledger: partition {partition} from {from} to {}: not written: {missing:?}",
+            piece.next
+        );
     }
 
     /// What a restore would make of the state now is what the oracle has there.

@@ -59,18 +59,19 @@ pub struct Told {
 }
 
 impl Told {
-    /// In what a ledger record differs from this.
-    pub fn difference(&self, value: &[u8]) -> Option<String> {
-        let json: Value = serde_json::from_slice(value).expect("JSON");
+    /// In what a record of the ledger differs from this: the one at this place of its page.
+    pub fn difference(&self, page: &Value, place: usize) -> Option<String> {
+        let json = &page["records"][place];
         let number = |field: &str| json.get(field).and_then(Value::as_i64).map(i128::from);
-        let same = json["sequence"] == *self.name
-            && number("record") == Some(i128::from(self.record))
+        let record = page["record"].as_u64().map(|first| first + place as u64);
+        let same = page["sequence"] == *self.name
+            && record == Some(self.record)
             && json["kind"] == self.kind
             && number("first").zip(number("last")) == self.ids
             && number("next") == self.next
             && number("partition") == Some(i128::from(self.partition))
             && number("offset") == Some(i128::from(self.offset));
-        (!same).then(|| format!("{json} is not {self:?}"))
+        (!same).then(|| format!("record {place} of {page} is not {self:?}"))
     }
 }
 

@@ -9,6 +9,7 @@ use sequencer::processor::checkpoint::{Checkpoint, Written};
 use sequencer::processor::instance::Input;
 use sequencer::processor::takeover::Committed;
 use sequencer::processor::transaction::{Action, Failure, Outcome, Transaction as Steps};
+use sequencer::wire::ledger::Lines;
 
 use crate::log::{Record, What};
 use crate::world::{Void, World};
@@ -40,7 +41,7 @@ pub struct Piece {
     /// Where its first record lies.
     pub first: Option<i64>,
     pub replies: Vec<Vec<u8>>,
-    /// Values of its ledger records.
+    /// Its pages of the ledger.
     pub ledger: Vec<Vec<u8>>,
 }
 
@@ -375,7 +376,7 @@ impl World {
                 next: section.next.0,
                 first: None,
                 replies: section.replies.iter().map(|r| r.body.to_vec()).collect(),
-                ledger: section.ledger.iter().map(|(_, v)| v.to_vec()).collect(),
+                ledger: pages(&section.ledger),
             })
             .collect();
         for piece in &self.transactions.all[number].pieces.clone() {
@@ -514,4 +515,10 @@ impl World {
         }
         self.decide(number, Fate::Committed);
     }
+}
+
+fn pages(ledger: &Lines) -> Vec<Vec<u8>> {
+    let mut pages = Vec::new();
+    ledger.each_page(|_, page| pages.push(page.to_vec()));
+    pages
 }

@@ -51,14 +51,17 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ledger::decode;
 
     #[test]
     fn a_line_has_a_cell_for_each_column_whatever_a_client_wrote() {
-        let text = r#"{"sequence":"orders","record":12,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"a \"b\", c","request_id":"=1+1","previous":""}"#;
+        let text = r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"a \"b\", c","request_id":"=1+1"}"#;
+        let entry = Entry {
+            record: 12,
+            ..serde_json::from_str(text).unwrap()
+        };
         let (mut heads, mut lines) = (Vec::new(), Vec::new());
         head(&mut heads).unwrap();
-        line(&mut lines, 77, &decode(text.as_bytes()).unwrap()).unwrap();
+        line(&mut lines, 77, &entry).unwrap();
         assert_eq!(
             String::from_utf8(lines).unwrap(),
             "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",\"'=1+1\",\n"

@@ -19,7 +19,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut row = |what: &str, value: String| writeln!(out, "{what:<13}  {value}");
     row("sequence", report.sequence.clone())?;
     row("ledger", format!("partition {}", report.partition))?;
-    row("read", format!("{} records", report.records_read))?;
+    row("read", format!("{} pages", report.pages_read))?;
     row(
         "records",
         range(record(report.first_record), record(report.last_record)),

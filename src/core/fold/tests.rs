@@ -67,7 +67,7 @@ struct Lines(Vec<(String, Hash)>);
 impl Ledger for Lines {
     fn write(&mut self, line: &Line<'_>) -> Hash {
         let text = format!("{line:?}");
-        let hash = Hash::of(text.as_bytes());
+        let hash = Hash::of(&line.previous, text.as_bytes());
         self.0.push((text, hash));
         hash
     }

@@ -39,7 +39,7 @@ const ONE_BY_ONE_PART: u32 = 2;
 /// How long a look at a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Opaque of a reply to the default topic and of a ledger record: nobody asks where they came to lie. A
+/// Opaque of a reply to the default topic and of a page of the ledger: nobody asks where they came to lie. A
 /// state record's is its section's index plus one.
 const UNPLACED: usize = 0;
 /// Opaque of the first reply to a topic that a client named; above any number of sections.
@@ -258,8 +258,7 @@ impl TransactionalProducer {
         result
     }
 
-    /// Into the partition that the requests have, so that a partition of the ledger is in the order of
-    /// its grants.
+    /// Into the partition that the requests have, where all of a sequence is.
     fn produce_ledger(
         &self,
         section: &Section,
@@ -267,7 +266,11 @@ impl TransactionalProducer {
         deadline: Instant,
     ) -> Result<(), Error> {
         let ledger = self.ledger.as_ref();
-        for (key, value) in section.ledger.iter() {
+        let mut result = Ok(());
+        section.ledger.each_page(|key, value| {
+            if result.is_err() {
+                return;
+            }
             batch.push(self.numbered(produce::Outgoing {
                 partition: section.partition,
                 key: Some(key),
@@ -276,9 +279,10 @@ impl TransactionalProducer {
                 opaque: UNPLACED,
             }));
             if batch.len() >= BATCH_RECORDS {
-                self.produce_together(ledger, batch, deadline)?;
+                result = self.produce_together(ledger, batch, deadline);
             }
-        }
+        });
+        result?;
         self.produce_together(ledger, batch, deadline)
     }
 

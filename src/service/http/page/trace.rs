@@ -51,7 +51,7 @@ fn answer(html: &mut String, trace: &Trace) {
         html.push_str(
             "<table><thead><tr><th scope=\"col\">IDs</th><th scope=\"col\">When</th>\
              <th scope=\"col\">Requester</th><th scope=\"col\">request_id</th>\
-             <th scope=\"col\">Request</th><th scope=\"col\">Ledger record</th></tr></thead><tbody>",
+             <th scope=\"col\">Request</th><th scope=\"col\">Ledger page</th></tr></thead><tbody>",
         );
         for grant in &trace.grants {
             row(html, trace, grant);
@@ -61,7 +61,7 @@ fn answer(html: &mut String, trace: &Trace) {
     for note in &trace.notes {
         push!(html, "<p>{}</p>", escape(note));
     }
-    let read = share(trace.records_read, trace.records, trace.partition);
+    let read = share(trace.pages_read, trace.pages, trace.partition);
     push!(html, "<p class=\"note\">{}</p></div>", escape(&read));
 }
 
@@ -73,7 +73,7 @@ fn row(html: &mut String, trace: &Trace, grant: &Grant) {
         html,
         "<tr><th scope=\"row\">{ids}</th><td data-label=\"When\">{}</td>\
          <td data-label=\"Requester\">{}</td><td data-label=\"request_id\">{}</td>\
-         <td data-label=\"Request\">{}:{}</td><td data-label=\"Ledger record\">{}:{}</td></tr>",
+         <td data-label=\"Request\">{}:{}</td><td data-label=\"Ledger page\">{}:{}</td></tr>",
         time::of_millis(record.timestamp),
         text(&record.requester),
         text(&record.request_id),
@@ -87,7 +87,6 @@ fn row(html: &mut String, trace: &Trace, grant: &Grant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ledger::decode;
 
     fn asked(answer: Result<Trace, String>) -> Asked {
         Asked {
@@ -99,16 +98,16 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_and_what_others_wrote_is_text() {
-        let record = r#"{"sequence":"o","record":1,"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"<script>","previous":""}"#;
+        let record = r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"<script>"}"#;
         let trace = Trace {
             sequence: "<i>".to_owned(),
             partition: 2,
             grants: vec![Grant {
                 ledger_offset: 77,
-                record: decode(record.as_bytes()).unwrap(),
+                record: serde_json::from_str(record).unwrap(),
             }],
-            records_read: 5,
-            records: 1_000,
+            pages_read: 5,
+            pages: 1_000,
             notes: vec!["<b>".to_owned()],
         };
         let html = section(Some(&asked(Ok(trace))));
@@ -121,7 +120,7 @@ mod tests {
             "&lt;b&gt;",
             "value=\"&lt;i&gt;\"",
             "value=\"&quot;7\"",
-            "read 5 of 1000 records",
+            "read 5 of 1000 pages",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
