@@ -9,10 +9,11 @@
 
 mod delivery;
 mod producer;
+mod successor;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
+use successor::Successor;
 
 /// How long one attempt to get a transactional producer may take: `init_transactions` waits for a
 /// transaction of our own past to be settled, which takes up to the brokers' clean-up interval.
@@ -75,7 +77,7 @@ pub struct Completed {
 
 struct SharedState {
     cancel: AtomicBool,
-    replacement: Mutex<Option<TransactionalProducer>>,
+    successor: Successor<TransactionalProducer>,
 }
 
 /// Handle on the thread.
@@ -102,7 +104,7 @@ impl Transactor {
         let (jobs, receiver) = sync_channel(1);
         let shared = Arc::new(SharedState {
             cancel: AtomicBool::new(false),
-            replacement: Mutex::new(None),
+            successor: Successor::default(),
         });
         let worker = Worker {
             connection: connection.clone(),
@@ -144,22 +146,22 @@ impl Transactor {
     }
 
     /// Makes a new producer of the same transactional ID, whose init fences the one in use and
-    /// settles its transaction (T3). Blocks for [`FENCE_DEADLINE`] at most.
+    /// settles its transaction (T3). Blocks for twice [`FENCE_DEADLINE`] at most, when the thread is
+    /// making one as well.
     ///
     /// # Errors
     /// It could not be made; the job under way is cancelled all the same.
     pub fn fence(&self) -> Result<(), Error> {
         self.cancel();
-        let producer = TransactionalProducer::new(&self.connection, &self.topics, FENCE_DEADLINE)?;
-        *self.lock_replacement() = Some(producer);
-        Ok(())
-    }
-
-    fn lock_replacement(&self) -> std::sync::MutexGuard<'_, Option<TransactionalProducer>> {
-        self.shared
-            .replacement
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let make = || TransactionalProducer::new(&self.connection, &self.topics, FENCE_DEADLINE);
+        let left = self.shared.successor.leave(FENCE_DEADLINE, make);
+        left.unwrap_or_else(|| {
+            Err(Error::own(
+                "fence",
+                Class::Retriable,
+                "the producer that the transactor makes is not ready in time",
+            ))
+        })
     }
 }
 
@@ -262,30 +264,19 @@ impl Worker {
     }
 
     /// Takes the producer that a fence made, in the place of the one that it fenced.
-    fn take_replacement(&mut self) -> bool {
-        let replacement = self
-            .shared
-            .replacement
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let taken = replacement.is_some();
-        if taken {
-            self.producer = replacement;
+    fn take_replacement(&mut self) {
+        if let Some(producer) = self.shared.successor.take() {
+            self.producer = Some(producer);
         }
-        taken
     }
 
     /// Takes the producer that a fence made, or makes one.
     fn renew(&mut self) -> Result<(), Error> {
-        if self.take_replacement() {
-            return Ok(());
-        }
         // The old one goes first, so that its threads do not go on beside the new one's.
         self.producer = None;
-        let producer = TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE)
-            .inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?;
-        self.producer = Some(producer);
+        let make = || TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE);
+        let made = self.shared.successor.take_or(make);
+        self.producer = Some(made.inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?);
         Ok(())
     }
 }

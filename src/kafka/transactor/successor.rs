@@ -1,0 +1,143 @@
+//! The producer that comes after the one in use, made by whoever needs it first.
+//!
+//! Two threads may want one at the same time: the transactor's, whose producer is of no more use, and the
+//! engine's, which fences a transaction under way (T3). Each new one fences those before it, so two that were
+//! made side by side would leave the one that lost to be used next, and this instance would take itself for a
+//! stranger. So one is made at a time, and who had to wait looks at what was made meanwhile.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+/// How often a fence looks whether the other thread is done.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+pub(super) struct Successor<P> {
+    /// Held while one is made.
+    made: Mutex<Option<P>>,
+    /// How many were made.
+    count: AtomicU64,
+}
+
+impl<P> Default for Successor<P> {
+    fn default() -> Successor<P> {
+        Successor {
+            made: Mutex::new(None),
+            count: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<P> Successor<P> {
+    /// Takes the one that a fence has left; waits for a fence under way.
+    pub(super) fn take(&self) -> Option<P> {
+        self.lock().take()
+    }
+
+    /// Takes the one that a fence has left, or makes one.
+    pub(super) fn take_or<E>(&self, make: impl FnOnce() -> Result<P, E>) -> Result<P, E> {
+        let mut made = self.lock();
+        match made.take() {
+            Some(producer) => Ok(producer),
+            None => make().inspect(|_| self.count()),
+        }
+    }
+
+    /// Makes one and leaves it to be taken, unless the other thread has made one since this was called,
+    /// which has fenced the same. `None` when the other is not done in time.
+    pub(super) fn leave<E>(
+        &self,
+        deadline: Duration,
+        make: impl FnOnce() -> Result<P, E>,
+    ) -> Option<Result<(), E>> {
+        let before = self.count.load(Ordering::SeqCst);
+        let until = Instant::now() + deadline;
+        let mut made = loop {
+            match self.made.try_lock() {
+                Ok(made) => break made,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
+            }
+        };
+        if self.count.load(Ordering::SeqCst) != before {
+            return Some(Ok(()));
+        }
+        Some(make().map(|producer| {
+            self.count();
+            *made = Some(producer);
+        }))
+    }
+
+    fn count(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<P>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// Makes the next number: the highest is the one that has fenced all others.
+    fn next(numbers: &AtomicU64) -> Result<u64, String> {
+        Ok(numbers.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    #[test]
+    fn what_a_fence_left_is_taken_and_none_is_made() {
+        let (successor, numbers) = (Successor::default(), AtomicU64::new(0));
+        assert_eq!(successor.leave(SOON, || next(&numbers)), Some(Ok(())));
+        assert_eq!(successor.take_or(|| next(&numbers)), Ok(1));
+        assert_eq!(successor.take(), None);
+        assert_eq!(successor.take_or(|| next(&numbers)), Ok(2));
+    }
+
+    #[test]
+    fn a_fence_while_the_other_makes_one_makes_none_of_its_own() {
+        let (successor, numbers) = (Successor::default(), AtomicU64::new(0));
+        let (begun, begins) = channel();
+        let (go, goes) = channel();
+        let (successor, numbers) = (&successor, &numbers);
+        std::thread::scope(|scope| {
+            let renewed = scope.spawn(move || {
+                successor.take_or(|| {
+                    begun.send(()).unwrap();
+                    goes.recv().unwrap();
+                    next(numbers)
+                })
+            });
+            begins.recv().unwrap();
+            let fenced = scope.spawn(move || successor.leave(SOON, || next(numbers)));
+            // It waits: nothing is made before the other goes on.
+            assert_eq!(numbers.load(Ordering::SeqCst), 0);
+            go.send(()).unwrap();
+            let renewed = renewed.join().unwrap();
+            assert_eq!(fenced.join().unwrap(), Some(Ok(())));
+            // Whichever came first, the one that is used is the last that was made.
+            let used = successor.take().map_or(renewed, Ok);
+            assert_eq!(used, Ok(numbers.load(Ordering::SeqCst)));
+        });
+    }
+
+    #[test]
+    fn a_fence_does_not_wait_for_ever_and_a_failure_leaves_nothing() {
+        let (successor, numbers) = (Successor::default(), AtomicU64::new(0));
+        let failed = successor.leave(SOON, || Err("no broker"));
+        assert_eq!(failed, Some(Err("no broker")));
+        assert_eq!(successor.take(), None::<u64>);
+        let in_time = successor.take_or(|| {
+            let fence = successor.leave(Duration::from_millis(5), || next(&numbers));
+            assert_eq!(fence, None);
+            next(&numbers)
+        });
+        assert_eq!(in_time, Ok(1));
+    }
+}
