@@ -14,7 +14,7 @@ build: ## the binary: target/release/sequencer
 run: build ## a Kafka on this machine, the service, a live demo; Ctrl-C ends it
 	./target/release/sequencer dev
 
-test: ## unit and property tests, integration tests against a real broker, a minute of chaos in each mode
+test: ## unit and property tests, integration tests against a real broker, a short chaos in each mode
 	$(SUITES) test
 
 test-long: ## the same with 1,000,000 requests in the kill matrix, ten minutes of chaos, 100,000 in each bounce, and the drain figures
