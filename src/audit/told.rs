@@ -45,6 +45,10 @@ pub fn told(entry: &Entry) -> String {
 /// How much of a partition was read.
 pub fn share(read: u64, offsets: i64, partition: i32) -> String {
     let offsets = u64::try_from(offsets).unwrap_or(0);
+    if read > offsets {
+        // A search of a small ledger comes by a page twice.
+        return format!("read all {offsets} pages of ledger partition {partition}, some of them twice");
+    }
     let percent = if offsets == 0 {
         0.0
     } else {
@@ -70,6 +74,10 @@ mod tests {
         assert_eq!(
             share(5, 1_000, 3),
             "read 5 of 1000 pages of ledger partition 3 (0.50%)"
+        );
+        assert_eq!(
+            share(6, 4, 3),
+            "read all 4 pages of ledger partition 3, some of them twice"
         );
     }
 }
