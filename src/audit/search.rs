@@ -156,7 +156,7 @@ impl<'a> Search<'a> {
                 continue;
             };
             let next = page.offset + 1;
-            let (less, rest) = page.at(turn, id);
+            let Around { less, rest } = page.around(turn, id);
             match (less, rest) {
                 (_, Some((Ordering::Equal, found))) => return Ok(Outcome::Granted(found)),
                 (Some(less), Some((_, greater))) => {
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
         }
         let mut granted = None;
         self.each(from, to, &mut |page| {
-            let (less, rest) = page.at(turn, id);
+            let Around { less, rest } = page.around(turn, id);
             before = less.or(before.take());
             match rest {
                 Some((Ordering::Equal, found)) => granted = Some(found),
@@ -228,17 +228,30 @@ impl Page {
         self.entries.into_iter().map(found)
     }
 
-    /// The last record before an ID of a turn, and the first one that is not before it.
-    fn at(self, turn: u32, id: i64) -> (Option<Box<Found>>, Option<(Ordering, Box<Found>)>) {
-        let mut less = None;
+    /// What of it lies around an ID of a turn.
+    fn around(self, turn: u32, id: i64) -> Around {
+        let mut around = Around {
+            less: None,
+            rest: None,
+        };
         for found in self.records() {
+            let found = Box::new(found);
             match position(&found.entry, turn, id) {
-                Ordering::Less => less = Some(Box::new(found)),
-                other => return (less, Some((other, Box::new(found)))),
+                Ordering::Less => around.less = Some(found),
+                other => {
+                    around.rest = Some((other, found));
+                    break;
+                }
             }
         }
-        (less, None)
+        around
     }
+}
+
+/// The last record before an ID, and the first one that is not before it.
+struct Around {
+    less: Option<Box<Found>>,
+    rest: Option<(Ordering, Box<Found>)>,
 }
 
 /// Where a record stands to an ID of a turn: before it, behind it, or its grant.

@@ -47,7 +47,9 @@ pub fn share(read: u64, offsets: i64, partition: i32) -> String {
     let offsets = u64::try_from(offsets).unwrap_or(0);
     if read > offsets {
         // A search of a small ledger comes by a page twice.
-        return format!("read all {offsets} pages of ledger partition {partition}, some of them twice");
+        return format!(
+            "read all {offsets} pages of ledger partition {partition}, some of them twice"
+        );
     }
     let percent = if offsets == 0 {
         0.0
