@@ -185,7 +185,7 @@ impl Checker {
             );
             return Vec::new();
         };
-        let other = entries.iter().map(|entry| &entry.sequence).next();
+        let other = entries.first().map(|entry| &entry.sequence);
         if let Some(other) = other.filter(|other| **other != self.report.sequence) {
             let problem = format!("it lies under another key and is of sequence {other:?}");
             self.wrong(Wrong::Altered, offset, problem);

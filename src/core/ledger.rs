@@ -3,8 +3,8 @@
 //! Each grant of a sequence whose definition says `audit` is one record, and so is each act of an
 //! operator that moves the sequence, so that a jump can be told from a hole. A record holds the hash
 //! of the record before it of the same sequence; the fold remembers the hash of the last one, so it is
-//! in the footer's digest as everything else. What is written is a function of the request log: an
-//! owner who folds the same log writes the same bytes.
+//! in the footer's digest as everything else. A record is a function of the request log: an owner who
+//! folds the same log writes the same records, byte for byte.
 //!
 //! The hash is taken over the bytes of a record as they are written, and those are not this room's
 //! business: the fold hands each record to a [`Ledger`], which writes it down and says what it hashes to.

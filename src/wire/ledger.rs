@@ -34,8 +34,6 @@
 
 mod page;
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -122,34 +120,14 @@ fn push_increment(out: &mut Vec<u8>, increment: i64) {
     }
 }
 
-fn push_hex(out: &mut Vec<u8>, hash: &Hash) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in hash.0 {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
-    }
-}
-
-/// A hash as records have it.
+/// A hash as pages have it.
 pub fn hex(hash: &Hash) -> String {
-    hash.0.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    blake3::Hash::from_bytes(hash.0).to_hex().to_string()
 }
 
 fn from_hex(text: &str) -> Option<Hash> {
-    let digits: Vec<u32> = text
-        .chars()
-        .map(|digit| digit.to_digit(16))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks_exact(2)
-        .filter_map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok())
-        .collect();
-    let whole = digits.len() == 2 * bytes.len();
-    bytes.try_into().ok().filter(|_| whole).map(Hash)
+    let hash = blake3::Hash::from_hex(text).ok()?;
+    Some(Hash(*hash.as_bytes()))
 }
 
 /// What a record tells, by its word.
@@ -338,7 +316,7 @@ mod tests {
     use crate::core::definition::Definition;
     use crate::core::{Grant, Offset, Timestamp};
 
-    fn line(event: Event) -> Line<'static> {
+    pub(super) fn line(event: Event) -> Line<'static> {
         Line {
             sequence: "orders",
             record: 12,

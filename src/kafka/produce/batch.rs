@@ -115,24 +115,15 @@ impl Topic {
             native,
         } = batch;
         let mut rest = records.as_slice();
-        let mut all_taken = true;
         while let Some(first) = rest.first() {
-            if !all_taken {
-                refused(first.of(bytes), Ok(Enqueued::QueueFull));
-                rest = &rest[1..];
-                continue;
-            }
             if !first.is_plain() {
+                rest = &rest[1..];
                 let record = first.of(bytes);
                 match self.produce(record) {
-                    Ok(Enqueued::Yes) => {}
-                    result => {
-                        all_taken = false;
-                        refused(record, result);
-                    }
+                    Ok(Enqueued::Yes) => continue,
+                    result => refused(record, result),
                 }
-                rest = &rest[1..];
-                continue;
+                break;
             }
             let run = rest.iter().take_while(|record| record.is_plain()).count();
             let (plain, others) = rest.split_at(run);
@@ -155,7 +146,6 @@ impl Topic {
             if usize::try_from(taken) == Ok(plain.len()) {
                 continue;
             }
-            all_taken = false;
             for (record, message) in plain.iter().zip(native.iter()) {
                 let result = if error::is_queue_full_code(message.err) {
                     Ok(Enqueued::QueueFull)
@@ -166,6 +156,10 @@ impl Topic {
                     refused(record.of(bytes), result);
                 }
             }
+            break;
+        }
+        for record in rest {
+            refused(record.of(bytes), Ok(Enqueued::QueueFull));
         }
         native.clear();
         batch.clear();

@@ -206,13 +206,14 @@ impl TransactionalProducer {
             for reply in section.replies.iter() {
                 match reply.destination {
                     Destination::Default { partition } => {
-                        batch.push(self.numbered(produce::Outgoing {
+                        let record = produce::Outgoing {
                             partition,
                             key: reply.key,
                             value: Some(reply.body),
                             headers: reply.headers,
                             opaque: UNPLACED,
-                        }));
+                        };
+                        self.collect(replies, &mut batch, record, deadline)?;
                     }
                     Destination::Named {
                         topic,
@@ -224,9 +225,6 @@ impl TransactionalProducer {
                         self.produce_named(place, &reply, (began, deadline), deliveries)?;
                     }
                 }
-                if batch.len() >= BATCH_RECORDS {
-                    self.produce_together(replies, &mut batch, deadline)?;
-                }
             }
         }
         self.produce_together(replies, &mut batch, deadline)?;
@@ -235,6 +233,21 @@ impl TransactionalProducer {
         }
         for (index, section) in checkpoint.sections.iter().enumerate() {
             self.produce_state(section, index + 1, &mut batch, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a record, to be produced with others of its topic.
+    fn collect(
+        &self,
+        topic: Option<&Topic>,
+        batch: &mut produce::Batch,
+        record: produce::Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        batch.push(self.numbered(record));
+        if batch.len() >= BATCH_RECORDS {
+            self.produce_together(topic, batch, deadline)?;
         }
         Ok(())
     }
@@ -268,18 +281,15 @@ impl TransactionalProducer {
         let ledger = self.ledger.as_ref();
         let mut result = Ok(());
         section.ledger.each_page(|key, value| {
-            if result.is_err() {
-                return;
-            }
-            batch.push(self.numbered(produce::Outgoing {
+            let record = produce::Outgoing {
                 partition: section.partition,
                 key: Some(key),
                 value: Some(value),
                 headers: Block::EMPTY,
                 opaque: UNPLACED,
-            }));
-            if batch.len() >= BATCH_RECORDS {
-                result = self.produce_together(ledger, batch, deadline);
+            };
+            if result.is_ok() {
+                result = self.collect(ledger, batch, record, deadline);
             }
         });
         result?;
@@ -462,7 +472,7 @@ impl TransactionalProducer {
         let mut tombstone = Vec::new();
         block::push(&mut tombstone, BATCH_HEADER, &section.batch_id.to_header());
         for (key, value) in section.batch.iter() {
-            batch.push(self.numbered(produce::Outgoing {
+            let record = produce::Outgoing {
                 partition: section.partition,
                 key: Some(key),
                 value,
@@ -472,10 +482,8 @@ impl TransactionalProducer {
                     Block(&tombstone)
                 },
                 opaque,
-            }));
-            if batch.len() >= BATCH_RECORDS {
-                self.produce_together(state, batch, deadline)?;
-            }
+            };
+            self.collect(state, batch, record, deadline)?;
         }
         self.produce_together(state, batch, deadline)
     }

@@ -8,7 +8,7 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{encode, push_hex};
+use super::encode;
 use crate::core::ledger::{Hash, Ledger, Line};
 use crate::wire::reply::{number, text};
 
@@ -114,7 +114,8 @@ impl Lines {
         text(value, std::str::from_utf8(name).unwrap_or_default());
         number(value, b",\"record\":", first.record);
         value.extend_from_slice(b",\"previous\":\"");
-        push_hex(value, &first.previous);
+        let previous = blake3::Hash::from_bytes(first.previous.0).to_hex();
+        value.extend_from_slice(previous.as_bytes());
         value.extend_from_slice(b"\",\"records\":[");
         for (place, line) in lines.iter().map(|line| &self.lines[*line]).enumerate() {
             if place > 0 {
@@ -172,9 +173,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::core::Grant;
     use crate::core::ledger::Event;
-    use crate::core::{Grant, Offset, Timestamp};
-    use crate::wire::ledger::decode;
+    use crate::wire::ledger::tests::line;
+    use crate::wire::ledger::{decode, hex};
 
     /// The chains of some sequences.
     #[derive(Default)]
@@ -190,22 +192,13 @@ mod tests {
             let hash = self.lines.write(&Line {
                 sequence,
                 record: records + 1,
-                turn: 0,
-                event: Event::Granted(Grant {
+                previous,
+                ..line(Event::Granted(Grant {
                     first,
                     last: first,
                     count: 1,
                     increment: 1,
-                }),
-                partition: 3,
-                offset: Offset(1234),
-                home_offset: None,
-                timestamp: Timestamp(1_700_000_000_000),
-                requester: None,
-                request_id: None,
-                reason: None,
-                repaired: false,
-                previous,
+                }))
             });
             self.ends.insert(sequence, (records + 1, hash));
         }
@@ -256,7 +249,7 @@ mod tests {
         let mut before = Hash::NONE;
         chains.lines.each_page(|_, value| {
             for entry in decode(value).unwrap() {
-                assert_eq!(entry.previous, super::super::hex(&before));
+                assert_eq!(entry.previous, hex(&before));
                 before = entry.hash;
             }
         });
