@@ -54,23 +54,20 @@ impl Chain {
         }
     }
 
-    pub(super) fn add_to<const BYTES: usize>(
-        &self,
-        element: ElementBuilder<BYTES>,
-    ) -> ElementBuilder<BYTES> {
+    pub(super) fn add_to<const BYTES: usize>(&self, element: &mut ElementBuilder<BYTES>) {
         let Chain {
             records,
             turn,
             repaired,
             hash,
         } = self;
-        let element = element
+        element
             .number(records.cast_signed())
             .number(i64::from(*turn))
             .number(i64::from(*repaired));
-        hash.0.chunks_exact(8).fold(element, |element, bytes| {
-            element.number(i64::from_le_bytes(bytes.try_into().unwrap_or_default()))
-        })
+        for bytes in hash.0.chunks_exact(8) {
+            element.number(i64::from_le_bytes(bytes.try_into().unwrap_or_default()));
+        }
     }
 }
 

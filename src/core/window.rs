@@ -114,7 +114,8 @@ pub struct Window {
     index: Option<Index>,
 }
 
-#[derive(Clone, Debug, Default)]
+/// Places by key, and some that have another key by now.
+#[derive(Clone, Debug)]
 struct Index {
     table: HashTable<u32>,
     hasher: RandomState,
@@ -147,27 +148,12 @@ impl Window {
             segments.resize_with(segment + 1, Vec::new);
         }
         let old = segments[segment].get(within).copied();
-        if let Some(Index { table, hasher }) = index {
-            if let Some(old) = &old {
-                let hash = hasher.hash_one(old.key.0);
-                if let Ok(entry) = table.find_entry(hash, |found| *found == at) {
-                    entry.remove();
-                }
-            }
-            match segments[segment].get_mut(within) {
-                Some(place) => *place = new,
-                None => segments[segment].push(new),
-            }
-            let rehash = |at: &u32| {
-                let key = place(segments, *at).map(|place| place.key.0);
-                hasher.hash_one(key.unwrap_or_default())
-            };
-            // Half empty: each grant takes one entry out and puts one in, and a full table would be
-            // cleared of what such removals leave behind again and again.
-            if table.capacity() < 2 * (table.len() + 1) {
-                table.reserve(table.len() + 1, rehash);
-            }
-            table.insert_unique(hasher.hash_one(new.key.0), at, rehash);
+        match segments[segment].get_mut(within) {
+            Some(place) => *place = new,
+            None => segments[segment].push(new),
+        }
+        if let Some(index) = index {
+            index.insert(at, new.key, segments);
         }
         let replaced = Replaced {
             before: old.map(|old| old.element(u64::from(at))),
@@ -218,24 +204,42 @@ impl Window {
         if self.index.is_some() {
             return;
         }
-        let mut index = Index::default();
-        if planted!(WindowNotRestored) {
-            self.index = Some(index);
-            return;
-        }
-        let Index { table, hasher } = &mut index;
-        let segments = &self.segments;
+        let forgotten = planted!(WindowNotRestored);
+        self.index = Some(Index::of(if forgotten { &[] } else { &self.segments[..] }));
+    }
+}
+
+impl Index {
+    /// Of all places, with room for as many again.
+    fn of(segments: &[Vec<Place>]) -> Index {
+        let places: usize = segments.iter().map(Vec::len).sum();
+        let mut index = Index {
+            table: HashTable::with_capacity(2 * places + SEGMENT),
+            hasher: RandomState::default(),
+        };
         for (segment, places) in segments.iter().enumerate() {
-            for (within, new) in places.iter().enumerate() {
+            for (within, place) in places.iter().enumerate() {
                 let at = u32::try_from(segment * SEGMENT + within).unwrap_or(u32::MAX);
-                let rehash = |at: &u32| {
-                    let key = place(segments, *at).map(|place| place.key.0);
-                    hasher.hash_one(key.unwrap_or_default())
-                };
-                table.insert_unique(hasher.hash_one(new.key.0), at, rehash);
+                index.insert(at, place.key, segments);
             }
         }
-        self.index = Some(index);
+        index
+    }
+
+    /// Adds a place that has been filled. What the table says of its grant before stays there: it misleads
+    /// nobody, since what a place holds is compared, and to take it out would be two looks into memory that
+    /// no cache holds. A full table is made anew, with each place once.
+    fn insert(&mut self, at: u32, key: RequestKey, segments: &[Vec<Place>]) {
+        if self.table.len() == self.table.capacity() {
+            *self = Index::of(segments);
+            return;
+        }
+        let Index { table, hasher } = self;
+        let hash = |at: &u32| {
+            let key = place(segments, *at).map(|place| place.key.0);
+            hasher.hash_one(key.unwrap_or_default())
+        };
+        table.insert_unique(hasher.hash_one(key.0), at, hash);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The order of the questions and what the answers mean is [`Takeover`]'s.
 
+mod memory;
 pub mod questions;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -135,7 +136,11 @@ impl Worker {
                 Task::Takeover {
                     partition,
                     assignment,
-                } => found(self.take_over(partition, assignment)),
+                } => {
+                    let (finding, records) = self.take_over(partition, assignment);
+                    found(finding);
+                    memory::give_back(records);
+                }
                 Task::Foreign {
                     partition,
                     assignment,
@@ -162,7 +167,8 @@ impl Worker {
         Ok(self.questions.insert(questions))
     }
 
-    fn take_over(&mut self, partition: i32, assignment: u32) -> Finding {
+    /// What was found out, and how many state records were read for it.
+    fn take_over(&mut self, partition: i32, assignment: u32) -> (Finding, u64) {
         let began = Instant::now();
         let mut takeover = Takeover::new(partition, &self.connection.group, self.fresh_key);
         let mut records = 0;
@@ -196,13 +202,14 @@ impl Worker {
             }
             step = takeover.on(event);
         };
-        Finding::Verdict {
+        let finding = Finding::Verdict {
             partition,
             assignment,
             verdict,
             took: began.elapsed(),
             records,
-        }
+        };
+        (finding, records)
     }
 
     fn foreign(

@@ -1,4 +1,4 @@
-//! What is kept of a run that failed: the logs of the instances, the brokers' data, what was done when.
+//! What is kept of a run that failed, or of which somebody asks it: the logs of the instances, the brokers' data, what was done when.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl History {
     pub fn keep(&self, events: &str) {
         let process = std::process::id();
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("chaos-failed")
+            .join("chaos-kept")
             .join(format!("{}-{process}", self.name));
         fs::create_dir_all(&kept).unwrap();
         fs::write(kept.join("events.txt"), events).unwrap();

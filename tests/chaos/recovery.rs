@@ -46,6 +46,9 @@ fn bar_ms(kind: &str) -> Option<u64> {
     }
 }
 
+/// What the time between two faults counts as.
+pub const CALM: &str = "calm";
+
 /// A fault and when it was, in ms since the start.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -83,6 +86,21 @@ fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
         .max_by_key(|silence| silence.lasted_ms)
 }
 
+/// The longest time of a calm in which one partition heard nothing. What began before counts, what goes on
+/// after the next fault began does not: this is what the load, its clients and the machine have without any.
+fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
+    let longest = |arrivals: &Vec<u64>| {
+        let from = arrivals
+            .partition_point(|at| *at <= calm.begin_ms)
+            .saturating_sub(1);
+        let gaps = arrivals[from..].windows(2);
+        gaps.take_while(|gap| gap[0] < calm.end_ms)
+            .map(|gap| gap[1].min(calm.end_ms) - gap[0])
+            .max()
+    };
+    arrivals.iter().filter_map(longest).max().unwrap_or(0)
+}
+
 fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
     silence(event, arrivals).map_or(0, |silence| silence.lasted_ms)
 }
@@ -107,8 +125,13 @@ pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
 }
 
 /// A table: kind, how often, median and maximum; whether the median is within its bar.
-pub fn table(events: &[Event], arrivals: &[Vec<u64>]) -> String {
+/// `calms`: the times between recovery and the next fault.
+pub fn table(events: &[Event], calms: &[Event], arrivals: &[Vec<u64>]) -> String {
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for calm in calms {
+        let silence = calm_ms(calm, arrivals);
+        kinds.entry(&calm.kind).or_default().push(silence);
+    }
     for event in events {
         let silence = silence_ms(event, arrivals);
         kinds.entry(&event.kind).or_default().push(silence);
@@ -154,6 +177,19 @@ fn the_silence_of_the_slowest_partition_counts_from_the_last_answer_before_the_f
 }
 
 #[test]
+fn a_calm_ends_with_the_next_fault() {
+    let calm = Event {
+        kind: CALM.to_owned(),
+        begin_ms: 100,
+        end_ms: 1_000,
+    };
+    let arrivals = vec![vec![10, 90, 200, 900, 5_000], vec![20, 450, 990]];
+    assert_eq!(calm_ms(&calm, &arrivals), 700);
+    let arrivals = vec![vec![10, 450, 5_000], vec![20, 450, 990]];
+    assert_eq!(calm_ms(&calm, &arrivals), 550, "the fault cuts it");
+}
+
+#[test]
 fn the_bars_are_said_beside_the_medians() {
     let event = |kind: &str, begin_ms| Event {
         kind: kind.to_owned(),
@@ -166,7 +202,7 @@ fn the_bars_are_said_beside_the_medians() {
         event("link slow", 50_000),
     ];
     let arrivals = [vec![999, 1_700, 4_999, 25_700, 50_000, 50_100]];
-    let table = table(&events, &arrivals);
+    let table = table(&events, &[], &arrivals);
     assert!(table.contains(&format!("heartbeat {HEARTBEAT_INTERVAL_MS} ms")));
     let line = |start: &str| table.lines().find(|line| line.starts_with(start));
     assert!(line("instance SIGTERM").unwrap().ends_with("600 ms missed"));

@@ -20,7 +20,7 @@ use super::history::History;
 use super::load::Load;
 use super::observer::Observer;
 use super::proxy::{Bound, Proxy};
-use super::recovery::{self, Event};
+use super::recovery::{self, CALM, Event};
 use super::stage::{self, BROKERS, Stage};
 use super::topics::Topics;
 use super::transactions::Transactions;
@@ -37,6 +37,9 @@ const RATE_DEFAULT: f64 = 1_000.0;
 /// A part of the names of the faults that are drawn, as `link`; all when it is not set.
 const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
 
+/// Set: the history of a run that passed is kept as well.
+const KEEP_VARIABLE: &str = "SEQUENCER_CHAOS_KEEP";
+
 /// Answers before the first fault.
 const ANSWERS_FIRST: usize = 2_000;
 /// Calm between recovery and the next fault.
@@ -51,6 +54,13 @@ const FORWARDED: &str = "sequencer-forwarded";
 struct Journal(Mutex<String>);
 
 impl Journal {
+    fn text(&self) -> String {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     fn note(&self, at_ms: u64, words: &str) {
         let line = format!("{:>7.1} s  {words}", at_ms as f64 / 1e3);
         println!("{line}");
@@ -85,10 +95,10 @@ pub fn run(mode: Mode) {
     kafka.stop().unwrap();
     drop(kafka);
     match outcome {
+        Ok(()) if std::env::var_os(KEEP_VARIABLE).is_some() => history.keep(&journal.text()),
         Ok(()) => history.forget(),
         Err(panic) => {
-            let text = journal.0.lock().unwrap_or_else(PoisonError::into_inner);
-            history.keep(&text);
+            history.keep(&journal.text());
             resume_unwind(panic)
         }
     }
@@ -133,7 +143,7 @@ fn play(
         parts,
         random.fork(),
     );
-    let events = faults(&mut stage, &mut deck, &mut random, journal);
+    let Course { events, calms } = faults(&mut stage, &mut deck, &mut random, journal);
 
     let written = load.stop();
     let ended = transactions.stop();
@@ -144,7 +154,7 @@ fn play(
     stage.look_for_halts();
     let arrivals = observer.arrivals();
     println!("{}", recovery::measured(&events, &arrivals));
-    println!("{}", recovery::table(&events, &arrivals));
+    println!("{}", recovery::table(&events, &calms, &arrivals));
     let kept = observer.kept();
     let gone = judge(&service, &topics, &asked, &kept);
     verify::assert_clean(&service, &gone);
@@ -156,16 +166,24 @@ fn play(
     assert!(stage.surprises.is_empty(), "{:#?}", stage.surprises);
 }
 
+/// What happened when.
+struct Course {
+    events: Vec<Event>,
+    /// Between recovery and the next fault.
+    calms: Vec<Event>,
+}
+
 /// One fault after another until the time is up.
 fn faults(
     stage: &mut Stage<'_>,
     deck: &mut Deck,
     random: &mut Random,
     journal: &Journal,
-) -> Vec<Event> {
+) -> Course {
     let minutes = number(MINUTES_VARIABLE, MINUTES_DEFAULT);
     let until = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
     let mut events: Vec<Event> = Vec::new();
+    let mut calms = Vec::new();
     let mut overlapping = false;
     while Instant::now() < until {
         let fault = stage.possible(deck.draw());
@@ -198,8 +216,14 @@ fn faults(
         }
         if !overlapping {
             stage.wait_recovered();
+            let begin_ms = stage.observer.now_ms();
             let (least, most) = CALM_MS;
             thread::sleep(Duration::from_millis(least + random.below(most - least)));
+            calms.push(Event {
+                kind: CALM.to_owned(),
+                begin_ms,
+                end_ms: stage.observer.now_ms(),
+            });
         }
         stage.look();
         stage.look_for_halts();
@@ -208,7 +232,7 @@ fn faults(
     if let Some(last) = events.last_mut() {
         last.end_ms = stage.observer.now_ms();
     }
-    events
+    Course { events, calms }
 }
 
 /// The requests that clients wrote, once all are answered, or none more is for a while: then the judge

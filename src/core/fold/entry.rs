@@ -162,7 +162,8 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         offset,
         timestamp,
     } = note;
-    let element = ElementBuilder::<DEFINED_CAPACITY>::new(Kind::Defined)
+    let mut element = ElementBuilder::<DEFINED_CAPACITY>::new(Kind::Defined);
+    element
         .text(name)
         .number(sequence.stored())
         .number(start)
@@ -181,11 +182,10 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         .text(reason)
         .number(offset.0)
         .number(timestamp.0);
-    match chain {
-        None => element,
-        Some(chain) => chain.add_to(element),
+    if let Some(chain) = chain {
+        chain.add_to(&mut element);
     }
-    .finish()
+    element.finish()
 }
 
 pub(super) fn sent_element(home: u32, offset: i64) -> Element {
