@@ -133,6 +133,7 @@ impl Load {
             waiting: HashMap::new(),
             due: VecDeque::new(),
             doomed: Vec::new(),
+            lost: VecDeque::new(),
             written: 0,
             again: 0,
         };
@@ -170,6 +171,8 @@ struct Client {
     due: VecDeque<(Instant, u64)>,
     /// Those whose answers may be lost with their topic, by topic.
     doomed: Vec<(String, Draft)>,
+    /// Those whose topic is gone, and when they are asked for again.
+    lost: VecDeque<(Instant, Draft)>,
     written: u64,
     again: u64,
 }
@@ -253,25 +256,29 @@ impl Client {
         self.ask_for_lost(false);
     }
 
-    /// A client whose reply topic is gone asks again without naming one.
+    /// A client whose reply topic is gone asks again a while later, without naming one. Nobody else waits
+    /// for it.
     fn ask_for_lost(&mut self, at_once: bool) {
-        let deleted = self.topics.deleted();
-        if deleted.is_empty() || self.doomed.is_empty() {
-            return;
+        let now = Instant::now();
+        if !self.doomed.is_empty() {
+            let deleted = self.topics.deleted();
+            let is_lost = |(topic, _): &(String, Draft)| deleted.contains(topic);
+            let (lost, kept) = std::mem::take(&mut self.doomed)
+                .into_iter()
+                .partition(is_lost);
+            self.doomed = kept;
+            let lost: Vec<(String, Draft)> = lost;
+            let later = |(_, draft): (String, Draft)| (now + AFTER_DELETION, draft);
+            self.lost.extend(lost.into_iter().map(later));
         }
-        let is_lost = |(topic, _): &(String, Draft)| deleted.contains(topic);
-        let (lost, kept) = std::mem::take(&mut self.doomed)
-            .into_iter()
-            .partition(is_lost);
-        self.doomed = kept;
-        let lost: Vec<(String, Draft)> = lost;
-        if lost.is_empty() {
-            return;
-        }
-        if !at_once {
-            thread::sleep(AFTER_DELETION);
-        }
-        for (_, mut draft) in lost {
+        while self
+            .lost
+            .front()
+            .is_some_and(|(at, _)| at_once || *at <= now)
+        {
+            let Some((_, mut draft)) = self.lost.pop_front() else {
+                break;
+            };
             draft.topic = None;
             self.again += 1;
             self.send(&draft);

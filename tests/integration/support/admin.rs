@@ -152,7 +152,10 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
     for partition in 0..partitions {
         list.add_partition(topic, partition);
     }
-    let committed = consumer.committed_offsets(list, DEADLINE).unwrap();
+    // A coordinator that has moved since it was found says that it is none.
+    let committed = wait_for("the committed offsets", || {
+        consumer.committed_offsets(list.clone(), DEADLINE).ok()
+    });
     let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
         .offset()
     {
