@@ -165,7 +165,10 @@ impl Fold {
     ///
     /// A cut is a fact about the log, whether or not what it describes is ever committed.
     pub fn cut(&mut self, slots: &mut Vec<Slot>) -> Digest {
-        for change in std::mem::take(&mut self.changed) {
+        let mut changed = std::mem::take(&mut self.changed);
+        // In the order of memory, which also is the one in which they are written. A digest has none.
+        changed.sort_unstable_by_key(|change| change.index);
+        for change in changed {
             if let Some((name, state)) = self.sequences.get_index_mut(change.index) {
                 state.changed = false;
                 if let Some(before) = change.before {

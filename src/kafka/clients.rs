@@ -39,6 +39,9 @@ const SESSION_TIMEOUT_MS: u64 = 6_000;
 /// How soon a member hears of a rebalance (T7): what a leaving one gave up stands still until the last
 /// of the others has heard. Ten small requests a second cost nothing beside that.
 const HEARTBEAT_INTERVAL_MS: u64 = 100;
+/// A broker that is back is found this late at most, and half as much again by chance; librdkafka's default of
+/// 10 s would be most of what its restart costs. The connections of a few clients are no load for a broker.
+const RECONNECT_BACKOFF_MAX_MS: &str = "500";
 /// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
 /// How long a reply in a backlog waits for others, and a record of a checkpoint that nobody waits for: a
@@ -243,6 +246,7 @@ impl Connection {
         config.set("client.id", &self.instance_id);
         // A client that finds its setting ignored by a producer or consumer is not news.
         config.set("log.connection.close", "false");
+        config.set("reconnect.backoff.max.ms", RECONNECT_BACKOFF_MAX_MS);
         for (property, value) in defaults {
             config.set(*property, *value);
         }

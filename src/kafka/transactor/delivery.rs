@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use crate::kafka::directory::Directory;
-use crate::kafka::error::{Delivery, Error, delivery};
+use crate::kafka::error::{Class, Delivery, Error, delivery};
 use crate::kafka::replies::partition;
 use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Checkpoint, Choice, Destination, Outgoing};
@@ -21,8 +21,12 @@ use crate::wire::route::{Cause, Undelivered};
 const ACCESS_KEPT: Duration = Duration::from_secs(60);
 /// Topics whose access is remembered at a time; beyond it all are asked about again.
 const ACCESS_MAX: usize = 1_000;
-/// How long a question about a topic may take while a transaction waits to begin.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the questions about topics may take together while a transaction waits to begin: many times
+/// what a broker needs, and little enough to be waited for. Without an answer the topic is tried.
+const QUESTIONS_DEADLINE: Duration = Duration::from_millis(500);
+/// After a question that nobody answered none is asked for so long: every transaction would wait for the same
+/// broker.
+const QUESTIONS_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a batch has besides its records, and a record besides key, value and headers, at most.
 const BATCH_OVERHEAD_BYTES: usize = 61;
@@ -54,6 +58,8 @@ pub(super) struct Deliveries {
     memory: Memory,
     /// Topics that we may write to, since when that is known, and what a batch of them may hold.
     writable: BTreeMap<String, (Instant, Option<usize>)>,
+    /// When a question had no answer.
+    in_vain: Option<Instant>,
     tally: Tally,
     /// What is not written by then is undeliverable.
     pub(super) deadline: Duration,
@@ -65,6 +71,7 @@ impl Deliveries {
             directory,
             memory: Memory::default(),
             writable: BTreeMap::new(),
+            in_vain: None,
             tally: Tally::default(),
             deadline,
         }
@@ -73,7 +80,7 @@ impl Deliveries {
     /// Before a transaction begins: finds out what is not known of the topics in it.
     pub(super) fn begin(&mut self, checkpoint: &Checkpoint) {
         self.tally = Tally::default();
-        let deadline = Instant::now() + QUESTION_DEADLINE;
+        let deadline = Instant::now() + QUESTIONS_DEADLINE;
         let mut listed = false;
         for section in &checkpoint.sections {
             for reply in section.replies.iter() {
@@ -94,18 +101,23 @@ impl Deliveries {
                     self.directory.wait(deadline);
                 }
                 if known(&self.directory).is_some() {
-                    self.look_at_access(topic);
+                    self.look_at_access(topic, deadline);
                 }
             }
         }
     }
 
-    fn look_at_access(&mut self, topic: &str) {
+    fn look_at_access(&mut self, topic: &str, deadline: Instant) {
         let fresh = |(at, _): &(Instant, _)| at.elapsed() < ACCESS_KEPT;
         if self.writable.get(topic).is_some_and(fresh) {
             return;
         }
-        match self.directory.access(topic, QUESTION_DEADLINE) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let paused = |at: Instant| at.elapsed() < QUESTIONS_PAUSE;
+        if left.is_zero() || self.in_vain.is_some_and(paused) {
+            return;
+        }
+        match self.directory.access(topic, left) {
             Ok(Some(access)) if !access.may_write => {
                 self.close(topic, Cause::NotPermitted);
             }
@@ -122,7 +134,12 @@ impl Deliveries {
                 self.writable.insert(topic.to_owned(), known);
             }
             // It is tried all the same.
-            Err(error) => warn!(topic, %error, "cannot ask about a client's reply topic"),
+            Err(error) => {
+                if error.class == Class::Retriable {
+                    self.in_vain = Some(Instant::now());
+                }
+                warn!(topic, %error, "cannot ask about a client's reply topic");
+            }
         }
     }
 
