@@ -15,6 +15,9 @@ use crate::wire::route::{Cause, Undelivered};
 
 /// How long a topic that could not be written is not tried again.
 pub const REMEMBERED: Duration = Duration::from_secs(10);
+/// Each time that one could not be written in time, the others' replies waited for it. So it is tried half as
+/// often after each time in a row, up to so many: every 160 s.
+const DOUBLED_MAX: u32 = 4;
 /// Topics remembered at a time; beyond it the memory starts over, which costs a few attempts.
 const TOPICS_MAX: usize = 1_000;
 /// Records of one topic that its broker refused by themselves before the whole topic is called
@@ -87,6 +90,8 @@ struct Topic {
     /// Hashes of records that it refused for another reason.
     refused: Vec<u128>,
     refusals: usize,
+    /// How often in a row it was not written in time.
+    late: u32,
 }
 
 /// What is remembered.
@@ -102,7 +107,9 @@ impl Memory {
             return Advice::Together;
         };
         if now >= known.until {
-            self.topics.remove(topic);
+            if known.late == 0 {
+                self.topics.remove(topic);
+            }
             return Advice::Together;
         }
         let elsewhere = |cause| Advice::Elsewhere(undelivered(cause, topic));
@@ -123,7 +130,18 @@ impl Memory {
     pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) -> bool {
         let known = self.topics.get(topic);
         let news = known.is_none_or(|known| known.closed != Some(cause) || now >= known.until);
-        self.topic(topic, now).closed = Some(cause);
+        let late = match known {
+            _ if cause != Cause::Unwritable => 0,
+            Some(known) if !news => known.late,
+            Some(known) if now < known.until + known.pause() => known.late + 1,
+            _ => 1,
+        };
+        let known = self.topic(topic, now);
+        known.closed = Some(cause);
+        known.late = late;
+        if news {
+            known.until = now + known.pause();
+        }
         news
     }
 
@@ -169,16 +187,35 @@ impl Memory {
         let known = self
             .topics
             .entry(topic.to_owned())
-            .or_insert_with(|| Topic {
-                until: now,
-                closed: None,
-                too_large: None,
-                needs_key: false,
-                refused: Vec::new(),
-                refusals: 0,
-            });
-        known.until = now + REMEMBERED;
+            .or_insert_with(|| Topic::new(now));
+        if now >= known.until {
+            // What it refused then counts no more; that it was late does.
+            *known = Topic {
+                late: known.late,
+                ..Topic::new(now)
+            };
+        }
+        known.until = known.until.max(now + REMEMBERED);
         known
+    }
+}
+
+impl Topic {
+    fn new(now: Instant) -> Topic {
+        Topic {
+            until: now,
+            closed: None,
+            too_large: None,
+            needs_key: false,
+            refused: Vec::new(),
+            refusals: 0,
+            late: 0,
+        }
+    }
+
+    /// How long it is not tried again.
+    fn pause(&self) -> Duration {
+        REMEMBERED * (1 << self.late.saturating_sub(1).min(DOUBLED_MAX))
     }
 }
 
@@ -239,6 +276,24 @@ mod tests {
             Advice::Together
         );
         assert!(memory.close("a", Cause::Unwritable, now + REMEMBERED));
+    }
+
+    #[test]
+    fn a_topic_that_is_late_again_and_again_is_tried_half_as_often_each_time() {
+        let (mut memory, mut now) = (Memory::default(), Instant::now());
+        for seconds in [10, 20, 40, 80, 160, 160] {
+            assert!(memory.close("a", Cause::Unwritable, now));
+            let after = |seconds| now + Duration::from_secs(seconds);
+            let advice = memory.advice("a", SMALL, after(seconds - 1));
+            assert_eq!(cause(advice), Some(Cause::Unwritable), "{seconds}");
+            now = after(seconds);
+            assert_eq!(memory.advice("a", SMALL, now), Advice::Together);
+        }
+        // It was well for as long as it had been left alone.
+        now += Duration::from_secs(160);
+        assert!(memory.close("a", Cause::Unwritable, now));
+        now += REMEMBERED;
+        assert_eq!(memory.advice("a", SMALL, now), Advice::Together);
     }
 
     #[test]

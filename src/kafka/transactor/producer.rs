@@ -34,8 +34,8 @@ const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 /// acknowledged, or their topic is one that takes large batches.
 const UNDER_WAY_MAX: usize = 10_000;
 /// Replies that go one by one may take this part of the time after which a topic is unwritable, a
-/// quarter of the transaction's: the rest of the transaction needs the other three.
-const ONE_BY_ONE_PART: u32 = 2;
+/// tenth of the transaction's: all others in the transaction wait for them.
+const ONE_BY_ONE_PART: u32 = 5;
 /// How long a look at a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
