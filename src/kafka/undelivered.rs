@@ -15,9 +15,9 @@ use crate::wire::route::{Cause, Undelivered};
 
 /// How long a topic that could not be written is not tried again.
 pub const REMEMBERED: Duration = Duration::from_secs(10);
-/// Each time that one could not be written in time, the others' replies waited for it. So it is tried half as
-/// often after each time in a row, up to so many: every 160 s.
-const DOUBLED_MAX: u32 = 4;
+/// In a transaction, all others' replies wait for one that is not written in time. So its topic is tried half as
+/// often after each time in a row, up to so many: every 80 s.
+const DOUBLED_MAX: u32 = 3;
 /// Topics remembered at a time; beyond it the memory starts over, which costs a few attempts.
 const TOPICS_MAX: usize = 1_000;
 /// Records of one topic that its broker refused by themselves before the whole topic is called
@@ -98,9 +98,19 @@ struct Topic {
 #[derive(Debug, Default)]
 pub struct Memory {
     topics: BTreeMap<String, Topic>,
+    /// How often the time doubles after which a topic that was late is tried again.
+    doubled_max: u32,
 }
 
 impl Memory {
+    /// For where others wait for a topic that is late.
+    pub fn of_transactions() -> Memory {
+        Memory {
+            topics: BTreeMap::new(),
+            doubled_max: DOUBLED_MAX,
+        }
+    }
+
     /// How a record may go to a topic.
     pub fn advice(&mut self, topic: &str, shape: Shape, now: Instant) -> Advice {
         let Some(known) = self.topics.get(topic) else {
@@ -133,14 +143,15 @@ impl Memory {
         let late = match known {
             _ if cause != Cause::Unwritable => 0,
             Some(known) if !news => known.late,
-            Some(known) if now < known.until + known.pause() => known.late + 1,
+            Some(known) if now < known.until + self.pause(known.late) => known.late + 1,
             _ => 1,
         };
+        let pause = self.pause(late);
         let known = self.topic(topic, now);
         known.closed = Some(cause);
         known.late = late;
         if news {
-            known.until = now + known.pause();
+            known.until = now + pause;
         }
         news
     }
@@ -180,6 +191,11 @@ impl Memory {
         }
     }
 
+    /// How long a topic is not tried again that was late so often in a row.
+    fn pause(&self, late: u32) -> Duration {
+        REMEMBERED * (1 << late.saturating_sub(1).min(self.doubled_max))
+    }
+
     fn topic(&mut self, topic: &str, now: Instant) -> &mut Topic {
         if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {
             self.topics.clear();
@@ -211,11 +227,6 @@ impl Topic {
             refusals: 0,
             late: 0,
         }
-    }
-
-    /// How long it is not tried again.
-    fn pause(&self) -> Duration {
-        REMEMBERED * (1 << self.late.saturating_sub(1).min(DOUBLED_MAX))
     }
 }
 
@@ -280,8 +291,8 @@ mod tests {
 
     #[test]
     fn a_topic_that_is_late_again_and_again_is_tried_half_as_often_each_time() {
-        let (mut memory, mut now) = (Memory::default(), Instant::now());
-        for seconds in [10, 20, 40, 80, 160, 160] {
+        let (mut memory, mut now) = (Memory::of_transactions(), Instant::now());
+        for seconds in [10, 20, 40, 80, 80] {
             assert!(memory.close("a", Cause::Unwritable, now));
             let after = |seconds| now + Duration::from_secs(seconds);
             let advice = memory.advice("a", SMALL, after(seconds - 1));
@@ -290,7 +301,7 @@ mod tests {
             assert_eq!(memory.advice("a", SMALL, now), Advice::Together);
         }
         // It was well for as long as it had been left alone.
-        now += Duration::from_secs(160);
+        now += Duration::from_secs(80);
         assert!(memory.close("a", Cause::Unwritable, now));
         now += REMEMBERED;
         assert_eq!(memory.advice("a", SMALL, now), Advice::Together);

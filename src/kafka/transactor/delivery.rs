@@ -69,7 +69,7 @@ impl Deliveries {
     pub(super) fn new(directory: Arc<Directory>, deadline: Duration) -> Deliveries {
         Deliveries {
             directory,
-            memory: Memory::default(),
+            memory: Memory::of_transactions(),
             writable: BTreeMap::new(),
             in_vain: None,
             tally: Tally::default(),
