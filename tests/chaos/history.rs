@@ -1,4 +1,5 @@
-//! What is kept of a run that failed, or of which somebody asks it: the logs of the instances, the brokers' data, what was done when.
+//! What is kept of a run that failed, or when somebody asks for it: the logs of the instances, the brokers'
+//! data, what was done when.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -66,14 +66,20 @@ struct Silence {
     lasted_ms: u64,
 }
 
+/// The times between two answers of a partition that touch an event.
+fn gaps<'a>(event: &Event, arrivals: &'a [u64]) -> impl Iterator<Item = &'a [u64]> {
+    // The last answer before it belongs to it.
+    let from = arrivals
+        .partition_point(|at| *at <= event.begin_ms)
+        .saturating_sub(1);
+    let end_ms = event.end_ms;
+    let gaps = arrivals[from..].windows(2);
+    gaps.take_while(move |gap| gap[0] < end_ms)
+}
+
 fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
     let longest = |(partition, arrivals): (usize, &Vec<u64>)| {
-        // The last answer before it belongs to it.
-        let from = arrivals
-            .partition_point(|at| *at <= event.begin_ms)
-            .saturating_sub(1);
-        let gaps = arrivals[from..].windows(2);
-        gaps.take_while(|gap| gap[0] < event.end_ms)
+        gaps(event, arrivals)
             .map(|gap| Silence {
                 partition,
                 from_ms: gap[0],
@@ -89,16 +95,10 @@ fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
 /// The longest time of a calm in which one partition heard nothing. What began before counts, what goes on
 /// after the next fault began does not: this is what the load, its clients and the machine have without any.
 fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
-    let longest = |arrivals: &Vec<u64>| {
-        let from = arrivals
-            .partition_point(|at| *at <= calm.begin_ms)
-            .saturating_sub(1);
-        let gaps = arrivals[from..].windows(2);
-        gaps.take_while(|gap| gap[0] < calm.end_ms)
-            .map(|gap| gap[1].min(calm.end_ms) - gap[0])
-            .max()
-    };
-    arrivals.iter().filter_map(longest).max().unwrap_or(0)
+    let gaps = arrivals.iter().flat_map(|arrivals| gaps(calm, arrivals));
+    gaps.map(|gap| gap[1].min(calm.end_ms) - gap[0])
+        .max()
+        .unwrap_or(0)
 }
 
 fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
