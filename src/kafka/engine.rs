@@ -406,13 +406,15 @@ impl Engine {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}
             Event::Record(record) => {
+                let all = record.headers.parsed();
+                let headers = all.map(|all| Headers::collect(names, all));
                 let output = instance.record(Record {
                     partition: record.partition,
                     offset: Offset(record.offset),
                     timestamp: Timestamp(record.timestamp_ms),
                     key: record.key,
                     value: record.value,
-                    headers: Headers::collect(names, record.headers.iter()),
+                    headers: headers.as_ref().unwrap_or(Headers::NONE),
                 });
                 match output {
                     None => reporter.held(&record),

@@ -30,8 +30,10 @@ pub struct Topic {
     client: *mut sys::rd_kafka_t,
 }
 
-// SAFETY: librdkafka's topic handles and clients may be used from any thread.
+// SAFETY: librdkafka's topic handles and clients may be used from any thread, and from several.
 unsafe impl Send for Topic {}
+// SAFETY: as above.
+unsafe impl Sync for Topic {}
 
 /// A record to be produced.
 #[derive(Clone, Copy, Debug)]
@@ -268,8 +270,10 @@ pub struct Report<'a> {
 /// The delivery reports of one producer. Must be dropped before it.
 pub struct Reports(NonNull<sys::rd_kafka_queue_t>);
 
-// SAFETY: librdkafka's queues may be used from any thread.
+// SAFETY: librdkafka's queues may be used from any thread, and from several.
 unsafe impl Send for Reports {}
+// SAFETY: as above.
+unsafe impl Sync for Reports {}
 
 impl Reports {
     /// Of this producer.

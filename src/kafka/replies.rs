@@ -5,6 +5,8 @@
 //! | [`default`] | the default reply topic: nothing expires, what cannot be written waits |
 //! | [`named`] | topics that clients name: what cannot be written goes to the default topic |
 //! | [`lane`] | one producer |
+//! | [`threaded`] | one that is served by a thread of its own |
+//! | [`reported`] | what its delivery reports say |
 //! | [`pace`] | which of two, at once or in bulk |
 //!
 //! The two have producers of their own, so that a client's topic that cannot be written takes no
@@ -14,6 +16,8 @@ mod default;
 pub(super) mod lane;
 mod named;
 mod pace;
+pub(super) mod reported;
+pub(super) mod threaded;
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ pub struct Record<'a> {
     /// Its value.
     pub value: Option<&'a [u8]>,
     /// Its headers.
-    pub headers: Headers<'a>,
+    pub headers: &'a Headers<'a>,
 }
 
 /// What is to be sent now, because of a record.
@@ -211,7 +211,7 @@ impl Partition {
         if !self.takes_records() || self.next.covers(record.offset) {
             return None;
         }
-        let headers = &record.headers;
+        let headers = record.headers;
         let mut request = request::decode(record.key, record.value, headers.request_id);
         if planted!(RoutingFolds) && service.routing.route(headers).undelivered.is_some() {
             request.command = Err(Rejection::new(Code::MalformedRequest, "unroutable"));
@@ -330,7 +330,7 @@ impl Partition {
     /// Routes the reply: says where it goes and writes its headers.
     fn destination<'a>(
         &mut self,
-        headers: Headers<'a>,
+        headers: &Headers<'a>,
         key: Option<&[u8]>,
         error: Option<std::ops::Range<usize>>,
         service: &'a Service,
@@ -343,7 +343,7 @@ impl Partition {
         // Without a key, replies follow the request's partition.
         let hash = key.map_or(u32::try_from(self.id).unwrap_or(0), hash_of);
         let by_name = i32::try_from(hash % (*reply_partitions).max(1)).unwrap_or(0);
-        let mut route = routing.route(&headers);
+        let mut route = routing.route(headers);
         let destination = default_or_named(&mut route, hash, by_name, *reply_partitions);
         self.headers.clear();
         let error = error.and_then(|range| self.body.get(range));

@@ -110,17 +110,21 @@ mod tests {
         link_key: LinkKey([3; 32]),
     };
 
-    fn record(offset: i64, forwarded: Option<&[u8]>) -> Record<'_> {
+    fn forwarded(link: &str) -> Headers<'_> {
+        Headers {
+            forwarded: Some(link.as_bytes()),
+            ..Headers::default()
+        }
+    }
+
+    fn record<'a>(offset: i64, headers: &'a Headers<'a>) -> Record<'a> {
         Record {
             partition: 0,
             offset: Offset(offset),
             timestamp: Timestamp(1_000 + offset),
             key: Some(b"orders"),
             value: Some(b"5"),
-            headers: Headers {
-                forwarded,
-                ..Headers::default()
-            },
+            headers,
         }
     }
 
@@ -132,9 +136,9 @@ mod tests {
     fn the_log_gives_the_counters_again() {
         let mut rebuild = rebuild();
         for offset in [0, 1, 3] {
-            rebuild.record(&record(offset, None));
+            rebuild.record(&record(offset, Headers::NONE));
         }
-        rebuild.record(&record(1, None));
+        rebuild.record(&record(1, Headers::NONE));
         let next = rebuild.fold.description("orders").and_then(|d| d.next);
         assert_eq!((next, rebuild.next), (Some(16), NextOffset(4)));
         assert_eq!(
@@ -154,10 +158,10 @@ mod tests {
             link.header(&key, b"orders", Some(b"5"))
         };
         let mut rebuild = rebuild();
-        rebuild.record(&record(0, Some(link(LinkKey([4; 32])).as_bytes())));
+        rebuild.record(&record(0, &forwarded(&link(LinkKey([4; 32])))));
         assert_eq!(rebuild.unknown_links, 1);
-        rebuild.record(&record(1, Some(link(DECIDED.link_key).as_bytes())));
-        rebuild.record(&record(2, None));
+        rebuild.record(&record(1, &forwarded(&link(DECIDED.link_key))));
+        rebuild.record(&record(2, Headers::NONE));
         let broken = Broken {
             source: 2,
             at: NextOffset(1),

@@ -100,6 +100,14 @@ pub struct Family<'a> {
     pub partition: Option<&'a [u8]>,
 }
 
+impl Family<'_> {
+    const NONE: Family<'static> = Family {
+        correlation: None,
+        topic: None,
+        partition: None,
+    };
+}
+
 /// The headers of a request, undecoded; of several of one name the last one counts, and a null
 /// value counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,6 +129,17 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// None.
+    pub const NONE: &'static Headers<'static> = &Headers {
+        request_id: None,
+        forwarded: None,
+        kafka: Family::NONE,
+        smallrye: Family::NONE,
+        faststream: Family::NONE,
+        traceparent: None,
+        tracestate: None,
+    };
+
     /// Picks the headers that are read out of all that a record has.
     pub fn collect(
         names: &Names,

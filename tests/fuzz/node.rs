@@ -164,7 +164,7 @@ impl Node for Shipped {
             timestamp: Timestamp(offset),
             key: record.key.as_deref(),
             value: record.value.as_deref(),
-            headers: Headers::collect(names, headers),
+            headers: &Headers::collect(names, headers),
         };
         match self.partition.record(record, &self.service) {
             None => Outcome::Nothing,

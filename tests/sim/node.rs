@@ -410,7 +410,7 @@ impl World {
             timestamp: Timestamp(record.timestamp),
             key: record.key.as_deref(),
             value: record.value.as_deref(),
-            headers,
+            headers: &headers,
         });
         let reply = match output {
             None => return false,

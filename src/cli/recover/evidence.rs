@@ -307,7 +307,7 @@ impl Look<'_> {
                 timestamp: Timestamp(record.timestamp_ms),
                 key: record.key,
                 value: record.value,
-                headers: Headers::collect(&settings.reply_headers, record.headers.iter()),
+                headers: &Headers::collect(&settings.reply_headers, record.headers.iter()),
             });
             match rebuild.broken {
                 None => Flow::Continue,

@@ -80,17 +80,26 @@ impl<'a> Headers<'a> {
 
     /// Names and values in the order of the record. A value may be null.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-        let headers = self.native();
+        self.parsed().into_iter().flatten()
+    }
+
+    /// The same; none for a record that has none.
+    pub fn parsed(self) -> Option<impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>> {
+        let headers = self.native()?;
         let mut index = 0;
-        std::iter::from_fn(move || {
-            let header = header_at(headers?, index);
+        Some(std::iter::from_fn(move || {
+            let header = header_at(headers, index);
             index += 1;
             header
-        })
+        }))
     }
 
     fn native(self) -> Option<NativeHeaders<'a>> {
         if self.message.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so a message that lives as long as 'a.
+        if unsafe { counts_none(self.message) } {
             return None;
         }
         let mut headers = ptr::null_mut();
@@ -101,6 +110,28 @@ impl<'a> Headers<'a> {
             headers,
             record: PhantomData,
         })
+    }
+}
+
+/// True for a fetched record that says by itself that it has no headers. librdkafka would make a buffer to
+/// read that one byte from, which took a twelfth of the CPU of a drain. False when it cannot be told.
+///
+/// *Architecture invariant*: in Kafka's record format 2 the number of headers follows the value, and
+/// librdkafka leaves both where they were fetched to (`rd_kafka_msgset_reader_msg_v2`). An empty value is
+/// elsewhere, and so is what was not fetched or is of an older format, which has no leader epoch.
+///
+/// # Safety
+/// `message` is a message of librdkafka that is alive.
+unsafe fn counts_none(message: *const sys::rd_kafka_message_t) -> bool {
+    /// The number of headers, a variable-length integer, when there are none.
+    const NONE: u8 = 0;
+    // SAFETY: as the caller promises; what follows the value is as said above.
+    unsafe {
+        let (value, length) = ((*message).payload.cast::<u8>(), (*message).len);
+        length > 0
+            && !value.is_null()
+            && sys::rd_kafka_message_leader_epoch(message) >= 0
+            && *value.add(length) == NONE
     }
 }
 

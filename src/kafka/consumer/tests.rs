@@ -42,8 +42,15 @@ fn member(cluster: &Cluster) -> GroupConsumer {
 }
 
 fn produce(cluster: &Cluster, records: Vec<BaseRecord<'_, [u8], [u8]>>) {
+    produce_compressed(cluster, "none", records);
+}
+
+fn produce_compressed(cluster: &Cluster, codec: &str, records: Vec<BaseRecord<'_, [u8], [u8]>>) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("compression.type", codec)
+        // So that all of them are one batch.
+        .set("linger.ms", "100")
         .create()
         .expect("a producer");
     for record in records {
@@ -166,6 +173,56 @@ fn a_record_is_as_it_was_written() {
         });
     }
     assert_eq!(count, 3);
+}
+
+/// What follows a value is looked at to see whether there are any.
+#[test]
+fn headers_are_found_behind_any_value() {
+    const VALUES: [Option<&[u8]>; 4] = [Some(b"v"), Some(b""), None, Some(&[0; 300])];
+    let cluster = cluster(1);
+    for codec in ["none", "gzip"] {
+        let record = |value: &Option<&'static [u8]>, headers: usize| {
+            let header = |all: OwnedHeaders, _| {
+                all.insert(Header {
+                    key: "name",
+                    value: Some("value"),
+                })
+            };
+            let headers = (0..headers).fold(OwnedHeaders::new(), header);
+            let record = BaseRecord::<[u8], [u8]>::to(TOPIC)
+                .partition(0)
+                .key(&b"k"[..]);
+            let record = record.headers(headers);
+            match value {
+                Some(value) => record.payload(value),
+                None => record,
+            }
+        };
+        let all = VALUES
+            .iter()
+            .flat_map(|value| [0, 1, 2].map(|headers| record(value, headers)));
+        produce_compressed(&cluster, codec, all.collect());
+    }
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 0).expect("started");
+    let mut found = Vec::new();
+    let begin = Instant::now();
+    while found.len() < 24 && begin.elapsed() < PATIENCE {
+        member.poll(Duration::from_millis(10), |event| {
+            if let Event::Record(record) = event {
+                found.push((
+                    record.value.map(<[u8]>::to_vec),
+                    record.headers.iter().count(),
+                ));
+            }
+        });
+    }
+    let written = VALUES
+        .iter()
+        .flat_map(|value| [0, 1, 2].map(|headers| (value.map(<[u8]>::to_vec), headers)));
+    let written: Vec<_> = written.collect();
+    assert_eq!(found, [written.clone(), written].concat());
 }
 
 #[test]

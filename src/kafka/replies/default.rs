@@ -6,7 +6,8 @@
 //!
 //! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
 //! each reply at once, for latency; one waits a few milliseconds for a full batch, for a backlog,
-//! where it saves a quarter of the CPU. One of them at a time ([`super::pace`]).
+//! where it saves a quarter of the CPU, and has a thread of its own ([`super::threaded`]). One of them at
+//! a time ([`super::pace`]).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,11 +17,13 @@ use tracing::warn;
 
 use super::lane::Lane;
 use super::pace::{Pace, Switch};
+use super::reported::{OwnedReply, Reported, opaque};
+use super::threaded::Threaded;
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
+use crate::kafka::produce::{Batch, Enqueued, Outgoing, Topic};
 use crate::processor::replies::Token;
-use crate::wire::headers::{Block, block};
+use crate::wire::headers::Block;
 
 /// How long a full queue is waited for in place before the engine looks after its other duties.
 const FULL_QUEUE_WAIT: Duration = Duration::from_millis(500);
@@ -32,92 +35,25 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const LOOK_WAIT: Duration = Duration::from_millis(500);
 /// Reports served between two batches of records: bounds the time away from the consumer.
 const REPORTS_MAX: usize = 64;
-/// With so many under way no more records are taken: some ten batches for each of four partitions, which
-/// is more than the broker can be asked to write at a time. More only wait, and leave the caches.
-const UNDER_WAY_MAX: i32 = 20_000;
+/// With so many under way no more records are taken: four batches of a producer, one being written while
+/// the next fills and their reports come back. More only wait, and leave the caches. What one poll takes
+/// may come on top.
+const UNDER_WAY_MAX: i32 = 40_000;
 /// Replies handed over in one call: enough that the call does not count, few enough that they are still
 /// in the processor's cache.
 const BATCH_REPLIES: usize = 256;
 
-/// A reply in memory of its own.
-struct OwnedReply {
-    token: u64,
-    partition: i32,
-    key: Option<Vec<u8>>,
-    body: Vec<u8>,
-    headers: Vec<u8>,
-}
-
-impl OwnedReply {
-    fn of(record: Outgoing<'_>) -> OwnedReply {
-        OwnedReply {
-            token: record.opaque as u64,
-            partition: record.partition,
-            key: record.key.map(<[u8]>::to_vec),
-            body: record.value.unwrap_or_default().to_vec(),
-            headers: record.headers.0.to_vec(),
-        }
-    }
-
-    fn borrowed(&self) -> Outgoing<'_> {
-        Outgoing {
-            partition: self.partition,
-            key: self.key.as_deref(),
-            value: Some(&self.body),
-            headers: Block(&self.headers),
-            opaque: opaque(self.token),
-        }
-    }
-}
-
-/// Delivery reports not yet passed on.
-#[derive(Default)]
-struct Reported {
-    /// Tokens and how many replies in a row were acknowledged under each.
-    runs: Vec<(u64, u64)>,
-    returned: Vec<OwnedReply>,
-    problem: Option<Error>,
-}
-
-impl Reported {
-    fn add(&mut self, report: Report<'_>) {
-        let token = report.opaque as u64;
-        match report.result {
-            Ok(_) => match self.runs.last_mut() {
-                Some((last, count)) if *last == token => *count += 1,
-                _ => self.runs.push((token, 1)),
-            },
-            Err(error) => {
-                self.problem = Some(error);
-                let mut headers = Vec::new();
-                for (name, value) in report.headers.iter() {
-                    // Ours all have text names and values.
-                    let name = std::str::from_utf8(name).unwrap_or_default();
-                    block::push(&mut headers, name, value.unwrap_or_default());
-                }
-                self.returned.push(OwnedReply {
-                    token,
-                    partition: report.partition,
-                    key: report.key.map(<[u8]>::to_vec),
-                    body: report.value.unwrap_or_default().to_vec(),
-                    headers,
-                });
-            }
-        }
-    }
-}
-
-/// One producer and the topic.
-struct Sender {
+/// The producer that sends each reply at once, and the topic.
+struct Swift {
     // This must go before the lane.
     topic: Topic,
     lane: Lane,
 }
 
-impl Sender {
-    fn new(config: &ClientConfig, topic: &str) -> Result<Sender, Error> {
+impl Swift {
+    fn new(config: &ClientConfig, topic: &str) -> Result<Swift, Error> {
         let lane = Lane::new(config)?;
-        Ok(Sender {
+        Ok(Swift {
             topic: lane.topic(topic)?,
             lane,
         })
@@ -126,8 +62,8 @@ impl Sender {
 
 /// Sends replies to the default reply topic.
 pub(super) struct DefaultReplies {
-    swift: Sender,
-    bulk: Sender,
+    swift: Swift,
+    bulk: Threaded,
     switch: Switch,
     /// Replies of this turn that were not handed over yet.
     batch: Batch,
@@ -142,8 +78,8 @@ pub(super) struct DefaultReplies {
 impl DefaultReplies {
     pub(super) fn new(connection: &Connection, topic: &str) -> Result<DefaultReplies, Error> {
         Ok(DefaultReplies {
-            swift: Sender::new(&connection.reply_producer(), topic)?,
-            bulk: Sender::new(&connection.bulk_reply_producer(), topic)?,
+            swift: Swift::new(&connection.reply_producer(), topic)?,
+            bulk: Threaded::start(&connection.bulk_reply_producer(), topic)?,
             switch: Switch::default(),
             batch: Batch::default(),
             reported: Reported::default(),
@@ -186,12 +122,14 @@ impl DefaultReplies {
         if self.batch.is_empty() {
             return Ok(());
         }
+        if self.nothing_waits() && self.switch.used() == Pace::Bulk {
+            return self.bulk.hand_over(&mut self.batch);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         let mut result = Ok(());
         if self.nothing_waits() {
             let mut refused = Vec::new();
-            let topic = &self.sender().topic;
-            topic.produce_all(&mut batch, |record, why| {
+            self.swift.topic.produce_all(&mut batch, |record, why| {
                 if let Err(error) = why {
                     if error.class == Class::Fatal {
                         result = Err(error);
@@ -216,8 +154,9 @@ impl DefaultReplies {
 
     /// Partitions of the topic that both producers can write to, as they find them now.
     pub(super) fn partitions(&self) -> Result<u32, Error> {
-        let of = |sender: &Sender| sender.lane.partitions(sender.topic.name(), LOOK_WAIT);
-        Ok(of(&self.swift)?.min(of(&self.bulk)?))
+        let Swift { topic, lane } = &self.swift;
+        let swift = lane.partitions(topic.name(), LOOK_WAIT)?;
+        Ok(swift.min(self.bulk.partitions(LOOK_WAIT)?))
     }
 
     /// True while records may be taken: no reply waits for room, and the producer is the right one.
@@ -231,13 +170,6 @@ impl DefaultReplies {
         self.again.is_empty() && self.waiting.is_empty()
     }
 
-    fn sender(&self) -> &Sender {
-        match self.switch.used() {
-            Pace::Swift => &self.swift,
-            Pace::Bulk => &self.bulk,
-        }
-    }
-
     /// Serves delivery reports, hands over again what came back, and passes on what was
     /// acknowledged. Returns how many came back.
     ///
@@ -247,26 +179,23 @@ impl DefaultReplies {
         &mut self,
         acknowledged: &mut impl FnMut(Token, u64),
     ) -> Result<usize, Error> {
-        for sender in [&self.swift, &self.bulk] {
-            let reported = &mut self.reported;
-            for _ in 0..REPORTS_MAX {
-                if !sender
-                    .lane
-                    .serve(Duration::ZERO, |report| reported.add(report))
-                {
-                    break;
-                }
+        let (reported, lane) = (&mut self.reported, &self.swift.lane);
+        for _ in 0..REPORTS_MAX {
+            if !lane.serve(Duration::ZERO, |report| reported.add(report)) {
+                break;
             }
         }
+        self.bulk.reported(reported);
         for (token, replies) in self.reported.runs.drain(..) {
             acknowledged(Token::from_bits(token), replies);
         }
         let returned = self.reported.returned.len();
         if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
-                let of = |sender: &Sender| sender.lane.fatal("send reply");
-                return Err(of(&self.swift)
-                    .or_else(|| of(&self.bulk))
+                const OPERATION: &str = "send reply";
+                let of_swift = self.swift.lane.fatal(OPERATION);
+                return Err(of_swift
+                    .or_else(|| self.bulk.fatal(OPERATION))
                     .unwrap_or(problem));
             }
             warn!(error = %problem, replies = returned, "replies came back and are sent again");
@@ -280,7 +209,7 @@ impl DefaultReplies {
 
     /// Records queued and in flight.
     pub(super) fn in_flight(&self) -> i32 {
-        self.swift.lane.in_flight() + self.bulk.lane.in_flight()
+        self.swift.lane.in_flight() + self.bulk.under_way()
     }
 
     fn hand_over_waiting(&mut self) -> Result<(), Error> {
@@ -310,11 +239,13 @@ impl DefaultReplies {
 
     /// False when the queue stayed full.
     fn enqueue(&mut self, outgoing: Outgoing<'_>) -> Result<bool, Error> {
+        if self.switch.used() == Pace::Bulk {
+            let mut one = Batch::default();
+            one.push(outgoing);
+            return self.bulk.hand_over(&mut one).map(|()| true);
+        }
         let mut deadline = None;
-        let Sender { topic, lane } = match self.switch.used() {
-            Pace::Swift => &self.swift,
-            Pace::Bulk => &self.bulk,
-        };
+        let Swift { topic, lane } = &self.swift;
         loop {
             match topic.produce(outgoing) {
                 Ok(Enqueued::Yes) => return Ok(true),
@@ -337,8 +268,4 @@ impl DefaultReplies {
             }
         }
     }
-}
-
-fn opaque(token: u64) -> usize {
-    usize::try_from(token).unwrap_or(usize::MAX)
 }

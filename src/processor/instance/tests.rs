@@ -158,7 +158,7 @@ impl Driven {
             timestamp: Timestamp(0),
             key: Some(name.as_bytes()),
             value: None,
-            headers: Headers::default(),
+            headers: Headers::NONE,
         };
         *offset += 1;
         match self.instance.record(record)? {

@@ -75,7 +75,7 @@ impl Fed {
             timestamp: Timestamp(1_000 + offset),
             key,
             value,
-            headers: Headers::default(),
+            headers: Headers::NONE,
         };
         match self.partition.record(record, &self.service)? {
             Output::Reply(reply) => {

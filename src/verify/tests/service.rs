@@ -220,7 +220,7 @@ impl World {
             timestamp: Timestamp(record.offset),
             key: record.key.as_deref(),
             value: record.value.as_deref(),
-            headers,
+            headers: &headers,
         };
         match owner.record(request, &shipped) {
             None => {}

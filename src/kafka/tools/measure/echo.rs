@@ -11,6 +11,8 @@ use crate::kafka::clients::Connection;
 use crate::kafka::error::Error;
 use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
 use crate::kafka::replies::lane::Lane;
+use crate::kafka::replies::reported::Reported;
+use crate::kafka::replies::threaded::Threaded;
 use crate::wire::headers::Block;
 
 /// As `BACKLOG_REPLIES` of the service's replies.
@@ -22,13 +24,15 @@ const BUSY_WAIT: Duration = Duration::from_millis(1);
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const REPORTS_MAX: usize = 64;
 
-/// Which of the service's two producers is used.
+/// Which of the service's producers is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// Each record at once.
     Swift,
     /// Batches fill first.
     Bulk,
+    /// The same, by a thread of its own.
+    Threaded,
     /// As the service: the second when there is a backlog.
     Adaptive,
 }
@@ -87,7 +91,7 @@ pub fn run(
         let queued = writer.queued();
         let bulk = match options.pace {
             Pace::Swift => false,
-            Pace::Bulk => true,
+            Pace::Bulk | Pace::Threaded => true,
             Pace::Adaptive => queued > BACKLOG_RECORDS,
         };
         let wait = if queued > 0 { BUSY_WAIT } else { IDLE_WAIT };
@@ -127,6 +131,7 @@ struct Writer {
     bulk_topic: Topic,
     swift: Lane,
     bulk: Lane,
+    threaded: Option<Threaded>,
     body: Option<Vec<u8>>,
     take: Take,
     batch: Batch,
@@ -136,11 +141,15 @@ impl Writer {
     fn new(connection: &Connection, options: &Options) -> Result<Writer, Error> {
         let swift = Lane::new(&connection.reply_producer())?;
         let bulk = Lane::new(&connection.bulk_reply_producer())?;
+        let threaded = (options.pace == Pace::Threaded)
+            .then(|| Threaded::start(&connection.bulk_reply_producer(), &options.to))
+            .transpose()?;
         Ok(Writer {
             swift_topic: swift.topic(&options.to)?,
             bulk_topic: bulk.topic(&options.to)?,
             swift,
             bulk,
+            threaded,
             body: options.body.clone(),
             take: options.take,
             batch: Batch::default(),
@@ -148,7 +157,8 @@ impl Writer {
     }
 
     fn queued(&self) -> i32 {
-        self.swift.in_flight() + self.bulk.in_flight()
+        let threaded = self.threaded.as_ref().map_or(0, Threaded::under_way);
+        self.swift.in_flight() + self.bulk.in_flight() + threaded
     }
 
     fn write(&mut self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
@@ -159,7 +169,7 @@ impl Writer {
             headers: Block::EMPTY,
             opaque: 0,
         };
-        if self.take == Take::Each {
+        if self.take == Take::Each && self.threaded.is_none() {
             return self.produce(outgoing, bulk);
         }
         self.batch.push(outgoing);
@@ -178,6 +188,12 @@ impl Writer {
     }
 
     fn flush(&mut self, bulk: bool) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if let Some(threaded) = &mut self.threaded {
+            return threaded.hand_over(&mut self.batch);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         let mut result = Ok(());
         let (topic, _) = self.lane(bulk);
@@ -198,7 +214,12 @@ impl Writer {
         }
     }
 
-    fn reports(&self) -> Result<(), Error> {
+    fn reports(&mut self) -> Result<(), Error> {
+        if let Some(threaded) = &mut self.threaded {
+            let mut reported = Reported::default();
+            threaded.reported(&mut reported);
+            return reported.problem.map_or(Ok(()), Err);
+        }
         for lane in [&self.swift, &self.bulk] {
             for _ in 0..REPORTS_MAX {
                 if !serve(lane, Duration::ZERO)? {

@@ -1,0 +1,99 @@
+//! Replies in memory of their own, and what delivery reports say of them.
+
+use crate::kafka::error::Error;
+use crate::kafka::produce::{Outgoing, Report};
+use crate::wire::headers::{Block, block};
+
+/// A reply in memory of its own.
+pub(super) struct OwnedReply {
+    token: u64,
+    partition: i32,
+    key: Option<Vec<u8>>,
+    body: Vec<u8>,
+    headers: Vec<u8>,
+}
+
+impl OwnedReply {
+    pub(super) fn of(record: Outgoing<'_>) -> OwnedReply {
+        OwnedReply {
+            token: record.opaque as u64,
+            partition: record.partition,
+            key: record.key.map(<[u8]>::to_vec),
+            body: record.value.unwrap_or_default().to_vec(),
+            headers: record.headers.0.to_vec(),
+        }
+    }
+
+    pub(super) fn borrowed(&self) -> Outgoing<'_> {
+        Outgoing {
+            partition: self.partition,
+            key: self.key.as_deref(),
+            value: Some(&self.body),
+            headers: Block(&self.headers),
+            opaque: opaque(self.token),
+        }
+    }
+}
+
+/// Delivery reports not yet passed on.
+#[derive(Default)]
+pub(in crate::kafka) struct Reported {
+    /// Tokens and how many replies in a row were acknowledged under each.
+    pub(super) runs: Vec<(u64, u64)>,
+    /// Replies that came back, in order.
+    pub(super) returned: Vec<OwnedReply>,
+    /// Why the last of them did.
+    pub(in crate::kafka) problem: Option<Error>,
+}
+
+impl Reported {
+    pub(super) fn add(&mut self, report: Report<'_>) {
+        let token = report.opaque as u64;
+        match report.result {
+            Ok(_) => self.acknowledged(token, 1),
+            Err(error) => {
+                self.problem = Some(error);
+                let mut headers = Vec::new();
+                for (name, value) in report.headers.iter() {
+                    // Ours all have text names and values.
+                    let name = std::str::from_utf8(name).unwrap_or_default();
+                    block::push(&mut headers, name, value.unwrap_or_default());
+                }
+                self.returned.push(OwnedReply {
+                    token,
+                    partition: report.partition,
+                    key: report.key.map(<[u8]>::to_vec),
+                    body: report.value.unwrap_or_default().to_vec(),
+                    headers,
+                });
+            }
+        }
+    }
+
+    /// How many replies it is about.
+    pub(super) fn replies(&self) -> u64 {
+        let acknowledged: u64 = self.runs.iter().map(|(_, replies)| replies).sum();
+        acknowledged + self.returned.len() as u64
+    }
+
+    /// Takes over what the other one has, which is newer.
+    pub(super) fn append(&mut self, newer: &mut Reported) {
+        for (token, replies) in newer.runs.drain(..) {
+            self.acknowledged(token, replies);
+        }
+        self.returned.append(&mut newer.returned);
+        self.problem = newer.problem.take().or(self.problem.take());
+    }
+
+    fn acknowledged(&mut self, token: u64, replies: u64) {
+        match self.runs.last_mut() {
+            Some((last, count)) if *last == token => *count += replies,
+            _ => self.runs.push((token, replies)),
+        }
+    }
+}
+
+/// A token as librdkafka carries it.
+pub(super) fn opaque(token: u64) -> usize {
+    usize::try_from(token).unwrap_or(usize::MAX)
+}
