@@ -15,6 +15,21 @@ fn after_a_clean_stop_the_numbers_go_on_in_exactly_once_mode() {
     stop_and_start(Mode::ExactlyOnce);
 }
 
+/// librdkafka takes a batch for a topic that it has not heard of for one of the partition -1, and the
+/// transaction with it fails. The first checkpoint of all follows right upon its producer.
+#[test]
+fn the_first_start_of_all_aborts_no_checkpoint() {
+    for mode in [Mode::Immediate, Mode::ExactlyOnce] {
+        // By chance the topics are heard of in time, now and then.
+        for _ in 0..4 {
+            let instance = Service::new("first", mode).start("a");
+            let log = instance.log();
+            assert!(!log.contains("checkpoint had a problem"), "{log}");
+            assert_eq!(instance.sigterm_and_wait(), 0);
+        }
+    }
+}
+
 fn stop_and_start(mode: Mode) {
     let mut random = Random::from_environment();
     let names = Names::new(20);

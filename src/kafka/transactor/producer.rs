@@ -94,7 +94,19 @@ impl Progress {
     }
 }
 
-/// A producer whose `init_transactions` has been done.
+/// Waits until the producer has heard of the topic. A batch that is handed over before (`rd_kafka_produce_batch`)
+/// puts the partition -1 into the transaction, where librdkafka keeps what has no partition yet, and the
+/// coordinator refuses that one until the transaction has timed out: five seconds of the first start.
+fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
+    const OPERATION: &str = "look at a topic";
+    let found = producer.client().fetch_metadata(Some(topic.name()), wait);
+    found.map_or_else(
+        |error| Err(Error::from_client(OPERATION, &error, producer.client()).about(topic.name())),
+        |_| Ok(()),
+    )
+}
+
+/// A producer whose `init_transactions` has been done, and who knows its topics.
 pub(super) struct TransactionalProducer {
     // These must go before the producer.
     state: Option<Topic>,
@@ -115,20 +127,30 @@ impl TransactionalProducer {
         topics: &Topics,
         deadline: Duration,
     ) -> Result<TransactionalProducer, Error> {
+        let began = Instant::now();
         let producer: BaseProducer<Context> = connection
             .transactional_producer()
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
-        producer.init_transactions(deadline).map_err(|error| {
+        let open = |name: &str| {
+            let topic = Topic::new(&producer, name)?;
+            let left = deadline.saturating_sub(began.elapsed());
+            known(&producer, &topic, left)?;
+            Ok(Some(topic))
+        };
+        let (state, replies) = (open(&topics.state)?, open(&topics.replies)?);
+        let ledger = open(&topics.ledger)?;
+        let left = deadline.saturating_sub(began.elapsed());
+        producer.init_transactions(left).map_err(|error| {
             Error::from_client("init transactions", &error, producer.client()).about(&format!(
                 "transactional.id {}",
                 connection.transactional_id()
             ))
         })?;
         Ok(TransactionalProducer {
-            state: Some(Topic::new(&producer, &topics.state)?),
-            replies: Some(Topic::new(&producer, &topics.replies)?),
-            ledger: Some(Topic::new(&producer, &topics.ledger)?),
+            state,
+            replies,
+            ledger,
             named: RefCell::default(),
             reports: Reports::of(&producer),
             producer,
