@@ -358,7 +358,7 @@ impl Engine {
         if self.held_back {
             self.held_back = false;
             for (partition, next) in self.instance.positions() {
-                self.fetch(partition, next);
+                self.fetch(partition, next)?;
             }
         }
         self.holding_since = None;

@@ -1,12 +1,14 @@
 //! The reply topic cannot be written for a while: the service says so, covers nothing that is not
 //! answered (I4), and answers when it can, also when it was killed meanwhile.
 
+use std::time::Duration;
+
 use crate::support::admin::Admin;
 use crate::support::instance::Instance;
 use crate::support::load::Names;
 use crate::support::random::Random;
 use crate::support::records::Mode;
-use crate::support::service::Service;
+use crate::support::service::{PARTITIONS, Service};
 
 /// Smaller than a batch with any reply, and larger than a transaction's marker: Kafka itself cannot end
 /// a transaction whose marker is refused.
@@ -14,6 +16,8 @@ const BYTES_MAX: usize = 120;
 
 /// Requests before and while nothing can be answered.
 const REQUESTS: u64 = 500;
+/// More than two instances hold of replies that cannot be written.
+const HELD_REQUESTS: u64 = 800_000;
 
 #[test]
 fn replies_that_cannot_be_written_are_not_covered_in_immediate_mode() {
@@ -23,6 +27,40 @@ fn replies_that_cannot_be_written_are_not_covered_in_immediate_mode() {
 #[test]
 fn replies_that_cannot_be_written_are_not_covered_in_exactly_once_mode() {
     unwritable(Mode::ExactlyOnce);
+}
+
+/// An instance that takes no requests is given the partitions of one that has died: what comes of them
+/// before it takes requests again is passed over, and must be read once more.
+#[test]
+fn partitions_that_come_while_nothing_is_taken_lose_no_request() {
+    let mut random = Random::from_environment();
+    let names = Names::new(20);
+    let service = Service::new("held", Mode::ExactlyOnce);
+    let admin = Admin::new(&service.bootstrap);
+    let mut stays = service.start("a");
+    let mut dies = service.start("b");
+    service.wait_shared(&[&stays, &dies]);
+
+    let settings = admin.own_settings(&service.replies);
+    let mut unwritable = settings.clone();
+    unwritable.insert("max.message.bytes".to_owned(), BYTES_MAX.to_string());
+    admin.replace_settings(&service.replies, &unwritable);
+    service.preload(&names, HELD_REQUESTS, &mut random);
+    for instance in [&mut stays, &mut dies] {
+        instance.wait("to take no more requests", |instance| {
+            instance.log().contains("requests wait").then_some(())
+        });
+    }
+    dies.sigkill();
+    stays.wait("to have every partition", |instance| {
+        (instance.running() == PARTITIONS as usize).then_some(())
+    });
+    // Where they are fetched already, what comes of them has come by now.
+    std::thread::sleep(Duration::from_secs(1));
+    admin.replace_settings(&service.replies, &settings);
+    let report = service.check();
+    assert_eq!(report.requests as u64, HELD_REQUESTS);
+    assert_eq!(stays.sigterm_and_wait(), 0);
 }
 
 fn unwritable(mode: Mode) {

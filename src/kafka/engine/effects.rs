@@ -1,6 +1,6 @@
 //! Effects as calls.
 
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{Engine, Exit};
 use crate::core::NextOffset;
@@ -42,10 +42,10 @@ impl Engine {
                 });
                 Ok(())
             }
-            Effect::Fetch { partition, from } => {
-                self.fetch(partition, from);
-                Ok(())
-            }
+            // While no records are taken, what came of it would be passed over; it begins with the others
+            // when they are taken again.
+            Effect::Fetch { .. } if self.held_back => Ok(()),
+            Effect::Fetch { partition, from } => self.fetch(partition, from),
             Effect::StopFetching { partition } => {
                 self.stop_fetching(partition);
                 Ok(())
@@ -71,11 +71,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn fetch(&mut self, partition: i32, from: NextOffset) {
-        if let Err(error) = self.consumer.start(partition, from.0) {
-            // The next statistics or rebalance shows it; a restart of the process would, too.
-            error!(partition, %error, "cannot fetch the partition");
-        }
+    /// One that is fetched from elsewhere, or not at all, would pass requests over, or never answer them.
+    pub(super) fn fetch(&mut self, partition: i32, from: NextOffset) -> Result<(), Exit> {
+        self.consumer.start(partition, from.0).map_err(|error| {
+            Exit::StartOver(format!("cannot fetch partition {partition}: {error}"))
+        })
     }
 
     pub(super) fn stop_fetching(&mut self, partition: i32) {
