@@ -1,5 +1,5 @@
 //! The loop that carries out what [`Instance`] decides: one thread for consuming, folding and
-//! replying, beside it one for transactions and a few for takeovers.
+//! replying, beside it one for transactions, one for the replies of a backlog and a few for takeovers.
 //!
 //! ```text
 //!              records                      replies (immediate)
@@ -49,6 +49,10 @@ const HOLD_MAX: Duration = Duration::from_secs(1);
 /// How often the partitions of the default reply topic are compared with the list of topics, which is
 /// in memory and asks for itself anew when it is old.
 const REPLY_TOPIC_LOOK: Duration = Duration::from_secs(1);
+/// How long a transaction may take with all that follows upon a failure: an abort, and a new producer. Each
+/// call has a deadline of its own well below, and the slowest that was seen took 41 s; but librdkafka may
+/// lose the answer of a group's coordinator that went away at that moment, and then waits for ever.
+const TRANSACTION_MAX: Duration = Duration::from_secs(60);
 /// How long leaving the group may take, on top of the final checkpoint.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -104,6 +108,8 @@ pub struct Engine {
     replies: ReplyProducer,
     forwards: ForwardProducer,
     transactor: Transactor,
+    /// When the transaction under way was handed over.
+    transacting_since: Option<Instant>,
     takeovers: Takeovers,
     directory: Arc<Directory>,
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
@@ -167,6 +173,7 @@ impl Engine {
             replies,
             forwards,
             transactor,
+            transacting_since: None,
             takeovers,
             directory,
             reply_topic_look: Instant::now(),
@@ -208,6 +215,7 @@ impl Engine {
         while let Ok(message) = self.messages.try_recv() {
             self.message(message)?;
         }
+        self.look_at_transaction()?;
         self.acknowledgements()?;
         self.look_at_reply_topic()?;
         self.input(Input::Tick)?;
@@ -246,6 +254,7 @@ impl Engine {
                 Ok(())
             }
             Message::Completed(completed) => {
+                self.transacting_since = None;
                 self.reporter.completed(&completed);
                 if let Some(problem) = completed
                     .problem
@@ -294,6 +303,17 @@ impl Engine {
                     end,
                 })
             }
+        }
+    }
+
+    /// What it is about is settled by the next producer of this instance, whose init fences this one.
+    fn look_at_transaction(&self) -> Result<(), Exit> {
+        match self.transacting_since {
+            Some(since) if since.elapsed() > TRANSACTION_MAX => Err(Exit::StartOver(format!(
+                "a transaction has not ended within {} s",
+                TRANSACTION_MAX.as_secs()
+            ))),
+            _ => Ok(()),
         }
     }
 
