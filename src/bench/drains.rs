@@ -26,11 +26,10 @@ const SHAPE: Shape = Shape {
     audited: false,
 };
 
-/// Ways of the echo: the service's two producers, the second also by a thread of its own, its way to
-/// choose between them, and both ways of taking records.
-const WAYS: [Echo; 7] = [
+/// Ways of the echo: the service's two producers, its way to choose between them, and both ways of
+/// taking records.
+const WAYS: [Echo; 6] = [
     way("bulk", "batch"),
-    way("threaded", "batch"),
     way("adaptive", "each"),
     way("swift", "each"),
     way("swift", "batch"),
@@ -38,7 +37,7 @@ const WAYS: [Echo; 7] = [
     way("adaptive", "batch"),
 ];
 /// Those that are worth a try when there is no time.
-const QUICK_WAYS: usize = 3;
+const QUICK_WAYS: usize = 2;
 
 const fn way(pace: &'static str, take: &'static str) -> Echo {
     Echo { pace, take }

@@ -97,7 +97,7 @@ pub struct EchoArgs {
     #[arg(long)]
     pub partitions: u32,
     /// Which of the service's producers
-    #[arg(long, value_parser = ["swift", "bulk", "threaded", "adaptive"])]
+    #[arg(long, value_parser = ["swift", "bulk", "adaptive"])]
     pub pace: String,
     /// How records are taken
     #[arg(long, value_parser = ["each", "batch"])]
@@ -207,7 +207,6 @@ pub fn echo(args: &EchoArgs) -> Result<(), Error> {
         pace: match args.pace.as_str() {
             "swift" => Pace::Swift,
             "bulk" => Pace::Bulk,
-            "threaded" => Pace::Threaded,
             _ => Pace::Adaptive,
         },
         take: match args.take.as_str() {

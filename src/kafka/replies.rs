@@ -16,8 +16,8 @@ mod default;
 pub(super) mod lane;
 mod named;
 mod pace;
-pub(super) mod reported;
-pub(super) mod threaded;
+mod reported;
+mod threaded;
 
 use std::sync::Arc;
 

@@ -37,13 +37,13 @@ impl OwnedReply {
 
 /// Delivery reports not yet passed on.
 #[derive(Default)]
-pub(in crate::kafka) struct Reported {
+pub(super) struct Reported {
     /// Tokens and how many replies in a row were acknowledged under each.
     pub(super) runs: Vec<(u64, u64)>,
     /// Replies that came back, in order.
     pub(super) returned: Vec<OwnedReply>,
     /// Why the last of them did.
-    pub(in crate::kafka) problem: Option<Error>,
+    pub(super) problem: Option<Error>,
 }
 
 impl Reported {

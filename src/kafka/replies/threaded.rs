@@ -34,7 +34,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const REPORTS_MAX: usize = 64;
 
 /// The thread's handle. Dropping it ends the thread; what is under way then may be written or not.
-pub(in crate::kafka) struct Threaded {
+pub(super) struct Threaded {
     shared: Arc<Shared>,
     /// Batches to the thread. There is no more in it than is under way, which who hands over limits.
     batches: Option<Sender<Batch>>,
@@ -59,7 +59,7 @@ impl Threaded {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
-    pub(in crate::kafka) fn start(config: &ClientConfig, topic: &str) -> Result<Threaded, Error> {
+    pub(super) fn start(config: &ClientConfig, topic: &str) -> Result<Threaded, Error> {
         let lane = Lane::new(config)?;
         let shared = Arc::new(Shared {
             topic: lane.topic(topic)?,
@@ -87,7 +87,7 @@ impl Threaded {
     ///
     /// # Errors
     /// The thread has ended.
-    pub(in crate::kafka) fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Error> {
+    pub(super) fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let empty = self.emptied.try_recv().unwrap_or_default();
         let full = std::mem::replace(batch, empty);
         self.under_way += full.len() as u64;
@@ -99,14 +99,14 @@ impl Threaded {
     }
 
     /// Adds what has become known of records that were handed over.
-    pub(in crate::kafka) fn reported(&mut self, to: &mut Reported) {
+    pub(super) fn reported(&mut self, to: &mut Reported) {
         let mut reported = self.shared.reported();
         self.under_way = self.under_way.saturating_sub(reported.replies());
         to.append(&mut reported);
     }
 
     /// Records of which nothing is known yet.
-    pub(in crate::kafka) fn under_way(&self) -> i32 {
+    pub(super) fn under_way(&self) -> i32 {
         i32::try_from(self.under_way).unwrap_or(i32::MAX)
     }
 

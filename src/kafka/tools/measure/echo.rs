@@ -11,8 +11,6 @@ use crate::kafka::clients::Connection;
 use crate::kafka::error::Error;
 use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
 use crate::kafka::replies::lane::Lane;
-use crate::kafka::replies::reported::Reported;
-use crate::kafka::replies::threaded::Threaded;
 use crate::wire::headers::Block;
 
 /// As `BACKLOG_REPLIES` of the service's replies.
@@ -24,15 +22,13 @@ const BUSY_WAIT: Duration = Duration::from_millis(1);
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 const REPORTS_MAX: usize = 64;
 
-/// Which of the service's producers is used.
+/// Which of the service's two producers is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// Each record at once.
     Swift,
     /// Batches fill first.
     Bulk,
-    /// The same, by a thread of its own.
-    Threaded,
     /// As the service: the second when there is a backlog.
     Adaptive,
 }
@@ -91,7 +87,7 @@ pub fn run(
         let queued = writer.queued();
         let bulk = match options.pace {
             Pace::Swift => false,
-            Pace::Bulk | Pace::Threaded => true,
+            Pace::Bulk => true,
             Pace::Adaptive => queued > BACKLOG_RECORDS,
         };
         let wait = if queued > 0 { BUSY_WAIT } else { IDLE_WAIT };
@@ -131,7 +127,6 @@ struct Writer {
     bulk_topic: Topic,
     swift: Lane,
     bulk: Lane,
-    threaded: Option<Threaded>,
     body: Option<Vec<u8>>,
     take: Take,
     batch: Batch,
@@ -141,15 +136,11 @@ impl Writer {
     fn new(connection: &Connection, options: &Options) -> Result<Writer, Error> {
         let swift = Lane::new(&connection.reply_producer())?;
         let bulk = Lane::new(&connection.bulk_reply_producer())?;
-        let threaded = (options.pace == Pace::Threaded)
-            .then(|| Threaded::start(&connection.bulk_reply_producer(), &options.to))
-            .transpose()?;
         Ok(Writer {
             swift_topic: swift.topic(&options.to)?,
             bulk_topic: bulk.topic(&options.to)?,
             swift,
             bulk,
-            threaded,
             body: options.body.clone(),
             take: options.take,
             batch: Batch::default(),
@@ -157,8 +148,7 @@ impl Writer {
     }
 
     fn queued(&self) -> i32 {
-        let threaded = self.threaded.as_ref().map_or(0, Threaded::under_way);
-        self.swift.in_flight() + self.bulk.in_flight() + threaded
+        self.swift.in_flight() + self.bulk.in_flight()
     }
 
     fn write(&mut self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
@@ -169,7 +159,7 @@ impl Writer {
             headers: Block::EMPTY,
             opaque: 0,
         };
-        if self.take == Take::Each && self.threaded.is_none() {
+        if self.take == Take::Each {
             return self.produce(outgoing, bulk);
         }
         self.batch.push(outgoing);
@@ -188,12 +178,6 @@ impl Writer {
     }
 
     fn flush(&mut self, bulk: bool) -> Result<(), Error> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        if let Some(threaded) = &mut self.threaded {
-            return threaded.hand_over(&mut self.batch);
-        }
         let mut batch = std::mem::take(&mut self.batch);
         let mut result = Ok(());
         let (topic, _) = self.lane(bulk);
@@ -214,12 +198,7 @@ impl Writer {
         }
     }
 
-    fn reports(&mut self) -> Result<(), Error> {
-        if let Some(threaded) = &mut self.threaded {
-            let mut reported = Reported::default();
-            threaded.reported(&mut reported);
-            return reported.problem.map_or(Ok(()), Err);
-        }
+    fn reports(&self) -> Result<(), Error> {
         for lane in [&self.swift, &self.bulk] {
             for _ in 0..REPORTS_MAX {
                 if !serve(lane, Duration::ZERO)? {
