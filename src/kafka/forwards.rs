@@ -23,8 +23,6 @@ use crate::wire::headers::Block;
 const FORWARDS_MAX: usize = 50_000;
 /// Bytes of them (64 MiB).
 const BYTES_MAX: usize = 64 << 20;
-/// Reports served between two batches of records.
-const REPORTS_MAX: usize = 64;
 /// Pause before a producer that stopped is made anew.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
@@ -111,17 +109,12 @@ impl ForwardProducer {
         }
         let (mut done, mut problem) = (Vec::new(), None);
         if let Some(sender) = &self.sender {
-            for _ in 0..REPORTS_MAX {
-                let more = sender
-                    .lane
-                    .serve(Duration::ZERO, |report| match report.result {
-                        Ok(_) => done.push(report.opaque as u64),
-                        Err(error) => problem = Some(error),
-                    });
-                if !more {
-                    break;
-                }
-            }
+            sender
+                .lane
+                .serve_ready(Duration::ZERO, |report| match report.result {
+                    Ok(_) => done.push(report.opaque as u64),
+                    Err(error) => problem = Some(error),
+                });
         }
         for number in done {
             if let Some(parcel) = self.parcels.remove(&number) {

@@ -33,8 +33,6 @@ const REPORT_POLL: Duration = Duration::from_millis(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a look at a topic that has grown may keep the engine from its other duties.
 const LOOK_WAIT: Duration = Duration::from_millis(500);
-/// Reports served between two batches of records: bounds the time away from the consumer.
-const REPORTS_MAX: usize = 64;
 /// With so many under way no more records are taken: four batches of a producer, one being written while
 /// the next fills and their reports come back. More only wait, and leave the caches. What one poll takes
 /// may come on top.
@@ -180,11 +178,7 @@ impl DefaultReplies {
         acknowledged: &mut impl FnMut(Token, u64),
     ) -> Result<usize, Error> {
         let (reported, lane) = (&mut self.reported, &self.swift.lane);
-        for _ in 0..REPORTS_MAX {
-            if !lane.serve(Duration::ZERO, |report| reported.add(report)) {
-                break;
-            }
-        }
+        lane.serve_ready(Duration::ZERO, |report| reported.add(report));
         self.bulk.reported(reported);
         for (token, replies) in self.reported.runs.drain(..) {
             acknowledged(Token::from_bits(token), replies);

@@ -9,6 +9,9 @@ use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 use crate::kafka::produce::{Report, Reports, Topic};
 
+/// Events of reports served in one go: bounds the time away from what else is to be done.
+const REPORTS_MAX: usize = 64;
+
 /// A producer and its reports. Topics made for it must be dropped before it.
 pub(in crate::kafka) struct Lane {
     // These must go before the producer.
@@ -46,6 +49,17 @@ impl Lane {
     pub(in crate::kafka) fn serve(&self, wait: Duration, on: impl FnMut(Report<'_>)) -> bool {
         let served = |reports: &Reports| reports.serve(wait, on);
         self.reports.as_ref().is_some_and(served)
+    }
+
+    /// Serves the events that are there, as many as may be served in one go; waits for the first up to `wait`.
+    pub(in crate::kafka) fn serve_ready(&self, wait: Duration, mut on: impl FnMut(Report<'_>)) {
+        let mut wait = wait;
+        for _ in 0..REPORTS_MAX {
+            if !self.serve(wait, &mut on) {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
     }
 
     /// Records queued and in flight.

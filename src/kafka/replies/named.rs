@@ -35,8 +35,6 @@ use crate::wire::route::{Cause, Undelivered};
 const REPLIES_MAX: usize = 50_000;
 /// Bytes of them (64 MiB).
 const BYTES_MAX: usize = 64 << 20;
-/// Reports served between two batches of records.
-const REPORTS_MAX: usize = 64;
 /// Pause before a producer that had a fatal error is made anew.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
@@ -207,17 +205,12 @@ impl NamedReplies {
     fn reports(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
         let mut reported = Vec::new();
         for sender in [&self.together, &self.alone] {
-            for _ in 0..REPORTS_MAX {
-                let more = sender.lane.serve(Duration::ZERO, |report| {
-                    reported.push(Reported {
-                        number: report.opaque as u64,
-                        failure: report.result.err(),
-                    });
+            sender.lane.serve_ready(Duration::ZERO, |report| {
+                reported.push(Reported {
+                    number: report.opaque as u64,
+                    failure: report.result.err(),
                 });
-                if !more {
-                    break;
-                }
-            }
+            });
         }
         let mut returned = 0;
         for Reported { number, failure } in reported {

@@ -30,8 +30,6 @@ const REPORTS_WAIT: Duration = Duration::from_millis(1);
 /// Pause before a record that the producer did not take, for another reason than a full queue, is tried
 /// again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// Reports served between two batches: bounds how long a batch waits.
-const REPORTS_MAX: usize = 64;
 
 /// The thread's handle. Dropping it ends the thread; what is under way then may be written or not.
 pub(super) struct Threaded {
@@ -173,12 +171,10 @@ impl Shared {
                 self.reports(REPORTS_WAIT);
             }
             Err(error) => {
-                let fatal = error.class == Class::Fatal;
-                if !fatal {
-                    warn!(%error, "reply not taken yet");
-                }
-                if fatal {
+                if error.class == Class::Fatal {
                     self.reported().problem = Some(error);
+                } else {
+                    warn!(%error, "reply not taken yet");
                 }
                 thread::sleep(RETRY_PAUSE);
             }
@@ -189,13 +185,7 @@ impl Shared {
     /// Waits for the first up to `wait`.
     fn reports(&self, wait: Duration) {
         let mut found = Reported::default();
-        let mut wait = wait;
-        for _ in 0..REPORTS_MAX {
-            if !self.lane.serve(wait, |report| found.add(report)) {
-                break;
-            }
-            wait = Duration::ZERO;
-        }
+        self.lane.serve_ready(wait, |report| found.add(report));
         if found.replies() > 0 {
             self.reported().append(&mut found);
         }

@@ -99,11 +99,11 @@ impl Progress {
 /// coordinator refuses that one until the transaction has timed out: five seconds of the first start.
 fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
     const OPERATION: &str = "look at a topic";
-    let found = producer.client().fetch_metadata(Some(topic.name()), wait);
-    found.map_or_else(
-        |error| Err(Error::from_client(OPERATION, &error, producer.client()).about(topic.name())),
-        |_| Ok(()),
-    )
+    let client = producer.client();
+    let found = client.fetch_metadata(Some(topic.name()), wait);
+    found
+        .map(|_| ())
+        .map_err(|error| Error::from_client(OPERATION, &error, client).about(topic.name()))
 }
 
 /// A producer whose `init_transactions` has been done, and who knows its topics.
@@ -522,10 +522,7 @@ impl TransactionalProducer {
         let enqueue = || self.until_enqueued(deadline, || topic.produce(record));
         match enqueue() {
             Err(error) if error.is_unknown_partition() => {
-                let client = self.producer.client();
-                client
-                    .fetch_metadata(Some(topic.name()), METADATA_DEADLINE)
-                    .map_err(|error| self.error("look at a topic", &error))?;
+                known(&self.producer, topic, METADATA_DEADLINE)?;
                 enqueue()
             }
             result => result,
