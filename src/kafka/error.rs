@@ -253,6 +253,14 @@ impl Error {
         matches!(self.code, C::PurgeInflight | C::PurgeQueue)
     }
 
+    /// True when a record was not taken because of its producer or its transaction, and nothing is said
+    /// about the record or its topic. Once a transaction has failed, librdkafka takes no record
+    /// (`State`), and the sequence numbers of what it has purged make the next one fail as well
+    /// (`OutOfOrderSequenceNumber`).
+    pub fn is_about_producer(&self) -> bool {
+        self.is_purged() || matches!(self.class, Class::Fatal | Class::Fenced)
+    }
+
     /// True when a topic was taken to have fewer partitions than it may have by now.
     pub fn is_unknown_partition(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::UnknownPartition)

@@ -61,6 +61,41 @@ fn codes_and_flags_have_their_class() {
 }
 
 #[test]
+fn what_is_about_the_producer_closes_no_topic() {
+    let producers = [
+        C::PurgeQueue,
+        C::PurgeInflight,
+        C::State,
+        C::OutOfOrderSequenceNumber,
+        C::UnknownProducerId,
+        C::InvalidTransactionalState,
+        C::InvalidProducerEpoch,
+        C::Fatal,
+    ];
+    for code in producers {
+        assert!(
+            Error::new("produce", code, "").is_about_producer(),
+            "{code:?}"
+        );
+    }
+    let topics = [
+        C::InvalidRecord,
+        C::MessageSizeTooLarge,
+        C::MessageTimedOut,
+        C::NotEnoughReplicas,
+        C::TopicAuthorizationFailed,
+        C::UnknownPartition,
+        C::UnknownTopicOrPartition,
+    ];
+    for code in topics {
+        assert!(
+            !Error::new("produce", code, "").is_about_producer(),
+            "{code:?}"
+        );
+    }
+}
+
+#[test]
 fn a_commit_is_undone_only_when_that_is_certain() {
     let table = [
         (C::OperationTimedOut, RETRIABLE, Class::Indefinite),

@@ -185,10 +185,13 @@ impl TransactionalProducer {
         let produced = self
             .produce_all(checkpoint, (began, deadline), deliveries)
             .and_then(|()| self.acknowledged(began, deadline, deliveries, cancelled));
-        self.drain_reports();
+        let failed = self.progress.borrow().failed.is_some();
+        if failed || produced.as_ref().is_err_and(Error::is_about_producer) {
+            self.drain_reports();
+        }
         let mut progress = self.progress.borrow_mut();
         let Progress { named, refused, .. } = &*progress;
-        for (index, error) in refused.iter().filter(|(_, error)| !error.is_purged()) {
+        for (index, error) in refused.iter().filter(|(_, e)| !e.is_about_producer()) {
             if let Some(sent) = named.get(*index) {
                 deliveries.refused(sent, error);
             }
@@ -204,14 +207,11 @@ impl TransactionalProducer {
             .ok_or_else(|| aborted("a batch was not acknowledged"))
     }
 
-    /// After a refusal: the report that says which record it was may come behind those of others,
-    /// which went with their transaction.
+    /// After a failure: the report that says which record it was may come behind those of others,
+    /// which went with their transaction, and behind the producer's refusal to take any more.
     fn drain_reports(&self) {
         let deadline = Instant::now() + REFUSAL_WAIT;
-        while self.progress.borrow().failed.is_some()
-            && self.producer.in_flight_count() > 0
-            && Instant::now() < deadline
-        {
+        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
             self.poll();
         }
     }
