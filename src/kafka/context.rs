@@ -1,11 +1,17 @@
 //! Where librdkafka's own words go: to `tracing`, with target `librdkafka`.
 
+use std::ffi::{c_char, c_int};
+use std::ptr;
+
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka_sys as sys;
 use tracing::{debug, error, info, trace, warn};
+
+use super::error::text;
 
 /// The context of every client that needs no more than logging.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,14 +37,35 @@ impl ConsumerContext for Context {}
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
-    /// Only reached while a producer is being dropped: reports are served from the producer's queue
-    /// by [`super::produce::Reports`].
+    /// Only reached while a producer is being dropped: what is in the producer's queue is served by
+    /// [`super::produce::Reports`].
     fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// Passes on a log event of a queue that we serve ourselves.
+///
+/// # Safety
+/// `event` is an event of librdkafka that is alive.
+pub(super) unsafe fn log_event(event: *mut sys::rd_kafka_event_t) {
+    let mut facility: *const c_char = ptr::null();
+    let mut message: *const c_char = ptr::null();
+    let mut level: c_int = 0;
+    // SAFETY: the event is alive by the caller's promise, and so are the texts that it returns; they
+    // are copied. Of another kind of event nothing is returned.
+    let (facility, message) = unsafe {
+        let code =
+            sys::rd_kafka_event_log(event, &raw mut facility, &raw mut message, &raw mut level);
+        if code != 0 {
+            return;
+        }
+        (text(facility), text(message))
+    };
+    log(level, facility.trim(), message.trim());
 }
 
 /// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
 /// connection that failed and is tried again, so nothing is lost: a warning to us.
-pub(super) fn log(level: i32, facility: &str, message: &str) {
+fn log(level: i32, facility: &str, message: &str) {
     match level {
         ..=2 => error!(target: "librdkafka", facility, "{message}"),
         3..=4 => warn!(target: "librdkafka", facility, "{message}"),

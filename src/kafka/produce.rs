@@ -17,6 +17,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
 use super::consumer::Headers;
+use super::context;
 use super::error::{self, Class, Error};
 use crate::wire::headers::Block;
 
@@ -286,8 +287,8 @@ impl Reports {
         NonNull::new(queue).map(Reports)
     }
 
-    /// Serves one event, which may hold many reports, waiting for it up to `wait` (in whole
-    /// milliseconds). False when there was none.
+    /// Serves one event, which may hold many reports, or a line for the log, waiting for it up to
+    /// `wait` (in whole milliseconds). False when there was none.
     pub fn serve(&self, wait: Duration, mut on: impl FnMut(Report<'_>)) -> bool {
         let wait_ms = i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive; the event is ours, and destroyed below, after the last use
@@ -297,10 +298,15 @@ impl Reports {
             if event.is_null() {
                 return false;
             }
-            if sys::rd_kafka_event_type(event) == sys::RD_KAFKA_EVENT_DR {
-                while let Some(message) = sys::rd_kafka_event_message_next(event).as_ref() {
-                    on(report(message));
+            match sys::rd_kafka_event_type(event) {
+                sys::RD_KAFKA_EVENT_DR => {
+                    while let Some(message) = sys::rd_kafka_event_message_next(event).as_ref() {
+                        on(report(message));
+                    }
                 }
+                sys::RD_KAFKA_EVENT_LOG => context::log_event(event),
+                // An error is also returned by the operation that it concerns.
+                _ => {}
             }
             sys::rd_kafka_event_destroy(event);
         }

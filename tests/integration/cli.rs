@@ -251,3 +251,24 @@ fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
         assert_eq!(younger.sigterm_and_wait(), 0);
     }
 }
+
+/// The words of all its clients, those of producers as well: they say why a transaction was aborted.
+#[test]
+fn what_librdkafka_does_is_in_the_log_when_asked_for() {
+    let mut service = Service::new("cli-debug", Mode::ExactlyOnce);
+    service.settings = vec![
+        "kafka.debug=eos,cgrp".to_owned(),
+        "log.level=info,librdkafka=trace".to_owned(),
+    ];
+    let instance = service.start("a");
+    // A producer's words are passed on when it is used next.
+    for _ in 0..2 {
+        service.preload(&Names::new(5), 5, &mut Random::from_environment());
+        service.check();
+    }
+    let log = instance.log();
+    for words in ["Transaction successfully committed", "Heartbeat for group"] {
+        assert!(log.contains(words), "{words}");
+    }
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}

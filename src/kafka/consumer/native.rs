@@ -1,7 +1,7 @@
 //! The calls into librdkafka, each with what makes it sound.
 
-use std::ffi::{CStr, c_char, c_int};
-use std::ptr::{self, NonNull};
+use std::ffi::{CStr, c_int};
+use std::ptr::NonNull;
 use std::slice;
 use std::time::Duration;
 
@@ -168,23 +168,8 @@ impl RawEvent {
 
     /// Passes a line of librdkafka's log on.
     pub(super) fn log(&self) {
-        let mut facility: *const c_char = ptr::null();
-        let mut message: *const c_char = ptr::null();
-        let mut level: c_int = 0;
-        // SAFETY: the event is alive, and so are the texts that it returns; they are copied.
-        let (facility, message) = unsafe {
-            let code = sys::rd_kafka_event_log(
-                self.as_ptr(),
-                &raw mut facility,
-                &raw mut message,
-                &raw mut level,
-            );
-            if code != 0 {
-                return;
-            }
-            (text(facility), text(message))
-        };
-        context::log(level, facility.trim(), message.trim());
+        // SAFETY: the event is alive.
+        unsafe { context::log_event(self.as_ptr()) }
     }
 }
 
