@@ -8,6 +8,7 @@ use super::latency::{self, ECHO, ECHO_ADAPTIVE};
 use super::restore::{self, BYTES_PER_SEQUENCE, CHECKPOINT_MS, RECORDS, RECORDS_RATE, SERVE};
 use super::series::{Series, Spread, ratio, shown};
 use super::server::Mode;
+use super::verified::Verified;
 use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS};
 
 /// From this share of all cores on, subject and broker together use every core.
@@ -226,6 +227,23 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
     bars
 }
 
+/// What `verify` found in the logs of the run; none where nothing was verified.
+pub(super) fn promise(verified: Verified) -> Option<Bar> {
+    let Verified {
+        logs,
+        requests,
+        anomalies,
+    } = verified;
+    (logs > 0).then(|| Bar {
+        what: format!(
+            "anomalies that verify found in {logs} logs of the service, {requests} requests"
+        ),
+        bar: "0".to_owned(),
+        measured: anomalies.to_string(),
+        met: Some(anomalies == 0),
+    })
+}
+
 fn restores(series: &[Series], add: &mut impl FnMut(String, Limit, &str, Option<f64>)) {
     // Settings name how many sequences there were.
     let of = |figure: &str| {
@@ -326,6 +344,20 @@ mod tests {
     fn what_was_not_measured_is_not_judged() {
         let bars = judge(&[], 2);
         assert!(bars.len() >= 9 && bars.iter().all(|bar| bar.met.is_none()));
+    }
+
+    #[test]
+    fn one_anomaly_breaks_the_promise() {
+        let of = |logs, anomalies| {
+            promise(Verified {
+                logs,
+                requests: 10,
+                anomalies,
+            })
+        };
+        assert_eq!(of(0, 0), None);
+        assert_eq!(of(2, 0).and_then(|bar| bar.met), Some(true));
+        assert_eq!(of(2, 1).and_then(|bar| bar.met), Some(false));
     }
 
     #[test]

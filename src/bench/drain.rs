@@ -15,6 +15,7 @@ use super::process::{Process, cpu, resident_bytes};
 use super::series::shown;
 use super::server::{self, Echo, Mode, Server};
 use super::stage::{Stage, Topics, per_second};
+use super::verified::verify;
 use crate::kafka::tools::measure::backlog::{self, Held};
 use crate::kafka::tools::measure::ends::Ends;
 use crate::kafka::tools::measure::shape::Shape;
@@ -123,6 +124,7 @@ pub(super) fn run(
         Subject::Serve(mode) => {
             let topics = stage.service_topics(&backlog.topic, partitions)?;
             let drained = serve(stage, backlog, &topics, *mode)?;
+            verify(stage, &topics)?;
             stage.delete(&topics.replies)?;
             stage.delete(&topics.state)?;
             stage.delete(&topics.ledger)?;
@@ -186,6 +188,7 @@ pub(super) fn shared(
     held.release()?;
     let processes = servers.into_iter().map(|server| server.process).collect();
     let drained = watch.drain(stage, processes)?;
+    verify(stage, &topics)?;
     stage.delete_of(&topics)?;
     Ok(drained)
 }

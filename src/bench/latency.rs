@@ -10,6 +10,7 @@ use super::report::Curve;
 use super::series::shown;
 use super::server::{self, Echo, Mode, Server};
 use super::stage::Stage;
+use super::verified::verify;
 use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
 use crate::kafka::tools::measure::client::{Answered, Client, Route};
 use crate::kafka::tools::measure::shape::Shape;
@@ -188,6 +189,9 @@ fn measure(
         histograms.push((rate, histogram));
     }
     process.stop()?;
+    if matches!(subject, Subject::Serve(_)) {
+        verify(stage, &topics)?;
+    }
     stage.delete_of(&topics)?;
     Ok(histograms)
 }

@@ -16,6 +16,7 @@
 //! | `latency` | an open loop |
 //! | `restore` | taking over, memory, checkpoints |
 //! | `pause` | what a rebalance costs a client |
+//! | `verified` | what was answered, against the promise |
 //! | `series`, `bars`, `report`, `html` | figures, what they should be, and how they are shown |
 
 mod bars;
@@ -33,12 +34,14 @@ mod restore;
 mod series;
 mod server;
 mod stage;
+mod verified;
 
 use std::io::Write;
 
 pub use error::Error;
 pub use options::{Options, Scenario};
 pub use report::Report;
+pub use verified::Verified;
 
 /// The interval at which the bars of `exactly_once` are judged.
 const EXACTLY_ONCE_INTERVAL_MS: u64 = 20;

@@ -91,4 +91,6 @@ pub struct Options {
     pub sequences: Vec<u64>,
     /// Only what fits into a minute.
     pub quick: bool,
+    /// Whether what the service answers is verified before its topics are deleted.
+    pub verify: bool,
 }

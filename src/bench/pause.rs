@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::series::shown;
 use super::server::{Mode, Server};
 use super::stage::Stage;
+use super::verified::verify;
 use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
 use crate::kafka::tools::measure::client::{Answered, Client, Route};
 use crate::kafka::tools::measure::shape::Shape;
@@ -133,6 +134,7 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
         line.push_str(&format!(", {setting} {} ms", shown(ms)));
     }
     stage.say(&line)?;
+    verify(stage, &topics)?;
     stage.delete_of(&topics)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::options::{Options, Scenario};
 use super::restore::{RAW_READ, RECORDS_RATE};
 use super::series::{Key, Series, Spread, shown};
+use super::verified::Verified;
 use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS, html};
 
 /// What a run came to.
@@ -26,6 +27,8 @@ pub struct Report {
     pub bars: Vec<Bar>,
     /// Every figure.
     pub series: Vec<Series>,
+    /// What the service answered in all this, against the promise.
+    pub verified: Verified,
     /// Latencies over all rounds.
     pub curves: Vec<Curve>,
     /// What a reader of the figures must know.
@@ -93,6 +96,7 @@ impl Report {
             seconds: 0.0,
             bars: Vec::new(),
             series: Vec::new(),
+            verified: Verified::default(),
             curves: Vec::new(),
             notes: Vec::new(),
         }

@@ -8,6 +8,7 @@ use super::process::{cpu, resident_bytes};
 use super::series::shown;
 use super::server::{Mode, Server};
 use super::stage::{Stage, Topics};
+use super::verified::verify;
 use super::{Error, NAMES, PARTITIONS};
 use crate::kafka::tools::measure::client::{Client, Route};
 use crate::kafka::tools::measure::ends;
@@ -64,6 +65,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
             let next = busy(stage, &topics, sequences, sequences)?;
             many_checkpoints(stage, &topics, sequences, next)?;
         }
+        verify(stage, &topics)?;
         stage.delete_of(&topics)?;
     }
     Ok(())

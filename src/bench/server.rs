@@ -68,12 +68,7 @@ impl Server {
     ) -> Result<Server, Error> {
         let port = free_port()?;
         let mut command = Command::new(&stage.options.program);
-        command.arg("serve").args(&stage.options.passed).args([
-            "--brokers",
-            &stage.connection.brokers,
-            // The state belongs to the group, so they share a name.
-            "--group",
-            &topics.state,
+        command.arg("serve").args(arguments(stage, topics)).args([
             "--http",
             &format!("127.0.0.1:{port}"),
             "--log-format",
@@ -85,13 +80,7 @@ impl Server {
             "immediate"
         };
         command.args(["--reply-mode", reply_mode]);
-        let mut settings = vec![
-            format!("topics.requests={}", topics.requests),
-            format!("topics.replies={}", topics.replies),
-            format!("topics.state={}", topics.state),
-            format!("topics.ledger={}", topics.ledger),
-            format!("instance_id={instance}"),
-        ];
+        let mut settings = vec![format!("instance_id={instance}")];
         if let Some(interval) = mode.interval_ms {
             settings.push(format!("checkpoint.interval_ms={interval}"));
         }
@@ -153,6 +142,24 @@ impl Server {
         let log = self.process.log();
         log.lines().filter_map(restored).collect()
     }
+}
+
+/// What each program of this service is told: the cluster, the group, the topics.
+pub(super) fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
+    let mut arguments = stage.options.passed.clone();
+    let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
+    add("--brokers", stage.connection.brokers.clone());
+    // The state belongs to the group, so they share a name.
+    add("--group", topics.state.clone());
+    for (topic, name) in [
+        ("requests", &topics.requests),
+        ("replies", &topics.replies),
+        ("state", &topics.state),
+        ("ledger", &topics.ledger),
+    ] {
+        add("--set", format!("topics.{topic}={name}"));
+    }
+    arguments
 }
 
 /// One partition, taken over.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::machine::{self, Machine};
 use super::report::{Curve, Report};
 use super::series::{Figures, Key, shown};
-use super::{Error, Options, bars};
+use super::{Error, Options, Verified, bars};
 use crate::embedded::{self, Kafka};
 use crate::kafka::admin::topics::{
     NewTopic, default_replication, ledger, replies, requests, state,
@@ -258,6 +258,11 @@ impl<'a> Stage<'a> {
         self.report.curves.push(curve);
     }
 
+    /// Takes down what `verify` found in one service's topics.
+    pub(super) fn verified(&mut self, verified: Verified) {
+        self.report.verified.add(verified);
+    }
+
     /// Takes the configuration down of the clients that service and floors share.
     pub(super) fn describe_clients(&mut self) {
         let clients = measure::configurations(&self.connection);
@@ -294,6 +299,7 @@ impl<'a> Stage<'a> {
         report.seconds = Duration::as_secs_f64(&self.began.elapsed());
         report.series = self.figures.finish(super::report::floor_of);
         report.bars = bars::judge(&report.series, report.machine.cores);
+        report.bars.extend(bars::promise(report.verified));
         report
     }
 }

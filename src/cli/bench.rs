@@ -67,6 +67,10 @@ pub struct BenchArgs {
     #[arg(long)]
     pub large: bool,
 
+    /// Do not check with verify, after each measurement of the service, what it answered
+    #[arg(long)]
+    pub no_verify: bool,
+
     /// Write everything into a JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -143,6 +147,7 @@ impl BenchArgs {
             seconds: pick(self.seconds, SECONDS),
             sequences,
             quick: self.quick,
+            verify: !self.no_verify,
         })
     }
 }

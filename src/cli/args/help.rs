@@ -159,5 +159,5 @@ Examples:
   sequencer bench --brokers kafka:9092 --rounds 5 --json report.json
 
 The service that is measured is this program's serve, as a process of its own in its default \
-configuration, with topics and a group that are made for the run. Topics are deleted at the end, also \
-after Ctrl-C. It loads the cluster as far as it can: do not run it beside anything that matters.";
+configuration, with topics and a group that are made for the run. All that it answers is verified. Topics \
+are deleted at the end, also after Ctrl-C. It loads the cluster as far as it can: do not run it beside anything that matters.";

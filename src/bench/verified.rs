@@ -1,0 +1,141 @@
+//! What the service answered while it was measured, against the promise: `sequencer verify`, a process
+//! of its own, before the topics are deleted. A fast answer that is wrong is none.
+
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::server;
+use super::stage::{Stage, Topics};
+use crate::embedded::die_with_parent;
+
+/// How much of what it says goes into an error.
+const WORDS_MAX: usize = 300;
+
+/// The logs of a run, verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Services whose topics were checked.
+    pub logs: u64,
+    /// Requests in them.
+    pub requests: u64,
+    /// What was found wrong.
+    pub anomalies: u64,
+}
+
+/// As much of a report of `verify --json` as is looked at.
+#[derive(Deserialize)]
+struct Verdict {
+    counts: Counts,
+    findings: Vec<Finding>,
+    unchecked: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    requests: u64,
+}
+
+#[derive(Deserialize)]
+struct Finding {
+    invariant: String,
+    anomalies: u64,
+    examples: Vec<Example>,
+}
+
+#[derive(Deserialize)]
+struct Example {
+    what: String,
+}
+
+/// Verifies the topics of one service that has stopped. What is wrong is a note and a bar that is not
+/// met: the other measurements go on.
+pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error> {
+    if !stage.options.verify {
+        return Ok(());
+    }
+    let mut command = Command::new(&stage.options.program);
+    command
+        .arg("verify")
+        .args(server::arguments(stage, topics))
+        .arg("--json")
+        .arg("--temp")
+        .arg(stage.directory())
+        .stdin(Stdio::null());
+    die_with_parent(&mut command);
+    // In our process group: Ctrl-C ends it as well.
+    let output = command.output().map_err(Error::system("verify"))?;
+    stage.check()?;
+    let verdict = serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let words: String = said.trim().chars().take(WORDS_MAX).collect();
+        Error::Subject(format!("verify: {words}"))
+    })?;
+    let notes = notes(&verdict);
+    stage.verified(verified(&verdict));
+    notes.into_iter().try_for_each(|note| stage.note(note))
+}
+
+fn verified(verdict: &Verdict) -> Verified {
+    Verified {
+        logs: 1,
+        requests: verdict.counts.requests,
+        anomalies: verdict.findings.iter().map(|f| f.anomalies).sum(),
+    }
+}
+
+fn notes(verdict: &Verdict) -> Vec<String> {
+    let wrong = verdict.findings.iter().filter(|f| f.anomalies > 0);
+    let wrong = wrong.map(|finding| {
+        let example = finding.examples.first().map_or("", |e| e.what.as_str());
+        let (invariant, anomalies) = (&finding.invariant, finding.anomalies);
+        format!("verify: {invariant}: {anomalies} anomalies, such as: {example}")
+    });
+    let unchecked = verdict.unchecked.iter();
+    let unchecked = unchecked.map(|what| format!("verify: not checked: {what}"));
+    wrong.chain(unchecked).collect()
+}
+
+impl Verified {
+    pub(super) fn add(&mut self, other: Verified) {
+        self.logs += other.logs;
+        self.requests += other.requests;
+        self.anomalies += other.anomalies;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(findings: &str, unchecked: &str) -> Verdict {
+        let text = format!(
+            r#"{{"clean":true,"findings":[{findings}],"counts":{{"requests":7,"ids":9}},"unchecked":[{unchecked}]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn what_verify_prints_is_understood() {
+        let clean =
+            r#"{"invariant":"I1 unique","checked":7,"of":"grants","anomalies":0,"examples":[]}"#;
+        assert_eq!(notes(&verdict(clean, "")), Vec::<String>::new());
+        let finding = r#"{"invariant":"I4 answered","checked":7,"of":"requests","anomalies":2,
+            "examples":[{"partition":1,"offset":3,"what":"no reply"},{"partition":1,"offset":4,"what":"none"}]}"#;
+        let wrong = verdict(&format!("{clean},{finding}"), r#""the head""#);
+        let expected = Verified {
+            logs: 1,
+            requests: 7,
+            anomalies: 2,
+        };
+        assert_eq!(verified(&wrong), expected);
+        assert_eq!(
+            notes(&wrong),
+            [
+                "verify: I4 answered: 2 anomalies, such as: no reply",
+                "verify: not checked: the head",
+            ]
+        );
+    }
+}
