@@ -44,9 +44,11 @@ const HEARTBEAT_INTERVAL_MS: u64 = 100;
 const RECONNECT_BACKOFF_MAX_MS: &str = "500";
 /// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
-/// How long a reply in a backlog waits for others, and a record of a checkpoint that nobody waits for: a
-/// fraction of what it waits anyway.
+/// How long a record of a checkpoint that nobody waits for waits for others.
 const BULK_LINGER_MS: &str = "5";
+/// How long a reply in a backlog waits for others: a fraction of what it waits anyway, and long enough that
+/// batches are large.
+const BULK_REPLY_LINGER_MS: &str = "20";
 /// One produce request to a broker at a time; the next is built meanwhile. A broker takes a connection's
 /// requests one after another anyway, so more in flight save no more than the way there. With more,
 /// librdkafka sends smaller batches, and spins where a partition has both a batch in flight and records that
@@ -150,7 +152,7 @@ impl Connection {
 
     /// Sends replies of `immediate` mode when there is a backlog: batches fill before they go.
     pub fn bulk_reply_producer(&self) -> ClientConfig {
-        self.reply_config(BULK_LINGER_MS)
+        self.reply_config(BULK_REPLY_LINGER_MS)
     }
 
     /// Sends replies to topics that clients name; what cannot be written expires.

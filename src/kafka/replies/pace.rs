@@ -19,9 +19,9 @@ pub(super) enum Pace {
 /// With more replies than this under way there is a backlog. At 200,000 a second fewer are under way
 /// when each is sent at once.
 const BACKLOG_REPLIES: i32 = 1_000;
-/// With fewer than this under way there may be none any more: what linger alone keeps under way at 70,000
-/// a second.
-const CALM_REPLIES: i32 = 500;
+/// With fewer than this under way there may be none any more: what linger and the way to the broker keep under
+/// way at 60,000 a second.
+const CALM_REPLIES: i32 = 1_500;
 /// It must have been calm for so long: in a drain few are under way for a moment whenever the next fetch
 /// is waited for, and each change stops the intake until the last reply is acknowledged.
 const CALM_LASTS: Duration = Duration::from_millis(50);
@@ -102,14 +102,17 @@ mod tests {
             wanted: Pace::Bulk,
             calm_since: None,
         };
-        assert!(switch.settle(start, 499));
+        assert!(switch.settle(start, 1_499));
         assert!(switch.settle(after(49), 0), "not calm for long enough");
-        assert!(switch.settle(after(49), 500), "and so it was a moment only");
-        assert!(switch.settle(after(50), 499));
-        assert!(switch.settle(after(99), 499));
-        assert!(!switch.settle(after(100), 499));
+        assert!(
+            switch.settle(after(49), 1_500),
+            "and so it was a moment only"
+        );
+        assert!(switch.settle(after(50), 1_499));
+        assert!(switch.settle(after(99), 1_499));
+        assert!(!switch.settle(after(100), 1_499));
         assert_eq!(switch.used(), Pace::Bulk);
-        assert!(!switch.settle(after(101), 600), "the change is made");
+        assert!(!switch.settle(after(101), 1_600), "the change is made");
         assert!(switch.settle(after(102), 0));
         assert_eq!(switch.used(), Pace::Swift);
     }
