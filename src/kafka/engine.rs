@@ -30,7 +30,7 @@ use super::error::{Class, Error};
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
-use super::transactor::{Completed, Topics, Transactor};
+use super::transactor::{Completed, Topics, Transactor, Turn};
 use crate::core::{NextOffset, Offset, Timestamp};
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
@@ -49,10 +49,6 @@ const HOLD_MAX: Duration = Duration::from_secs(1);
 /// How often the partitions of the default reply topic are compared with the list of topics, which is
 /// in memory and asks for itself anew when it is old.
 const REPLY_TOPIC_LOOK: Duration = Duration::from_secs(1);
-/// How long a transaction may take with all that follows upon a failure: an abort, and a new producer. Each
-/// call has a deadline of its own well below, and the slowest that was seen took 41 s; but librdkafka may
-/// lose the answer of a group's coordinator that went away at that moment, and then waits for ever.
-const TRANSACTION_MAX: Duration = Duration::from_secs(60);
 /// How long leaving the group may take, on top of the final checkpoint.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -71,6 +67,8 @@ pub struct Config {
     pub metrics: Arc<Metrics>,
     /// How a printed command reaches this service.
     pub service_flags: String,
+    /// Shared with the engines before and after it.
+    pub turn: Turn,
 }
 
 /// Why an engine ended.
@@ -108,8 +106,6 @@ pub struct Engine {
     replies: ReplyProducer,
     forwards: ForwardProducer,
     transactor: Transactor,
-    /// When the transaction under way was handed over.
-    transacting_since: Option<Instant>,
     takeovers: Takeovers,
     directory: Arc<Directory>,
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
@@ -143,6 +139,7 @@ impl Engine {
         let transactor = Transactor::start(
             config.connection.clone(),
             config.topics.clone(),
+            config.turn.clone(),
             Arc::clone(&directory),
             move |done| completed.send(Message::Completed(done)).is_ok(),
         )
@@ -173,7 +170,6 @@ impl Engine {
             replies,
             forwards,
             transactor,
-            transacting_since: None,
             takeovers,
             directory,
             reply_topic_look: Instant::now(),
@@ -254,7 +250,6 @@ impl Engine {
                 Ok(())
             }
             Message::Completed(completed) => {
-                self.transacting_since = None;
                 self.reporter.completed(&completed);
                 if let Some(problem) = completed
                     .problem
@@ -308,12 +303,12 @@ impl Engine {
 
     /// What it is about is settled by the next producer of this instance, whose init fences this one.
     fn look_at_transaction(&self) -> Result<(), Exit> {
-        match self.transacting_since {
-            Some(since) if since.elapsed() > TRANSACTION_MAX => Err(Exit::StartOver(format!(
-                "a transaction has not ended within {} s",
-                TRANSACTION_MAX.as_secs()
+        match self.transactor.stuck() {
+            Some(elapsed) => Err(Exit::StartOver(format!(
+                "a step of a transaction has not ended within {} s",
+                elapsed.as_secs()
             ))),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -9,11 +9,13 @@
 
 mod delivery;
 mod producer;
+mod step;
 mod successor;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,10 @@ use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
+use step::Step;
 use successor::Successor;
+use turn::Place;
+pub use turn::Turn;
 
 /// How long one attempt to get a transactional producer may take: `init_transactions` waits for a
 /// transaction of our own past to be settled, which takes up to the brokers' clean-up interval.
@@ -37,6 +42,11 @@ const INIT_DEADLINE: Duration = Duration::from_secs(15);
 const FENCE_DEADLINE: Duration = Duration::from_secs(5);
 /// Pause between attempts to get a producer.
 const RENEW_PAUSE: Duration = Duration::from_millis(200);
+/// A step that takes so many times its deadline will not end: the longest, an abort, has two calls.
+/// librdkafka loses the answer of a group's coordinator that goes away at that moment, and waits for ever.
+const STUCK_AFTER_DEADLINES: u32 = 3;
+/// How often an idle producer's words are passed on to the log.
+const IDLE_SERVE: Duration = Duration::from_secs(1);
 
 /// The topics that a transaction writes or commits.
 #[derive(Clone, Debug)]
@@ -76,42 +86,62 @@ pub struct Completed {
 }
 
 struct SharedState {
+    connection: Connection,
+    topics: Topics,
     cancel: AtomicBool,
     successor: Successor<TransactionalProducer>,
+    place: Place,
+    step: Step,
+}
+
+impl SharedState {
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.connection.transaction_timeout_ms())
+    }
+
+    fn make(&self, deadline: Duration) -> Result<TransactionalProducer, Error> {
+        let make = || TransactionalProducer::new(&self.connection, &self.topics, deadline);
+        self.place.make(deadline, make).unwrap_or_else(|| {
+            const OPERATION: &str = "create transactional producer";
+            Err(Error::own(OPERATION, Class::Fatal, "the engine has ended"))
+        })
+    }
 }
 
 /// Handle on the thread.
 pub struct Transactor {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<SharedState>,
-    connection: Connection,
-    topics: Topics,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Transactor {
-    /// Starts the thread, which first fences this instance's past. `completed` says false when
-    /// nobody listens any more.
+    /// Starts the thread, which first fences this instance's past. `turn`: that of all engines of this
+    /// service here. `completed` says false when nobody listens any more.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(
         connection: Connection,
         topics: Topics,
+        turn: Turn,
         directory: Arc<Directory>,
         completed: impl Fn(Completed) -> bool + Send + 'static,
     ) -> std::io::Result<Transactor> {
         let (jobs, receiver) = sync_channel(1);
+        let deliveries = Deliveries::new(directory, connection.unwritable_deadline());
         let shared = Arc::new(SharedState {
+            connection,
+            topics,
             cancel: AtomicBool::new(false),
             successor: Successor::default(),
+            place: turn.place(),
+            step: Step::default(),
         });
         let worker = Worker {
-            connection: connection.clone(),
-            topics: topics.clone(),
             shared: Arc::clone(&shared),
             producer: None,
-            deliveries: Deliveries::new(directory, connection.unwritable_deadline()),
+            deliveries,
         };
         let thread = std::thread::Builder::new()
             .name("transactor".to_owned())
@@ -119,8 +149,6 @@ impl Transactor {
         Ok(Transactor {
             jobs: Some(jobs),
             shared,
-            connection,
-            topics,
             thread: Some(thread),
         })
     }
@@ -153,7 +181,7 @@ impl Transactor {
     /// It could not be made; the job under way is cancelled all the same.
     pub fn fence(&self) -> Result<(), Error> {
         self.cancel();
-        let make = || TransactionalProducer::new(&self.connection, &self.topics, FENCE_DEADLINE);
+        let make = || self.shared.make(FENCE_DEADLINE);
         let left = self.shared.successor.leave(FENCE_DEADLINE, make);
         left.unwrap_or_else(|| {
             Err(Error::own(
@@ -163,21 +191,27 @@ impl Transactor {
             ))
         })
     }
+
+    /// How long the step under way has taken, once that is so long that it will not end.
+    pub fn stuck(&self) -> Option<Duration> {
+        let longest = self.shared.timeout().max(INIT_DEADLINE) * STUCK_AFTER_DEADLINES;
+        let elapsed = self.shared.step.elapsed();
+        elapsed.filter(|elapsed| *elapsed > longest)
+    }
 }
 
 impl Drop for Transactor {
     fn drop(&mut self) {
         self.cancel();
+        self.shared.place.end();
         drop(self.jobs.take());
-        // The thread's calls all have deadlines, but the caller need not wait for them: what is
-        // under way is aborted by its own time-out, as after a crash.
+        // The caller does not wait for the call under way, which has a deadline or is the one that never
+        // ends: what it leaves is aborted by its own time-out, as after a crash.
         drop(self.thread.take());
     }
 }
 
 struct Worker {
-    connection: Connection,
-    topics: Topics,
     shared: Arc<SharedState>,
     producer: Option<TransactionalProducer>,
     deliveries: Deliveries,
@@ -188,10 +222,18 @@ impl Worker {
         if let Err(error) = self.renew() {
             warn!(%error, "no transactional producer yet");
         }
-        while let Ok(job) = jobs.recv() {
-            let done = self.carry_out(job);
-            if !completed(done) {
-                return;
+        loop {
+            match jobs.recv_timeout(IDLE_SERVE) {
+                Ok(job) => {
+                    let done = self.carry_out(job);
+                    if !completed(done) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.producer.iter().for_each(TransactionalProducer::idle);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
@@ -199,7 +241,8 @@ impl Worker {
     fn carry_out(&mut self, job: Job) -> Completed {
         self.take_replacement();
         let began = Instant::now();
-        let timeout = Duration::from_millis(self.connection.transaction_timeout_ms());
+        let shared = Arc::clone(&self.shared);
+        let timeout = shared.timeout();
         let mut transaction = Transaction::default();
         let mut problem = None;
         let mut written = Vec::new();
@@ -209,8 +252,11 @@ impl Worker {
                 transaction.cancel();
             }
             let action = transaction.action();
-            let result = match action {
-                Action::Done(outcome) => break outcome,
+            if let Action::Done(outcome) = action {
+                break outcome;
+            }
+            let result = shared.step.run(|| match action {
+                Action::Done(_) => Ok(()),
                 Action::Renew => self.renew(),
                 Action::Begin => self.with_producer(TransactionalProducer::begin),
                 Action::Produce => {
@@ -230,7 +276,7 @@ impl Worker {
                 },
                 Action::Commit => self.with_producer(|producer| producer.commit(timeout)),
                 Action::Abort => self.with_producer(|producer| producer.abort(timeout)),
-            };
+            });
             // Our own fence breaks the call that is under way: that is a cancellation, and no other
             // process.
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
@@ -274,7 +320,7 @@ impl Worker {
     fn renew(&mut self) -> Result<(), Error> {
         // The old one goes first, so that its threads do not go on beside the new one's.
         self.producer = None;
-        let make = || TransactionalProducer::new(&self.connection, &self.topics, INIT_DEADLINE);
+        let make = || self.shared.make(INIT_DEADLINE);
         let made = self.shared.successor.take_or(make);
         self.producer = Some(made.inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?);
         Ok(())

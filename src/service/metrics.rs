@@ -23,7 +23,7 @@ use self::names::{
     BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
     IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
     REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
-    RESTORE_DURATION, RESTORE_RECORDS, STATE_BATCHES_SKIPPED, STRAYS_FORWARDED,
+    RESTORE_DURATION, RESTORE_RECORDS, START_OVERS, STATE_BATCHES_SKIPPED, STRAYS_FORWARDED,
 };
 use self::partitions::Partitions;
 use self::register::{counter, counters, gauge, gauges, histogram};
@@ -85,6 +85,8 @@ pub struct Metrics {
     pub rebalances_revoke: IntCounter,
     /// Partitions lost without a revocation.
     pub rebalances_lost: IntCounter,
+    /// Engines that were given up.
+    pub start_overs: IntCounter,
     /// From request to reply.
     pub latency: Latency,
     /// Messages waiting in the producers' queues.
@@ -148,6 +150,7 @@ impl Metrics {
             rebalances_assign: rebalances.get_metric_with_label_values(&["assign"])?,
             rebalances_revoke: rebalances.get_metric_with_label_values(&["revoke"])?,
             rebalances_lost: rebalances.get_metric_with_label_values(&["lost"])?,
+            start_overs: counter(registry, START_OVERS)?,
             latency: Latency::register(registry)?,
             producer_queue_messages: gauge(registry, PRODUCER_QUEUE)?,
             rejections,

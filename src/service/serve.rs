@@ -22,7 +22,7 @@ use crate::core::link::LinkKey;
 use crate::kafka::clients::Connection;
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
-use crate::kafka::transactor::Topics;
+use crate::kafka::transactor::{Topics, Turn};
 use crate::processor::Mode;
 use crate::processor::instance::{Options, Run};
 use crate::processor::partition::Service;
@@ -136,6 +136,7 @@ pub async fn run_until(
         status: status.clone(),
         metrics: Arc::new(metrics.clone()),
         service_flags: settings.service_flags(),
+        turn: Turn::default(),
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
@@ -246,6 +247,7 @@ async fn supervise(
 ) -> Result<(), Error> {
     tokio::pin!(stop);
     let status = config.status.clone();
+    let start_overs = config.metrics.start_overs.clone();
     loop {
         let mut config = config.clone();
         // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
@@ -260,6 +262,7 @@ async fn supervise(
                 Ok(Err(Exit::Denied(reason))) => return Err(Error::Kafka(reason)),
                 Ok(Err(Exit::StartOver(reason))) => {
                     error!(reason, "starting over");
+                    start_overs.inc();
                     status.update(|status| {
                         status.connected = false;
                         status.problem = Some(reason);

@@ -1,7 +1,4 @@
 //! Effects as calls.
-
-use std::time::Instant;
-
 use tracing::warn;
 
 use super::{Engine, Exit};
@@ -92,7 +89,6 @@ impl Engine {
             None | Some(NO_GENERATION) => None,
             Some(_) => self.consumer.group_metadata(),
         };
-        self.transacting_since = Some(Instant::now());
         self.transactor
             .submit(Job { checkpoint, member })
             .map_err(|_| Exit::StartOver("the transaction thread has ended".to_owned()))

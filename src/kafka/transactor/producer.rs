@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -36,6 +37,9 @@ const UNDER_WAY_MAX: usize = 10_000;
 /// Replies that go one by one may take this part of the time after which a topic is unwritable, a
 /// tenth of the transaction's: all others in the transaction wait for them.
 const ONE_BY_ONE_PART: u32 = 5;
+/// How long one that has just been made may take until the producer has heard of it, and how often to look.
+const KNOWN_WAIT: Duration = Duration::from_secs(1);
+const KNOWN_POLL: Duration = Duration::from_millis(20);
 /// How long a look at a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -94,16 +98,25 @@ impl Progress {
     }
 }
 
-/// Waits until the producer has heard of the topic. A batch that is handed over before (`rd_kafka_produce_batch`)
+/// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]: brokers hear of a new one after
+/// each other, and one that is not there must not keep the producer from being made. A batch that is handed over before (`rd_kafka_produce_batch`)
 /// puts the partition -1 into the transaction, where librdkafka keeps what has no partition yet, and the
 /// coordinator refuses that one until the transaction has timed out: five seconds of the first start.
 fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
     const OPERATION: &str = "look at a topic";
     let client = producer.client();
-    let found = client.fetch_metadata(Some(topic.name()), wait);
-    found
-        .map(|_| ())
-        .map_err(|error| Error::from_client(OPERATION, &error, client).about(topic.name()))
+    let patience = Instant::now() + KNOWN_WAIT.min(wait);
+    loop {
+        let found = client.fetch_metadata(Some(topic.name()), wait);
+        let found = found
+            .map_err(|error| Error::from_client(OPERATION, &error, client).about(topic.name()))?;
+        let heard =
+            |topic: &MetadataTopic| topic.error().is_none() && !topic.partitions().is_empty();
+        if found.topics().iter().all(heard) || Instant::now() >= patience {
+            return Ok(());
+        }
+        std::thread::sleep(KNOWN_POLL);
+    }
 }
 
 /// A producer whose `init_transactions` has been done, and who knows its topics.
@@ -589,6 +602,14 @@ impl TransactionalProducer {
         self.producer
             .abort_transaction(timeout)
             .map_err(|error| self.error("abort transaction", &error))
+    }
+
+    /// Passes on what the producer has to say while it is not used.
+    pub(super) fn idle(&self) {
+        if let Some(reports) = &self.reports {
+            let mut progress = self.progress.borrow_mut();
+            while reports.serve(Duration::ZERO, |report| progress.add(report)) {}
+        }
     }
 
     fn poll(&self) {

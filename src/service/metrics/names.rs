@@ -78,6 +78,11 @@ pub const REBALANCES: Named = (
     "sequencer_rebalances_total",
     "Rebalance events of this consumer, by kind.",
 );
+/// Engines that were given up.
+pub const START_OVERS: Named = (
+    "sequencer_start_overs_total",
+    "Times that all Kafka clients of this instance were given up and made anew.",
+);
 /// Kafka errors, by `class`: one of [`KAFKA_ERROR_CLASSES`].
 pub const KAFKA_ERRORS: Named = (
     "sequencer_kafka_errors_total",

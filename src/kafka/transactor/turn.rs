@@ -1,0 +1,116 @@
+//! Who may make a producer.
+//!
+//! Each new producer of the transactional ID fences the one before it. An engine that was given up leaves a
+//! thread behind, which may be in the middle of a call; would it make a producer after its successor has, it
+//! would fence the engine that works, which would take itself for a stranger's victim and end the process. So
+//! producers of a process are made one at a time, and none for an engine that has ended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+/// How often to look whether another is done.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Shared by all engines of one service in this process, one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Turn(Arc<Mutex<()>>);
+
+/// An engine's part in it.
+#[derive(Debug)]
+pub(super) struct Place {
+    turn: Turn,
+    ended: AtomicBool,
+}
+
+impl Turn {
+    pub(super) fn place(self) -> Place {
+        Place {
+            turn: self,
+            ended: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Place {
+    /// Makes a producer, when no other is being made; `None` when the engine has ended by then. One that is being
+    /// made for longer than `patience` is in a call that does not end, and is passed over.
+    pub(super) fn make<P>(&self, patience: Duration, make: impl FnOnce() -> P) -> Option<P> {
+        let _turn = self.turn(patience);
+        (!self.ended.load(Ordering::SeqCst)).then(make)
+    }
+
+    /// `None` when it did not come.
+    fn turn(&self, patience: Duration) -> Option<MutexGuard<'_, ()>> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.turn.0.try_lock() {
+                Ok(turn) => return Some(turn),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
+            }
+        }
+    }
+
+    /// From here on nothing more is made. Does not wait for what is being made.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+    const BRIEF: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn an_engine_that_has_ended_makes_no_producer() {
+        let turn = Turn::default();
+        let (old, new) = (turn.clone().place(), turn.place());
+        assert_eq!(old.make(SOON, || 1), Some(1));
+        old.end();
+        assert_eq!(old.make(SOON, || 2), None);
+        assert_eq!(new.make(SOON, || 3), Some(3));
+    }
+
+    /// The last one made is the new engine's, whatever the old one was at when it ended.
+    #[test]
+    fn a_producer_that_is_being_made_is_waited_for() {
+        let turn = Turn::default();
+        let (old, new) = (turn.clone().place(), turn.place());
+        let (begun, begins) = channel();
+        let (go, goes) = channel::<()>();
+        let (told, made) = channel();
+        thread::scope(|scope| {
+            let (of_old, of_new) = (told.clone(), told);
+            let (old, new) = (&old, &new);
+            scope.spawn(move || {
+                old.make(SOON, || {
+                    begun.send(()).unwrap();
+                    goes.recv().unwrap();
+                    of_old.send("old").unwrap();
+                });
+                assert_eq!(old.make(SOON, || ()), None);
+            });
+            begins.recv().unwrap();
+            old.end();
+            scope.spawn(move || new.make(SOON, || of_new.send("new").unwrap()));
+            go.send(()).unwrap();
+        });
+        assert_eq!(made.iter().collect::<Vec<_>>(), ["old", "new"]);
+    }
+
+    #[test]
+    fn one_that_never_comes_to_an_end_is_not_waited_for_for_ever() {
+        let turn = Turn::default();
+        let stuck = turn.clone().place();
+        let new = turn.place();
+        assert_eq!(stuck.make(SOON, || new.make(BRIEF, || 1)), Some(Some(1)));
+    }
+}
