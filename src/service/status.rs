@@ -53,7 +53,7 @@ pub struct PartitionStatus {
     /// How near they are to their end; absent until all were looked at.
     #[serde(skip)]
     pub outlook: Option<Outlook>,
-    /// Age of the last committed checkpoint in milliseconds; absent before the first.
+    /// Age of the last committed checkpoint in milliseconds; before the first, since the partition runs.
     pub checkpoint_age_ms: Option<u64>,
     /// How long a producer's open transaction has held the partition back, in milliseconds.
     pub open_transaction_hold_ms: Option<u64>,

@@ -33,6 +33,7 @@ const OPEN_TRANSACTION_WARN: Duration = Duration::from_secs(10);
 struct Watched {
     phase: Option<Phase>,
     ends: Option<Ends>,
+    /// The last committed one; before the first, when the partition began to run.
     checkpoint: Option<Instant>,
     /// Since when the last stable offset stands still below the high watermark.
     held: Option<(i64, Instant)>,
@@ -280,6 +281,10 @@ impl Reporter {
         if watched.phase.as_ref() != Some(&report.phase) {
             announce(report.partition, &report.phase);
             watched.phase = Some(report.phase.clone());
+            // From here on a checkpoint is due, also the first.
+            if report.phase == Phase::Running {
+                watched.checkpoint.get_or_insert_with(Instant::now);
+            }
         }
         let halt = match &report.phase {
             Phase::Halted { code, .. } => Some(*code),
