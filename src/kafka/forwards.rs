@@ -104,9 +104,6 @@ impl ForwardProducer {
 
     /// Serves delivery reports, and passes on what was acknowledged.
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
-        if self.parcels.is_empty() {
-            return;
-        }
         let (mut done, mut problem) = (Vec::new(), None);
         if let Some(sender) = &self.sender {
             sender
@@ -115,6 +112,10 @@ impl ForwardProducer {
                     Ok(_) => done.push(report.opaque as u64),
                     Err(error) => problem = Some(error),
                 });
+        }
+        // What was served then is for the log.
+        if self.parcels.is_empty() {
+            return;
         }
         for number in done {
             if let Some(parcel) = self.parcels.remove(&number) {

@@ -192,10 +192,11 @@ impl NamedReplies {
 
     /// Moves everything on, and passes on what was acknowledged. Returns how many came back.
     pub(super) fn serve(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
-        if self.parcels.is_empty() {
-            return 0;
-        }
+        // Also what idle producers have to say for the log.
         let returned = self.reports(acknowledged);
+        if self.parcels.is_empty() {
+            return returned;
+        }
         self.renew_when_due();
         self.look_at_list();
         self.enqueue_queued();

@@ -27,6 +27,8 @@ use crate::kafka::produce::{Batch, Enqueued, Outgoing, Topic};
 
 /// How long the thread waits for a batch while reports may come: such a report is noticed this late.
 const REPORTS_WAIT: Duration = Duration::from_millis(1);
+/// The same while none may: what the producer has to say for the log waits so long.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
 /// Pause before a record that the producer did not take, for another reason than a full queue, is tried
 /// again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -134,12 +136,11 @@ impl Drop for Threaded {
 impl Shared {
     fn run(&self, batches: &Receiver<Batch>, emptied: &Sender<Batch>) {
         loop {
-            let received = if self.lane.in_flight() > 0 {
-                batches.recv_timeout(REPORTS_WAIT)
-            } else {
-                batches.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let wait = match self.lane.in_flight() {
+                0 => IDLE_WAIT,
+                _ => REPORTS_WAIT,
             };
-            match received {
+            match batches.recv_timeout(wait) {
                 Ok(mut batch) => {
                     self.produce(&mut batch);
                     // Nobody is there any more to use it again.
