@@ -5,8 +5,8 @@
 //! its checkpoint waiting (I4).
 //!
 //! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
-//! each reply at once, for latency; one waits a few milliseconds for a full batch, for a backlog,
-//! where it saves a quarter of the CPU, and has a thread of its own ([`super::threaded`]). One of them at
+//! each reply at once, for latency; one waits up to 20 ms for a full batch, for a backlog,
+//! where it saves a third of the CPU, and has a thread of its own ([`super::threaded`]). One of them at
 //! a time ([`super::pace`]).
 
 use std::collections::VecDeque;

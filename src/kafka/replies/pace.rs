@@ -18,10 +18,11 @@ pub(super) enum Pace {
 
 /// With more replies than this under way there is a backlog. At 200,000 a second fewer are under way
 /// when each is sent at once.
-const BACKLOG_REPLIES: i32 = 1_000;
+const BACKLOG_REPLIES: i32 = 1_500;
 /// With fewer than this under way there may be none any more: what linger and the way to the broker keep under
-/// way at 60,000 a second.
-const CALM_REPLIES: i32 = 1_500;
+/// way at 60,000 a second. Not above the other, or an even stream could have a backlog by this and none by that:
+/// a reply takes longer with the linger.
+const CALM_REPLIES: i32 = BACKLOG_REPLIES;
 /// It must have been calm for so long: in a drain few are under way for a moment whenever the next fetch
 /// is waited for, and each change stops the intake until the last reply is acknowledged.
 const CALM_LASTS: Duration = Duration::from_millis(50);
@@ -82,8 +83,8 @@ mod tests {
     fn a_backlog_is_sent_in_bulk_once_nothing_is_under_way() {
         let now = Instant::now();
         let mut switch = Switch::default();
-        assert!(switch.settle(now, 1_000));
-        assert!(!switch.settle(now, 1_001));
+        assert!(switch.settle(now, 1_500));
+        assert!(!switch.settle(now, 1_501));
         assert_eq!(switch.used(), Pace::Swift);
         assert!(
             !switch.settle(now, 1),
@@ -115,5 +116,33 @@ mod tests {
         assert!(!switch.settle(after(101), 1_600), "the change is made");
         assert!(switch.settle(after(102), 0));
         assert_eq!(switch.used(), Pace::Swift);
+    }
+
+    /// Whatever the rate and the brokers' time: a stream that does not change changes the producer once.
+    #[test]
+    fn an_even_stream_does_not_go_to_and_fro() {
+        const LINGER_MS: u64 = 20;
+        let start = Instant::now();
+        for rate in (1_000..=400_000).step_by(1_000) {
+            for acknowledged_ms in 1..=200 {
+                let mut switch = Switch::default();
+                let mut changes = 0;
+                for ms in 0..400 {
+                    let linger_ms = match switch.used() {
+                        Pace::Swift => 0,
+                        Pace::Bulk => LINGER_MS,
+                    };
+                    let under_way = match switch.used == switch.wanted {
+                        true => rate * (acknowledged_ms + linger_ms) / 1_000,
+                        false => 0,
+                    };
+                    let before = switch.used();
+                    let under_way = i32::try_from(under_way).unwrap();
+                    switch.settle(start + Duration::from_millis(ms), under_way);
+                    changes += u32::from(switch.used() != before);
+                }
+                assert!(changes <= 1, "{rate}/s, {acknowledged_ms} ms: {changes}");
+            }
+        }
     }
 }

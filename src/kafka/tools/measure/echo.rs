@@ -14,13 +14,12 @@ use crate::kafka::replies::lane::Lane;
 use crate::wire::headers::Block;
 
 /// As `BACKLOG_REPLIES` of the service's replies.
-const BACKLOG_RECORDS: i32 = 1_000;
+const BACKLOG_RECORDS: i32 = 1_500;
 /// Records taken before the reports are served, where they are taken one by one.
 const RECORDS_MAX: usize = 2_000;
 /// As the engine's waits.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 const IDLE_WAIT: Duration = Duration::from_millis(20);
-const REPORTS_MAX: usize = 64;
 
 /// Which of the service's two producers is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,14 +198,13 @@ impl Writer {
     }
 
     fn reports(&self) -> Result<(), Error> {
+        let mut refused = None;
         for lane in [&self.swift, &self.bulk] {
-            for _ in 0..REPORTS_MAX {
-                if !serve(lane, Duration::ZERO)? {
-                    break;
-                }
-            }
+            lane.serve_ready(Duration::ZERO, |report| {
+                refused = report.result.err().or(refused.take());
+            });
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 }
 
