@@ -233,14 +233,18 @@ pub(super) fn promise(verified: Verified) -> Option<Bar> {
         logs,
         requests,
         anomalies,
+        failed,
     } = verified;
     (logs > 0).then(|| Bar {
         what: format!(
             "anomalies that verify found in {logs} logs of the service, {requests} requests"
         ),
         bar: "0".to_owned(),
-        measured: anomalies.to_string(),
-        met: Some(anomalies == 0),
+        measured: match failed {
+            0 => anomalies.to_string(),
+            failed => format!("{anomalies}, and {failed} logs not verified"),
+        },
+        met: Some(verified.is_clean()),
     })
 }
 
@@ -348,16 +352,18 @@ mod tests {
 
     #[test]
     fn one_anomaly_breaks_the_promise() {
-        let of = |logs, anomalies| {
+        let of = |logs, anomalies, failed| {
             promise(Verified {
                 logs,
                 requests: 10,
                 anomalies,
+                failed,
             })
         };
-        assert_eq!(of(0, 0), None);
-        assert_eq!(of(2, 0).and_then(|bar| bar.met), Some(true));
-        assert_eq!(of(2, 1).and_then(|bar| bar.met), Some(false));
+        assert_eq!(of(0, 0, 0), None);
+        assert_eq!(of(2, 0, 0).and_then(|bar| bar.met), Some(true));
+        assert_eq!(of(2, 1, 0).and_then(|bar| bar.met), Some(false));
+        assert_eq!(of(2, 0, 1).and_then(|bar| bar.met), Some(false));
     }
 
     #[test]

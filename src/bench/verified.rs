@@ -10,8 +10,11 @@ use super::server;
 use super::stage::{Stage, Topics};
 use crate::embedded::die_with_parent;
 
-/// How much of what it says goes into an error.
+/// How much of what it says goes into a note.
 const WORDS_MAX: usize = 300;
+/// Memory that it may take, in MB: half of it for what is known of the sequences of one partition, about 400
+/// bytes each, of which there are 2,500,000 with `--large`.
+const MEMORY_MB: &str = "3000";
 
 /// The logs of a run, verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +25,8 @@ pub struct Verified {
     pub requests: u64,
     /// What was found wrong.
     pub anomalies: u64,
+    /// Of the services, those that could not be verified.
+    pub failed: u64,
 }
 
 /// As much of a report of `verify --json` as is looked at.
@@ -50,7 +55,7 @@ struct Example {
 }
 
 /// Verifies the topics of one service that has stopped. What is wrong is a note and a bar that is not
-/// met: the other measurements go on.
+/// met, and so is a verification that fails: the other measurements go on.
 pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error> {
     if !stage.options.verify {
         return Ok(());
@@ -59,7 +64,7 @@ pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error
     command
         .arg("verify")
         .args(server::arguments(stage, topics))
-        .arg("--json")
+        .args(["--json", "--memory-mb", MEMORY_MB])
         .arg("--temp")
         .arg(stage.directory())
         .stdin(Stdio::null());
@@ -67,21 +72,31 @@ pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error
     // In our process group: Ctrl-C ends it as well.
     let output = command.output().map_err(Error::system("verify"))?;
     stage.check()?;
-    let verdict = serde_json::from_slice(&output.stdout).map_err(|_| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let words: String = said.trim().chars().take(WORDS_MAX).collect();
-        Error::Subject(format!("verify: {words}"))
-    })?;
-    let notes = notes(&verdict);
-    stage.verified(verified(&verdict));
+    let (verified, notes) = match serde_json::from_slice(&output.stdout) {
+        Ok(verdict) => (verified(&verdict), notes(&verdict)),
+        Err(_) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let words: String = said.trim().chars().take(WORDS_MAX).collect();
+            (FAILED, vec![format!("verify: failed: {words}")])
+        }
+    };
+    stage.verified(verified);
     notes.into_iter().try_for_each(|note| stage.note(note))
 }
+
+const FAILED: Verified = Verified {
+    logs: 1,
+    requests: 0,
+    anomalies: 0,
+    failed: 1,
+};
 
 fn verified(verdict: &Verdict) -> Verified {
     Verified {
         logs: 1,
         requests: verdict.counts.requests,
         anomalies: verdict.findings.iter().map(|f| f.anomalies).sum(),
+        failed: 0,
     }
 }
 
@@ -102,6 +117,12 @@ impl Verified {
         self.logs += other.logs;
         self.requests += other.requests;
         self.anomalies += other.anomalies;
+        self.failed += other.failed;
+    }
+
+    /// True when everything that the service answered was found right.
+    pub fn is_clean(self) -> bool {
+        self.anomalies == 0 && self.failed == 0
     }
 }
 
@@ -128,6 +149,7 @@ mod tests {
             logs: 1,
             requests: 7,
             anomalies: 2,
+            failed: 0,
         };
         assert_eq!(verified(&wrong), expected);
         assert_eq!(

@@ -152,7 +152,7 @@ impl BenchArgs {
     }
 }
 
-/// Measures and reports.
+/// Measures and reports; fails when an answer was wrong, whatever the figures.
 pub fn run(args: &BenchArgs, out: &mut impl Write) -> Result<(), Error> {
     let (settings, _) = session::load(&args.connection.flags())?;
     session::start_log(&settings, "off")?;
@@ -172,7 +172,11 @@ pub fn run(args: &BenchArgs, out: &mut impl Write) -> Result<(), Error> {
     if let Some(file) = &args.html {
         write(file, &report.html())?;
     }
-    Ok(report.print(out, table)?)
+    report.print(out, table)?;
+    match report.verified.is_clean() {
+        true => Ok(()),
+        false => Err(Error::Said),
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Error> {

@@ -108,6 +108,7 @@ It reads the state topic as of the last checkpoint and changes nothing.";
 pub(super) const TOPICS_EXAMPLES: &str = "\
 Examples:
   sequencer topics create --brokers kafka:9092 --set topics.partitions=16
+  sequencer topics create --brokers kafka:9092 --reply billing.reply --reply orders.reply
   sequencer topics check --brokers kafka:9092
 
 `serve` creates missing topics by itself; this is for those who create topics with other rights.";
@@ -159,5 +160,6 @@ Examples:
   sequencer bench --brokers kafka:9092 --rounds 5 --json report.json
 
 The service that is measured is this program's serve, as a process of its own in its default \
-configuration, with topics and a group that are made for the run. All that it answers is verified. Topics \
-are deleted at the end, also after Ctrl-C. It loads the cluster as far as it can: do not run it beside anything that matters.";
+configuration, with topics and a group that are made for the run. All that it answers is verified: \
+an anomaly is exit code 1, whatever the figures. Topics are deleted at the end, \
+also after Ctrl-C. It loads the cluster as far as it can: do not run it beside anything that matters.";
