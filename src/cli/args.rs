@@ -162,7 +162,7 @@ pub struct ServiceArgs {
     )]
     pub reply_mode: Option<ReplyMode>,
 
-    /// Address of /metrics, /healthz and /readyz, empty for none [default: 127.0.0.1:8377]
+    /// Address of the status page, /metrics, /healthz and /readyz, empty for none [default: 127.0.0.1:8377]
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
 }
@@ -278,9 +278,21 @@ pub struct TopicsArgs {
 #[derive(Subcommand)]
 pub enum TopicsCommand {
     /// Create the topics that are missing, with the settings that the promise needs
-    Create(ConnectionArgs),
+    Create(CreateArgs),
     /// Say what is wrong with the topics that exist; exits 1 if something is
     Check(ConnectionArgs),
+}
+
+/// `sequencer topics create`.
+#[derive(Args)]
+pub struct CreateArgs {
+    /// A reply topic that your clients name, as well; repeatable. The service never creates one by itself
+    #[arg(long, value_name = "NAME")]
+    pub reply: Vec<String>,
+
+    /// How to connect.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// `sequencer recover`.

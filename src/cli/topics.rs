@@ -3,26 +3,40 @@
 use std::io::Write;
 
 use super::Error;
-use super::args::{TopicsArgs, TopicsCommand};
+use super::args::{CreateArgs, TopicsArgs, TopicsCommand};
 use super::session::Session;
 use super::table::counted;
 use crate::kafka::admin::check::{Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
 use crate::service::settings::Topics;
+use crate::wire::route::AllowList;
 
 /// Creates or checks.
 pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
     match &args.command {
-        TopicsCommand::Create(connection) => create(&Session::open(&connection.flags())?, out),
+        TopicsCommand::Create(args) => create(args, out),
         TopicsCommand::Check(connection) => check(&Session::open(&connection.flags())?, out),
     }
 }
 
-fn create(session: &Session, out: &mut impl Write) -> Result<(), Error> {
-    let options = create_options(&session.settings.topics);
-    let topics = session
-        .admin
-        .create_topics(&session.topic_names(), options)?;
+fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
+    let session = Session::open(&args.connection.flags())?;
+    let settings = &session.settings;
+    let replies: Vec<&str> = args.reply.iter().map(String::as_str).collect();
+    let allowed = AllowList::new(settings.reply_allow.clone(), Vec::new());
+    if let Some(refused) = replies.iter().find(|name| !allowed.allows(name)) {
+        return Err(Error::Failed(format!(
+            "--reply {refused}: reply.allow does not have it, so no reply would go there: name it \
+             otherwise, such as {refused}.reply, or allow it in the configuration of the service"
+        )));
+    }
+    let options = create_options(&settings.topics);
+    let names = session.topic_names();
+    let mut topics = session.admin.create_topics(&names, options)?;
+    if !replies.is_empty() {
+        let admin = &session.admin;
+        topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);
+    }
     print_created(&topics, out)
 }
 

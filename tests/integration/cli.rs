@@ -12,6 +12,7 @@ use crate::support::murmur2::partition_of;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
+use crate::support::unique;
 
 /// Runs a command of this service.
 pub fn command(service: &Service, words: &[&str]) -> Outcome {
@@ -213,6 +214,17 @@ fn topics_are_created_and_checked() {
         0,
         "it can be said again"
     );
+    let named = format!("{}.reply", unique("cli-named"));
+    let words = ["topics", "create", "--reply", &named];
+    for word in ["created", "exists"] {
+        let outcome = command(&service, &words);
+        assert_eq!(outcome.code, 0);
+        let line = format!("{word}  {named} with {PARTITIONS} partitions, 1 replica");
+        assert!(outcome.said().contains(&line), "{}", outcome.said());
+    }
+    let refused = command(&service, &["topics", "create", "--reply", "orders"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.said().contains("reply.allow"), "{}", refused.said());
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::cli::args::DevArgs;
 use crate::cli::{Error, shell};
 use crate::service::settings::Settings;
 
-/// For the lines of `kcat`. Its default partitioner is not the Java client's, so a name that is
-/// asked for by both could be counted on two partitions: each line has a name of its own.
+/// For the lines of `kcat`. Its default partitioner is not the Java client's, so a request of its may have to be
+/// forwarded to the name's home: whoever tries both sees which is which.
 const KCAT_NAME: &str = "orders";
 /// For the lines of `sequencer`.
 const OWN_NAME: &str = "invoices";
@@ -23,7 +23,7 @@ fn text(args: &DevArgs, settings: &Settings, program: &str) -> String {
     let (requests, replies) = (&settings.topics.requests, &settings.topics.replies);
     let flags = shell::service_flags(Some(brokers), &args.common);
     let http = match &settings.http_address {
-        Some(address) => format!("http://{address} (/metrics, /healthz, /readyz)"),
+        Some(address) => format!("http://{address} (status page; /metrics, /healthz, /readyz)"),
         None => "no HTTP".to_owned(),
     };
     let mode = settings.reply_mode;

@@ -102,12 +102,17 @@ pub fn default_replication(brokers: usize) -> u32 {
         .clamp(1, REPLICATION_MAX)
 }
 
+impl CreateOptions {
+    fn replication_on(self, cluster: &Cluster) -> u32 {
+        self.replication
+            .unwrap_or_else(|| default_replication(cluster.brokers))
+    }
+}
+
 /// The topics that are missing on a cluster. State and ledger have as many partitions as requests, so
 /// those that are there decide about the others.
 pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) -> Vec<NewTopic> {
-    let replication = options
-        .replication
-        .unwrap_or_else(|| default_replication(cluster.brokers));
+    let replication = options.replication_on(cluster);
     let count = |topic: &str| cluster.topics.get(topic).map(|found| found.partitions);
     let partitions = count(&names.requests)
         .or_else(|| count(&names.state))
@@ -198,8 +203,41 @@ impl Admin {
         options: CreateOptions,
     ) -> Result<Vec<Created>, Error> {
         let before = self.cluster()?;
-        for topic in missing(names, options, &before) {
-            match native::create_topic(&self.client, &topic, CALL_DEADLINE) {
+        let topics = missing(names, options, &before);
+        self.create_missing(&names.all().map(String::as_str), &topics, &before)
+    }
+
+    /// Likewise the reply topics that clients name, with as many partitions as the default one has.
+    ///
+    /// # Errors
+    /// As [`Admin::create_topics`].
+    pub fn create_reply_topics(
+        &self,
+        default: &str,
+        names: &[&str],
+        options: CreateOptions,
+    ) -> Result<Vec<Created>, Error> {
+        let before = self.cluster()?;
+        let default = before.topics.get(default);
+        let partitions = default.map_or(options.partitions, |topic| topic.partitions);
+        let replication = options.replication_on(&before);
+        let absent = names
+            .iter()
+            .filter(|name| !before.topics.contains_key(**name));
+        let topics: Vec<_> = absent
+            .map(|name| replies(name, partitions, replication))
+            .collect();
+        self.create_missing(names, &topics, &before)
+    }
+
+    fn create_missing(
+        &self,
+        names: &[&str],
+        topics: &[NewTopic],
+        before: &Cluster,
+    ) -> Result<Vec<Created>, Error> {
+        for topic in topics {
+            match native::create_topic(&self.client, topic, CALL_DEADLINE) {
                 Ok(()) => info!(
                     topic = topic.name,
                     partitions = topic.partitions,
@@ -211,20 +249,17 @@ impl Admin {
                 Err(error) => return Err(error),
             }
         }
-        let after = self.settled(&names.all().map(String::as_str))?;
-        Ok(names
-            .all()
-            .into_iter()
-            .filter_map(|name| {
-                let topic = after.topics.get(name)?;
-                Some(Created {
-                    name: name.clone(),
-                    partitions: topic.partitions,
-                    replication: topic.replication,
-                    new: !before.topics.contains_key(name),
-                })
+        let after = self.settled(names)?;
+        let created = names.iter().filter_map(|name| {
+            let topic = after.topics.get(*name)?;
+            Some(Created {
+                name: (*name).to_owned(),
+                partitions: topic.partitions,
+                replication: topic.replication,
+                new: !before.topics.contains_key(*name),
             })
-            .collect())
+        });
+        Ok(created.collect())
     }
 
     /// Creates these topics, which are not there, and waits until they can be used.
