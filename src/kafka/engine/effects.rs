@@ -1,4 +1,5 @@
 //! Effects as calls.
+
 use tracing::warn;
 
 use super::{Engine, Exit};
