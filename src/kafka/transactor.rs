@@ -8,6 +8,7 @@
 //! ```
 
 mod delivery;
+mod patience;
 mod producer;
 mod step;
 mod successor;
@@ -252,16 +253,13 @@ impl Worker {
                 transaction.cancel();
             }
             let action = transaction.action();
-            if let Action::Done(outcome) = action {
-                break outcome;
-            }
-            let result = shared.step.run(|| match action {
-                Action::Done(_) => Ok(()),
+            let call = shared.step.begin();
+            let result = match action {
+                Action::Done(outcome) => break outcome,
                 Action::Renew => self.renew(),
                 Action::Begin => self.with_producer(TransactionalProducer::begin),
                 Action::Produce => {
-                    let cancel = Arc::clone(&self.shared);
-                    let cancelled = move || cancel.cancel.load(Ordering::SeqCst);
+                    let cancelled = || shared.cancel.load(Ordering::SeqCst);
                     let deliveries = &mut self.deliveries;
                     with(self.producer.as_ref(), |producer| {
                         producer.produce(&job.checkpoint, timeout, deliveries, cancelled)
@@ -276,7 +274,8 @@ impl Worker {
                 },
                 Action::Commit => self.with_producer(|producer| producer.commit(timeout)),
                 Action::Abort => self.with_producer(|producer| producer.abort(timeout)),
-            });
+            };
+            drop(call);
             // Our own fence breaks the call that is under way: that is a cancellation, and no other
             // process.
             if self.shared.cancel.swap(false, Ordering::SeqCst) {

@@ -99,9 +99,10 @@ impl Progress {
 }
 
 /// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]: brokers hear of a new one after
-/// each other, and one that is not there must not keep the producer from being made. A batch that is handed over before (`rd_kafka_produce_batch`)
-/// puts the partition -1 into the transaction, where librdkafka keeps what has no partition yet, and the
-/// coordinator refuses that one until the transaction has timed out: five seconds of the first start.
+/// each other, and one that is not there must not keep the producer from being made. A batch that is handed
+/// over before (`rd_kafka_produce_batch`) puts the partition -1 into the transaction, where librdkafka keeps
+/// what has no partition yet, and the coordinator refuses that one until the transaction has timed out: five
+/// seconds of the first start.
 fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
     const OPERATION: &str = "look at a topic";
     let client = producer.client();
@@ -606,17 +607,20 @@ impl TransactionalProducer {
 
     /// Passes on what the producer has to say while it is not used.
     pub(super) fn idle(&self) {
-        if let Some(reports) = &self.reports {
-            let mut progress = self.progress.borrow_mut();
-            while reports.serve(Duration::ZERO, |report| progress.add(report)) {}
-        }
+        while self.serve(Duration::ZERO) {}
     }
 
     fn poll(&self) {
-        if let Some(reports) = &self.reports {
+        self.serve(REPORT_POLL);
+    }
+
+    /// False when there was nothing.
+    fn serve(&self, wait: Duration) -> bool {
+        let served = |reports: &Reports| {
             let mut progress = self.progress.borrow_mut();
-            reports.serve(REPORT_POLL, |report| progress.add(report));
-        }
+            reports.serve(wait, |report| progress.add(report))
+        };
+        self.reports.as_ref().is_some_and(served)
     }
 
     fn error(&self, operation: &'static str, error: &KafkaError) -> Error {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Step(Mutex<Option<Instant>>);
 
+/// A call under way, until it is dropped.
+pub(super) struct UnderWay<'a>(&'a Step);
+
 impl Step {
-    /// Makes the call.
-    pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> T {
+    pub(super) fn begin(&self) -> UnderWay<'_> {
         *self.since() = Some(Instant::now());
-        let result = call();
-        *self.since() = None;
-        result
+        UnderWay(self)
     }
 
     /// Since the call under way began.
@@ -25,6 +25,12 @@ impl Step {
     }
 }
 
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.since() = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,8 +39,9 @@ mod tests {
     fn a_call_is_seen_from_its_begin_to_its_end() {
         let step = Step::default();
         assert_eq!(step.elapsed(), None);
-        let during = step.run(|| step.elapsed());
-        assert!(during.is_some());
+        let call = step.begin();
+        assert!(step.elapsed().is_some());
+        drop(call);
         assert_eq!(step.elapsed(), None);
     }
 }

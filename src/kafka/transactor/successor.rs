@@ -6,11 +6,10 @@
 //! stranger. So one is made at a time, and who had to wait looks at what was made meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// How often a fence looks whether the other thread is done.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+use super::patience::lock_within;
 
 pub(super) struct Successor<P> {
     /// Held while one is made.
@@ -51,15 +50,7 @@ impl<P> Successor<P> {
         make: impl FnOnce() -> Result<P, E>,
     ) -> Option<Result<(), E>> {
         let before = self.count.load(Ordering::SeqCst);
-        let until = Instant::now() + deadline;
-        let mut made = loop {
-            match self.made.try_lock() {
-                Ok(made) => break made,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
-            }
-        };
+        let mut made = lock_within(&self.made, deadline)?;
         if self.count.load(Ordering::SeqCst) != before {
             return Some(Ok(()));
         }

@@ -6,11 +6,10 @@
 //! producers of a process are made one at a time, and none for an engine that has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// How often to look whether another is done.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+use super::patience::lock_within;
 
 /// Shared by all engines of one service in this process, one after another.
 #[derive(Clone, Debug, Default)]
@@ -36,21 +35,8 @@ impl Place {
     /// Makes a producer, when no other is being made; `None` when the engine has ended by then. One that is being
     /// made for longer than `patience` is in a call that does not end, and is passed over.
     pub(super) fn make<P>(&self, patience: Duration, make: impl FnOnce() -> P) -> Option<P> {
-        let _turn = self.turn(patience);
+        let _turn = lock_within(&self.turn.0, patience);
         (!self.ended.load(Ordering::SeqCst)).then(make)
-    }
-
-    /// `None` when it did not come.
-    fn turn(&self, patience: Duration) -> Option<MutexGuard<'_, ()>> {
-        let until = Instant::now() + patience;
-        loop {
-            match self.turn.0.try_lock() {
-                Ok(turn) => return Some(turn),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
-            }
-        }
     }
 
     /// From here on nothing more is made. Does not wait for what is being made.
