@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::lane::Lane;
 use crate::kafka::clients::Connection;
 use crate::kafka::directory::{Directory, Ticket};
-use crate::kafka::error::{Class, Delivery, Error, delivery};
+use crate::kafka::error::{Delivery, Error, delivery};
 use crate::kafka::produce::{self, Enqueued, OpenTopics};
 use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Choice, Destination, Outgoing};
@@ -237,7 +237,7 @@ impl NamedReplies {
         let Place::Sent { alone } = parcel.place else {
             return;
         };
-        if matches!(error.class, Class::Fatal | Class::Fenced) {
+        if error.is_about_producer() {
             warn!(%error, "the producer of replies to clients' topics is made anew");
             self.renew_at
                 .get_or_insert_with(|| Instant::now() + RENEWAL_PAUSE);
