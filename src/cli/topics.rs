@@ -9,7 +9,6 @@ use super::table::counted;
 use crate::kafka::admin::check::{Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
 use crate::service::settings::Topics;
-use crate::wire::route::AllowList;
 
 /// Creates or checks.
 pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -23,11 +22,11 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let settings = &session.settings;
     let replies: Vec<&str> = args.reply.iter().map(String::as_str).collect();
-    let allowed = AllowList::new(settings.reply_allow.clone(), Vec::new());
+    let allowed = settings.reply_topics();
     if let Some(refused) = replies.iter().find(|name| !allowed.allows(name)) {
         return Err(Error::Failed(format!(
-            "--reply {refused}: reply.allow does not have it, so no reply would go there: name it \
-             otherwise, such as {refused}.reply, or allow it in the configuration of the service"
+            "--reply {refused}: reply.allow does not have it, or it is a topic of the service itself, \
+             so no reply would go there: name it otherwise, such as {refused}.reply, or allow it in the configuration of the service"
         )));
     }
     let options = create_options(&settings.topics);

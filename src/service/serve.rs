@@ -26,7 +26,7 @@ use crate::kafka::transactor::{Topics, Turn};
 use crate::processor::Mode;
 use crate::processor::instance::{Options, Run};
 use crate::processor::partition::Service;
-use crate::wire::route::{AllowList, Routing};
+use crate::wire::route::Routing;
 
 /// Pause before an engine that ended is made anew.
 const START_OVER_PAUSE: Duration = Duration::from_secs(1);
@@ -219,14 +219,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
             reply_partitions,
             routing: Routing {
                 names: settings.reply_headers.clone(),
-                allow: AllowList::new(
-                    settings.reply_allow.clone(),
-                    vec![
-                        settings.topics.requests.clone(),
-                        settings.topics.state.clone(),
-                        settings.topics.ledger.clone(),
-                    ],
-                ),
+                allow: settings.reply_topics(),
                 default_topic: settings.topics.replies.clone(),
             },
             rewrite_floor_records: settings.rewrite_floor_records,

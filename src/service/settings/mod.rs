@@ -59,6 +59,7 @@ pub use modes::{LogFormat, ReplyMode, UnknownWord};
 pub use secret::{REDACTED, is_secret, redact};
 
 use crate::wire::headers::Names;
+use crate::wire::route::AllowList;
 
 /// What this instance does, as far as an operator decides it. Nothing here changes which ID a
 /// request gets: whatever does is a record in the log or the state.
@@ -167,6 +168,19 @@ impl Settings {
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
         ]
+    }
+
+    /// The reply topics that a request may name: what `reply.allow` has, but for the topics that are no
+    /// place for replies.
+    pub fn reply_topics(&self) -> AllowList {
+        let Topics {
+            requests,
+            state,
+            ledger,
+            ..
+        } = &self.topics;
+        let own = [requests, state, ledger].map(String::clone).to_vec();
+        AllowList::new(self.reply_allow.clone(), own)
     }
 
     /// The brokers.
