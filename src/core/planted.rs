@@ -23,6 +23,8 @@ pub enum Bug {
     NotFenced,
     /// T4: a checkpoint by a consumer that is no member.
     CheckpointWithoutMembership,
+    /// T3, T4: offsets sent as a member that has joined since the transaction began.
+    OffsetsAsAnotherMember,
     /// T5: an indefinite commit taken for an abort.
     IndefiniteIsAborted,
     /// T8: requests of open and aborted transactions are folded.
@@ -63,7 +65,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 27] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -72,6 +74,7 @@ impl Bug {
         Bug::RevokedCommittedLate,
         Bug::NotFenced,
         Bug::CheckpointWithoutMembership,
+        Bug::OffsetsAsAnotherMember,
         Bug::IndefiniteIsAborted,
         Bug::UncommittedRequests,
         Bug::RepliesNotAwaited,

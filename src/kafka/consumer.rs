@@ -19,6 +19,7 @@
 //! meanwhile.
 
 mod close;
+mod credentials;
 mod fetching;
 mod native;
 mod quiet;
@@ -28,16 +29,19 @@ mod records;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
 use super::error::{Class, Error};
+use crate::processor::membership::MemberId;
 use close::Membership;
+pub use credentials::{Credentials, GroupMetadata};
 use fetching::Fetched;
 use native::{Queue, RawEvent, Signal};
 use quiet::Quiet;
@@ -50,6 +54,15 @@ use records::{Records, Source, Taken};
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
 
 const NO_WAIT: Duration = Duration::ZERO;
+
+/// Who owned its partitions in between is not known here.
+fn became_another() -> Event<'static> {
+    let message = "the group threw this member out and took it in again under another name";
+    Event::Error {
+        partition: None,
+        error: Error::own("rebalance", Class::Fatal, message),
+    }
+}
 
 /// How often librdkafka's main thread is woken. It sends heartbeats, by which a member hears of a
 /// rebalance, only when something wakes it (`rd_kafka_thread_main`); of itself that is a timer of
@@ -100,7 +113,8 @@ pub struct GroupConsumer {
     // All are taken apart by `Drop`, in this order.
     queue: Option<Queue>,
     records: Option<Records>,
-    consumer: Option<BaseConsumer<Membership>>,
+    consumer: Option<Arc<BaseConsumer<Membership>>>,
+    credentials: Credentials,
     topic: String,
     brokers: String,
     /// Partitions that librdkafka has been told to fetch.
@@ -111,11 +125,15 @@ pub struct GroupConsumer {
     polled: Cell<Option<(i32, i64)>>,
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
+    /// The group's name for this member at the last answer to a rebalance; none after a loss.
+    member: RefCell<Option<MemberId>>,
     quiet: Quiet,
     /// An assignment was handed out and not answered yet.
     assigning: Cell<bool>,
     /// A revoke was handed out and not answered yet.
     revoking: Cell<bool>,
+    /// That revoke was a loss.
+    revoked_lost: Cell<bool>,
     /// The assignment was lost, and the revoke that says so has not been polled yet.
     lost: Cell<bool>,
     /// A revoke that has not been polled yet may have been answered already.
@@ -148,7 +166,9 @@ impl GroupConsumer {
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         let records = Records::new(consumer.client(), &queue)
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "no queue for records"))?;
+        let consumer = Arc::new(consumer);
         let joined = GroupConsumer {
+            credentials: Credentials::of(&consumer),
             queue: Some(queue),
             records: Some(records),
             consumer: Some(consumer),
@@ -158,9 +178,11 @@ impl GroupConsumer {
             silent: RefCell::default(),
             polled: Cell::new(None),
             answered: Cell::new(None),
+            member: RefCell::default(),
             quiet: Quiet::default(),
             assigning: Cell::new(false),
             revoking: Cell::new(false),
+            revoked_lost: Cell::new(false),
             lost: Cell::new(false),
             gave_up_early: Cell::new(false),
             close_deadline: DROP_DEADLINE,
@@ -284,12 +306,20 @@ impl GroupConsumer {
         let partitions = event.partitions();
         if event.is_assignment() {
             self.assigning.set(true);
-            on(Event::Assigned(partitions));
+            on(match self.is_another_member() {
+                true => became_another(),
+                false => Event::Assigned(partitions),
+            });
             return;
         }
         self.note_loss();
         let lost = self.lost.take() | self.gave_up_early.take();
         self.revoking.set(true);
+        self.revoked_lost.set(lost);
+        if !lost && self.is_another_member() {
+            on(became_another());
+            return;
+        }
         on(Event::Revoked { partitions, lost });
     }
 
@@ -298,6 +328,20 @@ impl GroupConsumer {
         if let Some(consumer) = &self.consumer {
             self.lost.set(self.lost.get() || consumer.assignment_lost());
         }
+    }
+
+    /// Without having heard of a loss: a static member that the group threw out during a rebalance joins
+    /// again under another name, and keeps what it had (`rd_kafka_cgrp_handle_JoinGroup`).
+    fn is_another_member(&self) -> bool {
+        let before = self.member.borrow();
+        before.is_some()
+            && self
+                .member_now()
+                .is_some_and(|now| before.as_ref() != Some(&now))
+    }
+
+    fn member_now(&self) -> Option<MemberId> {
+        self.credentials.now()?.member()
     }
 
     fn error(&self, partition: Option<i32>, error: Error, on: &mut impl FnMut(Event<'_>)) {
@@ -336,6 +380,7 @@ impl GroupConsumer {
         self.assign(&TopicPartitionList::new())?;
         self.assigning.set(false);
         self.answered.set(self.generation());
+        self.member.replace(self.member_now());
         // A revoke would have come before.
         self.gave_up_early.set(false);
         self.wake_all();
@@ -359,6 +404,8 @@ impl GroupConsumer {
         fetched.retain(|partition| self.fetched.borrow().contains_key(partition));
         self.unassign(&fetched)?;
         self.answered.set(self.generation());
+        let lost = self.revoked_lost.take();
+        self.member.replace(self.member_now().filter(|_| !lost));
         self.revoking.set(false);
         self.wake_all();
         self.hasten_next_join();
@@ -377,9 +424,14 @@ impl GroupConsumer {
         }
     }
 
-    /// This member's credentials for a transaction that commits its offsets.
-    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.as_ref()?.group_metadata()
+    /// The group's name for this member, as of the last answer to a rebalance (T4).
+    pub fn member(&self) -> Option<MemberId> {
+        self.member.borrow().clone()
+    }
+
+    /// For the thread that commits this member's offsets.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.clone()
     }
 
     /// The generation of the group that this member is in; -1 when it is no member (T4).
@@ -394,7 +446,7 @@ impl GroupConsumer {
 
     fn consumer(&self) -> Result<&BaseConsumer<Membership>, Error> {
         self.consumer
-            .as_ref()
+            .as_deref()
             .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
     }
 }
@@ -421,7 +473,8 @@ impl Drop for GroupConsumer {
         }
         drop(self.queue.take());
         drop(self.records.take());
-        if let Some(consumer) = self.consumer.take() {
+        self.credentials.end();
+        if let Some(consumer) = self.consumer.take().and_then(Arc::into_inner) {
             close::within(consumer, self.close_deadline);
         }
     }

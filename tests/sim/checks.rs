@@ -611,7 +611,7 @@ impl World {
         for live in self.nodes.iter().flatten() {
             words.push(format!(
                 "run {}: {:?}, reads {:?}, asks {:?}, transaction {:?}, strays {:?}, replies {}, \
-                 takes records {}, rebalances {:?}, revoking {:?}, generation {:?}",
+                 takes records {}, rebalances {:?}, revoking {:?}, membership {:?}",
                 live.run,
                 live.instance.report(),
                 live.reading,
@@ -628,7 +628,7 @@ impl World {
                 live.instance.takes_records(),
                 live.rebalances,
                 live.revoking,
-                live.generation,
+                live.known,
             ));
         }
         panic!("liveness: no rest: {}", words.join("; "));
