@@ -23,8 +23,6 @@ pub struct Connection {
     pub group: String,
     /// Unique in the group.
     pub instance_id: String,
-    /// Whether `instance_id` is a static member.
-    pub static_membership: bool,
     /// Whether clients wait for the end of a transaction, as in `exactly_once` mode.
     pub awaited_transactions: bool,
 }
@@ -112,9 +110,8 @@ impl Connection {
         ]);
         fix_consumer(&mut config, requests_view(), &self.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
-        if self.static_membership {
-            config.set("group.instance.id", &self.instance_id);
-        }
+        // A process that is back after a crash takes its old place (T7); one that ends leaves on purpose.
+        config.set("group.instance.id", &self.instance_id);
         config
     }
 
@@ -298,7 +295,6 @@ mod tests {
                 properties: BTreeMap::from([("message.max.bytes".to_owned(), bytes.to_owned())]),
                 group: "g".to_owned(),
                 instance_id: "i".to_owned(),
-                static_membership: false,
                 awaited_transactions: false,
             };
             let consumer = GroupConsumer::new(&connection.group_consumer(), "requests");

@@ -21,6 +21,7 @@
 mod close;
 mod credentials;
 mod fetching;
+mod leave;
 mod native;
 mod quiet;
 mod reader;
@@ -36,7 +37,6 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
-use tracing::warn;
 
 use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
@@ -48,6 +48,9 @@ use quiet::Quiet;
 pub use reader::{Flow, Reader};
 pub use record::{Headers, Record};
 use records::{Records, Source, Taken};
+
+/// The least that closing is given after leaving has taken its time.
+const CLOSE_DEADLINE_MIN: Duration = Duration::from_millis(500);
 
 /// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
 /// as a broker may take to answer, and shorter than the grace period of a container.
@@ -456,16 +459,9 @@ pub const NO_GENERATION: i32 = -1;
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        // A rebalance without an answer would keep the consumer from closing.
-        if self.assigning.get()
-            && let Err(error) = self.accept_assignment()
-        {
-            warn!(%error, "an assignment was not answered before leaving the group");
-        }
-        let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
-        if let Err(error) = self.unassign(&fetched) {
-            warn!(%error, "partitions were not given up before leaving the group");
-        }
+        // A rebalance without an answer would keep the consumer from closing, too.
+        let until = Instant::now() + self.close_deadline;
+        self.leave(until);
         // The queues must be gone before their client is.
         self.silent.get_mut().clear();
         if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
@@ -475,7 +471,8 @@ impl Drop for GroupConsumer {
         drop(self.records.take());
         self.credentials.end();
         if let Some(consumer) = self.consumer.take().and_then(Arc::into_inner) {
-            close::within(consumer, self.close_deadline);
+            let left = until.saturating_duration_since(Instant::now());
+            close::within(consumer, left.max(CLOSE_DEADLINE_MIN));
         }
     }
 }

@@ -178,7 +178,6 @@ pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
         properties: settings.kafka.clone(),
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
-        static_membership: settings.membership_static,
         awaited_transactions: settings.reply_mode == ReplyMode::ExactlyOnce,
     };
     for (property, value) in &settings.kafka {

@@ -29,6 +29,7 @@ mod drain;
 mod errors;
 mod happy;
 mod kill;
+mod leaving;
 mod ledger;
 mod once;
 mod refuse;

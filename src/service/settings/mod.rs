@@ -86,8 +86,6 @@ pub struct Settings {
     /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
     /// partition's state nothing is rewritten.
     pub rewrite_floor_records: u64,
-    /// `membership.static`: whether `instance_id` is a static member of the group.
-    pub membership_static: bool,
     /// `http.address` as HOST:PORT; `None` when it is off.
     pub http_address: Option<String>,
     /// `http.token`: what a reader of HTTP must know; a secret.
@@ -235,7 +233,6 @@ impl Settings {
                 "restore.rewrite_floor_records",
                 self.rewrite_floor_records.to_string(),
             ),
-            ("membership.static", self.membership_static.to_string()),
             (
                 "http.address",
                 self.http_address.clone().unwrap_or_default(),

@@ -32,7 +32,7 @@ struct Shape {
     reply: ReplyShape,
     checkpoint: CheckpointShape,
     restore: RestoreShape,
-    membership: MembershipShape,
+    membership: Option<MembershipShape>,
     http: HttpShape,
     ready: ReadyShape,
     shutdown: ShutdownShape,
@@ -115,6 +115,7 @@ pub(super) fn load(
     distinct_topics(&shape.topics, &values)?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
+    warnings.extend(always_static(&shape, &values));
     let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
     Ok((settings, warnings))
@@ -143,7 +144,6 @@ fn settings(
         reply_headers: Names::from(shape.reply.headers),
         checkpoint_interval: Duration::from_millis(shape.checkpoint.interval_ms),
         rewrite_floor_records: shape.restore.rewrite_floor_records,
-        membership_static: shape.membership.r#static,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
         ready_lag_max_records: shape.ready.lag_max_records,
@@ -228,6 +228,16 @@ fn place(values: &Map<String, Value>, key: &str) -> String {
         });
     }
     value.and_then(Value::origin).unwrap_or_default().to_owned()
+}
+
+/// A key of earlier releases.
+fn always_static(shape: &Shape, values: &Map<String, Value>) -> Option<String> {
+    let given = shape.membership.as_ref()?.r#static;
+    let place = place(values, "membership.static");
+    Some(format!(
+        "membership.static={given} in {place} has no effect: an instance is always a static member of the \
+         group, and leaves it when it stops"
+    ))
 }
 
 fn slow_answers(shape: &Shape) -> Option<String> {
