@@ -61,11 +61,19 @@ pub enum Bug {
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,
+    /// Failover: a peer's silence counts while this process slept or reached no broker.
+    SilenceWhileAsleep,
+    /// Failover: a transaction of a member is ended by others.
+    LiveMemberFenced,
+    /// Failover: an eviction is not checked again right before the join.
+    EvictionUnchecked,
+    /// Failover: an engine that was fenced ends the process without having heard another of its name.
+    FencedExitsUnheard,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 27] = [
+    pub const ALL: [Bug; 31] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -93,7 +101,22 @@ impl Bug {
         Bug::ForeignKeysLeft,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
+        Bug::SilenceWhileAsleep,
+        Bug::LiveMemberFenced,
+        Bug::EvictionUnchecked,
+        Bug::FencedExitsUnheard,
     ];
+
+    /// Whether it is one of failover, which the simulation of the logs does not run.
+    pub const fn is_of_failover(self) -> bool {
+        matches!(
+            self,
+            Bug::SilenceWhileAsleep
+                | Bug::LiveMemberFenced
+                | Bug::EvictionUnchecked
+                | Bug::FencedExitsUnheard
+        )
+    }
 }
 
 /// True where this mistake is planted.

@@ -24,9 +24,11 @@
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
 //! | [`rebuild`] | folds the request log again, for a repair |
+//! | [`failover`] | who is gone and who says so, besides the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
 pub mod checkpoint;
+pub mod failover;
 pub mod halt;
 pub mod instance;
 pub mod membership;

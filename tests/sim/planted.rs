@@ -24,12 +24,11 @@ fn look_for(bug: Bug) -> Option<Caught> {
     let mut before = 0;
     for seed in 0..SEEDS_MAX {
         crate::STEP.set(0);
-        let run = catch_unwind(AssertUnwindSafe(|| live_through(Config::of_seed(seed))));
-        if let Err(panic) = run {
+        if let Some(said) = wrong(bug, seed) {
             caught = Some(Caught {
                 seeds: seed + 1,
                 steps: before + crate::STEP.get(),
-                said: said(&*panic),
+                said,
             });
             break;
         }
@@ -37,6 +36,14 @@ fn look_for(bug: Bug) -> Option<Caught> {
     }
     plant(None);
     caught
+}
+
+fn wrong(bug: Bug, seed: u64) -> Option<String> {
+    if bug.is_of_failover() {
+        return crate::failover::wrong(seed);
+    }
+    let run = catch_unwind(AssertUnwindSafe(|| live_through(Config::of_seed(seed))));
+    run.err().map(|panic| said(&*panic))
 }
 
 /// The check that spoke: the first words of what it said.
