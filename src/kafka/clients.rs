@@ -69,6 +69,8 @@ const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
 const _: () = assert!(
     FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX < FORWARD_MESSAGE_BYTES_MAX / 2
 );
+/// A heartbeat that took so long would come when its instance is taken for gone.
+const HEARTBEAT_EXPIRY_MS: &str = "200";
 /// Statistics give lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -225,6 +227,23 @@ impl Connection {
             .set("transactional.id", self.transactional_id())
             .set("transaction.timeout.ms", timeout_ms.to_string())
             .set("message.timeout.ms", timeout_ms.to_string());
+        config
+    }
+
+    /// Writes heartbeats. One that cannot be written soon expires: it would say what is not true any more.
+    pub fn heartbeat_producer(&self) -> ClientConfig {
+        let mut config = self.config(&[("linger.ms", "0")]);
+        config
+            .set("acks", "1")
+            .set("message.timeout.ms", HEARTBEAT_EXPIRY_MS);
+        config
+    }
+
+    /// Reads heartbeats; joins nothing. Those that were deleted meanwhile are not missed.
+    pub fn heartbeat_consumer(&self) -> ClientConfig {
+        let mut config = self.config(&[]);
+        fix_consumer(&mut config, View::Uncommitted, &self.group);
+        config.set("auto.offset.reset", "latest");
         config
     }
 

@@ -27,6 +27,7 @@ use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
 use super::directory::Directory;
 use super::error::{Class, Error};
+use super::failover::heart::Heart;
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
@@ -69,6 +70,8 @@ pub struct Config {
     pub service_flags: String,
     /// Shared with the engines before and after it.
     pub turn: Turn,
+    /// The topic of the heartbeats; none where it cannot be used.
+    pub heartbeats: Option<String>,
 }
 
 /// Why an engine ended.
@@ -108,6 +111,7 @@ pub struct Engine {
     transactor: Transactor,
     takeovers: Takeovers,
     directory: Arc<Directory>,
+    heart: Option<Heart>,
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
     reply_topic_look: Instant,
     reply_partitions: u32,
@@ -165,6 +169,14 @@ impl Engine {
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
+        // Its writer is drawn for each engine, too.
+        let incarnation = config.options.run.writer;
+        let heart = config
+            .heartbeats
+            .as_ref()
+            .map(|topic| Heart::start(&config.connection, topic, incarnation))
+            .transpose()
+            .map_err(|error| over(&error))?;
         let engine = Engine {
             consumer,
             replies,
@@ -172,6 +184,7 @@ impl Engine {
             transactor,
             takeovers,
             directory,
+            heart,
             reply_topic_look: Instant::now(),
             reply_partitions: config.options.service.reply_partitions,
             instance: Instance::new(config.options.clone()),
@@ -208,6 +221,7 @@ impl Engine {
     }
 
     fn turn(&mut self) -> Result<(), Exit> {
+        self.heart.iter().for_each(Heart::turned);
         while let Ok(message) = self.messages.try_recv() {
             self.message(message)?;
         }

@@ -122,7 +122,7 @@ pub async fn run_until(
         let (connection, settings) = (connection.clone(), settings.clone());
         tokio::task::spawn_blocking(move || prepare::topics(&connection, &settings))
     };
-    let reply_partitions = match prepared.await {
+    let prepared = match prepared.await {
         Ok(prepared) => prepared?,
         Err(error) => return Err(Error::Kafka(error.to_string())),
     };
@@ -130,13 +130,14 @@ pub async fn run_until(
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
     let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
     let config = Config {
-        options: options(settings, reply_partitions)?,
+        options: options(settings, prepared.reply_partitions)?,
         connection,
         topics,
         status: status.clone(),
         metrics: Arc::new(metrics.clone()),
         service_flags: settings.service_flags(),
         turn: Turn::default(),
+        heartbeats: prepared.heartbeats,
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {

@@ -105,3 +105,27 @@ fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     assert_eq!(first.sigterm_and_wait(), 0);
     assert_eq!(second.sigterm_and_wait(), 0);
 }
+
+/// They threw each other out without end.
+#[test]
+fn a_second_process_of_one_name_refuses_to_start_and_the_first_goes_on() {
+    let service = Service::new("namesake", Mode::Immediate);
+    let mut first = service.start("a");
+    first.wait("to own every partition", |first| {
+        (first.running() == PARTITIONS as usize).then_some(())
+    });
+    for _ in 0..2 {
+        let mut other = service.spawn("a");
+        assert_eq!(other.wait_exit(), 1);
+        let log = other.log();
+        assert!(log.contains("another process uses instance_id"), "{log}");
+    }
+    service.preload(&Names::new(20), 200, &mut Random::from_environment());
+    service.check();
+    let lost = first.metric("sequencer_rebalances_total{kind=\"lost\"}");
+    assert_eq!(lost, Some(0.0));
+    first.sigkill();
+    // One that comes after a crash hears nobody.
+    let after = service.start("a");
+    assert_eq!(after.sigterm_and_wait(), 0);
+}

@@ -92,6 +92,7 @@ fn service(broker: &Secured, mode: Mode) -> Service {
     admin.create(&service.replies, PARTITIONS, &[]);
     admin.create(&service.state, PARTITIONS, &[("cleanup.policy", "compact")]);
     admin.create(&service.ledger, PARTITIONS, &[]);
+    admin.create(&service.heartbeats, 1, &[]);
     service
 }
 

@@ -118,6 +118,8 @@ pub struct Topics {
     pub state: String,
     /// Where the grants of audited sequences are written down.
     pub ledger: String,
+    /// Where instances say that they are alive.
+    pub heartbeats: String,
     /// Partitions of topics that are created.
     pub partitions: i32,
     /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
@@ -175,9 +177,12 @@ impl Settings {
             requests,
             state,
             ledger,
+            heartbeats,
             ..
         } = &self.topics;
-        let own = [requests, state, ledger].map(String::clone).to_vec();
+        let own = [requests, state, ledger, heartbeats]
+            .map(String::clone)
+            .to_vec();
         AllowList::new(self.reply_allow.clone(), own)
     }
 
@@ -214,6 +219,7 @@ impl Settings {
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
             ("topics.ledger", self.topics.ledger.clone()),
+            ("topics.heartbeats", self.topics.heartbeats.clone()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
                 "topics.replication",

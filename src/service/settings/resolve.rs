@@ -45,6 +45,7 @@ struct TopicsShape {
     replies: String,
     state: String,
     ledger: String,
+    heartbeats: String,
     partitions: i32,
     replication: i32,
 }
@@ -136,6 +137,7 @@ fn settings(
             replies: shape.topics.replies,
             state: shape.topics.state,
             ledger: shape.topics.ledger,
+            heartbeats: shape.topics.heartbeats,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
         },
@@ -180,6 +182,7 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
         ("topics.replies", topics.replies.as_str()),
         ("topics.state", topics.state.as_str()),
         ("topics.ledger", topics.ledger.as_str()),
+        ("topics.heartbeats", topics.heartbeats.as_str()),
     ];
     distinct("topic", &named, values)
 }

@@ -23,6 +23,7 @@ pub struct Service {
     pub replies: String,
     pub state: String,
     pub ledger: String,
+    pub heartbeats: String,
     pub group: String,
     pub mode: Mode,
     /// Further settings of its instances, as `--set` takes them.
@@ -44,6 +45,7 @@ impl Service {
             replies: format!("{name}.replies"),
             state: format!("{name}.state"),
             ledger: format!("{name}.ledger"),
+            heartbeats: format!("{name}.heartbeats"),
             group: name,
             mode,
             settings: Vec::new(),
@@ -61,6 +63,7 @@ impl Service {
             replies,
             state,
             ledger,
+            heartbeats,
             group,
             ..
         } = self;
@@ -71,6 +74,7 @@ impl Service {
             ("--set", format!("topics.replies={replies}")),
             ("--set", format!("topics.state={state}")),
             ("--set", format!("topics.ledger={ledger}")),
+            ("--set", format!("topics.heartbeats={heartbeats}")),
             ("--set", format!("topics.partitions={PARTITIONS}")),
         ];
         pairs
