@@ -18,8 +18,8 @@ use crate::seeds::said;
 const STEP_MS: u64 = 5;
 const SILENCE_MS: u64 = 200;
 pub const SESSION_MS: u64 = 6_000;
-/// An observer sees what was appended before its own last heartbeat, which is so old at most, with the way there.
-const VIEW_MS: u64 = 140;
+/// An observer sees what was appended before its own last heartbeat was written, which is so long ago at most.
+const VIEW_MS: u64 = 150;
 /// What one step reads: after a pause, what has come meanwhile is not there at once.
 const READ_MAX: usize = 2;
 const STEPS: u64 = 6_000;
@@ -352,6 +352,7 @@ impl World {
         }
         engine.next_heartbeat_ms = now_ms + u64::from(INTERVAL_MS);
         engine.count += 1;
+        engine.observer.wrote(now_ms, engine.count);
         // What cannot be written now expires.
         if !reaches {
             return;
@@ -490,8 +491,12 @@ impl World {
     /// How long the victim was silent by the log, whoever has read it.
     fn check_join(&mut self, victim: &Victim) {
         let seen_ms = self.now_ms - VIEW_MS;
+        // A goodbye, of another incarnation perhaps, is no sign of life.
         let of_victim = |record: &&Record| {
-            record.heartbeat.instance == victim.instance && record.appended_ms <= seen_ms
+            let Heartbeat {
+                instance, goodbye, ..
+            } = &record.heartbeat;
+            *instance == victim.instance && !goodbye && record.appended_ms <= seen_ms
         };
         let last = self.log.iter().rev().find(of_victim);
         let last_ms = last.map_or(0, |record| record.appended_ms);

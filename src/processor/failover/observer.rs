@@ -5,7 +5,7 @@
 //! others wrote before it. After an interruption of its own (it was not scheduled, a broker or the partition's
 //! leader was away) a peer is suspected only when it was heard again, or when others have had time to come back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::SILENT_INTERVALS;
 use super::heartbeat::Heartbeat;
@@ -16,8 +16,12 @@ use crate::core::planted::planted;
 pub const TURN_MS: u64 = 20;
 /// A turn that comes so long after the last is an interruption, in ms: half of the shortest silence.
 const LATE_TURN_MS: u64 = 100;
-/// So many own heartbeats may be on their way; more, and what others wrote may be, too.
-const LATE_INTERVALS: u64 = 2;
+/// The last own heartbeat that came back was written so many intervals before at most; longer, and what others
+/// wrote since may be on its way, too. One interval passes between two of them, and one more is their way.
+const LATE_INTERVALS: u64 = 3;
+/// So many own heartbeats are remembered while they are on their way: seconds of them, while those that expired
+/// never come.
+const UNDER_WAY_MAX: usize = 64;
 /// How long others may take to come back after an interruption that was theirs as well, in ms: what a client takes
 /// to find a partition's new leader.
 const RETURN_MS: u64 = 2_000;
@@ -66,7 +70,9 @@ pub struct Observer {
     options: Options,
     peers: BTreeMap<String, Peer>,
     turned_ms: u64,
-    /// When an own heartbeat came back last.
+    /// Own heartbeats on their way: number, and when it was written.
+    under_way: VecDeque<(u64, u64)>,
+    /// When the last own heartbeat that came back was written: what was appended before that is read.
     returned_ms: u64,
     interrupted_ms: u64,
 }
@@ -78,6 +84,7 @@ impl Observer {
             options,
             peers: BTreeMap::new(),
             turned_ms: now_ms,
+            under_way: VecDeque::new(),
             returned_ms: now_ms,
             interrupted_ms: now_ms,
         }
@@ -98,10 +105,18 @@ impl Observer {
     }
 
     fn is_late(&self, now_ms: u64) -> bool {
-        let late_ms = LATE_TURN_MS.max(LATE_INTERVALS * u64::from(self.options.interval_ms));
+        let late_ms = LATE_INTERVALS * u64::from(self.options.interval_ms);
         let slept = now_ms.saturating_sub(self.turned_ms) > LATE_TURN_MS;
         let unreturned = now_ms.saturating_sub(self.returned_ms) > late_ms;
         (slept || unreturned) && !planted!(SilenceWhileAsleep)
+    }
+
+    /// This engine has written its heartbeat of this number.
+    pub fn wrote(&mut self, now_ms: u64, count: u64) {
+        if self.under_way.len() == UNDER_WAY_MAX {
+            self.under_way.pop_front();
+        }
+        self.under_way.push_back((count, now_ms));
     }
 
     /// A heartbeat was read, one's own among them. Those of the last session that are found at the start count as
@@ -109,7 +124,12 @@ impl Observer {
     pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) {
         if heartbeat.instance == self.options.instance {
             if heartbeat.incarnation == self.options.incarnation {
-                self.returned_ms = now_ms;
+                while let Some((count, written_ms)) = self.under_way.front().copied()
+                    && count <= heartbeat.count
+                {
+                    self.returned_ms = self.returned_ms.max(written_ms);
+                    self.under_way.pop_front();
+                }
             }
             return;
         }

@@ -33,11 +33,21 @@ fn victim(instance: &str, incarnation: u64) -> Victim {
     }
 }
 
+/// Writes a heartbeat that comes back at once.
+fn return_own(observer: &mut Observer, now_ms: u64) {
+    observer.wrote(now_ms, now_ms);
+    let own = Heartbeat {
+        count: now_ms,
+        ..heartbeat("me", 1)
+    };
+    observer.heard(now_ms, &own);
+}
+
 /// Lets time pass on time, with one's own heartbeats and those of `peers`.
 fn live(observer: &mut Observer, from_ms: u64, to_ms: u64, peers: &[&str]) {
     for now_ms in (from_ms..=to_ms).step_by(10) {
         observer.turn(now_ms);
-        observer.heard(now_ms, &heartbeat("me", 1));
+        return_own(observer, now_ms);
         for peer in peers {
             observer.heard(now_ms, &heartbeat(peer, 7));
         }
@@ -92,7 +102,7 @@ fn silence_during_an_own_pause_does_not_count() {
     live(&mut observer, 0, 1_000, &["peer"]);
     let woken_ms = 1_000 + LATE_TURN_MS + 1;
     assert!(observer.turn(woken_ms + 500));
-    observer.heard(woken_ms + 500, &heartbeat("me", 1));
+    return_own(&mut observer, woken_ms + 500);
     assert_eq!(observer.victim(woken_ms + 500), None);
     // Heard again, it is trusted again; else it has time to come back.
     live(
@@ -185,6 +195,24 @@ fn after_an_eviction_the_group_is_given_time() {
     live(&mut observer, 1_310, 1_300 + AGAIN_MS, &[]);
     assert_eq!(observer.victim(1_299 + AGAIN_MS), None);
     assert!(observer.victim(1_300 + AGAIN_MS).is_some());
+}
+
+/// What was read after a long way says nothing of what others wrote meanwhile.
+#[test]
+fn an_own_heartbeat_counts_from_when_it_was_written() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer"]);
+    observer.wrote(1_000, 1_001);
+    for now_ms in (1_010..1_300).step_by(10) {
+        observer.turn(now_ms);
+    }
+    let own = Heartbeat {
+        count: 1_001,
+        ..heartbeat("me", 1)
+    };
+    observer.heard(1_300, &own);
+    assert!(observer.turn(1_300));
+    assert_eq!(observer.victim(1_300), None);
 }
 
 #[test]
