@@ -83,14 +83,16 @@ pub fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), E
         plan.apply(&mut client, &record)?;
     }
     let (tried, failures) = plan.failures();
+    let foreseen = if args.dry_run { plan.refusals() } else { 0 };
     if json {
         let text = serde_json::to_string(&plan)
             .map_err(|error| Error::Failed(format!("the result cannot be written: {error}")))?;
         writeln!(out, "{text}")?;
     } else if failures.is_empty() {
-        print::end(args.dry_run, tried, out)?;
+        print::end(args.dry_run, tried, foreseen, out)?;
     }
     match failures.len() {
+        0 if foreseen > 0 => Err(Error::Said),
         0 => Ok(()),
         _ if json => Err(Error::Said),
         failed => Err(Error::Failed(format!(
@@ -185,6 +187,12 @@ impl Plan {
             step.done(body);
         }
         Ok(())
+    }
+
+    /// How many changes the service would refuse, as far as that can be foreseen.
+    fn refusals(&self) -> usize {
+        let refused = |step: &&Step<Change>| step.change.would_be_refused.is_some();
+        self.sequences.iter().filter(refused).count()
     }
 
     /// How many changes were tried, and those that failed, a line each.

@@ -47,10 +47,6 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     for note in &found.notes {
         writeln!(out, "{note}")?;
     }
-    writeln!(
-        out,
-        "{}",
-        share(found.pages_read, found.pages, found.partition)
-    )?;
+    writeln!(out, "{}", share(&found.read, found.partition))?;
     Ok(())
 }

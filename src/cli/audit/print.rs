@@ -62,10 +62,13 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  {what}")?;
         }
     }
-    let verdict = if report.clean {
-        "clean: the chain is whole, and no number is missing or double"
-    } else {
-        "not as it should be"
+    let verdict = match &report.problem {
+        _ if !report.findings.is_empty() => "not as it should be",
+        Some(problem) => return writeln!(out, "\nnothing was checked: {problem}"),
+        None if report.unchecked.is_empty() => {
+            "clean: the chain is whole, and no number is missing or double"
+        }
+        None => "clean as far as it was checked: no number is missing or double in what was read",
     };
     writeln!(out, "\n{verdict}")
 }

@@ -19,6 +19,12 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
         {
             writeln!(out, "    would be refused: {why}")?;
         }
+        if plan.dry_run && step.change.unforeseen {
+            writeln!(
+                out,
+                "    may be refused: the sequence is exhausted, and only the service knows where it stands"
+            )?;
+        }
     }
     policy(&plan.policy, out)?;
     let count = |kind| {
@@ -35,8 +41,13 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// What came of it, when all went well.
-pub fn end(dry_run: bool, applied: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn end(dry_run: bool, applied: usize, foreseen: usize, out: &mut impl Write) -> io::Result<()> {
     match applied {
+        _ if dry_run && foreseen > 0 => writeln!(
+            out,
+            "dry run: nothing was written, and {} would be refused",
+            counted(foreseen, "change")
+        ),
         _ if dry_run => writeln!(out, "dry run: nothing was written"),
         0 => writeln!(out, "nothing to change"),
         _ => writeln!(out, "applied {}", counted(applied, "change")),
@@ -101,6 +112,7 @@ mod tests {
                 change,
                 fields,
                 would_be_refused: (sequence == "b").then(|| "because".to_owned()),
+                unforeseen: false,
             })
         };
         let difference = |field, old, new| Difference { field, old, new };
@@ -143,6 +155,20 @@ mod tests {
     undefined: create -> refuse
 3 sequences: 1 new, 1 changed, 1 unchanged
 "
+        );
+    }
+
+    #[test]
+    fn a_dry_run_that_would_fail_does_not_end_as_if_all_were_well() {
+        let ends = |foreseen| {
+            let mut out = Vec::new();
+            end(true, 0, foreseen, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(ends(0), "dry run: nothing was written\n");
+        assert_eq!(
+            ends(2),
+            "dry run: nothing was written, and 2 changes would be refused\n"
         );
     }
 

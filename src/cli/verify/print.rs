@@ -52,12 +52,11 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         }
     }
     writeln!(out)?;
-    let verdict = if report.clean {
-        "clean: all that was checked is as promised"
-    } else {
-        "not as promised"
-    };
-    writeln!(out, "{verdict}")
+    match &report.problem {
+        Some(problem) => writeln!(out, "nothing was checked: {problem}"),
+        None if report.clean => writeln!(out, "clean: all that was checked is as promised"),
+        None => writeln!(out, "not as promised"),
+    }
 }
 
 /// Every count, in words; those that are 0 on most services only when they are not.

@@ -61,7 +61,7 @@ fn answer(html: &mut String, trace: &Trace) {
     for note in &trace.notes {
         push!(html, "<p>{}</p>", escape(note));
     }
-    let read = share(trace.pages_read, trace.pages, trace.partition);
+    let read = share(&trace.read, trace.partition);
     push!(html, "<p class=\"note\">{}</p></div>", escape(&read));
 }
 
@@ -87,6 +87,7 @@ fn row(html: &mut String, trace: &Trace, grant: &Grant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::trace::Read;
 
     fn asked(answer: Result<Trace, String>) -> Asked {
         Asked {
@@ -106,8 +107,11 @@ mod tests {
                 ledger_offset: 77,
                 record: serde_json::from_str(record).unwrap(),
             }],
-            pages_read: 5,
-            pages: 1_000,
+            read: Read {
+                pages_read: 4,
+                offsets_read: 5,
+                offsets: 1_000,
+            },
             notes: vec!["<b>".to_owned()],
         };
         let html = section(Some(&asked(Ok(trace))));
@@ -120,7 +124,7 @@ mod tests {
             "&lt;b&gt;",
             "value=\"&lt;i&gt;\"",
             "value=\"&quot;7\"",
-            "read 5 of 1000 pages",
+            "read 4 pages, 0.50%",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
