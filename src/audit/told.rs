@@ -2,6 +2,7 @@
 
 use super::time;
 use super::trace::Read;
+use crate::core::printable::printable;
 use crate::wire::ledger::{Entry, Kind};
 
 /// The IDs of a grant: `7`, or `7 to 9`. None for anything else.
@@ -37,7 +38,7 @@ pub fn told(entry: &Entry) -> String {
     for (before, text) in texts {
         if let Some(text) = text {
             line.push_str(before);
-            line.push_str(text);
+            line.push_str(&printable(text));
         }
     }
     line
@@ -76,6 +77,14 @@ mod tests {
             told(&serde_json::from_str(text).unwrap()),
             "41 to 50 granted at 2023-11-14T22:13:20.000Z by request 3:1234 of billing, request_id 6f1c"
         );
+    }
+
+    #[test]
+    fn what_a_client_wrote_moves_no_cursor() {
+        let text = r#"{"kind":"grant","first":1,"last":1,"count":1,"partition":0,"offset":0,"timestamp":0,"requester":"\u001b[31mred\nsecond line","request_id":"\u001b[1A\u001b[2Kx"}"#;
+        let line = told(&serde_json::from_str(text).unwrap());
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(line.contains("of \\u{1b}[31mred\\nsecond line, request_id \\u{1b}[1A"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::operation::{self, Record};
 use super::policy;
 use super::reply::Reply;
 use crate::core::name::POLICY;
+use crate::core::printable::printable;
 use diff::{Change, Kind};
 use file::Definitions;
 
@@ -213,7 +214,7 @@ impl Plan {
                 let code = code
                     .as_ref()
                     .map_or_else(String::new, |code| format!("{code}: "));
-                failures.push(format!("{name}: {code}{message}"));
+                failures.push(printable(&format!("{name}: {code}{message}")).into_owned());
             }
         }
         (tried, failures)

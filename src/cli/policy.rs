@@ -10,6 +10,7 @@ use super::ask::{Ask, CHANGES, Client, READS};
 use super::operation::{self, Record};
 use super::reply::Reply;
 use crate::core::name::POLICY;
+use crate::core::printable::printable;
 
 /// What is to happen to undefined names: the word, whether those that are created are audited, and the
 /// record of who said so.
@@ -62,7 +63,11 @@ fn tell(
         (_, Some(error)) => return Ok(Err(error.words())),
         (Some(undefined), None) if !json => {
             let audited = if reply.audit { ", audited" } else { "" };
-            writeln!(out, "partition {partition}: {undefined}{audited}")?;
+            writeln!(
+                out,
+                "partition {partition}: {}{audited}",
+                printable(&undefined)
+            )?;
         }
         (Some(_), None) => {}
         (None, None) => return Ok(Err("the reply does not say it".to_owned())),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Error;
+use crate::core::printable::printable;
 
 /// A reply's body.
 #[derive(Debug, Default, Deserialize)]
@@ -44,7 +45,7 @@ pub struct ReplyError {
 impl ReplyError {
     /// In a line.
     pub fn words(&self) -> String {
-        format!("{}: {}", self.code, self.message)
+        format!("{}: {}", printable(&self.code), printable(&self.message))
     }
 }
 

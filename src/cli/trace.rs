@@ -9,6 +9,7 @@ use super::ledger::Place;
 use super::session::Session;
 use crate::audit::told::{share, told};
 use crate::audit::trace::{self, Trace};
+use crate::core::printable::printable;
 
 /// Searches and prints; fails when there is nothing.
 pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -37,7 +38,12 @@ pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
 
 fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     for grant in &found.grants {
-        writeln!(out, "{}: {}", found.sequence, told(&grant.record))?;
+        writeln!(
+            out,
+            "{}: {}",
+            printable(&found.sequence),
+            told(&grant.record)
+        )?;
         writeln!(
             out,
             "  ledger record {}, on the page at {}:{}",

@@ -6,6 +6,7 @@ use super::diff::{Change, Kind};
 use super::{Plan, PolicyChange, Step};
 use crate::cli::define::plain;
 use crate::cli::table::counted;
+use crate::core::printable::printable;
 
 /// What a file changes.
 pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
@@ -17,7 +18,7 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
             .as_ref()
             .filter(|_| plan.dry_run)
         {
-            writeln!(out, "    would be refused: {why}")?;
+            writeln!(out, "    would be refused: {}", printable(why))?;
         }
         if plan.dry_run && step.change.unforeseen {
             writeln!(
@@ -55,7 +56,7 @@ pub fn end(dry_run: bool, applied: usize, foreseen: usize, out: &mut impl Write)
 }
 
 fn sequence(change: &Change, out: &mut impl Write) -> io::Result<()> {
-    let name = &change.sequence;
+    let name = printable(&change.sequence);
     match change.change {
         Kind::New => writeln!(out, "+ {name}: new")?,
         Kind::Changed => writeln!(out, "~ {name}: changed")?,
@@ -94,7 +95,7 @@ fn policy(steps: &[Step<PolicyChange>], out: &mut impl Write) -> io::Result<()> 
     for (old, new, partitions) in changes {
         let partitions = partitions.join(", ");
         writeln!(out, "~ policy: changed, in partitions {partitions}")?;
-        writeln!(out, "    undefined: {old} -> {new}")?;
+        writeln!(out, "    undefined: {} -> {new}", printable(old))?;
     }
     Ok(())
 }

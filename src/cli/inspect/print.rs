@@ -7,6 +7,7 @@ use super::partition::{Facts, Outlook};
 use super::sequences::{Changed, Row};
 use crate::cli::table::Side::{Left, Right};
 use crate::cli::table::{Table, or_dash};
+use crate::core::printable::printable;
 
 /// A repair that begins so is a command, and no advice.
 const COMMAND: &str = "sequencer ";
@@ -77,7 +78,7 @@ fn told(changed: &Changed) -> String {
     for (before, text) in [(" of ", requester), (", reason ", reason)] {
         if let Some(text) = text {
             line.push_str(before);
-            line.push_str(text);
+            line.push_str(&printable(text));
         }
     }
     line
@@ -143,7 +144,11 @@ fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Resu
     for facts in partitions {
         let partition = facts.partition;
         if let Some(repaired) = &facts.repaired {
-            writeln!(out, "\npartition {partition} was repaired: {repaired}")?;
+            writeln!(
+                out,
+                "\npartition {partition} was repaired: {}",
+                printable(repaired)
+            )?;
         }
         let Some(reason) = &facts.reason else {
             continue;
@@ -152,12 +157,12 @@ fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Resu
             Outlook::Halts => "halts",
             Outlook::Waits | Outlook::Starts => "waits",
         };
-        writeln!(out, "\npartition {partition} {verb}: {reason}")?;
+        writeln!(out, "\npartition {partition} {verb}: {}", printable(reason))?;
         match &facts.repair {
             Some(repair) if repair.starts_with(COMMAND) => {
-                writeln!(out, "  repair: {repair} {flags}")?;
+                writeln!(out, "  repair: {} {flags}", printable(repair))?;
             }
-            Some(repair) => writeln!(out, "  repair: {repair}")?,
+            Some(repair) => writeln!(out, "  repair: {}", printable(repair))?,
             None => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::table::{Side, Table};
+use crate::core::printable::printable;
 use crate::verify::report::{Counts, Report};
 
 /// What was checked, what was counted, what is wrong.
@@ -40,7 +41,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "  partition {partition} offset {offset}: {}",
-                example.what
+                printable(&example.what)
             )?;
         }
     }
@@ -48,7 +49,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
         writeln!(out, "Not checked:")?;
         for what in &report.unchecked {
-            writeln!(out, "  {what}")?;
+            writeln!(out, "  {}", printable(what))?;
         }
     }
     writeln!(out)?;
