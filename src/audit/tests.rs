@@ -1,8 +1,11 @@
 use std::cell::Cell;
 
+use proptest::prelude::*;
+
 use super::chain::{Checker, Remembered, Report, Wrong};
 use super::search::{Outcome, Search};
 use super::source::{Ledger, Raw};
+use super::told::told;
 use super::trace::{by_number, by_request};
 use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{AtEnd, Changes};
@@ -488,4 +491,136 @@ fn markers_of_transactions_are_no_pages() {
     assert_eq!(trace.grants.len(), 1);
     // The range ends behind a marker.
     assert_eq!((trace.read.pages_read, trace.read.offsets), (3, 4));
+}
+
+/// A few pages that whoever may write to the ledger topic has changed.
+fn damaged(changes: &[(prop::sample::Index, Damage)]) -> Records {
+    let mut written = Written::with_checkpoints(3);
+    let cycle = Changes {
+        max: Some(9),
+        at_end: Some(AtEnd::Cycle),
+        ..Changes::default()
+    };
+    written.define("a", cycle);
+    for round in 0..12 {
+        written.next("a", 1 + round % 3);
+        written.next("other", 1);
+    }
+    written.operate(
+        "a",
+        Action::SetNext {
+            next: 5,
+            force: true,
+        },
+    );
+    written.operate("a", Action::Retire);
+    let mut records = written.records();
+    for (index, damage) in changes {
+        let value = &mut index.get_mut(&mut records.0).2;
+        match damage {
+            Damage::Number(place, number) => {
+                let text = String::from_utf8_lossy(value).into_owned();
+                let digit = |at: &usize| text.as_bytes()[*at].is_ascii_digit();
+                let starts = |at: &usize| {
+                    let before = at.checked_sub(1).map(|before| text.as_bytes()[before]);
+                    digit(at) && matches!(before, Some(b':' | b',' | b'[' | b'-'))
+                };
+                let numbers: Vec<usize> = (0..text.len()).filter(starts).collect();
+                if numbers.is_empty() {
+                    continue;
+                }
+                let begin = *place.get(&numbers);
+                let end = (begin..text.len())
+                    .find(|at| !digit(at))
+                    .unwrap_or(text.len());
+                *value = format!("{}{number}{}", &text[..begin], &text[end..]).into_bytes();
+            }
+            Damage::Byte(place, byte) if !value.is_empty() => {
+                let at = place.index(value.len());
+                value[at] = *byte;
+            }
+            Damage::Cut(place) => value.truncate(place.index(value.len() + 1)),
+            Damage::Again(place) => {
+                let from = place.index(value.len() + 1);
+                value.extend_from_within(from..);
+            }
+            Damage::Byte(..) => {}
+        }
+    }
+    records
+}
+
+#[derive(Clone, Debug)]
+enum Damage {
+    Number(prop::sample::Index, &'static str),
+    Byte(prop::sample::Index, u8),
+    Cut(prop::sample::Index),
+    Again(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let place = any::<prop::sample::Index>;
+    let numbers = [
+        "0",
+        "1",
+        "18446744073709551615",
+        "9223372036854775807",
+        "9223372036854775808",
+        "4294967295",
+        "2147483647",
+        "1e400",
+    ];
+    prop_oneof![
+        6 => (place(), prop::sample::select(numbers.to_vec()))
+            .prop_map(|(place, number)| Damage::Number(place, number)),
+        1 => (place(), any::<u8>()).prop_map(|(place, byte)| Damage::Byte(place, byte)),
+        1 => place().prop_map(Damage::Cut),
+        1 => place().prop_map(Damage::Again),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_page_whatever_it_holds_ends_the_reader(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), damage()), 1..8),
+        id in any::<i64>(),
+    ) {
+        let records = damaged(&changes);
+        let report = records.audit("a", Some(Chain::new(false)));
+        prop_assert!(serde_json::to_string(&report).is_ok());
+        for id in [1, 5, id] {
+            let trace = by_number(&records, 0, "a", id).unwrap();
+            for grant in &trace.grants {
+                let told = told(&grant.record);
+                prop_assert!(!told.contains(char::is_control), "{told:?}");
+            }
+        }
+        by_request(&records, 0, "a", "r", None).unwrap();
+    }
+}
+
+#[test]
+fn a_page_with_the_highest_numbers_is_told_and_ends_nothing() {
+    for (from, to) in [
+        ("\"record\":2", "\"record\":18446744073709551615"),
+        ("\"record\":2", "\"record\":9223372036854775807"),
+        ("{\"kind\"", "{\"turn\":4294967295,\"kind\""),
+        ("\"count\":1", "\"count\":18446744073709551615"),
+    ] {
+        let mut written = Written::with_checkpoints(0);
+        written.define("a", Changes::default());
+        for _ in 0..4 {
+            written.next("a", 1);
+        }
+        let mut records = written.records();
+        for (_, _, value) in &mut records.0[1..] {
+            let text = String::from_utf8(value.clone()).unwrap();
+            *value = text.replace(from, to).into_bytes();
+        }
+        let report = records.audit("a", None);
+        assert!(!report.clean, "{to}: {report:?}");
+        by_number(&records, 0, "a", 3).unwrap();
+    }
 }
