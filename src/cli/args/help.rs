@@ -72,7 +72,8 @@ Examples:
   sequencer describe orders --brokers kafka:9092
   sequencer describe orders --json --brokers kafka:9092
 
-It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1.";
+It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1. \
+`sequencer inspect --sequence` says who changed a sequence last, when and why.";
 
 pub(super) const SET_NEXT_EXAMPLES: &str = "\
 Examples:
