@@ -6,10 +6,10 @@ mod print;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use super::Error;
 use super::args::AuditArgs;
 use super::ledger::Place;
 use super::session::Session;
+use super::{Error, output};
 use crate::audit::chain::{Checker, Remembered, Report};
 use crate::audit::search::{Outcome, Search};
 use crate::audit::source::Raw;
@@ -29,8 +29,7 @@ pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     let place = Place::of(&args.name, &session)?;
     let report = check(args, &place)?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&report, out)?;
     } else {
         print::report(&report, out)?;
     }

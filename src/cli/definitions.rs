@@ -24,7 +24,7 @@ use super::operation::{self, Record};
 use super::policy;
 use super::reply::Reply;
 use crate::core::name::POLICY;
-use crate::core::printable::printable;
+use crate::core::printable::{printable, printable_json};
 use diff::{Change, Kind};
 use file::Definitions;
 
@@ -88,7 +88,7 @@ pub fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), E
     if json {
         let text = serde_json::to_string(&plan)
             .map_err(|error| Error::Failed(format!("the result cannot be written: {error}")))?;
-        writeln!(out, "{text}")?;
+        writeln!(out, "{}", printable_json(&text))?;
     } else if failures.is_empty() {
         print::end(args.dry_run, tried, foreseen, out)?;
     }

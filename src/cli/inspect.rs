@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::args::InspectArgs;
 use super::session::Session;
-use super::{Error, shell};
+use super::{Error, output, shell};
 use crate::core::command::Undefined;
 use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::partitioner::partition_id_of;
@@ -63,8 +63,7 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let view = look(args, &session)?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &view).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&view, out)?;
     } else {
         let connection = &args.connection;
         let flags = shell::service_flags(connection.brokers.as_deref(), &connection.common);

@@ -4,11 +4,11 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::Error;
 use super::args::PolicyArgs;
 use super::ask::{Ask, CHANGES, Client, READS};
 use super::operation::{self, Record};
 use super::reply::Reply;
+use super::{Error, output};
 use crate::core::name::POLICY;
 use crate::core::printable::printable;
 
@@ -56,8 +56,7 @@ fn tell(
     };
     let reply = Reply::read(&body)?;
     if json {
-        out.write_all(&body)?;
-        writeln!(out)?;
+        output::body(&body, out)?;
     }
     match (reply.undefined, reply.error) {
         (_, Some(error)) => return Ok(Err(error.words())),

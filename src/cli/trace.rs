@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use super::Error;
 use super::args::TraceArgs;
 use super::ask::check_text;
 use super::ledger::Place;
 use super::session::Session;
+use super::{Error, output};
 use crate::audit::told::{share, told};
 use crate::audit::trace::{self, Trace};
 use crate::core::printable::printable;
@@ -25,8 +25,7 @@ pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
         (None, None) => return Err(Error::Usage("give a NUMBER or --request-id".to_owned())),
     };
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &found).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&found, out)?;
     } else {
         print(&found, out)?;
     }

@@ -5,9 +5,9 @@ mod print;
 use std::io::Write;
 use std::time::Duration;
 
-use super::Error;
 use super::args::VerifyArgs;
 use super::session::Session;
+use super::{Error, output};
 use crate::kafka::admin::Access;
 use crate::service::settings::Settings;
 use crate::verify::live::{Live, Names};
@@ -48,8 +48,7 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
     let live = Live::new(&session.connection, cluster, names)?;
     let report = verify::run(&live, &options, &mut Progress::on_stderr())?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&report, out)?;
     } else {
         print::report(&report, out)?;
     }

@@ -38,6 +38,28 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
+/// JSON as it may be printed: the same document, in which strings have no such characters unescaped.
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_unsafe_in_json) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if is_unsafe_in_json(character) {
+            // All of them have four digits at most; writing to a text cannot fail.
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// C0 is never in a string of JSON, and between its parts are lines and blanks.
+fn is_unsafe_in_json(character: char) -> bool {
+    is_escaped(character) && character >= '\u{7f}'
+}
+
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -72,6 +94,17 @@ mod tests {
         ] {
             assert_eq!(printable(text), expected);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let text = "a\u{7f}\u{9b}\u{202e}b\n\u{1b}ü";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let safe = printable_json(&json);
+        assert_eq!(safe, "[\n  \"a\\u007f\\u009b\\u202eb\\n\\u001bü\"\n]");
+        let read: Vec<String> = serde_json::from_str(&safe).unwrap();
+        assert_eq!(read, [text]);
+        assert!(matches!(printable_json("[1,\n2]"), Cow::Borrowed(_)));
     }
 
     #[test]
