@@ -128,9 +128,23 @@ fn read_value(value: &[u8]) -> (Result<Wish, Code>, Option<String>) {
         Ok(Json::Object(fields)) => return read_object(fields),
         Ok(Json::Null) => Ok(Wish::Next(1)),
         Ok(number @ (Json::Whole(_) | Json::Huge)) => count(&number).map(Wish::Next),
+        Ok(_) | Err(_) if is_whole(value) => Err(Code::InvalidCount),
         Ok(_) | Err(_) => Err(Code::MalformedRequest),
     };
     (wish, None)
+}
+
+/// An integer however long, and `-0`, of which a JSON reader makes something else.
+fn is_whole(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let text = text.trim_matches([' ', '\t', '\n', '\r']);
+    match text.strip_prefix('-').unwrap_or(text).as_bytes() {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 fn count(json: &Json) -> Result<u64, Code> {
@@ -450,6 +464,7 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_code() {
+        let huge = "7".repeat(400);
         let long = format!(r#"{{"request_id":"{}"}}"#, "a".repeat(256));
         for (value, expected) in [
             ("0", Code::InvalidCount),
@@ -463,6 +478,10 @@ mod tests {
             (r#"{"count":"5"}"#, Code::MalformedRequest),
             (r#"{"cuont":5}"#, Code::UnknownField),
             (r#"{"next":5}"#, Code::UnknownField),
+            ("-0", Code::InvalidCount),
+            (&huge, Code::InvalidCount),
+            ("-0.0", Code::MalformedRequest),
+            ("-007", Code::MalformedRequest),
             (r#"{"op":"nxet"}"#, Code::UnknownOp),
             (r#"{"request_id":""}"#, Code::InvalidRequestId),
             (&long, Code::InvalidRequestId),

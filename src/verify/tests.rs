@@ -40,6 +40,17 @@ fn what_the_service_wrote_is_clean() {
 }
 
 #[test]
+fn a_topic_without_requests_is_not_clean() {
+    let mut world = World::new(1, 3);
+    world.serve();
+    let report = run(&world);
+    assert!(!report.clean, "{report:#?}");
+    let problem = report.problem.unwrap();
+    assert!(problem.contains("the request topic is empty"), "{problem}");
+    assert_eq!(report.unchecked, Vec::<String>::new());
+}
+
+#[test]
 fn so_it_is_in_ranges_that_do_not_fit_into_memory_at_once() {
     let mut world = World::new(1, 3);
     world.load(3_000);

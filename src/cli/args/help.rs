@@ -65,14 +65,15 @@ exists cannot change (set-next moves it), nor the sign of its increment. The fil
   undefined = \"refuse\"
 
 It can be applied again and again: what is there already is not changed. Exits 1 when a change was \
-refused, 0 otherwise. docs/definitions.md says more.";
+refused, or when --dry-run foresees that one would be, 0 otherwise. docs/definitions.md says more.";
 
 pub(super) const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   sequencer describe orders --brokers kafka:9092
   sequencer describe orders --json --brokers kafka:9092
 
-It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1.";
+It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1. \
+`sequencer inspect --sequence` says who changed a sequence last, when and why.";
 
 pub(super) const SET_NEXT_EXAMPLES: &str = "\
 Examples:
@@ -103,7 +104,9 @@ Examples:
   sequencer inspect --sequence orders --brokers kafka:9092     partition and next ID of one sequence
   sequencer inspect --partition 3 --json --brokers kafka:9092
 
-It reads the state topic as of the last checkpoint and changes nothing.";
+It reads the state topic as of the last checkpoint and changes nothing. --sequence also says who changed \
+the sequence last, when and why. It exits 1 when nobody has used the name, or when its partition cannot be \
+read.";
 
 pub(super) const TOPICS_EXAMPLES: &str = "\
 Examples:
@@ -141,7 +144,8 @@ Examples:
   sequencer audit orders --set topics.ledger=copy-of-the-ledger --brokers kafka:9092
 
 It checks the hash in each record, that no record and no number is missing or double, and that the ledger \
-ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding.";
+ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding, \
+and when there is no record of the sequence.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -151,7 +155,7 @@ Examples:
 
 It reads the topics up to where they end now and says which of the promised invariants hold: it \
 decides by rules of its own what each request should get. It joins no group and writes nothing to \
-Kafka. Exit codes: 0 clean, 1 something is wrong, 2 bad usage.";
+Kafka. Exit codes: 0 clean, 1 something is wrong or there was nothing to check, 2 bad usage.";
 
 pub(in crate::cli) const BENCH_EXAMPLES: &str = "\
 Examples:

@@ -9,6 +9,7 @@ use crate::cli::args::RecoverArgs;
 use crate::cli::shell;
 use crate::cli::table::counted;
 use crate::core::NextOffset;
+use crate::core::printable::printable;
 use crate::service::settings::Settings;
 
 /// The evidence.
@@ -37,7 +38,8 @@ pub fn found(
     let checkpoint = match &restored.footer {
         Some(footer) => format!(
             "the last checkpoint that adds up is at {}, by {}",
-            footer.next, footer.instance
+            footer.next,
+            printable(&footer.instance)
         ),
         None => "no checkpoint adds up".to_owned(),
     };
@@ -71,11 +73,16 @@ pub fn found(
         Ownership::Member(member) => member,
         Ownership::Unsettled => "not known, the group is rebalancing",
     };
-    writeln!(out, "  owner      {owner}")?;
+    writeln!(out, "  owner      {}", printable(owner))?;
     match &evidence.judged {
         Judged::Starts => writeln!(out, "  an owner   starts\n"),
-        Judged::Waits(reason) => writeln!(out, "  an owner   waits: {reason}\n"),
-        Judged::Halts(halt) => writeln!(out, "  an owner   halts, {}: {halt}\n", halt.code()),
+        Judged::Waits(reason) => writeln!(out, "  an owner   waits: {}\n", printable(reason)),
+        Judged::Halts(halt) => writeln!(
+            out,
+            "  an owner   halts, {}: {}\n",
+            halt.code(),
+            printable(&halt.to_string())
+        ),
     }
 }
 

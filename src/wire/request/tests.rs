@@ -52,11 +52,18 @@ fn the_three_forms_of_a_request() {
 fn every_kind_of_bad_input_has_its_code() {
     let long = format!(r#"{{"request_id":"{}"}}"#, "x".repeat(256));
     let large = " ".repeat(VALUE_BYTES_MAX + 1);
+    let (huge, negative) = ("7".repeat(400), format!(" -{}\n", "7".repeat(400)));
     for (value, code) in [
         ("0", Code::InvalidCount),
         ("-1", Code::InvalidCount),
         ("1000001", Code::InvalidCount),
         ("18446744073709551616", Code::InvalidCount),
+        ("-0", Code::InvalidCount),
+        (&huge, Code::InvalidCount),
+        (&negative, Code::InvalidCount),
+        ("-0.0", Code::MalformedRequest),
+        ("00", Code::MalformedRequest),
+        ("-", Code::MalformedRequest),
         (r#"{"count":0}"#, Code::InvalidCount),
         (r#"{"count":99999999999999999999999}"#, Code::InvalidCount),
         ("5.0", Code::MalformedRequest),

@@ -195,7 +195,7 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
 
 fn read_chain(reader: &mut Reader<'_>) -> Option<Chain> {
     Some(Chain {
-        records: reader.u64()?,
+        records: reader.count()?,
         turn: reader.u32()?,
         repaired: flag(reader)?,
         hash: Hash(reader.array()?),

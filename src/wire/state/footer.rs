@@ -126,11 +126,11 @@ impl Footer {
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Footer> {
         Some(Footer {
-            next: NextOffset(reader.i64()?),
+            next: NextOffset(reader.offset()?),
             digest: Digest(reader.u128()?),
             scalars: Scalars {
                 highest_timestamp: Timestamp(reader.i64()?),
-                applied: reader.u64()?,
+                applied: reader.count()?,
                 floor: reader.i64()?,
                 undefined: match reader.u8()? {
                     0 => Undefined::Create,
@@ -139,7 +139,7 @@ impl Footer {
                     _ => return None,
                 },
                 window_capacity: reader.u32()?,
-                window_next: reader.u64()?,
+                window_next: reader.count()?,
                 links_open: flag(reader)?,
             },
             partitions: reader.u32()?,

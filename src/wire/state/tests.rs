@@ -269,6 +269,32 @@ fn every_length_is_checked_and_a_newer_version_is_told_apart() {
     assert!(decode(b"", None, None).is_err());
 }
 
+#[test]
+fn a_footer_from_which_nobody_could_count_on_is_none_of_ours() {
+    let is_read = |footer: &Footer| {
+        let mut value = Vec::new();
+        footer.encode(&mut value, BATCH);
+        decode(FOOTER_KEY, Some(&value), None).is_ok()
+    };
+    let with = |applied, window_next| Footer {
+        scalars: Scalars {
+            applied,
+            window_next,
+            ..footer().scalars
+        },
+        ..footer()
+    };
+    let most = i64::MAX.cast_unsigned();
+    assert!(is_read(&with(most, most)));
+    assert!(!is_read(&with(u64::MAX, 0)));
+    assert!(!is_read(&with(0, most + 1)));
+    let before = Footer {
+        next: NextOffset(-1),
+        ..footer()
+    };
+    assert!(!is_read(&before));
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..9), value in prop::option::of(prop::collection::vec(any::<u8>(), 0..200))) {
