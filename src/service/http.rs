@@ -2,10 +2,11 @@
 //! handler reads a request's body, and none but the searches for sequences and for the owner of an ID wait
 //! for anything, so that it answers also while Kafka does not.
 //!
-//! - `/healthz` is 200 as long as the process works: a restart cannot help a halted
-//!   partition, but the body names it.
-//! - `/readyz` is 200 when each owned partition is restored and within the lag limit, also with none.
-//!   Halted partitions do not fail it: they would take the running ones with them.
+//! - `/healthz` is 200 as long as the engine reports: a restart helps one that is stuck, and cannot help a
+//!   halted partition, which the body names.
+//! - `/readyz` is 200 when the instance is a member of its group, its checkpoints do not fail in a row, and
+//!   each owned partition is restored and within the lag limit, also with none. Requests that were read and
+//!   not answered count as lag. Halted partitions do not fail it: they would take the running ones with them.
 
 mod bounded;
 mod health;
@@ -152,10 +153,13 @@ pub fn router(state: State) -> Router {
 }
 
 async fn healthz(Extract(state): Extract<State>) -> Response {
-    json(
-        StatusCode::OK,
-        &health::health(&state.status.read(), state.status.silence()),
-    )
+    let health = health::health(&state.status.read(), state.status.silence());
+    let code = if health.healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(code, &health)
 }
 
 async fn readyz(Extract(state): Extract<State>) -> Response {

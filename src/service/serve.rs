@@ -141,7 +141,7 @@ pub async fn run_until(
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
         let state = http::State {
-            status,
+            status: status.clone(),
             metrics,
             registry,
             lag_max_records: settings.ready_lag_max_records,
@@ -155,6 +155,8 @@ pub async fn run_until(
             let _ = http_stopped.await;
         }))
     });
+    // What came before took its time, and was not the engine's silence.
+    status.update(|_| {});
     let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);
     if let Some(page) = page
@@ -258,6 +260,7 @@ async fn supervise(
                     start_overs.inc();
                     status.update(|status| {
                         status.connected = false;
+                        status.checkpoint_failures = 0;
                         status.problem = Some(reason);
                         status.partitions.clear();
                     });

@@ -70,7 +70,7 @@ async fn an_instance_becomes_ready_and_stays_healthy_all_along() {
     let (line, body) = ask(server.address, "/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(
-        body.contains("\"not connected to Kafka: joining the group\""),
+        body.contains("\"not a member of the group: joining it\""),
         "{body}"
     );
 
