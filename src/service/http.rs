@@ -9,7 +9,10 @@
 //!   not answered count as lag. Halted partitions do not fail it: they would take the running ones with them.
 
 mod bounded;
+mod busy;
 mod health;
+mod hosts;
+mod open;
 pub mod owners;
 mod page;
 mod query;
@@ -27,7 +30,7 @@ use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
@@ -39,7 +42,9 @@ use tokio::time::sleep;
 use super::metrics::Metrics;
 use super::status::Shared;
 use crate::kafka::engine::inquiry::Inquiries;
-use bounded::Bounded;
+use bounded::{Bounded, Limits, Own};
+use busy::Pages;
+pub use hosts::Hosts;
 use owners::{Owner, Owners};
 pub use token::Token;
 use trace::Tracer;
@@ -67,6 +72,8 @@ pub struct State {
     pub tracer: Option<Tracer>,
     /// What a reader must know, the probes apart.
     pub token: Option<Token>,
+    /// Under which names the pages are answered, the probes apart; none: under any.
+    pub hosts: Option<Hosts>,
 }
 
 impl State {
@@ -124,7 +131,10 @@ pub async fn serve(
         let _: Result<(), _> = begun.await;
         sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
     };
-    let server = axum::serve(Bounded::new(listener), router(state))
+    let service = router(state)
+        .layer(from_fn(bounded::answering))
+        .into_make_service_with_connect_info::<Own>();
+    let server = axum::serve(Bounded::new(listener, Limits::default()), service)
         .with_graceful_shutdown(shutdown)
         .into_future();
     tokio::select! {
@@ -136,11 +146,13 @@ pub async fn serve(
 
 /// The pages, and a hint at any other path.
 pub fn router(state: State) -> Router {
+    let pages = page::routes().route_layer(from_fn_with_state(Pages::default(), busy::bound));
     Router::new()
         .route("/metrics", get(metrics))
-        .merge(page::routes())
+        .merge(pages)
         .route_layer(from_fn_with_state(state.token.clone(), token::check))
-        // After the layer: probes need no token.
+        .route_layer(from_fn_with_state(state.hosts.clone(), hosts::check))
+        // After the layers: probes need no token and no name.
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async {

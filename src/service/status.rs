@@ -176,6 +176,16 @@ impl Shared {
             .clone()
     }
 
+    /// Makes it look as if nothing had been published for so long.
+    #[cfg(test)]
+    pub(crate) fn silent_for(&self, silence: Duration) {
+        let mut published = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.at = published.at.checked_sub(silence).unwrap_or(published.at);
+    }
+
     /// How long ago the status was published.
     pub fn silence(&self) -> Duration {
         self.published
