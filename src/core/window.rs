@@ -6,8 +6,9 @@
 //! entry there, written again when a place in it changes.
 //!
 //! A request is known by the first 128 bits of the BLAKE3 hash of its sequence and its ID: a fixed
-//! size in memory and in the state, and nobody can find two that collide. A place costs about 60
-//! bytes in memory, 6 MB for the default window of 100,000.
+//! size in memory and in the state, and nobody can find two that collide. A place costs about 55
+//! bytes in memory, 5.5 MB for the default window of 100,000. A full rewrite of the state encodes all of it
+//! once more, 3.6 MB, and the allocator keeps what that took: 10 MB of resident memory in all.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
