@@ -36,6 +36,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
+use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use close::Membership;
 use fetching::Fetched;
@@ -146,6 +147,7 @@ impl GroupConsumer {
         let consumer: BaseConsumer<Membership> = config
             .create_with_context(Membership::default())
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         let records = Records::new(consumer.client(), &queue)

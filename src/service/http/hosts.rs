@@ -29,7 +29,7 @@ impl Hosts {
         let loopback = listens.is_none_or(|listens| listens.is_loopback());
         let configured = [host_of(address).to_owned()];
         let all = configured.iter().chain(names).cloned().collect();
-        (loopback && !token).then(|| Hosts(all))
+        (loopback && !token).then_some(Hosts(all))
     }
 
     fn admit(&self, host: &str) -> bool {
