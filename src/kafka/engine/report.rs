@@ -432,11 +432,10 @@ mod tests {
 
     use super::*;
     use crate::processor::checkpoint::Checkpoint;
-    use crate::service::settings::ReplyMode;
     use crate::service::status::Status;
 
     fn reporter() -> (Reporter, Shared) {
-        let status = Shared::new(Status::starting("i", "g", ReplyMode::Immediate));
+        let status = Shared::new(Status::default());
         let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
         let reporter = Reporter::new(status.clone(), metrics, Mode::Immediate, String::new());
         (reporter, status)
