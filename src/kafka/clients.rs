@@ -83,9 +83,15 @@ impl Connection {
             .unwrap_or(TRANSACTION_TIMEOUT_MS)
     }
 
-    /// The transactional ID: a restart fences its own past at once (T6).
+    /// The transactional ID: a restart fences its own past at once (T6). An instance's name has no slash, so
+    /// the last one ends the group's part, and no two services and no repair have the same ID.
     pub fn transactional_id(&self) -> String {
-        format!("{}-{}", self.group, self.instance_id)
+        format!("{}-instance/{}", self.group, self.instance_id)
+    }
+
+    /// The transactional ID of a repair, which fences an earlier repair of the partition and no instance.
+    pub fn repair_id(&self, partition: i32) -> String {
+        format!("{}-recover/{partition}", self.group)
     }
 
     /// The member of the group that reads requests.
@@ -290,16 +296,52 @@ mod tests {
     use super::*;
     use crate::kafka::consumer::GroupConsumer;
 
+    fn connection(group: &str, instance_id: &str) -> Connection {
+        Connection {
+            brokers: "localhost:1".to_owned(),
+            properties: BTreeMap::new(),
+            group: group.to_owned(),
+            instance_id: instance_id.to_owned(),
+            static_membership: false,
+            awaited_transactions: false,
+        }
+    }
+
+    #[test]
+    fn no_two_services_and_no_repair_have_one_transactional_id() {
+        let parts = ["a", "b", "recover", "instance"];
+        let joined = parts
+            .iter()
+            .flat_map(|one| parts.map(|two| format!("{one}-{two}")));
+        let names: Vec<String> = joined.chain(parts.map(str::to_owned)).collect();
+        // Groups may have any character.
+        let slashed = names
+            .iter()
+            .flat_map(|one| parts.map(|two| format!("{one}/{two}")));
+        let groups: Vec<String> = names.iter().cloned().chain(slashed).collect();
+        let mut ids = std::collections::BTreeSet::new();
+        let mut count = 0;
+        for group in &groups {
+            for instance in names.iter().map(String::as_str).chain(["3", "recover-3"]) {
+                let connection = connection(group, instance);
+                let id = connection.transactional_id();
+                assert!(id.starts_with(&format!("{group}-")), "{id}");
+                assert!(ids.insert(id.clone()), "{id} is given twice");
+                count += 1;
+            }
+            let repair = connection(group, "a").repair_id(3);
+            assert!(ids.insert(repair.clone()), "{repair} is given twice");
+            count += 1;
+        }
+        assert_eq!(ids.len(), count);
+    }
+
     #[test]
     fn a_consumer_is_made_whatever_size_of_record_the_operator_allows() {
         for bytes in ["1000000", "2097153", "50000000"] {
             let connection = Connection {
-                brokers: "localhost:1".to_owned(),
                 properties: BTreeMap::from([("message.max.bytes".to_owned(), bytes.to_owned())]),
-                group: "g".to_owned(),
-                instance_id: "i".to_owned(),
-                static_membership: false,
-                awaited_transactions: false,
+                ..connection("g", "i")
             };
             let consumer = GroupConsumer::new(&connection.group_consumer(), "requests");
             consumer.unwrap().close(Duration::ZERO);

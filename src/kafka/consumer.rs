@@ -36,6 +36,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 use tracing::warn;
 
+use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use close::Membership;
 use fetching::Fetched;
@@ -123,6 +124,8 @@ pub struct GroupConsumer {
     close_deadline: Duration,
     /// When librdkafka's main thread is to be woken next.
     wake_next: Cell<Instant>,
+    /// What it answered then.
+    member: Cell<bool>,
 }
 
 impl GroupConsumer {
@@ -144,6 +147,7 @@ impl GroupConsumer {
         let consumer: BaseConsumer<Membership> = config
             .create_with_context(Membership::default())
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         let records = Records::new(consumer.client(), &queue)
@@ -165,6 +169,7 @@ impl GroupConsumer {
             gave_up_early: Cell::new(false),
             close_deadline: DROP_DEADLINE,
             wake_next: Cell::new(Instant::now()),
+            member: Cell::new(false),
         };
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(topic);
@@ -276,8 +281,17 @@ impl GroupConsumer {
         let now = Instant::now();
         if now >= self.wake_next.get() {
             self.wake_next.set(now + WAKE_INTERVAL);
-            self.generation();
+            let consumer = self.consumer.as_ref();
+            let member = consumer.is_some_and(|consumer| native::is_member(consumer.client()));
+            self.member.set(member);
         }
+    }
+
+    /// Whether this consumer is a member of its group, as of a moment ago. An assignment that is polled
+    /// after this was asked is younger than the answer.
+    pub fn is_member(&self) -> bool {
+        self.wake_main_thread();
+        self.member.get()
     }
 
     fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {

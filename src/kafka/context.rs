@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
@@ -60,6 +60,26 @@ pub(super) unsafe fn log_event(event: *mut sys::rd_kafka_event_t) {
         }
         (text(facility), text(message))
     };
+    log(level, facility.trim(), message.trim());
+}
+
+/// Has librdkafka say to us also what it says of a client while it serves that client's events by itself, as
+/// a read of many records does: it prints that on standard error otherwise.
+pub(super) fn keep_off_stderr<C: ClientContext>(client: &Client<C>) {
+    // SAFETY: the client is alive, and the function lives as long as the program.
+    unsafe { sys::rd_kafka_set_logger(client.native_ptr(), Some(logged)) }
+}
+
+/// # Safety
+/// Called by librdkafka, with texts that live during the call.
+unsafe extern "C" fn logged(
+    _client: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    message: *const c_char,
+) {
+    // SAFETY: as the caller promises; the texts are copied.
+    let (facility, message) = unsafe { (text(facility), text(message)) };
     log(level, facility.trim(), message.trim());
 }
 

@@ -417,6 +417,7 @@ impl Engine {
         let names = &config.options.service.routing.names;
         let (mut result, mut sent) = (Ok(()), 0);
         reporter.latency.next_poll();
+        reporter.member(consumer.is_member());
         consumer.poll(wait, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
             Event::Record(_) if *held_back => {}

@@ -251,6 +251,7 @@ impl Instance {
                 partition: *id,
                 phase: owned.phase(*id),
                 next: running.map(|partition| partition.next()),
+                outstanding: running.map_or(0, |partition| partition.outstanding()),
                 sequences: running.map_or(0, |partition| partition.sequences()),
                 outlook: running.and_then(|partition| partition.outlook()),
             }

@@ -4,9 +4,16 @@
 //! `error` means that something may be lost or an invariant is broken, `warn` that an operator
 //! should look, `info` is the life of the service (start, partitions, stop), `debug` the course of
 //! single checkpoints and rebalances.
+//!
+//! Nothing that happens to standard error (a full disk, a reader that is gone or does not read) stops or
+//! delays the process: it costs log lines, which are counted.
+
+mod sink;
 
 use std::fmt::Debug;
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -16,6 +23,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::settings::{Error, LogFormat};
 use crate::core::printable::printable;
+use sink::Sink;
+
+/// How long the end of the process waits for the last log lines, in milliseconds: they take microseconds,
+/// and a reader that does not read must not keep the process.
+const FLUSH_MS_MAX: u64 = 1_000;
+
+/// The one log of the process.
+static LOG: OnceLock<Sink> = OnceLock::new();
 
 /// What `log.level` takes, as it follows "expected".
 pub const LEVEL_EXPECTED: &str =
@@ -54,7 +69,9 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr);
+        // The library would say on standard error what it cannot write there, and panic.
+        .log_internal_errors(false)
+        .with_writer(LOG.get_or_init(|| Sink::start(stderr())).clone());
     // The time is UTC with microseconds by the library's default.
     let started = match format {
         LogFormat::Text => {
@@ -98,6 +115,18 @@ const MESSAGE: &str = "message";
 const ITALIC: &str = "\x1b[3m";
 const DIMMED: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+/// Waits for the log lines so far, for a second at most: call it before the process ends, and before
+/// something else is written to standard error.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush(Duration::from_millis(FLUSH_MS_MAX));
+    }
+}
+
+/// Log lines that could not be written, or not in time.
+pub fn lines_lost() -> u64 {
+    LOG.get().map_or(0, Sink::lost)
+}
 
 #[cfg(test)]
 mod tests {

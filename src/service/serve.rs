@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::http;
 use super::http::owners::Owners;
@@ -102,9 +102,16 @@ pub async fn run_until(
     let connection = connection(settings)?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        settings = %described(settings),
+        instance_id = settings.instance_id,
+        group = settings.group,
+        brokers = connection.brokers,
+        reply_mode = %settings.reply_mode,
+        http = settings.http_address,
+        // Whatever else is as in config/default.toml.
+        settings = %listed(settings.changed()),
         "starting"
     );
+    debug!(settings = %listed(settings.describe()), "effective settings");
     let topics = Topics {
         requests: settings.topics.requests.clone(),
         replies: settings.topics.replies.clone(),
@@ -140,8 +147,10 @@ pub async fn run_until(
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
+        let listens = listener.local_addr().ok().map(|address| address.ip());
+        let address = settings.http_address.as_deref().unwrap_or_default();
         let state = http::State {
-            status,
+            status: status.clone(),
             metrics,
             registry,
             lag_max_records: settings.ready_lag_max_records,
@@ -149,12 +158,20 @@ pub async fn run_until(
             owners: Some(owners),
             tracer: Some(tracer),
             token: settings.http_token.as_deref().map(http::Token::new),
+            hosts: http::Hosts::new(
+                listens,
+                address,
+                &settings.http_hosts,
+                settings.http_token.is_some(),
+            ),
         };
         tokio::spawn(http::serve(listener, state, async move {
             // An error means that the sender is gone, which is a stop as well.
             let _ = http_stopped.await;
         }))
     });
+    // What came before took its time, and was not the engine's silence.
+    status.update(|_| {});
     let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);
     if let Some(page) = page
@@ -189,8 +206,7 @@ pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
     Ok(connection)
 }
 
-fn described(settings: &Settings) -> String {
-    let pairs = settings.describe();
+fn listed(pairs: Vec<(String, String)>) -> String {
     let pairs: Vec<String> = pairs
         .into_iter()
         .map(|(key, value)| format!("{key}={value}"))
@@ -258,6 +274,7 @@ async fn supervise(
                     start_overs.inc();
                     status.update(|status| {
                         status.connected = false;
+                        status.checkpoint_failures = 0;
                         status.problem = Some(reason);
                         status.partitions.clear();
                     });

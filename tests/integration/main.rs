@@ -30,6 +30,8 @@ mod errors;
 mod happy;
 mod kill;
 mod ledger;
+mod log_sink;
+mod membership;
 mod once;
 mod refuse;
 mod reply_headers;

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::native::{Queue, Signal};
 use super::record::Record;
 use super::records::{Taken, take_now};
-use crate::kafka::context::Context;
+use crate::kafka::context::{Context, keep_off_stderr};
 use crate::kafka::error::{Class, Error};
 
 /// How long nothing may come before a read is given up and tried again later. Above the 10 s in
@@ -54,6 +54,7 @@ impl Reader {
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         Ok(Reader {

@@ -37,9 +37,10 @@ pub fn write(
     partition: i32,
     batch: &Batch,
 ) -> Result<(), Error> {
+    let id = connection.repair_id(partition);
     let connection = connection_of_repair(connection, partition);
     let deadline = Instant::now() + DEADLINE;
-    let producer = producer(&connection)?;
+    let producer = producer(&connection, &id)?;
     producer
         .begin_transaction()
         .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
@@ -56,7 +57,7 @@ pub fn write(
                 return Err(error);
             }
             // T5: the init of a new producer settles what the old one left.
-            self::producer(&connection).map(drop)
+            self::producer(&connection, &id).map(drop)
         }
     }
 }
@@ -73,7 +74,6 @@ fn abort(producer: &BaseProducer<Failures>) {
     let _ = producer.abort_transaction(ABORT_DEADLINE);
 }
 
-/// A repair has a transactional ID of its own: it fences an earlier repair, and no instance.
 fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     let mut connection = Connection {
         instance_id: format!("recover-{partition}"),
@@ -86,16 +86,15 @@ fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     connection
 }
 
-fn producer(connection: &Connection) -> Result<BaseProducer<Failures>, Error> {
+fn producer(connection: &Connection, id: &str) -> Result<BaseProducer<Failures>, Error> {
     let producer: BaseProducer<Failures> = connection
         .transactional_producer()
+        .set("transactional.id", id)
         .create_with_context(Failures::default())
         .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
     producer.init_transactions(DEADLINE).map_err(|error| {
-        Error::from_client("init transactions", &error, producer.client()).about(&format!(
-            "transactional.id {}",
-            connection.transactional_id()
-        ))
+        Error::from_client("init transactions", &error, producer.client())
+            .about(&format!("transactional.id {id}"))
     })?;
     Ok(producer)
 }
@@ -185,7 +184,7 @@ mod tests {
             awaited_transactions: true,
         };
         let repair = connection_of_repair(&instance, 3);
-        assert_eq!(repair.transactional_id(), "g-recover-3");
+        assert_ne!(instance.repair_id(3), instance.transactional_id());
         assert_eq!(repair.transaction_timeout_ms(), TRANSACTION_TIMEOUT_MS);
     }
 }

@@ -182,6 +182,8 @@ pub struct PartitionReport {
     pub phase: Phase,
     /// The next offset to read, when running.
     pub next: Option<NextOffset>,
+    /// Replies and strays that are sent and not acknowledged.
+    pub outstanding: u64,
     /// Sequences known.
     pub sequences: usize,
     /// How near they are to their end, when running and all of them were looked at.

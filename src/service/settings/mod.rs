@@ -92,6 +92,8 @@ pub struct Settings {
     pub http_address: Option<String>,
     /// `http.token`: what a reader of HTTP must know; a secret.
     pub http_token: Option<String>,
+    /// `http.hosts`: names under which the pages are asked for on a loopback address.
+    pub http_hosts: Vec<String>,
     /// `ready.lag_max_records`: above it a partition is not ready.
     pub ready_lag_max_records: u64,
     /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
@@ -206,8 +208,25 @@ impl Settings {
         }
     }
 
-    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted:
-    /// for a log line at the start.
+    /// What differs from the defaults, as [`Settings::describe`] has it: for the log line at the start, which
+    /// has these fields of its own: group, instance, brokers, mode and address.
+    pub fn changed(&self) -> Vec<(String, String)> {
+        const OWN: [&str; 5] = [
+            "group",
+            "instance_id",
+            "reply.mode",
+            "http.address",
+            "kafka.bootstrap.servers",
+        ];
+        let usual = resolve::load(&Flags::default(), []).ok();
+        let usual = usual.map(|(settings, _)| settings.describe());
+        let is_usual = |pair: &_| usual.as_ref().is_some_and(|usual| usual.contains(pair));
+        let mut changed = self.describe();
+        changed.retain(|pair| !OWN.contains(&pair.0.as_str()) && !is_usual(pair));
+        changed
+    }
+
+    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted.
     pub fn describe(&self) -> Vec<(String, String)> {
         let before = [
             ("group", self.group.clone()),
@@ -244,6 +263,7 @@ impl Settings {
                 "http.token",
                 self.http_token.as_ref().map_or("", |_| REDACTED).to_owned(),
             ),
+            ("http.hosts", self.http_hosts.join(",")),
             (
                 "ready.lag_max_records",
                 self.ready_lag_max_records.to_string(),

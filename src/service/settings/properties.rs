@@ -79,6 +79,22 @@ const REFUSED: [(&str, &str); 17] = [
     ),
 ];
 
+/// A property that must lie between two values, in milliseconds.
+struct Bound {
+    property: &'static str,
+    min: i64,
+    max: i64,
+    why: &'static str,
+}
+
+/// librdkafka takes 0 for never, and a day.
+const BOUNDS: [Bound; 1] = [Bound {
+    property: "statistics.interval.ms",
+    min: 100,
+    max: 10_000,
+    why: "the lag, and with it /readyz, comes from the statistics",
+}];
+
 /// A property for which more than a maximum deserves a warning.
 struct Advice {
     property: &'static str,
@@ -119,7 +135,7 @@ impl Properties {
     ///
     /// # Errors
     /// A refused property; a value that is a list, a table or a date; brokers that are none; a
-    /// time-out that is no number.
+    /// time-out that is no number; a value out of its bounds.
     pub fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
@@ -146,6 +162,16 @@ impl Properties {
         if ADVICE.iter().any(|advice| advice.property == property) && number(&value).is_none() {
             return Err(invalid(&format!(
                 "a whole number from 1 to {TIMEOUT_MS_MAX}"
+            )));
+        }
+        if let Some(bound) = BOUNDS.iter().find(|bound| bound.property == property)
+            && !value
+                .parse()
+                .is_ok_and(|value: i64| (bound.min..=bound.max).contains(&value))
+        {
+            let Bound { min, max, why, .. } = bound;
+            return Err(invalid(&format!(
+                "a whole number from {min} to {max}: {why}"
             )));
         }
         self.values

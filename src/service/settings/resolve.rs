@@ -75,6 +75,7 @@ struct MembershipShape {
 struct HttpShape {
     address: String,
     token: String,
+    hosts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +147,7 @@ fn settings(
         membership_static: shape.membership.r#static,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
+        http_hosts: shape.http.hosts,
         ready_lag_max_records: shape.ready.lag_max_records,
         shutdown_deadline: Duration::from_millis(shape.shutdown.deadline_ms),
         log_format: shape.log.format,

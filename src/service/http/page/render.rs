@@ -128,10 +128,10 @@ fn alarms(html: &mut String, status: &Status, silence: Duration) {
         );
     }
     if !status.connected {
-        let problem = status.problem.as_deref().unwrap_or("joining the group");
+        let problem = status.problem.as_deref().unwrap_or("joining it");
         push!(
             html,
-            "<p class=\"alarm\">Not connected to Kafka: {}</p>",
+            "<p class=\"alarm\">Not a member of the group: {}</p>",
             shown(problem)
         );
     }

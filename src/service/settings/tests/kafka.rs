@@ -97,6 +97,23 @@ fn a_kafka_value_that_makes_no_sense_is_refused_without_showing_a_secret() {
 }
 
 #[test]
+fn statistics_can_be_neither_off_nor_rare_since_readiness_rests_on_them() {
+    for value in ["0", "60000", "often"] {
+        assert_eq!(
+            error(
+                &set(&[&format!("kafka.statistics.interval.ms={value}")]),
+                &[]
+            ),
+            format!(
+                "configuration: kafka.statistics.interval.ms in --set: got {value:?}, expected a whole \
+                 number from 100 to 10000: the lag, and with it /readyz, comes from the statistics"
+            )
+        );
+    }
+    loaded(&set(&["kafka.statistics.interval.ms=5000"]));
+}
+
+#[test]
 fn no_brokers_says_how_to_give_them() {
     assert_eq!(
         loaded(&Flags::default()).brokers().unwrap_err().to_string(),
@@ -137,7 +154,8 @@ fn secrets_are_in_no_output() {
     let described = settings.describe();
     assert!(described.contains(&("kafka.sasl.password".to_owned(), REDACTED.to_owned())));
     assert!(described.contains(&("kafka.debug".to_owned(), "all".to_owned())));
-    assert!(!format!("{settings:?} {described:?}").contains("hunter2"));
+    let changed = settings.changed();
+    assert!(!format!("{settings:?} {described:?} {changed:?}").contains("hunter2"));
     assert_eq!(
         settings.kafka.get("sasl.password").map(String::as_str),
         Some("hunter2")
