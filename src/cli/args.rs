@@ -44,7 +44,7 @@ const MEMORY_MB_MAX: u64 = 1_000_000;
 #[command(name = "sequencer", bin_name = "sequencer", version, after_help = help::EXAMPLES)]
 #[command(about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, max_term_width = 110)]
+#[command(max_term_width = 110)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -62,13 +62,13 @@ pub enum Command {
     Next(NextArgs),
     /// Define a sequence or change its definition; or apply a file of definitions
     Define(DefineArgs),
-    /// Show how a sequence is defined and what comes next, without taking an ID
+    /// Show the definition and the next ID of a sequence, without taking one
     Describe(DescribeArgs),
-    /// Move a sequence on; back with --force
+    /// Set the next ID of a sequence; lower than now only with --force
     SetNext(SetNextArgs),
     /// End a sequence: it gives no more IDs until it is defined again
     Retire(RetireArgs),
-    /// Say what happens to names that nobody defined
+    /// Show or set the policy for undefined sequences: create them, or refuse their requests
     Policy(PolicyArgs),
     /// Show counters, offsets and checkpoints as the state topic has them
     Inspect(InspectArgs),
@@ -135,7 +135,7 @@ pub struct AskArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// How long to wait for an answer, in milliseconds
+    /// How long connecting and waiting for the answer may take together, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -225,7 +225,7 @@ pub struct NextArgs {
     )]
     pub count: u64,
 
-    /// Your own name for this request, which the reply repeats
+    /// Identifies this request: the same one again gets the same IDs again [default: a random one]
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
@@ -266,7 +266,7 @@ pub struct InspectArgs {
 
 /// `sequencer topics`.
 #[derive(Args)]
-#[command(after_help = help::TOPICS_EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = help::TOPICS_EXAMPLES)]
 #[command(arg_required_else_help = true)]
 pub struct TopicsArgs {
     /// What to do with the topics.
@@ -501,6 +501,15 @@ mod tests {
             assert_eq!(error.exit_code(), 0);
             let help = error.to_string();
             assert!(help.contains("Examples:") && help.contains(&format!("sequencer {command}")));
+        }
+        for line in [
+            "sequencer help",
+            "sequencer help next",
+            "sequencer help topics create",
+        ] {
+            let help = parse(line).err().unwrap();
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp, "{line}");
+            assert_eq!(help.exit_code(), 0, "{line}");
         }
         assert_eq!(
             parse("sequencer --version").err().unwrap().kind(),

@@ -73,6 +73,11 @@ pub(super) fn tell(error: &Error) {
     }
 }
 
+/// Says on standard error what is probably not wanted.
+pub(super) fn tell_warning(warning: &str) {
+    let _ = writeln!(io::stderr(), "sequencer: warning: {warning}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     let replies: Vec<&str> = args.reply.iter().map(String::as_str).collect();
     let allowed = settings.reply_topics();
     if let Some(refused) = replies.iter().find(|name| !allowed.allows(name)) {
-        return Err(Error::Failed(format!(
+        return Err(Error::Usage(format!(
             "--reply {refused}: reply.allow does not have it, or it is a topic of the service itself, \
              so no reply would go there: name it otherwise, such as {refused}.reply, or allow it in the configuration of the service"
         )));

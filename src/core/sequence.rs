@@ -202,7 +202,8 @@ impl Sequence {
         }
         if !retired && before.start != after.start {
             return refuse(format!(
-                "start of a sequence that exists cannot change: it is {}; set_next moves it on",
+                "start of a sequence that exists cannot change: it is {}; set_next moves it on \
+                 (`sequencer set-next`)",
                 before.start
             ));
         }

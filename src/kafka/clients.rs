@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use super::error::Error;
 use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
@@ -271,14 +273,29 @@ impl Connection {
     ///
     /// # Errors
     /// What librdkafka refuses, naming the property and not its value.
-    pub fn check_property(&self, property: &str, value: &str) -> Result<(), Error> {
+    pub fn check_property(property: &str, value: &str) -> Result<(), PropertyError> {
         let mut config = ClientConfig::new();
         config.set(property, value);
-        config
-            .create_native_config()
-            .map(drop)
-            .map_err(|error| Error::from_kafka("configuration", &error))
+        match config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+                Err(PropertyError::Unknown)
+            }
+            Err(error) => Err(PropertyError::Refused(Error::from_kafka(
+                "configuration",
+                &error,
+            ))),
+        }
     }
+}
+
+/// Why librdkafka does not take a property.
+#[derive(Clone, Debug)]
+pub enum PropertyError {
+    /// It has none of that name.
+    Unknown,
+    /// The value does not suit it, or this build does without it.
+    Refused(Error),
 }
 
 fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {

@@ -261,6 +261,12 @@ impl Error {
         self.is_purged() || matches!(self.class, Class::Fatal | Class::Fenced)
     }
 
+    /// True for a broker's failure of which it says nothing, so that it may come after what was asked
+    /// for was done.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::Unknown)
+    }
+
     /// True when a topic was taken to have fewer partitions than it may have by now.
     pub fn is_unknown_partition(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::UnknownPartition)

@@ -115,6 +115,7 @@ const MESSAGE: &str = "message";
 const ITALIC: &str = "\x1b[3m";
 const DIMMED: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+
 /// Waits for the log lines so far, for a second at most: call it before the process ends, and before
 /// something else is written to standard error.
 pub fn flush() {

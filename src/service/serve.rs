@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::settings::{self, ReplyMode, Settings};
 use super::status::{Shared, Status};
 use crate::core::link::LinkKey;
-use crate::kafka::clients::Connection;
+use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::transactor::{Topics, Turn};
@@ -185,25 +185,50 @@ pub async fn run_until(
     result
 }
 
-/// How to reach Kafka according to the settings, checked.
+/// All that can be wrong without a Kafka, for a command that starts one first.
 ///
 /// # Errors
-/// No brokers, or a property that librdkafka refuses.
+/// A property that librdkafka does not have or refuses; a port that is taken.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    properties(settings)?;
+    if let Some(address) = &settings.http_address {
+        // Only tried, and given back at once: it is bound when there is something to serve.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(http::bind(address))?;
+    }
+    Ok(())
+}
+
+/// How to reach Kafka according to the settings, checked. The properties come first: a mistyped name is
+/// why there seem to be no brokers.
+///
+/// # Errors
+/// No brokers, or a property that librdkafka does not have or refuses.
 pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
-    let connection = Connection {
+    properties(settings)?;
+    Ok(Connection {
         brokers: settings.brokers()?.to_owned(),
         properties: settings.kafka.clone(),
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
         static_membership: settings.membership_static,
         awaited_transactions: settings.reply_mode == ReplyMode::ExactlyOnce,
-    };
+    })
+}
+
+fn properties(settings: &Settings) -> Result<(), settings::Error> {
     for (property, value) in &settings.kafka {
-        connection
-            .check_property(property, value)
-            .map_err(|error| settings.property_refused(property, &error.message))?;
+        match Connection::check_property(property, value) {
+            Ok(()) => {}
+            Err(PropertyError::Unknown) => return Err(settings.property_unknown(property)),
+            Err(PropertyError::Refused(error)) => {
+                return Err(settings.property_refused(property, &error.message));
+            }
+        }
     }
-    Ok(connection)
+    Ok(())
 }
 
 fn listed(pairs: Vec<(String, String)>) -> String {

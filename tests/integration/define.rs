@@ -397,13 +397,14 @@ fn the_policy_reaches_every_partition_also_those_that_the_topic_has_grown_by() {
 fn without_a_service_each_partition_says_that_nobody_answers() {
     let service = Service::new("define-silent", Mode::Immediate);
     service.create_topics();
-    let outcome = command(&service, &["policy", "refuse", "--timeout-ms", "500"]);
+    let outcome = command(&service, &["policy", "refuse", "--timeout-ms", "5000"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
     outcome.line_with("4 of 4 partitions failed");
-    outcome.line_with("partition 3: no answer within 500 ms");
-    let outcome = apply(&service, &example(), &["--timeout-ms", "500"]);
+    outcome.line_with("partition 3: no answer within 5000 ms");
+    outcome.line_with("Look whether it was applied before you repeat it:");
+    let outcome = apply(&service, &example(), &["--timeout-ms", "5000"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
-    outcome.line_with("no answer within 500 ms");
+    outcome.line_with("no answer within 5000 ms");
 }
 
 #[test]

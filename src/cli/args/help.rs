@@ -19,7 +19,7 @@ Start here:
 
 Configuration, later wins: defaults, --config FILE, environment SEQUENCER__SECTION__KEY, flags.
 Secrets belong into the file or the environment: others can read a command line.
-Exit codes: 0 done, 1 failed, 2 bad usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration. `sequencer help VERB` says more.";
 
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
   sequencer dev --reply-mode exactly_once --rate 50
 
 It needs Java 17 and Maven. Lines to try from another terminal are printed at the start. Ctrl-C \
-stops all of it, and the next start goes on from the same IDs; to begin anew, delete the directory.";
+stops all of it, and the next start goes on from the same IDs; to begin again at 1, delete the directory.";
 
 pub(super) const NEXT_EXAMPLES: &str = "\
 Examples:
@@ -44,7 +44,9 @@ Examples:
   sequencer next orders --count 3 --brokers kafka:9092           prints 42, 43, 44, a line each
   sequencer next orders --json --brokers kafka:9092              prints the reply as it is
 
-A request that is rejected prints its error code and message and exits 1.";
+A request that is rejected prints its error code and message and exits 1. Without an answer in time it says \
+whether the request can have taken IDs, and prints the command that gets the same ones: each request has \
+a request_id, which its partition remembers for its next 100000 requests that have one.";
 
 pub(super) const DEFINE_EXAMPLES: &str = "\
 Examples:
@@ -72,15 +74,15 @@ Examples:
   sequencer describe orders --brokers kafka:9092
   sequencer describe orders --json --brokers kafka:9092
 
-It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1. \
-`sequencer inspect --sequence` says who changed a sequence last, when and why.";
+It shows the state at this moment and takes no ID. A name that does not exist prints unknown_sequence and \
+exits 1. `sequencer inspect --sequence` says who changed a sequence last, when and why.";
 
 pub(super) const SET_NEXT_EXAMPLES: &str = "\
 Examples:
   sequencer set-next orders 5000 --reason 'imported 1 to 4999' --brokers kafka:9092
   sequencer set-next orders 100 --force --reason 'test data removed' --brokers kafka:9092
 
-Moving back is refused without --force, since IDs may then be given twice.";
+A lower number than now is refused without --force, since IDs may then be given twice. The reason is kept.";
 
 pub(super) const RETIRE_EXAMPLES: &str = "\
 Examples:
@@ -90,13 +92,14 @@ Requests for it are refused with the code retired. `sequencer define` lets it go
 
 pub(super) const POLICY_EXAMPLES: &str = "\
 Examples:
-  sequencer policy --brokers kafka:9092                  what happens now, partition by partition
+  sequencer policy --brokers kafka:9092                  shows the policy of each partition
   sequencer policy refuse --brokers kafka:9092           only defined names get IDs
   sequencer policy create --brokers kafka:9092           the first request makes a sequence (default)
   sequencer policy create --audit --brokers kafka:9092   and each of its grants goes to the ledger
 
-It holds for each partition of the request topic by itself, so it is sent to each; exits 1 when one \
-did not take it. Say it again after the topic has grown. Sequences that exist are not touched.";
+Each partition of the request topic keeps its own policy, so the command sends one record to each, and \
+exits 1 when one partition did not take it. Run it again after adding partitions. Existing sequences are \
+not touched.";
 
 pub(super) const INSPECT_EXAMPLES: &str = "\
 Examples:

@@ -40,8 +40,12 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
     };
     admin.cluster().map_err(failed)?;
     // Before they are made: one that may not be seen seems to be missing.
-    permissions(&admin, &names).map_err(failed)?;
-    let topics = admin.create_topics(&names, options).map_err(failed)?;
+    admin
+        .explained(permissions(&admin, &names))
+        .map_err(failed)?;
+    let topics = admin
+        .explained(admin.create_topics(&names, options))
+        .map_err(failed)?;
     for topic in &topics {
         if topic.new {
             info!(
@@ -61,7 +65,7 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
                 thread::sleep(HEARD_POLL);
                 continue;
             }
-            checked => checked.map_err(failed)?,
+            checked => admin.explained(checked).map_err(failed)?,
         };
         if wrong.is_empty() {
             for line in warnings {

@@ -109,6 +109,9 @@ pub struct Settings {
     pub kafka: BTreeMap<String, String>,
     /// Where each property of `kafka` was given.
     kafka_origins: BTreeMap<String, String>,
+    /// What lets others pose as the brokers, a line each: the part of the warnings that concerns every
+    /// command that connects.
+    pub unverified: Vec<String>,
 }
 
 /// The topics, `topics.*`.
@@ -224,6 +227,24 @@ impl Settings {
         let mut changed = self.describe();
         changed.retain(|pair| !OWN.contains(&pair.0.as_str()) && !is_usual(pair));
         changed
+    }
+
+    /// The error for a property of `kafka` that librdkafka does not have: with the nearest one that it
+    /// has, in the words of the place where it was given.
+    pub fn property_unknown(&self, property: &str) -> Error {
+        let place = self.kafka_origins.get(property).cloned();
+        let hint = properties::nearest(property).map_or_else(String::new, |known| {
+            let known = format!("{}{known}", key::KAFKA_PREFIX);
+            match place.as_deref().is_some_and(origin::is_environment) {
+                true => format!("; did you mean {}?", environment::variable_of(&known)),
+                false => format!("; did you mean {known:?}?"),
+            }
+        });
+        Error::UnknownKey {
+            key: format!("{}{property}", key::KAFKA_PREFIX),
+            origin: place.unwrap_or_else(|| "Sequencer itself".to_owned()),
+            hint,
+        }
     }
 
     /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::checks;
 use super::error::Error;
-use super::key::BROKERS_PROPERTY;
+use super::key::{BROKERS_PROPERTY, nearest_of};
 use super::origin::Origin;
 use super::raw::Raw;
 use super::secret::redact;
@@ -95,6 +95,31 @@ const BOUNDS: [Bound; 1] = [Bound {
     why: "the lag, and with it /readyz, comes from the statistics",
 }];
 
+/// The SASL mechanisms that this program has; librdkafka compares them letter by letter.
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/// The property of the mechanism, and librdkafka's other name for it.
+const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
+
+/// What is said of a mechanism, as it follows "expected".
+const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI \
+                                  (Kerberos) and AWS_MSK_IAM are not supported";
+
+/// Properties of mechanisms that this program does not have, by how they begin.
+const OTHER_MECHANISMS: [(&str, &str); 3] = [
+    ("sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
+    ("enable.sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
+    ("sasl.kerberos.", "GSSAPI (Kerberos)"),
+];
+
+/// The names of librdkafka's properties, a line each; a test has each of them accepted.
+const KNOWN: &str = include_str!("librdkafka.txt");
+
+/// The property that was probably meant.
+pub(super) fn nearest(property: &str) -> Option<&'static str> {
+    nearest_of(property, KNOWN.lines())
+}
+
 /// A property for which more than a maximum deserves a warning.
 struct Advice {
     property: &'static str,
@@ -144,6 +169,19 @@ impl Properties {
                 reason: (*reason).to_owned(),
             });
         }
+        let other = OTHER_MECHANISMS
+            .iter()
+            .find(|(start, _)| property.starts_with(start));
+        if let Some((_, mechanism)) = other {
+            return Err(Error::Refused {
+                property: property.to_owned(),
+                origin: origin.to_string(),
+                reason: format!(
+                    "{mechanism} is not supported; sasl.mechanism can be {}",
+                    MECHANISMS.join(", ")
+                ),
+            });
+        }
         let invalid = |expected: &str| Error::Invalid {
             key: format!("kafka.{property}"),
             origin: origin.to_string(),
@@ -174,9 +212,34 @@ impl Properties {
                 "a whole number from {min} to {max}: {why}"
             )));
         }
+        if MECHANISM.contains(&property) && !MECHANISMS.contains(&value.as_str()) {
+            return Err(invalid(MECHANISM_EXPECTED));
+        }
         self.values
             .insert(property.to_owned(), (value, origin.clone()));
         Ok(())
+    }
+
+    /// What only all layers together show: SASL without a mechanism, which librdkafka takes for GSSAPI.
+    ///
+    /// # Errors
+    /// SASL is chosen and no mechanism.
+    pub fn check(&self) -> Result<(), Error> {
+        const PROTOCOL: &str = "security.protocol";
+        let has_mechanism = MECHANISM.iter().any(|name| self.values.contains_key(*name));
+        match self.values.get(PROTOCOL) {
+            Some((value, origin))
+                if !has_mechanism && value.to_ascii_lowercase().starts_with("sasl_") =>
+            {
+                Err(Error::Invalid {
+                    key: format!("kafka.{PROTOCOL}"),
+                    origin: origin.to_string(),
+                    value: format!("{value:?}"),
+                    expected: format!("kafka.sasl.mechanism beside it: {MECHANISM_EXPECTED}"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is allowed but probably not wanted, a line each.
@@ -197,15 +260,29 @@ impl Properties {
                 ));
             }
         }
-        let verification = "enable.ssl.certificate.verification";
-        if let Some((value, origin)) = self.values.get(verification)
-            && value == "false"
-        {
-            warnings.push(format!(
-                "kafka.{verification} in {origin} is false: anyone on the way can pose as the brokers"
-            ));
-        }
+        warnings.extend(self.unverified());
         warnings
+    }
+
+    /// What lets others pose as the brokers, a line each. It concerns every command that connects.
+    pub fn unverified(&self) -> Vec<String> {
+        let off = |value: &str| {
+            let value = value.to_ascii_lowercase();
+            matches!(value.as_str(), "false" | "f" | "0" | "off" | "none")
+        };
+        let properties = [
+            "enable.ssl.certificate.verification",
+            "ssl.endpoint.identification.algorithm",
+        ];
+        let given = properties.into_iter().filter_map(|property| {
+            let (value, origin) = self.values.get(property)?;
+            off(value).then(|| {
+                format!(
+                    "kafka.{property} in {origin} is {value}: anyone on the way can pose as the brokers"
+                )
+            })
+        });
+        given.collect()
     }
 
     /// The brokers, the other properties, and the place of each property.

@@ -114,6 +114,7 @@ pub(super) fn load(
     let values = merged.collect()?;
     let shape: Shape = merged.try_deserialize()?;
     distinct_topics(&shape.topics, &values)?;
+    properties.check()?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
     let settings = settings(shape, properties, flags.config.clone())?;
@@ -126,6 +127,7 @@ fn settings(
     properties: Properties,
     config_file: Option<PathBuf>,
 ) -> Result<Settings, Error> {
+    let unverified = properties.unverified();
     let (brokers, kafka, kafka_origins) = properties.into_parts();
     Ok(Settings {
         brokers,
@@ -155,6 +157,7 @@ fn settings(
         config_file,
         kafka,
         kafka_origins,
+        unverified,
     })
 }
 

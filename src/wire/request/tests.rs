@@ -117,6 +117,34 @@ fn messages_name_the_field_and_the_limit() {
 }
 
 #[test]
+fn a_field_that_is_a_letter_or_a_convention_away_gets_a_hint() {
+    for (given, meant) in [
+        ("cont", "count"),
+        ("counts", "count"),
+        ("coumt", "count"),
+        ("Count", "count"),
+        ("requestId", "request_id"),
+        ("request-id", "request_id"),
+        ("requestr", "requester"),
+        ("MAXCOUNT", "max_count"),
+    ] {
+        let told = message(&format!(r#"{{"{given}":1}}"#));
+        assert!(told.contains(&format!("did you mean {meant:?}?")), "{told}");
+    }
+    for given in [
+        "",
+        "x",
+        "toString",
+        "cou",
+        "request_identifier",
+        "__proto__",
+    ] {
+        let told = message(&format!(r#"{{"{given}":1}}"#));
+        assert!(told.contains("known: op, count"), "{told}");
+    }
+}
+
+#[test]
 fn the_reserved_key_takes_policies_and_the_question_for_them_only() {
     let refused = |key: &str, value: &str| {
         let request = decode(Some(key.as_bytes()), Some(value.as_bytes()), None);
