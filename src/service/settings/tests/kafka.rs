@@ -151,10 +151,6 @@ fn a_mechanism_that_this_program_does_not_have_is_refused_in_one_sentence() {
 }
 
 #[test]
-fn statistics_cannot_be_turned_off() {
-}
-
-#[test]
 fn sasl_without_a_mechanism_is_refused_instead_of_taken_for_kerberos() {
     let message = error(&set(&["kafka.security.protocol=sasl_ssl"]), &[]);
     assert!(
