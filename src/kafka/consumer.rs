@@ -124,7 +124,7 @@ pub struct GroupConsumer {
     close_deadline: Duration,
     /// When librdkafka's main thread is to be woken next.
     wake_next: Cell<Instant>,
-    /// What it answered then.
+    /// Whether this consumer was a member then.
     member: Cell<bool>,
 }
 

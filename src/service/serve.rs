@@ -107,7 +107,7 @@ pub async fn run_until(
         brokers = connection.brokers,
         reply_mode = %settings.reply_mode,
         http = settings.http_address,
-        // Whatever else is as in config/default.toml.
+        // All others are as in config/default.toml.
         settings = %listed(settings.changed()),
         "starting"
     );
@@ -170,7 +170,7 @@ pub async fn run_until(
             let _ = http_stopped.await;
         }))
     });
-    // What came before took its time, and was not the engine's silence.
+    // The start took its time, and was not the engine's silence.
     status.update(|_| {});
     let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);

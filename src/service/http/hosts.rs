@@ -18,8 +18,7 @@ use axum::response::{IntoResponse, Response};
 pub struct Hosts(Arc<[String]>);
 
 impl Hosts {
-    /// What is to be checked on a port that listens there, if anything is. `address` is HOST:PORT as it was
-    /// configured.
+    /// The check for a port that listens there, if one is needed. `address` is HOST:PORT as it was configured.
     pub fn new(
         listens: Option<IpAddr>,
         address: &str,

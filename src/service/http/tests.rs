@@ -290,7 +290,7 @@ async fn a_web_site_whose_name_resolves_to_this_machine_reads_nothing() {
     assert_eq!(line, "HTTP/1.1 200 OK");
 }
 
-/// What clients do that never end.
+/// A connection whose client does not end it.
 fn hold(address: SocketAddr, kind: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     match kind {

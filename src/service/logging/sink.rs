@@ -1,4 +1,4 @@
-//! Where log lines go. A thread of its own writes them, so that no other thread waits for a terminal, a
+//! The way of log lines to standard error. A thread of its own writes them, so that no other thread waits for a terminal, a
 //! pipe or a disk, and a line that cannot be written costs that line and nothing else.
 
 use std::io::{self, Write};

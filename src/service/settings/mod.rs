@@ -211,8 +211,8 @@ impl Settings {
         }
     }
 
-    /// What differs from the defaults, as [`Settings::describe`] has it: for the log line at the start, which
-    /// has these fields of its own: group, instance, brokers, mode and address.
+    /// The pairs of [`Settings::describe`] that differ from the defaults: for the log line at the start, which
+    /// has fields of its own for group, instance, brokers, mode and address.
     pub fn changed(&self) -> Vec<(String, String)> {
         const OWN: [&str; 5] = [
             "group",
