@@ -1,11 +1,12 @@
 //! Asking the service as any client does: what the verbs that send requests share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
 use super::args::{AskArgs, ConnectionArgs};
 use super::session::Session;
+use super::signals::LastWords;
 use super::{Error, shell};
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
@@ -60,7 +61,7 @@ impl Effect {
     }
 
     /// What to do about that.
-    const fn remedy(self) -> &'static str {
+    pub const fn remedy(self) -> &'static str {
         match self {
             Effect::Takes => {
                 "Ask again soon, with its request_id: that gets the same IDs and no further ones:"
@@ -103,10 +104,10 @@ impl Client {
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Client, Error> {
         let timeout = Duration::from_millis(args.timeout_ms);
+        let session = Session::open(&args.connection.flags())?;
         let begin = Instant::now();
         let left = || timeout.saturating_sub(begin.elapsed());
-        let session = Session::open(&args.connection.flags())?;
-        let cluster = session.admin.cluster_within(left())?;
+        let cluster = session.admin.cluster_within(timeout)?;
         let topics = &session.settings.topics;
         let route = Route {
             request_partitions: session.partitions(&cluster, &topics.requests, Access::Write)?,
@@ -171,9 +172,10 @@ impl Client {
         effect: Effect,
     ) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
         let mut bodies: Vec<_> = asks.iter().map(|_| None).collect();
-        let mut indices: HashMap<usize, usize> = HashMap::new();
+        let mut indices: BTreeMap<usize, usize> = BTreeMap::new();
         let mut unsent = asks.iter().enumerate();
         let mut looked = Instant::now();
+        let _last_words = self.last_words(asks, effect)?;
         loop {
             // In waves: between them every request is reported, and the requester can forget the
             // replies to others that it kept until then.
@@ -196,11 +198,18 @@ impl Client {
                 break;
             }
             let step = STEP_MAX.min(self.wait);
-            if let Some(Outcome { request, reply }) = self.requester.next(step)?
-                && let Some(index) = indices.remove(&request.number)
-            {
-                let reply = reply.map_err(|failure| self.failed(&request.name, &failure, effect));
-                bodies[index] = Some(reply);
+            match self.requester.next(step) {
+                Ok(Some(Outcome { request, reply })) => {
+                    if let Some(index) = indices.remove(&request.number) {
+                        let failed = |failure| self.failed(&request.name, &failure, effect);
+                        bodies[index] = Some(reply.map_err(failed));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.unreadable(&error, asks, &indices, effect, &mut bodies);
+                    break;
+                }
             }
             if looked.elapsed() < step {
                 continue;
@@ -214,6 +223,43 @@ impl Client {
             }
         }
         Ok(bodies.into_iter().flatten().collect())
+    }
+
+    /// Interrupted, a command says no less than when its time is up. A file of definitions can be
+    /// applied again, and needs no such words.
+    fn last_words(&self, asks: &[Ask<'_>], effect: Effect) -> Result<Option<LastWords>, Error> {
+        let name = match asks {
+            [first, rest @ ..] if rest.iter().all(|ask| ask.name == first.name) => first.name,
+            _ => return Ok(None),
+        };
+        if effect == READS {
+            return Ok(None);
+        }
+        let requests = &self.session.settings.topics.requests;
+        let what = format!("interrupted: the request may be in {requests}");
+        LastWords::of(self.unsure(name, &what, effect).to_string()).map(Some)
+    }
+
+    /// The replies can no longer be read: what was sent may be answered without us.
+    fn unreadable(
+        &self,
+        error: &kafka::error::Error,
+        asks: &[Ask<'_>],
+        sent: &BTreeMap<usize, usize>,
+        effect: Effect,
+        bodies: &mut [Option<Result<Vec<u8>, Error>>],
+    ) {
+        for index in sent.values() {
+            let unsure = self.unsure(asks[*index].name, &error.to_string(), effect);
+            bodies[*index] = Some(Err(unsure));
+        }
+        for (ask, body) in asks.iter().zip(bodies) {
+            let failure = || Failure {
+                error: error.clone(),
+                never_written: true,
+            };
+            body.get_or_insert_with(|| Err(self.failed(ask.name, &failure(), effect)));
+        }
     }
 
     fn send(&mut self, ask: &Ask<'_>) -> Result<usize, kafka::error::Error> {
@@ -233,10 +279,13 @@ impl Client {
             (false, _) => format!("failed: {}", failure.error),
         };
         if failure.never_written {
+            let ask = match failure.error.is_purged() {
+                true => ": has the topic a leader?",
+                false => "",
+            };
+            let spared = effect.spared();
             return Error::Failed(format!(
-                "the request to {requests} {waited}, so {}: has the topic a leader and enough replicas \
-                 in sync?",
-                effect.spared()
+                "the request to {requests} {waited}, so {spared}{ask}"
             ));
         }
         self.unsure(name, &format!("the request to {requests} {waited}"), effect)

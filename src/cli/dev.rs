@@ -289,6 +289,7 @@ mod tests {
             set: [
                 "kafka.sasl.username=me",
                 "kafka.security.protocol=sasl_ssl",
+                "kafka.sasl.mechanism=PLAIN",
                 "kafka.session.timeout.ms=7000",
                 "topics.replication=3",
             ]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Error;
 use super::args::NextArgs;
-use super::ask::{Client, check_name, check_text};
+use super::ask::{Client, TAKES, check_name, check_text};
 use super::reply::Reply;
 
 /// Random bytes of a `request_id` that is drawn: two never meet.
@@ -30,8 +30,15 @@ pub fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
     }
     let again = client.again().clone().with(flags);
     let repeat = again.command("next", &[args.name.as_str()]);
-    let body = client.take(&args.name, value(args.count, &request_id), repeat)?;
-    print(&body, args.ask.json, out)
+    let body = client.take(&args.name, value(args.count, &request_id), repeat.clone())?;
+    let printed = print(&body, args.ask.json, out).and_then(|()| Ok(out.flush()?));
+    printed.map_err(|error| match error {
+        Error::Output(_) => Error::Failed(format!(
+            "{error}\nThe request was answered. {}\n  {repeat}",
+            TAKES.remedy()
+        )),
+        other => other,
+    })
 }
 
 fn drawn() -> Result<String, Error> {

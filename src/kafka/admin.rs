@@ -10,6 +10,7 @@ mod native;
 pub mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -97,6 +98,9 @@ pub struct Admin {
     /// For the group questions, which need a client of that group.
     config: ClientConfig,
     brokers: String,
+    /// Why a broker could not be reached, as last reported. It is kept for later questions: librdkafka
+    /// does not repeat a report that is the same for half a minute.
+    reason: Mutex<Option<String>>,
 }
 
 impl Admin {
@@ -109,6 +113,7 @@ impl Admin {
             client: client(config, RDKafkaType::RD_KAFKA_PRODUCER)?,
             config: config.clone(),
             brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
+            reason: Mutex::default(),
         })
     }
 
@@ -133,7 +138,6 @@ impl Admin {
         const OPERATION: &str = "connect";
         let within = within.min(FIRST_CONTACT_DEADLINE);
         let begin = Instant::now();
-        let mut reason = None;
         loop {
             let left = within.saturating_sub(begin.elapsed());
             let attempt = left.clamp(CALL_MIN, FIRST_CONTACT_ATTEMPT);
@@ -146,19 +150,19 @@ impl Admin {
                     }
                 }
             }
-            self.trouble(OPERATION, &mut reason)?;
+            let reason = self.trouble(OPERATION)?;
             if begin.elapsed() >= within {
                 return Err(unreachable(&self.brokers, within, reason.as_deref()));
             }
         }
     }
 
-    /// What the client's connections have reported since the last look: the latest reason replaces
-    /// `reason`.
+    /// The latest reason that the client's connections have reported, if any.
     ///
     /// # Errors
     /// A broker refused us, which no waiting changes.
-    fn trouble(&self, operation: &'static str, reason: &mut Option<String>) -> Result<(), Error> {
+    fn trouble(&self, operation: &'static str) -> Result<Option<String>, Error> {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
         for error in native::errors(&self.client, operation) {
             match error.class {
                 Class::Denied => return Err(error),
@@ -167,7 +171,7 @@ impl Admin {
                 _ => *reason = Some(error.message.trim_start_matches(UNREACHABLE).to_owned()),
             }
         }
-        Ok(())
+        Ok(reason.clone())
     }
 
     /// Says of a question that got no answer in time which broker could not be reached, and why: a
@@ -180,10 +184,9 @@ impl Admin {
             if error.class != Class::Retriable {
                 return error;
             }
-            let mut reason = None;
-            match self.trouble(error.operation, &mut reason) {
+            match self.trouble(error.operation) {
                 Err(refused) => refused,
-                Ok(()) => with_reason(error, reason.as_deref()),
+                Ok(reason) => with_reason(error, reason.as_deref()),
             }
         })
     }

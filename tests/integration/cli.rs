@@ -1,20 +1,21 @@
 //! The command line: what it prints, what it refuses and with which exit code.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
 
 use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
 use crate::support::admin::Admin;
 use crate::support::cluster;
-use crate::support::command::{Outcome, run};
+use crate::support::command::{Outcome, program, run};
 use crate::support::http::free_port;
 use crate::support::load::Names;
 use crate::support::murmur2::partition_of;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
-use crate::support::unique;
+use crate::support::{signal, unique, wait_for};
 
 /// Runs a command of this service.
 pub fn command(service: &Service, words: &[&str]) -> Outcome {
@@ -233,7 +234,6 @@ fn next_without_a_service_says_that_nobody_answers() {
     assert_eq!(command(&service, &["next", "orders"]).stdout, "2\n");
     let described = shell(printed(&changed, " describe "));
     assert!(described.stdout.contains("next       7\n"), "{described:?}");
-    service.check();
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
@@ -293,7 +293,30 @@ fn next_loses_no_id_whenever_it_gives_up() {
         command(&service, &["next", "orders"]).stdout,
         format!("{next}\n")
     );
-    service.check();
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn next_that_is_interrupted_says_how_to_get_its_id() {
+    let service = Service::new("cli-interrupted", Mode::Immediate);
+    service.create_topics();
+    let mut command = program();
+    command.args(["next", "orders", "--timeout-ms", "100000"]);
+    command.args(service.arguments());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the request to be in the log", || {
+        (!service.request_log().is_empty()).then_some(())
+    });
+    signal::send(&child, signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    let outcome = Outcome {
+        code: output.status.code().unwrap(),
+        stdout: String::new(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert_eq!(outcome.code, 130);
+    let instance = service.start("a");
+    assert_eq!(shell(printed(&outcome, " next ")).stdout, "1\n");
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
@@ -303,8 +326,7 @@ fn a_request_that_the_broker_refuses_has_taken_no_id_and_says_so() {
     let admin = Admin::new(&service.bootstrap);
     let config = [
         ("message.timestamp.type", "LogAppendTime"),
-        // There is one.
-        ("min.insync.replicas", "2"),
+        ("max.message.bytes", "10"),
     ];
     admin.create(&service.requests, PARTITIONS, &config);
     admin.create(&service.replies, PARTITIONS, &[]);
