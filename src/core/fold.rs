@@ -7,6 +7,7 @@
 //! Sequences live in an `IndexMap`: its iteration order is the order of insertion, so the random
 //! seed of its hasher, which makes flooding with colliding names useless, changes no answer.
 
+mod act;
 mod apply;
 mod audit;
 mod entry;

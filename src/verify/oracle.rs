@@ -237,7 +237,7 @@ impl Oracle {
                     offset: record.offset,
                     timestamp_ms: record.timestamp_ms,
                 };
-                self.operate(name, *deed, &note)
+                self.operate_once(name, *deed, asked.request_id.as_deref(), &note)
             }
         };
         due.unwrap_or_else(Due::Refused)
@@ -252,6 +252,7 @@ impl Oracle {
     ) -> Result<Due, Code> {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
+            // 0 of an operator's record, which no count is.
             return if u64::from(grant.count) == count {
                 Ok(Due::Again(grant))
             } else {
@@ -294,6 +295,30 @@ impl Oracle {
         let segment = self.window.put(usize::try_from(at).unwrap_or(0), place);
         let segment = u32::try_from(segment).unwrap_or(u32::MAX);
         self.touched.insert(Key::Window(segment));
+    }
+
+    /// A record with a `request_id` that the window knows is not carried out again.
+    fn operate_once(
+        &mut self,
+        name: &str,
+        deed: Deed,
+        request_id: Option<&str>,
+        note: &dyn Fn(&str) -> Note,
+    ) -> Result<Due, Code> {
+        let key = request_id.map(|request_id| window::key_of(name, request_id));
+        let Some((key, grant)) = key.zip(deed.remembered()) else {
+            return self.operate(name, deed, note);
+        };
+        match self.window.find(&key) {
+            Some(known) if known != grant => Err(Code::RequestIdReused),
+            Some(_) if name == POLICY => Ok(Due::Policy(self.scalars.unknown)),
+            Some(_) => self.operate(name, Deed::Describe, note),
+            None => {
+                let due = self.operate(name, deed, note)?;
+                self.remember(Place { key, grant });
+                Ok(due)
+            }
+        }
     }
 
     fn operate(

@@ -257,7 +257,14 @@ impl Sequence {
 struct Remembered {
     name: String,
     request_id: String,
-    ids: Ids,
+    got: Got,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Got {
+    Ids(Ids),
+    /// An operator's record, and what it asked for.
+    Act(Meaning),
 }
 
 /// A link as a forwarded record says it.
@@ -346,7 +353,7 @@ pub struct Naive {
     audit_undefined: bool,
     /// What the last record leaves in the ledger.
     pub told: Option<Told>,
-    /// The last record was given IDs of its own.
+    /// The last record was given IDs of its own, or was carried out.
     granted: bool,
     sent: BTreeMap<u32, Position>,
     accepted: BTreeMap<u32, End>,
@@ -431,6 +438,7 @@ impl Naive {
             (Meaning::Next { .. }, Expected::Ids(ids)) if self.granted => {
                 ("grant", Some((ids.first, ids.last)))
             }
+            _ if !self.granted => return,
             (Meaning::Define(_), _) => ("define", None),
             (Meaning::SetNext { .. }, _) => ("set_next", None),
             (Meaning::Retire, _) if moved || before.is_some_and(|before| !before.retired) => {
@@ -453,7 +461,51 @@ impl Naive {
         });
     }
 
+    fn known(&self, name: &str, request_id: &str) -> Option<&Got> {
+        let is = |r: &&Remembered| r.name == name && r.request_id == request_id;
+        self.window.iter().find(is).map(|known| &known.got)
+    }
+
+    fn remember(&mut self, name: &str, request_id: &str, got: Got) {
+        if self.capacity == 0 {
+            return;
+        }
+        if self.window.len() == self.capacity {
+            self.window.pop_front();
+        }
+        self.window.push_back(Remembered {
+            name: name.to_owned(),
+            request_id: request_id.to_owned(),
+            got,
+        });
+        self.remembered += 1;
+    }
+
     fn answer(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+        let acts = !matches!(asked.meaning, Meaning::Next { .. } | Meaning::Describe);
+        let Some(id) = asked.request_id.as_deref().filter(|_| acts) else {
+            return self.carry_out(name, asked);
+        };
+        match self.known(name, id) {
+            None => {}
+            Some(Got::Act(before)) if *before == asked.meaning => {
+                return match asked.meaning {
+                    Meaning::Policy { .. } => Ok(Expected::Policy {
+                        refuse: self.refuse_undefined,
+                        audit: self.audit_undefined,
+                    }),
+                    _ => Ok(Expected::Described(self.sequences[name].clone())),
+                };
+            }
+            Some(_) => return Err("request_id_reused"),
+        }
+        let answer = self.carry_out(name, asked)?;
+        self.remember(name, id, Got::Act(asked.meaning.clone()));
+        Ok(answer)
+    }
+
+    fn carry_out(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+        self.granted = !matches!(asked.meaning, Meaning::Next { .. });
         match &asked.meaning {
             Meaning::Next { count } => self.next(name, *count, asked.request_id.as_deref()),
             Meaning::Define(fields) => {
@@ -503,17 +555,10 @@ impl Naive {
         count: i128,
         request_id: Option<&str>,
     ) -> Result<Expected, &'static str> {
-        if let Some(id) = request_id {
-            let known = self
-                .window
-                .iter()
-                .find(|r| r.name == name && r.request_id == id);
-            if let Some(known) = known {
-                if known.ids.count != count {
-                    return Err("request_id_reused");
-                }
-                return Ok(Expected::Ids(known.ids.clone()));
-            }
+        match request_id.and_then(|id| self.known(name, id)) {
+            None => {}
+            Some(Got::Ids(ids)) if ids.count == count => return Ok(Expected::Ids(ids.clone())),
+            Some(_) => return Err("request_id_reused"),
         }
         let ids = match self.sequences.get_mut(name) {
             Some(sequence) if sequence.retired => return Err("retired"),
@@ -529,18 +574,8 @@ impl Naive {
             }
         };
         self.granted = true;
-        if let Some(id) = request_id
-            && self.capacity > 0
-        {
-            if self.window.len() == self.capacity {
-                self.window.pop_front();
-            }
-            self.window.push_back(Remembered {
-                name: name.to_owned(),
-                request_id: id.to_owned(),
-                ids: ids.clone(),
-            });
-            self.remembered += 1;
+        if let Some(id) = request_id {
+            self.remember(name, id, Got::Ids(ids.clone()));
         }
         Ok(Expected::Ids(ids))
     }
@@ -612,9 +647,14 @@ impl Naive {
                         let known = self.place(at);
                         let same = known.is_some_and(|known| {
                             place.key == RequestKey::new(&known.name, &known.request_id)
-                                && i128::from(place.first) == known.ids.first
-                                && i128::from(place.increment) == known.ids.increment
-                                && i128::from(place.count) == known.ids.count
+                                && match &known.got {
+                                    Got::Ids(ids) => {
+                                        i128::from(place.first) == ids.first
+                                            && i128::from(place.increment) == ids.increment
+                                            && i128::from(place.count) == ids.count
+                                    }
+                                    Got::Act(_) => place.is_act(),
+                                }
                         });
                         if !same {
                             return Some(format!("place {at} of the window is not {known:?}"));

@@ -159,7 +159,20 @@ impl World {
         written
     }
 
+    /// Some with an ID, mostly the same record once more.
     fn operation(&mut self, name: String) -> Written {
+        let mut written = self.operation_once(name);
+        if self.random.chance(40) && written.asked.meaning != Meaning::Describe {
+            let letter = if self.random.chance(80) { 'o' } else { 'r' };
+            let id = format!("{letter}{}", self.random.below(3));
+            let header = ("sequencer-request-id".to_owned(), id.clone().into_bytes());
+            written.headers.push(header);
+            written.asked.request_id = Some(id);
+        }
+        written
+    }
+
+    fn operation_once(&mut self, name: String) -> Written {
         let random = &mut self.random;
         match random.below(10) {
             0..4 => {

@@ -1,5 +1,6 @@
 //! One record, applied.
 
+use super::act;
 use super::audit::Cause;
 use super::entry::{accepted_element, sent_element};
 use super::{Answer, Change, Defined, Description, Fold, Grant, Note, SequencesMax, Slot, State};
@@ -164,6 +165,12 @@ impl Fold {
         };
         let key = RequestKey::new(name, request_id);
         if let Some(place) = self.window.find(key) {
+            if place.is_act() {
+                return Err(Rejection::new(
+                    Code::RequestIdReused,
+                    "the request_id was used for an operator's record, this one asks for IDs",
+                ));
+            }
             let grant = place.grant();
             if grant.count != count {
                 return Err(Rejection::new(
@@ -196,10 +203,6 @@ impl Fold {
     }
 
     fn remember(&mut self, key: RequestKey, grant: Grant) {
-        let capacity = self.scalars.window_capacity;
-        if capacity == 0 {
-            return;
-        }
         let place = Place {
             key,
             first: grant.first,
@@ -210,6 +213,14 @@ impl Fold {
             invariants::i5_one_grant(grant, place.grant()),
             "I5 one request, one grant"
         );
+        self.remember_place(place);
+    }
+
+    fn remember_place(&mut self, place: Place) {
+        let capacity = self.scalars.window_capacity;
+        if capacity == 0 {
+            return;
+        }
         let number = self.scalars.window_next;
         self.scalars.window_next += 1;
         let (segment, replaced) = self.window.remember(number, capacity, place);
@@ -306,6 +317,40 @@ impl Fold {
     }
 
     fn operate(
+        &mut self,
+        name: &str,
+        operation: &Operation<'_>,
+        cause: &Cause<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Answer, Rejection> {
+        let key = cause.request_id.map(|id| RequestKey::new(name, id));
+        let Some(new) = key.and_then(|key| act::place(key, operation.action)) else {
+            return self.act(name, operation, cause, ledger);
+        };
+        if let Some(known) = self.window.find(new.key)
+            && !planted!(ActTwice)
+        {
+            if *known != new {
+                return Err(Rejection::new(
+                    Code::RequestIdReused,
+                    "the request_id was used for a record that asks for something else",
+                ));
+            }
+            // It is not carried out again. Where the sequence stands by now is what its writer has to know.
+            return match operation.action {
+                Action::Policy(_) => Ok(Answer::Policy(self.scalars.undefined)),
+                _ => self
+                    .description(name)
+                    .map(|now| Answer::Described(Box::new(now)))
+                    .ok_or_else(unknown),
+            };
+        }
+        let answer = self.act(name, operation, cause, ledger)?;
+        self.remember_place(new);
+        Ok(answer)
+    }
+
+    fn act(
         &mut self,
         name: &str,
         operation: &Operation<'_>,

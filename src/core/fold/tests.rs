@@ -245,6 +245,138 @@ fn i5_an_error_does_not_occupy_a_request_id() {
 }
 
 #[test]
+fn i5_an_operators_record_that_comes_again_is_not_carried_out_again() {
+    let with_id = |name, what: Action, id| {
+        let mut request = action(name, what);
+        request.request_id = Some(Cow::Borrowed(id));
+        request
+    };
+    let back = |next| Action::SetNext { next, force: true };
+    let mut log = Log::default();
+    log.granted(&next("a", 149));
+    let moved = log.described(&with_id("a", back(100), "x"));
+    assert_eq!(moved.next, Some(100));
+    assert_eq!(log.granted(&next("a", 50)), grant(100, 149));
+    let again = log.described(&with_id("a", back(100), "x"));
+    assert_eq!(again.next, Some(150), "where it stands by now");
+    assert_eq!(log.first("a"), 150);
+    for other in [back(99), Action::Retire, Action::Define(Changes::default())] {
+        assert_eq!(
+            log.rejected(&with_id("a", other, "x")),
+            Code::RequestIdReused
+        );
+    }
+    let asks = request("a", Command::Next { count: 1 }, Some("x"));
+    assert_eq!(log.rejected(&asks), Code::RequestIdReused);
+    let asks = request("a", Command::Next { count: 1 }, Some("y"));
+    log.granted(&asks);
+    assert_eq!(
+        log.rejected(&with_id("a", back(1), "y")),
+        Code::RequestIdReused
+    );
+    assert_eq!(
+        log.described(&with_id("a", Action::Describe, "x")).next,
+        Some(152)
+    );
+
+    // An error does not occupy it, and neither does a look.
+    assert_eq!(
+        log.rejected(&with_id("b", back(1), "z")),
+        Code::UnknownSequence
+    );
+    log.described(&define("b", Changes::default()));
+    log.described(&with_id("b", Action::Describe, "z"));
+    assert_eq!(log.described(&with_id("b", back(7), "z")).next, Some(7));
+
+    let policy = |undefined, id| with_id(POLICY, Action::Policy(undefined), id);
+    log.apply(&policy(Undefined::Refuse, "p"));
+    log.apply(&policy(Undefined::Create, "q"));
+    let again = log.apply(&policy(Undefined::Refuse, "p"));
+    assert_eq!(again, Answer::Policy(Undefined::Create));
+    assert_eq!(recomputed(&log.fold), log.fold.cut(&mut Vec::new()));
+}
+
+const GOLDEN_RETIRE: (i64, i64, u32) = (5828425616990184454, 6065095285997434691, 0);
+
+#[test]
+fn what_an_operators_record_asks_for_is_told_apart_field_by_field() {
+    let key = RequestKey::new("a", "x");
+    let changes = Changes::default();
+    let defines = [
+        changes,
+        Changes {
+            start: Some(0),
+            ..changes
+        },
+        Changes {
+            increment: Some(0),
+            ..changes
+        },
+        Changes {
+            min: Some(0),
+            ..changes
+        },
+        Changes {
+            max: Some(0),
+            ..changes
+        },
+        Changes {
+            max_count: Some(0),
+            ..changes
+        },
+        Changes {
+            at_end: Some(AtEnd::Error),
+            ..changes
+        },
+        Changes {
+            at_end: Some(AtEnd::Cycle),
+            ..changes
+        },
+        Changes {
+            audit: Some(false),
+            ..changes
+        },
+        Changes {
+            audit: Some(true),
+            ..changes
+        },
+    ];
+    let others = [
+        Action::Retire,
+        Action::SetNext {
+            next: 0,
+            force: false,
+        },
+        Action::SetNext {
+            next: 0,
+            force: true,
+        },
+        Action::SetNext {
+            next: 1,
+            force: false,
+        },
+        Action::Policy(Undefined::Create),
+        Action::Policy(Undefined::Refuse),
+        Action::Policy(Undefined::CreateAudited),
+    ];
+    let all: Vec<Action> = defines
+        .map(Action::Define)
+        .into_iter()
+        .chain(others)
+        .collect();
+    let places: BTreeSet<(i64, i64)> = all
+        .iter()
+        .filter_map(|action| act::place(key, *action))
+        .map(|place| (place.first, place.increment))
+        .collect();
+    assert_eq!(places.len(), all.len());
+    // Stored, so it does not change between releases.
+    let place = act::place(key, Action::Retire).unwrap();
+    assert_eq!((place.first, place.increment, place.count), GOLDEN_RETIRE);
+    assert_eq!(act::place(key, Action::Describe), None);
+}
+
+#[test]
 fn i5_expiry_is_decided_by_the_log_alone() {
     let mut log = Log::default();
     log.fold.set_scalars(Scalars {

@@ -149,7 +149,7 @@ impl World {
                 _ => String::new(),
             };
             let id = format!("id-{some}");
-            let id = (form == 18).then_some(id.as_str());
+            let id = matches!(form, 11 | 14 | 18).then_some(id.as_str());
             match form {
                 // No valid name, and a policy.
                 19 if number == 0 => self.ask(other as usize, "a\nb", value.as_bytes(), None),
