@@ -281,9 +281,18 @@ impl Engine {
             Message::Found(Finding::Foreign {
                 partition,
                 assignment,
+                from,
                 keys,
                 end,
             }) => {
+                if end < from - 1 {
+                    warn!(
+                        partition,
+                        end,
+                        written = from,
+                        "the state log has lost records; writing the whole state again"
+                    );
+                }
                 if !keys.is_empty() {
                     warn!(
                         partition,
@@ -294,10 +303,22 @@ impl Engine {
                 self.input(Input::Foreign {
                     partition,
                     assignment,
+                    from,
                     keys,
                     end,
                 })
             }
+            Message::Found(Finding::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }) => self.input(Input::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }),
         }
     }
 

@@ -259,7 +259,18 @@ impl World {
             &self.partitions[partition].folding.snapshots[next as usize],
         ));
         self.partitions[partition].truth = Some(Truth { next, last_applied });
-        if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
+        if self.partitions[partition].state_lost {
+            let end = self.partitions[partition]
+                .state
+                .as_ref()
+                .map_or(0, |state| state.end());
+            let restored = self.restored(partition, 0, end);
+            let found = restored.footer.map(|footer| footer.next.0);
+            if found == Some(next) {
+                self.partitions[partition].state_lost = false;
+                self.partitions[partition].repaired_to = end;
+            }
+        } else if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
             self.check_state(partition);
         }
     }
@@ -568,6 +579,10 @@ impl World {
     pub fn check_all(&mut self) {
         for partition in 0..self.partitions.len() {
             let halted = self.halted(partition);
+            assert!(
+                !self.partitions[partition].state_lost,
+                "I6: the state of partition {partition} was lost and is not there again"
+            );
             assert!(
                 halted.is_some() == self.must_stop(partition),
                 "I6: partition {partition} is halted: {halted:?}"

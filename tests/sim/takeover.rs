@@ -229,6 +229,7 @@ impl World {
             Input::Foreign {
                 partition: foreign.partition,
                 assignment: foreign.assignment,
+                from: foreign.from,
                 keys,
                 end,
             },

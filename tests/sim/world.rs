@@ -126,6 +126,8 @@ pub struct Part {
     pub cut_at: Option<i64>,
     /// The state at the last checkpoint; none when that covers what a log has lost.
     pub checkpointed: Option<Rc<Naive>>,
+    /// Its owner has lost what it wrote, and has not yet written all of it again.
+    pub state_lost: bool,
     /// Repairs so far.
     pub repairs: u64,
     /// The end of the last one in the state log.
@@ -245,6 +247,7 @@ impl World {
             cut_below: false,
             cut_at: None,
             checkpointed: None,
+            state_lost: false,
             repairs: 0,
             repaired_to: 0,
         });
