@@ -12,6 +12,7 @@ mod print;
 mod way;
 
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use super::args::RecoverArgs;
@@ -48,7 +49,13 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let (plan, reason) = match way {
         Way::Nothing => return Ok(print::nothing(out)?),
         Way::Rebuild { rebuilt, since } => {
-            let plan = Plan::rebuilt(args.partition, &settings.group, *rebuilt, &evidence);
+            let plan = Plan::rebuilt(
+                args.partition,
+                &settings.group,
+                *rebuilt,
+                &evidence,
+                now_ms(),
+            );
             let plan = plan.map_err(Error::Failed)?;
             print::rebuilt(since, &evidence, &plan, out)?;
             let next = plan.footer.next;
@@ -104,7 +111,13 @@ fn ask(
             .unwrap_or_else(|| seen.saturating_add(args.margin).min(ID_LAST)),
         group: session.settings.group.clone(),
         before: look.before(from, evidence.log)?,
+        now_ms: now_ms(),
     })
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// An owner that runs would go on with the state that it has in memory, and write it.

@@ -41,8 +41,16 @@ pub enum Bug {
     StrayTwice,
     /// I6: home passes over a gap in the chain.
     GapPassedOver,
+    /// A stray that lies where a cut has been is taken for the one that lay there before.
+    LeaderEpochIgnored,
+    /// A repair does not begin the chains of its partition again.
+    EpochNotRaised,
+    /// A repaired home forgets which strays it has accepted.
+    AcceptedForgotten,
     /// I5: after a restore nothing is found in the window.
     WindowNotRestored,
+    /// I5: an operator's record that comes again is carried out again.
+    ActTwice,
     /// A request whose reply cannot be routed gets no IDs.
     RoutingFolds,
     /// A clock in the fold.
@@ -55,6 +63,8 @@ pub enum Bug {
     AnyBatchBelieved,
     /// I6: keys that others wrote are not written again.
     ForeignKeysLeft,
+    /// I6: an owner whose state log lost what it had written goes on as if it were there.
+    StateLossIgnored,
     /// I6: another record in the place of the last applied one is not noticed.
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
@@ -63,7 +73,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 31] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -81,13 +91,18 @@ impl Bug {
         Bug::StrayLost,
         Bug::StrayTwice,
         Bug::GapPassedOver,
+        Bug::LeaderEpochIgnored,
+        Bug::EpochNotRaised,
+        Bug::AcceptedForgotten,
         Bug::WindowNotRestored,
+        Bug::ActTwice,
         Bug::RoutingFolds,
         Bug::ClockInFold,
         Bug::HashOrderInFold,
         Bug::UndecidedFolds,
         Bug::AnyBatchBelieved,
         Bug::ForeignKeysLeft,
+        Bug::StateLossIgnored,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
     ];

@@ -1,6 +1,6 @@
-//! The window of requests with an ID: one request, one grant (I5).
+//! The window of requests with an ID: one request, one grant (I5), and one record of an operator, one act.
 //!
-//! It holds the last so many grants to requests with a `request_id`, in the order of the log: the
+//! It holds the last so many of them that had a `request_id` and were not refused, in the order of the log: the
 //! next one takes the place of the oldest. So what expires is decided by the log alone, and an
 //! expiry needs no record of its own in the state topic: a *segment* of [`SEGMENT`] places is one
 //! entry there, written again when a place in it changes.
@@ -48,7 +48,11 @@ impl RequestKey {
     }
 }
 
-/// One grant that is remembered.
+/// A hash of what an operator's record asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Act(pub [u8; 16]);
+
+/// One grant that is remembered, or one act of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Whose.
@@ -57,11 +61,29 @@ pub struct Place {
     pub first: i64,
     /// Step between the IDs.
     pub increment: i64,
-    /// How many; at most [`super::limits::COUNT_MAX`].
+    /// How many; at most [`super::limits::COUNT_MAX`]. None for an act, whose hash the two numbers before
+    /// are then.
     pub count: u32,
 }
 
 impl Place {
+    /// Of an act.
+    pub fn of_act(key: RequestKey, act: Act) -> Place {
+        let (high, low) = act.0.split_at(8);
+        let half = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap_or_default());
+        Place {
+            key,
+            first: half(high),
+            increment: half(low),
+            count: 0,
+        }
+    }
+
+    /// True for an act.
+    pub fn is_act(&self) -> bool {
+        self.count == 0
+    }
+
     /// What was granted.
     pub fn grant(&self) -> Grant {
         let count = u64::from(self.count);

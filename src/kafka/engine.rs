@@ -281,9 +281,18 @@ impl Engine {
             Message::Found(Finding::Foreign {
                 partition,
                 assignment,
+                from,
                 keys,
                 end,
             }) => {
+                if end < from - 1 {
+                    warn!(
+                        partition,
+                        end,
+                        written = from,
+                        "the state log has lost records; writing the whole state again"
+                    );
+                }
                 if !keys.is_empty() {
                     warn!(
                         partition,
@@ -294,10 +303,22 @@ impl Engine {
                 self.input(Input::Foreign {
                     partition,
                     assignment,
+                    from,
                     keys,
                     end,
                 })
             }
+            Message::Found(Finding::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }) => self.input(Input::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }),
         }
     }
 
@@ -426,6 +447,7 @@ impl Engine {
                 let headers = all.map(|all| Headers::collect(names, all));
                 let output = instance.record(Record {
                     partition: record.partition,
+                    leader_epoch: record.leader_epoch,
                     offset: Offset(record.offset),
                     timestamp: Timestamp(record.timestamp_ms),
                     key: record.key,

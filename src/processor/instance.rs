@@ -4,11 +4,13 @@
 //! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
 //! borrowed from the fold's buffer and not copied into an effect.
 
+mod foreign;
 mod load;
 pub mod messages;
 
 use std::collections::BTreeMap;
 
+use foreign::Unread;
 use load::Load;
 pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
@@ -73,6 +75,7 @@ struct Owned {
     /// What it was halted for before it was looked at again: it stays halted meanwhile.
     halted: Option<(Halt, i64)>,
     foreign_check_ms: u64,
+    unread: Option<Unread>,
 }
 
 #[derive(Debug)]
@@ -196,11 +199,7 @@ impl Instance {
             }
             Input::LogError { partition } => {
                 if self.running(partition).is_some() {
-                    // T2: what it may still commit lies below the bound of its takeover.
-                    if self.transacts_any(&[partition]) {
-                        effects.push(Effect::CancelTransaction);
-                    }
-                    self.restore_again(partition, effects);
+                    self.start_again(partition, effects);
                 }
             }
             Input::Settled {
@@ -216,14 +215,18 @@ impl Instance {
             Input::Foreign {
                 partition,
                 assignment,
+                from,
                 keys,
                 end,
+            } => self.foreign(partition, assignment, keys, from..end, effects),
+            Input::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
             } => {
-                if let Some(running) = self.running(partition)
-                    && running.assignment() == assignment
-                {
-                    running.touched_by_others(keys, end);
-                }
+                let again_ms = now_ms + WAIT_AGAIN_MS;
+                self.not_read(partition, assignment, Unread { from, to, again_ms });
             }
             Input::ReplyPartitions(count) => self.options.service.reply_partitions = count,
             Input::Tick => {}
@@ -310,6 +313,7 @@ impl Instance {
                     stage: Stage::Restoring,
                     halted: None,
                     foreign_check_ms: now_ms + FOREIGN_CHECK_MS,
+                    unread: None,
                 },
             );
             self.restore(*partition, effects);
@@ -321,6 +325,8 @@ impl Instance {
         let assignment = self.assignments;
         if let Some(owned) = self.owned.get_mut(&partition) {
             owned.assignment = assignment;
+            // A restore reads all of it.
+            owned.unread = None;
             let stage = std::mem::replace(&mut owned.stage, Stage::Restoring);
             owned.halted = match stage {
                 Stage::Halted { halt, highest, .. } => Some((halt, highest)),
@@ -426,6 +432,15 @@ impl Instance {
                 });
             }
         }
+        self.read_unread(now_ms, effects);
+    }
+
+    fn start_again(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        // T2: what it may still commit lies below the bound of its takeover.
+        if self.transacts_any(&[partition]) {
+            effects.push(Effect::CancelTransaction);
+        }
+        self.restore_again(partition, effects);
     }
 
     /// I6: a partition whose chain is broken has drained, so that nothing is folded twice while it

@@ -33,6 +33,8 @@ use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
 pub struct Record<'a> {
     /// Its partition.
     pub partition: i32,
+    /// The leader epoch that its broker gave it.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: Offset,
     /// Its LogAppendTime.
@@ -219,6 +221,7 @@ impl Partition {
         let at = At {
             partition: u32::try_from(self.id).unwrap_or(0),
             partitions: self.decided.partitions,
+            leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
         };
@@ -228,9 +231,9 @@ impl Partition {
             // The record is not folded: after the repair it is the first one that is read.
             self.broken = Some(Halt::LinkBroken {
                 source: link.partition,
-                offset: link.offset,
-                previous: link.previous,
-                accepted,
+                offset: link.position.offset,
+                previous: link.previous.offset,
+                accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
             self.draining = true;
@@ -253,7 +256,7 @@ impl Partition {
         let (partition, offset) = match link {
             Some(link) => (
                 i32::try_from(link.partition).unwrap_or(i32::MAX),
-                Offset(link.offset),
+                Offset(link.position.offset),
             ),
             None => (self.id, record.offset),
         };
@@ -372,7 +375,7 @@ impl Partition {
             || !self.touched.is_empty()
             || !self.held.is_empty()
             || !self.ledger.is_empty()
-            || (!self.draining && self.rewrite.wants_checkpoint(self.fold.len()))
+            || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len()))
     }
 
     /// Cuts: what the state is now, as a batch.
@@ -384,11 +387,12 @@ impl Partition {
         for key in &touched {
             match state::entry_key(key).and_then(|key| self.fold.slot(key)) {
                 Some(slot) => slots.push(slot),
-                None if key != state::FOOTER_KEY => batch.tombstone(key),
-                None => {}
+                // The reset is what keeps compaction from bringing back what a repair made void.
+                None if [state::FOOTER_KEY, state::RESET_KEY].contains(&key.as_slice()) => {}
+                None => batch.tombstone(key),
             }
         }
-        if !self.draining {
+        if self.rewrites() {
             let chunk = self.rewrite.chunk(self.fold.len(), slots.len());
             slots.extend(chunk.filter_map(|place| self.fold.slot_at(place)));
         }
@@ -429,6 +433,11 @@ impl Partition {
         }
     }
 
+    /// What is handed over need not be written again, unless nothing adds up without it.
+    fn rewrites(&self) -> bool {
+        !self.draining || self.rewrite.is_lost()
+    }
+
     /// I4: may this section be committed now?
     pub fn covered(&self, section: &Section) -> bool {
         let settled = self.outstanding.settled(section.epoch) || planted!(RepliesNotAwaited);
@@ -437,7 +446,7 @@ impl Partition {
     }
 
     /// The section is committed. Returns the range of state offsets in which somebody else has
-    /// written since our last batch, if there is one.
+    /// written since our last batch, or into this one, if there is one.
     pub fn committed(
         &mut self,
         section: &Section,
@@ -452,7 +461,23 @@ impl Partition {
         let expected = self.state_end;
         // Our own commit writes one marker behind the footer.
         self.state_end = written.last + 2;
-        (expected < written.first).then_some(expected..written.first)
+        let Written { first, last } = written;
+        if first < expected {
+            self.state_lost();
+            return None;
+        }
+        let len = i64::try_from(section.batch.len()).unwrap_or(i64::MAX);
+        if last - first + 1 != len {
+            return Some(expected..last + 1);
+        }
+        (expected < first).then_some(expected..first)
+    }
+
+    /// The state log was cut, or its topic made again: what is in memory is all there is.
+    fn state_lost(&mut self) {
+        if !planted!(StateLossIgnored) {
+            self.rewrite.lost();
+        }
     }
 
     /// The section was aborted: all of it goes into the next one.
@@ -468,8 +493,18 @@ impl Partition {
         }
     }
 
-    /// Somebody else's committed records touched these keys, up to `end` of the state log.
-    pub fn touched_by_others(&mut self, keys: impl IntoIterator<Item = Vec<u8>>, end: i64) {
+    /// Somebody else's committed records touched these keys, in this range of the state log.
+    pub fn touched_by_others(
+        &mut self,
+        keys: impl IntoIterator<Item = Vec<u8>>,
+        range: std::ops::Range<i64>,
+    ) {
+        let std::ops::Range { start, end } = range;
+        // Our last footer lies before the marker that begins the range, which may be still to come.
+        if end < start - 1 {
+            self.state_end = end;
+            self.state_lost();
+        }
         if !planted!(ForeignKeysLeft) {
             self.touched.extend(keys);
         }

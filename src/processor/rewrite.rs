@@ -33,6 +33,8 @@ pub struct Rewrite {
     progress: Progress,
     /// Where the last whole rewrite begins.
     from: Option<i64>,
+    /// The state log has lost records, so that nothing adds up before the running rewrite has ended.
+    lost: bool,
 }
 
 impl Rewrite {
@@ -44,6 +46,7 @@ impl Rewrite {
             since_start: 0,
             progress: Progress::Idle,
             from,
+            lost: false,
         }
     }
 
@@ -68,6 +71,22 @@ impl Rewrite {
         }
     }
 
+    /// The state log has lost records: everything is written again, from the next checkpoint on.
+    pub fn lost(&mut self) {
+        self.since_start = 0;
+        self.from = None;
+        self.lost = true;
+        self.progress = Progress::Running {
+            next: 0,
+            from: None,
+        };
+    }
+
+    /// True while nothing in the state log adds up.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// True while a checkpoint is wanted for the rewrite alone.
     pub fn wants_checkpoint(&self, live: usize) -> bool {
         match self.progress {
@@ -88,6 +107,7 @@ impl Rewrite {
             self.from = *from;
             self.records = self.since_start;
             self.progress = Progress::Idle;
+            self.lost = false;
         }
     }
 
@@ -146,6 +166,22 @@ mod tests {
                 "{live} live, {changed} changed: {read} > {bound}"
             );
         }
+    }
+
+    #[test]
+    fn a_loss_begins_a_rewrite_at_once_also_in_the_middle_of_another() {
+        let mut rewrite = Rewrite::new(1_000_000, 0, Some(7));
+        rewrite.lost();
+        assert_eq!((rewrite.chunk(8_000, 0), rewrite.from()), (0..5_000, None));
+        rewrite.committed(5_001, Some(0), 8_000);
+        rewrite.lost();
+        assert!(rewrite.is_lost() && rewrite.wants_checkpoint(8_000));
+        assert_eq!(rewrite.chunk(8_000, 0), 0..5_000);
+        rewrite.committed(5_001, Some(3), 8_000);
+        assert_eq!(rewrite.chunk(8_000, 0), 5_000..8_000);
+        rewrite.committed(3_001, Some(5_005), 8_000);
+        assert!(!rewrite.is_lost() && !rewrite.wants_checkpoint(8_000));
+        assert_eq!(rewrite.from(), Some(3));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use super::code::Code;
 use super::oracle::Unknown;
+use super::rules::Grant;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
@@ -57,6 +58,55 @@ pub enum Deed {
     Retire,
     /// Say what happens to undefined names.
     Policy(Unknown),
+}
+
+impl Deed {
+    /// As the window has it: the halves of a hash over its word and its fields in the place of first ID and
+    /// step, with a count of 0. None for one that changes nothing.
+    pub fn remembered(self) -> Option<Grant> {
+        let mut input = Vec::new();
+        match self {
+            Deed::Describe => return None,
+            Deed::Retire => input.extend(b"retire"),
+            Deed::SetNext { next, force } => {
+                input.extend(b"set_next\x01");
+                input.extend(next.to_be_bytes());
+                input.push(force.into());
+            }
+            Deed::Policy(unknown) => {
+                input.extend(b"policy\x01");
+                input.push(match unknown {
+                    Unknown::Create => 0,
+                    Unknown::Refuse => 1,
+                    Unknown::Audit => 2,
+                });
+            }
+            Deed::Define(change) => {
+                input.extend(b"define");
+                let most = change.max_count.map(u64::cast_signed);
+                let numbers = [change.start, change.increment, change.min, change.max, most];
+                for number in numbers {
+                    input.push(number.is_some().into());
+                    input.extend(number.unwrap_or_default().to_be_bytes());
+                }
+                for flag in [change.cycle, change.audit] {
+                    input.push(flag.is_some().into());
+                    input.push(flag.unwrap_or_default().into());
+                }
+            }
+        }
+        let hash = blake3::hash(&input);
+        let half = |at: usize| {
+            hash.as_bytes()[at..at + 8]
+                .try_into()
+                .map(i64::from_be_bytes)
+        };
+        Some(Grant {
+            first: half(0).unwrap_or_default(),
+            increment: half(8).unwrap_or_default(),
+            count: 0,
+        })
+    }
 }
 
 /// The fields of a definition that are there.

@@ -24,7 +24,10 @@ fn look_for(bug: Bug) -> Option<Caught> {
     let mut before = 0;
     for seed in 0..SEEDS_MAX {
         crate::STEP.set(0);
-        let run = catch_unwind(AssertUnwindSafe(|| live_through(Config::of_seed(seed))));
+        let run = catch_unwind(AssertUnwindSafe(|| match bug {
+            Bug::StateLossIgnored => crate::halts::lose_state(seed),
+            _ => drop(live_through(Config::of_seed(seed))),
+        }));
         if let Err(panic) = run {
             caught = Some(Caught {
                 seeds: seed + 1,

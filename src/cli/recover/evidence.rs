@@ -11,7 +11,7 @@ use crate::cli::Error;
 use crate::cli::session::Session;
 use crate::core::fold::{Defined, Entry};
 use crate::core::limits::ID_LAST;
-use crate::core::link::LinkKey;
+use crate::core::link::{Accepted, LinkKey};
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
@@ -76,8 +76,8 @@ pub struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By home partition, the last stray that went there.
-    pub sent: BTreeMap<u32, i64>,
+    /// By partition, the last stray that was accepted from there.
+    pub accepted: BTreeMap<u32, Accepted>,
     /// The highest of each that any footer has.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
@@ -114,6 +114,7 @@ impl State {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -124,6 +125,7 @@ impl State {
         *window_capacity = found.window_capacity;
         *window_next = found.window_next.max(*window_next);
         *links_open |= found.links_open;
+        *epoch = found.epoch.max(*epoch);
         self.last_footer = Some(footer.clone());
     }
 
@@ -137,12 +139,13 @@ impl State {
             Entry::Window { segment, places } => {
                 self.window.insert(segment, places.into_owned());
             }
-            Entry::Sent { home, offset } => {
-                let known = self.sent.entry(home).or_insert(offset);
-                *known = offset.max(*known);
+            // A repair begins each chain again.
+            Entry::Sent { .. } => {}
+            Entry::Accepted { source, end } => {
+                let known = self.accepted.entry(source).or_insert(end);
+                known.epoch = end.epoch.max(known.epoch);
+                known.position = end.position.max(known.position);
             }
-            // A repair believes the first link that comes.
-            Entry::Accepted { .. } => {}
         }
     }
 
@@ -303,6 +306,7 @@ impl Look<'_> {
         reader.read(topic, self.partition, from, to.0, |record| {
             rebuild.record(&Record {
                 partition: record.partition,
+                leader_epoch: record.leader_epoch,
                 offset: Offset(record.offset),
                 timestamp: Timestamp(record.timestamp_ms),
                 key: record.key,
@@ -342,8 +346,10 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
+                // What an earlier repair has kept of them follows it.
+                Ok(Content::Reset(_)) => state.accepted.clear(),
                 // A tombstone takes nothing back: the name may have been used up to there.
-                Ok(Content::Tombstone(_) | Content::Reset(_)) | Err(_) => {}
+                Ok(Content::Tombstone(_)) | Err(_) => {}
             }
             Flow::Continue
         })?;

@@ -7,6 +7,7 @@ use crate::core::fold::EntryKey;
 use crate::core::{Fold, NextOffset};
 use crate::processor::halt::Halt;
 use crate::processor::rebuild::Rebuild;
+use crate::processor::repair;
 
 /// What to do.
 #[derive(Debug)]
@@ -181,10 +182,7 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
         return Ok(Way::Nothing);
     };
     rebuilt.next = broken.at;
-    rebuilt.fold.remove(EntryKey::Accepted(broken.source));
-    let mut scalars = rebuilt.fold.scalars();
-    scalars.links_open = true;
-    rebuilt.fold.set_scalars(scalars);
+    repair::open(&mut rebuilt.fold, broken.source);
     Ok(Way::Rebuild {
         rebuilt: Box::new(rebuilt),
         since: footer.next,

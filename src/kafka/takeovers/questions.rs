@@ -174,12 +174,25 @@ impl Questions {
     /// Restored, not the first footer that lies there: compaction may have left a late one in front.
     fn service(&self) -> Result<Event, Error> {
         let (start, end) = self.extent(&self.topics.state, 0)?;
-        Ok(match self.state(0, start, end)? {
-            Event::State(restored) => {
-                Event::Service(restored.footer.map(|footer| footer.decided()))
+        let restored = match self.state(0, start, end)? {
+            Event::State(restored) => restored,
+            other => return Ok(other),
+        };
+        let decided = restored.footer.as_ref().map(|footer| footer.decided());
+        let has_past =
+            restored.records > 0 || matches!(self.committed(0)?, Event::Committed(Some(_)));
+        if decided.is_some() || !has_past {
+            return Ok(Event::Service(decided));
+        }
+        // Partition 0 halts, because its state is lost. The owner that wrote a footer elsewhere had the
+        // decision from there, and there is only one.
+        let count = admin::partition_count(self.uncommitted.client(), &self.topics.state)?;
+        for partition in 1..i32::try_from(count.unwrap_or(0)).unwrap_or(i32::MAX) {
+            if let Some(decided) = self.decided(partition)? {
+                return Ok(Event::Service(Some(decided)));
             }
-            other => other,
-        })
+        }
+        Ok(Event::Service(None))
     }
 
     /// What the first footer of a state partition says was decided, whether or not it adds up: for
@@ -220,6 +233,9 @@ impl Questions {
             None => self.extent(&self.topics.state, partition)?.1,
         };
         let mut keys = BTreeSet::new();
+        if to < from {
+            return Ok((Vec::new(), to));
+        }
         self.reader
             .read(&self.topics.state, partition, from, to, |record| {
                 let key = record.key.unwrap_or_default();

@@ -76,16 +76,29 @@ pub enum Input {
     },
     /// A transactional producer of the same ID was made in the place of the one in use.
     FencedOurselves,
-    /// What others wrote to a partition's state log up to `end`.
+    /// What others wrote to a partition's state log in a range of it.
     Foreign {
         /// Which partition.
         partition: i32,
         /// Under which assignment this was asked.
         assignment: u32,
+        /// As it was asked for; beyond `end` when the log has lost records.
+        from: i64,
         /// Keys of committed records that are not ours.
         keys: Vec<Vec<u8>>,
         /// End of what was read.
         end: i64,
+    },
+    /// What others wrote could not be read.
+    ForeignUnread {
+        /// Which partition.
+        partition: i32,
+        /// Under which assignment this was asked.
+        assignment: u32,
+        /// As it was asked for.
+        from: i64,
+        /// Likewise.
+        to: Option<i64>,
     },
     /// Partitions of the default reply topic.
     ReplyPartitions(u32),

@@ -154,6 +154,7 @@ impl Driven {
         let offset = self.offsets.entry(partition).or_default();
         let record = Record {
             partition,
+            leader_epoch: 0,
             offset: Offset(*offset),
             timestamp: Timestamp(0),
             key: Some(name.as_bytes()),
@@ -674,6 +675,7 @@ mod foreign_records {
         driven.on(Input::Foreign {
             partition: 0,
             assignment,
+            from: 0,
             keys: vec![format!("S{own}").into_bytes(), b"Sgone".to_vec()],
             end: 3,
         });
@@ -696,11 +698,44 @@ mod foreign_records {
         let foreign = Input::Foreign {
             partition: 0,
             assignment,
+            from: 0,
             keys,
             end: 3,
         };
         assert_eq!(driven.on(foreign), NOTHING);
         assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_asked_for_again_until_it_is() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let assignment = driven.assignments[&0];
+        for (from, to) in [(5, Some(9)), (3, Some(4))] {
+            let unread = Input::ForeignUnread {
+                partition: 0,
+                assignment,
+                from,
+                to,
+            };
+            assert_eq!(driven.on(unread), NOTHING);
+        }
+        assert_eq!(driven.wait(WAIT_AGAIN_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["read foreign 0 3..9"]);
+        assert_eq!(driven.wait(WAIT_AGAIN_MS), NOTHING);
+    }
+
+    #[test]
+    fn a_repair_beside_a_running_owner_is_what_it_goes_on_from() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let assignment = driven.assignments[&0];
+        let repair = Input::Foreign {
+            partition: 0,
+            assignment,
+            from: 0,
+            keys: vec![b"R".to_vec(), b"F".to_vec()],
+            end: 3,
+        };
+        assert_eq!(driven.on(repair), ["stop fetching 0", "restore 0"]);
     }
 
     #[test]

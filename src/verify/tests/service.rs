@@ -149,7 +149,7 @@ impl World {
                 _ => String::new(),
             };
             let id = format!("id-{some}");
-            let id = (form == 18).then_some(id.as_str());
+            let id = matches!(form, 11 | 14 | 18).then_some(id.as_str());
             match form {
                 // No valid name, and a policy.
                 19 if number == 0 => self.ask(other as usize, "a\nb", value.as_bytes(), None),
@@ -216,6 +216,7 @@ impl World {
         };
         let request = Request {
             partition: partition as i32,
+            leader_epoch: 0,
             offset: Offset(record.offset),
             timestamp: Timestamp(record.offset),
             key: record.key.as_deref(),
@@ -446,6 +447,7 @@ impl Logs for World {
     ) -> Result<(), KafkaError> {
         for own in self.log(topic, partition) {
             let record = Record {
+                leader_epoch: 0,
                 offset: own.offset,
                 timestamp_ms: own.offset,
                 key: own.key.as_deref(),
