@@ -592,16 +592,18 @@ impl TransactionalProducer {
     }
 
     /// What is still queued or in flight is purged first: librdkafka's abort waits for its reports,
-    /// which nobody would serve meanwhile.
+    /// which nobody would serve meanwhile. Both together take `timeout`.
     pub(super) fn abort(&self, timeout: Duration) -> Result<(), Error> {
         self.producer
             .purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + timeout;
-        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+        let purged = Instant::now() + timeout / 2;
+        while self.producer.in_flight_count() > 0 && Instant::now() < purged {
             self.poll();
         }
+        let left = deadline.saturating_duration_since(Instant::now());
         self.producer
-            .abort_transaction(timeout)
+            .abort_transaction(left)
             .map_err(|error| self.error("abort transaction", &error))
     }
 
