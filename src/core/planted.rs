@@ -59,11 +59,13 @@ pub enum Bug {
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,
+    /// A transaction that did not fit into its time is made again as large.
+    LoadNotLowered,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 27] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -90,6 +92,7 @@ impl Bug {
         Bug::ForeignKeysLeft,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
+        Bug::LoadNotLowered,
     ];
 }
 

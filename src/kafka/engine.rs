@@ -262,6 +262,7 @@ impl Engine {
                     checkpoint: completed.checkpoint,
                     outcome: completed.outcome,
                     written: completed.written,
+                    late: completed.late,
                 })
             }
             Message::Found(Finding::Verdict {

@@ -85,6 +85,8 @@ pub struct Completed {
     pub written: Vec<Written>,
     /// How long it took.
     pub took: Duration,
+    /// It did not fit into its time.
+    pub late: bool,
     /// The last thing that went wrong.
     pub problem: Option<Error>,
     /// Replies in it that went to the default topic in the place of the one that was asked for.
@@ -318,6 +320,7 @@ impl Worker {
             outcome,
             written,
             took: began.elapsed(),
+            late: transaction.is_late(),
             problem,
             undelivered: self.deliveries.take_tally(),
         }

@@ -130,7 +130,11 @@ pub async fn run_until(
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
     let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
     let config = Config {
-        options: options(settings, reply_partitions)?,
+        options: options(
+            settings,
+            reply_partitions,
+            connection.transaction_timeout_ms(),
+        )?,
         connection,
         topics,
         status: status.clone(),
@@ -198,7 +202,11 @@ fn described(settings: &Settings) -> String {
     pairs.join(" ")
 }
 
-fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error> {
+fn options(
+    settings: &Settings,
+    reply_partitions: u32,
+    transaction_timeout_ms: u64,
+) -> Result<Options, Error> {
     let no_randomness = |error| Error::Kafka(format!("no randomness from the system: {error}"));
     let writer = getrandom::u64().map_err(no_randomness)?;
     let mut key = [0; 32];
@@ -225,6 +233,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
             rewrite_floor_records: settings.rewrite_floor_records,
         },
         run,
+        transaction_timeout_ms,
         checkpoint_interval_ms: millis(settings.checkpoint_interval),
         revoke_deadline_ms: REVOKE_DEADLINE_MS,
         stop_deadline_ms: millis(settings.shutdown_deadline),

@@ -17,7 +17,7 @@ use crate::forwards::Parcel;
 use crate::group::{Rebalances, SESSION_MS};
 use crate::log::Uid;
 use crate::takeover::Asked;
-use crate::transactions::Carried;
+use crate::transactions::{Carried, TRANSACTION_TIMEOUT_MS};
 use crate::world::{Started, World};
 
 /// Where a consumer reads a partition.
@@ -99,6 +99,7 @@ impl World {
                 link_key: link_key(run),
             },
             checkpoint_interval_ms: 20,
+            transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
             revoke_deadline_ms: 100,
             stop_deadline_ms: 1_000_000,
         };
