@@ -10,13 +10,14 @@
 mod delivery;
 mod patience;
 mod producer;
+mod sizes;
 mod step;
 mod successor;
 mod turn;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
+use sizes::Sizes;
 use step::Step;
 use successor::Successor;
 use turn::Place;
@@ -100,6 +102,8 @@ struct SharedState {
     successor: Successor<TransactionalProducer>,
     place: Place,
     step: Step,
+    directory: Arc<Directory>,
+    sizes: Mutex<Sizes>,
 }
 
 impl SharedState {
@@ -112,12 +116,21 @@ impl SharedState {
         step_deadline(action, self.timeout(), spent)
     }
 
+    fn sizes(&self) -> Sizes {
+        self.with_sizes(|sizes| sizes.clone())
+    }
+
+    /// Nothing is done under the lock that could panic half-way.
+    fn with_sizes<T>(&self, call: impl FnOnce(&mut Sizes) -> T) -> T {
+        call(&mut self.sizes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn make(&self, deadline: Duration) -> Result<TransactionalProducer, Error> {
         let began = Instant::now();
         let make = || {
             let left = deadline.saturating_sub(began.elapsed());
             let left = left.max(INIT_DEADLINE_MIN);
-            TransactionalProducer::new(&self.connection, &self.topics, left)
+            TransactionalProducer::new(&self.connection, &self.topics, self.sizes(), left)
         };
         self.place.make(deadline, make).unwrap_or_else(|| {
             const OPERATION: &str = "create transactional producer";
@@ -147,8 +160,10 @@ impl Transactor {
         completed: impl Fn(Completed) -> bool + Send + 'static,
     ) -> std::io::Result<Transactor> {
         let (jobs, receiver) = sync_channel(1);
-        let deliveries = Deliveries::new(directory, connection.unwritable_deadline());
+        let deliveries = Deliveries::new(Arc::clone(&directory), connection.unwritable_deadline());
         let shared = Arc::new(SharedState {
+            sizes: Mutex::new(Sizes::new(&connection, &topics)),
+            directory,
             connection,
             topics,
             cancel: AtomicBool::new(false),
@@ -241,6 +256,9 @@ impl Worker {
     fn run(mut self, jobs: &Receiver<Job>, completed: &impl Fn(Completed) -> bool) {
         {
             let shared = Arc::clone(&self.shared);
+            let mut sizes = shared.sizes();
+            sizes.ask(&shared.directory);
+            shared.with_sizes(|known| *known = sizes);
             let _call = shared.step.begin(INIT_DEADLINE);
             if let Err(error) = self.renew() {
                 warn!(%error, "no transactional producer yet");
@@ -315,6 +333,7 @@ impl Worker {
                 }
             }
         };
+        self.look_at_sizes();
         Completed {
             checkpoint: job.checkpoint,
             outcome,
@@ -323,6 +342,27 @@ impl Worker {
             late: transaction.is_late(),
             problem,
             undelivered: self.deliveries.take_tally(),
+        }
+    }
+
+    /// After a batch that was refused as too large: made again, it would be refused again. A limit that is low
+    /// may have been raised.
+    fn look_at_sizes(&mut self) {
+        let refused = self.producer.as_ref();
+        let refused = refused.and_then(TransactionalProducer::take_refused);
+        let shared = Arc::clone(&self.shared);
+        let mut sizes = shared.sizes();
+        let changed = match refused {
+            Some(role) => sizes.refused(role, &shared.directory),
+            None => sizes.look_again(&shared.directory),
+        };
+        shared.with_sizes(|known| *known = sizes);
+        if !changed {
+            return;
+        }
+        let _call = shared.step.begin(INIT_DEADLINE);
+        if let Err(error) = self.renew() {
+            warn!(%error, "no transactional producer for batches of another size yet");
         }
     }
 
