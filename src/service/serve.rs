@@ -331,4 +331,4 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-mod prepare;
+pub mod prepare;

@@ -35,13 +35,14 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 29] = [
+pub(super) const KEYS: [Key; 30] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
     key("topics.replies", Kind::Text(checks::TOPIC)),
     key("topics.state", Kind::Text(checks::TOPIC)),
     key("topics.ledger", Kind::Text(checks::TOPIC)),
+    key("topics.create", Kind::Choice(&["auto", "always", "never"])),
     key("topics.partitions", Kind::Integer(1, 10_000)),
     key("topics.replication", Kind::Integer(0, 100)),
     key("reply.mode", Kind::Choice(&["immediate", "exactly_once"])),
