@@ -20,7 +20,7 @@ use super::{Error, session};
 use crate::embedded::{self, Kafka, Options};
 use crate::kafka::admin::Admin;
 use crate::service::serve;
-use crate::service::settings::Settings;
+use crate::service::settings::{CreateTopics, Settings};
 use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
 
@@ -121,7 +121,8 @@ fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
 fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
     const NOT_OURS: [&str; 4] = ["security.", "sasl.", "ssl.", "enable.ssl."];
     settings.brokers = Some(bootstrap.to_owned());
-    settings.topics.replication = None;
+    settings.topics.replication = Some(1);
+    settings.topics.create = CreateTopics::Always;
     settings
         .kafka
         .retain(|property, _| !NOT_OURS.iter().any(|prefix| property.starts_with(prefix)));
@@ -300,7 +301,7 @@ mod tests {
         let (settings, _) = Settings::load(&flags, []).unwrap();
         let settings = of_our_own(settings, "127.0.0.1:9");
         assert_eq!(settings.brokers.as_deref(), Some("127.0.0.1:9"));
-        assert_eq!(settings.topics.replication, None);
+        assert_eq!(settings.topics.replication, Some(1));
         let left: Vec<_> = settings.kafka.keys().map(String::as_str).collect();
         assert_eq!(left, ["session.timeout.ms"]);
     }

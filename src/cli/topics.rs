@@ -6,8 +6,9 @@ use super::Error;
 use super::args::{CreateArgs, TopicsArgs, TopicsCommand};
 use super::session::Session;
 use super::table::counted;
-use crate::kafka::admin::check::{Finding, Severity};
+use crate::kafka::admin::check::{Expected, Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
+use crate::service::serve::prepare::expected;
 use crate::service::settings::Topics;
 
 /// Creates or checks.
@@ -64,7 +65,14 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
 }
 
 fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
-    let findings = session.admin.check_topics(&session.topic_names())?;
+    let expected = Expected {
+        // What is configured is what there is, and as weak as it is.
+        replication: None,
+        ..expected(&session.connection, &session.settings)
+    };
+    let findings = session
+        .admin
+        .check_topics(&session.topic_names(), expected)?;
     print_findings(&findings, out)?;
     match findings
         .iter()

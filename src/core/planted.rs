@@ -69,11 +69,13 @@ pub enum Bug {
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,
+    /// A transaction that did not fit into its time is made again as large.
+    LoadNotLowered,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 32] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -105,6 +107,7 @@ impl Bug {
         Bug::StateLossIgnored,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
+        Bug::LoadNotLowered,
     ];
 }
 

@@ -298,6 +298,31 @@ impl Admin {
         native::topic_config(&self.client, topic, CALL_DEADLINE)
     }
 
+    /// The settings of a broker; none when it does not say.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn broker_config(&self) -> Result<Option<TopicConfig>, Error> {
+        let metadata = self.client.fetch_metadata(None, CALL_DEADLINE);
+        let metadata = metadata.map_err(|error| Error::from_kafka("list brokers", &error))?;
+        let Some(broker) = metadata.brokers().first() else {
+            return Ok(None);
+        };
+        native::broker_config(&self.client, broker.id(), CALL_DEADLINE)
+    }
+
+    /// True when nobody is in the group, and it has committed nothing for any topic.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn is_new_group(&self, group: &str) -> Result<bool, Error> {
+        if !self.group_members(group)?.is_empty() {
+            return Ok(false);
+        }
+        let committed = native::has_committed(&self.client, group, CALL_DEADLINE);
+        Ok(!committed.map_err(|error| error.about_group_or(group, "committed offsets"))?)
+    }
+
     /// Adds partitions to a topic, up to `total`.
     ///
     /// # Errors

@@ -68,11 +68,12 @@ const FETCH_BYTES: u64 = 2 << 20;
 /// Of a partition in one fetch of a reader: most state logs are read in a few, and each is a place where a
 /// broker that was a replica may show records of an aborted transaction (docs/verification.md).
 const READER_PARTITION_BYTES: &str = "8388608";
-/// Kafka's own default for records and batches. Whatever a forward can hold fits.
-const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
-const _: () = assert!(
-    FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX < FORWARD_MESSAGE_BYTES_MAX / 2
-);
+/// Most bytes of a record that a stray becomes: the request topic must take it.
+pub const FORWARD_BYTES_MAX: usize = FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX;
+/// librdkafka's own default of `batch.size` and `message.max.bytes`. Each record of ours fits, so a producer
+/// of ours never has less for a record, whatever the operator says.
+const MESSAGE_BYTES_MAX: usize = 1_000_000;
+const _: () = assert!(FORWARD_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
 /// Statistics give lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -83,6 +84,30 @@ impl Connection {
         configured
             .and_then(|value| value.parse().ok())
             .unwrap_or(TRANSACTION_TIMEOUT_MS)
+    }
+
+    /// The session of a member, in ms.
+    pub fn session_timeout_ms(&self) -> u64 {
+        let configured = self.properties.get("session.timeout.ms");
+        configured
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(SESSION_TIMEOUT_MS)
+    }
+
+    /// What a producer fills its batches up to, unless a topic takes less.
+    pub fn batch_bytes(&self) -> usize {
+        let configured = |property: &str| self.properties.get(property)?.parse().ok();
+        let batch: Option<usize> = configured("batch.size");
+        batch
+            .unwrap_or(MESSAGE_BYTES_MAX)
+            .min(self.message_bytes_max())
+    }
+
+    /// What a record of a producer may have.
+    fn message_bytes_max(&self) -> usize {
+        let configured = self.properties.get("message.max.bytes");
+        let configured: Option<usize> = configured.and_then(|value| value.parse().ok());
+        configured.unwrap_or_default().max(MESSAGE_BYTES_MAX)
     }
 
     /// The transactional ID: a restart fences its own past at once (T6). An instance's name has no slash, so
@@ -190,8 +215,7 @@ impl Connection {
         let mut config = self.reply_config("0");
         config
             .set("max.in.flight.requests.per.connection", "1")
-            .set("enable.gapless.guarantee", "true")
-            .set("message.max.bytes", FORWARD_MESSAGE_BYTES_MAX.to_string());
+            .set("enable.gapless.guarantee", "true");
         config
     }
 
@@ -206,6 +230,7 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("message.max.bytes", self.message_bytes_max().to_string())
             .set("message.timeout.ms", "0");
         config
     }
@@ -233,6 +258,7 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("message.max.bytes", self.message_bytes_max().to_string())
             .set("transactional.id", self.transactional_id())
             .set("transaction.timeout.ms", timeout_ms.to_string())
             .set("message.timeout.ms", timeout_ms.to_string());
@@ -296,6 +322,12 @@ pub enum PropertyError {
     Unknown,
     /// The value does not suit it, or this build does without it.
     Refused(Error),
+}
+
+/// A producer whose batches hold so many bytes at most.
+pub fn with_batches(mut config: ClientConfig, batch_bytes: usize) -> ClientConfig {
+    config.set("batch.size", batch_bytes.to_string());
+    config
 }
 
 fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {

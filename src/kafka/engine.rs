@@ -161,7 +161,11 @@ impl Engine {
             Arc::clone(&directory),
         )
         .map_err(|error| over(&error))?;
-        let forwards = ForwardProducer::new(&config.connection, &config.topics.requests);
+        let forwards = ForwardProducer::new(
+            &config.connection,
+            &config.topics.requests,
+            Arc::clone(&directory),
+        );
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
@@ -262,6 +266,7 @@ impl Engine {
                     checkpoint: completed.checkpoint,
                     outcome: completed.outcome,
                     written: completed.written,
+                    late: completed.late,
                 })
             }
             Message::Found(Finding::Verdict {

@@ -247,6 +247,11 @@ impl Error {
         )
     }
 
+    /// True when a batch, or a record by itself, is larger than its topic or its producer takes.
+    pub fn is_too_large(&self) -> bool {
+        delivery(self) == Delivery::Record(Cause::ReplyTooLarge)
+    }
+
     /// True when a record went with its transaction, and nothing is said about the record.
     pub fn is_purged(&self) -> bool {
         use RDKafkaErrorCode as C;
@@ -571,6 +576,9 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
         }
         C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch => format!(
             "another process uses the same transactional.id: {reason}: give each instance its own instance_id"
+        ),
+        C::InvalidSessionTimeout => format!(
+            "{reason}: kafka.session.timeout.ms must lie between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
         ),
         C::FencedInstanceId | C::UnreleasedInstanceId => format!(
             "another process uses the same group.instance.id: {reason}: give each instance its own instance_id"

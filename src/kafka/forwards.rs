@@ -7,13 +7,15 @@
 //! acknowledged is handed again in order. What comes twice is dropped at home.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::clients::Connection;
+use super::clients::{Connection, with_batches};
+use super::directory::Directory;
 use super::error::Error;
-use super::produce::{Enqueued, Outgoing, Topic};
+use super::produce::{BatchSize, Enqueued, Outgoing, Topic};
 use super::replies::lane::Lane;
 use crate::processor::partition::Forward;
 use crate::processor::replies::Token;
@@ -51,6 +53,9 @@ struct Sender {
 pub struct ForwardProducer {
     connection: Connection,
     topic: String,
+    directory: Arc<Directory>,
+    /// Known when the first producer is made.
+    size: Option<BatchSize>,
     /// Made when the first stray comes: most services never have one.
     sender: Option<Sender>,
     /// By number, in the order of the chains.
@@ -64,10 +69,12 @@ pub struct ForwardProducer {
 
 impl ForwardProducer {
     /// For one request topic.
-    pub fn new(connection: &Connection, topic: &str) -> ForwardProducer {
+    pub fn new(connection: &Connection, topic: &str, directory: Arc<Directory>) -> ForwardProducer {
         ForwardProducer {
             connection: connection.clone(),
             topic: topic.to_owned(),
+            directory,
+            size: None,
             sender: None,
             parcels: BTreeMap::new(),
             bytes: 0,
@@ -110,7 +117,11 @@ impl ForwardProducer {
                 .lane
                 .serve_ready(Duration::ZERO, |report| match report.result {
                     Ok(_) => done.push(report.opaque as u64),
-                    Err(error) => problem = Some(error),
+                    // What the others say is that the producer has stopped because of that one.
+                    Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
+                        problem = Some(error);
+                    }
+                    Err(_) => {}
                 });
         }
         // What was served then is for the log.
@@ -132,6 +143,11 @@ impl ForwardProducer {
     /// From here on nothing of this producer counts: all that is not acknowledged goes again.
     fn stop(&mut self, error: &Error) {
         warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
+        if error.is_too_large()
+            && let Some(size) = &mut self.size
+        {
+            size.refused(&self.directory);
+        }
         self.sender = None;
         self.handed_over = 0;
         self.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
@@ -172,8 +188,17 @@ impl ForwardProducer {
         }
     }
 
-    fn sender(&self) -> Result<Sender, Error> {
-        let lane = Lane::new(&self.connection.forward_producer())?;
+    fn sender(&mut self) -> Result<Sender, Error> {
+        let (connection, directory) = (&self.connection, &self.directory);
+        let size = self.size.get_or_insert_with(|| {
+            let mut size = BatchSize::new(connection, &self.topic);
+            size.ask(directory);
+            size
+        });
+        // The limit may have been raised since the last producer was made.
+        size.look_again(directory);
+        let config = with_batches(connection.forward_producer(), size.batch_bytes());
+        let lane = Lane::new(&config)?;
         Ok(Sender {
             topic: lane.topic(&self.topic)?,
             lane,

@@ -186,8 +186,8 @@ impl fmt::Display for Halt {
                 expected, found, ..
             } => write!(
                 f,
-                "the request topic was recreated: the state is of topic {expected}, this one is \
-                 {found}"
+                "the request topic was recreated, or topics.requests is not the one that it was: the \
+                 state is of topic {expected}, this one is {found}"
             ),
             Halt::OtherGroup { expected, found } => write!(
                 f,

@@ -4,14 +4,17 @@
 //! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
 //! borrowed from the fold's buffer and not copied into an effect.
 
+mod allowance;
 mod foreign;
 mod load;
 pub mod messages;
 
 use std::collections::BTreeMap;
 
+use allowance::{Allowance, Took};
 use foreign::Unread;
 use load::Load;
+pub(super) use load::Load;
 pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
 };
@@ -87,6 +90,7 @@ enum Transaction {
     Running {
         sections: Vec<(i32, u32)>,
         load: Load,
+        begun_ms: u64,
     },
 }
 
@@ -108,6 +112,7 @@ pub struct Instance {
     last_cut_ms: Option<u64>,
     /// The last transaction was committed, and held few replies.
     eager: bool,
+    allowance: Allowance,
     revocation: Option<Revocation>,
     stop_deadline_ms: Option<u64>,
     left: bool,
@@ -124,6 +129,7 @@ impl Instance {
             transaction: Transaction::Idle,
             last_cut_ms: None,
             eager: true,
+            allowance: Allowance::default(),
             revocation: None,
             stop_deadline_ms: None,
             left: false,
@@ -137,7 +143,13 @@ impl Instance {
             Some(Owned {
                 stage: Stage::Running(partition),
                 ..
-            }) => partition.record(record, &self.options.service),
+            }) => {
+                if self.allowance.is_full(partition.load()) {
+                    self.allowance.keep_out();
+                    partition.keep_out();
+                }
+                partition.record(record, &self.options.service)
+            }
             _ => None,
         }
     }
@@ -206,7 +218,11 @@ impl Instance {
                 checkpoint,
                 outcome,
                 written,
-            } => self.settled(*checkpoint, outcome, &written, effects),
+                late,
+            } => {
+                let took = self.took(now_ms, late);
+                self.settled(*checkpoint, outcome, &written, took, effects);
+            }
             Input::FencedOurselves => {
                 if let Some(revocation) = self.revocation.take() {
                     self.give_up(revocation.partitions, effects);
@@ -405,7 +421,8 @@ impl Instance {
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
         self.leave_uncovered_behind(now_ms);
-        self.transact_when_covered(effects);
+        self.transact_when_covered(now_ms, effects);
+        self.fetch_by_allowance(effects);
         self.leave_when_drained(now_ms, effects);
     }
 
@@ -484,16 +501,19 @@ impl Instance {
             return;
         }
         let mut sections = Vec::new();
-        for owned in self.owned.values_mut() {
-            if let Stage::Running(partition) = &mut owned.stage
-                && partition.wants_checkpoint()
+        let spare = self.allowance.spare_entries();
+        for id in self.due() {
+            self.batches += 1;
+            let batch_id = BatchId {
+                writer: self.options.run.writer,
+                number: self.batches,
+            };
+            if let Some(Owned {
+                stage: Stage::Running(partition),
+                ..
+            }) = self.owned.get_mut(&id)
             {
-                self.batches += 1;
-                let batch_id = BatchId {
-                    writer: self.options.run.writer,
-                    number: self.batches,
-                };
-                sections.push(partition.cut(batch_id, &self.options.service));
+                sections.push(partition.cut_within(batch_id, &self.options.service, spare));
             }
         }
         if !sections.is_empty() {
@@ -535,7 +555,7 @@ impl Instance {
     }
 
     /// I4: in `immediate` mode the fold goes on while the replies are on their way.
-    fn transact_when_covered(&mut self, effects: &mut Vec<Effect>) {
+    fn transact_when_covered(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let Transaction::Cut(checkpoint) = &self.transaction else {
             return;
         };
@@ -554,7 +574,11 @@ impl Instance {
             .map(|section| (section.partition, section.assignment))
             .collect();
         let load = Load::of(checkpoint);
-        let running = Transaction::Running { sections, load };
+        let running = Transaction::Running {
+            sections,
+            load,
+            begun_ms: now_ms,
+        };
         if let Transaction::Cut(checkpoint) = std::mem::replace(&mut self.transaction, running) {
             effects.push(Effect::Transact(checkpoint));
         }
@@ -565,10 +589,13 @@ impl Instance {
         checkpoint: Checkpoint,
         outcome: Outcome,
         written: &[Written],
+        took: Took,
         effects: &mut Vec<Effect>,
     ) {
         self.transaction = Transaction::Idle;
-        let replies = Load::of(&checkpoint).replies;
+        let load = Load::of(&checkpoint);
+        self.allowance.settled(outcome, load, took);
+        let replies = load.replies;
         self.eager = outcome == Outcome::Committed && replies <= EAGER_REPLIES_MAX;
         match outcome {
             Outcome::Fenced => effects.push(Effect::ExitFenced),
@@ -602,7 +629,13 @@ impl Instance {
                         effects.push(Effect::Fetch { partition, from });
                     }
                 }
-                (Outcome::Aborted, _) => running.aborted(section),
+                (Outcome::Aborted, _) => {
+                    running.aborted(section);
+                    let load = running.load();
+                    if self.allowance.is_far_exceeded(load) {
+                        self.restore_again(partition, effects);
+                    }
+                }
                 // The log says what came of it (T5).
                 _ => self.restore_again(partition, effects),
             }
@@ -612,7 +645,7 @@ impl Instance {
     /// There is too much for one checkpoint soon, or so little that it need not wait for more.
     fn cannot_wait(&self) -> bool {
         let load = self.load();
-        load.reaches(1) || self.eager && load.replies > 0
+        load.reaches(1) || self.allowance.is_waited_for() || self.eager && load.replies > 0
     }
 
     /// What the next checkpoint would hold.
@@ -620,18 +653,22 @@ impl Instance {
         let mut load = Load::default();
         for owned in self.owned.values() {
             if let Stage::Running(partition) = &owned.stage {
-                let (replies, bytes) = partition.held();
-                let (ledger_records, ledger_bytes) = partition.ledger();
-                load = load.plus(Load {
-                    entries: partition.changes(),
-                    replies,
-                    bytes,
-                    ledger_records,
-                    ledger_bytes,
-                });
+                load = load.plus(partition.load());
             }
         }
         load
+    }
+
+    fn took(&self, now_ms: u64, late: bool) -> Took {
+        let begun_ms = match &self.transaction {
+            Transaction::Running { begun_ms, .. } => *begun_ms,
+            _ => now_ms,
+        };
+        Took {
+            ms: now_ms.saturating_sub(begun_ms),
+            timeout_ms: self.options.transaction_timeout_ms,
+            late,
+        }
     }
 
     /// What the checkpoint under way holds.

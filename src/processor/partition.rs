@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use super::Mode;
 use super::checkpoint::{Batch, Choice, Destination, HeldReplies, Outgoing, Section, Written};
 use super::halt::Halt;
+use super::instance::Load;
 use super::replies::{Outstanding, Token};
 use super::restore::highest_id;
-use super::rewrite::Rewrite;
+use super::rewrite::{CHUNK_ENTRIES, Rewrite};
 use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At, Outlook, Slot, Survey};
@@ -119,6 +120,16 @@ pub struct Counts {
     pub undelivered: [u64; Cause::ALL.len()],
 }
 
+/// Whether records are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// The next checkpoint has as much as it may; records that come are passed over, and read again later.
+    Full,
+    /// Likewise, and nothing is fetched.
+    Stopped,
+}
+
 /// A partition that is restored and folds on.
 #[derive(Debug)]
 pub struct Partition {
@@ -149,6 +160,9 @@ pub struct Partition {
     state_end: i64,
     /// No more records are folded: it is being handed over.
     draining: bool,
+    intake: Intake,
+    /// The first record that was passed over for [`Intake::Full`] and was not folded since.
+    passed_over: Option<Offset>,
     in_checkpoint: bool,
     body: Vec<u8>,
     headers: Vec<u8>,
@@ -194,6 +208,8 @@ impl Partition {
             ),
             state_end,
             draining: false,
+            intake: Intake::Open,
+            passed_over: None,
             in_checkpoint: false,
             body: Vec::new(),
             headers: Vec::new(),
@@ -210,9 +226,16 @@ impl Partition {
         record: Record<'a>,
         service: &'a Service,
     ) -> Option<Output<'a>> {
-        if !self.takes_records() || self.next.covers(record.offset) {
+        if self.next.covers(record.offset) {
             return None;
         }
+        if self.is_kept_out() {
+            self.passed_over.get_or_insert(record.offset);
+        }
+        if !self.takes_records() || self.passed_over.is_some_and(|at| at < record.offset) {
+            return None;
+        }
+        self.passed_over = None;
         let headers = record.headers;
         let mut request = request::decode(record.key, record.value, headers.request_id);
         if planted!(RoutingFolds) && service.routing.route(headers).undelivered.is_some() {
@@ -358,7 +381,7 @@ impl Partition {
     /// The end of the partition's committed records is reached: `next` is past markers and aborted
     /// records, where the last record's offset is not.
     pub fn reached(&mut self, next: NextOffset) {
-        if self.takes_records() {
+        if self.takes_records() && self.passed_over.is_none() {
             self.next = self.next.max(next);
         }
     }
@@ -380,10 +403,20 @@ impl Partition {
 
     /// Cuts: what the state is now, as a batch.
     pub fn cut(&mut self, batch_id: BatchId, service: &Service) -> Section {
+        self.cut_within(batch_id, service, usize::MAX)
+    }
+
+    /// The same with at most `spare` entries besides those that changed.
+    pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
         let mut batch = Batch::default();
-        let touched: Vec<Vec<u8>> = std::mem::take(&mut self.touched).into_iter().collect();
+        let mut touched = Vec::new();
+        while touched.len() < CHUNK_ENTRIES.min(spare)
+            && let Some(key) = self.touched.pop_first()
+        {
+            touched.push(key);
+        }
         for key in &touched {
             match state::entry_key(key).and_then(|key| self.fold.slot(key)) {
                 Some(slot) => slots.push(slot),
@@ -393,7 +426,7 @@ impl Partition {
             }
         }
         if self.rewrites() {
-            let chunk = self.rewrite.chunk(self.fold.len(), slots.len());
+            let chunk = self.rewrite.chunk(self.fold.len(), slots.len(), spare);
             slots.extend(chunk.filter_map(|place| self.fold.slot_at(place)));
         }
         slots.sort_unstable();
@@ -534,7 +567,27 @@ impl Partition {
     /// True while records are folded: it is not being handed over, and what was decided for the
     /// whole service is committed.
     pub fn takes_records(&self) -> bool {
-        !self.draining && (!self.undecided || planted!(UndecidedFolds))
+        !self.draining && !self.is_kept_out() && (!self.undecided || planted!(UndecidedFolds))
+    }
+
+    /// No more records until [`Partition::let_in`].
+    pub(super) fn keep_out(&mut self) {
+        if self.intake == Intake::Open {
+            self.intake = Intake::Full;
+        }
+    }
+
+    pub(super) fn let_in(&mut self) {
+        self.intake = Intake::Open;
+    }
+
+    pub(super) fn is_kept_out(&self) -> bool {
+        self.intake != Intake::Open
+    }
+
+    /// While it is kept out: true when it is still fetched, which is to be stopped.
+    pub(super) fn stop_fetching(&mut self) -> bool {
+        std::mem::replace(&mut self.intake, Intake::Stopped) == Intake::Full
     }
 
     /// True when no more records are folded.
@@ -555,6 +608,19 @@ impl Partition {
     /// Sequences known.
     pub fn sequences(&self) -> usize {
         self.fold.sequences()
+    }
+
+    /// What the next checkpoint would hold of it.
+    pub(super) fn load(&self) -> Load {
+        let (replies, bytes) = self.held();
+        let (ledger_records, ledger_bytes) = self.ledger();
+        Load {
+            entries: self.changes(),
+            replies,
+            bytes,
+            ledger_records,
+            ledger_bytes,
+        }
     }
 
     /// Entries that the next checkpoint would write, those of aborted ones among them.

@@ -51,8 +51,8 @@ impl Rewrite {
     }
 
     /// The slots that the next checkpoint writes again, besides the `changed` entries that it
-    /// writes anyway.
-    pub fn chunk(&mut self, live: usize, changed: usize) -> std::ops::Range<usize> {
+    /// writes anyway: `most` of them at most.
+    pub fn chunk(&mut self, live: usize, changed: usize, most: usize) -> std::ops::Range<usize> {
         if self.progress == Progress::Idle && self.due(live) {
             self.since_start = 0;
             self.progress = Progress::Running {
@@ -65,7 +65,7 @@ impl Rewrite {
             Progress::Running { next, .. } => {
                 let start = *next;
                 // Twice what changes anyway, so that a rewrite ends before it has been overtaken.
-                *next = live.min(start + CHUNK_ENTRIES.max(2 * changed));
+                *next = live.min(start + CHUNK_ENTRIES.max(2 * changed).min(most));
                 start..*next
             }
         }
@@ -136,7 +136,7 @@ mod tests {
         let (mut offset, mut written, mut worst) = (0, 0, 0);
         let mut written_before = BTreeMap::from([(offset, written)]);
         for _ in 0..checkpoints {
-            let chunk = rewrite.chunk(live, changed);
+            let chunk = rewrite.chunk(live, changed, usize::MAX);
             let records = (live.min(changed + chunk.len()) + 1) as u64;
             written_before.insert(offset, written);
             rewrite.committed(records, Some(offset), live);
@@ -187,10 +187,10 @@ mod tests {
     #[test]
     fn a_rewrite_that_is_aborted_begins_where_its_first_committed_batch_lies() {
         let mut rewrite = Rewrite::new(10, 11, None);
-        assert_eq!(rewrite.chunk(3, 0), 0..3);
+        assert_eq!(rewrite.chunk(3, 0, usize::MAX), 0..3);
         assert!(rewrite.wants_checkpoint(3), "until it is committed");
         assert_eq!(
-            rewrite.chunk(3, 0),
+            rewrite.chunk(3, 0, usize::MAX),
             3..3,
             "the aborted slots come back by themselves"
         );

@@ -137,7 +137,11 @@ pub async fn run_until(
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
     let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
     let config = Config {
-        options: options(settings, reply_partitions)?,
+        options: options(
+            settings,
+            reply_partitions,
+            connection.transaction_timeout_ms(),
+        )?,
         connection,
         topics,
         status: status.clone(),
@@ -239,7 +243,11 @@ fn listed(pairs: Vec<(String, String)>) -> String {
     pairs.join(" ")
 }
 
-fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error> {
+fn options(
+    settings: &Settings,
+    reply_partitions: u32,
+    transaction_timeout_ms: u64,
+) -> Result<Options, Error> {
     let no_randomness = |error| Error::Kafka(format!("no randomness from the system: {error}"));
     let writer = getrandom::u64().map_err(no_randomness)?;
     let mut key = [0; 32];
@@ -266,6 +274,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
             rewrite_floor_records: settings.rewrite_floor_records,
         },
         run,
+        transaction_timeout_ms,
         checkpoint_interval_ms: millis(settings.checkpoint_interval),
         revoke_deadline_ms: REVOKE_DEADLINE_MS,
         stop_deadline_ms: millis(settings.shutdown_deadline),
@@ -364,4 +373,4 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-mod prepare;
+pub mod prepare;

@@ -26,6 +26,7 @@ fn quiet(seed: u64) -> Config {
         losses: false,
         grows: false,
         requests_max: usize::MAX,
+        taken_in_time_max: usize::MAX,
         disturb: None,
     }
 }

@@ -17,7 +17,7 @@ use crate::forwards::Parcel;
 use crate::group::{Rebalances, SESSION_MS};
 use crate::log::Uid;
 use crate::takeover::Asked;
-use crate::transactions::Carried;
+use crate::transactions::{Carried, TRANSACTION_TIMEOUT_MS};
 use crate::world::{Started, World};
 
 /// Where a consumer reads a partition.
@@ -99,6 +99,7 @@ impl World {
                 link_key: link_key(run),
             },
             checkpoint_interval_ms: 20,
+            transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
             revoke_deadline_ms: 100,
             stop_deadline_ms: 1_000_000,
         };
@@ -309,7 +310,12 @@ impl World {
         let index = partition as usize;
         let live = self.nodes[node].as_ref().expect("a live process");
         let (run, assignment) = (live.run, self.assignment_of(node, partition));
-        if self.partitions[index].owner == Some(node) {
+        let started = self.partitions[index].started;
+        let goes_on =
+            started.is_some_and(|begun| (begun.run, begun.assignment) == (run, assignment));
+        if goes_on {
+            self.coverage.state("fetched again by its owner");
+        } else if self.partitions[index].owner == Some(node) {
             let bound = live.bounds.get(&(partition, assignment)).copied();
             self.partitions[index].started = Some(Started {
                 run,

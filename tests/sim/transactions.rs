@@ -314,6 +314,13 @@ impl World {
                     carried.transaction = Some(number);
                 }
             }
+            Action::Produce if self.is_too_much(carried) => {
+                self.coverage.state("transaction too large for its time");
+                if self.now_ms < carried.begun_ms + TRANSACTION_TIMEOUT_MS {
+                    return Called::Waits;
+                }
+                return Called::Failed(Failure::Abort);
+            }
             Action::Produce => {
                 let done = self.produce(carried);
                 if !done && !fails {
@@ -384,6 +391,14 @@ impl World {
                 self.reply_written(body);
             }
         }
+    }
+
+    fn is_too_much(&self, carried: &Carried) -> bool {
+        let records = carried.checkpoint.sections.iter().map(|section| {
+            let pages = pages(&section.ledger).len();
+            section.batch.len() + section.replies.len() + pages
+        });
+        records.sum::<usize>() > self.config.taken_in_time_max
     }
 
     /// Writes some more records; true when all are there and replicated.
@@ -460,12 +475,14 @@ impl World {
             last: landed.last().copied().unwrap_or(0),
         });
         let written = written.collect();
+        let late = carried.steps.is_late();
         self.input(
             node,
             Input::Settled {
                 checkpoint: carried.checkpoint,
                 outcome,
                 written,
+                late,
             },
         );
     }

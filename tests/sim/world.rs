@@ -38,6 +38,8 @@ pub struct Config {
     pub grows: bool,
     /// Requests that are written in all; then there are no more.
     pub requests_max: usize,
+    /// Brokers take so many records in the time of a transaction, from the first step to the last.
+    pub taken_in_time_max: usize,
     /// A process is disturbed at this point of the run.
     pub disturb: Option<Disturb>,
 }
@@ -78,6 +80,7 @@ impl Config {
             losses: seed % 4 >= 2,
             grows: random.one_in(3),
             requests_max: usize::MAX,
+            taken_in_time_max: random.pick(&[usize::MAX, usize::MAX, usize::MAX, 24, 40]),
             disturb: None,
         }
     }

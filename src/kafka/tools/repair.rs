@@ -9,10 +9,11 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
-use crate::kafka::clients::Connection;
+use crate::kafka::admin::Admin;
+use crate::kafka::clients::{Connection, with_batches};
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{BatchSize, Enqueued, Outgoing, Topic};
 use crate::processor::checkpoint::Batch;
 use crate::wire::headers::Block;
 
@@ -23,6 +24,8 @@ const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 const DEADLINE: Duration = Duration::from_secs(55);
 /// How long ending a transaction that failed may take.
 const ABORT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the question about the topic may take.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// Step of a wait for delivery reports.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
@@ -40,7 +43,7 @@ pub fn write(
     let id = connection.repair_id(partition);
     let connection = connection_of_repair(connection, partition);
     let deadline = Instant::now() + DEADLINE;
-    let producer = producer(&connection, &id)?;
+    let producer = producer(&connection, topic, &id)?;
     producer
         .begin_transaction()
         .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
@@ -57,7 +60,7 @@ pub fn write(
                 return Err(error);
             }
             // T5: the init of a new producer settles what the old one left.
-            self::producer(&connection, &id).map(drop)
+            self::producer(&connection, topic, &id).map(drop)
         }
     }
 }
@@ -86,10 +89,19 @@ fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     connection
 }
 
-fn producer(connection: &Connection, id: &str) -> Result<BaseProducer<Failures>, Error> {
-    let producer: BaseProducer<Failures> = connection
-        .transactional_producer()
-        .set("transactional.id", id)
+/// One that fills its batches up to what the topic takes.
+fn producer(
+    connection: &Connection,
+    topic: &str,
+    id: &str,
+) -> Result<BaseProducer<Failures>, Error> {
+    let access = Admin::new(&connection.admin())?.topic_access(topic, QUESTION_DEADLINE);
+    let mut size = BatchSize::new(connection, topic);
+    // Without an answer it is tried.
+    size.know(access.ok().flatten());
+    let mut config = with_batches(connection.transactional_producer(), size.batch_bytes());
+    config.set("transactional.id", id);
+    let producer: BaseProducer<Failures> = config
         .create_with_context(Failures::default())
         .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
     producer.init_transactions(DEADLINE).map_err(|error| {

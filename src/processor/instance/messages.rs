@@ -26,6 +26,8 @@ pub struct Options {
     pub run: Run,
     /// Shortest time between the beginnings of two checkpoints.
     pub checkpoint_interval_ms: u64,
+    /// How long a transaction may be open.
+    pub transaction_timeout_ms: u64,
     /// A revoked partition is handed over within this time, with a last checkpoint or without it.
     pub revoke_deadline_ms: u64,
     /// After a stop, the last checkpoint is made within this time or given up.
@@ -73,6 +75,8 @@ pub enum Input {
         outcome: Outcome,
         /// Where each section lies, when it was committed.
         written: Vec<Written>,
+        /// It did not fit into its time.
+        late: bool,
     },
     /// A transactional producer of the same ID was made in the place of the one in use.
     FencedOurselves,

@@ -14,6 +14,7 @@ use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, Content, Footer, TopicId};
 
 const INTERVAL_MS: u64 = 100;
+const TRANSACTION_MS: u64 = 5_000;
 const REVOKE_MS: u64 = 1_000;
 const STOP_MS: u64 = 5_000;
 
@@ -52,6 +53,7 @@ impl Driven {
                     link_key: KEY,
                 },
                 checkpoint_interval_ms: INTERVAL_MS,
+                transaction_timeout_ms: TRANSACTION_MS,
                 revoke_deadline_ms: REVOKE_MS,
                 stop_deadline_ms: STOP_MS,
             }),
@@ -180,6 +182,10 @@ impl Driven {
 
     /// The transaction under way ends.
     fn settled(&mut self, outcome: Outcome) -> Vec<String> {
+        self.settled_in_time(outcome, true)
+    }
+
+    fn settled_in_time(&mut self, outcome: Outcome, in_time: bool) -> Vec<String> {
         let checkpoint = self.under_way.take().expect("a transaction under way");
         let mut written = Vec::new();
         if outcome == Outcome::Committed {
@@ -194,6 +200,7 @@ impl Driven {
             checkpoint,
             outcome,
             written,
+            late: !in_time,
         })
     }
 
@@ -1039,5 +1046,61 @@ mod limits {
         let of = |index: usize| (report[index].next, report[index].sequences);
         assert_eq!(of(0), (Some(NextOffset(2)), 2));
         assert_eq!(of(1), (Some(NextOffset(1)), 1));
+    }
+}
+
+/// What did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
+#[test]
+fn a_transaction_that_is_late_again_is_made_smaller() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+    driven.requests(0, 100);
+    assert_eq!(driven.wait(0), ["transact [0]"]);
+    // Once may be a broker that restarts: the same comes again.
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+    let again = driven.settled_in_time(Outcome::Aborted, false);
+    assert_eq!(again, ["stop fetching 0", "restore 0"]);
+    assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+    driven.offsets.clear();
+    driven.requests(0, 100);
+    // Some of them are kept out, and the consumer's word of the end behind them is not believed.
+    let end = driven.on(Input::EndOfPartition {
+        partition: 0,
+        next: NextOffset(100),
+    });
+    assert!(end.contains(&"transact [0]".to_owned()), "{end:?}");
+    let section = &driven.under_way.as_ref().expect("under way").sections[0];
+    let next = section.next.0;
+    assert!((1..50).contains(&next), "{next}");
+    assert_eq!(section.replies.len() as i64, next);
+    assert!(end.contains(&format!("fetch 0 from {next}")), "{end:?}");
+    // A record that the consumer still had from before is not taken either.
+    driven.offsets.insert(0, next + 10);
+    driven.request(0, "ahead");
+    assert_eq!(driven.instance.positions(), [(0, NextOffset(next))]);
+    driven.offsets.insert(0, next);
+    driven.requests(0, 1);
+    assert_eq!(driven.instance.positions(), [(0, NextOffset(next + 1))]);
+}
+
+#[test]
+fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1, 2, 3]);
+    for partition in 0..4 {
+        driven.requests(partition, 10);
+    }
+    assert_eq!(driven.wait(0), ["transact [0, 1, 2, 3]"]);
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    let mut effects = driven.wait(INTERVAL_MS);
+    let mut cuts = Vec::new();
+    while let Some(effect) = effects.iter().find(|effect| effect.starts_with("transact")) {
+        cuts.push(effect.clone());
+        effects = driven.settled(Outcome::Committed);
+        effects.extend(driven.wait(INTERVAL_MS));
+    }
+    assert!(cuts.len() > 1, "{cuts:?}");
+    let all = cuts.concat();
+    for partition in ["0", "1", "2", "3"] {
+        assert_eq!(all.matches(partition).count(), 1, "{cuts:?}");
     }
 }

@@ -42,6 +42,7 @@ pub(super) const KEYS: [Key; 30] = [
     key("topics.replies", Kind::Text(checks::TOPIC)),
     key("topics.state", Kind::Text(checks::TOPIC)),
     key("topics.ledger", Kind::Text(checks::TOPIC)),
+    key("topics.create", Kind::Choice(&["auto", "always", "never"])),
     key("topics.partitions", Kind::Integer(1, 10_000)),
     key("topics.replication", Kind::Integer(0, 100)),
     key("reply.mode", Kind::Choice(&["immediate", "exactly_once"])),

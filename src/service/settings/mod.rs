@@ -55,7 +55,7 @@ use std::time::Duration;
 pub use error::{EXIT_CODE, Error};
 pub use flags::Flags;
 pub use key::nearest_of;
-pub use modes::{LogFormat, ReplyMode, UnknownWord};
+pub use modes::{CreateTopics, LogFormat, ReplyMode, UnknownWord};
 pub use secret::{REDACTED, is_secret, redact};
 
 use crate::wire::headers::Names;
@@ -125,6 +125,8 @@ pub struct Topics {
     pub state: String,
     /// Where the grants of audited sequences are written down.
     pub ledger: String,
+    /// Whether `serve` creates those that are missing.
+    pub create: CreateTopics,
     /// Partitions of topics that are created.
     pub partitions: i32,
     /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
@@ -256,6 +258,7 @@ impl Settings {
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
             ("topics.ledger", self.topics.ledger.clone()),
+            ("topics.create", self.topics.create.to_string()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
                 "topics.replication",

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::flags::Flags;
 use super::headers;
 use super::layer::{self, Layer};
-use super::modes::{LogFormat, ReplyMode};
+use super::modes::{CreateTopics, LogFormat, ReplyMode};
 use super::origin::Origin;
 use super::properties::Properties;
 use super::{Settings, Topics};
@@ -45,6 +45,7 @@ struct TopicsShape {
     replies: String,
     state: String,
     ledger: String,
+    create: CreateTopics,
     partitions: i32,
     replication: i32,
 }
@@ -138,6 +139,7 @@ fn settings(
             replies: shape.topics.replies,
             state: shape.topics.state,
             ledger: shape.topics.ledger,
+            create: shape.topics.create,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
         },
