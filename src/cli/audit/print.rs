@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::audit::chain::{Act, Report};
 use crate::audit::time;
+use crate::cli::table::counted;
 use crate::core::printable::printable;
 
 /// Acts that are printed; `--json` has more.
@@ -20,7 +21,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut row = |what: &str, value: String| writeln!(out, "{what:<13}  {value}");
     row("sequence", printable(&report.sequence).into_owned())?;
     row("ledger", format!("partition {}", report.partition))?;
-    row("read", format!("{} pages", report.pages_read))?;
+    row("read", counted(report.pages_read, "page"))?;
     row(
         "records",
         range(record(report.first_record), record(report.last_record)),
