@@ -223,7 +223,7 @@ fn next_without_a_service_says_that_nobody_answers() {
     outcome.line_with("no answer within 5000 ms");
     let changed = command(
         &service,
-        &["set-next", "invoices", "7", "--timeout-ms", "5000"],
+        &["define", "invoices", "--start", "7", "--timeout-ms", "5000"],
     );
     assert_eq!(changed.code, 1);
     changed.line_with("it may have been applied");
