@@ -90,7 +90,10 @@ impl Allowance {
         if outcome != Outcome::Committed {
             return;
         }
-        self.late = 0;
+        // One that holds little, of other partitions, says nothing about the one that was late.
+        if held >= self.bytes.unwrap_or_default() / 2 {
+            self.late = 0;
+        }
         let quick = took.ms <= took.timeout_ms / QUICK_PART;
         if std::mem::take(&mut self.wanted) && quick {
             let ceiling = self.ceiling.map_or(usize::MAX, |(bytes, _)| bytes);
@@ -256,6 +259,8 @@ mod tests {
         assert!(allowance.is_far_exceeded(holds(10_000)));
         assert!(!allowance.is_far_exceeded(holds(2_000)));
         allowance.settled(Outcome::Committed, holds(1), QUICK);
+        assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
+        allowance.settled(Outcome::Committed, holds(2_000), QUICK);
         assert!(!allowance.is_far_exceeded(holds(10_000)));
     }
 }
