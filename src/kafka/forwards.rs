@@ -143,9 +143,10 @@ impl ForwardProducer {
     /// From here on nothing of this producer counts: all that is not acknowledged goes again.
     fn stop(&mut self, error: &Error) {
         warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
-        if error.is_too_large()
-            && let Some(size) = &mut self.size
-        {
+        // A producer without gaps stops for it, and then says only that it has stopped.
+        let fatal = self.sender.as_ref().and_then(|s| s.lane.fatal("forward"));
+        let too_large = error.is_too_large() || fatal.is_some_and(|fatal| fatal.is_too_large());
+        if too_large && let Some(size) = &mut self.size {
             size.refused(&self.directory);
         }
         self.sender = None;

@@ -648,29 +648,6 @@ impl Instance {
         load.reaches(1) || self.allowance.is_waited_for() || self.eager && load.replies > 0
     }
 
-    /// What the next checkpoint would hold.
-    fn load(&self) -> Load {
-        let mut load = Load::default();
-        for owned in self.owned.values() {
-            if let Stage::Running(partition) = &owned.stage {
-                load = load.plus(partition.load());
-            }
-        }
-        load
-    }
-
-    fn took(&self, now_ms: u64, late: bool) -> Took {
-        let begun_ms = match &self.transaction {
-            Transaction::Running { begun_ms, .. } => *begun_ms,
-            _ => now_ms,
-        };
-        Took {
-            ms: now_ms.saturating_sub(begun_ms),
-            timeout_ms: self.options.transaction_timeout_ms,
-            late,
-        }
-    }
-
     /// What the checkpoint under way holds.
     fn under_way(&self) -> Load {
         match &self.transaction {

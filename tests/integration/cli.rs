@@ -370,7 +370,15 @@ fn topics_are_created_and_checked() {
     assert_eq!(missing.code, 1);
     assert!(missing.said().contains(&service.requests));
     assert_eq!(command(&service, &["topics", "create"]).code, 0);
-    assert_eq!(command(&service, &["topics", "check"]).code, 0);
+    // On one broker there is one replica, and that is said.
+    let checked = command(&service, &["topics", "check"]);
+    assert_eq!(checked.code, 0);
+    let said = checked.said();
+    assert!(
+        said.contains("has replication 1 on a cluster of 1"),
+        "{said}"
+    );
+    assert!(!said.contains("ok: "), "{said}");
     assert_eq!(
         command(&service, &["topics", "create"]).code,
         0,
@@ -387,6 +395,36 @@ fn topics_are_created_and_checked() {
     let refused = command(&service, &["topics", "create", "--reply", "orders"]);
     assert_eq!(refused.code, 2);
     assert!(refused.said().contains("reply.allow"), "{}", refused.said());
+}
+
+#[test]
+fn a_mistyped_request_topic_makes_no_topics_beside_a_live_group() {
+    let service = Service::new("cli-mistyped", Mode::Immediate);
+    let live = service.start("a");
+    service.wait_shared(&[&live]);
+    let mistyped = Service {
+        requests: format!("{}.requets", service.group),
+        replies: service.replies.clone(),
+        state: service.state.clone(),
+        ledger: service.ledger.clone(),
+        bootstrap: service.bootstrap.clone(),
+        group: service.group.clone(),
+        mode: Mode::Immediate,
+        settings: Vec::new(),
+    };
+    let mut instance = mistyped.spawn("b");
+    assert_eq!(instance.wait_exit(), 1);
+    let log = instance.log();
+    let line = log.lines().find(|line| line.contains("may be wrong"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(&mistyped.requests), "{line}");
+    let admin = Admin::new(&service.bootstrap);
+    assert_eq!(admin.partitions(&mistyped.requests), 0);
+    assert_eq!(live.running(), PARTITIONS as usize);
+    // A group with a past and nobody in it is no new one either.
+    assert_eq!(live.sigterm_and_wait(), 0);
+    assert_eq!(mistyped.spawn("b").wait_exit(), 1);
+    assert_eq!(admin.partitions(&mistyped.requests), 0);
 }
 
 #[test]

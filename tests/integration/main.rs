@@ -43,6 +43,7 @@ mod routing;
 mod scale;
 mod secured;
 mod secured_connection;
+mod sizes;
 mod strays;
 mod unwritable;
 mod verify;

@@ -10,7 +10,7 @@
 //! While records wait for the allowance and transactions take little of their time, it grows again.
 
 use super::load::Load;
-use super::{Instance, Owned, Stage};
+use super::{Instance, Owned, Stage, Transaction};
 use crate::core::planted::planted;
 use crate::processor::instance::messages::Effect;
 use crate::processor::transaction::Outcome;
@@ -24,6 +24,8 @@ const ALLOWANCE_BYTES_MAX: usize = 64 << 20;
 const GROWTH_PART: usize = 4;
 /// It grows after transactions that took at most one part in so many of their time.
 const QUICK_PART: u64 = 2;
+/// For so many transactions for which records waited it does not come near the size that was late.
+const CEILING_TRANSACTIONS: u32 = 100;
 /// So many late transactions in a row are no coincidence.
 const LATE_MAX: u32 = 2;
 
@@ -34,6 +36,8 @@ pub(super) struct Allowance {
     bytes: Option<usize>,
     /// Transactions that were late, in a row.
     late: u32,
+    /// It does not grow above this, three quarters of what was late, for so many transactions.
+    ceiling: Option<(usize, u32)>,
     /// Something was kept out of the last transaction.
     wanted: bool,
     /// The partition that was cut last: the ones after it come first.
@@ -79,19 +83,27 @@ impl Allowance {
             if !planted!(LoadNotLowered) {
                 let bytes = self.bytes.unwrap_or(held).min(held);
                 self.bytes = Some((bytes / 2).max(ALLOWANCE_BYTES_MIN));
+                self.ceiling = Some((bytes / 4 * 3, CEILING_TRANSACTIONS));
             }
             return;
         }
         if outcome != Outcome::Committed {
             return;
         }
-        self.late = 0;
+        // One that holds little, of other partitions, says nothing about the one that was late.
+        if held >= self.bytes.unwrap_or_default() / 2 {
+            self.late = 0;
+        }
         let quick = took.ms <= took.timeout_ms / QUICK_PART;
         if std::mem::take(&mut self.wanted) && quick {
+            let ceiling = self.ceiling.map_or(usize::MAX, |(bytes, _)| bytes);
             self.bytes = self
                 .bytes
-                .map(|bytes| bytes + bytes / GROWTH_PART)
+                .map(|bytes| (bytes + bytes / GROWTH_PART).min(ceiling).max(bytes))
                 .filter(|bytes| *bytes < ALLOWANCE_BYTES_MAX);
+            self.ceiling = self
+                .ceiling
+                .and_then(|(bytes, left)| Some((bytes, left.checked_sub(1)?)));
         }
     }
 
@@ -129,6 +141,29 @@ impl Instance {
         self.allowance.last_cut = due.last().copied().unwrap_or(last_cut);
         due.sort_unstable();
         due
+    }
+
+    pub(super) fn took(&self, now_ms: u64, late: bool) -> Took {
+        let begun_ms = match &self.transaction {
+            Transaction::Running { begun_ms, .. } => *begun_ms,
+            _ => now_ms,
+        };
+        Took {
+            ms: now_ms.saturating_sub(begun_ms),
+            timeout_ms: self.options.transaction_timeout_ms,
+            late,
+        }
+    }
+
+    /// What the next checkpoint would hold.
+    pub(super) fn load(&self) -> Load {
+        let mut load = Load::default();
+        for owned in self.owned.values() {
+            if let Stage::Running(partition) = &owned.stage {
+                load = load.plus(partition.load());
+            }
+        }
+        load
     }
 
     /// Partitions that hold what they may are not fetched, and those that may take more are.
@@ -224,6 +259,8 @@ mod tests {
         assert!(allowance.is_far_exceeded(holds(10_000)));
         assert!(!allowance.is_far_exceeded(holds(2_000)));
         allowance.settled(Outcome::Committed, holds(1), QUICK);
+        assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
+        allowance.settled(Outcome::Committed, holds(2_000), QUICK);
         assert!(!allowance.is_far_exceeded(holds(10_000)));
     }
 }
