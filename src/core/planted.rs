@@ -59,11 +59,15 @@ pub enum Bug {
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,
+    /// I4: what comes behind a read error is folded, although something was passed over.
+    ReadOnBehindError,
+    /// A partition that could not be read is never fetched again.
+    UnreadIsLeft,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 28] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -90,6 +94,8 @@ impl Bug {
         Bug::ForeignKeysLeft,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
+        Bug::ReadOnBehindError,
+        Bug::UnreadIsLeft,
     ];
 }
 

@@ -26,12 +26,13 @@ use tracing::{debug, error, info, warn};
 use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
 use super::directory::Directory;
-use super::error::{Class, Error};
+use super::error::{Class, Error, Scope, scope};
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
 use super::transactor::{Completed, Topics, Transactor, Turn};
 use crate::core::{NextOffset, Offset, Timestamp};
+use crate::processor::instance::trouble::ReadFailure;
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
 use crate::service::metrics::Metrics;
@@ -443,6 +444,8 @@ impl Engine {
                     Some(Output::Forward(forward)) => forwards.send(&forward),
                 }
             }
+            // The records before it were passed over.
+            Event::EndOfPartition { .. } if *held_back => {}
             Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
                 partition,
                 next: NextOffset(next),
@@ -456,9 +459,9 @@ impl Engine {
                 events.push(Input::Revoked { partitions, lost });
             }
             Event::Statistics(json) => reporter.statistics(json),
-            Event::Error { partition, error } => {
+            Event::Error { at, error } => {
                 reporter.kafka_error(&error);
-                match consumer_error(partition, &error, config) {
+                match consumer_error(at, error, config, instance) {
                     Ok(input) => events.extend(input),
                     Err(exit) => result = Err(exit),
                 }
@@ -472,30 +475,50 @@ impl Engine {
     }
 }
 
+/// At once, since more of the same partition may follow in the same poll.
 fn consumer_error(
-    partition: Option<i32>,
-    error: &Error,
+    at: Option<(i32, i64)>,
+    error: Error,
     config: &Config,
+    instance: &mut Instance,
 ) -> Result<Option<Input>, Exit> {
-    match (error.class, partition) {
-        (Class::OffsetLost, Some(partition)) => {
+    match scope(&error, at.map(|(partition, _)| partition)) {
+        Scope::Identity => Err(Exit::Fenced(config.connection.instance_id.clone())),
+        Scope::Client => Err(Exit::StartOver(error.to_string())),
+        Scope::Service => {
+            let error = error.about_group_or(&config.connection.group, &config.topics.requests);
+            Err(Exit::Denied(error.to_string()))
+        }
+        Scope::Log(partition) => {
             warn!(partition, %error, "the log is not where it was; looking at it again");
             Ok(Some(Input::LogError { partition }))
         }
-        (Class::Fenced, _) => Err(Exit::Fenced(config.connection.instance_id.clone())),
-        (Class::Fatal, _) => Err(Exit::StartOver(error.to_string())),
-        (Class::Denied, _) if error.bars_service() => {
-            let error = error
-                .clone()
-                .about_group_or(&config.connection.group, &config.topics.requests);
-            Err(Exit::Denied(error.to_string()))
+        Scope::Partition(partition) => {
+            let offset = Offset(at.map_or(-1, |(_, offset)| offset));
+            warn!(
+                partition,
+                offset = offset.0,
+                %error,
+                "the partition cannot be read; others go on, and this one is tried again"
+            );
+            let failure = ReadFailure {
+                offset,
+                in_log: error.is_unreadable(),
+                problem: error.message,
+            };
+            instance.read_failed(partition, failure);
+            Ok(None)
         }
-        (Class::Denied, _) => {
+        Scope::Told if error.class == Class::Denied => {
             error!(%error, "access denied");
             Ok(None)
         }
-        _ => {
-            debug!(partition, %error, "consumer error");
+        Scope::Told if matches!(error.class, Class::Retriable | Class::EndOfLog) => {
+            debug!(%error, "consumer error");
+            Ok(None)
+        }
+        Scope::Told => {
+            warn!(%error, "consumer error; the client goes on");
             Ok(None)
         }
     }

@@ -6,6 +6,7 @@
 
 mod load;
 pub mod messages;
+pub mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
 };
 pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
+use trouble::Trouble;
 
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
@@ -72,6 +74,7 @@ struct Owned {
     stage: Stage,
     /// What it was halted for before it was looked at again: it stays halted meanwhile.
     halted: Option<(Halt, i64)>,
+    trouble: Option<Trouble>,
     foreign_check_ms: u64,
 }
 
@@ -130,11 +133,12 @@ impl Instance {
     /// Folds a record of a running partition; any other record is passed over, since it will be
     /// read again from the restored offset. Returns what is to be sent now, if there is anything.
     pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Output<'a>> {
-        match self.owned.get_mut(&record.partition) {
-            Some(Owned {
-                stage: Stage::Running(partition),
-                ..
-            }) => partition.record(record, &self.options.service),
+        let owned = self.owned.get_mut(&record.partition)?;
+        if !owned.follows() {
+            return None;
+        }
+        match &mut owned.stage {
+            Stage::Running(partition) => partition.record(record, &self.options.service),
             _ => None,
         }
     }
@@ -154,7 +158,9 @@ impl Instance {
     /// The next offset of every running partition that takes records.
     pub fn positions(&self) -> Vec<(i32, NextOffset)> {
         let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if partition.takes_records() => Some((*id, partition.next())),
+            Stage::Running(partition) if partition.takes_records() && owned.may_fetch() => {
+                Some((*id, partition.next()))
+            }
             _ => None,
         };
         self.owned.iter().filter_map(position).collect()
@@ -190,7 +196,9 @@ impl Instance {
                 verdict,
             } => self.restored(partition, assignment, verdict, now_ms, effects),
             Input::EndOfPartition { partition, next } => {
-                if let Some(running) = self.running(partition) {
+                if self.owned.get_mut(&partition).is_some_and(Owned::follows)
+                    && let Some(running) = self.running(partition)
+                {
                     running.reached(next);
                 }
             }
@@ -308,6 +316,7 @@ impl Instance {
                     assignment: 0,
                     stage: Stage::Restoring,
                     halted: None,
+                    trouble: None,
                     foreign_check_ms: now_ms + FOREIGN_CHECK_MS,
                 },
             );
@@ -320,6 +329,7 @@ impl Instance {
         let assignment = self.assignments;
         if let Some(owned) = self.owned.get_mut(&partition) {
             owned.assignment = assignment;
+            owned.taken_over_anew();
             let stage = std::mem::replace(&mut owned.stage, Stage::Restoring);
             owned.halted = match stage {
                 Stage::Halted { halt, highest, .. } => Some((halt, highest)),
@@ -384,7 +394,10 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        owned.halted = None;
+        // What could not be read shows only when it is read again.
+        if owned.trouble.is_none() {
+            owned.halted = None;
+        }
     }
 }
 
@@ -395,6 +408,7 @@ impl Instance {
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
+        self.read_again(now_ms, effects);
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
         self.leave_uncovered_behind(now_ms);
@@ -759,10 +773,14 @@ impl Owned {
         match (&self.stage, &self.halted) {
             (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),
             (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
-            (Stage::Restoring, None) => Phase::Restoring,
             (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
-            (Stage::Running(running), _) if running.is_draining() => Phase::Draining,
-            (Stage::Running(_), _) => Phase::Running,
+            (Stage::Running(_), Some((halt, highest))) => halted(halt, *highest),
+            (Stage::Running(running), None) if running.is_draining() => Phase::Draining,
+            (stage, None) => match (self.trouble_in_words(), stage) {
+                (Some(reason), _) => Phase::Waiting(reason),
+                (None, Stage::Restoring) => Phase::Restoring,
+                (None, _) => Phase::Running,
+            },
         }
     }
 }

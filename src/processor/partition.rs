@@ -226,14 +226,13 @@ impl Partition {
         let answer = self.fold.apply(at, link, &request, &mut self.ledger);
         if let Answer::Broken { link, accepted } = answer {
             // The record is not folded: after the repair it is the first one that is read.
-            self.broken = Some(Halt::LinkBroken {
+            self.halt(Halt::LinkBroken {
                 source: link.partition,
                 offset: link.offset,
                 previous: link.previous,
                 accepted,
                 at: NextOffset(record.offset.0),
             });
-            self.draining = true;
             return None;
         }
         self.counts.count(&answer);
@@ -474,6 +473,12 @@ impl Partition {
             self.touched.extend(keys);
         }
         self.state_end = self.state_end.max(end);
+    }
+
+    /// Is to be halted, once everything that was folded is committed.
+    pub fn halt(&mut self, halt: Halt) {
+        self.broken = Some(halt);
+        self.draining = true;
     }
 
     /// Why it is to be halted, once everything that was folded is committed.

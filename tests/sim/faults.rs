@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::log::{Record, Slot, What};
 use crate::oracle::Outcome;
 use crate::transactions::Fate;
-use crate::world::{Void, World};
+use crate::world::{Unread, Void, World};
 
 impl World {
     pub fn fault(&mut self) {
@@ -38,6 +38,12 @@ impl World {
                 let partition = partition as i32;
                 let error = sequencer::processor::instance::Input::LogError { partition };
                 self.input(node, error);
+            }
+            28 => {
+                self.coverage.fault("partition could not be read");
+                let until_ms = self.now_ms + self.random.below(4_000) as u64;
+                let in_log = self.random.chance(50);
+                self.partitions[partition].unread = Some(Unread { until_ms, in_log });
             }
             13..17 => self.leader_change(partition),
             17..20 => self.retention(partition, false),

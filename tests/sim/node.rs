@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sequencer::core::link::LinkKey;
 use sequencer::core::{NextOffset, Offset, Timestamp};
+use sequencer::processor::instance::trouble::ReadFailure;
 use sequencer::processor::instance::{Effect, Input, Instance, Options, Run};
 use sequencer::processor::partition::{Output, Record, Service};
 use sequencer::processor::reading::{OffsetReset, offset_reset, requests_view};
@@ -18,7 +19,7 @@ use crate::group::{Rebalances, SESSION_MS};
 use crate::log::Uid;
 use crate::takeover::Asked;
 use crate::transactions::Carried;
-use crate::world::{Started, World};
+use crate::world::{Started, Unread, World};
 
 /// Where a consumer reads a partition.
 #[derive(Clone, Copy, Debug)]
@@ -365,6 +366,7 @@ impl World {
             reading.at = log.start;
         }
         reading.cuts = log.cuts.len();
+        self.read_fails(node, partition, &mut reading);
         self.live(node).reading.insert(partition, reading);
         for _ in 0..1 + self.random.below(4) {
             let log = &self.partitions[index].requests;
@@ -388,6 +390,24 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The consumer is told, passes over what it could not read, and goes on behind it.
+    fn read_fails(&mut self, node: usize, partition: i32, reading: &mut Reading) {
+        let index = partition as usize;
+        let failing = |unread: &Unread| self.now_ms < unread.until_ms;
+        let Some(unread) = self.partitions[index].unread.filter(failing) else {
+            return;
+        };
+        self.coverage.state("partition stopped by an error");
+        let failure = ReadFailure {
+            offset: Offset(reading.at),
+            problem: "it failed".to_owned(),
+            in_log: unread.in_log,
+        };
+        let left = self.partitions[index].requests.end_for(requests_view()) - reading.at;
+        reading.at += self.random.below(3.min(left.max(0) as usize) + 1) as i64;
+        self.live(node).instance.read_failed(partition, failure);
     }
 
     /// True when the process is gone.

@@ -122,6 +122,8 @@ pub struct Part {
     pub started: Option<Started>,
     /// What was checkpointed is gone from the log.
     pub cut_below: bool,
+    /// Fetches of it fail.
+    pub unread: Option<Unread>,
 }
 
 /// A request, what it must get, and what it got.
@@ -170,6 +172,13 @@ pub struct World {
     /// Folds of records that a log has lost since.
     pub voids: Vec<Void>,
     pub points: usize,
+}
+
+/// Until when a partition's requests cannot be read, and whether the log is said to be why.
+#[derive(Clone, Copy)]
+pub struct Unread {
+    pub until_ms: u64,
+    pub in_log: bool,
 }
 
 /// Whoever had this assignment may have folded records above `at` that the log has lost.
@@ -235,6 +244,7 @@ impl World {
             owner: None,
             started: None,
             cut_below: false,
+            unread: None,
         });
     }
 
@@ -336,7 +346,8 @@ impl World {
             return self.halted(partition).is_some();
         }
         let stable = part.requests.stable();
-        stable == part.requests.end()
+        self.halted(partition).is_none()
+            && stable == part.requests.end()
             && part
                 .committed
                 .is_some_and(|committed| committed.next.0 == stable)

@@ -31,8 +31,12 @@ pub(super) enum Taken<'a> {
     Record(Record<'a>),
     /// All that can be read has been read, up to this offset.
     End { partition: i32, next: i64 },
-    /// It cannot be read.
-    Failed { partition: i32, error: Error },
+    /// It cannot be read from here on.
+    Failed {
+        partition: i32,
+        offset: i64,
+        error: Error,
+    },
 }
 
 /// The queue. Must be dropped before its client, and after the group's queue that wakes it.
@@ -196,5 +200,9 @@ unsafe fn taken(message: &sys::rd_kafka_message_t) -> Taken<'_> {
     // SAFETY: the value of an error is its text.
     let reason = unsafe { text(message.payload.cast()) };
     let error = Error::with_flags("consume", message.err.into(), &reason, Flags::default());
-    Taken::Failed { partition, error }
+    Taken::Failed {
+        partition,
+        offset: message.offset,
+        error,
+    }
 }

@@ -89,7 +89,7 @@ fn seen(event: &Event<'_>) -> Seen {
         Event::Assigned(partitions) => Seen::Assigned(partitions.clone()),
         Event::Revoked { partitions, lost } => Seen::Revoked(partitions.clone(), *lost),
         Event::Error {
-            partition: Some(partition),
+            at: Some((partition, _)),
             error,
         } if error.class == Class::OffsetLost => Seen::OffsetLost(*partition),
         _ => Seen::Other,
