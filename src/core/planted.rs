@@ -63,11 +63,13 @@ pub enum Bug {
     ReadOnBehindError,
     /// A partition that could not be read is never fetched again.
     UnreadIsLeft,
+    /// I6: a request topic that was made again under running partitions is not noticed.
+    OtherTopicIgnored,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 28] = [
+    pub const ALL: [Bug; 29] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -96,6 +98,7 @@ impl Bug {
         Bug::ResetToEarliest,
         Bug::ReadOnBehindError,
         Bug::UnreadIsLeft,
+        Bug::OtherTopicIgnored,
     ];
 }
 

@@ -38,6 +38,7 @@ use crate::processor::partition::{Output, Record};
 use crate::service::metrics::Metrics;
 use crate::service::status::Shared;
 use crate::wire::headers::Headers;
+use crate::wire::state::TopicId;
 use report::Reporter;
 
 /// How long a turn waits for records when something else will need attention soon.
@@ -112,6 +113,8 @@ pub struct Engine {
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
     reply_topic_look: Instant,
     reply_partitions: u32,
+    /// Looks at the identity of the request topic that the instance knows of.
+    identity_looks: u64,
     instance: Instance,
     messages: Receiver<Message>,
     effects: Vec<Effect>,
@@ -134,8 +137,10 @@ impl Engine {
     pub fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
         let (sender, messages) = channel();
         let over = |error: &dyn std::fmt::Display| Exit::StartOver(error.to_string());
-        let directory =
-            Arc::new(Directory::start(&config.connection).map_err(|error| over(&error))?);
+        let directory = Arc::new(
+            Directory::start(&config.connection, &config.topics.requests)
+                .map_err(|error| over(&error))?,
+        );
         let completed = sender.clone();
         let transactor = Transactor::start(
             config.connection.clone(),
@@ -174,6 +179,7 @@ impl Engine {
             takeovers,
             directory,
             reply_topic_look: Instant::now(),
+            identity_looks: 0,
             reply_partitions: config.options.service.reply_partitions,
             instance: Instance::new(config.options.clone()),
             messages,
@@ -215,6 +221,7 @@ impl Engine {
         self.look_at_transaction()?;
         self.acknowledgements()?;
         self.look_at_reply_topic()?;
+        self.look_at_request_topic()?;
         self.input(Input::Tick)?;
         self.records()?;
         for input in std::mem::take(&mut self.events) {
@@ -359,6 +366,17 @@ impl Engine {
         }
     }
 
+    /// The client library goes on at its old offset in a topic that was deleted and made again.
+    fn look_at_request_topic(&mut self) -> Result<(), Exit> {
+        match self.directory.identity() {
+            Some((looks, id)) if looks != self.identity_looks => {
+                self.identity_looks = looks;
+                self.input(Input::RequestTopic(TopicId(id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Replies and strays that are not acknowledged yet.
     fn queued(&self) -> i32 {
         self.replies
@@ -367,14 +385,16 @@ impl Engine {
     }
 
     fn records(&mut self) -> Result<(), Exit> {
-        let room = self.replies.has_room() && self.forwards.has_room();
-        if !(self.instance.takes_records() && room) {
+        self.stop_full_sources()?;
+        if !(self.instance.takes_records() && self.replies.has_room()) {
             return self.hold_back();
         }
         if self.held_back {
             self.held_back = false;
             for (partition, next) in self.instance.positions() {
-                self.fetch(partition, next)?;
+                if !self.forwards.is_waiting(partition) {
+                    self.fetch(partition, next)?;
+                }
             }
         }
         self.holding_since = None;
@@ -397,7 +417,7 @@ impl Engine {
             self.held_back = true;
             warn!("replies or checkpoints cannot be written; requests wait");
             for (partition, _) in self.instance.positions() {
-                self.stop_fetching(partition);
+                self.stop_fetching(partition)?;
             }
         }
         self.poll(BUSY_WAIT)
@@ -420,7 +440,7 @@ impl Engine {
         reporter.latency.next_poll();
         consumer.poll(wait, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
-            Event::Record(_) if *held_back => {}
+            Event::Record(record) if *held_back || forwards.is_waiting(record.partition) => {}
             Event::Record(record) => {
                 let all = record.headers.parsed();
                 let headers = all.map(|all| Headers::collect(names, all));
@@ -441,11 +461,12 @@ impl Engine {
                             result = Err(Exit::StartOver(error.to_string()));
                         }
                     }
-                    Some(Output::Forward(forward)) => forwards.send(&forward),
+                    Some(Output::Forward(forward)) => forwards.send(record.partition, &forward),
                 }
             }
             // The records before it were passed over.
-            Event::EndOfPartition { .. } if *held_back => {}
+            Event::EndOfPartition { partition, .. }
+                if *held_back || forwards.is_waiting(partition) => {}
             Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
                 partition,
                 next: NextOffset(next),

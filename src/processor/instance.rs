@@ -166,6 +166,11 @@ impl Instance {
         self.owned.iter().filter_map(position).collect()
     }
 
+    /// How many partitions it owns.
+    pub fn owned(&self) -> usize {
+        self.owned.len()
+    }
+
     /// Replies sent and not yet acknowledged.
     pub fn outstanding(&self) -> u64 {
         let outstanding = |owned: &Owned| match &owned.stage {
@@ -202,15 +207,8 @@ impl Instance {
                     running.reached(next);
                 }
             }
-            Input::LogError { partition } => {
-                if self.running(partition).is_some() {
-                    // T2: what it may still commit lies below the bound of its takeover.
-                    if self.transacts_any(&[partition]) {
-                        effects.push(Effect::CancelTransaction);
-                    }
-                    self.restore_again(partition, effects);
-                }
-            }
+            Input::LogError { partition } => self.log_error(partition, effects),
+            Input::RequestTopic(topic_id) => self.topic_seen(topic_id, effects),
             Input::Settled {
                 checkpoint,
                 outcome,

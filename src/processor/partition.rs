@@ -517,6 +517,11 @@ impl Partition {
         self.assignment
     }
 
+    /// The request topic whose log it folds.
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
     /// The next offset to read.
     pub fn next(&self) -> NextOffset {
         self.next

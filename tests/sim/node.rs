@@ -182,7 +182,7 @@ impl World {
         if self.now_ms < live.paused_until_ms || self.point(node) {
             return;
         }
-        match self.random.below(26) {
+        match self.random.below(27) {
             0..5 => self.deliver(node),
             5..7 => self.end_of_partition(node),
             7..10 => self.acknowledge(node),
@@ -192,6 +192,7 @@ impl World {
             20 => self.rebalance_step(node),
             21 => self.fenced_step(node),
             22 => self.heartbeat(node),
+            23 => self.input(node, Input::RequestTopic(self.topic)),
             _ => self.forward_step(node),
         }
         self.input(node, Input::Tick);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sequencer::core::ledger::Hash;
 use sequencer::processor::Mode;
 use sequencer::processor::takeover::{Committed, Decided};
+use sequencer::wire::state::TopicId;
 
 use crate::group::Group;
 use crate::log::{Log, Uid};
@@ -171,6 +172,8 @@ pub struct World {
     pub no_state_topic: bool,
     /// Folds of records that a log has lost since.
     pub voids: Vec<Void>,
+    /// The request topic, as long as nobody makes it again.
+    pub topic: TopicId,
     pub points: usize,
 }
 
@@ -219,6 +222,7 @@ impl World {
             damaged: BTreeMap::new(),
             no_state_topic: false,
             voids: Vec::new(),
+            topic: crate::takeover::TOPIC,
             points: 0,
             config,
         };

@@ -136,8 +136,9 @@ pub(super) fn take_now(queue: &Queue, on: impl FnMut(Taken<'_>)) -> usize {
 
 /// All that is there, and no less: librdkafka sets the whole queue aside for the length of the call and
 /// takes it for empty meanwhile, so a call that stopped half-way (`rd_kafka_yield`) each time would have
-/// it fetch on and on, until the whole log was in memory. As it is, what `queued.min.messages` lets it
-/// fetch ahead and as much again is the most there can be.
+/// it fetch on and on, until the whole log was in memory. As it is, what `queued.min.messages` and
+/// `queued.max.messages.kbytes` let it fetch ahead and as much again is the most there can be, but for a batch
+/// that is larger when it is decompressed.
 ///
 /// # Safety
 /// `queue` is alive.

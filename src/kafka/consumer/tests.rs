@@ -7,7 +7,11 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
 use super::*;
+use crate::kafka::clients::Connection;
+use crate::kafka::error::{Scope, scope};
 
 const TOPIC: &str = "requests";
 /// The mock cluster takes 3 s to form a group.
@@ -26,6 +30,10 @@ fn cluster(partitions: i32) -> Cluster {
 }
 
 fn member(cluster: &Cluster) -> GroupConsumer {
+    GroupConsumer::new(&configured(cluster), TOPIC).expect("a consumer")
+}
+
+fn configured(cluster: &Cluster) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", cluster.bootstrap_servers())
@@ -38,7 +46,7 @@ fn member(cluster: &Cluster) -> GroupConsumer {
         .set("session.timeout.ms", "4000")
         .set("heartbeat.interval.ms", "100")
         .set("fetch.wait.max.ms", "10");
-    GroupConsumer::new(&config, TOPIC).expect("a consumer")
+    config
 }
 
 fn produce(cluster: &Cluster, records: Vec<BaseRecord<'_, [u8], [u8]>>) {
@@ -79,6 +87,7 @@ enum Seen {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>, bool),
     OffsetLost(i32),
+    Failed(i32, Scope),
     Other,
 }
 
@@ -92,6 +101,10 @@ fn seen(event: &Event<'_>) -> Seen {
             at: Some((partition, _)),
             error,
         } if error.class == Class::OffsetLost => Seen::OffsetLost(*partition),
+        Event::Error {
+            at: Some((partition, _)),
+            error,
+        } => Seen::Failed(*partition, scope(error, Some(*partition))),
         _ => Seen::Other,
     }
 }
@@ -338,6 +351,100 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     revoked.sort_unstable();
     assert_eq!(given, revoked);
     assert!(second.generation() > Some(NO_GENERATION));
+}
+
+#[test]
+fn a_turn_takes_a_bounded_number_of_bytes() {
+    /// What is fetched ahead and the fetch beyond it, twice, in bytes.
+    const TURN_BYTES_MAX: usize = 8 << 20;
+    const RECORD_BYTES: usize = 60_000;
+    const RECORDS: usize = 400;
+    let cluster = cluster(1);
+    let value = vec![b' '; RECORD_BYTES];
+    let record = || BaseRecord::to(TOPIC).partition(0).payload(&value[..]);
+    produce(&cluster, (0..RECORDS).map(|_| record()).collect());
+    let connection = Connection {
+        brokers: cluster.bootstrap_servers(),
+        properties: BTreeMap::new(),
+        group: "group".to_owned(),
+        instance_id: "i".to_owned(),
+        static_membership: false,
+        awaited_transactions: false,
+    };
+    let mut member = GroupConsumer::new(&connection.group_consumer(), TOPIC).expect("a consumer");
+    join(&mut member);
+    member.start(0, 0).expect("started");
+    let (mut records, begin) = (0, Instant::now());
+    while records < RECORDS {
+        assert!(begin.elapsed() < PATIENCE, "they did not come: {records}");
+        // Whatever it fetches ahead meanwhile.
+        std::thread::sleep(Duration::from_millis(200));
+        let mut bytes = 0;
+        member.poll(Duration::from_millis(10), |event| {
+            if let Event::Record(record) = event {
+                bytes += record.value.map_or(0, <[u8]>::len);
+            }
+        });
+        assert!(bytes <= TURN_BYTES_MAX, "{bytes} in one turn");
+        records += bytes / RECORD_BYTES;
+    }
+}
+
+#[test]
+fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
+    let cluster = cluster(2);
+    let large = vec![b' '; 2_000_000];
+    let record = |partition: i32, value| BaseRecord::to(TOPIC).partition(partition).payload(value);
+    produce(&cluster, vec![record(0, &b"a"[..]), record(1, &b"b"[..])]);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "3000000")
+        .create()
+        .expect("a producer");
+    let sent = producer.send(record(0, &large[..]));
+    sent.map_err(|(error, _)| error).expect("queued");
+    producer.flush(PATIENCE).expect("written");
+    let mut config = configured(&cluster);
+    // Less than the batch holds when it is decompressed, as 100 MB are less than what a small batch can hold.
+    config
+        .set("receive.message.max.bytes", "1100000")
+        .set("fetch.max.bytes", "1000000")
+        .set("message.max.bytes", "1000000");
+    let mut member = GroupConsumer::new(&config, TOPIC).expect("a consumer");
+    join(&mut member);
+    member.start(0, 0).expect("started");
+    let mut failed = None;
+    let begin = Instant::now();
+    while failed.is_none() {
+        assert!(begin.elapsed() < PATIENCE, "no error came");
+        member.poll(Duration::from_millis(10), |event| {
+            if let Event::Error { at, error } = event {
+                failed = Some((at, error));
+            }
+        });
+    }
+    let (at, error) = failed.expect("an error");
+    assert_eq!(at, Some((0, 1)));
+    assert!(error.is_unreadable(), "{error}");
+    assert_eq!(scope(&error, Some(0)), Scope::Partition(0));
+    member.stop(0).expect("stopped");
+    member.start(1, 0).expect("started");
+    until(&mut member, |seen| *seen == Seen::Record(1, 0));
+}
+
+#[test]
+fn a_broker_that_fails_for_unknown_reasons_is_an_error_of_the_partition() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 1));
+    let mut member = member(&cluster);
+    join(&mut member);
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[unknown; 3]);
+    member.start(0, 0).expect("started");
+    let seen = until(&mut member, |seen| *seen == Seen::Record(0, 0));
+    let failed = |seen: &&Seen| matches!(seen, Seen::Failed(0, Scope::Partition(0)));
+    assert!(seen.iter().any(|seen| failed(&seen)), "{seen:?}");
 }
 
 #[test]

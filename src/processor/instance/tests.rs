@@ -1140,6 +1140,23 @@ mod trouble {
     }
 
     #[test]
+    fn i6_a_topic_that_was_made_again_is_noticed_under_a_running_partition() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.on(Input::Assigned(vec![2]));
+        assert_eq!(driven.on(Input::RequestTopic(TopicId([7; 16]))), NOTHING);
+        let effects = driven.on(Input::RequestTopic(TopicId([8; 16])));
+        let expected = [
+            "cancel",
+            "stop fetching 0",
+            "restore 0",
+            "cancel",
+            "stop fetching 1",
+            "restore 1",
+        ];
+        assert_eq!(effects, expected, "what is being taken over asks by itself");
+    }
+
+    #[test]
     fn it_is_handed_over_like_any_other() {
         let mut driven = Driven::running(Mode::Immediate, [0]);
         driven.read_fails(0, false);

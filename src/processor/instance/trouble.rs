@@ -7,6 +7,7 @@ use super::{Effect, Instance, Owned, Stage};
 use crate::core::planted::planted;
 use crate::core::{NextOffset, Offset};
 use crate::processor::halt::Halt;
+use crate::wire::state::TopicId;
 
 /// How long a partition that could not be read is left alone at first, in ms: as long as the client
 /// library itself waits after a fetch that failed.
@@ -108,6 +109,33 @@ impl Instance {
             attempts: before.saturating_add(1),
             fetching: Fetching::Failed,
         });
+    }
+
+    /// The log is not where it was.
+    pub(super) fn log_error(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        if self.running(partition).is_some() {
+            // T2: what it may still commit lies below the bound of its takeover.
+            if self.transacts_any(&[partition]) {
+                effects.push(Effect::CancelTransaction);
+            }
+            self.restore_again(partition, effects);
+        }
+    }
+
+    /// I6: a partition of another topic than this one was folding a log that is gone. Its takeover says so.
+    pub(super) fn topic_seen(&mut self, topic_id: TopicId, effects: &mut Vec<Effect>) {
+        let of_another = |owned: &Owned| match &owned.stage {
+            Stage::Running(running) => running.topic_id() != topic_id,
+            _ => false,
+        };
+        let others = self.owned.iter().filter(|(_, owned)| of_another(owned));
+        let others: Vec<i32> = others.map(|(partition, _)| *partition).collect();
+        if planted!(OtherTopicIgnored) {
+            return;
+        }
+        for partition in others {
+            self.log_error(partition, effects);
+        }
     }
 
     /// Stops what could not be read, takes it over anew when it is time, and halts what never can be read.
