@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sequencer::core::link::LinkKey;
 use sequencer::core::{NextOffset, Offset, Timestamp};
 use sequencer::processor::instance::trouble::ReadFailure;
-use sequencer::processor::instance::{Effect, Input, Instance, Options, Run};
+use sequencer::processor::instance::{Effect, Input, Instance, Options, Phase, Run};
 use sequencer::processor::partition::{Output, Record, Service};
 use sequencer::processor::reading::{OffsetReset, offset_reset, requests_view};
 use sequencer::processor::replies::Token;
@@ -17,7 +17,7 @@ use sequencer::wire::route::{AllowList, Routing};
 use crate::forwards::Parcel;
 use crate::group::{Rebalances, SESSION_MS};
 use crate::log::Uid;
-use crate::takeover::Asked;
+use crate::takeover::{Asked, TOPIC};
 use crate::transactions::Carried;
 use crate::world::{Started, Unread, World};
 
@@ -192,7 +192,7 @@ impl World {
             20 => self.rebalance_step(node),
             21 => self.fenced_step(node),
             22 => self.heartbeat(node),
-            23 => self.input(node, Input::RequestTopic(self.topic)),
+            23 => self.look_at_topic(node),
             _ => self.forward_step(node),
         }
         self.input(node, Input::Tick);
@@ -201,6 +201,22 @@ impl World {
 
 /// Inputs and effects.
 impl World {
+    fn look_at_topic(&mut self, node: usize) {
+        self.input(node, Input::RequestTopic(self.topic));
+        let Some(live) = &self.nodes[node] else {
+            return;
+        };
+        for report in live.instance.report() {
+            let gone = self.damaged.get(&(report.partition as usize)) == Some(&"other_topic");
+            let goes_on = matches!(report.phase, Phase::Running | Phase::Draining);
+            assert!(
+                !(gone && self.topic != TOPIC && goes_on),
+                "I6: partition {} goes on in a topic that was made again",
+                report.partition
+            );
+        }
+    }
+
     pub fn input(&mut self, node: usize, input: Input) {
         let now_ms = self.now_ms;
         let Some(live) = &mut self.nodes[node] else {
