@@ -296,17 +296,32 @@ mod tests {
     use super::*;
     use crate::kafka::consumer::GroupConsumer;
 
+    fn connection(properties: BTreeMap<String, String>) -> Connection {
+        Connection {
+            brokers: "localhost:1".to_owned(),
+            properties,
+            group: "g".to_owned(),
+            instance_id: "i".to_owned(),
+            static_membership: false,
+            awaited_transactions: false,
+        }
+    }
+
+    #[test]
+    fn a_turn_takes_a_bounded_number_of_bytes() {
+        /// What is fetched ahead, and the fetch beyond it.
+        const TURN_BYTES_MAX: u64 = 4 << 20;
+        let config = connection(BTreeMap::new()).group_consumer();
+        let number = |property| config.get(property).unwrap().parse::<u64>().unwrap();
+        let ahead = number("queued.max.messages.kbytes") * 1024;
+        assert!(ahead + number("fetch.max.bytes") <= TURN_BYTES_MAX);
+    }
+
     #[test]
     fn a_consumer_is_made_whatever_size_of_record_the_operator_allows() {
         for bytes in ["1000000", "2097153", "50000000"] {
-            let connection = Connection {
-                brokers: "localhost:1".to_owned(),
-                properties: BTreeMap::from([("message.max.bytes".to_owned(), bytes.to_owned())]),
-                group: "g".to_owned(),
-                instance_id: "i".to_owned(),
-                static_membership: false,
-                awaited_transactions: false,
-            };
+            let large = ("message.max.bytes".to_owned(), bytes.to_owned());
+            let connection = connection(BTreeMap::from([large]));
             let consumer = GroupConsumer::new(&connection.group_consumer(), "requests");
             consumer.unwrap().close(Duration::ZERO);
         }

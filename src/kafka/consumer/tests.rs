@@ -10,7 +10,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
-use crate::kafka::clients::Connection;
 use crate::kafka::error::{Scope, scope};
 
 const TOPIC: &str = "requests";
@@ -351,46 +350,6 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     revoked.sort_unstable();
     assert_eq!(given, revoked);
     assert!(second.generation() > Some(NO_GENERATION));
-}
-
-#[test]
-fn a_turn_takes_a_bounded_number_of_bytes() {
-    /// What is fetched ahead and the fetch beyond it, twice, in bytes.
-    const TURN_BYTES_MAX: usize = 8 << 20;
-    const RECORD_BYTES: usize = 60_000;
-    const RECORDS: usize = 400;
-    let cluster = cluster(1);
-    let value = vec![b' '; RECORD_BYTES];
-    let record = || BaseRecord::to(TOPIC).partition(0).payload(&value[..]);
-    // The mock cluster gives no batch that is larger than what was asked for.
-    for _ in 0..RECORDS / 4 {
-        produce(&cluster, (0..4).map(|_| record()).collect());
-    }
-    let connection = Connection {
-        brokers: cluster.bootstrap_servers(),
-        properties: BTreeMap::new(),
-        group: "group".to_owned(),
-        instance_id: "i".to_owned(),
-        static_membership: false,
-        awaited_transactions: false,
-    };
-    let mut member = GroupConsumer::new(&connection.group_consumer(), TOPIC).expect("a consumer");
-    join(&mut member);
-    member.start(0, 0).expect("started");
-    let (mut records, begin) = (0, Instant::now());
-    while records < RECORDS {
-        assert!(begin.elapsed() < PATIENCE, "they did not come: {records}");
-        // Whatever it fetches ahead meanwhile.
-        std::thread::sleep(Duration::from_millis(200));
-        let mut bytes = 0;
-        member.poll(Duration::from_millis(10), |event| {
-            if let Event::Record(record) = event {
-                bytes += record.value.map_or(0, <[u8]>::len);
-            }
-        });
-        assert!(bytes <= TURN_BYTES_MAX, "{bytes} in one turn");
-        records += bytes / RECORD_BYTES;
-    }
 }
 
 #[test]
