@@ -57,7 +57,11 @@ fn halts() -> Vec<Halt> {
             accepted: 0,
             at: AT,
         }),
-        Halt::LinkBroken { .. } => Some(Halt::NoStatePartition),
+        Halt::LinkBroken { .. } => Some(Halt::Unreadable {
+            at: AT,
+            problem: String::new(),
+        }),
+        Halt::Unreadable { .. } => Some(Halt::NoStatePartition),
         Halt::NoStatePartition => None,
     };
     let first = Halt::NoState {

@@ -9,6 +9,7 @@
 mod evidence;
 mod plan;
 mod print;
+mod unreadable;
 mod way;
 
 use std::io::Write;
@@ -60,6 +61,16 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
             print::rebuilt(since, &evidence, &plan, out)?;
             let next = plan.footer.next;
             (plan, format!("folded again from {since} to {next}"))
+        }
+        Way::Skip(skip) => {
+            unreadable::print(&skip, &evidence, out)?;
+            let (from, next) = (skip.from, skip.rebuilt.next);
+            let plan = Plan::rebuilt(args.partition, &settings.group, *skip.rebuilt, &evidence);
+            let plan = plan.map_err(Error::Failed)?;
+            (
+                plan,
+                format!("passed over what cannot be read, {from} to {next}"),
+            )
         }
         Way::Jump { from, why } => {
             let ask = ask(args, from, &look, &evidence, &session)?;

@@ -71,11 +71,17 @@ pub enum Bug {
     ResetToEarliest,
     /// A transaction that did not fit into its time is made again as large.
     LoadNotLowered,
+    /// I4: what comes behind a read error is folded, although something was passed over.
+    ReadOnBehindError,
+    /// A partition that could not be read is never fetched again.
+    UnreadIsLeft,
+    /// I6: a request topic that was made again under running partitions is not noticed.
+    OtherTopicIgnored,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 32] = [
+    pub const ALL: [Bug; 35] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -108,6 +114,9 @@ impl Bug {
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
         Bug::LoadNotLowered,
+        Bug::ReadOnBehindError,
+        Bug::UnreadIsLeft,
+        Bug::OtherTopicIgnored,
     ];
 }
 

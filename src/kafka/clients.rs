@@ -59,6 +59,11 @@ const IN_FLIGHT: (&str, &str) = ("max.in.flight.requests.per.connection", "1");
 /// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
 /// caches; librdkafka's default of 100,000 did.
 const FETCHED_AHEAD_RECORDS: &str = "10000";
+/// And in bytes (2 MiB), of all partitions together, since they share a queue. A turn takes what is there, this
+/// much and what the fetch beyond it brings, and a rebalance waits for the turn: of requests of 64 KiB, 10,000
+/// would be 640 MB, and librdkafka's default stops at 64. Ten thousand of the smallest are less than 1 MiB, so
+/// these are not held up, and one more fetch of [`FETCH_BYTES`] is always under way.
+const FETCHED_AHEAD_KBYTES: &str = "2048";
 /// Of each partition in one fetch.
 const FETCH_PARTITION_BYTES: &str = "524288";
 /// Of all partitions in one fetch. A turn of the engine takes what was fetched, so this bounds the time
@@ -127,6 +132,7 @@ impl Connection {
             // The default of a second stalls a fetcher whose queue was full for all of it.
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", FETCHED_AHEAD_RECORDS),
+            ("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES),
             ("fetch.message.max.bytes", FETCH_PARTITION_BYTES),
             ("fetch.max.bytes", &self.fetch_bytes().to_string()),
             // The request topic may grow; its new partitions are noticed this late.
@@ -383,6 +389,16 @@ mod tests {
             count += 1;
         }
         assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn a_turn_takes_a_bounded_number_of_bytes() {
+        /// What is fetched ahead, and the fetch beyond it.
+        const TURN_BYTES_MAX: u64 = 4 << 20;
+        let config = connection("g", "i").group_consumer();
+        let number = |property| config.get(property).unwrap().parse::<u64>().unwrap();
+        let ahead = number("queued.max.messages.kbytes") * 1024;
+        assert!(ahead + number("fetch.max.bytes") <= TURN_BYTES_MAX);
     }
 
     #[test]

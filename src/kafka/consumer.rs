@@ -82,13 +82,14 @@ pub enum Event<'a> {
         /// did not poll in time. Nothing of theirs may be committed.
         lost: bool,
     },
-    /// Something went wrong. The client goes on by itself unless the class is [`Class::Fatal`] or
-    /// [`Class::Fenced`]. What concerns no partition, such as an unreachable cluster or a wrong
-    /// password, is told only once in a while: librdkafka says so up to twenty times a second.
+    /// Something went wrong; [`scope`](super::error::scope) says for whom. What concerns no partition,
+    /// such as an unreachable cluster or a wrong password, is told only once in a while: librdkafka says
+    /// so up to twenty times a second.
     Error {
-        /// The partition that it concerns. With [`Class::OffsetLost`], nothing more comes from it
-        /// until it is started anew.
-        partition: Option<i32>,
+        /// The partition that it concerns, and where. With [`Class::OffsetLost`], nothing more comes from
+        /// it until it is started anew. With any other class, what comes of it next may lie behind
+        /// something that was passed over.
+        at: Option<(i32, i64)>,
         /// What went wrong.
         error: Error,
     },
@@ -229,7 +230,7 @@ impl GroupConsumer {
                         Some((partition, next)) if event.is_end_of_log() => {
                             on(Event::EndOfPartition { partition, next });
                         }
-                        _ => self.error(position.map(|(id, _)| id), event.error("consume"), on),
+                        _ => self.error(position, event.error("consume"), on),
                     }
                 }
                 Signal::Statistics => {
@@ -265,7 +266,11 @@ impl GroupConsumer {
         match taken {
             Taken::Record(record) => on(Event::Record(record)),
             Taken::End { partition, next } => on(Event::EndOfPartition { partition, next }),
-            Taken::Failed { partition, error } => self.error(Some(partition), error, on),
+            Taken::Failed {
+                partition,
+                offset,
+                error,
+            } => self.error(Some((partition, offset)), error, on),
         }
     }
 
@@ -314,15 +319,16 @@ impl GroupConsumer {
         }
     }
 
-    fn error(&self, partition: Option<i32>, error: Error, on: &mut impl FnMut(Event<'_>)) {
+    fn error(&self, at: Option<(i32, i64)>, error: Error, on: &mut impl FnMut(Event<'_>)) {
         let error = error.with_brokers(&self.brokers);
-        match (error.class, partition) {
-            (Class::OffsetLost, Some(partition)) => {
+        match (error.class, at) {
+            (Class::OffsetLost, Some((partition, _))) => {
                 if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
                     fetched.offset_lost = true;
                 }
             }
-            (Class::Retriable | Class::Denied, None) if !self.quiet.tells(&error) => return,
+            (Class::Fatal | Class::Fenced, _) => {}
+            (_, None) if !self.quiet.tells(&error) => return,
             _ => {}
         }
         // The event may only say that the client had a fatal error before.
@@ -331,7 +337,7 @@ impl GroupConsumer {
             _ => None,
         };
         let error = fatal.unwrap_or(error);
-        on(Event::Error { partition, error });
+        on(Event::Error { at, error });
     }
 
     /// The place for SASL/OAUTHBEARER: to fetch a token and hand it over. Until then the client is

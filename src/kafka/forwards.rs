@@ -6,7 +6,9 @@
 //! (`enable.gapless.guarantee`), and after that a new one, to which everything that is not
 //! acknowledged is handed again in order. What comes twice is dropped at home.
 
-use std::collections::BTreeMap;
+mod shares;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,16 +22,15 @@ use super::replies::lane::Lane;
 use crate::processor::partition::Forward;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
+pub use shares::Changes;
+use shares::Shares;
 
-/// Strays held at a time until they are acknowledged; a second's worth at a high rate.
-const FORWARDS_MAX: usize = 50_000;
-/// Bytes of them (64 MiB).
-const BYTES_MAX: usize = 64 << 20;
 /// Pause before a producer that stopped is made anew.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
 struct Parcel {
     token: Token,
+    source: i32,
     home: i32,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -60,7 +61,7 @@ pub struct ForwardProducer {
     sender: Option<Sender>,
     /// By number, in the order of the chains.
     parcels: BTreeMap<u64, Parcel>,
-    bytes: usize,
+    shares: Shares,
     next: u64,
     /// Numbers below this one have been handed to the producer.
     handed_over: u64,
@@ -77,31 +78,49 @@ impl ForwardProducer {
             size: None,
             sender: None,
             parcels: BTreeMap::new(),
-            bytes: 0,
+            shares: Shares::default(),
             next: 0,
             handed_over: 0,
             renew_at: None,
         }
     }
 
-    /// Takes a stray.
-    pub fn send(&mut self, forward: &Forward<'_>) {
+    /// Takes a stray that was found in `source`.
+    pub fn send(&mut self, source: i32, forward: &Forward<'_>) {
         let parcel = Parcel {
             token: forward.token,
+            source,
             home: forward.home,
             key: forward.key.map(<[u8]>::to_vec),
             value: forward.value.map(<[u8]>::to_vec),
             headers: forward.headers.0.to_vec(),
         };
-        self.bytes += parcel.bytes();
+        self.shares.add(source, parcel.bytes());
         self.parcels.insert(self.next, parcel);
         self.next += 1;
         self.hand_over();
     }
 
-    /// True while more may be taken.
-    pub fn has_room(&self) -> bool {
-        self.parcels.len() < FORWARDS_MAX && self.bytes < BYTES_MAX
+    /// Which sources are to wait from now on, and which need not wait any longer, of so many partitions.
+    pub fn changes(&mut self, partitions: usize) -> Changes {
+        self.shares.changes(partitions)
+    }
+
+    /// True while a source's share is full: what comes of it is passed over, and read again later.
+    pub fn is_waiting(&self, source: i32) -> bool {
+        self.shares.is_waiting(source)
+    }
+
+    /// These sources are no longer ours. What was found in them goes its way.
+    pub fn forget(&mut self, partitions: &[i32]) {
+        self.shares.forget(partitions);
+    }
+
+    /// The homes that a source's strays wait for.
+    pub fn homes_of(&self, source: i32) -> BTreeSet<i32> {
+        let of_source = |parcel: &&Parcel| parcel.source == source;
+        let parcels = self.parcels.values().filter(of_source);
+        parcels.map(|parcel| parcel.home).collect()
     }
 
     /// Strays that are not acknowledged.
@@ -130,7 +149,7 @@ impl ForwardProducer {
         }
         for number in done {
             if let Some(parcel) = self.parcels.remove(&number) {
-                self.bytes = self.bytes.saturating_sub(parcel.bytes());
+                self.shares.remove(parcel.source, parcel.bytes());
                 acknowledged(parcel.token, 1);
             }
         }

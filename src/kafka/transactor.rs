@@ -422,7 +422,10 @@ fn with<T>(
 fn failure(class: Class) -> Failure {
     match class {
         Class::Retriable => Failure::Retriable,
-        Class::AbortTransaction | Class::Refused | Class::Denied => Failure::Abort,
+        // Whatever else is wrong with the producer shows when it aborts, and then there is a new one.
+        Class::AbortTransaction | Class::Refused | Class::Denied | Class::Unexpected => {
+            Failure::Abort
+        }
         Class::Indefinite => Failure::Indefinite,
         Class::Fenced => Failure::Fenced,
         Class::Fatal | Class::OffsetLost | Class::EndOfLog => Failure::Fatal,

@@ -88,6 +88,13 @@ pub enum Halt {
         /// Where the request that came lies here.
         at: NextOffset,
     },
+    /// A batch of the request log cannot be read.
+    Unreadable {
+        /// Where it begins.
+        at: NextOffset,
+        /// Why, and what reads it.
+        problem: String,
+    },
     /// The state topic lacks the partition.
     NoStatePartition,
 }
@@ -106,6 +113,7 @@ impl Halt {
             Halt::UnknownFoldVersion { .. } => "unknown_fold_version",
             Halt::UnknownFormat { .. } => "unknown_format",
             Halt::LinkBroken { .. } => "link_broken",
+            Halt::Unreadable { .. } => "unreadable",
             Halt::NoStatePartition => "no_state_partition",
         }
     }
@@ -120,7 +128,7 @@ impl Halt {
             Halt::Truncated { end, .. } => Some(*end),
             Halt::RequestsMissing { start, .. } | Halt::OtherTopic { start, .. } => Some(*start),
             Halt::OtherRecord { next, .. } => Some(*next),
-            Halt::LinkBroken { at, .. } => Some(*at),
+            Halt::LinkBroken { at, .. } | Halt::Unreadable { at, .. } => Some(*at),
             Halt::OtherGroup { .. }
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
@@ -210,6 +218,9 @@ impl fmt::Display for Halt {
                  and follows offset {previous} there, but the last one accepted is {accepted}: \
                  requests of partition {source} are missing"
             ),
+            Halt::Unreadable { at, problem } => {
+                write!(f, "the batch at offset {at} cannot be read: {problem}")
+            }
             Halt::NoStatePartition => f.write_str("there is no state topic"),
         }
     }

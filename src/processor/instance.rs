@@ -8,6 +8,7 @@ mod allowance;
 mod foreign;
 mod load;
 pub mod messages;
+pub mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
 };
 pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
+use trouble::Trouble;
 
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
@@ -77,6 +79,7 @@ struct Owned {
     stage: Stage,
     /// What it was halted for before it was looked at again: it stays halted meanwhile.
     halted: Option<(Halt, i64)>,
+    trouble: Option<Trouble>,
     foreign_check_ms: u64,
     unread: Option<Unread>,
 }
@@ -139,11 +142,12 @@ impl Instance {
     /// Folds a record of a running partition; any other record is passed over, since it will be
     /// read again from the restored offset. Returns what is to be sent now, if there is anything.
     pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Output<'a>> {
-        match self.owned.get_mut(&record.partition) {
-            Some(Owned {
-                stage: Stage::Running(partition),
-                ..
-            }) => {
+        let owned = self.owned.get_mut(&record.partition)?;
+        if !owned.follows() {
+            return None;
+        }
+        match &mut owned.stage {
+            Stage::Running(partition) => {
                 if self.allowance.is_full(partition.load()) {
                     self.allowance.keep_out();
                     partition.keep_out();
@@ -169,10 +173,17 @@ impl Instance {
     /// The next offset of every running partition that takes records.
     pub fn positions(&self) -> Vec<(i32, NextOffset)> {
         let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if partition.takes_records() => Some((*id, partition.next())),
+            Stage::Running(partition) if partition.takes_records() && owned.may_fetch() => {
+                Some((*id, partition.next()))
+            }
             _ => None,
         };
         self.owned.iter().filter_map(position).collect()
+    }
+
+    /// How many partitions it owns.
+    pub fn owned(&self) -> usize {
+        self.owned.len()
     }
 
     /// Replies sent and not yet acknowledged.
@@ -205,15 +216,14 @@ impl Instance {
                 verdict,
             } => self.restored(partition, assignment, verdict, now_ms, effects),
             Input::EndOfPartition { partition, next } => {
-                if let Some(running) = self.running(partition) {
+                if self.owned.get_mut(&partition).is_some_and(Owned::follows)
+                    && let Some(running) = self.running(partition)
+                {
                     running.reached(next);
                 }
             }
-            Input::LogError { partition } => {
-                if self.running(partition).is_some() {
-                    self.start_again(partition, effects);
-                }
-            }
+            Input::LogError { partition } => self.log_error(partition, effects),
+            Input::RequestTopic(topic_id) => self.topic_seen(topic_id, effects),
             Input::Settled {
                 checkpoint,
                 outcome,
@@ -328,6 +338,7 @@ impl Instance {
                     assignment: 0,
                     stage: Stage::Restoring,
                     halted: None,
+                    trouble: None,
                     foreign_check_ms: now_ms + FOREIGN_CHECK_MS,
                     unread: None,
                 },
@@ -343,6 +354,7 @@ impl Instance {
             owned.assignment = assignment;
             // A restore reads all of it.
             owned.unread = None;
+            owned.taken_over_anew();
             let stage = std::mem::replace(&mut owned.stage, Stage::Restoring);
             owned.halted = match stage {
                 Stage::Halted { halt, highest, .. } => Some((halt, highest)),
@@ -407,7 +419,10 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        owned.halted = None;
+        // What could not be read shows only when it is read again.
+        if owned.trouble.is_none() {
+            owned.halted = None;
+        }
     }
 }
 
@@ -418,6 +433,7 @@ impl Instance {
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
+        self.read_again(now_ms, effects);
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
         self.leave_uncovered_behind(now_ms);
@@ -789,10 +805,14 @@ impl Owned {
         match (&self.stage, &self.halted) {
             (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),
             (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
-            (Stage::Restoring, None) => Phase::Restoring,
             (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
-            (Stage::Running(running), _) if running.is_draining() => Phase::Draining,
-            (Stage::Running(_), _) => Phase::Running,
+            (Stage::Running(_), Some((halt, highest))) => halted(halt, *highest),
+            (Stage::Running(running), None) if running.is_draining() => Phase::Draining,
+            (stage, None) => match (self.trouble_in_words(), stage) {
+                (Some(reason), _) => Phase::Waiting(reason),
+                (None, Stage::Restoring) => Phase::Restoring,
+                (None, _) => Phase::Running,
+            },
         }
     }
 }

@@ -252,14 +252,13 @@ impl Partition {
         let answer = self.fold.apply(at, link, &request, &mut self.ledger);
         if let Answer::Broken { link, accepted } = answer {
             // The record is not folded: after the repair it is the first one that is read.
-            self.broken = Some(Halt::LinkBroken {
+            self.halt(Halt::LinkBroken {
                 source: link.partition,
                 offset: link.position.offset,
                 previous: link.previous.offset,
                 accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
-            self.draining = true;
             return None;
         }
         self.counts.count(&answer);
@@ -544,6 +543,12 @@ impl Partition {
         self.state_end = self.state_end.max(end);
     }
 
+    /// Is to be halted, once everything that was folded is committed.
+    pub fn halt(&mut self, halt: Halt) {
+        self.broken = Some(halt);
+        self.draining = true;
+    }
+
     /// Why it is to be halted, once everything that was folded is committed.
     pub fn broken(&self) -> Option<&Halt> {
         self.broken.as_ref()
@@ -598,6 +603,11 @@ impl Partition {
     /// The assignment.
     pub fn assignment(&self) -> u32 {
         self.assignment
+    }
+
+    /// The request topic whose log it folds.
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
     }
 
     /// The next offset to read.

@@ -41,6 +41,7 @@ mod restore_bound;
 mod rolling;
 mod routing;
 mod scale;
+mod scope;
 mod secured;
 mod secured_connection;
 mod sizes;

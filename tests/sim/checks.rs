@@ -565,6 +565,7 @@ impl World {
                 "truncated" | "other_record" => part.cut_below,
                 "requests_missing" => part.cut_below || part.requests.start > 0,
                 "link_broken" => part.folding.broken.is_some(),
+                "unreadable" => part.unread.is_some_and(|unread| unread.in_log),
                 _ => self.damaged.get(&partition) == Some(&code),
             };
             assert!(

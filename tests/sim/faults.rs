@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use sequencer::wire::state::TopicId;
+
 use crate::log::{Record, Slot, Uid, What};
 use crate::oracle::Outcome;
+use crate::takeover::TOPIC;
 use crate::transactions::Fate;
-use crate::world::{Void, World};
+use crate::world::{Unread, Void, World};
 
 impl World {
     pub fn fault(&mut self) {
@@ -39,6 +42,13 @@ impl World {
                 let error = sequencer::processor::instance::Input::LogError { partition };
                 self.input(node, error);
             }
+            28 => {
+                self.coverage.fault("partition could not be read");
+                let until_ms = self.now_ms + self.random.below(4_000) as u64;
+                let in_log = self.random.chance(50);
+                self.partitions[partition].unread = Some(Unread { until_ms, in_log });
+            }
+            29 if self.config.losses => self.make_topic_again(),
             13..17 => self.leader_change(partition),
             17..20 => self.retention(partition, false),
             20 | 23..28 if self.config.losses => self.truncate(partition),
@@ -87,6 +97,26 @@ impl World {
                     landed.retain(|offset| *offset < at);
                 }
             }
+        }
+    }
+
+    /// The request topic is deleted and made again, under everybody who runs. That it looks the same inside is
+    /// the hardest case: nothing but its ID tells.
+    ///
+    /// Not while somebody compares, nor before each partition has a checkpoint that says which topic it was.
+    fn make_topic_again(&mut self) {
+        let whole = (0..self.partitions.len()).all(|partition| {
+            self.partitions[partition].truth.is_some()
+                && !self.must_stop(partition)
+                && !self.is_taken_over(partition)
+        });
+        if whole && self.topic == TOPIC && self.random.one_in(8) {
+            self.coverage.fault("request topic made again");
+            self.coverage.state("request topic made again");
+            self.topic = TopicId([9; 16]);
+            let all = 0..self.partitions.len();
+            self.damaged
+                .extend(all.map(|partition| (partition, "other_topic")));
         }
     }
 

@@ -135,7 +135,7 @@ impl World {
             Action::DescribeLog => Event::Log(RequestLog {
                 start: NextOffset(log.start),
                 end: NextOffset(log.replicated),
-                topic_id: TOPIC,
+                topic_id: self.topic,
                 partitions: self.partitions.len() as u32,
             }),
             Action::ReadRecord(Offset(offset)) => {

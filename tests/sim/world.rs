@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sequencer::core::ledger::Hash;
 use sequencer::processor::Mode;
 use sequencer::processor::takeover::{Committed, Decided};
+use sequencer::wire::state::TopicId;
 
 use crate::group::Group;
 use crate::log::{Log, Uid};
@@ -150,6 +151,8 @@ pub struct Part {
     pub repairs: u64,
     /// The end of the last one in the state log.
     pub repaired_to: i64,
+    /// Fetches of it fail.
+    pub unread: Option<Unread>,
 }
 
 /// A request, what it must get, and what it got.
@@ -197,7 +200,16 @@ pub struct World {
     pub no_state_topic: bool,
     /// Folds of records that a log has lost since.
     pub voids: Vec<Void>,
+    /// The request topic, as long as nobody makes it again.
+    pub topic: TopicId,
     pub points: usize,
+}
+
+/// Until when a partition's requests cannot be read, and whether the log is said to be why.
+#[derive(Clone, Copy)]
+pub struct Unread {
+    pub until_ms: u64,
+    pub in_log: bool,
 }
 
 /// Whoever had this assignment may have folded records above `at` that the log has lost.
@@ -238,6 +250,7 @@ impl World {
             damaged: BTreeMap::new(),
             no_state_topic: false,
             voids: Vec::new(),
+            topic: crate::takeover::TOPIC,
             points: 0,
             config,
         };
@@ -268,6 +281,7 @@ impl World {
             state_lost: false,
             repairs: 0,
             repaired_to: 0,
+            unread: None,
         });
     }
 
@@ -369,7 +383,8 @@ impl World {
             return self.halted(partition).is_some();
         }
         let stable = part.requests.stable();
-        stable == part.requests.end()
+        self.halted(partition).is_none()
+            && stable == part.requests.end()
             && part
                 .committed
                 .is_some_and(|committed| committed.next.0 == stable)

@@ -321,6 +321,18 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Which batch cannot be read where the next record from `at` on should be; none when it can.
+    pub fn unreadable(&self, at: NextOffset, end: NextOffset) -> Result<Option<i64>, Error> {
+        let topic = &self.session.settings.topics.requests;
+        let reader = Reader::new(&self.session.connection.reader())?;
+        extent(&reader, topic, self.partition)?;
+        match reader.read(topic, self.partition, at.0, end.0, |_| Flow::Stop) {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_unreadable() => Ok(Some(error.offset.unwrap_or(at.0))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The state as it is now.
     pub fn state(&self) -> Result<State, Error> {
         let topic = &self.session.settings.topics.state;
@@ -394,12 +406,15 @@ impl Look<'_> {
             return Ok(None);
         }
         let offset = Offset(from.0 - 1);
-        match self
+        let answer = self
             .questions
-            .answer(self.partition, Action::ReadRecord(offset))?
-        {
-            Event::Record(hash) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
-            other => Err(unexpected(&other)),
+            .answer(self.partition, Action::ReadRecord(offset));
+        match answer {
+            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
+            Ok(other) => Err(unexpected(&other)),
+            // It may be what is to be passed over.
+            Err(error) if error.is_unreadable() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 

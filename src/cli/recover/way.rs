@@ -2,6 +2,7 @@
 //! was seen.
 
 use super::evidence::{Evidence, Judged, Look};
+use super::unreadable::{self, Skip};
 use crate::cli::Error;
 use crate::core::fold::EntryKey;
 use crate::core::{Fold, NextOffset};
@@ -21,6 +22,8 @@ pub enum Way {
         /// From where it was folded.
         since: NextOffset,
     },
+    /// Go on behind a batch that cannot be read.
+    Skip(Skip),
     /// Go on here, above the highest ID that was seen.
     Jump {
         /// The first request to answer.
@@ -124,7 +127,12 @@ fn whole_log(
     })
 }
 
-fn rebuild(partition: i32, evidence: &Evidence, fold: Fold, next: NextOffset) -> Rebuild {
+pub(super) fn rebuild(
+    partition: i32,
+    evidence: &Evidence,
+    fold: Fold,
+    next: NextOffset,
+) -> Rebuild {
     let partition = u32::try_from(partition).unwrap_or(0);
     Rebuild::new(partition, evidence.decided, fold, next, None)
 }
@@ -175,6 +183,9 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
     let Some(footer) = &restored.footer else {
         return Ok(Way::Nothing);
     };
+    if let Some(skip) = unreadable::find(look, partition, evidence)? {
+        return Ok(Way::Skip(skip));
+    }
     let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), footer.next);
     rebuilt.last_applied = footer.last_applied;
     look.refold(&mut rebuilt, evidence.log.end)?;

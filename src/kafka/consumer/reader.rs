@@ -156,7 +156,7 @@ impl Reader {
                     let error = event.error(OPERATION);
                     match (error.class, event.partition()) {
                         (Class::EndOfLog, Some((id, next))) => range.end_of_log(id, next),
-                        _ => range.failed(error),
+                        (_, at) => range.failed(error, at.map(|(_, offset)| offset)),
                     }
                 }
                 _ => {}
@@ -188,7 +188,7 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
         match taken {
             Taken::Record(record) => self.record(record),
             Taken::End { partition, next } => self.end_of_log(partition, next),
-            Taken::Failed { error, .. } => self.failed(error),
+            Taken::Failed { error, offset, .. } => self.failed(error, Some(offset)),
         }
     }
 
@@ -210,9 +210,9 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
         }
     }
 
-    fn failed(&mut self, error: Error) {
+    fn failed(&mut self, error: Error, offset: Option<i64>) {
         if self.end.is_none() && !matches!(error.class, Class::EndOfLog | Class::Retriable) {
-            self.end = Some(Err(error));
+            self.end = Some(Err(Error { offset, ..error }));
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::partition::Service;
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
+use crate::wire::state::TopicId;
 
 /// What is drawn at random once for each run of a process.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,8 @@ pub enum Input {
         /// Which partition.
         partition: i32,
     },
+    /// The request topic is this one now.
+    RequestTopic(TopicId),
     /// A transaction has ended.
     Settled {
         /// What was in it.

@@ -1104,3 +1104,160 @@ fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
         assert_eq!(all.matches(partition).count(), 1, "{cuts:?}");
     }
 }
+
+mod trouble {
+    use super::*;
+    use crate::processor::instance::trouble::{
+        READ_AGAIN_FIRST_MS, READ_AGAIN_MAX_MS, ReadFailure, UNREADABLE_ATTEMPTS,
+    };
+
+    impl Driven {
+        fn read_fails(&mut self, partition: i32, in_log: bool) -> Vec<String> {
+            let failure = ReadFailure {
+                offset: Offset(self.offsets[&partition]),
+                problem: "a broker's words".to_owned(),
+                in_log,
+            };
+            self.instance.read_failed(partition, failure);
+            self.on(Input::Tick)
+        }
+
+        fn reaches_end(&mut self, partition: i32, next: i64) {
+            let next = NextOffset(next);
+            self.on(Input::EndOfPartition { partition, next });
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_partition_stops_that_one_until_it_is_taken_over_anew() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        assert_eq!(driven.read_fails(0, false), ["stop fetching 0"]);
+        let Phase::Waiting(reason) = driven.phase(0) else {
+            panic!("{:?}", driven.phase(0));
+        };
+        assert_eq!(reason, "cannot be read: a broker's words");
+        assert_eq!(driven.phase(1), Phase::Running);
+        assert!(driven.request(1, "a").is_some(), "others go on");
+        let of_others = [(1, NextOffset(1))];
+        assert_eq!(driven.instance.positions(), of_others);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["restore 0"]);
+        assert!(matches!(driven.phase(0), Phase::Waiting(_)), "still");
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+        assert!(
+            matches!(driven.phase(0), Phase::Waiting(_)),
+            "until it is read"
+        );
+        assert!(driven.request(0, "a").is_some());
+        assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn i4_what_comes_behind_an_error_is_passed_over() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let failure = ReadFailure {
+            offset: Offset(0),
+            problem: String::new(),
+            in_log: false,
+        };
+        // In the same poll: the client library has passed over offset 0.
+        driven.instance.read_failed(0, failure);
+        driven.offsets.insert(0, 1);
+        assert_eq!(driven.request(0, "a"), None);
+        driven.reaches_end(0, 2);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), ["restore 0"]);
+        driven.starts(0);
+        assert_eq!(driven.instance.report()[0].next, Some(NextOffset(0)));
+    }
+
+    #[test]
+    fn it_is_tried_again_at_growing_distances() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let mut pause_ms = READ_AGAIN_FIRST_MS;
+        for _ in 0..10 {
+            driven.read_fails(0, false);
+            assert_eq!(driven.wait(pause_ms - 1), NOTHING);
+            assert_eq!(driven.wait(1), ["restore 0"]);
+            driven.starts(0);
+            pause_ms = (2 * pause_ms).min(READ_AGAIN_MAX_MS);
+        }
+        assert_eq!(pause_ms, READ_AGAIN_MAX_MS);
+        driven.reaches_end(0, 0);
+        driven.read_fails(0, false);
+        assert_eq!(
+            driven.wait(READ_AGAIN_FIRST_MS),
+            ["restore 0"],
+            "from the first"
+        );
+    }
+
+    #[test]
+    fn a_transaction_with_it_is_not_given_up() {
+        let mut driven = Driven::transacting([0, 1]);
+        assert_eq!(driven.read_fails(0, false), ["stop fetching 0"]);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), NOTHING);
+        assert_eq!(driven.settled(Outcome::Committed), ["restore 0"]);
+    }
+
+    #[test]
+    fn i6_what_can_never_be_read_halts_the_partition_with_its_repair() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        let reply = driven.request(0, "a").unwrap();
+        driven.instance.acknowledged(reply, 1);
+        driven.wait(INTERVAL_MS);
+        driven.settled(Outcome::Committed);
+        for _ in 1..UNREADABLE_ATTEMPTS {
+            driven.read_fails(0, true);
+            assert_eq!(driven.wait(READ_AGAIN_MAX_MS), ["restore 0"]);
+            driven.verdict(0, start(1));
+        }
+        let effects = driven.read_fails(0, true);
+        assert!(
+            effects.contains(&"stop fetching 0".to_owned()),
+            "{effects:?}"
+        );
+        let halted = |driven: &Driven| match driven.phase(0) {
+            Phase::Halted { code, remedy, .. } => Some((code, remedy)),
+            _ => None,
+        };
+        let expected = ("unreadable", "sequencer recover --partition 0".to_owned());
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        assert!(driven.request(1, "a").is_some(), "others go on");
+        // It is looked at again, and stays halted until it is read.
+        assert!(driven.wait(HALT_AGAIN_MS).contains(&"restore 0".to_owned()));
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        driven.verdict(0, start(1));
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        driven.read_fails(0, true);
+        assert_eq!(halted(&driven), Some(expected), "at once");
+        driven.wait(HALT_AGAIN_MS);
+        driven.verdict(0, start(9));
+        driven.offsets.insert(0, 9);
+        assert!(driven.request(0, "a").is_some(), "repaired");
+        assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn i6_a_topic_that_was_made_again_is_noticed_under_a_running_partition() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.on(Input::Assigned(vec![2]));
+        assert_eq!(driven.on(Input::RequestTopic(TopicId([7; 16]))), NOTHING);
+        let effects = driven.on(Input::RequestTopic(TopicId([8; 16])));
+        let expected = [
+            "cancel",
+            "stop fetching 0",
+            "restore 0",
+            "cancel",
+            "stop fetching 1",
+            "restore 1",
+        ];
+        assert_eq!(effects, expected, "what is being taken over asks by itself");
+    }
+
+    #[test]
+    fn it_is_handed_over_like_any_other() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        driven.read_fails(0, false);
+        assert_eq!(driven.revoke([0], false), ["give up [0]"]);
+    }
+}
