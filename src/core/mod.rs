@@ -21,6 +21,7 @@
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
 //! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
+//! | [`shell`] | words of command lines that are printed |
 //! | [`planted`] | mistakes that tests plant, compiled out of every release |
 
 pub mod command;
@@ -37,6 +38,7 @@ pub mod planted;
 pub mod position;
 pub mod rejection;
 pub mod sequence;
+pub mod shell;
 pub mod window;
 
 pub use command::{Command, Request};

@@ -130,7 +130,8 @@ fn rebuild(partition: i32, evidence: &Evidence, fold: Fold, next: NextOffset) ->
 
 /// What shows that the log, folded to its end, is not what was answered.
 pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
-    if all.unknown_links > 0 {
+    // With the key at hand, such a header is forged or copied, and counts as absent.
+    if all.unknown_links > 0 && !evidence.origin.has_key() {
         return Some(
             "the log has forwarded requests, and the key that tells them from forged ones is lost"
                 .to_owned(),
@@ -143,14 +144,17 @@ pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
         ));
     }
     let given = evidence.replies.given.iter();
-    let mut beyond = given.filter(|(name, (_, highest))| match all.fold.sequence(name) {
-        // A defined one counts by rules of its own.
+    let mut beyond = given.filter(|(name, given)| match all.fold.sequence(name) {
+        // An operator may have moved it back.
         Some(_) if is_defined(&all.fold, name) => false,
-        Some(sequence) => sequence.highest() < *highest,
+        Some(sequence) => sequence.highest() < given.highest,
         None => true,
     });
-    beyond.next().map(|(name, (_, highest))| {
-        format!("a reply gave ID {highest} of {name:?}, which the log does not give")
+    beyond.next().map(|(name, given)| {
+        format!(
+            "a reply gave ID {} of {name:?}, which the log does not give",
+            given.highest
+        )
     })
 }
 
@@ -194,6 +198,7 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::recover::evidence::Origin;
     use crate::cli::recover::plan::tests::{evidence, given};
     use crate::core::fold::Entry;
     use crate::core::sequence::Sequence;
@@ -216,9 +221,20 @@ mod tests {
         let why = contradiction(&folded("orders", 40), &evidence).unwrap();
         assert!(why.contains("ID 41"), "{why}");
         assert!(contradiction(&folded("invoices", 50), &evidence).is_some());
+    }
+
+    #[test]
+    fn a_forged_header_denies_no_repair_unless_the_key_is_lost() {
+        let mut evidence = evidence();
+        evidence.replies = given("orders", 1, 41);
         let mut forged = folded("orders", 41);
         forged.unknown_links = 1;
-        assert!(contradiction(&forged, &evidence).is_some());
+        assert_eq!(contradiction(&forged, &evidence), None);
+        for lost in [Origin::Offsets(1), Origin::Operator, Origin::OnePartition] {
+            evidence.origin = lost;
+            let why = contradiction(&forged, &evidence).unwrap();
+            assert!(why.contains("is lost"), "{why}");
+        }
     }
 
     #[test]

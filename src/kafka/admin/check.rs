@@ -6,6 +6,7 @@ use super::topics::{
     COMPACTION_LAG_MS, LEDGER_BATCH_BYTES, TopicNames, default_replication, min_insync_replicas,
 };
 use super::{Admin, Cluster, Topic, TopicConfig};
+use crate::core::shell;
 use crate::kafka::error::Error;
 
 /// Requests should outlast an outage over a night.
@@ -102,7 +103,10 @@ pub fn findings(
                 severity: Severity::Error,
                 topic: name.to_owned(),
                 problem: format!("topic {name:?} does not exist"),
-                remedy: format!("create it with: sequencer topics create --brokers {bootstrap}"),
+                remedy: format!(
+                    "create it with: sequencer topics create --brokers {}",
+                    shell::word(bootstrap.as_ref())
+                ),
             });
             None
         }
