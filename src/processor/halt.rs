@@ -132,11 +132,8 @@ impl Halt {
     /// to change.
     pub fn remedy(&self, partition: i32) -> String {
         match self {
-            // What is appended until somebody repairs it waits for its answer, and hides that the log was
-            // ever shorter.
-            Halt::Truncated { end, .. } => {
-                format!("{RECOVER} --partition {partition} --from {end}")
-            }
+            // No end of the log is named: what has been appended since the cut hides where it was, and the
+            // command finds that place.
             halt if halt.repair_from().is_some() => format!("{RECOVER} --partition {partition}"),
             Halt::OtherGroup { expected, .. } => {
                 let expected = shell::word(expected.as_ref());

@@ -59,6 +59,9 @@ pub struct Evidence {
     pub origin: Origin,
     /// What an owner makes of log and state.
     pub judged: Judged,
+    /// Where the log was cut: the first request below the checkpoint that was appended after the last
+    /// answered one. None when it was not cut, or when nothing was appended since.
+    pub cut: Option<NextOffset>,
     /// The group's committed offset: everything below it is answered.
     pub committed: Option<NextOffset>,
     /// Who owns the partition.
@@ -220,8 +223,10 @@ impl Look<'_> {
         };
         let state = self.state()?;
         let Service { decided, origin } = self.decided(&state, log.partitions, partitions)?;
+        let judged = self.judged(decided.link_key)?;
         Ok(Evidence {
-            judged: self.judged(decided.link_key)?,
+            cut: self.cut(&judged, &state)?,
+            judged,
             committed,
             decided,
             origin,
@@ -247,6 +252,21 @@ impl Look<'_> {
                 Step::Do(action) => takeover.on(self.questions.answer(self.partition, action)?),
             };
         }
+    }
+
+    /// The topic's records have the broker's time, and the fold remembers the highest that it saw. So a
+    /// record that came after a cut is younger, and one from before it never is. A leader whose clock is
+    /// behind can make it miss the first records after the cut, and never find one that was answered.
+    fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
+        let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
+            return Ok(None);
+        };
+        let Some(footer) = &state.restored.footer else {
+            return Ok(None);
+        };
+        let time = footer.scalars.highest_timestamp;
+        let found = self.questions.first_after(self.partition, time)?;
+        Ok(found.filter(|cut| *cut < footer.next))
     }
 
     /// Folds committed requests up to an offset.

@@ -483,6 +483,7 @@ pub mod tests {
                 link_key: LinkKey([1; 32]),
             },
             origin: Origin::State(3),
+            cut: None,
             judged: Judged::Starts,
             committed: None,
             ownership: Ownership::Nobody,

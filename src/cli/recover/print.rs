@@ -10,6 +10,7 @@ use crate::cli::args::{Above, MARGIN_IDS, RecoverArgs};
 use crate::cli::shell;
 use crate::cli::table::counted;
 use crate::core::NextOffset;
+use crate::processor::halt::Halt;
 use crate::service::settings::Settings;
 
 /// So many sequences that are moved on are listed; the others are counted.
@@ -159,6 +160,26 @@ fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::R
             out,
             "  never answers what the topic before this one had from offset {next} on"
         );
+    }
+    if let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = &evidence.judged {
+        return match (evidence.cut, from < next) {
+            (Some(cut), true) if from == cut => writeln!(
+                out,
+                "  answers what was written since the log was cut at {cut}; what was answered at {cut} to \
+                 {} is lost with the log, and its IDs stay given",
+                next.0 - 1
+            ),
+            (_, true) => writeln!(
+                out,
+                "  what was answered at {from} to {} is lost with the log, and its IDs stay given",
+                next.0 - 1
+            ),
+            (_, false) => writeln!(
+                out,
+                "  never answers what was written below {from} since the log was cut, and where that was \
+                 is not known: look for requests without a reply"
+            ),
+        };
     }
     match next.cmp(&from) {
         Ordering::Less => writeln!(

@@ -66,8 +66,13 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way,
 
 /// Where a repair goes on that does not fold the log again.
 pub fn go_on_at(evidence: &Evidence) -> NextOffset {
-    let Evidence { log, state, .. } = evidence;
+    let Evidence {
+        log, state, cut, ..
+    } = evidence;
     let from = match &evidence.judged {
+        Judged::Halts(halt @ (Halt::Truncated { .. } | Halt::OtherRecord { .. })) => {
+            cut.or(halt.repair_from())
+        }
         Judged::Halts(halt) => halt.repair_from(),
         Judged::Starts | Judged::Waits(_) => {
             state.restored.footer.as_ref().map(|footer| footer.next)
@@ -200,6 +205,7 @@ mod tests {
     use super::*;
     use crate::cli::recover::evidence::Origin;
     use crate::cli::recover::plan::tests::{evidence, given};
+    use crate::core::Offset;
     use crate::core::fold::Entry;
     use crate::core::sequence::Sequence;
 
@@ -234,6 +240,28 @@ mod tests {
             evidence.origin = lost;
             let why = contradiction(&forged, &evidence).unwrap();
             assert!(why.contains("is lost"), "{why}");
+        }
+    }
+
+    #[test]
+    fn after_a_cut_it_goes_on_at_the_cut_also_when_the_log_has_grown_again() {
+        let (next, end) = (NextOffset(180), NextOffset(160));
+        let halts = [
+            (Halt::Truncated { next, end }, end),
+            (
+                Halt::OtherRecord {
+                    offset: Offset(179),
+                    next,
+                },
+                next,
+            ),
+        ];
+        for (halt, otherwise) in halts {
+            let mut evidence = evidence();
+            evidence.judged = Judged::Halts(halt);
+            assert_eq!(go_on_at(&evidence), otherwise, "nothing came since");
+            evidence.cut = Some(NextOffset(150));
+            assert_eq!(go_on_at(&evidence), NextOffset(150));
         }
     }
 
