@@ -78,6 +78,7 @@ fn at(offset: u64) -> At {
     At {
         partition: 0,
         partitions: 1,
+        leader_epoch: 0,
         offset: Offset(offset.cast_signed()),
         timestamp: Timestamp(1),
     }

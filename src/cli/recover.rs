@@ -14,6 +14,7 @@ mod way;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use super::args::{Above, RecoverArgs};
@@ -45,7 +46,13 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let (plan, reason) = match way {
         Way::Nothing => return Ok(print::nothing(out)?),
         Way::Rebuild { rebuilt, since } => {
-            let plan = Plan::rebuilt(args.partition, &settings.group, *rebuilt, &evidence);
+            let plan = Plan::rebuilt(
+                args.partition,
+                &settings.group,
+                *rebuilt,
+                &evidence,
+                now_ms(),
+            );
             let plan = plan.map_err(Error::Failed)?;
             print::rebuilt(since, &evidence, &plan, out)?;
             let next = plan.footer.next;
@@ -111,6 +118,7 @@ fn ask(
         above_of,
         group: session.settings.group.clone(),
         before: look.before(from, evidence.log)?,
+        now_ms: now_ms(),
     })
 }
 
@@ -129,6 +137,11 @@ fn not_of_another_topic(
          reads: topics.requests is {:?} here, correct it, or stop that service",
         args.partition, settings.group, settings.topics.requests
     )))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// An owner that runs would go on with the state that it has in memory, and write it.

@@ -41,6 +41,12 @@ pub enum Bug {
     StrayTwice,
     /// I6: home passes over a gap in the chain.
     GapPassedOver,
+    /// A stray that lies where a cut has been is taken for the one that lay there before.
+    LeaderEpochIgnored,
+    /// A repair does not begin the chains of its partition again.
+    EpochNotRaised,
+    /// A repaired home forgets which strays it has accepted.
+    AcceptedForgotten,
     /// I5: after a restore nothing is found in the window.
     WindowNotRestored,
     /// A request whose reply cannot be routed gets no IDs.
@@ -63,7 +69,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 29] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -81,6 +87,9 @@ impl Bug {
         Bug::StrayLost,
         Bug::StrayTwice,
         Bug::GapPassedOver,
+        Bug::LeaderEpochIgnored,
+        Bug::EpochNotRaised,
+        Bug::AcceptedForgotten,
         Bug::WindowNotRestored,
         Bug::RoutingFolds,
         Bug::ClockInFold,

@@ -425,6 +425,7 @@ impl Engine {
                 let headers = all.map(|all| Headers::collect(names, all));
                 let output = instance.record(Record {
                     partition: record.partition,
+                    leader_epoch: record.leader_epoch,
                     offset: Offset(record.offset),
                     timestamp: Timestamp(record.timestamp_ms),
                     key: record.key,

@@ -23,6 +23,7 @@
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
 //! | [`rebuild`] | folds the request log again, for a repair |
+//! | [`repair`] | what a repair makes of the chains of strays |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
 pub mod checkpoint;
@@ -31,6 +32,7 @@ pub mod instance;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;
+pub mod repair;
 pub mod replies;
 pub mod restore;
 pub mod rewrite;

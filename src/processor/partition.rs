@@ -33,6 +33,8 @@ use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
 pub struct Record<'a> {
     /// Its partition.
     pub partition: i32,
+    /// The leader epoch that its broker gave it.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: Offset,
     /// Its LogAppendTime.
@@ -219,6 +221,7 @@ impl Partition {
         let at = At {
             partition: u32::try_from(self.id).unwrap_or(0),
             partitions: self.decided.partitions,
+            leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
         };
@@ -228,9 +231,9 @@ impl Partition {
             // The record is not folded: after the repair it is the first one that is read.
             self.broken = Some(Halt::LinkBroken {
                 source: link.partition,
-                offset: link.offset,
-                previous: link.previous,
-                accepted,
+                offset: link.position.offset,
+                previous: link.previous.offset,
+                accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
             self.draining = true;
@@ -253,7 +256,7 @@ impl Partition {
         let (partition, offset) = match link {
             Some(link) => (
                 i32::try_from(link.partition).unwrap_or(i32::MAX),
-                Offset(link.offset),
+                Offset(link.position.offset),
             ),
             None => (self.id, record.offset),
         };

@@ -205,7 +205,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
     getrandom::fill(&mut key).map_err(no_randomness)?;
     let run = Run {
         writer,
-        link_key: LinkKey(key),
+        link_key: LinkKey::drawn(key),
     };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Options {

@@ -358,9 +358,9 @@ impl Pass<'_, '_> {
                 let invariant = Invariant::StopsRatherThanGuesses;
                 self.sinks.report.wrong(invariant, place, || {
                     format!(
-                        "the forward of {}:{} says that {} came before it from there, and {accepted} \
-                         did: a request was lost, and this partition halts here",
-                        link.partition, link.offset, link.previous
+                        "the forward of {}:{} says that {} came before it from there, and {} did: a \
+                         request was lost, and this partition halts here",
+                        link.partition, link.position.1, link.previous.1, accepted.1
                     )
                 });
                 Ok(())
@@ -372,7 +372,7 @@ impl Pass<'_, '_> {
 
     fn fact(&mut self, record: &Record<'_>, answer: &Answer<'_>) -> Result<(), Error> {
         let (partition, offset) = answer.link.map_or((self.number, record.offset), |link| {
-            (link.partition, link.offset)
+            (link.partition, link.position.1)
         });
         let layout = self.common.layout;
         let Some(home) = layout.place(self.number, record.offset) else {

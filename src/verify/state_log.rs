@@ -262,6 +262,8 @@ pub struct Replay {
     believed: bool,
     /// Where the last footer goes on that was believed.
     last_next: Option<i64>,
+    /// The repair that it knows of.
+    last_epoch: u64,
     staged: BTreeMap<BatchId, (bool, Vec<Change>)>,
 }
 
@@ -275,6 +277,7 @@ impl Replay {
             anchored: log.exact,
             believed: false,
             last_next: None,
+            last_epoch: 0,
             staged: BTreeMap::new(),
         })
     }
@@ -355,7 +358,9 @@ impl Replay {
             undo.push(before);
         }
         let adds_up = self.remembered.digest(&scalars) == footer.digest.0;
-        let late = !repair && self.last_next.is_some_and(|last| next < last);
+        let epoch = scalars.epoch;
+        let before = |last: i64| next < last || epoch < self.last_epoch;
+        let late = !repair && self.last_next.is_some_and(before);
         let standing = match (self.anchored, adds_up) {
             (false, false) => Standing::Head,
             (true, _) if late => Standing::Late,
@@ -372,6 +377,7 @@ impl Replay {
             self.anchored = true;
             self.believed = true;
             self.last_next = Some(next);
+            self.last_epoch = epoch;
         }
         Found {
             footer,

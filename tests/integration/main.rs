@@ -32,6 +32,7 @@ mod kill;
 mod ledger;
 mod once;
 mod refuse;
+mod repair;
 mod reply_headers;
 mod reply_partitions;
 mod restart;

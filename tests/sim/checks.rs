@@ -51,6 +51,7 @@ impl World {
                     Meaning::Policy { .. } => partition as u32,
                     _ => partition_of(key, decided.partitions),
                 },
+                leader_epoch: record.leader_epoch,
                 offset,
                 timestamp: record.timestamp,
             };
@@ -74,6 +75,10 @@ impl World {
                 self.coverage.state("window full");
             }
             if outcome == Outcome::Broken {
+                assert!(
+                    !log.cuts.is_empty(),
+                    "I6: nothing of partition {partition} was lost, and the link of {uid} does not follow"
+                );
                 folding.broken = Some(offset);
                 return;
             }
@@ -214,6 +219,7 @@ impl World {
         });
         if void || part.cut_below {
             self.partitions[partition].cut_below = true;
+            self.partitions[partition].checkpointed = None;
             let last_applied = before.and_then(|before| before.last_applied);
             self.partitions[partition].truth = Some(Truth { next, last_applied });
             return;
@@ -249,6 +255,9 @@ impl World {
         let outcomes = &part.folding.outcomes[..next as usize];
         let last_applied = outcomes.iter().rposition(Option::is_some);
         let last_applied = last_applied.map(|index| index as i64);
+        self.partitions[partition].checkpointed = Some(Rc::clone(
+            &self.partitions[partition].folding.snapshots[next as usize],
+        ));
         self.partitions[partition].truth = Some(Truth { next, last_applied });
         if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
             self.check_state(partition);
@@ -304,7 +313,7 @@ impl World {
             let request = &self.requests[*uid];
             let answered = match outcome {
                 Outcome::Reply(_) => request.answers > 0,
-                Outcome::Stray => self.forwarded.contains(&(piece.partition, offset)),
+                Outcome::Stray => self.forwarded.contains(uid),
                 Outcome::Dropped | Outcome::Broken => true,
             };
             assert!(
@@ -467,7 +476,10 @@ impl World {
             matches!(slot, Slot::Record(record) if record.what == What::State { late: true })
         });
         for _ in 0..cuts {
-            let to = self.random.below(state.slots.len() + 1) as i64;
+            // The oracle has forgotten what a repair has made void.
+            let least = self.partitions[partition].repaired_to;
+            let most = state.slots.len() as i64 - least;
+            let to = least + self.random.below(most as usize + 1) as i64;
             let restored = self.restored(partition, 0, to);
             self.check_restored(partition, &restored, "at a cut of its state");
             // Compaction stays below the last stable offset, so it sees transactions whole.

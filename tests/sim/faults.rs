@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::log::{Record, Slot, What};
+use crate::log::{Record, Slot, Uid, What};
 use crate::oracle::Outcome;
 use crate::transactions::Fate;
 use crate::world::{Void, World};
@@ -43,6 +43,7 @@ impl World {
             17..20 => self.retention(partition, false),
             20 | 23..28 if self.config.losses => self.truncate(partition),
             21 if self.config.losses && self.random.one_in(2) => self.retention(partition, true),
+            28..36 if self.config.losses => self.repair_something(),
             22 if self.config.grows && self.partitions.len() < self.config.partitions + 2 => {
                 self.coverage.fault("request topic grew");
                 if self.decided.is_none() {
@@ -129,8 +130,7 @@ impl World {
     /// An unclean election: the log is cut below its high watermark.
     ///
     /// What is promised: that this is noticed when it took a record that a checkpoint covers. What
-    /// younger records got is void, and a stray among them would be known at home for ever, so such
-    /// a cut is left out.
+    /// younger records got is void, also at the homes of strays among them.
     fn truncate(&mut self, partition: usize) {
         let part = &self.partitions[partition];
         let Some(truth) = part.truth else { return };
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// A record above the checkpoint; a copy of a stray when there is one. Not a marker: a log that
+    /// A record above the checkpoint; mostly a copy of a stray when there is one. Not a marker: a log that
     /// lost markers only, and has grown again, looks the same.
     fn young_record(&mut self, partition: usize, next: i64) -> Option<i64> {
         let part = &self.partitions[partition];
@@ -161,25 +161,15 @@ impl World {
         let records: Vec<i64> = young
             .filter(|at| outcomes[*at as usize].is_some())
             .collect();
-        let is_stray = |at: &&i64| {
-            outcomes[**at as usize]
-                .as_ref()
-                .is_some_and(|o| o.1 == Outcome::Stray)
-        };
-        let last_stray = records.iter().rfind(is_stray).copied();
-        let records: Vec<i64> = records
-            .into_iter()
-            .filter(|at| last_stray.is_none_or(|stray| *at > stray))
-            .collect();
         let is_copy = |at: &i64| {
             let record = part.requests.record(*at);
             record.is_some_and(|record| matches!(record.what, What::Forward(_)))
         };
         let copies: Vec<i64> = records.iter().copied().filter(is_copy).collect();
         match (copies.is_empty(), records.is_empty()) {
-            (false, _) => Some(self.random.pick(&copies)),
-            (true, false) => Some(self.random.pick(&records)),
-            (true, true) => None,
+            (false, _) if self.random.chance(75) => Some(self.random.pick(&copies)),
+            (_, false) => Some(self.random.pick(&records)),
+            (_, true) => None,
         }
     }
 
@@ -229,8 +219,19 @@ impl World {
                 self.requests[uid].lost = true;
             }
         }
+        let stray = |outcome: &Option<(Uid, Outcome)>| {
+            outcome
+                .as_ref()
+                .is_some_and(|known| known.1 == Outcome::Stray)
+        };
+        if part.folding.outcomes.iter().skip(at as usize).any(stray) {
+            self.coverage.state("log truncated with strays in it");
+        }
         part.requests.cut(at, true);
         part.cut_below |= deep;
+        if part.cut_below {
+            part.cut_at = Some(part.cut_at.map_or(at, |before| before.min(at)));
+        }
         part.folding.outcomes.truncate(at as usize);
         part.folding.snapshots.truncate(at as usize + 1);
         part.folding.broken = part.folding.broken.filter(|broken| *broken < at);

@@ -35,6 +35,7 @@ mod oracle;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod random;
+mod repair;
 mod requests;
 mod seeds;
 mod takeover;

@@ -225,7 +225,8 @@ impl World {
             } => {
                 let run = self.live(node).run;
                 let takeover = Takeover::new(partition, "group", link_key(run));
-                let asked = Asked::new(partition, assignment, takeover);
+                let repairs = self.partitions[partition as usize].repairs;
+                let asked = Asked::new(partition, assignment, takeover, repairs);
                 self.live(node).asked.push(asked);
             }
             Effect::Fetch { partition, from } => self.fetch(node, partition, from.0),
@@ -406,6 +407,7 @@ impl World {
         let live = self.nodes[node].as_mut().expect("a live process");
         let output = live.instance.record(Record {
             partition,
+            leader_epoch: record.leader_epoch,
             offset: Offset(at),
             timestamp: Timestamp(record.timestamp),
             key: record.key.as_deref(),
@@ -415,7 +417,7 @@ impl World {
         let reply = match output {
             None => return false,
             Some(Output::Reply(reply)) => Ok((reply.token, reply.outgoing.body.to_vec())),
-            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, uid, partition, at)),
+            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, uid)),
         };
         // The process may end between the answer and its sending.
         if self.point(node) {

@@ -264,20 +264,63 @@ struct Remembered {
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub source: u32,
-    pub offset: i64,
-    pub previous: i64,
+    pub epoch: u64,
+    pub at: Position,
+    pub previous: Position,
+}
+
+/// Leader epoch and offset.
+type Position = (i32, i64);
+
+/// Where the chain from a partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    pub epoch: u64,
+    pub at: Position,
+    /// Home was repaired.
+    pub open: bool,
 }
 
 impl Link {
     pub fn read(header: &[u8]) -> Link {
         let text = std::str::from_utf8(header).expect("a link is text");
-        let mut parts = text.split(':').map(|part| part.parse::<i64>());
-        let mut part = || parts.next().expect("four parts").expect("a number");
+        let mut parts = text.split([':', '.']).map(|part| part.parse::<i64>());
+        let mut part = || parts.next().expect("six parts").expect("a number");
         Link {
             source: part() as u32,
-            offset: part(),
-            previous: part(),
+            epoch: part() as u64,
+            at: (part() as i32, part()),
+            previous: (part() as i32, part()),
         }
+    }
+
+    /// None when it came before; an error when one before it is missing.
+    fn accepted(&self, end: Option<End>, links_open: bool) -> Option<Result<End, ()>> {
+        let (before, at, open) = match end {
+            Some(end) => (end.epoch, end.at, end.open),
+            None => (0, (-1, -1), links_open),
+        };
+        if self.at <= at {
+            return None;
+        }
+        let follows = self.previous == at;
+        if !follows && self.epoch < before {
+            // Of an owner that somebody has replaced by a repair.
+            return None;
+        }
+        let nothing_between = self.previous < at;
+        let restarted = self.epoch > before;
+        let lost_at_source = self.at.0 > at.0;
+        let right = follows || open || nothing_between && (restarted || lost_at_source);
+        Some(
+            right
+                .then_some(End {
+                    epoch: before.max(self.epoch),
+                    at: self.at,
+                    open: false,
+                })
+                .ok_or(()),
+        )
     }
 }
 
@@ -287,6 +330,7 @@ pub struct Place {
     pub partition: u32,
     /// Of its name; its own partition when it has none.
     pub home: u32,
+    pub leader_epoch: i32,
     pub offset: i64,
     pub timestamp: i64,
 }
@@ -304,8 +348,10 @@ pub struct Naive {
     pub told: Option<Told>,
     /// The last record was given IDs of its own.
     granted: bool,
-    sent: BTreeMap<u32, i64>,
-    accepted: BTreeMap<u32, i64>,
+    sent: BTreeMap<u32, Position>,
+    accepted: BTreeMap<u32, End>,
+    epoch: u64,
+    links_open: bool,
     applied: u64,
     highest_timestamp: i64,
 }
@@ -323,6 +369,8 @@ impl Naive {
             granted: false,
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            epoch: 0,
+            links_open: false,
             applied: 0,
             highest_timestamp: -1,
         }
@@ -333,13 +381,11 @@ impl Naive {
         self.told = None;
         self.granted = false;
         if let Some(link) = link {
-            let accepted = self.accepted.get(&link.source).copied().unwrap_or(-1);
-            dropped = link.offset <= accepted;
-            if !dropped && link.previous != accepted {
-                return Outcome::Broken;
-            }
-            if !dropped {
-                self.accepted.insert(link.source, link.offset);
+            let end = self.accepted.get(&link.source).copied();
+            match link.accepted(end, self.links_open) {
+                None => dropped = true,
+                Some(Err(())) => return Outcome::Broken,
+                Some(Ok(end)) => drop(self.accepted.insert(link.source, end)),
             }
         }
         self.applied += 1;
@@ -353,7 +399,8 @@ impl Naive {
             (_, Some(name)) => name,
         };
         if at.home != at.partition && !matches!(asked.meaning, Meaning::Policy { .. }) {
-            self.sent.insert(at.home, at.offset);
+            let position = (at.leader_epoch, at.offset);
+            self.sent.insert(at.home, position);
             return Outcome::Stray;
         }
         let before = self.sequences.get(name).cloned();
@@ -402,7 +449,7 @@ impl Naive {
             ids,
             next: ids.is_none().then(|| sequence.shown_next()).flatten(),
             partition: link.map_or(at.partition, |link| link.source),
-            offset: link.map_or(at.offset, |link| link.offset),
+            offset: link.map_or(at.offset, |link| link.at.1),
         });
     }
 
@@ -498,6 +545,27 @@ impl Naive {
         Ok(Expected::Ids(ids))
     }
 
+    /// What an operator's repair by a jump leaves of the chains: each begins again, and home believes one
+    /// gap in each.
+    pub fn jumped(&mut self, epoch: u64) {
+        self.sent.clear();
+        self.accepted.values_mut().for_each(|end| end.open = true);
+        self.applied += 1;
+        self.epoch = epoch;
+        self.links_open = true;
+    }
+
+    /// The repair of a home that misses a stray of one partition.
+    pub fn opened(&mut self, source: u32, epoch: u64) {
+        let nothing = End {
+            epoch: 0,
+            at: (-1, -1),
+            open: true,
+        };
+        self.accepted.entry(source).or_insert(nothing).open = true;
+        self.epoch = epoch;
+    }
+
     pub fn window_is_full(&self) -> bool {
         self.capacity > 0 && self.window.len() == self.capacity
     }
@@ -553,8 +621,18 @@ impl Naive {
                         }
                     }
                 }
-                Entry::Sent { home, offset } => drop(seen.2.insert(*home, *offset)),
-                Entry::Accepted { source, offset } => drop(seen.3.insert(*source, *offset)),
+                Entry::Sent { home, position } => {
+                    let position = (position.leader_epoch, position.offset);
+                    seen.2.insert(*home, position);
+                }
+                Entry::Accepted { source, end } => {
+                    let end = End {
+                        epoch: end.epoch,
+                        at: (end.position.leader_epoch, end.position.offset),
+                        open: end.open,
+                    };
+                    seen.3.insert(*source, end);
+                }
             }
         }
         let scalars = restored.fold.scalars();
@@ -564,6 +642,7 @@ impl Naive {
             scalars.window_next,
             scalars.undefined == Undefined::Refuse,
             scalars.undefined == Undefined::CreateAudited,
+            (scalars.epoch, scalars.links_open),
             seen,
         );
         let ours = (
@@ -572,6 +651,7 @@ impl Naive {
             self.remembered,
             self.refuse_undefined,
             self.audit_undefined,
+            (self.epoch, self.links_open),
             (
                 self.sequences.len(),
                 self.window.len(),

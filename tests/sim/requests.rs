@@ -59,6 +59,7 @@ impl World {
             value: value.clone(),
             headers,
             timestamp,
+            leader_epoch: 0,
             transaction,
             what: What::Client(uid),
         });
@@ -278,7 +279,7 @@ impl World {
             // Nobody but the service can make a right one.
             push(
                 "sequencer-forwarded",
-                b"0:5:-1:00000000000000000000000000000000",
+                b"0:0:0.5:-1.-1:00000000000000000000000000000000",
             );
         }
         headers

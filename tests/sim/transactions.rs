@@ -410,6 +410,7 @@ impl World {
                         Some(_) => Vec::new(),
                     },
                     timestamp: self.now_ms as i64,
+                    leader_epoch: 0,
                     transaction: Some(number),
                     what: What::State { late: false },
                 });
@@ -506,6 +507,7 @@ impl World {
                     value,
                     headers: Vec::new(),
                     timestamp: self.now_ms as i64,
+                    leader_epoch: 0,
                     transaction: Some(number),
                     what: What::State { late: true },
                 });

@@ -122,6 +122,14 @@ pub struct Part {
     pub started: Option<Started>,
     /// What was checkpointed is gone from the log.
     pub cut_below: bool,
+    /// The lowest place of such a cut since the last repair.
+    pub cut_at: Option<i64>,
+    /// The state at the last checkpoint; none when that covers what a log has lost.
+    pub checkpointed: Option<Rc<Naive>>,
+    /// Repairs so far.
+    pub repairs: u64,
+    /// The end of the last one in the state log.
+    pub repaired_to: i64,
 }
 
 /// A request, what it must get, and what it got.
@@ -153,7 +161,7 @@ pub struct World {
     /// Requests by place, those of a log that was cut among them.
     pub places: BTreeMap<(usize, i64), Vec<Uid>>,
     /// Strays whose copy at home was acknowledged.
-    pub forwarded: BTreeSet<(usize, i64)>,
+    pub forwarded: BTreeSet<Uid>,
     pub decided: Option<Decided>,
     pub transactions: Transactions,
     pub clients: Vec<usize>,
@@ -235,6 +243,10 @@ impl World {
             owner: None,
             started: None,
             cut_below: false,
+            cut_at: None,
+            checkpointed: None,
+            repairs: 0,
+            repaired_to: 0,
         });
     }
 

@@ -13,7 +13,7 @@ use crate::cli::session::Session;
 use crate::core::definition::Definition;
 use crate::core::fold::{Defined, Entry};
 use crate::core::limits::ID_LAST;
-use crate::core::link::LinkKey;
+use crate::core::link::{Accepted, LinkKey};
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
@@ -68,6 +68,14 @@ pub struct Evidence {
     pub ownership: Ownership,
 }
 
+impl Evidence {
+    /// The key of forwarded requests is the one that the service began with. A lost one was drawn again,
+    /// by this repair or by one before it.
+    pub const fn has_key(&self) -> bool {
+        !self.decided.link_key.is_of_repair()
+    }
+}
+
 /// What an owner would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judged {
@@ -88,8 +96,8 @@ pub struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By home partition, the last stray that went there.
-    pub sent: BTreeMap<u32, i64>,
+    /// By partition, the last stray that was accepted from there.
+    pub accepted: BTreeMap<u32, Accepted>,
     /// The highest of each that any footer has.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
@@ -117,6 +125,20 @@ impl State {
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
     }
 
+    /// A definition that adds up is the right one, whatever a batch that was skipped says.
+    fn believe(&mut self, restored: Restored) {
+        if restored.footer.is_some() {
+            for entry in restored.fold.iter() {
+                if let Entry::Sequence { name, defined, .. } = entry
+                    && let Some(known) = self.counters.get_mut(name)
+                {
+                    known.defined = defined.map(|defined| defined.into_owned());
+                }
+            }
+        }
+        self.restored = restored;
+    }
+
     fn footer(&mut self, footer: &Footer) {
         let Scalars {
             highest_timestamp,
@@ -126,6 +148,7 @@ impl State {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -136,6 +159,7 @@ impl State {
         *window_capacity = found.window_capacity;
         *window_next = found.window_next.max(*window_next);
         *links_open |= found.links_open;
+        *epoch = found.epoch.max(*epoch);
         self.last_footer = Some(footer.clone());
     }
 
@@ -149,12 +173,13 @@ impl State {
             Entry::Window { segment, places } => {
                 self.window.insert(segment, places.into_owned());
             }
-            Entry::Sent { home, offset } => {
-                let known = self.sent.entry(home).or_insert(offset);
-                *known = offset.max(*known);
+            // A repair begins each chain again.
+            Entry::Sent { .. } => {}
+            Entry::Accepted { source, end } => {
+                let known = self.accepted.entry(source).or_insert(end);
+                known.epoch = end.epoch.max(known.epoch);
+                known.position = end.position.max(known.position);
             }
-            // A repair believes the first link that comes.
-            Entry::Accepted { .. } => {}
         }
     }
 
@@ -283,6 +308,7 @@ impl Look<'_> {
         reader.read(topic, self.partition, from, to.0, |record| {
             rebuild.record(&Record {
                 partition: record.partition,
+                leader_epoch: record.leader_epoch,
                 offset: Offset(record.offset),
                 timestamp: Timestamp(record.timestamp_ms),
                 key: record.key,
@@ -322,8 +348,10 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
+                // What an earlier repair has kept of them follows it.
+                Ok(Content::Reset(_)) => state.accepted.clear(),
                 // A tombstone takes nothing back: the name may have been used up to there.
-                Ok(Content::Tombstone(_) | Content::Reset(_)) | Err(_) => {}
+                Ok(Content::Tombstone(_)) | Err(_) => {}
             }
             Flow::Continue
         })?;
@@ -332,7 +360,7 @@ impl Look<'_> {
                 "{error}: repair with the release that wrote the state, or a newer one"
             )));
         }
-        state.restored = restore.finish();
+        state.believe(restore.finish());
         Ok(state)
     }
 

@@ -15,6 +15,7 @@ use crate::core::sequence::Sequence;
 use crate::core::{Fold, NextOffset, Offset, Scalars};
 use crate::processor::checkpoint::Batch;
 use crate::processor::rebuild::Rebuild;
+use crate::processor::repair;
 use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
 /// The writer in the footer, for people.
@@ -39,6 +40,8 @@ pub struct Ask {
     pub group: String,
     /// The record just before the place to go on at, if one is there.
     pub before: Option<Fingerprint>,
+    /// By this machine's clock.
+    pub now_ms: u64,
 }
 
 /// What to write.
@@ -94,21 +97,17 @@ impl Plan {
                 places: Cow::Borrowed(places),
             });
         }
-        for (home, offset) in &state.sent {
-            fold.put(Entry::Sent {
-                home: *home,
-                offset: *offset,
-            });
-        }
         let scalars = Scalars {
-            // Another number than before, so that no footer of the past matches by chance.
-            applied: state.scalars.applied + 1,
             floor,
-            // What other partitions forwarded meanwhile cannot be known.
-            links_open: true,
             ..state.scalars
         };
-        fold.set_scalars(scalars);
+        let of_other_topic = BTreeMap::new();
+        let accepted = if is_of_other_topic(evidence) {
+            &of_other_topic
+        } else {
+            &state.accepted
+        };
+        repair::jump(&mut fold, scalars, accepted, ask.now_ms);
         let records = 1 + fold.len();
         let footer = Footer {
             next: ask.from,
@@ -132,11 +131,13 @@ impl Plan {
         group: &str,
         rebuilt: Rebuild,
         evidence: &Evidence,
+        now_ms: u64,
     ) -> Result<Plan, String> {
         belongs(partition, group, evidence)?;
         let mut fold = rebuilt.fold;
         fold.cut(&mut Vec::new());
         tell_ledgers(&mut fold);
+        repair::refolded(&mut fold, evidence.state.scalars.epoch, now_ms);
         let records = 1 + fold.len();
         let footer = Footer {
             next: rebuilt.next,
@@ -151,6 +152,12 @@ impl Plan {
         })
     }
 
+    /// A gap in a chain of forwarded requests is believed.
+    pub fn opens_a_chain(&self) -> bool {
+        let mut entries = self.fold.iter();
+        entries.any(|entry| matches!(entry, Entry::Accepted { end, .. } if end.open))
+    }
+
     /// The records: the reset, every sequence, the footer.
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
@@ -162,6 +169,12 @@ impl Plan {
         batch.footer(id, &self.footer);
         batch
     }
+}
+
+/// The request topic was made again since: what was accepted from it is void, as is its state.
+fn is_of_other_topic(evidence: &Evidence) -> bool {
+    let footer = evidence.state.last_footer.as_ref();
+    footer.is_some_and(|footer| footer.topic_id != evidence.log.topic_id)
 }
 
 /// A footer of this state, at no place yet.
@@ -430,14 +443,12 @@ fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), Strin
 
 #[cfg(test)]
 pub mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::evidence::{Given, Judged, Origin, Ownership, Replies};
     use super::*;
     use crate::core::definition::Changes;
     use crate::core::fold::Note;
     use crate::core::ledger::Chain;
-    use crate::core::link::LinkKey;
+    use crate::core::link::{Accepted, LinkKey, Position};
     use crate::core::{Offset, Timestamp};
     use crate::processor::restore::Restore;
     use crate::processor::takeover::{Decided, RequestLog};
@@ -480,7 +491,7 @@ pub mod tests {
             replies: given("orders", 400, 500),
             decided: Decided {
                 partitions: 4,
-                link_key: LinkKey([1; 32]),
+                link_key: LinkKey::drawn([2; 32]),
             },
             origin: Origin::State(3),
             cut: None,
@@ -509,6 +520,7 @@ pub mod tests {
                 offset: Offset(149),
                 hash: 9,
             }),
+            now_ms: 1_700,
         }
     }
 
@@ -616,7 +628,6 @@ pub mod tests {
         above_n.decided.partitions = 3;
         above_n.state.counters.clear();
         above_n.replies = Replies::default();
-        above_n.state.sent.insert(1, 77);
         let plan = Plan::new(&ask(150, None), &above_n).unwrap();
         assert_eq!(plan.footer.next, NextOffset(150));
         assert_eq!(plan.footer.scalars.floor, 0);
@@ -624,7 +635,7 @@ pub mod tests {
         let refused = Plan::new(&ask(150, 5), &above_n).unwrap_err();
         assert!(refused.contains("leave out --above"), "{refused}");
         let rebuilt = Rebuild::new(3, above_n.decided, Fold::default(), NextOffset(150), None);
-        assert!(Plan::rebuilt(3, "g", rebuilt, &above_n).is_ok());
+        assert!(Plan::rebuilt(3, "g", rebuilt, &above_n, 1_700).is_ok());
     }
 
     #[test]
@@ -709,6 +720,38 @@ pub mod tests {
         assert_eq!(next(5_000, &evidence), Some(5_001));
         evidence.replies = given("orders", 1, 9_000);
         assert_eq!(next(5_000, &evidence), Some(9_001 + MARGIN));
+    }
+
+    #[test]
+    fn chains_begin_again_and_what_was_accepted_is_kept_unless_the_topic_is_another_one() {
+        let end = Accepted {
+            epoch: 4,
+            position: Position {
+                leader_epoch: 2,
+                offset: 90,
+            },
+            open: false,
+        };
+        let mut evidence = evidence();
+        evidence.state.accepted.insert(1, end);
+        evidence.state.scalars.epoch = 2_000;
+        let chains = |evidence: &Evidence| {
+            let plan = Plan::new(&ask(150, None), evidence).unwrap();
+            assert_eq!(plan.footer.scalars.epoch, 2_001);
+            let ends = plan.fold.iter().filter_map(|entry| match entry {
+                Entry::Accepted { source, end } => Some((source, end)),
+                Entry::Sent { .. } => panic!("a chain that goes on"),
+                _ => None,
+            });
+            ends.collect::<Vec<_>>()
+        };
+        assert_eq!(chains(&evidence), [(1, Accepted { open: true, ..end })]);
+        let plan = Plan::new(&ask(150, 0), &evidence).unwrap();
+        evidence.state.last_footer = Some(Footer {
+            topic_id: TopicId([2; 16]),
+            ..plan.footer
+        });
+        assert_eq!(chains(&evidence), []);
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub fn rebuilt(
          is answered again with the same bytes",
         evidence.log.end.0 - next.0
     )?;
-    if plan.footer.scalars.links_open {
+    if plan.opens_a_chain() {
         writeln!(
             out,
             "  takes up the chain of forwarded requests where it goes on: those missing are not answered"

@@ -55,6 +55,7 @@ fn repair(halt: &Halt, remedy: &str, partition: i32) {
         above_of: [].into(),
         group: "g".to_owned(),
         before: None,
+        now_ms: 1_700,
     };
     let plan = Plan::new(&ask, &evidence).unwrap_or_else(|why| panic!("{remedy}: {why}"));
     assert_eq!(plan.footer.next, from, "{remedy}");

@@ -7,6 +7,7 @@ use crate::core::fold::EntryKey;
 use crate::core::{Fold, NextOffset};
 use crate::processor::halt::Halt;
 use crate::processor::rebuild::Rebuild;
+use crate::processor::repair;
 
 /// What to do.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ fn rebuild(partition: i32, evidence: &Evidence, fold: Fold, next: NextOffset) ->
 /// What shows that the log, folded to its end, is not what was answered.
 pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
     // With the key at hand, such a header is forged or copied, and counts as absent.
-    if all.unknown_links > 0 && !evidence.origin.has_key() {
+    if all.unknown_links > 0 && !evidence.has_key() {
         return Some(
             "the log has forwarded requests, and the key that tells them from forged ones is lost"
                 .to_owned(),
@@ -190,10 +191,7 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
         return Ok(Way::Nothing);
     };
     rebuilt.next = broken.at;
-    rebuilt.fold.remove(EntryKey::Accepted(broken.source));
-    let mut scalars = rebuilt.fold.scalars();
-    scalars.links_open = true;
-    rebuilt.fold.set_scalars(scalars);
+    repair::open(&mut rebuilt.fold, broken.source);
     Ok(Way::Rebuild {
         rebuilt: Box::new(rebuilt),
         since: footer.next,
@@ -203,10 +201,10 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::recover::evidence::Origin;
     use crate::cli::recover::plan::tests::{evidence, given};
     use crate::core::Offset;
     use crate::core::fold::Entry;
+    use crate::core::link::LinkKey;
     use crate::core::sequence::Sequence;
 
     fn folded(name: &str, last: i64) -> Rebuild {
@@ -236,11 +234,9 @@ mod tests {
         let mut forged = folded("orders", 41);
         forged.unknown_links = 1;
         assert_eq!(contradiction(&forged, &evidence), None);
-        for lost in [Origin::Offsets(1), Origin::Operator, Origin::OnePartition] {
-            evidence.origin = lost;
-            let why = contradiction(&forged, &evidence).unwrap();
-            assert!(why.contains("is lost"), "{why}");
-        }
+        evidence.decided.link_key = LinkKey::drawn_by_repair([2; 32]);
+        let why = contradiction(&forged, &evidence).unwrap();
+        assert!(why.contains("is lost"), "{why}");
     }
 
     #[test]

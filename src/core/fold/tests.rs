@@ -9,7 +9,7 @@ use crate::core::definition::{AtEnd, Changes};
 use crate::core::invariants;
 use crate::core::ledger::{Chain, Hash, Ledger, Line};
 use crate::core::limits::{COUNT_MAX, ID_LAST};
-use crate::core::link::NO_PREVIOUS;
+use crate::core::link::{Accepted, Position};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::position::{Offset, Timestamp};
@@ -50,11 +50,30 @@ fn define(name: &str, changes: Changes) -> Request<'_> {
     action(name, Action::Define(changes))
 }
 
+const LEADER_EPOCH: i32 = 4;
+
+fn place(offset: i64) -> Position {
+    Position {
+        leader_epoch: LEADER_EPOCH,
+        offset,
+    }
+}
+
+const END: Accepted = Accepted {
+    epoch: 1,
+    position: Position {
+        leader_epoch: LEADER_EPOCH,
+        offset: 30,
+    },
+    open: false,
+};
+
 /// The only partition, so that every name is at home.
 fn at(offset: i64) -> At {
     At {
         partition: 0,
         partitions: 1,
+        leader_epoch: LEADER_EPOCH,
         offset: Offset(offset),
         timestamp: Timestamp(offset),
     }
@@ -514,8 +533,8 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
         links.push(link);
     }
     assert_eq!(source.sequences(), 0, "it counts at home only");
-    assert_eq!(links[0].previous, NO_PREVIOUS);
-    assert_eq!((links[2].previous, links[2].offset), (4, 9));
+    assert_eq!(links[0].previous, Position::NONE);
+    assert_eq!((links[2].previous, links[2].position), (place(4), place(9)));
 
     let mut offset = 0;
     let mut come = |home: &mut Fold, link| {
@@ -535,7 +554,7 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
         broken,
         Answer::Broken {
             link: links[2],
-            accepted: 3
+            accepted: place(3)
         }
     );
     assert_eq!(home.cut(&mut Vec::new()), before, "the fold has not moved");
@@ -549,8 +568,9 @@ fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
     let mut fold = Fold::default();
     let link = Link {
         partition: 1,
-        offset: 5,
-        previous: 2,
+        epoch: 0,
+        position: place(5),
+        previous: place(2),
     };
     let answer = fold.apply(
         in_partition(0, 7),
@@ -558,7 +578,7 @@ fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
         &next(&name_at(1), 1),
         &mut Lines::default(),
     );
-    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.offset == 7));
+    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.position == place(7)));
 }
 
 #[test]
@@ -583,8 +603,9 @@ fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
     let mut come = |offset, previous| {
         let link = Link {
             partition: 0,
-            offset,
-            previous,
+            epoch: 0,
+            position: place(offset),
+            previous: place(previous),
         };
         home.apply(
             in_partition(1, offset),
@@ -631,11 +652,11 @@ fn full() -> Fold {
     log.granted(&request("plain", Command::Next { count: 2 }, Some("x")));
     log.fold.put(Entry::Sent {
         home: 3,
-        offset: 40,
+        position: place(40),
     });
     log.fold.put(Entry::Accepted {
         source: 2,
-        offset: 30,
+        end: END,
     });
     log.fold.cut(&mut Vec::new());
     log.fold
@@ -657,6 +678,7 @@ fn the_digest_covers_everything_that_is_remembered() {
         window_capacity: _,
         window_next: _,
         links_open: _,
+        epoch: _,
     } = scalars;
     changed(
         "timestamp",
@@ -714,6 +736,13 @@ fn the_digest_covers_everything_that_is_remembered() {
             ..scalars
         },
     );
+    changed(
+        "epoch",
+        Scalars {
+            epoch: 77,
+            ..scalars
+        },
+    );
 
     let mut put = |what, entry: Entry<'_>| {
         let mut other = fold.clone();
@@ -726,30 +755,38 @@ fn the_digest_covers_everything_that_is_remembered() {
         "sent",
         Entry::Sent {
             home: 3,
-            offset: 77,
+            position: place(77),
         },
     );
     put(
         "sent home",
         Entry::Sent {
             home: 77,
-            offset: 40,
+            position: place(40),
         },
     );
+    let later = Position {
+        leader_epoch: 77,
+        offset: 40,
+    };
     put(
-        "accepted",
-        Entry::Accepted {
-            source: 2,
-            offset: 77,
+        "sent under another leader",
+        Entry::Sent {
+            home: 3,
+            position: later,
         },
     );
+    let accepted = |source, end| Entry::Accepted { source, end };
+    let position = place(77);
+    put("accepted", accepted(2, Accepted { position, ..END }));
+    let position = later;
     put(
-        "accepted source",
-        Entry::Accepted {
-            source: 77,
-            offset: 30,
-        },
+        "under another leader",
+        accepted(2, Accepted { position, ..END }),
     );
+    put("accepted epoch", accepted(2, Accepted { epoch: 77, ..END }));
+    put("accepted open", accepted(2, Accepted { open: true, ..END }));
+    put("accepted source", accepted(77, END));
     let place = Place {
         key: RequestKey::new("plain", "x"),
         first: 2,
@@ -900,7 +937,7 @@ fn a_rewrite_that_goes_by_place_passes_over_no_entry_that_was_there() {
         if place < 4 {
             fold.put(Entry::Sent {
                 home: 100 - u32::try_from(place).unwrap(),
-                offset: number,
+                position: self::place(number),
             });
         }
     }
@@ -1185,8 +1222,9 @@ fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
     );
     let link = Link {
         partition: 1,
-        offset: 7,
-        previous: NO_PREVIOUS,
+        epoch: 0,
+        position: place(7),
+        previous: Position::NONE,
     };
     home.apply(in_partition(0, 9), Some(link), &next(&name, 1), &mut ledger);
     let (line, _) = &ledger.0[1];

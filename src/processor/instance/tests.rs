@@ -154,6 +154,7 @@ impl Driven {
         let offset = self.offsets.entry(partition).or_default();
         let record = Record {
             partition,
+            leader_epoch: 0,
             offset: Offset(*offset),
             timestamp: Timestamp(0),
             key: Some(name.as_bytes()),

@@ -71,6 +71,7 @@ impl Fed {
     fn record(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<String> {
         let record = Record {
             partition: ID,
+            leader_epoch: 0,
             offset: Offset(offset),
             timestamp: Timestamp(1_000 + offset),
             key,

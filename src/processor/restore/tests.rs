@@ -123,6 +123,7 @@ impl Owner {
         let at = At {
             partition: 0,
             partitions: 1,
+            leader_epoch: 0,
             offset: Offset(self.next as i64),
             timestamp: timestamp(self.next),
         };

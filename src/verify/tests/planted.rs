@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::service::{Own, World, run};
+use crate::core::link::Position;
 use crate::core::{Fold, sequence::Sequence};
 use crate::verify::report::{Invariant, Report};
 use crate::wire::state::{self, BatchId, Content, Entry};
@@ -283,7 +284,13 @@ fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
 fn an_entry_too_many_is_found() {
     let mut world = world();
     doctor(&mut world, true, |_, fold| {
-        fold.put(Entry::Sent { home: 3, offset: 5 });
+        fold.put(Entry::Sent {
+            home: 3,
+            position: Position {
+                leader_epoch: 0,
+                offset: 5,
+            },
+        });
     });
     assert_eq!(run(&world).broken(), [Invariant::CheckpointAddsUp]);
 }
@@ -307,7 +314,7 @@ fn a_stray_that_was_lost_breaks_i4() {
     let last = world.requests[source].last().unwrap().offset;
     let forwarded = world.requests[home].iter().rposition(|record| {
         let header = record.forwarded.as_deref().unwrap_or_default();
-        header.starts_with(format!("{source}:{last}:").as_bytes())
+        header.starts_with(format!("{source}:0:0.{last}:").as_bytes())
     });
     world.requests[home].truncate(forwarded.unwrap());
     world

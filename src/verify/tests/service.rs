@@ -216,6 +216,7 @@ impl World {
         };
         let request = Request {
             partition: partition as i32,
+            leader_epoch: 0,
             offset: Offset(record.offset),
             timestamp: Timestamp(record.offset),
             key: record.key.as_deref(),
@@ -446,6 +447,7 @@ impl Logs for World {
     ) -> Result<(), KafkaError> {
         for own in self.log(topic, partition) {
             let record = Record {
+                leader_epoch: 0,
                 offset: own.offset,
                 timestamp_ms: own.offset,
                 key: own.key.as_deref(),

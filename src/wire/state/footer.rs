@@ -97,6 +97,7 @@ impl Footer {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = scalars;
         encode_envelope(out, batch);
         out.extend_from_slice(&next.0.to_be_bytes());
@@ -112,6 +113,7 @@ impl Footer {
         out.extend_from_slice(&window_capacity.to_be_bytes());
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));
+        out.extend_from_slice(&epoch.to_be_bytes());
         out.extend_from_slice(&partitions.to_be_bytes());
         out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
@@ -141,6 +143,7 @@ impl Footer {
                 window_capacity: reader.u32()?,
                 window_next: reader.u64()?,
                 links_open: flag(reader)?,
+                epoch: reader.u64()?,
             },
             partitions: reader.u32()?,
             link_key: LinkKey(reader.array()?),

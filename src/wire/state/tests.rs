@@ -5,7 +5,7 @@ use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Note};
 use crate::core::ledger::{Chain, Hash};
-use crate::core::link::LinkKey;
+use crate::core::link::{Accepted, LinkKey, Position};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
 use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
@@ -27,6 +27,7 @@ fn footer() -> Footer {
             window_capacity: 100_000,
             window_next: 12,
             links_open: true,
+            epoch: 0x55,
         },
         partitions: 4,
         link_key: LinkKey([0xab; 32]),
@@ -84,6 +85,7 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "000186a0",                           // capacity of the window
             "000000000000000c",                   // its next place
             "01",                                 // first links are believed
+            "0000000000000055",                   // epoch
             "00000004",                           // N
             "abababababababababababababababab",   // key of the links
             "abababababababababababababababab",
@@ -168,6 +170,10 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
         increment: 1,
         count: 10,
     }];
+    let position = Position {
+        leader_epoch: 2,
+        offset: 7,
+    };
     let entries = [
         (
             Entry::Sequence {
@@ -198,17 +204,21 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
              00000a",
         ),
         (
-            Entry::Sent { home: 3, offset: 7 },
+            Entry::Sent { home: 3, position },
             "4300000003",
-            "0000000000000007",
+            "000000020000000000000007",
         ),
         (
             Entry::Accepted {
                 source: 4,
-                offset: 8,
+                end: Accepted {
+                    epoch: 6,
+                    position,
+                    open: true,
+                },
             },
             "4100000004",
-            "0000000000000008",
+            "000000000000000600000002000000000000000701",
         ),
     ];
     for (entry, key_hex, value_hex) in entries {

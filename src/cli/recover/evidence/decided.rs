@@ -28,13 +28,6 @@ pub enum Origin {
     OnePartition,
 }
 
-impl Origin {
-    /// The key of the links was there too. Else it is lost, and a new one is drawn.
-    pub const fn has_key(self) -> bool {
-        matches!(self, Origin::State(_))
-    }
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,7 +69,7 @@ impl Look<'_> {
             .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
         let decided = Decided {
             partitions,
-            link_key: LinkKey(key),
+            link_key: LinkKey::drawn_by_repair(key),
         };
         Ok(Service { decided, origin })
     }
