@@ -244,6 +244,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_says_whether_it_took_the_place_of_a_lost_one() {
+        for random in [[0; 32], [255; 32]] {
+            assert!(!LinkKey::drawn(random).is_of_repair());
+            assert!(LinkKey::drawn_by_repair(random).is_of_repair());
+        }
+    }
+
+    #[test]
     fn a_link_is_known_again_and_a_forged_one_is_not() {
         let header = LINK.header(&KEY, b"orders", Some(b"5"));
         let verified = |header: &str, key: &LinkKey, name: &[u8], value: Option<&[u8]>| {

@@ -142,9 +142,14 @@ pub fn jump(
         end.0 - from.0
     )?;
     answers(from, evidence, out)?;
-    moves(&plan.moved, out)?;
     if is_home(ask.partition, evidence) {
+        moves(&plan.moved, out)?;
         writeln!(out, "  lets every new name go on above ID {floor}")?;
+    } else {
+        writeln!(
+            out,
+            "  moves no sequence: every name has its home in another partition"
+        )?;
     }
     writeln!(out)
 }
