@@ -19,7 +19,7 @@ fn words<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
 }
 
 /// One halt of each kind. The match keeps it complete: a new kind does not compile here.
-fn halts() -> Vec<Halt> {
+pub(crate) fn halts() -> Vec<Halt> {
     const AT: NextOffset = NextOffset(1);
     const TOPIC: TopicId = TopicId([0; 16]);
     let after = |halt: &Halt| match halt {

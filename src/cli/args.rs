@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EchoArgs};
-use crate::core::limits::{COUNT_MAX, ID_LAST};
+use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
 use crate::service::settings::{Flags, LogFormat, ReplyMode};
 
 pub use ledger::{AuditArgs, TraceArgs};
@@ -26,7 +26,7 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 /// IDs that a repair leaves out above the highest that it saw. Requests that were answered and left no
 /// trace are those since the last checkpoint; this is what the largest of them may have taken without
 /// a definition of its own.
-const MARGIN_IDS: i64 = 1_000_000;
+pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
 /// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
 const DEMO_RATE_MAX: u32 = 10_000;
@@ -295,6 +295,36 @@ pub struct CreateArgs {
     pub connection: ConnectionArgs,
 }
 
+/// `--above` of [`RecoverArgs`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Above {
+    /// The sequence that it is for; none for all.
+    pub name: Option<String>,
+    /// The last ID that may have been given.
+    pub id: i64,
+}
+
+fn above(text: &str) -> Result<Above, String> {
+    // A name may have the sign in it, a number may not.
+    let (name, id) = match text.rsplit_once('=') {
+        Some((name, id)) => (Some(name.to_owned()), id),
+        None => (None, text),
+    };
+    let id = id
+        .parse()
+        .map_err(|error| format!("{id:?} is no ID: {error}"))?;
+    match &name {
+        Some(name) if !(1..=NAME_BYTES_MAX).contains(&name.len()) => Err(format!(
+            "a name must be 1 to {NAME_BYTES_MAX} bytes, got {}",
+            name.len()
+        )),
+        None if !(0..=ID_LAST).contains(&id) => Err(format!(
+            "an ID for all sequences must be 0 to {ID_LAST}, got {id}"
+        )),
+        _ => Ok(Above { name, id }),
+    }
+}
+
 /// `sequencer recover`.
 #[derive(Args)]
 #[command(after_help = help::RECOVER_EXAMPLES)]
@@ -312,17 +342,28 @@ pub struct RecoverArgs {
     )]
     pub from: Option<i64>,
 
-    /// Every sequence of the partition goes on above this ID
+    /// The last ID that may have been given, instead of the margin: ID for new names and for every
+    /// sequence that counts up to it, NAME=ID for one sequence in its own direction; repeatable
     #[arg(
         long,
-        value_name = "ID",
-        value_parser = clap::value_parser!(i64).range(0..),
+        value_name = "[NAME=]ID",
+        value_parser = above,
         help_heading = "Instead of what it finds"
     )]
-    pub above: Option<i64>,
+    pub above: Vec<Above>,
 
-    /// Where the log does not reach back: IDs left out above the highest that was seen; one request
-    /// takes as many at most, unless a definition allows more
+    /// How many partitions the request topic had when the service began; only where neither state nor
+    /// committed offsets have it
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Instead of what it finds"
+    )]
+    pub partitions: Option<u32>,
+
+    /// Where the log does not reach back: IDs that each sequence leaves out beyond the last that was
+    /// seen of it. A request takes as many at most
     #[arg(
         long,
         value_name = "IDS",

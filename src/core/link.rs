@@ -23,6 +23,29 @@ use super::planted::planted;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkKey(pub [u8; 32]);
 
+/// The bit of the last byte by which a key that a repair drew is known: it cannot tell what was forwarded
+/// under the lost one from a forgery. 255 random bits are left.
+const OF_REPAIR: u8 = 1;
+
+impl LinkKey {
+    /// The key of a service that begins.
+    pub fn drawn(mut random: [u8; 32]) -> LinkKey {
+        random[31] &= !OF_REPAIR;
+        LinkKey(random)
+    }
+
+    /// In the place of one that is lost.
+    pub fn drawn_by_repair(mut random: [u8; 32]) -> LinkKey {
+        random[31] |= OF_REPAIR;
+        LinkKey(random)
+    }
+
+    /// Another key was lost before it.
+    pub const fn is_of_repair(&self) -> bool {
+        self.0[31] & OF_REPAIR != 0
+    }
+}
+
 impl fmt::Debug for LinkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LinkKey(..)")
@@ -217,6 +240,14 @@ mod tests {
         Position {
             leader_epoch,
             offset,
+        }
+    }
+
+    #[test]
+    fn a_key_says_whether_it_took_the_place_of_a_lost_one() {
+        for random in [[0; 32], [255; 32]] {
+            assert!(!LinkKey::drawn(random).is_of_repair());
+            assert!(LinkKey::drawn_by_repair(random).is_of_repair());
         }
     }
 

@@ -22,6 +22,7 @@
 //! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
 //! | [`printable`] | text of strangers, as a terminal may have it |
+//! | [`shell`] | words of command lines that are printed |
 //! | [`planted`] | mistakes that tests plant, compiled out of every release |
 
 pub mod command;
@@ -39,6 +40,7 @@ pub mod position;
 pub mod printable;
 pub mod rejection;
 pub mod sequence;
+pub mod shell;
 pub mod window;
 
 pub use command::{Command, Request};

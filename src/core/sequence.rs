@@ -17,6 +17,9 @@ pub struct Sequence {
 const NONE: i64 = i64::MIN;
 
 impl Sequence {
+    /// A counter that has no number left at all.
+    pub const BEYOND_EVERY_NUMBER: Sequence = Sequence { next: NONE };
+
     /// A counter by the default definition that nothing was taken from, above an operator's floor
     /// (0 when there is none).
     pub fn above(floor: i64) -> Sequence {

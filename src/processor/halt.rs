@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::limits::FOLD_VERSION;
-use crate::core::{NextOffset, Offset};
+use crate::core::{NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
 
 /// What a remedy begins with that is a command.
@@ -49,7 +49,7 @@ pub enum Halt {
         /// The checkpoint.
         next: NextOffset,
     },
-    /// The request topic was deleted and made again.
+    /// The request topic was deleted and made again, or `topics.requests` names another one.
     OtherTopic {
         /// The topic that the state is of.
         expected: TopicId,
@@ -140,13 +140,11 @@ impl Halt {
     /// to change.
     pub fn remedy(&self, partition: i32) -> String {
         match self {
-            // What is appended until somebody repairs it waits for its answer, and hides that the log was
-            // ever shorter.
-            Halt::Truncated { end, .. } => {
-                format!("{RECOVER} --partition {partition} --from {end}")
-            }
+            // No end of the log is named: what has been appended since the cut hides where it was, and the
+            // command finds that place.
             halt if halt.repair_from().is_some() => format!("{RECOVER} --partition {partition}"),
             Halt::OtherGroup { expected, .. } => {
+                let expected = shell::word(expected.as_ref());
                 format!("start with --group {expected}, or use topics of its own for this group")
             }
             Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
@@ -194,8 +192,8 @@ impl fmt::Display for Halt {
                 expected, found, ..
             } => write!(
                 f,
-                "the request topic was recreated, or topics.requests is not the one that it was: the \
-                 state is of topic {expected}, this one is {found}"
+                "the request topic was recreated, or topics.requests names another one than before: \
+                 the state is of the topic with ID {expected}, this one has {found}"
             ),
             Halt::OtherGroup { expected, found } => write!(
                 f,

@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 
 use allowance::{Allowance, Took};
 use foreign::Unread;
-use load::Load;
 pub(super) use load::Load;
 pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,

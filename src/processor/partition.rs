@@ -459,6 +459,7 @@ impl Partition {
             touched,
             next: self.next,
             rewrite_from: self.rewrite.from(),
+            service_partitions: self.decided.partitions,
             epoch: self.outstanding.cut(),
             replies: std::mem::take(&mut self.held),
             ledger: self.ledger.take(),

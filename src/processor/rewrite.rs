@@ -172,13 +172,16 @@ mod tests {
     fn a_loss_begins_a_rewrite_at_once_also_in_the_middle_of_another() {
         let mut rewrite = Rewrite::new(1_000_000, 0, Some(7));
         rewrite.lost();
-        assert_eq!((rewrite.chunk(8_000, 0), rewrite.from()), (0..5_000, None));
+        assert_eq!(
+            (rewrite.chunk(8_000, 0, usize::MAX), rewrite.from()),
+            (0..5_000, None)
+        );
         rewrite.committed(5_001, Some(0), 8_000);
         rewrite.lost();
         assert!(rewrite.is_lost() && rewrite.wants_checkpoint(8_000));
-        assert_eq!(rewrite.chunk(8_000, 0), 0..5_000);
+        assert_eq!(rewrite.chunk(8_000, 0, usize::MAX), 0..5_000);
         rewrite.committed(5_001, Some(3), 8_000);
-        assert_eq!(rewrite.chunk(8_000, 0), 5_000..8_000);
+        assert_eq!(rewrite.chunk(8_000, 0, usize::MAX), 5_000..8_000);
         rewrite.committed(3_001, Some(5_005), 8_000);
         assert!(!rewrite.is_lost() && !rewrite.wants_checkpoint(8_000));
         assert_eq!(rewrite.from(), Some(3));

@@ -254,7 +254,7 @@ fn options(
     getrandom::fill(&mut key).map_err(no_randomness)?;
     let run = Run {
         writer,
-        link_key: LinkKey(key),
+        link_key: LinkKey::drawn(key),
     };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Options {

@@ -34,6 +34,7 @@ mod log_sink;
 mod membership;
 mod once;
 mod refuse;
+mod repair;
 mod reply_headers;
 mod reply_partitions;
 mod restart;

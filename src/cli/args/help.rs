@@ -123,12 +123,14 @@ pub(super) const RECOVER_EXAMPLES: &str = "\
 Examples:
   sequencer recover --partition 3 --brokers kafka:9092           what it found, and what it would do
   sequencer recover --partition 3 --brokers kafka:9092 --yes     does it
+  sequencer recover --partition 3 --above 5000 --above countdown=-72 --brokers kafka:9092
 
 Without --yes nothing is written. Where the state is lost and the request log begins at 0, the state is \
-folded from the log again, and no ID jumps. Else every sequence goes on above the highest ID in the \
-state and in the default reply topic, and above the --margin; it does not see replies on clients' own \
-topics, so give --above when those know a higher one. While an instance owns the partition, it writes \
-only with --owner-halted.";
+folded from the log again, and no ID jumps. Else every sequence goes on in its own direction, a --margin \
+of its IDs beyond the last one that the state and the default replies know of it. It does not see \
+replies on clients' own topics, so give --above when those know a later ID. A sequence that has fewer IDs \
+left is named, and nothing is written. While an instance owns the partition, it writes only with \
+--owner-halted.";
 
 pub(super) const TRACE_EXAMPLES: &str = "\
 Examples:

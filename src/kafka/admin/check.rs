@@ -6,6 +6,7 @@ use super::topics::{
     BATCH_BYTES, COMPACTION_LAG_MS, REPLICATION_MAX, TopicNames, min_insync_replicas,
 };
 use super::{Admin, Cluster, Topic, TopicConfig};
+use crate::core::shell;
 use crate::kafka::clients::FORWARD_BYTES_MAX;
 use crate::kafka::error::{Class, Error};
 
@@ -139,7 +140,10 @@ pub fn findings(
                 severity: Severity::Error,
                 topic: name.to_owned(),
                 problem: format!("topic {name:?} does not exist"),
-                remedy: format!("create it with: sequencer topics create --brokers {bootstrap}"),
+                remedy: format!(
+                    "create it with: sequencer topics create --brokers {}",
+                    shell::word(bootstrap.as_ref())
+                ),
             });
             None
         }

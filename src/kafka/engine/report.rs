@@ -448,6 +448,7 @@ mod tests {
             }),
             outcome,
             written: Vec::new(),
+            late: false,
             problem: None,
             took: Duration::ZERO,
             undelivered: Tally::default(),

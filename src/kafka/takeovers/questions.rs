@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset as TopicOffset, TopicPartitionList};
 
 use crate::core::digest::fingerprint;
-use crate::core::{NextOffset, Offset};
+use crate::core::{NextOffset, Offset, Timestamp};
 use crate::kafka::admin;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Flow, Reader, Record};
@@ -215,6 +215,32 @@ impl Questions {
                 }
             })?;
         Ok(decided)
+    }
+
+    /// The first request that was appended after a time, if there is one: for repairs.
+    ///
+    /// # Errors
+    /// No answer now.
+    pub fn first_after(
+        &self,
+        partition: i32,
+        time: Timestamp,
+    ) -> Result<Option<NextOffset>, Error> {
+        const OPERATION: &str = "look for an offset by its time";
+        let topic = &self.topics.requests;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked
+            .add_partition_offset(topic, partition, TopicOffset::Offset(time.0 + 1))
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let found = self
+            .uncommitted
+            .offsets_for_times(asked, CALL_DEADLINE)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let found = found.find_partition(topic, partition);
+        Ok(found.and_then(|found| match found.offset() {
+            TopicOffset::Offset(offset) => Some(NextOffset(offset)),
+            _ => None,
+        }))
     }
 
     /// Keys of committed records in a range of the state log that `writer` did not write.

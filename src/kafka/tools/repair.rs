@@ -29,38 +29,65 @@ const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// Step of a wait for delivery reports.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
-/// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
-/// reads the state afterwards, and sees.
-///
-/// # Errors
-/// It was not written.
-pub fn write(
-    connection: &Connection,
-    topic: &str,
+/// Writes the state of one partition. While it is there, no earlier one can write.
+pub struct Writer {
+    connection: Connection,
+    producer: BaseProducer<Failures>,
+    topic: String,
     partition: i32,
-    batch: &Batch,
-) -> Result<(), Error> {
-    let id = connection.repair_id(partition);
-    let connection = connection_of_repair(connection, partition);
-    let deadline = Instant::now() + DEADLINE;
-    let producer = producer(&connection, topic, &id)?;
-    producer
-        .begin_transaction()
-        .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
-    if let Err(error) = produce(&producer, topic, partition, batch, deadline) {
-        abort(&producer);
-        return Err(error);
+    id: String,
+}
+
+impl Writer {
+    /// Fences an earlier repair of the partition, and settles what that left open.
+    ///
+    /// # Errors
+    /// The transaction coordinator cannot be reached, or refuses.
+    pub fn open(connection: &Connection, topic: &str, partition: i32) -> Result<Writer, Error> {
+        let id = connection.repair_id(partition);
+        let connection = connection_of_repair(connection, partition);
+        let producer = producer(&connection, topic, &id)?;
+        Ok(Writer {
+            connection,
+            producer,
+            topic: topic.to_owned(),
+            partition,
+            id,
+        })
     }
-    let left = deadline.saturating_duration_since(Instant::now());
-    match producer.commit_transaction(left) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let error = Error::from_commit(&error, producer.client());
-            if error.class != Class::Indefinite {
-                return Err(error);
+
+    /// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
+    /// reads the state afterwards, and sees.
+    ///
+    /// # Errors
+    /// It was not written.
+    pub fn write(self, batch: &Batch) -> Result<(), Error> {
+        let Writer {
+            connection,
+            producer,
+            topic,
+            partition,
+            id,
+        } = self;
+        let deadline = Instant::now() + DEADLINE;
+        producer
+            .begin_transaction()
+            .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
+        if let Err(error) = produce(&producer, &topic, partition, batch, deadline) {
+            abort(&producer);
+            return Err(error);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match producer.commit_transaction(left) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = Error::from_commit(&error, producer.client());
+                if error.class != Class::Indefinite {
+                    return Err(error);
+                }
+                // T5: the init of a new producer settles what the old one left.
+                self::producer(&connection, &topic, &id).map(drop)
             }
-            // T5: the init of a new producer settles what the old one left.
-            self::producer(&connection, topic, &id).map(drop)
         }
     }
 }

@@ -42,7 +42,7 @@ mod properties;
 mod raw;
 mod resolve;
 mod secret;
-pub mod shell;
+pub use crate::core::shell;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +56,7 @@ pub use error::{EXIT_CODE, Error};
 pub use flags::Flags;
 pub use key::nearest_of;
 pub use modes::{CreateTopics, LogFormat, ReplyMode, UnknownWord};
+pub use properties::is_of_connection;
 pub use secret::{REDACTED, is_secret, redact};
 
 use crate::wire::headers::Names;
@@ -146,8 +147,8 @@ impl Settings {
         resolve::load(flags, environment)
     }
 
-    /// The flags by which a command finds this service, for commands that are printed. What else a
-    /// connection needs (TLS, a password) may be secret, and is where this process has it from.
+    /// The flags by which a command finds this service, for commands that are printed: those that this
+    /// process was given itself. No secret is among them.
     pub fn service_flags(&self) -> String {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(brokers) = &self.brokers {
@@ -162,6 +163,12 @@ impl Settings {
             let is_usual = usual.as_ref().is_some_and(|usual| usual[at].1 == value);
             if !is_usual {
                 words.extend(["--set".into(), format!("{key}={value}").into()]);
+            }
+        }
+        for (property, value) in &self.kafka {
+            let origin = self.kafka_origins.get(property).map(String::as_str);
+            if origin == Some("--set") && is_of_connection(property) && !is_secret(property) {
+                words.extend(["--set".into(), format!("kafka.{property}={value}").into()]);
             }
         }
         shell::line(words)

@@ -145,6 +145,22 @@ const ADVICE: [Advice; 3] = [
     },
 ];
 
+/// Properties without which another command cannot connect begin with one of these.
+const OF_CONNECTION: [&str; 7] = [
+    "bootstrap.servers",
+    "broker.address",
+    "enable.ssl",
+    "https.ca",
+    "sasl.",
+    "security.protocol",
+    "ssl.",
+];
+
+/// Whether a command needs this property to reach the same brokers.
+pub fn is_of_connection(property: &str) -> bool {
+    OF_CONNECTION.iter().any(|part| property.starts_with(part))
+}
+
 /// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in
 /// [`ADVICE`].
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
