@@ -82,7 +82,7 @@ pub fn found(
             format!("not known, {member} reads {topic}")
         }
     };
-    writeln!(out, "  owner      {}", printable(owner))?;
+    writeln!(out, "  owner      {}", printable(&owner))?;
     match &evidence.judged {
         Judged::Starts => writeln!(out, "  an owner   starts\n"),
         Judged::Waits(reason) => writeln!(out, "  an owner   waits: {}\n", printable(reason)),
