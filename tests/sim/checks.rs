@@ -76,8 +76,9 @@ impl World {
             }
             if outcome == Outcome::Broken {
                 assert!(
-                    !log.cuts.is_empty(),
-                    "I6: nothing of partition {partition} was lost, and the link of {uid} does not follow"
+                    !log.cuts.is_empty() || part.deleted_ahead,
+                    "I6: nothing of partition {partition} was lost, and the link of {uid} does not \
+                     follow: {link:?}"
                 );
                 folding.broken = Some(offset);
                 return;

@@ -150,6 +150,7 @@ impl World {
         let removable = (to - part.requests.start).max(0) as usize;
         let by = self.random.below(removable + 1) as i64;
         self.partitions[partition].requests.start += by;
+        self.partitions[partition].deleted_ahead |= ahead;
         self.coverage.fault(if ahead {
             "requests deleted ahead of the checkpoint"
         } else {

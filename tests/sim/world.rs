@@ -147,6 +147,8 @@ pub struct Part {
     pub checkpointed: Option<Rc<Naive>>,
     /// Its owner has lost what it wrote, and has not yet written all of it again.
     pub state_lost: bool,
+    /// Requests were deleted before they were answered: copies of strays may be among them.
+    pub deleted_ahead: bool,
     /// Repairs so far.
     pub repairs: u64,
     /// The end of the last one in the state log.
@@ -279,6 +281,7 @@ impl World {
             cut_at: None,
             checkpointed: None,
             state_lost: false,
+            deleted_ahead: false,
             repairs: 0,
             repaired_to: 0,
             unread: None,
