@@ -73,7 +73,7 @@ fn strays_fit_into_a_request_topic_that_takes_little() {
     let admin = Admin::new(&service.bootstrap);
     let instance = service.start("a");
     service.wait_shared(&[&instance]);
-    let written = |round: u64| {
+    let write = |round: u64| {
         let mut writer = service.writer();
         for number in 0..STRAYS {
             let name = format!("stray-{round}-{number}");
@@ -81,12 +81,19 @@ fn strays_fit_into_a_request_topic_that_takes_little() {
             writer.send_to(Some(partition), Some(name.as_bytes()), None);
         }
         writer.finish();
+    };
+    let answered = |round: u64| {
         let all = usize::try_from((round + 1) * STRAYS).unwrap();
         service.tail().wait_answered(all);
     };
-    written(0);
+    write(0);
+    answered(0);
+    // Clients write what the topic takes when they do; it is lowered before the service has it.
+    instance.sigstop();
+    write(1);
     limit(&admin, &service.requests, REQUESTS_BYTES_MAX);
-    written(1);
+    instance.sigcont();
+    answered(1);
     let forwarded = tail::raw(&service.bootstrap, &service.requests);
     let forwarded = forwarded
         .iter()

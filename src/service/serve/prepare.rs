@@ -43,7 +43,7 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
     admin
         .explained(permissions(&admin, &names))
         .map_err(failed)?;
-    let is_new = || admin.is_new_group(&settings.group);
+    let is_new = || is_new_group(&admin, &settings.group);
     match missing(&names, &cluster, settings, is_new).map_err(failed)? {
         Missing::Create => {}
         Missing::CreateAndTell(lines) => lines.iter().for_each(|line| warn!("{line}")),
@@ -104,6 +104,20 @@ fn permissions(admin: &Admin, names: &TopicNames) -> Result<(), crate::kafka::er
     admin.permits(&names.state, Access::Read)?;
     admin.permits(&names.state, Access::Write)?;
     admin.permits(&names.ledger, Access::Write)
+}
+
+/// Whether a group has no past. The first question about any group makes the topic of groups, which then is not
+/// ready yet, and a group may move to another coordinator at that moment.
+fn is_new_group(admin: &Admin, group: &str) -> Result<bool, crate::kafka::error::Error> {
+    let begin = Instant::now();
+    loop {
+        match admin.is_new_group(group) {
+            Err(error) if error.class != Class::Denied && begin.elapsed() < HEARD_DEADLINE => {
+                thread::sleep(HEARD_POLL);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// What to do about topics that are not there.
