@@ -98,15 +98,18 @@ fn a_request_topic_that_is_made_again_under_a_running_service_halts_its_partitio
     ask_all(&service);
     service.tail().wait_answered(PARTITIONS as usize);
     let admin = Admin::new(&service.bootstrap);
+    // While it stands still it does not see that the topic is gone, or empty.
+    instance.sigstop();
     admin.delete(&service.requests);
     let settings = [("message.timestamp.type", "LogAppendTime")];
     admin.create(&service.requests, PARTITIONS, &settings);
-    // At once more than before, so that reading on at the old offset finds something.
+    // More than before, so that reading on at the old offset finds something.
     let mut writer = service.writer();
     for partition in 0..PARTITIONS {
         (0..5).for_each(|_| ask(&mut writer, partition));
     }
     writer.finish();
+    instance.sigcont();
     let halted = instance.wait("to halt all partitions", |instance| {
         let halted = instance.halted();
         (halted.len() == PARTITIONS as usize).then_some(halted)
