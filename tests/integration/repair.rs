@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
-use crate::support::admin::Admin;
+use crate::support::admin::{self, Admin};
 use crate::support::command::run;
 use crate::support::instance::Instance;
 use crate::support::murmur2::names_at_home;
@@ -114,8 +114,27 @@ impl Scene {
         scene.runs(&mut instance, GROWN as usize);
         let log = scene.write();
         scene.answered(&log);
+        scene.covered();
         assert_eq!(instance.sigterm_and_wait(), 0);
         scene
+    }
+
+    /// Waits until checkpoints cover all requests: the first one after the topic has grown may take long.
+    fn covered(&self) {
+        let Service {
+            bootstrap,
+            group,
+            requests,
+            ..
+        } = &self.service;
+        wait_for("checkpoints to cover every request", || {
+            let committed = admin::committed(bootstrap, group, requests, GROWN);
+            let covered = |partition| {
+                let end = tail::high_watermark(bootstrap, requests, partition);
+                committed.get(&partition).copied().unwrap_or(0) >= end
+            };
+            (0..GROWN).all(covered).then_some(())
+        });
     }
 
     fn says(&self, words: &[&str], further: &[&str]) {
@@ -267,7 +286,8 @@ impl Scene {
         assert_eq!(instance.sigterm_and_wait(), 0);
         self.no_id_repeats();
         if !damage.gives_offsets_twice() {
-            self.says(&["verify"], &["--wait-ms", "5000"]);
+            let topics = ["--replies", self.own.as_str()];
+            self.says(&["verify", "--wait-ms", "5000"], &topics);
         }
     }
 
