@@ -226,7 +226,9 @@ impl Scene {
 
     /// Halts both damaged partitions.
     fn damage(&self, damage: Damage) {
-        let Scene { service, admin, .. } = self;
+        let service = &self.service;
+        // One that has not seen the topics before they grew.
+        let admin = &Admin::new(&service.bootstrap);
         let end =
             |partition| tail::high_watermark(&service.bootstrap, &service.requests, partition);
         match damage {
