@@ -197,8 +197,12 @@ impl Observer {
         let request_id = value["request_id"].as_str();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut seen = self.lock();
-        if !seen.answered.contains_key(&cause) {
-            seen.answered.insert(cause, since_1970.as_millis() as i64);
+        let mut first = false;
+        seen.answered.entry(cause).or_insert_with(|| {
+            first = true;
+            since_1970.as_millis() as i64
+        });
+        if first {
             let home = message.key().map_or(0, |key| partition_of(key, PARTITIONS));
             seen.arrivals[home as usize].push(at_ms);
             seen.request_ids
