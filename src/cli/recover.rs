@@ -69,7 +69,8 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
                 &evidence,
                 now_ms(),
             );
-            let plan = plan.map_err(Error::Failed)?;
+            let mut plan = plan.map_err(Error::Failed)?;
+            plan.answered = from;
             (
                 plan,
                 format!("passed over what cannot be read, {from} to {next}"),

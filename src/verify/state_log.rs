@@ -228,9 +228,18 @@ pub struct Found {
     /// Where it lies in the state log.
     pub offset: i64,
     /// It closes a repair.
-    pub repair: bool,
+    pub repair: Option<Repaired>,
     /// How it stands to what came before it.
     pub standing: Standing,
+}
+
+/// What a repair says, and what came before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Requests from here on up to where it goes on may be passed over.
+    pub answered: i64,
+    /// The epoch that it must raise.
+    pub epoch_before: u64,
 }
 
 /// How a footer stands to what came before it.
@@ -264,7 +273,8 @@ pub struct Replay {
     last_next: Option<i64>,
     /// The repair that it knows of.
     last_epoch: u64,
-    staged: BTreeMap<BatchId, (bool, Vec<Change>)>,
+    /// Of each open batch, up to where its reset says that requests are answered, and its changes.
+    staged: BTreeMap<BatchId, (Option<i64>, Vec<Change>)>,
 }
 
 impl Replay {
@@ -299,13 +309,13 @@ impl Replay {
                 Content::Footer(footer) => {
                     return Ok(Some(self.close(*footer, offset, record.batch, oracle)));
                 }
-                Content::Reset(_) if !self.anchored => {
-                    self.clear(oracle);
-                    continue;
-                }
-                Content::Reset(_) => {
+                Content::Reset(reset) => {
+                    if !self.anchored {
+                        self.clear(oracle);
+                    }
                     if let Some(batch) = record.batch {
-                        self.staged.insert(batch, (true, Vec::new()));
+                        let answered = Some(reset.answered.0);
+                        self.staged.insert(batch, (answered, Vec::new()));
                     }
                     continue;
                 }
@@ -345,10 +355,11 @@ impl Replay {
         oracle: &Oracle,
     ) -> Found {
         let staged = batch.and_then(|batch| self.staged.remove(&batch));
-        let (repair, changes) = staged.unwrap_or_default();
+        let (answered, changes) = staged.unwrap_or_default();
         let scalars = scalars_of(&footer);
         let next = footer.next.0;
-        let mut undo = if repair {
+        // In the head its entries are there already.
+        let mut undo = if answered.is_some() && self.anchored {
             self.clear(oracle)
         } else {
             Vec::new()
@@ -360,7 +371,7 @@ impl Replay {
         let adds_up = self.remembered.digest(&scalars) == footer.digest.0;
         let epoch = scalars.epoch;
         let before = |last: i64| next < last || epoch < self.last_epoch;
-        let late = !repair && self.last_next.is_some_and(before);
+        let late = answered.is_none() && self.last_next.is_some_and(before);
         let standing = match (self.anchored, adds_up) {
             (false, false) => Standing::Head,
             (true, _) if late => Standing::Late,
@@ -369,6 +380,7 @@ impl Replay {
                 first: !self.believed,
             },
         };
+        let epoch_before = self.last_epoch;
         if standing == Standing::Late || (self.anchored && !adds_up) {
             for change in undo.into_iter().rev() {
                 self.apply(change, oracle);
@@ -382,7 +394,10 @@ impl Replay {
         Found {
             footer,
             offset,
-            repair,
+            repair: answered.map(|answered| Repaired {
+                answered,
+                epoch_before,
+            }),
             standing,
         }
     }

@@ -331,15 +331,29 @@ impl Scene {
 }
 
 fn is_long() -> bool {
-    std::env::var_os(LONG_VARIABLE).is_some()
+    let long = std::env::var_os(LONG_VARIABLE).is_some();
+    if !long {
+        println!("skipped: the whole matrix of repairs runs with {LONG_VARIABLE}=1");
+    }
+    long
 }
 
 fn case(damage: Damage, mode: Mode) {
-    println!("{damage:?}, {}", mode.as_str());
-    let name = format!("repair-{}", damage.code().replace('_', "-"));
+    let name = format!("repair-{}-{}", word(damage), mode.as_str());
     let scene = Scene::new(&name, mode, cluster::shared_bootstrap());
     scene.damage(damage);
     scene.repaired(damage);
+}
+
+/// The same in the long run only.
+fn long_case(damage: Damage, mode: Mode) {
+    if is_long() {
+        case(damage, mode);
+    }
+}
+
+fn word(damage: Damage) -> String {
+    format!("{damage:?}").to_lowercase()
 }
 
 #[test]
@@ -348,32 +362,68 @@ fn what_a_halt_for_missing_requests_prints_repairs_it_below_and_above_n() {
 }
 
 #[test]
-fn what_every_halt_prints_repairs_it_below_and_above_n() {
-    if !is_long() {
-        println!("skipped: the whole matrix of repairs runs with {LONG_VARIABLE}=1");
-        return;
-    }
-    for mode in [Mode::Immediate, Mode::ExactlyOnce] {
-        for damage in [
-            Damage::RequestsMissing,
-            Damage::NothingAddsUp,
-            Damage::NothingAddsUpAndNoBeginning,
-            Damage::NoState,
-            Damage::OtherTopic,
-        ] {
-            case(damage, mode);
-        }
-    }
-    for damage in [Damage::Truncated, Damage::OtherRecord] {
-        after_a_cut(damage);
-    }
+fn missing_requests_are_repaired_in_exactly_once_mode() {
+    long_case(Damage::RequestsMissing, Mode::ExactlyOnce);
+}
+
+#[test]
+fn a_state_that_does_not_add_up_is_repaired() {
+    long_case(Damage::NothingAddsUp, Mode::Immediate);
+}
+
+#[test]
+fn a_state_that_does_not_add_up_is_repaired_in_exactly_once_mode() {
+    long_case(Damage::NothingAddsUp, Mode::ExactlyOnce);
+}
+
+#[test]
+fn neither_state_nor_the_beginning_of_the_log_is_repaired() {
+    long_case(Damage::NothingAddsUpAndNoBeginning, Mode::Immediate);
+}
+
+#[test]
+fn neither_state_nor_the_beginning_of_the_log_is_repaired_in_exactly_once_mode() {
+    long_case(Damage::NothingAddsUpAndNoBeginning, Mode::ExactlyOnce);
+}
+
+#[test]
+fn a_state_topic_that_was_deleted_is_repaired() {
+    long_case(Damage::NoState, Mode::Immediate);
+}
+
+#[test]
+fn a_state_topic_that_was_deleted_is_repaired_in_exactly_once_mode() {
+    long_case(Damage::NoState, Mode::ExactlyOnce);
+}
+
+#[test]
+fn a_request_topic_that_was_made_again_is_repaired() {
+    long_case(Damage::OtherTopic, Mode::Immediate);
+}
+
+#[test]
+fn a_request_topic_that_was_made_again_is_repaired_in_exactly_once_mode() {
+    long_case(Damage::OtherTopic, Mode::ExactlyOnce);
+}
+
+#[test]
+fn a_log_that_was_cut_is_repaired() {
+    after_a_cut(Damage::Truncated);
+}
+
+#[test]
+fn a_log_that_was_cut_and_has_grown_again_is_repaired() {
+    after_a_cut(Damage::OtherRecord);
 }
 
 /// As an unclean election leaves it: the logs' files are cut while their broker is away.
 fn after_a_cut(damage: Damage) {
     assert!(damage.cuts());
+    if !is_long() {
+        return;
+    }
     let _machine = heavy();
-    let name = format!("repair-{}", damage.code().replace('_', "-"));
+    let name = format!("repair-{}", word(damage));
     let mut kafka = cluster::own_broker(&name);
     let scene = Scene::new(&name, Mode::Immediate, kafka.bootstrap());
     let requests = &scene.service.requests;

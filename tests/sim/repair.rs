@@ -169,6 +169,7 @@ impl World {
         batch.reset(
             id,
             &Reset {
+                answered: NextOffset(from),
                 reason: "why".into(),
             },
         );

@@ -74,6 +74,19 @@ impl Evidence {
     pub const fn has_key(&self) -> bool {
         !self.decided.link_key.is_of_repair()
     }
+
+    /// The request topic was made again since: what was accepted from it is void, as is its state.
+    pub fn is_of_other_topic(&self) -> bool {
+        let footer = self.state.last_footer.as_ref();
+        footer.is_some_and(|footer| footer.topic_id != self.log.topic_id)
+    }
+
+    /// Up to where a checkpoint says that everything was answered.
+    pub fn covered(&self) -> NextOffset {
+        let footer = self.state.restored.footer.as_ref();
+        let of_this_topic = footer.filter(|_| !self.is_of_other_topic());
+        of_this_topic.map_or(NextOffset::ZERO, |footer| footer.next)
+    }
 }
 
 /// What an owner would do.

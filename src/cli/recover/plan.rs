@@ -51,6 +51,8 @@ pub struct Plan {
     pub fold: Fold,
     /// The footer that closes the batch.
     pub footer: Footer,
+    /// Requests from here on, up to the footer's next, may never be answered.
+    pub answered: NextOffset,
     /// How each sequence was moved; none without a jump.
     pub moved: Vec<Moved>,
 }
@@ -102,7 +104,7 @@ impl Plan {
             ..state.scalars
         };
         let of_other_topic = BTreeMap::new();
-        let accepted = if is_of_other_topic(evidence) {
+        let accepted = if evidence.is_of_other_topic() {
             &of_other_topic
         } else {
             &state.accepted
@@ -115,9 +117,11 @@ impl Plan {
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, &ask.group, evidence)
         };
+        let answered = evidence.covered().min(ask.from);
         Ok(Plan {
             fold,
             footer,
+            answered,
             moved,
         })
     }
@@ -145,9 +149,11 @@ impl Plan {
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, group, evidence)
         };
+        let answered = rebuilt.next;
         Ok(Plan {
             fold,
             footer,
+            answered,
             moved: Vec::new(),
         })
     }
@@ -162,19 +168,14 @@ impl Plan {
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
-        batch.reset(id, &Reset { reason });
+        let answered = self.answered;
+        batch.reset(id, &Reset { answered, reason });
         for entry in self.fold.iter() {
             batch.entry(id, &entry);
         }
         batch.footer(id, &self.footer);
         batch
     }
-}
-
-/// The request topic was made again since: what was accepted from it is void, as is its state.
-fn is_of_other_topic(evidence: &Evidence) -> bool {
-    let footer = evidence.state.last_footer.as_ref();
-    footer.is_some_and(|footer| footer.topic_id != evidence.log.topic_id)
 }
 
 /// A footer of this state, at no place yet.

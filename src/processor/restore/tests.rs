@@ -193,7 +193,13 @@ impl Owner {
         let batch_id = self.batch_id();
         let mut batch = Batch::default();
         let reason = "repair".to_owned();
-        batch.reset(batch_id, &Reset { reason });
+        batch.reset(
+            batch_id,
+            &Reset {
+                answered: NextOffset::ZERO,
+                reason,
+            },
+        );
         batch.tombstone(&key(unwanted));
         for entry in self.fold.iter() {
             batch.entry(batch_id, &entry);

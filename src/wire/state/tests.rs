@@ -103,10 +103,14 @@ fn the_stored_bytes_do_not_change_between_releases() {
 
     let mut value = Vec::new();
     Reset {
+        answered: NextOffset(7),
         reason: "why".into(),
     }
     .encode(&mut value, BATCH);
-    assert_eq!(hex(&value), "01010203040506070800000000000000090003776879");
+    assert_eq!(
+        hex(&value),
+        "010102030405060708000000000000000900000000000000070003776879"
+    );
 }
 
 #[test]
