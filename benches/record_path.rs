@@ -6,9 +6,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use divan::counter::ItemsCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 
+use sequencer::core::limits::VALUE_BYTES_MAX;
 use sequencer::core::{Answer, At, Fold, Offset, Request, Timestamp};
 use sequencer::kafka::tools::measure::shape::{self, Shape};
 use sequencer::wire::ledger::Lines;
@@ -78,6 +79,7 @@ fn at(offset: u64) -> At {
     At {
         partition: 0,
         partitions: 1,
+        leader_epoch: 0,
         offset: Offset(offset.cast_signed()),
         timestamp: Timestamp(1),
     }
@@ -202,4 +204,68 @@ fn cut_after_a_turn(bencher: Bencher<'_, '_>, case: Case) {
             Vec::new()
         })
         .bench_local_refs(|slots| black_box(fold.borrow_mut().cut(slots)));
+}
+
+/// Values that give a part of the reading the most to do, as long as a value may be or as short as
+/// shows it: begin, what is repeated, how many bytes of it, end.
+const GREEDY: [Greedy; 10] = [
+    Greedy("field name", "{\"", "a", VALUE_BYTES_MAX, "\":1}"),
+    Greedy("short name", "{\"", "a", 15, "\":1}"),
+    Greedy("fields", "{", "\"a\":1,", VALUE_BYTES_MAX, "\"b\":1}"),
+    Greedy("duplicates", "{", "\"op\":1,", VALUE_BYTES_MAX, "\"op\":1}"),
+    Greedy("nesting", "{\"count\":", "[", VALUE_BYTES_MAX, "}"),
+    Greedy("array", "[", "0,", VALUE_BYTES_MAX, "0]"),
+    Greedy("escapes", "{\"op\":\"", "\\u0001", VALUE_BYTES_MAX, "\"}"),
+    Greedy("digits", "{\"count\":", "9", VALUE_BYTES_MAX, "}"),
+    Greedy("fraction", "{\"count\":0.", "1", VALUE_BYTES_MAX, "}"),
+    Greedy("lines", "", "\n", VALUE_BYTES_MAX, "x"),
+];
+
+#[derive(Clone, Copy, Debug)]
+struct Greedy(
+    &'static str,
+    &'static str,
+    &'static str,
+    usize,
+    &'static str,
+);
+
+impl std::fmt::Display for Greedy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Greedy {
+    fn value(self) -> Vec<u8> {
+        let Greedy(_, begin, item, size, end) = self;
+        let room = size.min(VALUE_BYTES_MAX - begin.len() - end.len());
+        format!("{begin}{}{end}", item.repeat(room / item.len())).into_bytes()
+    }
+}
+
+/// A greedy record from its bytes to its reply; its row of `parse_of_the_same_bytes` is what a JSON parser
+/// takes for them without keeping anything. The first is at most 4 times the second and 2 µs: what rises
+/// above that is work that a client can buy too cheaply.
+#[divan::bench(args = GREEDY)]
+fn greedy_record(bencher: Bencher<'_, '_>, greedy: Greedy) {
+    let value = greedy.value();
+    let (mut fold, mut out) = (Fold::default(), Vec::new());
+    let bytes = BytesCount::new(value.len());
+    bencher.counter(bytes).bench_local(|| {
+        let request = request::decode(Some(b"orders"), Some(black_box(&value)), None);
+        let answer = apply(&mut fold, 1, &request);
+        encode(&mut out, 1, &request, &answer);
+        black_box(&out);
+    });
+}
+
+#[divan::bench(args = GREEDY)]
+fn parse_of_the_same_bytes(bencher: Bencher<'_, '_>, greedy: Greedy) {
+    let value = greedy.value();
+    let bytes = BytesCount::new(value.len());
+    bencher.counter(bytes).bench_local(|| {
+        let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(black_box(&value));
+        let _ = black_box(parsed);
+    });
 }

@@ -19,7 +19,7 @@ fn words<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
 }
 
 /// One halt of each kind. The match keeps it complete: a new kind does not compile here.
-fn halts() -> Vec<Halt> {
+pub(crate) fn halts() -> Vec<Halt> {
     const AT: NextOffset = NextOffset(1);
     const TOPIC: TopicId = TopicId([0; 16]);
     let after = |halt: &Halt| match halt {
@@ -57,7 +57,11 @@ fn halts() -> Vec<Halt> {
             accepted: 0,
             at: AT,
         }),
-        Halt::LinkBroken { .. } => Some(Halt::NoStatePartition),
+        Halt::LinkBroken { .. } => Some(Halt::Unreadable {
+            at: AT,
+            problem: String::new(),
+        }),
+        Halt::Unreadable { .. } => Some(Halt::NoStatePartition),
         Halt::NoStatePartition => None,
     };
     let first = Halt::NoState {

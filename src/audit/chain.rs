@@ -123,8 +123,54 @@ pub struct Report {
     pub unchecked: Vec<String>,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// Nothing is.
+    /// Why there was nothing to check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Something was checked, and nothing is wrong.
     pub clean: bool,
+}
+
+/// What the state says of the ledger of a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// Where its chain stands.
+    Chain(Chain),
+    /// The sequence is there, and has no record in the ledger.
+    NotAudited,
+    /// There is no such sequence.
+    NoSequence,
+    /// The state cannot be used, and why.
+    Unknown(String),
+}
+
+impl Remembered {
+    /// Why the end of the ledger cannot be compared with it.
+    fn unchecked(&self) -> Option<String> {
+        let why = match self {
+            Remembered::Chain(_) => return None,
+            Remembered::NotAudited => "the state knows of no ledger of the sequence",
+            Remembered::NoSequence => "the state does not know the sequence",
+            Remembered::Unknown(why) => why,
+        };
+        Some(format!("the end of the ledger: {why}"))
+    }
+
+    /// Why the ledger has no record of it.
+    fn without_records(&self, name: &str) -> String {
+        match self {
+            Remembered::Chain(_) => format!("the ledger has no record of {name:?}"),
+            Remembered::NotAudited => format!(
+                "{name:?} is not audited, so the ledger has no record of it; a definition with audit = true \
+                 begins one"
+            ),
+            Remembered::NoSequence => format!(
+                "no sequence {name:?} is known, and the ledger has no record of it: is the name right?"
+            ),
+            Remembered::Unknown(why) => format!(
+                "the ledger has no record of {name:?}, and whether it should have one is not known: {why}"
+            ),
+        }
+    }
 }
 
 /// Takes the pages of one sequence, in order.
@@ -132,7 +178,7 @@ pub struct Checker {
     report: Report,
     findings: BTreeMap<Wrong, Finding>,
     /// What the state remembers, read before the ledger.
-    state: Option<Chain>,
+    remembered: Remembered,
     /// The first record that is taken may have any number.
     begins_inside: bool,
     last: Option<Entry>,
@@ -152,17 +198,18 @@ impl Checker {
     pub fn new(
         sequence: &str,
         partition: i32,
-        state: Option<Chain>,
+        remembered: Remembered,
         begins_inside: bool,
     ) -> Checker {
         Checker {
             report: Report {
                 sequence: sequence.to_owned(),
                 partition,
+                unchecked: remembered.unchecked().into_iter().collect(),
                 ..Report::default()
             },
             findings: BTreeMap::new(),
-            state,
+            remembered,
             begins_inside,
             last: None,
             page: Vec::new(),
@@ -215,7 +262,7 @@ impl Checker {
     /// What was found. `whole`: the end of the ledger was reached.
     pub fn finish(mut self, whole: bool, pages_read: u64) -> Report {
         let last = self.last.as_ref().map_or(0, |last| last.record);
-        if let Some(state) = self.state.filter(|state| whole && state.records > last) {
+        if let Some(state) = self.chain().filter(|state| whole && state.records > last) {
             let problem = format!(
                 "the state knows of {} records, the ledger ends with record {last}",
                 state.records
@@ -224,8 +271,19 @@ impl Checker {
         }
         self.report.pages_read = pages_read;
         self.report.findings = self.findings.into_values().collect();
-        self.report.clean = self.report.findings.is_empty();
+        if self.report.records == 0 {
+            let why = self.remembered.without_records(&self.report.sequence);
+            self.report.problem = Some(why);
+        }
+        self.report.clean = self.report.findings.is_empty() && self.report.problem.is_none();
         self.report
+    }
+
+    fn chain(&self) -> Option<Chain> {
+        match self.remembered {
+            Remembered::Chain(chain) => Some(chain),
+            _ => None,
+        }
     }
 
     /// A line for what cannot be looked at.
@@ -297,7 +355,7 @@ impl Checker {
     }
 
     fn against_state(&mut self, offset: i64, entry: &Entry) {
-        let Some(state) = self.state.filter(|state| state.records == entry.record) else {
+        let Some(state) = self.chain().filter(|state| state.records == entry.record) else {
             return;
         };
         if state.hash != entry.hash {
@@ -343,7 +401,8 @@ impl Checker {
         }
         self.next = Some(to + step);
         self.report.grants += 1;
-        self.report.ids += count;
+        // A crafted page may say anything.
+        self.report.ids = self.report.ids.saturating_add(count);
         self.report.first_id.get_or_insert(first);
         self.report.last_id = Some(last);
     }
@@ -353,7 +412,7 @@ impl Checker {
         let turned = self
             .last
             .as_ref()
-            .is_some_and(|last| entry.turn == last.turn + 1);
+            .is_some_and(|last| last.turn.checked_add(1) == Some(entry.turn));
         // What the rules are is not known when the search began inside.
         turned
             && self.rules.is_none_or(|rules| {

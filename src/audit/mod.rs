@@ -8,12 +8,13 @@
 //! | file | subject |
 //! |---|---|
 //! | [`source`] | one partition of a ledger: Kafka's, or a test's own records |
-//! | [`search`] | finds the record of an ID by bisection |
+//! | [`search`], [`coverage`] | finds the record of an ID by bisection, and counts what that reads |
 //! | [`trace`] | who got an ID, or what a request got |
 //! | [`chain`] | checks hashes, numbers and IDs, record by record |
 //! | [`told`], [`time`] | records and times in the words of people |
 
 pub mod chain;
+pub mod coverage;
 pub mod search;
 pub mod source;
 pub mod time;

@@ -8,6 +8,7 @@
 
 use std::cmp::Ordering;
 
+use super::coverage::Coverage;
 use super::source::{Ledger, Raw};
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
@@ -64,8 +65,10 @@ pub struct Traced {
 pub struct Search<'a> {
     ledger: &'a dyn Ledger,
     name: &'a str,
-    /// Pages read, of whatever sequence.
-    pub read: u64,
+    /// What was read.
+    pub read: Coverage,
+    /// Pages of the sequence among that which are none of the ledger's, at any reading.
+    pub unreadable: u64,
     start: i64,
     end: i64,
 }
@@ -80,7 +83,8 @@ impl<'a> Search<'a> {
         Ok(Search {
             ledger,
             name,
-            read: 0,
+            read: Coverage::default(),
+            unreadable: 0,
             start,
             end,
         })
@@ -203,15 +207,51 @@ impl<'a> Search<'a> {
     /// Each readable page of the sequence in a range.
     fn each(&mut self, from: i64, to: i64, on: &mut dyn FnMut(Page) -> Flow) -> Result<(), Error> {
         let (name, read) = (self.name.as_bytes(), &mut self.read);
+        let (mut reached, mut unreadable) = (to, 0);
         self.ledger
             .read(from, to, &mut |Raw { offset, key, value }| {
-                *read += 1;
-                let entries = if key == name { decode(value) } else { None };
-                match entries {
-                    Some(entries) => on(Page { offset, entries }),
-                    None => Flow::Continue,
+                read.page(offset);
+                if key != name {
+                    return Flow::Continue;
                 }
-            })
+                let Some(entries) = decode(value) else {
+                    unreadable += 1;
+                    return Flow::Continue;
+                };
+                let flow = on(Page { offset, entries });
+                if flow == Flow::Stop {
+                    reached = offset.saturating_add(1);
+                }
+                flow
+            })?;
+        self.read.read(from, reached);
+        self.unreadable += unreadable;
+        Ok(())
+    }
+
+    /// Every page of a range, of whatever sequence, for a reader that judges them itself.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn scan(
+        &mut self,
+        from: i64,
+        to: i64,
+        on: &mut dyn FnMut(Raw<'_>) -> Flow,
+    ) -> Result<(), Error> {
+        let read = &mut self.read;
+        let mut reached = to;
+        self.ledger.scan(from, to, &mut |raw| {
+            read.page(raw.offset);
+            let offset = raw.offset;
+            let flow = on(raw);
+            if flow == Flow::Stop {
+                reached = offset.saturating_add(1);
+            }
+            flow
+        })?;
+        self.read.read(from, reached);
+        Ok(())
     }
 }
 

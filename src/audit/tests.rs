@@ -1,6 +1,12 @@
-use super::chain::{Checker, Report, Wrong};
+use std::cell::Cell;
+
+use proptest::prelude::*;
+
+use super::chain::{Checker, Remembered, Report, Wrong};
 use super::search::{Outcome, Search};
 use super::source::{Ledger, Raw};
+use super::told::told;
+use super::trace::{by_number, by_request};
 use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{AtEnd, Changes};
 use crate::core::fold::{Entry, EntryKey, Fold};
@@ -47,6 +53,7 @@ impl Written {
         let at = At {
             partition: 0,
             partitions: 1,
+            leader_epoch: 0,
             offset: Offset(self.requests),
             timestamp: Timestamp(self.requests),
         };
@@ -123,13 +130,40 @@ impl Ledger for Records {
     }
 }
 
+/// Counts what is read of it, again each time.
+struct Counted<'a>(&'a Records, Cell<u64>);
+
+impl Ledger for Counted<'_> {
+    fn extent(&self) -> Result<(i64, i64), Error> {
+        self.0.extent()
+    }
+
+    fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
+        self.0.read(from, to, &mut |raw| {
+            self.1.set(self.1.get() + 1);
+            on(raw)
+        })
+    }
+
+    fn at_time(&self, time_ms: i64) -> Result<i64, Error> {
+        self.0.at_time(time_ms)
+    }
+}
+
 impl Records {
     fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         (0..self.0.len()).filter(move |index| self.0[*index].1 == name.as_bytes())
     }
 
     fn audit(&self, name: &str, state: Option<Chain>) -> Report {
-        let mut checker = Checker::new(name, 0, state, false);
+        self.audit_with(
+            name,
+            state.map_or(Remembered::NoSequence, Remembered::Chain),
+        )
+    }
+
+    fn audit_with(&self, name: &str, remembered: Remembered) -> Report {
+        let mut checker = Checker::new(name, 0, remembered, false);
         for (offset, _, value) in self.0.iter().filter(|(_, key, _)| key == name.as_bytes()) {
             for entry in checker.page(*offset, value) {
                 checker.record(*offset, &entry);
@@ -177,14 +211,18 @@ fn every_id_is_found_and_little_is_read_for_it() {
                 assert_eq!(traced.grants.len(), 1);
                 assert_eq!(traced.grants[0].offset, *offset);
                 assert_eq!(traced.grants[0].entry, entry);
-                assert!(search.read < total / 10, "{} of {total}", search.read);
+                assert!(
+                    search.read.pages < total / 10,
+                    "{} of {total}",
+                    search.read.pages
+                );
             }
         }
     }
     // None at all, and what was not given yet.
     let mut search = Search::new(&records, "nobody").unwrap();
     assert_eq!(search.trace(1).unwrap(), None);
-    assert_eq!(search.read, total);
+    assert_eq!(search.read.pages, total);
     let traced = Search::new(&records, "n7")
         .unwrap()
         .trace(1_000_000)
@@ -199,12 +237,15 @@ fn a_sequence_with_few_records_costs_at_most_two_readings() {
     let records = busy().records();
     let total = records.0.len() as u64;
     for id in 1..=6 {
-        let mut search = Search::new(&records, "rare").unwrap();
+        let counted = Counted(&records, Cell::new(0));
+        let mut search = Search::new(&counted, "rare").unwrap();
         let traced = search.trace(id).unwrap().unwrap();
         let ids = traced.grants[0].entry.ids().unwrap();
         assert!(ids.0 <= id && id <= ids.1);
         // One to find the last record, one for the search.
-        assert!(search.read <= 2 * total, "{} of {total}", search.read);
+        let readings = counted.1.get();
+        assert!(readings <= 2 * total, "{readings} of {total}");
+        assert!(search.read.pages <= total, "{:?}", search.read);
     }
 }
 
@@ -384,5 +425,203 @@ fn a_hole_or_an_id_given_twice_is_found_although_the_chain_holds() {
         let chain = written.chain("a");
         let report = written.records().audit("a", chain);
         assert_eq!(wrongs(&report), [wrong]);
+    }
+}
+
+#[test]
+fn an_audit_without_a_record_is_not_clean_and_says_why() {
+    let records = busy().records();
+    let chain = Chain::new(false);
+    for (remembered, word) in [
+        (Remembered::NoSequence, "is the name right?"),
+        (Remembered::NotAudited, "is not audited"),
+        (Remembered::Unknown("it is gone".to_owned()), "it is gone"),
+        (Remembered::Chain(chain), "no record of \"reciepts\""),
+    ] {
+        let report = records.audit_with("reciepts", remembered);
+        assert!(!report.clean, "{report:?}");
+        assert!(report.findings.is_empty(), "{report:?}");
+        assert!(report.problem.unwrap().contains(word), "{word}");
+    }
+    // A ledger that is there can be checked without the state; only its end cannot.
+    let report = records.audit_with("n3", Remembered::NoSequence);
+    assert!(report.clean && report.problem.is_none(), "{report:?}");
+    assert_eq!(report.unchecked.len(), 1);
+}
+
+#[test]
+fn a_search_for_a_request_says_when_there_was_nothing_to_search() {
+    let records = busy().records();
+    let notes = |name: &str, since: Option<i64>| {
+        by_request(&records, 0, name, "r1", since)
+            .unwrap()
+            .notes
+            .join(", ")
+    };
+    assert!(notes("reciepts", None).contains("is the name right"));
+    assert!(notes("reciepts", Some(0)).contains("since that time"));
+    assert!(notes("n3", None).contains("has the request_id"));
+}
+
+#[test]
+fn a_search_that_passes_over_what_it_cannot_read_says_so() {
+    let mut records = busy().records();
+    let own: Vec<usize> = records.of("n3").collect();
+    let page = std::mem::replace(&mut records.0[own[50]].2, b"{".to_vec());
+    let id = decode(&page).unwrap()[1].first.unwrap();
+    let gone = by_number(&records, 0, "n3", id).unwrap();
+    let request = by_request(&records, 0, "n3", "r1", None).unwrap();
+    for trace in [gone, request] {
+        assert!(trace.grants.is_empty());
+        let told = trace
+            .notes
+            .iter()
+            .any(|note| note.contains("cannot be read"));
+        assert!(told, "{:?}", trace.notes);
+    }
+}
+
+#[test]
+fn markers_of_transactions_are_no_pages() {
+    let mut written = Written::with_checkpoints(0);
+    written.define("a", Changes::default());
+    written.next("a", 3);
+    written.next("a", 3);
+    let records = written.records();
+    let trace = by_number(&records, 0, "a", 5).unwrap();
+    assert_eq!(trace.grants.len(), 1);
+    // The range ends behind a marker.
+    assert_eq!((trace.read.pages_read, trace.read.offsets), (3, 4));
+}
+
+/// A few pages that whoever may write to the ledger topic has changed.
+fn damaged(changes: &[(prop::sample::Index, Damage)]) -> Records {
+    let mut written = Written::with_checkpoints(3);
+    let cycle = Changes {
+        max: Some(9),
+        at_end: Some(AtEnd::Cycle),
+        ..Changes::default()
+    };
+    written.define("a", cycle);
+    for round in 0..12 {
+        written.next("a", 1 + round % 3);
+        written.next("other", 1);
+    }
+    written.operate(
+        "a",
+        Action::SetNext {
+            next: 5,
+            force: true,
+        },
+    );
+    written.operate("a", Action::Retire);
+    let mut records = written.records();
+    for (index, damage) in changes {
+        let value = &mut index.get_mut(&mut records.0).2;
+        match damage {
+            Damage::Number(place, number) => {
+                let text = String::from_utf8_lossy(value).into_owned();
+                let digit = |at: &usize| text.as_bytes()[*at].is_ascii_digit();
+                let starts = |at: &usize| {
+                    let before = at.checked_sub(1).map(|before| text.as_bytes()[before]);
+                    digit(at) && matches!(before, Some(b':' | b',' | b'[' | b'-'))
+                };
+                let numbers: Vec<usize> = (0..text.len()).filter(starts).collect();
+                if numbers.is_empty() {
+                    continue;
+                }
+                let begin = *place.get(&numbers);
+                let end = (begin..text.len())
+                    .find(|at| !digit(at))
+                    .unwrap_or(text.len());
+                *value = format!("{}{number}{}", &text[..begin], &text[end..]).into_bytes();
+            }
+            Damage::Byte(place, byte) if !value.is_empty() => {
+                let at = place.index(value.len());
+                value[at] = *byte;
+            }
+            Damage::Cut(place) => value.truncate(place.index(value.len() + 1)),
+            Damage::Again(place) => {
+                let from = place.index(value.len() + 1);
+                value.extend_from_within(from..);
+            }
+            Damage::Byte(..) => {}
+        }
+    }
+    records
+}
+
+#[derive(Clone, Debug)]
+enum Damage {
+    Number(prop::sample::Index, &'static str),
+    Byte(prop::sample::Index, u8),
+    Cut(prop::sample::Index),
+    Again(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let place = any::<prop::sample::Index>;
+    let numbers = [
+        "0",
+        "1",
+        "18446744073709551615",
+        "9223372036854775807",
+        "9223372036854775808",
+        "4294967295",
+        "2147483647",
+        "1e400",
+    ];
+    prop_oneof![
+        6 => (place(), prop::sample::select(numbers.to_vec()))
+            .prop_map(|(place, number)| Damage::Number(place, number)),
+        1 => (place(), any::<u8>()).prop_map(|(place, byte)| Damage::Byte(place, byte)),
+        1 => place().prop_map(Damage::Cut),
+        1 => place().prop_map(Damage::Again),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_page_whatever_it_holds_ends_the_reader(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), damage()), 1..8),
+        id in any::<i64>(),
+    ) {
+        let records = damaged(&changes);
+        let report = records.audit("a", Some(Chain::new(false)));
+        prop_assert!(serde_json::to_string(&report).is_ok());
+        for id in [1, 5, id] {
+            let trace = by_number(&records, 0, "a", id).unwrap();
+            for grant in &trace.grants {
+                let told = told(&grant.record);
+                prop_assert!(!told.contains(char::is_control), "{told:?}");
+            }
+        }
+        by_request(&records, 0, "a", "r", None).unwrap();
+    }
+}
+
+#[test]
+fn a_page_with_the_highest_numbers_is_told_and_ends_nothing() {
+    for (from, to) in [
+        ("\"record\":2", "\"record\":18446744073709551615"),
+        ("\"record\":2", "\"record\":9223372036854775807"),
+        ("{\"kind\"", "{\"turn\":4294967295,\"kind\""),
+        ("\"count\":1", "\"count\":18446744073709551615"),
+    ] {
+        let mut written = Written::with_checkpoints(0);
+        written.define("a", Changes::default());
+        for _ in 0..4 {
+            written.next("a", 1);
+        }
+        let mut records = written.records();
+        for (_, _, value) in &mut records.0[1..] {
+            let text = String::from_utf8(value.clone()).unwrap();
+            *value = text.replace(from, to).into_bytes();
+        }
+        let report = records.audit("a", None);
+        assert!(!report.clean, "{to}: {report:?}");
+        by_number(&records, 0, "a", 3).unwrap();
     }
 }

@@ -1,74 +1,49 @@
-//! Times in UTC, as an operator reads and writes them.
+//! Times as an operator reads and writes them: RFC 3339, printed in UTC.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-const DAY_S: u64 = 86_400;
-/// Days of four centuries, after which the calendar repeats.
-const CYCLE_DAYS: u64 = 146_097;
-/// From 1 March 0000 to 1 January 1970.
-const EPOCH_DAYS: u64 = 719_468;
+/// How a time is written, as it follows "expected".
+const EXPECTED: &str = "a time with its offset such as 2026-03-01T08:00:00Z or \
+     2026-03-01T10:00:00+02:00, or a date such as 2026-03-01, which begins at midnight in UTC";
+
+/// Length of a date in bytes: anything longer has a time, and must say of which offset.
+const DATE_BYTES: usize = 10;
 
 /// Now, as `2026-01-31T23:59:59Z`.
 pub fn now_utc() -> String {
-    utc(SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default())
+    format!("{:.0}", Timestamp::now())
 }
 
 /// A record's time, as `2026-01-31T23:59:59.123Z`.
 pub fn of_millis(millis: i64) -> String {
-    let Ok(millis) = u64::try_from(millis) else {
-        return "unknown".to_owned();
-    };
-    let text = utc(Duration::from_millis(millis));
-    format!("{}.{:03}Z", text.trim_end_matches('Z'), millis % 1_000)
-}
-
-/// A time that somebody wrote, as `2026-01-31T23:59:59Z` or only its date, in milliseconds since 1970.
-pub fn to_millis(text: &str) -> Option<i64> {
-    let (date, time) = text
-        .strip_suffix('Z')
-        .unwrap_or(text)
-        .split_once('T')
-        .unwrap_or((text, "00:00:00"));
-    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    let mut time = time.splitn(3, ':').map(str::parse::<i64>);
-    let (hour, minute, second) = (time.next()?.ok()?, time.next()?.ok()?, time.next()?.ok()?);
-    let in_range = (1970..10_000).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..60).contains(&second);
-    if !in_range {
-        return None;
+    // A record without a time has -1.
+    let time = Timestamp::from_millisecond(millis).ok();
+    match time.filter(|_| millis >= 0) {
+        Some(time) => format!("{time:.3}"),
+        None => "unknown".to_owned(),
     }
-    // The other way round than in `utc`.
-    let year = year - i64::from(month <= 2);
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
-    let seconds = (days - i64::try_from(EPOCH_DAYS).ok()?) * i64::try_from(DAY_S).ok()?
-        + hour * 3_600
-        + minute * 60
-        + second;
-    Some(seconds * 1_000)
 }
 
-/// A time since 1970. Years begin in March here, so that the leap day is the last one.
-fn utc(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs();
-    let days = seconds / DAY_S + EPOCH_DAYS;
-    let (cycle, day) = (days / CYCLE_DAYS, days % CYCLE_DAYS);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = year + cycle * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// A time that somebody wrote, in milliseconds since 1970.
+///
+/// # Errors
+/// In words, with the format.
+pub fn to_millis(text: &str) -> Result<i64, String> {
+    let expected = |why: &dyn std::fmt::Display| format!("{why}; expected {EXPECTED}");
+    let time = if text.len() == DATE_BYTES {
+        let date: Result<Date, _> = text.parse();
+        date.and_then(|date| TimeZone::UTC.to_timestamp(date.into()))
+    } else {
+        text.parse()
+    };
+    let time = time.map_err(|error| expected(&error))?;
+    match time.as_millisecond() {
+        // Kafka takes small negative numbers for something else than a time.
+        ..0 => Err(expected(&"it lies before 1970")),
+        millis => Ok(millis),
+    }
 }
 
 #[cfg(test)]
@@ -76,33 +51,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (1_700_000_000, "2023-11-14T22:13:20Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
+    fn what_is_printed_is_read() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(utc(Duration::from_secs(seconds)), text);
-            let millis = i64::try_from(seconds).unwrap() * 1_000;
-            assert_eq!(to_millis(text), Some(millis), "{text}");
+            assert_eq!(of_millis(millis), text);
+            assert_eq!(to_millis(text), Ok(millis), "{text}");
+        }
+        assert!(to_millis(&now_utc()).is_ok());
+        assert_eq!(now_utc().len(), "2026-01-31T23:59:59Z".len());
+        for millis in [-1, i64::MIN, i64::MAX] {
+            assert_eq!(of_millis(millis), "unknown");
         }
     }
+
     #[test]
-    fn a_date_alone_is_its_midnight_and_what_is_no_time_is_refused() {
-        assert_eq!(of_millis(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
-        assert_eq!(to_millis("2000-03-01"), Some(951_868_800_000));
+    fn a_date_alone_is_its_midnight_and_an_offset_counts() {
+        for (text, millis) in [
+            ("2000-03-01", 951_868_800_000),
+            ("2000-03-01T00:00:00Z", 951_868_800_000),
+            ("2000-03-01T02:00:00+02:00", 951_868_800_000),
+            ("2000-02-29T18:30:00.5-05:30", 951_868_800_500),
+        ] {
+            assert_eq!(to_millis(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_the_format() {
         for text in [
             "",
             "yesterday",
             "2000-13-01",
+            "2026-02-31",
+            "2026-02-31T08:00:00Z",
+            "2100-02-29",
             "2000-01-01T25:00:00Z",
-            "2000-01-01T10:00",
+            "2000-01-01T10:00:00",
+            "1969-12-31T23:59:59.999Z",
             "1700000000",
         ] {
-            assert_eq!(to_millis(text), None, "{text}");
+            let refused = to_millis(text).expect_err(text);
+            assert!(refused.contains("2026-03-01T10:00:00+02:00"), "{refused}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Records of the ledger in the words of people.
 
 use super::time;
+use super::trace::Read;
+use crate::core::printable::printable;
 use crate::wire::ledger::{Entry, Kind};
 
 /// The IDs of a grant: `7`, or `7 to 9`. None for anything else.
@@ -36,30 +38,32 @@ pub fn told(entry: &Entry) -> String {
     for (before, text) in texts {
         if let Some(text) = text {
             line.push_str(before);
-            line.push_str(text);
+            line.push_str(&printable(text));
         }
     }
     line
 }
 
-/// How much of a partition was read.
-pub fn share(read: u64, offsets: i64, partition: i32) -> String {
-    let offsets = u64::try_from(offsets).unwrap_or(0);
-    if read > offsets {
-        // A search of a small ledger comes by a page twice.
-        return format!(
-            "read all {offsets} pages of ledger partition {partition}, some of them twice"
-        );
+/// How much of a partition was read: pages without the markers of transactions, and of the partition a
+/// share of its offsets, since nobody knows how many pages the rest has.
+pub fn share(read: &Read, partition: i32) -> String {
+    let Read {
+        pages_read,
+        offsets_read,
+        offsets,
+    } = *read;
+    let pages = if pages_read == 1 { "page" } else { "pages" };
+    let place = format!("ledger partition {partition}");
+    if offsets == 0 {
+        return format!("{place} is empty");
     }
-    let percent = if offsets == 0 {
-        0.0
-    } else {
-        // For people; a rounded figure will do.
-        #[allow(clippy::cast_precision_loss)]
-        let percent = read as f64 * 100.0 / offsets as f64;
-        percent
-    };
-    format!("read {read} of {offsets} pages of ledger partition {partition} ({percent:.2}%)")
+    if offsets_read >= offsets {
+        return format!("read all of {place}: {pages_read} {pages}");
+    }
+    // For people; a rounded figure will do.
+    #[allow(clippy::cast_precision_loss)]
+    let percent = offsets_read as f64 * 100.0 / offsets as f64;
+    format!("read {pages_read} {pages}, {percent:.2}% of {place}")
 }
 
 #[cfg(test)]
@@ -73,13 +77,32 @@ mod tests {
             told(&serde_json::from_str(text).unwrap()),
             "41 to 50 granted at 2023-11-14T22:13:20.000Z by request 3:1234 of billing, request_id 6f1c"
         );
+    }
+
+    #[test]
+    fn what_a_client_wrote_moves_no_cursor() {
+        let text = r#"{"kind":"grant","first":1,"last":1,"count":1,"partition":0,"offset":0,"timestamp":0,"requester":"\u001b[31mred\nsecond line","request_id":"\u001b[1A\u001b[2Kx"}"#;
+        let line = told(&serde_json::from_str(text).unwrap());
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(line.contains("of \\u{1b}[31mred\\nsecond line, request_id \\u{1b}[1A"));
+    }
+
+    #[test]
+    fn pages_are_told_without_markers_and_the_rest_as_a_share() {
+        let told = |pages_read, offsets_read, offsets| {
+            let read = Read {
+                pages_read,
+                offsets_read,
+                offsets,
+            };
+            share(&read, 3)
+        };
         assert_eq!(
-            share(5, 1_000, 3),
-            "read 5 of 1000 pages of ledger partition 3 (0.50%)"
+            told(4, 5, 1_000),
+            "read 4 pages, 0.50% of ledger partition 3"
         );
-        assert_eq!(
-            share(6, 4, 3),
-            "read all 4 pages of ledger partition 3, some of them twice"
-        );
+        assert_eq!(told(3, 6, 6), "read all of ledger partition 3: 3 pages");
+        assert_eq!(told(1, 2, 2), "read all of ledger partition 3: 1 page");
+        assert_eq!(told(0, 0, 0), "ledger partition 3 is empty");
     }
 }

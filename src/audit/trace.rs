@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::coverage::Coverage;
 use super::search::{Found, Search, TURNS_MAX};
 use super::source::{Ledger, Raw};
 use super::told::told;
@@ -18,12 +19,32 @@ pub struct Trace {
     pub partition: i32,
     /// Every grant; of an ID that was given more than once, the last first.
     pub grants: Vec<Grant>,
-    /// Pages read.
-    pub pages_read: u64,
-    /// Offsets of the partition.
-    pub pages: i64,
+    /// How much was read.
+    #[serde(flatten)]
+    pub read: Read,
     /// What else there is to say.
     pub notes: Vec<String>,
+}
+
+/// How much of a partition was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Read {
+    /// Pages, of whatever sequence.
+    pub pages_read: u64,
+    /// The offsets among which they lie. The markers of transactions have offsets, too.
+    pub offsets_read: i64,
+    /// Offsets of the partition.
+    pub offsets: i64,
+}
+
+impl Read {
+    fn of(coverage: &Coverage, (start, end): (i64, i64)) -> Read {
+        Read {
+            pages_read: coverage.pages,
+            offsets_read: coverage.offsets(),
+            offsets: end - start,
+        }
+    }
 }
 
 /// A grant and where its record lies.
@@ -59,13 +80,21 @@ pub fn by_number(
     let mut notes = Vec::new();
     let mut grants = Vec::new();
     match traced {
-        None => notes.push(format!(
-            "the ledger has no record of {name:?}: is it defined with audit = true?"
-        )),
+        None => notes.push(without_records(name)),
         Some(traced) => {
             grants.extend(traced.grants.into_iter().map(Grant::from));
             if let Some((before, after)) = traced.between.filter(|_| grants.is_empty()) {
                 notes.push(format!("{number} is in no grant of {name:?}"));
+                let unaudited = before
+                    .as_ref()
+                    .and_then(|found| found.entry.definition)
+                    .is_some_and(|rules| !rules.audit);
+                if unaudited {
+                    notes.push("the sequence was not audited there".to_owned());
+                }
+                if before.is_none() && search.extent().0 > 0 {
+                    notes.push(gone(search.extent().0));
+                }
                 for (word, found) in [("before it", before), ("behind it", after)] {
                     notes.push(match found {
                         Some(found) => format!("{word}: {}", told(&found.entry)),
@@ -81,13 +110,12 @@ pub fn by_number(
             }
         }
     }
-    let (start, end) = search.extent();
+    notes.extend(unreadable(name, search.unreadable));
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
         grants,
-        pages_read: search.read,
-        pages: end - start,
+        read: Read::of(&search.read, search.extent()),
         notes,
     })
 }
@@ -104,18 +132,24 @@ pub fn by_request(
     request_id: &str,
     from_time_ms: Option<i64>,
 ) -> Result<Trace, Error> {
-    let (start, end) = ledger.extent()?;
+    let mut search = Search::new(ledger, name)?;
+    let (start, end) = search.extent();
     let from = match from_time_ms {
-        Some(time_ms) => ledger.at_time(time_ms)?,
+        Some(time_ms) => ledger.at_time(time_ms)?.max(start),
         None => start,
     };
-    let (mut grants, mut pages_read) = (Vec::new(), 0);
-    ledger.scan(from, end, &mut |Raw { offset, key, value }| {
-        pages_read += 1;
-        let own = key == name.as_bytes();
-        let entries = if own { decode(value) } else { None };
+    let (mut grants, mut own_pages, mut damaged) = (Vec::new(), 0_u64, 0);
+    search.scan(from, end, &mut |Raw { offset, key, value }| {
+        if key != name.as_bytes() {
+            return Flow::Continue;
+        }
+        own_pages += 1;
+        let Some(entries) = decode(value) else {
+            damaged += 1;
+            return Flow::Continue;
+        };
         let asked = |entry: &Entry| entry.request_id.as_deref() == Some(request_id);
-        let found = entries.unwrap_or_default().into_iter().filter(asked);
+        let found = entries.into_iter().filter(asked);
         grants.extend(found.map(|record| Grant {
             ledger_offset: offset,
             record,
@@ -123,17 +157,44 @@ pub fn by_request(
         Flow::Continue
     })?;
     let mut notes = Vec::new();
-    if grants.is_empty() {
-        notes.push(format!(
-            "no record of {name:?} has the request_id {request_id:?}"
-        ));
+    match (grants.is_empty(), own_pages) {
+        (true, 0) if from_time_ms.is_none() => notes.push(without_records(name)),
+        (true, 0) => notes.push(format!(
+            "the ledger has no record of {name:?} since that time"
+        )),
+        (true, _) => notes.push(format!(
+            "no record of {name:?} that was read has the request_id {request_id:?}"
+        )),
+        (false, _) => {}
     }
+    if grants.is_empty() && start > 0 && from == start {
+        notes.push(gone(start));
+    }
+    notes.extend(unreadable(name, damaged));
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
         grants,
-        pages_read,
-        pages: end - start,
+        read: Read::of(&search.read, (start, end)),
         notes,
+    })
+}
+
+fn without_records(name: &str) -> String {
+    format!(
+        "the ledger has no record of {name:?}: is the name right, and is it defined with audit = true?"
+    )
+}
+
+fn gone(start: i64) -> String {
+    format!("records before offset {start} of the ledger are gone")
+}
+
+/// What could not be read may have held what was looked for.
+fn unreadable(name: &str, pages: u64) -> Option<String> {
+    (pages > 0).then(|| {
+        format!(
+            "pages of {name:?} that cannot be read were passed over: `sequencer audit` names them"
+        )
     })
 }

@@ -278,7 +278,7 @@ impl<'a> Stage<'a> {
 
     /// Takes down what a service said about its own settings, once.
     pub(super) fn describe_service(&mut self, log: &str) {
-        const NAME: &str = "settings of the first serve";
+        const NAME: &str = "settings of the first serve, but for defaults";
         let settings = log.lines().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let fields = line.get("fields").unwrap_or(&line);

@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EchoArgs};
-use crate::core::limits::{COUNT_MAX, ID_LAST};
+use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
 use crate::service::settings::{Flags, LogFormat, ReplyMode};
 
 pub use ledger::{AuditArgs, TraceArgs};
@@ -26,7 +26,7 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 /// IDs that a repair leaves out above the highest that it saw. Requests that were answered and left no
 /// trace are those since the last checkpoint; this is what the largest of them may have taken without
 /// a definition of its own.
-const MARGIN_IDS: i64 = 1_000_000;
+pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
 /// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
 const DEMO_RATE_MAX: u32 = 10_000;
@@ -44,7 +44,7 @@ const MEMORY_MB_MAX: u64 = 1_000_000;
 #[command(name = "sequencer", bin_name = "sequencer", version, after_help = help::EXAMPLES)]
 #[command(about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, max_term_width = 110)]
+#[command(max_term_width = 110)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -62,13 +62,13 @@ pub enum Command {
     Next(NextArgs),
     /// Define a sequence or change its definition; or apply a file of definitions
     Define(DefineArgs),
-    /// Show how a sequence is defined and what comes next, without taking an ID
+    /// Show the definition and the next ID of a sequence, without taking one
     Describe(DescribeArgs),
-    /// Move a sequence on; back with --force
+    /// Set the next ID of a sequence; lower than now only with --force
     SetNext(SetNextArgs),
     /// End a sequence: it gives no more IDs until it is defined again
     Retire(RetireArgs),
-    /// Say what happens to names that nobody defined
+    /// Show or set the policy for undefined sequences: create them, or refuse their requests
     Policy(PolicyArgs),
     /// Show counters, offsets and checkpoints as the state topic has them
     Inspect(InspectArgs),
@@ -135,7 +135,7 @@ pub struct AskArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// How long to wait for an answer, in milliseconds
+    /// How long connecting and waiting for the answer may take together, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -225,7 +225,7 @@ pub struct NextArgs {
     )]
     pub count: u64,
 
-    /// Your own name for this request, which the reply repeats
+    /// Identifies this request: the same one again gets the same IDs again [default: a random one]
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
@@ -266,7 +266,7 @@ pub struct InspectArgs {
 
 /// `sequencer topics`.
 #[derive(Args)]
-#[command(after_help = help::TOPICS_EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = help::TOPICS_EXAMPLES)]
 #[command(arg_required_else_help = true)]
 pub struct TopicsArgs {
     /// What to do with the topics.
@@ -295,6 +295,36 @@ pub struct CreateArgs {
     pub connection: ConnectionArgs,
 }
 
+/// `--above` of [`RecoverArgs`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Above {
+    /// The sequence that it is for; none for all.
+    pub name: Option<String>,
+    /// The last ID that may have been given.
+    pub id: i64,
+}
+
+fn above(text: &str) -> Result<Above, String> {
+    // A name may have the sign in it, a number may not.
+    let (name, id) = match text.rsplit_once('=') {
+        Some((name, id)) => (Some(name.to_owned()), id),
+        None => (None, text),
+    };
+    let id = id
+        .parse()
+        .map_err(|error| format!("{id:?} is no ID: {error}"))?;
+    match &name {
+        Some(name) if !(1..=NAME_BYTES_MAX).contains(&name.len()) => Err(format!(
+            "a name must be 1 to {NAME_BYTES_MAX} bytes, got {}",
+            name.len()
+        )),
+        None if !(0..=ID_LAST).contains(&id) => Err(format!(
+            "an ID for all sequences must be 0 to {ID_LAST}, got {id}"
+        )),
+        _ => Ok(Above { name, id }),
+    }
+}
+
 /// `sequencer recover`.
 #[derive(Args)]
 #[command(after_help = help::RECOVER_EXAMPLES)]
@@ -312,17 +342,28 @@ pub struct RecoverArgs {
     )]
     pub from: Option<i64>,
 
-    /// Every sequence of the partition goes on above this ID
+    /// The last ID that may have been given, instead of the margin: ID for new names and for every
+    /// sequence that counts up to it, NAME=ID for one sequence in its own direction; repeatable
     #[arg(
         long,
-        value_name = "ID",
-        value_parser = clap::value_parser!(i64).range(0..),
+        value_name = "[NAME=]ID",
+        value_parser = above,
         help_heading = "Instead of what it finds"
     )]
-    pub above: Option<i64>,
+    pub above: Vec<Above>,
 
-    /// Where the log does not reach back: IDs left out above the highest that was seen; one request
-    /// takes as many at most, unless a definition allows more
+    /// How many partitions the request topic had when the service began; only where neither state nor
+    /// committed offsets have it
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Instead of what it finds"
+    )]
+    pub partitions: Option<u32>,
+
+    /// Where the log does not reach back: IDs that each sequence leaves out beyond the last that was
+    /// seen of it. A request takes as many at most
     #[arg(
         long,
         value_name = "IDS",
@@ -501,6 +542,15 @@ mod tests {
             assert_eq!(error.exit_code(), 0);
             let help = error.to_string();
             assert!(help.contains("Examples:") && help.contains(&format!("sequencer {command}")));
+        }
+        for line in [
+            "sequencer help",
+            "sequencer help next",
+            "sequencer help topics create",
+        ] {
+            let help = parse(line).err().unwrap();
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp, "{line}");
+            assert_eq!(help.exit_code(), 0, "{line}");
         }
         assert_eq!(
             parse("sequencer --version").err().unwrap().kind(),

@@ -1,17 +1,20 @@
 //! Asking the service as any client does: what the verbs that send requests share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 
-use super::Error;
-use super::args::AskArgs;
+use super::args::{AskArgs, ConnectionArgs};
 use super::session::Session;
+use super::signals::LastWords;
+use super::{Error, shell};
 use crate::core::Name;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
+use crate::core::name::POLICY;
 use crate::kafka;
 use crate::kafka::admin::Access;
-use crate::kafka::error::Class;
-use crate::kafka::tools::requester::{Outcome, Request, Requester, Route};
+use crate::kafka::tools::requester::{Failure, Outcome, Request, Requester, Route};
+use crate::service::settings::is_secret;
 
 /// Names that begin so are the service's own; it says itself which of them it refuses.
 const RESERVED_PREFIX: &str = "__";
@@ -24,31 +27,50 @@ const IN_FLIGHT_MAX: usize = 1_000;
 const STEP_MAX: Duration = Duration::from_millis(20);
 
 /// What a request does, for the words about one that nobody answered.
-#[derive(Clone, Copy, Debug)]
-pub struct Effect {
-    /// Why asking again is no remedy, or is.
-    pub again: &'static str,
-    /// What happens when it is answered after all.
-    pub later: &'static str,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It takes IDs.
+    Takes,
+    /// It changes something that can be described.
+    Changes,
+    /// It changes nothing.
+    Reads,
 }
 
-/// It takes IDs.
-pub const TAKES: Effect = Effect {
-    again: "asking again takes further IDs",
-    later: "takes its IDs",
-};
+pub const TAKES: Effect = Effect::Takes;
+pub const CHANGES: Effect = Effect::Changes;
+pub const READS: Effect = Effect::Reads;
 
-/// It changes something that can be described.
-pub const CHANGES: Effect = Effect {
-    again: "`describe`, or `policy` alone, tells whether it was applied",
-    later: "is applied",
-};
+impl Effect {
+    /// What did not happen, of a request that was certainly not written.
+    const fn spared(self) -> &'static str {
+        match self {
+            Effect::Takes => "no ID was taken",
+            Effect::Changes => "nothing was changed",
+            Effect::Reads => "nothing was asked",
+        }
+    }
 
-/// It changes nothing.
-pub const READS: Effect = Effect {
-    again: "asking again does no harm",
-    later: "changes nothing",
-};
+    /// What a request does that may be in the log, or is.
+    const fn later(self) -> &'static str {
+        match self {
+            Effect::Takes => "it may have taken its IDs, or take them later",
+            Effect::Changes => "it may have been applied, or be applied later",
+            Effect::Reads => "it changes nothing",
+        }
+    }
+
+    /// What to do about that.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Effect::Takes => {
+                "Ask again soon, with its request_id: that gets the same IDs and no further ones:"
+            }
+            Effect::Changes => "Look whether it was applied before you repeat it:",
+            Effect::Reads => "Ask again:",
+        }
+    }
+}
 
 /// One request.
 #[derive(Debug)]
@@ -65,7 +87,14 @@ pub struct Ask<'a> {
 pub struct Client {
     session: Session,
     requester: Requester,
+    /// For an answer: what the connection has left of `--timeout-ms`.
+    wait: Duration,
+    /// `--timeout-ms`.
     timeout: Duration,
+    /// How a verb of this program finds the same service.
+    again: Again,
+    /// The command that repeats a request for IDs.
+    repeat: Option<String>,
 }
 
 impl Client {
@@ -74,8 +103,11 @@ impl Client {
         args: &AskArgs,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Client, Error> {
+        let timeout = Duration::from_millis(args.timeout_ms);
         let session = Session::open(&args.connection.flags())?;
-        let cluster = session.admin.cluster()?;
+        let begin = Instant::now();
+        let left = || timeout.saturating_sub(begin.elapsed());
+        let cluster = session.admin.cluster_within(timeout)?;
         let topics = &session.settings.topics;
         let route = Route {
             request_partitions: session.partitions(&cluster, &topics.requests, Access::Write)?,
@@ -83,12 +115,35 @@ impl Client {
             reply_partitions: session.partitions(&cluster, &topics.replies, Access::Read)?,
             replies: topics.replies.clone(),
         };
-        let requester = Requester::new(&session.connection, route, names)?;
+        let requester = Requester::new(&session.connection, route, names, left());
+        let requester = session.admin.explained(requester)?;
+        let wait = left();
+        if wait.is_zero() {
+            return Err(Error::Failed(format!(
+                "connected, but --timeout-ms {} was over: nothing was sent",
+                timeout.as_millis()
+            )));
+        }
         Ok(Client {
             session,
             requester,
-            timeout: Duration::from_millis(args.timeout_ms),
+            wait,
+            timeout,
+            again: Again::of(args),
+            repeat: None,
         })
+    }
+
+    /// How a verb of this program finds the same service.
+    pub fn again(&self) -> &Again {
+        &self.again
+    }
+
+    /// Asks for IDs once, and returns the body of the reply. `repeat`: the command that gets the same
+    /// IDs.
+    pub fn take(&mut self, name: &str, value: Vec<u8>, repeat: String) -> Result<Vec<u8>, Error> {
+        self.repeat = Some(repeat);
+        self.ask(name, value, TAKES)
     }
 
     /// Every partition of the request topic.
@@ -117,31 +172,51 @@ impl Client {
         effect: Effect,
     ) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
         let mut bodies: Vec<_> = asks.iter().map(|_| None).collect();
-        let mut indices: HashMap<usize, usize> = HashMap::new();
+        let mut indices: BTreeMap<usize, usize> = BTreeMap::new();
         let mut unsent = asks.iter().enumerate();
         let mut looked = Instant::now();
+        let _last_words = self.last_words(asks, effect)?;
         loop {
             // In waves: between them every request is reported, and the requester can forget the
             // replies to others that it kept until then.
             if indices.len() <= IN_FLIGHT_MAX / 2 {
                 for (index, ask) in unsent.by_ref().take(IN_FLIGHT_MAX - indices.len()) {
-                    indices.insert(self.send(ask)?, index);
+                    match self.send(ask) {
+                        Ok(number) => drop(indices.insert(number, index)),
+                        // The producer did not take it.
+                        Err(error) => {
+                            let failure = Failure {
+                                error,
+                                never_written: true,
+                            };
+                            bodies[index] = Some(Err(self.failed(ask.name, &failure, effect)));
+                        }
+                    }
                 }
             }
             if indices.is_empty() {
                 break;
             }
-            if let Some(Outcome { request, reply }) =
-                self.requester.next(STEP_MAX.min(self.timeout))?
-                && let Some(index) = indices.remove(&request.number)
-            {
-                bodies[index] = Some(reply.map_err(|error| broken(error, effect)));
+            let step = STEP_MAX.min(self.wait);
+            match self.requester.next(step) {
+                Ok(Some(Outcome { request, reply })) => {
+                    if let Some(index) = indices.remove(&request.number) {
+                        let failed = |failure| self.failed(&request.name, &failure, effect);
+                        bodies[index] = Some(reply.map_err(failed));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.unreadable(&error, asks, &indices, effect, &mut bodies);
+                    break;
+                }
             }
-            if looked.elapsed() < STEP_MAX.min(self.timeout) {
+            if looked.elapsed() < step {
                 continue;
             }
             looked = Instant::now();
-            for request in self.requester.give_up(self.timeout) {
+            self.requester.take_back(self.wait);
+            for request in self.requester.give_up(self.wait) {
                 if let Some(index) = indices.remove(&request.number) {
                     bodies[index] = Some(Err(self.unanswered(&request, effect)));
                 }
@@ -150,42 +225,178 @@ impl Client {
         Ok(bodies.into_iter().flatten().collect())
     }
 
-    fn send(&mut self, ask: &Ask<'_>) -> Result<usize, Error> {
-        Ok(match ask.partition {
-            Some(partition) => self.requester.send_to(partition, ask.name, &ask.value)?,
-            None => self.requester.send(ask.name, &ask.value)?,
-        })
+    /// Interrupted, a command says no less than when its time is up. A file of definitions can be
+    /// applied again, and needs no such words.
+    fn last_words(&self, asks: &[Ask<'_>], effect: Effect) -> Result<Option<LastWords>, Error> {
+        let name = match asks {
+            [first, rest @ ..] if rest.iter().all(|ask| ask.name == first.name) => first.name,
+            _ => return Ok(None),
+        };
+        if effect == READS {
+            return Ok(None);
+        }
+        let requests = &self.session.settings.topics.requests;
+        let what = format!("interrupted: the request may be in {requests}");
+        LastWords::of(self.unsure(name, &what, effect).to_string()).map(Some)
     }
 
+    /// The replies can no longer be read: what was sent may be answered without us.
+    fn unreadable(
+        &self,
+        error: &kafka::error::Error,
+        asks: &[Ask<'_>],
+        sent: &BTreeMap<usize, usize>,
+        effect: Effect,
+        bodies: &mut [Option<Result<Vec<u8>, Error>>],
+    ) {
+        for index in sent.values() {
+            let unsure = self.unsure(asks[*index].name, &error.to_string(), effect);
+            bodies[*index] = Some(Err(unsure));
+        }
+        for (ask, body) in asks.iter().zip(bodies) {
+            let failure = || Failure {
+                error: error.clone(),
+                never_written: true,
+            };
+            body.get_or_insert_with(|| Err(self.failed(ask.name, &failure(), effect)));
+        }
+    }
+
+    fn send(&mut self, ask: &Ask<'_>) -> Result<usize, kafka::error::Error> {
+        match ask.partition {
+            Some(partition) => self.requester.send_to(partition, ask.name, &ask.value),
+            None => self.requester.send(ask.name, &ask.value),
+        }
+    }
+
+    /// Of a request that the producer reports as failed.
+    fn failed(&self, name: &str, failure: &Failure, effect: Effect) -> Error {
+        let requests = &self.session.settings.topics.requests;
+        let waited_ms = self.timeout.as_millis();
+        let waited = match (failure.error.is_purged(), failure.never_written) {
+            (true, true) => format!("was not sent within {waited_ms} ms"),
+            (true, false) => format!("was not confirmed within {waited_ms} ms"),
+            (false, _) => format!("failed: {}", failure.error),
+        };
+        if failure.never_written {
+            let ask = match failure.error.is_purged() {
+                true => ": has the topic a leader?",
+                false => "",
+            };
+            let spared = effect.spared();
+            return Error::Failed(format!(
+                "the request to {requests} {waited}, so {spared}{ask}"
+            ));
+        }
+        self.unsure(name, &format!("the request to {requests} {waited}"), effect)
+    }
+
+    /// Of a request of which nothing more is known in time than, perhaps, its place in the log.
     fn unanswered(&self, request: &Request, effect: Effect) -> Error {
         let settings = &self.session.settings;
         let (requests, group) = (&settings.topics.requests, &settings.group);
         let waited_ms = self.timeout.as_millis();
         let Some((partition, offset)) = request.place else {
-            return Error::Failed(format!(
-                "the request could not be written to {requests} within {waited_ms} ms: has it a \
-                 leader and enough replicas in sync?"
-            ));
+            let what = format!("{requests} did not confirm the request within {waited_ms} ms");
+            return self.unsure(&request.name, &what, effect);
         };
-        Error::Failed(format!(
+        let what = format!(
             "no answer within {waited_ms} ms: is `sequencer serve` running with group {group}, and \
              does `sequencer inspect --partition {partition}` say that the partition halts?\nThe \
-             request stays in {requests}, partition {partition}, at offset {offset}: when it is \
-             answered, it {}.",
-            effect.later
+             request stays in {requests}, partition {partition}, at offset {offset}"
+        );
+        self.unsure(&request.name, &what, effect)
+    }
+
+    /// Of a request that may be in the log: what that can mean, and how to go on.
+    fn unsure(&self, name: &str, what: &str, effect: Effect) -> Error {
+        let (later, remedy) = (effect.later(), effect.remedy());
+        let command = match (&self.repeat, effect) {
+            (Some(repeat), Effect::Takes) => repeat.clone(),
+            _ if name == POLICY => self.again.command("policy", &[]),
+            _ => self.again.command("describe", &[name]),
+        };
+        Error::Failed(format!(
+            "{what}. It may be answered at any time: {later}.\n{remedy}\n  {command}"
         ))
     }
 }
 
-/// A request is tried once; a connection that breaks meanwhile leaves open whether it is written.
-fn broken(error: kafka::error::Error, effect: Effect) -> Error {
-    match error.class {
-        Class::Indefinite | Class::Retriable => Error::Failed(format!(
-            "{error}\nThe request may be in the log all the same; {}.",
-            effect.again
-        )),
-        _ => error.into(),
+/// Command lines of this program that find the same service, as a shell takes them.
+#[derive(Clone, Debug)]
+pub struct Again {
+    program: String,
+    flags: Vec<OsString>,
+    /// Keys whose `--set` may hold a secret. They are named, never repeated.
+    secrets: Vec<String>,
+}
+
+impl Again {
+    /// With the flags of this call. What comes from the environment or a file is found there again.
+    pub fn of(args: &AskArgs) -> Again {
+        let ConnectionArgs { brokers, common } = &args.connection;
+        let mut flags = Vec::new();
+        let mut secrets = Vec::new();
+        let mut flag = |name: &str, value: &OsStr| flags.push(joined(name, value));
+        if let Some(brokers) = brokers {
+            flag("--brokers", brokers.as_ref());
+        }
+        if let Some(config) = &common.config {
+            flag("--config", config.as_ref());
+        }
+        if let Some(group) = &common.group {
+            flag("--group", group.as_ref());
+        }
+        for set in &common.set {
+            let key = set.split('=').next().unwrap_or_default().trim();
+            if is_secret(key) {
+                secrets.push(key.to_owned());
+            } else {
+                flag("--set", set.as_ref());
+            }
+        }
+        Again {
+            program: shell::program(),
+            flags,
+            secrets,
+        }
     }
+
+    /// The line for a verb and its arguments, which may begin like flags.
+    pub fn command(&self, verb: &str, arguments: &[&str]) -> String {
+        let mut words = vec![OsString::from(verb)];
+        words.extend(self.flags.iter().cloned());
+        if arguments.iter().any(|argument| argument.starts_with('-')) {
+            words.push("--".into());
+        }
+        words.extend(arguments.iter().map(OsString::from));
+        let line = format!("{} {}", self.program, shell::line(words));
+        match self.secrets.as_slice() {
+            [] => line,
+            secrets => format!(
+                "{line}\n(with the --set of {} as well, which is not printed: it may be secret)",
+                secrets.join(", ")
+            ),
+        }
+    }
+
+    /// The same with flags of the verb before.
+    pub fn with(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Again {
+        let flags = flags.into_iter();
+        let mut all: Vec<_> = flags
+            .map(|(name, value)| joined(name, value.as_ref()))
+            .collect();
+        all.append(&mut self.flags);
+        Again { flags: all, ..self }
+    }
+}
+
+/// A flag and its value in one word, which also takes a value that begins like a flag.
+fn joined(name: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(name);
+    word.push("=");
+    word.push(value);
+    word
 }
 
 /// A name that can be refused without asking: it could never be right.
@@ -213,7 +424,10 @@ pub fn check_text(flag: &str, text: Option<&str>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::args::{Cli, Command};
 
     #[test]
     fn what_could_never_be_right_is_refused_without_asking() {
@@ -230,5 +444,51 @@ mod tests {
         );
         assert!(check_text("--reason", Some("")).is_err());
         assert!(check_text("--reason", None).is_ok());
+    }
+
+    fn again(line: &str) -> Again {
+        let Command::Next(args) = Cli::parse_from(line.split(' ')).command else {
+            panic!("not next")
+        };
+        Again::of(&args.ask)
+    }
+
+    #[test]
+    fn a_printed_command_finds_the_same_service_and_tells_no_secret() {
+        let line = "sequencer next a --brokers b:1 --config f.toml --group g --set topics.requests=r \
+                    --set kafka.security.protocol=SASL_SSL --set kafka.sasl.password=hunter2";
+        let printed = again(line).command("describe", &["my orders"]);
+        let (command, note) = printed.split_once('\n').unwrap();
+        assert!(command.ends_with(
+            " describe --brokers=b:1 --config=f.toml --group=g --set=topics.requests=r \
+             --set=kafka.security.protocol=SASL_SSL 'my orders'"
+        ));
+        assert!(note.contains("kafka.sasl.password"), "{note}");
+        assert!(!printed.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_printed_command_is_read_as_it_was_meant() {
+        let again = again("sequencer next a").with([("--request-id", "-x".to_owned())]);
+        let command = again.command("next", &["-name"]);
+        assert!(
+            command.ends_with(" next --request-id=-x -- -name"),
+            "{command}"
+        );
+        let words = command.split(' ').skip(1);
+        let cli = Cli::parse_from(std::iter::once("sequencer").chain(words));
+        let Command::Next(args) = cli.command else {
+            panic!("not next")
+        };
+        assert_eq!(args.name, "-name");
+        assert_eq!(args.request_id.as_deref(), Some("-x"));
+    }
+
+    #[test]
+    fn only_what_was_certainly_not_written_is_called_harmless() {
+        for effect in [TAKES, CHANGES] {
+            assert!(effect.later().contains("may have"), "{effect:?}");
+            assert!(effect.spared().contains("no"), "{effect:?}");
+        }
     }
 }

@@ -6,15 +6,14 @@ mod print;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use super::Error;
 use super::args::AuditArgs;
 use super::ledger::Place;
 use super::session::Session;
-use crate::audit::chain::{Checker, Report};
+use super::{Error, output};
+use crate::audit::chain::{Checker, Remembered, Report};
 use crate::audit::search::{Outcome, Search};
-use crate::audit::source::{Ledger, Raw};
+use crate::audit::source::Raw;
 use crate::core::fold::{Entry, EntryKey};
-use crate::core::ledger::Chain;
 use crate::kafka::consumer::Flow;
 use crate::processor::takeover::{Action, Bound, Event};
 use crate::wire::ledger::Entry as LedgerEntry;
@@ -30,8 +29,7 @@ pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     let place = Place::of(&args.name, &session)?;
     let report = check(args, &place)?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&report, out)?;
     } else {
         print::report(&report, out)?;
     }
@@ -51,15 +49,7 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
     let from = window.from.map_or(start, |(offset, _)| offset);
     let gone = start > 0 && from == start;
     let begins_inside = gone || window.from.is_some();
-    let mut checker = Checker::new(
-        name,
-        place.partition,
-        state.as_ref().ok().copied(),
-        begins_inside,
-    );
-    if let Err(why) = state {
-        checker.unchecked(why);
-    }
+    let mut checker = Checker::new(name, place.partition, state, begins_inside);
     if gone {
         checker.unchecked(format!(
             "records before offset {start} of the ledger, which are gone"
@@ -77,38 +67,38 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
         }
         None => None,
     };
-    let (mut read, mut whole, mut failed) = (search.read, true, None);
-    place
-        .ledger
-        .scan(from, end, &mut |Raw { offset, key, value }| {
-            read += 1;
-            if key != name.as_bytes() {
-                return Flow::Continue;
+    let (mut whole, mut failed) = (true, None);
+    search.scan(from, end, &mut |Raw { offset, key, value }| {
+        if key != name.as_bytes() {
+            return Flow::Continue;
+        }
+        for entry in checker.page(offset, value) {
+            if window.is_behind(offset, &entry) {
+                continue;
             }
-            for entry in checker.page(offset, value) {
-                if window.is_behind(offset, &entry) {
-                    continue;
-                }
-                checker.record(offset, &entry);
-                if let Some((path, file)) = &mut csv
-                    && let Err(error) = csv::line(file, offset, &entry)
-                {
-                    failed = Some(unwritable(path, &error));
-                    return Flow::Stop;
-                }
-                if window.is_reached_by(&entry) {
-                    whole = false;
-                    return Flow::Stop;
-                }
+            checker.record(offset, &entry);
+            if let Some((path, file)) = &mut csv
+                && let Err(error) = csv::line(file, offset, &entry)
+            {
+                failed = Some(unwritable(path, &error));
+                return Flow::Stop;
             }
-            Flow::Continue
-        })?;
+            if window.is_reached_by(&entry) {
+                whole = false;
+                return Flow::Stop;
+            }
+        }
+        Flow::Continue
+    })?;
     if let Some((path, mut file)) = csv {
         file.flush().map_err(|error| unwritable(path, &error))?;
     }
+    if let Some(to) = window.to.filter(|_| whole) {
+        checker.unchecked(format!("up to --to {to}: the ledger ends before it"));
+    }
     match failed {
         Some(error) => Err(error),
-        None => Ok(checker.finish(whole, read)),
+        None => Ok(checker.finish(whole, search.read.pages)),
     }
 }
 
@@ -154,7 +144,12 @@ impl Window {
         if let Some(first) = first {
             let found = match search.in_turn(0, first)? {
                 Outcome::Granted(found) => Some(found),
-                Outcome::NotGranted { before, after } => before.or(after),
+                Outcome::NotGranted { before, after } => {
+                    let note =
+                        format!("{first} and what follows it: it is in no grant of the ledger");
+                    window.notes.push(note);
+                    before.or(after)
+                }
             };
             window.from = found.map(|found| (found.offset, found.entry.record));
         }
@@ -178,14 +173,14 @@ impl Window {
     }
 }
 
-/// What the state of the partition remembers of the ledger of a sequence, or why that is not known.
-fn remembered(name: &str, place: &Place) -> Result<Result<Chain, String>, Error> {
+/// What the state of the partition remembers of the ledger of a sequence.
+fn remembered(name: &str, place: &Place) -> Result<Remembered, Error> {
     let Place {
         questions,
         partition,
         ..
     } = place;
-    let unknown = |why: &str| Ok(Err(format!("the end of the ledger: {why}")));
+    let unknown = |why: &str| Ok(Remembered::Unknown(why.to_owned()));
     let Event::Bound(Bound::Log(log)) = questions.answer(*partition, Action::ReadBound)? else {
         return unknown("there is no state");
     };
@@ -199,17 +194,13 @@ fn remembered(name: &str, place: &Place) -> Result<Result<Chain, String>, Error>
         _ => return unknown("the state cannot be read"),
     };
     if restored.footer.is_none() {
-        return unknown("the state does not add up");
+        return unknown("the state has no checkpoint that adds up");
     }
     let slot = restored.fold.slot(EntryKey::Sequence(name));
-    match slot.and_then(|slot| restored.fold.entry(slot)) {
-        Some(Entry::Sequence {
-            defined: Some(defined),
-            ..
-        }) => match &defined.chain {
-            Some(chain) => Ok(Ok(**chain)),
-            None => unknown("the state knows of no ledger of the sequence"),
-        },
-        _ => unknown("the state knows of no ledger of the sequence"),
-    }
+    let entry = slot.and_then(|slot| restored.fold.entry(slot));
+    let Some(Entry::Sequence { defined, .. }) = entry else {
+        return Ok(Remembered::NoSequence);
+    };
+    let chain = defined.and_then(|defined| defined.chain.as_deref().copied());
+    Ok(chain.map_or(Remembered::NotAudited, Remembered::Chain))
 }

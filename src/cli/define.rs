@@ -10,6 +10,7 @@ use super::args::{AskArgs, DefineArgs, DescribeArgs, RetireArgs, SetNextArgs};
 use super::ask::{CHANGES, Client, Effect, READS, check_name};
 use super::operation::{self, FIELDS, Record};
 use super::reply::Reply;
+use crate::core::printable::printable;
 
 /// Defines or redefines a sequence.
 pub fn define(args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -60,7 +61,8 @@ fn ask(
 
 /// A sequence as its description says: name, rules, what comes next.
 fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
-    let mut row = |field: &str, value: &str| writeln!(out, "{field:<9}  {value}");
+    let mut row =
+        |field: &str, value: &str| writeln!(out, "{:<9}  {}", printable(field), printable(value));
     row("sequence", name)?;
     if let Some(definition) = &reply.definition {
         let known = FIELDS.into_iter();
@@ -83,11 +85,11 @@ fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A value without the quotes of JSON.
+/// A value without the quotes of JSON, for people.
 pub fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => printable(text).into_owned(),
+        other => printable(&other.to_string()).into_owned(),
     }
 }
 

@@ -24,6 +24,7 @@ use super::operation::{self, Record};
 use super::policy;
 use super::reply::Reply;
 use crate::core::name::POLICY;
+use crate::core::printable::{printable, printable_json};
 use diff::{Change, Kind};
 use file::Definitions;
 
@@ -83,14 +84,16 @@ pub fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), E
         plan.apply(&mut client, &record)?;
     }
     let (tried, failures) = plan.failures();
+    let foreseen = if args.dry_run { plan.refusals() } else { 0 };
     if json {
         let text = serde_json::to_string(&plan)
             .map_err(|error| Error::Failed(format!("the result cannot be written: {error}")))?;
-        writeln!(out, "{text}")?;
+        writeln!(out, "{}", printable_json(&text))?;
     } else if failures.is_empty() {
-        print::end(args.dry_run, tried, out)?;
+        print::end(args.dry_run, tried, foreseen, out)?;
     }
     match failures.len() {
+        0 if foreseen > 0 => Err(Error::Said),
         0 => Ok(()),
         _ if json => Err(Error::Said),
         failed => Err(Error::Failed(format!(
@@ -187,6 +190,12 @@ impl Plan {
         Ok(())
     }
 
+    /// How many changes the service would refuse, as far as that can be foreseen.
+    fn refusals(&self) -> usize {
+        let refused = |step: &&Step<Change>| step.change.would_be_refused.is_some();
+        self.sequences.iter().filter(refused).count()
+    }
+
     /// How many changes were tried, and those that failed, a line each.
     fn failures(&self) -> (usize, Vec<String>) {
         let sequences = self
@@ -205,7 +214,7 @@ impl Plan {
                 let code = code
                     .as_ref()
                     .map_or_else(String::new, |code| format!("{code}: "));
-                failures.push(format!("{name}: {code}{message}"));
+                failures.push(printable(&format!("{name}: {code}{message}")).into_owned());
             }
         }
         (tried, failures)

@@ -20,7 +20,7 @@ use super::{Error, session};
 use crate::embedded::{self, Kafka, Options};
 use crate::kafka::admin::Admin;
 use crate::service::serve;
-use crate::service::settings::Settings;
+use crate::service::settings::{CreateTopics, Settings};
 use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
 
@@ -32,11 +32,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// its jars takes longer, and can be left: what is not complete has no name yet.
 const START_GRACE: Duration = Duration::from_secs(5);
 
+/// The first line, while Kafka takes its seconds.
+const WELCOME: &str = "A Kafka on this machine, the service and a demo, to try things out. Lines to copy \
+                       follow in a few seconds; Ctrl-C stops all of it.";
+
 /// Starts everything, shows it working, stops everything.
 pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
     let (settings, warnings) = session::load(&args.flags())?;
     session::start_log(&settings, "warn")?;
+    // Before Kafka, which takes seconds.
+    serve::check(&of_our_own(settings.clone(), ""))?;
     let stop = Stop::listen()?;
+    say(out, WELCOME)?;
     say(
         out,
         &starting(&args.directory, &embedded::cache_directory()),
@@ -114,7 +121,8 @@ fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
 fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
     const NOT_OURS: [&str; 4] = ["security.", "sasl.", "ssl.", "enable.ssl."];
     settings.brokers = Some(bootstrap.to_owned());
-    settings.topics.replication = None;
+    settings.topics.replication = Some(1);
+    settings.topics.create = CreateTopics::Always;
     settings
         .kafka
         .retain(|property, _| !NOT_OURS.iter().any(|prefix| property.starts_with(prefix)));
@@ -282,6 +290,7 @@ mod tests {
             set: [
                 "kafka.sasl.username=me",
                 "kafka.security.protocol=sasl_ssl",
+                "kafka.sasl.mechanism=PLAIN",
                 "kafka.session.timeout.ms=7000",
                 "topics.replication=3",
             ]
@@ -292,9 +301,31 @@ mod tests {
         let (settings, _) = Settings::load(&flags, []).unwrap();
         let settings = of_our_own(settings, "127.0.0.1:9");
         assert_eq!(settings.brokers.as_deref(), Some("127.0.0.1:9"));
-        assert_eq!(settings.topics.replication, None);
+        assert_eq!(settings.topics.replication, Some(1));
         let left: Vec<_> = settings.kafka.keys().map(String::as_str).collect();
         assert_eq!(left, ["session.timeout.ms"]);
+    }
+
+    #[test]
+    fn a_taken_port_ends_it_before_anything_is_started() {
+        use clap::Parser;
+
+        use crate::cli::args::{Cli, Command};
+
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("dev");
+        let http = taken.local_addr().unwrap().to_string();
+        let words = ["sequencer", "dev", "--http", &http, "--directory"];
+        let words = words.map(std::ffi::OsString::from).into_iter();
+        let cli = Cli::parse_from(words.chain([directory.clone().into_os_string()]));
+        let Command::Dev(args) = cli.command else {
+            panic!("not dev")
+        };
+        let mut out = Vec::new();
+        let error = run(&args, &mut out).unwrap_err().to_string();
+        assert!(error.contains("already in use"), "{error}");
+        assert!(out.is_empty() && !directory.exists());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::core::printable::printable_lines;
 use crate::service::{serve, settings};
 use crate::{bench, embedded, kafka, verify};
 
@@ -64,8 +65,17 @@ impl Error {
 pub(super) fn tell(error: &Error) {
     if !matches!(error, Error::Said) {
         // Where standard error is closed, too, only the exit code is left.
-        let _ = writeln!(io::stderr(), "sequencer: {error}");
+        let _ = writeln!(
+            io::stderr(),
+            "sequencer: {}",
+            printable_lines(&error.to_string())
+        );
     }
+}
+
+/// Says on standard error what is probably not wanted.
+pub(super) fn tell_warning(warning: &str) {
+    let _ = writeln!(io::stderr(), "sequencer: warning: {warning}");
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use serde::Serialize;
 
 use super::args::InspectArgs;
 use super::session::Session;
-use super::{Error, shell};
+use super::{Error, output, shell};
+use crate::core::command::Undefined;
 use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::partitioner::partition_id_of;
 use crate::kafka;
@@ -62,17 +63,20 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let view = look(args, &session)?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &view).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-        return Ok(());
+        output::json(&view, out)?;
+    } else {
+        let connection = &args.connection;
+        let flags = shell::service_flags(connection.brokers.as_deref(), &connection.common);
+        match &args.sequence {
+            Some(name) => print::sequence(name, &view, &flags, out)?,
+            None => print::everything(&view, &flags, out)?,
+        }
     }
-    let connection = &args.connection;
-    let flags = shell::service_flags(connection.brokers.as_deref(), &connection.common);
+    let found = view.sequences.iter().any(|row| row.used == Some(true));
     match &args.sequence {
-        Some(name) => print::sequence(name, &view, &flags, out)?,
-        None => print::everything(&view, &flags, out)?,
+        Some(_) if !found => Err(Error::Said),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
@@ -106,10 +110,7 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     if let Some(name) = &args.sequence
         && sequences.is_empty()
     {
-        let home = home(name);
-        let floor = partitions.iter().find(|facts| facts.partition == home);
-        let floor = floor.and_then(|facts| facts.floor).unwrap_or(0);
-        sequences.push(Row::unused(name.clone(), home, floor));
+        sequences.push(absent(name, home(name), &partitions));
     }
     Ok(View {
         group: session.settings.group.clone(),
@@ -121,6 +122,17 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
         sequences,
         sequences_total,
     })
+}
+
+/// A name that was found nowhere: a home that was not read says nothing about it.
+fn absent(name: &str, home: i32, partitions: &[Facts]) -> Row {
+    let facts = partitions.iter().find(|facts| facts.partition == home);
+    let Some(facts) = facts.filter(|facts| facts.is_known()) else {
+        return Row::unknown(name.to_owned(), home);
+    };
+    let refused = facts.undefined == Some(Undefined::Refuse.as_str());
+    let floor = (!refused).then_some(facts.floor.unwrap_or(0));
+    Row::unused(name.to_owned(), home, floor)
 }
 
 /// Looks at a range of partitions, a few at a time.
@@ -157,4 +169,43 @@ fn look_at(
             })
     })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partition::Outlook;
+    use super::*;
+
+    #[test]
+    fn a_name_is_called_unused_only_when_its_home_was_read() {
+        let home = |facts: Facts| {
+            let other = Facts {
+                outlook: Outlook::Starts,
+                ..Facts::default()
+            };
+            absent("a", 1, &[other, facts])
+        };
+        let facts = |outlook| Facts {
+            partition: 1,
+            outlook,
+            ..Facts::default()
+        };
+        let row = home(facts(Outlook::Starts));
+        assert_eq!((row.used, row.next_id), (Some(false), Some(1)));
+        let refuses = Facts {
+            undefined: Some("refuse"),
+            ..facts(Outlook::Starts)
+        };
+        let row = home(refuses);
+        assert_eq!((row.used, row.next_id), (Some(false), None));
+        for outlook in [Outlook::Waits, Outlook::Halts] {
+            assert_eq!(home(facts(outlook)).used, None);
+        }
+        assert_eq!(absent("a", 1, &[]).used, None, "left out by --partition");
+        let halted = Facts {
+            next_offset: Some(7),
+            ..facts(Outlook::Halts)
+        };
+        assert_eq!(home(halted).used, Some(false));
+    }
 }

@@ -43,6 +43,7 @@ mod verify;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::service::logging;
 use args::{Cli, Command};
 pub use error::Error;
 
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let mut out = output::stdout();
     let done = dispatch(cli.command, &mut out);
     let flushed = out.flush().map_err(Error::Output);
+    logging::flush();
     match done.and(flushed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

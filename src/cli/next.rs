@@ -9,26 +9,51 @@ use super::args::NextArgs;
 use super::ask::{Client, TAKES, check_name, check_text};
 use super::reply::Reply;
 
+/// Random bytes of a `request_id` that is drawn: two never meet.
+const DRAWN_BYTES: usize = 16;
+
 /// Asks and prints.
+///
+/// Every request has a `request_id`: without one, an answer that does not come in time could not be
+/// asked for again, and its IDs would be lost.
 pub fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
     check_name(&args.name)?;
     check_text("--request-id", args.request_id.as_deref())?;
+    let request_id = match &args.request_id {
+        Some(given) => given.clone(),
+        None => drawn()?,
+    };
     let mut client = Client::open(&args.ask, [args.name.as_str()])?;
-    let value = value(args.count, args.request_id.as_deref());
-    let body = client.ask(&args.name, value, TAKES)?;
-    print(&body, args.ask.json, out)
+    let mut flags = vec![("--request-id", request_id.clone())];
+    if args.count != 1 {
+        flags.push(("--count", args.count.to_string()));
+    }
+    let again = client.again().clone().with(flags);
+    let repeat = again.command("next", &[args.name.as_str()]);
+    let body = client.take(&args.name, value(args.count, &request_id), repeat.clone())?;
+    let printed = print(&body, args.ask.json, out).and_then(|()| Ok(out.flush()?));
+    printed.map_err(|error| match error {
+        Error::Output(_) => Error::Failed(format!(
+            "{error}\nThe request was answered. {}\n  {repeat}",
+            TAKES.remedy()
+        )),
+        other => other,
+    })
 }
 
-/// The request's value: nothing when nothing is to be said.
-fn value(count: u64, request_id: Option<&str>) -> Vec<u8> {
+fn drawn() -> Result<String, Error> {
+    let mut bytes = [0; DRAWN_BYTES];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The request's value.
+fn value(count: u64, request_id: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Body<'a> {
         count: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<&'a str>,
-    }
-    if count == 1 && request_id.is_none() {
-        return Vec::new();
+        request_id: &'a str,
     }
     // A number and a text are written without fail.
     serde_json::to_vec(&Body { count, request_id }).unwrap_or_default()
@@ -69,13 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn the_value_says_no_more_than_is_asked_for() {
-        assert_eq!(value(1, None), b"");
-        assert_eq!(value(5, None), br#"{"count":5}"#);
-        assert_eq!(
-            value(1, Some("a\"b")),
-            br#"{"count":1,"request_id":"a\"b"}"#
-        );
+    fn the_value_always_has_a_request_id() {
+        assert_eq!(value(1, "a\"b"), br#"{"count":1,"request_id":"a\"b"}"#);
+        let (one, other) = (drawn().unwrap(), drawn().unwrap());
+        assert_eq!(one.len(), 2 * DRAWN_BYTES);
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -3,6 +3,10 @@
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
+use serde::Serialize;
+
+use crate::core::printable::{printable, printable_json};
+
 /// A writer for which a closed pipe is the end of interest: what is written after that goes
 /// nowhere, and the verb ends as if it had been read.
 #[derive(Debug)]
@@ -14,6 +18,20 @@ pub struct Output<W> {
 /// Standard output for this process's one verb.
 pub fn stdout() -> BufWriter<Output<StdoutLock<'static>>> {
     BufWriter::new(Output::new(io::stdout().lock()))
+}
+
+/// Prints a value as JSON in lines.
+pub fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(out, "{}", printable_json(&text))
+}
+
+/// Prints the body of a reply in a line.
+pub fn body(body: &[u8], out: &mut impl Write) -> io::Result<()> {
+    match std::str::from_utf8(body) {
+        Ok(text) => writeln!(out, "{}", printable_json(text)),
+        Err(_) => writeln!(out, "{}", printable(&String::from_utf8_lossy(body))),
+    }
 }
 
 impl<W: Write> Output<W> {

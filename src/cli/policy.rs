@@ -4,12 +4,13 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::Error;
 use super::args::PolicyArgs;
 use super::ask::{Ask, CHANGES, Client, READS};
 use super::operation::{self, Record};
 use super::reply::Reply;
+use super::{Error, output};
 use crate::core::name::POLICY;
+use crate::core::printable::printable;
 
 /// What is to happen to undefined names: the word, whether those that are created are audited, and the
 /// record of who said so.
@@ -55,14 +56,17 @@ fn tell(
     };
     let reply = Reply::read(&body)?;
     if json {
-        out.write_all(&body)?;
-        writeln!(out)?;
+        output::body(&body, out)?;
     }
     match (reply.undefined, reply.error) {
         (_, Some(error)) => return Ok(Err(error.words())),
         (Some(undefined), None) if !json => {
             let audited = if reply.audit { ", audited" } else { "" };
-            writeln!(out, "partition {partition}: {undefined}{audited}")?;
+            writeln!(
+                out,
+                "partition {partition}: {}{audited}",
+                printable(&undefined)
+            )?;
         }
         (Some(_), None) => {}
         (None, None) => return Ok(Err("the reply does not say it".to_owned())),

@@ -1,7 +1,7 @@
 //! `sequencer recover`: the operator's answer to a halt. It finds out what an owner stumbled over, and
 //! how the partition goes on: with the state that the request log gives, where the log reaches back
-//! far enough, else above every ID that was seen, with a margin. The state begins anew with a reset,
-//! which says which of the two it was.
+//! far enough, else with each sequence beyond every ID that was seen of it, with a margin. The state
+//! begins again with a reset, which says which of the two it was.
 //!
 //! It is the one writer of state that is no owner (the exception to T4), so it looks first: at the
 //! logs, at the IDs that were given, at who owns the partition. Without `--yes` that is all.
@@ -9,15 +9,18 @@
 mod evidence;
 mod plan;
 mod print;
+mod raise;
+mod unreadable;
 mod way;
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
-use super::args::RecoverArgs;
+use super::args::{Above, RecoverArgs};
 use super::session::Session;
 use crate::core::NextOffset;
-use crate::core::limits::ID_LAST;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::repair;
 use crate::wire::state::BatchId;
@@ -27,17 +30,13 @@ use way::Way;
 
 /// Looks, shows, and with `--yes` repairs.
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
-    if let Some(above) = args.above.filter(|above| *above > ID_LAST) {
-        return Err(Error::Usage(format!(
-            "--above must be 0 to {ID_LAST}, got {above}"
-        )));
-    }
     let session = Session::open(&args.connection.flags())?;
     let look = Look::new(&session, args.partition)?;
-    let evidence = look.evidence()?;
+    let evidence = look.evidence(args.partitions)?;
     let settings = &session.settings;
     print::found(args.partition, &evidence, settings, out)?;
-    let way = if args.from.is_some() || args.above.is_some() {
+    not_of_another_topic(args, &evidence.ownership, &session)?;
+    let way = if args.from.is_some() || !args.above.is_empty() {
         Way::Jump {
             from: way::go_on_at(&evidence),
             why: "as it was asked for".to_owned(),
@@ -48,19 +47,43 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let (plan, reason) = match way {
         Way::Nothing => return Ok(print::nothing(out)?),
         Way::Rebuild { rebuilt, since } => {
-            let plan = Plan::rebuilt(args.partition, &settings.group, *rebuilt, &evidence);
+            let plan = Plan::rebuilt(
+                args.partition,
+                &settings.group,
+                *rebuilt,
+                &evidence,
+                now_ms(),
+            );
             let plan = plan.map_err(Error::Failed)?;
             print::rebuilt(since, &evidence, &plan, out)?;
             let next = plan.footer.next;
             (plan, format!("folded again from {since} to {next}"))
+        }
+        Way::Skip(skip) => {
+            unreadable::print(&skip, &evidence, out)?;
+            let (from, next) = (skip.from, skip.rebuilt.next);
+            let plan = Plan::rebuilt(
+                args.partition,
+                &settings.group,
+                *skip.rebuilt,
+                &evidence,
+                now_ms(),
+            );
+            let mut plan = plan.map_err(Error::Failed)?;
+            plan.answered = from;
+            (
+                plan,
+                format!("passed over what cannot be read, {from} to {next}"),
+            )
         }
         Way::Jump { from, why } => {
             let ask = ask(args, from, &look, &evidence, &session)?;
             let plan = Plan::new(&ask, &evidence).map_err(Error::Failed)?;
             print::jump(&ask, &why, &evidence, &plan, out)?;
             let (from, floor) = (ask.from, plan.footer.scalars.floor);
-            let seen = plan::highest_seen(&evidence);
-            let jumped = format!("went on at {from} above {floor}, highest ID seen {seen}; {why}");
+            let jumped = format!(
+                "went on at {from}, each sequence beyond its own IDs, new names above {floor}; {why}"
+            );
             (plan, jumped)
         }
     };
@@ -68,7 +91,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
         print::not_written(args, &evidence, out)?;
         return Ok(());
     }
-    may_write(args, &look, &session)?;
+    may_write(args, &look, &evidence, &session)?;
     // A transaction that is denied its first partition says only that its records were purged.
     let topic = &settings.topics.state;
     session.admin.permits(topic, Access::Write)?;
@@ -80,7 +103,10 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
         number: 1,
     };
     let batch = plan.batch(batch_id, &said(&reason));
-    repair::write(&session.connection, topic, args.partition, &batch)?;
+    let writer = repair::Writer::open(&session.connection, topic, args.partition)?;
+    // An earlier repair is fenced or done by now, and may have decided something else.
+    unchanged(&look, &evidence)?;
+    writer.write(&batch)?;
     verify(&look, &plan)?;
     print::written(&plan, out)?;
     Ok(())
@@ -95,34 +121,88 @@ fn ask(
     session: &Session,
 ) -> Result<Ask, Error> {
     let from = args.from.map_or(from, NextOffset);
-    let seen = plan::highest_seen(evidence);
+    let (mut above, mut above_of) = (None, BTreeMap::new());
+    for Above { name, id } in &args.above {
+        match name {
+            Some(name) => above_of.insert(name.clone(), *id),
+            None => above.replace(*id),
+        };
+    }
     Ok(Ask {
         partition: args.partition,
         from,
-        above: args
-            .above
-            .unwrap_or_else(|| seen.saturating_add(args.margin).min(ID_LAST)),
+        margin: args.margin,
+        above,
+        above_of,
         group: session.settings.group.clone(),
         before: look.before(from, evidence.log)?,
+        now_ms: now_ms(),
     })
 }
 
+/// A mistyped request topic beside the live service: its state is no business of this repair.
+fn not_of_another_topic(
+    args: &RecoverArgs,
+    ownership: &Ownership,
+    session: &Session,
+) -> Result<(), Error> {
+    let Ownership::OfOtherTopic { member, topic } = ownership else {
+        return Ok(());
+    };
+    let settings = &session.settings;
+    Err(Error::Failed(format!(
+        "the state of partition {} is that of request topic {topic:?}, which {member} of group {:?} \
+         reads: topics.requests is {:?} here, correct it, or stop that service",
+        args.partition, settings.group, settings.topics.requests
+    )))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
 /// An owner that runs would go on with the state that it has in memory, and write it.
-fn may_write(args: &RecoverArgs, look: &Look<'_>, session: &Session) -> Result<(), Error> {
+fn may_write(
+    args: &RecoverArgs,
+    look: &Look<'_>,
+    evidence: &Evidence,
+    session: &Session,
+) -> Result<(), Error> {
     let partition = args.partition;
     let group = &session.settings.group;
-    match look.settled_ownership()? {
+    let ownership = look.settled_ownership(&evidence.state)?;
+    not_of_another_topic(args, &ownership, session)?;
+    match ownership {
         Ownership::Nobody => Ok(()),
-        Ownership::Member(_) if args.owner_halted => Ok(()),
+        Ownership::Member(_) | Ownership::Unknown { .. } if args.owner_halted => Ok(()),
         Ownership::Member(member) => Err(Error::Failed(format!(
-            "{member} of group {group} owns partition {partition}: stop it, or add --owner-halted if \
+            "{member} of group {group:?} owns partition {partition}: stop it, or add --owner-halted if \
              its /healthz reports the partition as halted"
         ))),
-        Ownership::Unsettled => Err(Error::Failed(format!(
-            "group {group} is rebalancing, so who owns partition {partition} is not known: try again \
+        Ownership::Unknown { member, topic } => Err(Error::Failed(format!(
+            "{member} of group {group:?} reads request topic {topic:?}, and the state does not say \
+             whether it is of that topic: stop it, or add --owner-halted if its topics.state is another \
+             one"
+        ))),
+        Ownership::Unsettled | Ownership::OfOtherTopic { .. } => Err(Error::Failed(format!(
+            "group {group:?} is rebalancing, so who owns partition {partition} is not known: try again \
              in a moment"
         ))),
     }
+}
+
+/// The state is still the one that the repair was planned from.
+fn unchanged(look: &Look<'_>, evidence: &Evidence) -> Result<(), Error> {
+    let (before, now) = (&evidence.state, look.state()?);
+    if now.restored.records == before.restored.records && now.last_footer == before.last_footer {
+        return Ok(());
+    }
+    Err(Error::Failed(
+        "the state has changed since it was looked at, and nothing was written. Does another repair \
+         run, or an owner? Run the command again to see"
+            .to_owned(),
+    ))
 }
 
 /// The record of the repair, for people: in the state topic for as long as it begins with the reset,
@@ -149,3 +229,6 @@ fn verify(look: &Look<'_>, plan: &Plan) -> Result<(), Error> {
          Stop it, and run the command again"
     )))
 }
+
+#[cfg(test)]
+mod tests;

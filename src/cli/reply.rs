@@ -5,7 +5,8 @@ use std::io::Write;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::{Error, output};
+use crate::core::printable::printable;
 
 /// A reply's body.
 #[derive(Debug, Default, Deserialize)]
@@ -44,7 +45,7 @@ pub struct ReplyError {
 impl ReplyError {
     /// In a line.
     pub fn words(&self) -> String {
-        format!("{}: {}", self.code, self.message)
+        format!("{}: {}", printable(&self.code), printable(&self.message))
     }
 }
 
@@ -59,8 +60,7 @@ impl Reply {
     pub fn take(body: &[u8], json: bool, out: &mut impl Write) -> Result<Reply, Error> {
         let reply = Reply::read(body)?;
         if json {
-            out.write_all(body)?;
-            writeln!(out)?;
+            output::body(body, out)?;
         }
         match &reply.error {
             Some(_) if json => Err(Error::Said),

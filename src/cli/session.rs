@@ -11,6 +11,7 @@ use crate::service::serve;
 use crate::service::settings::{Flags, Settings};
 
 use super::Error;
+use super::error::tell_warning;
 
 /// `log.level` when nobody has set it.
 const DEFAULT_LEVEL: &str = "info";
@@ -31,8 +32,18 @@ impl Session {
         let (settings, warnings) = load(flags)?;
         // What such a verb has to say, it prints; Kafka's own words only on request.
         start_log(&settings, "off")?;
-        for warning in warnings {
-            warn!("{warning}");
+        match settings.log_level.as_str() {
+            DEFAULT_LEVEL => {
+                // The others are about serving.
+                for warning in &settings.unverified {
+                    tell_warning(warning);
+                }
+            }
+            _ => {
+                for warning in warnings {
+                    warn!("{warning}");
+                }
+            }
         }
         let connection = serve::connection(&settings)?;
         let admin = Admin::new(&connection.admin())?;

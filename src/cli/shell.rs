@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-pub use crate::service::settings::shell::{line, word};
+pub use crate::core::shell::{line, word};
+use crate::service::settings::{is_of_connection, is_secret};
 
 use super::args::CommonArgs;
 
@@ -12,8 +13,8 @@ pub fn program() -> String {
     called.map_or_else(|| "sequencer".to_owned(), |name| word(&name))
 }
 
-/// The flags by which a command finds the same service. Other settings make no difference to it,
-/// and may be secrets.
+/// The flags by which a command finds the same service. Other settings make no difference to it; a
+/// secret is left out, see [`secrets`].
 pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
     let mut words: Vec<OsString> = Vec::new();
     if let Some(brokers) = brokers {
@@ -25,16 +26,52 @@ pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
     if let Some(group) = &common.group {
         words.extend(["--group".into(), group.into()]);
     }
-    let named = |set: &&String| set.starts_with("topics.") || set.starts_with("group=");
+    let named = |set: &&String| match set.trim_start().strip_prefix("kafka.") {
+        Some(property) => is_of_connection(property) && !is_secret(set),
+        None => set.starts_with("topics.") || set.starts_with("group="),
+    };
     for set in common.set.iter().filter(named) {
         words.extend(["--set".into(), set.into()]);
     }
     line(words)
 }
 
+/// The keys of the secrets among the flags, which no printed command repeats.
+pub fn secrets(common: &CommonArgs) -> Vec<&str> {
+    let key = |set: &'_ String| set.split_once('=').map_or(set.len(), |(key, _)| key.len());
+    let secrets = common.set.iter().filter(|set| is_secret(set));
+    secrets.map(|set| set[..key(set)].trim()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_named_and_never_printed() {
+        let common = CommonArgs {
+            config: Some("my config.toml".into()),
+            set: [
+                "kafka.sasl.password=hunter2",
+                "kafka.security.protocol=sasl_ssl",
+                "kafka.sasl.username=it's me",
+                "kafka.linger.ms=5",
+                "kafka.ssl.key.pem=hunter2",
+                "topics.requests=r",
+                "log.level=debug",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            group: Some("my group".to_owned()),
+            log_format: None,
+        };
+        assert_eq!(
+            service_flags(Some("a:1"), &common),
+            r"--brokers a:1 --config 'my config.toml' --group 'my group' --set kafka.security.protocol=sasl_ssl --set 'kafka.sasl.username=it'\''s me' --set topics.requests=r"
+        );
+        let keys = ["kafka.sasl.password", "kafka.ssl.key.pem"];
+        assert_eq!(secrets(&common), keys);
+    }
 
     #[test]
     fn words_are_quoted_when_a_shell_would_read_them_otherwise() {

@@ -1,9 +1,11 @@
 //! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Error;
+use tokio::runtime::Runtime;
+
+use super::{Error, error};
 use crate::service::serve::{self, stop_signal};
 
 /// Exit code of a process that was not given the time to stop cleanly: 128 and the number of
@@ -17,14 +19,7 @@ pub struct Stop(Arc<AtomicBool>);
 impl Stop {
     /// From here on, signals do not end the process by themselves.
     pub fn listen() -> Result<Stop, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(system)?;
-        let first = {
-            let _inside = runtime.enter();
-            stop_signal().map_err(system)?
-        };
+        let (runtime, first) = listening()?;
         let stop = Stop(Arc::default());
         let asked = Arc::clone(&stop.0);
         std::thread::Builder::new()
@@ -48,6 +43,51 @@ impl Stop {
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// What is said when the process is interrupted while this lives: the first signal ends it, with these
+/// words.
+#[derive(Debug)]
+pub struct LastWords(Arc<Mutex<Option<String>>>);
+
+impl LastWords {
+    /// From here on.
+    pub fn of(words: String) -> Result<LastWords, Error> {
+        let (runtime, first) = listening()?;
+        let said = Arc::new(Mutex::new(Some(words)));
+        let words = Arc::clone(&said);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                runtime.block_on(first);
+                let words = words.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(words) = words {
+                    error::tell(&Error::Failed(words));
+                }
+                std::process::exit(IMPATIENT);
+            })
+            .map_err(system)?;
+        Ok(LastWords(said))
+    }
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A runtime that has listened for signals since before this returned, and the first of them.
+fn listening() -> Result<(Runtime, impl Future<Output = ()>), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system)?;
+    let first = {
+        let _inside = runtime.enter();
+        stop_signal().map_err(system)?
+    };
+    Ok((runtime, first))
 }
 
 fn system(error: std::io::Error) -> Error {

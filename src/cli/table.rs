@@ -3,6 +3,10 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
+use crate::core::printable::printable;
+
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -35,14 +39,17 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        // Names and texts of strangers stand in cells.
+        let cells = cells.into_iter();
+        self.rows
+            .push(cells.map(|cell| printable(&cell).into_owned()).collect());
     }
 
     /// Prints it, without spaces at the ends of lines.
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.sides.len()).map(width).collect();
         for row in &self.rows {
@@ -51,9 +58,11 @@ impl Table {
                 if !line.is_empty() {
                     line.push_str("  ");
                 }
+                // Not by the formatter, for which a wide character is as wide as any.
+                let padding = " ".repeat(width.saturating_sub(cell.width()));
                 match side {
-                    Side::Left => line.push_str(&format!("{cell:<width$}")),
-                    Side::Right => line.push_str(&format!("{cell:>width$}")),
+                    Side::Left => line.extend([cell.as_str(), &padding]),
+                    Side::Right => line.extend([padding.as_str(), cell]),
                 }
             }
             writeln!(out, "{}", line.trim_end())?;
@@ -94,6 +103,18 @@ mod tests {
         let mut out = Vec::new();
         table.print(&mut out).unwrap();
         let expected = "NAME    NEXT  WHY\norders    42\né          -  new\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_controls_are_text() {
+        let mut table = Table::new([("NAME", Side::Left), ("NEXT", Side::Right)]);
+        table.row(["注文番号".to_owned(), "42".to_owned()]);
+        table.row(["orders-1".to_owned(), "7".to_owned()]);
+        table.row(["\u{1b}[2J".to_owned(), "1".to_owned()]);
+        let mut out = Vec::new();
+        table.print(&mut out).unwrap();
+        let expected = "NAME       NEXT\n注文番号     42\norders-1      7\n\\u{1b}[2J     1\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

@@ -6,8 +6,9 @@ use super::Error;
 use super::args::{CreateArgs, TopicsArgs, TopicsCommand};
 use super::session::Session;
 use super::table::counted;
-use crate::kafka::admin::check::{Finding, Severity};
+use crate::kafka::admin::check::{Expected, Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
+use crate::service::serve::prepare::expected;
 use crate::service::settings::Topics;
 
 /// Creates or checks.
@@ -24,7 +25,7 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     let replies: Vec<&str> = args.reply.iter().map(String::as_str).collect();
     let allowed = settings.reply_topics();
     if let Some(refused) = replies.iter().find(|name| !allowed.allows(name)) {
-        return Err(Error::Failed(format!(
+        return Err(Error::Usage(format!(
             "--reply {refused}: reply.allow does not have it, or it is a topic of the service itself, \
              so no reply would go there: name it otherwise, such as {refused}.reply, or allow it in the configuration of the service"
         )));
@@ -64,7 +65,14 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
 }
 
 fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
-    let findings = session.admin.check_topics(&session.topic_names())?;
+    let expected = Expected {
+        // What is configured is what there is, and as weak as it is.
+        replication: None,
+        ..expected(&session.connection, &session.settings)
+    };
+    let findings = session
+        .admin
+        .check_topics(&session.topic_names(), expected)?;
     print_findings(&findings, out)?;
     match findings
         .iter()

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use super::Error;
 use super::args::TraceArgs;
 use super::ask::check_text;
 use super::ledger::Place;
 use super::session::Session;
+use super::{Error, output};
 use crate::audit::told::{share, told};
 use crate::audit::trace::{self, Trace};
+use crate::core::printable::printable;
 
 /// Searches and prints; fails when there is nothing.
 pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -24,8 +25,7 @@ pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
         (None, None) => return Err(Error::Usage("give a NUMBER or --request-id".to_owned())),
     };
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &found).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&found, out)?;
     } else {
         print(&found, out)?;
     }
@@ -37,7 +37,12 @@ pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
 
 fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     for grant in &found.grants {
-        writeln!(out, "{}: {}", found.sequence, told(&grant.record))?;
+        writeln!(
+            out,
+            "{}: {}",
+            printable(&found.sequence),
+            told(&grant.record)
+        )?;
         writeln!(
             out,
             "  ledger record {}, on the page at {}:{}",
@@ -47,10 +52,6 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     for note in &found.notes {
         writeln!(out, "{note}")?;
     }
-    writeln!(
-        out,
-        "{}",
-        share(found.pages_read, found.pages, found.partition)
-    )?;
+    writeln!(out, "{}", share(&found.read, found.partition))?;
     Ok(())
 }

@@ -5,14 +5,14 @@ mod print;
 use std::io::Write;
 use std::time::Duration;
 
-use super::Error;
 use super::args::VerifyArgs;
 use super::session::Session;
+use super::{Error, output};
 use crate::kafka::admin::Access;
+use crate::service::settings::Settings;
 use crate::verify::live::{Live, Names};
 use crate::verify::progress::Progress;
 use crate::verify::{self, Options};
-use crate::wire::headers;
 use crate::wire::route::AllowList;
 
 /// Checks and prints; fails when something is wrong.
@@ -29,15 +29,8 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
         topics.state.clone(),
         topics.ledger.clone(),
     ];
-    let chosen = AllowList::new(args.replies.clone(), own);
     let mut replies = vec![topics.replies.clone()];
-    replies.extend(
-        cluster
-            .topics
-            .keys()
-            .filter(|topic| chosen.allows(topic))
-            .cloned(),
-    );
+    replies.extend(chosen(&args.replies, own, cluster.topics.keys())?);
     let options = Options {
         replies: replies.clone(),
         own_replies: 1,
@@ -46,23 +39,16 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
         directory: args.temp.clone().unwrap_or_else(std::env::temp_dir),
         wait: Duration::from_millis(args.wait_ms),
     };
-    let conventions = headers::Names::default();
-    let topic_headers = [
-        conventions.kafka.topic,
-        conventions.smallrye.topic,
-        conventions.faststream.topic,
-    ];
     let names = Names {
         requests: topics.requests.clone(),
         state: topics.state.clone(),
         replies,
-        topic_headers: topic_headers.to_vec(),
+        topic_headers: topic_headers(&session.settings),
     };
     let live = Live::new(&session.connection, cluster, names)?;
     let report = verify::run(&live, &options, &mut Progress::on_stderr())?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        output::json(&report, out)?;
     } else {
         print::report(&report, out)?;
     }
@@ -70,5 +56,62 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Said)
+    }
+}
+
+/// The topics that the patterns choose, besides the service's own. A pattern that chooses nothing is a
+/// mistake: what it was meant to check would stay unchecked.
+fn chosen<'a>(
+    patterns: &[String],
+    own: Vec<String>,
+    topics: impl Iterator<Item = &'a String> + Clone,
+) -> Result<Vec<String>, Error> {
+    for pattern in patterns {
+        let one = AllowList::new(vec![pattern.clone()], Vec::new());
+        if !topics.clone().any(|topic| one.allows(topic)) {
+            return Err(Error::Failed(format!(
+                "--replies {pattern:?}: no topic that can be seen has such a name"
+            )));
+        }
+    }
+    let all = AllowList::new(patterns.to_vec(), own);
+    Ok(topics.filter(|topic| all.allows(topic)).cloned().collect())
+}
+
+/// The headers by which a request names a topic for its reply, as this service is configured.
+fn topic_headers(settings: &Settings) -> Vec<String> {
+    let headers = &settings.reply_headers;
+    let families = [&headers.kafka, &headers.smallrye, &headers.faststream];
+    families.map(|family| family.topic.clone()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::settings::Flags;
+
+    #[test]
+    fn the_headers_that_name_a_topic_are_the_configured_ones() {
+        let flags = Flags {
+            set: vec!["reply.headers.smallrye.topic=X-Answer-To".to_owned()],
+            ..Flags::default()
+        };
+        let (settings, _) = Settings::load(&flags, []).unwrap();
+        assert_eq!(
+            topic_headers(&settings),
+            ["kafka_replyTopic", "X-Answer-To", "reply_to"]
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_chooses_no_topic_is_refused() {
+        let topics = ["r", "a.reply", "b.reply"].map(str::to_owned);
+        let chosen = |patterns: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(|one| (*one).to_owned()).collect();
+            chosen(&patterns, vec!["r".to_owned()], topics.iter())
+        };
+        assert_eq!(chosen(&["*.reply", "r"]).unwrap(), ["a.reply", "b.reply"]);
+        let refused = chosen(&["*.reply", "*.repyl"]).unwrap_err().to_string();
+        assert!(refused.contains("--replies \"*.repyl\""), "{refused}");
     }
 }

@@ -7,6 +7,7 @@
 //! Sequences live in an `IndexMap`: its iteration order is the order of insertion, so the random
 //! seed of its hasher, which makes flooding with colliding names useless, changes no answer.
 
+mod act;
 mod apply;
 mod audit;
 mod entry;
@@ -23,7 +24,7 @@ use super::command::Undefined;
 use super::definition::Definition;
 use super::digest::{Digest, Element};
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
-use super::link::Link;
+use super::link::{Accepted, Link, Position};
 use super::rejection::Rejection;
 use super::sequence::Sequence;
 use super::window::{Replaced, Window};
@@ -85,7 +86,7 @@ pub enum Answer {
         /// The link that came.
         link: Link,
         /// The last one accepted from its partition.
-        accepted: i64,
+        accepted: Position,
     },
 }
 
@@ -135,10 +136,10 @@ struct Change {
 pub struct Fold {
     sequences: IndexMap<CompactString, State, foldhash::quality::RandomState>,
     window: Window,
-    /// By home partition, the offset of the last stray that went there.
-    sent: BTreeMap<u32, i64>,
-    /// By partition, the offset of the last stray that was accepted from there.
-    accepted: BTreeMap<u32, i64>,
+    /// By home partition, the last stray that went there.
+    sent: BTreeMap<u32, Position>,
+    /// By partition, the last stray that was accepted from there.
+    accepted: BTreeMap<u32, Accepted>,
     scalars: Scalars,
     /// Over the entries: sequences as they stood at the last cut, all others as they are.
     entries: Digest,
@@ -242,14 +243,13 @@ impl Fold {
     /// at two places, and none that was there at first is passed over: sequences come last.
     pub fn slot_at(&self, place: usize) -> Option<Slot> {
         let mut left = place;
-        for (chain, slot) in [
-            (&self.sent, Slot::Sent as fn(u32) -> Slot),
-            (&self.accepted, Slot::Accepted),
-        ] {
-            match chain.keys().nth(left) {
-                Some(partition) => return Some(slot(*partition)),
-                None => left -= chain.len(),
-            }
+        match self.sent.keys().nth(left) {
+            Some(home) => return Some(Slot::Sent(*home)),
+            None => left -= self.sent.len(),
+        }
+        match self.accepted.keys().nth(left) {
+            Some(source) => return Some(Slot::Accepted(*source)),
+            None => left -= self.accepted.len(),
         }
         if left < self.window.segments() {
             return u32::try_from(left).ok().map(Slot::Window);
@@ -271,11 +271,11 @@ impl Fold {
             },
             Slot::Sent(home) => Entry::Sent {
                 home,
-                offset: *self.sent.get(&home)?,
+                position: *self.sent.get(&home)?,
             },
             Slot::Accepted(source) => Entry::Accepted {
                 source,
-                offset: *self.accepted.get(&source)?,
+                end: *self.accepted.get(&source)?,
             },
         })
     }
@@ -334,15 +334,15 @@ impl Fold {
                 self.replace(before.map(|state| state.element(name)), Some(after));
             }
             Entry::Window { segment, places } => self.put_segment(segment, &places),
-            Entry::Sent { home, offset } => {
-                let before = self.sent.insert(home, offset);
+            Entry::Sent { home, position } => {
+                let before = self.sent.insert(home, position);
                 let before = before.map(|before| entry::sent_element(home, before));
-                self.replace(before, Some(entry::sent_element(home, offset)));
+                self.replace(before, Some(entry::sent_element(home, position)));
             }
-            Entry::Accepted { source, offset } => {
-                let before = self.accepted.insert(source, offset);
+            Entry::Accepted { source, end } => {
+                let before = self.accepted.insert(source, end);
                 let before = before.map(|before| entry::accepted_element(source, before));
-                self.replace(before, Some(entry::accepted_element(source, offset)));
+                self.replace(before, Some(entry::accepted_element(source, end)));
             }
         }
     }
@@ -360,11 +360,11 @@ impl Fold {
             }
             EntryKey::Sent(home) => {
                 let before = self.sent.remove(&home);
-                before.map(|offset| entry::sent_element(home, offset))
+                before.map(|position| entry::sent_element(home, position))
             }
             EntryKey::Accepted(source) => {
                 let before = self.accepted.remove(&source);
-                before.map(|offset| entry::accepted_element(source, offset))
+                before.map(|end| entry::accepted_element(source, end))
             }
         };
         self.replace(before, None);

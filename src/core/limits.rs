@@ -30,8 +30,8 @@ pub const BOUND_MIN: i64 = -i64::MAX;
 /// Highest bound of a definition.
 pub const BOUND_MAX: i64 = i64::MAX;
 
-/// Requests with a `request_id` that a partition remembers: about 6 MB of memory. A retry that
-/// comes later than so many others counts as a new request.
+/// Requests with a `request_id` that a partition remembers: about 10 MB of memory (see `core::window`).
+/// A retry that comes later than so many others counts as a new request.
 pub const WINDOW_REQUESTS: u32 = 100_000;
 
 /// Most sequences of one partition (2^24): bounds an owner's memory to about 2 GiB a partition,

@@ -2,18 +2,76 @@
 //!
 //! Clients with different partitioners write one name to different partitions. A request that lies
 //! in another partition than its name's home is forwarded there, with a header that says where it
-//! came from: `PARTITION:OFFSET:PREVIOUS:TAG`. By PREVIOUS home knows that nothing was lost between
-//! two links, by OFFSET that none comes twice, and by TAG, a keyed hash, that no client made it up.
+//! came from: `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG`, the second position being that of the
+//! link before.
+//!
+//! - By the position home knows that none comes twice. It is the leader epoch that the broker gave the
+//!   record, and its offset. An unclean election cuts a log, and other records get the same offsets, but
+//!   under a higher leader epoch: two records of a partition never share a position, and positions rise
+//!   along its log.
+//! - By the position before, home knows that nothing was lost between two links.
+//! - The epoch counts the repairs of the source. Each begins the chain again, so the first link of a
+//!   higher epoch need not follow the last one of the epoch before, and a link of a lower epoch comes
+//!   from an owner that was replaced.
+//! - By TAG, a keyed hash, home knows that no client made it up.
 
 use std::fmt;
+
+use super::planted::planted;
 
 /// The key of the tags: drawn at random once for the whole service, kept in the state topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkKey(pub [u8; 32]);
 
+/// The bit of the last byte by which a key that a repair drew is known: it cannot tell what was forwarded
+/// under the lost one from a forgery. 255 random bits are left.
+const OF_REPAIR: u8 = 1;
+
+impl LinkKey {
+    /// The key of a service that begins.
+    pub fn drawn(mut random: [u8; 32]) -> LinkKey {
+        random[31] &= !OF_REPAIR;
+        LinkKey(random)
+    }
+
+    /// In the place of one that is lost.
+    pub fn drawn_by_repair(mut random: [u8; 32]) -> LinkKey {
+        random[31] |= OF_REPAIR;
+        LinkKey(random)
+    }
+
+    /// Another key was lost before it.
+    pub const fn is_of_repair(&self) -> bool {
+        self.0[31] & OF_REPAIR != 0
+    }
+}
+
 impl fmt::Debug for LinkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LinkKey(..)")
+    }
+}
+
+/// Where a record lies, in terms that a truncation of its log does not reuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The leader epoch under which the broker appended it; -1 when the broker did not say.
+    pub leader_epoch: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl Position {
+    /// Before the first record.
+    pub const NONE: Position = Position {
+        leader_epoch: -1,
+        offset: -1,
+    };
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.leader_epoch, self.offset)
     }
 }
 
@@ -22,14 +80,78 @@ impl fmt::Debug for LinkKey {
 pub struct Link {
     /// The partition that the client wrote to.
     pub partition: u32,
-    /// The offset of the client's record.
-    pub offset: i64,
-    /// The offset that the partition forwarded to the same home before; -1 at first.
-    pub previous: i64,
+    /// Counts the repairs of that partition.
+    pub epoch: u64,
+    /// Where the client's record lies there.
+    pub position: Position,
+    /// The record that the partition forwarded to the same home before, since its last repair.
+    pub previous: Position,
 }
 
-/// In the place of an offset before the first.
-pub const NO_PREVIOUS: i64 = -1;
+/// The end of a chain at home: the last link that was accepted from one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The highest epoch of an accepted link.
+    pub epoch: u64,
+    /// The highest position of one.
+    pub position: Position,
+    /// Home was repaired since: links may be missing before the next one.
+    pub open: bool,
+}
+
+/// What a link means at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The next one: the end of the chain is this from here on.
+    Next(Accepted),
+    /// One that was accepted before, or one of a replaced owner that the chain does not need.
+    Repeated,
+    /// One before it is missing.
+    Broken,
+}
+
+impl Link {
+    /// Judges a link by the end of its chain. `open`: an unknown end is one that a repair has lost.
+    pub fn judged(&self, end: Option<Accepted>, open: bool) -> Verdict {
+        let known = end.unwrap_or(Accepted {
+            epoch: 0,
+            position: Position::NONE,
+            open,
+        });
+        if !planted!(LeaderEpochIgnored) && self.position <= known.position
+            || planted!(LeaderEpochIgnored) && self.position.offset <= known.position.offset
+        {
+            if planted!(StrayTwice) {
+                return self.next(known);
+            }
+            return Verdict::Repeated;
+        }
+        if self.previous == known.position || planted!(GapPassedOver) {
+            return self.next(known);
+        }
+        if self.epoch < known.epoch {
+            // The owner that was repaired forwards the record itself, if its log still has it.
+            return Verdict::Repeated;
+        }
+        let begins_again = self.epoch > known.epoch;
+        // The record that was accepted last is gone from the source's log.
+        let cut = self.position.leader_epoch > known.position.leader_epoch;
+        let missing = self.previous > known.position;
+        if known.open || (!missing && (begins_again || cut)) {
+            self.next(known)
+        } else {
+            Verdict::Broken
+        }
+    }
+
+    fn next(&self, known: Accepted) -> Verdict {
+        Verdict::Next(Accepted {
+            epoch: self.epoch.max(known.epoch),
+            position: self.position,
+            open: false,
+        })
+    }
+}
 
 /// Hexadecimal digits of a tag.
 const TAG_DIGITS: usize = 32;
@@ -39,11 +161,12 @@ impl Link {
     pub fn header(&self, key: &LinkKey, name: &[u8], value: Option<&[u8]>) -> String {
         let Link {
             partition,
-            offset,
+            epoch,
+            position,
             previous,
         } = self;
         let tag = self.tag(key, name, value);
-        format!("{partition}:{offset}:{previous}:{tag}")
+        format!("{partition}:{epoch}:{position}:{previous}:{tag}")
     }
 
     /// The link of a record, if its header is one that this service wrote.
@@ -53,11 +176,19 @@ impl Link {
         name: &[u8],
         value: Option<&[u8]>,
     ) -> Option<Link> {
-        let mut parts = std::str::from_utf8(header).ok()?.splitn(4, ':');
+        let mut parts = std::str::from_utf8(header).ok()?.splitn(5, ':');
+        let position = |text: &str| {
+            let (leader_epoch, offset) = text.split_once('.')?;
+            Some(Position {
+                leader_epoch: leader_epoch.parse().ok()?,
+                offset: offset.parse().ok()?,
+            })
+        };
         let link = Link {
             partition: parts.next()?.parse().ok()?,
-            offset: parts.next()?.parse().ok()?,
-            previous: parts.next()?.parse().ok()?,
+            epoch: parts.next()?.parse().ok()?,
+            position: position(parts.next()?)?,
+            previous: position(parts.next()?)?,
         };
         let tag = parts.next()?;
         // The whole text is compared, so that one link has one spelling.
@@ -68,13 +199,21 @@ impl Link {
     fn tag(&self, key: &LinkKey, name: &[u8], value: Option<&[u8]>) -> String {
         let Link {
             partition,
-            offset,
+            epoch,
+            position,
             previous,
         } = self;
         let mut hasher = blake3::Hasher::new_keyed(&key.0);
         hasher.update(&partition.to_be_bytes());
-        hasher.update(&offset.to_be_bytes());
-        hasher.update(&previous.to_be_bytes());
+        hasher.update(&epoch.to_be_bytes());
+        for Position {
+            leader_epoch,
+            offset,
+        } in [position, previous]
+        {
+            hasher.update(&leader_epoch.to_be_bytes());
+            hasher.update(&offset.to_be_bytes());
+        }
         hasher.update(&(name.len() as u64).to_be_bytes());
         hasher.update(name);
         hasher.update(&[u8::from(value.is_some())]);
@@ -92,9 +231,25 @@ mod tests {
     const KEY: LinkKey = LinkKey([7; 32]);
     const LINK: Link = Link {
         partition: 3,
-        offset: 120,
-        previous: NO_PREVIOUS,
+        epoch: 7,
+        position: at(2, 120),
+        previous: Position::NONE,
     };
+
+    const fn at(leader_epoch: i32, offset: i64) -> Position {
+        Position {
+            leader_epoch,
+            offset,
+        }
+    }
+
+    #[test]
+    fn a_key_says_whether_it_took_the_place_of_a_lost_one() {
+        for random in [[0; 32], [255; 32]] {
+            assert!(!LinkKey::drawn(random).is_of_repair());
+            assert!(LinkKey::drawn_by_repair(random).is_of_repair());
+        }
+    }
 
     #[test]
     fn a_link_is_known_again_and_a_forged_one_is_not() {
@@ -113,12 +268,16 @@ mod tests {
         for forged in [
             header.replacen("3:", "4:", 1),
             header.replacen("3:", "03:", 1),
-            header.replacen(":120:", ":121:", 1),
-            header.replacen(":-1:", ":119:", 1),
+            header.replacen(":7:", ":8:", 1),
+            header.replacen(".120:", ".121:", 1),
+            header.replacen(":2.", ":3.", 1),
+            header.replacen(":-1.-1:", ":2.119:", 1),
             header[..header.len() - 1].to_owned(),
             format!("{header}0"),
             String::new(),
             "1:2:3".to_owned(),
+            // The form of a link before there were epochs.
+            format!("3:120:-1:{}", &header[header.len() - TAG_DIGITS..]),
         ] {
             assert_eq!(
                 verified(&forged, &KEY, b"orders", Some(b"5")),
@@ -126,6 +285,91 @@ mod tests {
                 "{forged}"
             );
         }
+    }
+
+    const fn link(epoch: u64, position: Position, previous: Position) -> Link {
+        Link {
+            partition: 3,
+            epoch,
+            position,
+            previous,
+        }
+    }
+
+    const fn end(epoch: u64, position: Position, open: bool) -> Accepted {
+        Accepted {
+            epoch,
+            position,
+            open,
+        }
+    }
+
+    #[test]
+    fn within_an_epoch_a_link_follows_or_home_halts() {
+        let known = Some(end(0, at(1, 90), false));
+        let judged = |position, previous| link(0, position, previous).judged(known, true);
+        let next = Verdict::Next(end(0, at(1, 95), false));
+        assert_eq!(judged(at(1, 95), at(1, 90)), next);
+        assert_eq!(judged(at(1, 90), at(1, 80)), Verdict::Repeated);
+        assert_eq!(
+            judged(at(1, 95), at(1, 92)),
+            Verdict::Broken,
+            "92 is missing"
+        );
+        assert_eq!(
+            judged(at(1, 95), at(1, 80)),
+            Verdict::Broken,
+            "90 is not known"
+        );
+        let first = |open, previous| link(0, at(1, 9), previous).judged(None, open);
+        let begun = Verdict::Next(end(0, at(1, 9), false));
+        assert_eq!(first(false, Position::NONE), begun);
+        assert_eq!(first(false, at(1, 5)), Verdict::Broken);
+        assert_eq!(first(true, at(1, 5)), begun);
+    }
+
+    #[test]
+    fn what_lies_where_a_cut_has_been_is_another_record() {
+        let known = Some(end(0, at(1, 1_990), false));
+        let after = link(0, at(2, 1_960), at(1, 1_940)).judged(known, false);
+        assert_eq!(after, Verdict::Next(end(0, at(2, 1_960), false)));
+        let before = link(0, at(1, 1_940), at(1, 1_930)).judged(known, false);
+        assert_eq!(before, Verdict::Repeated);
+        let missing = link(0, at(2, 1_970), at(2, 1_960)).judged(known, false);
+        assert_eq!(missing, Verdict::Broken);
+    }
+
+    #[test]
+    fn a_repaired_source_begins_its_chain_again_and_loses_none() {
+        let known = Some(end(0, at(1, 90), false));
+        let jumped = link(5, at(1, 95), Position::NONE).judged(known, false);
+        assert_eq!(jumped, Verdict::Next(end(5, at(1, 95), false)));
+        let again = link(5, at(1, 88), Position::NONE).judged(known, false);
+        assert_eq!(again, Verdict::Repeated, "accepted before the repair");
+        let refolded = link(5, at(1, 95), at(1, 90)).judged(known, false);
+        assert_eq!(refolded, jumped);
+        let missing = link(5, at(1, 99), at(1, 95)).judged(known, false);
+        assert_eq!(missing, Verdict::Broken, "95 is missing");
+    }
+
+    #[test]
+    fn a_link_of_before_the_repair_is_neither_granted_twice_nor_a_reason_to_halt() {
+        let known = Some(end(5, at(1, 219), false));
+        let late = |position, previous| link(0, position, previous).judged(known, false);
+        assert_eq!(late(at(1, 215), at(1, 150)), Verdict::Repeated);
+        assert_eq!(late(at(1, 220), at(1, 215)), Verdict::Repeated);
+        let next = Verdict::Next(end(5, at(1, 220), false));
+        assert_eq!(late(at(1, 220), at(1, 219)), next, "its epoch stays");
+    }
+
+    #[test]
+    fn a_repaired_home_believes_one_gap_and_still_knows_what_it_had() {
+        let known = Some(end(0, at(1, 90), true));
+        let judged = |position, previous| link(0, position, previous).judged(known, false);
+        assert_eq!(judged(at(1, 90), at(1, 80)), Verdict::Repeated);
+        let next = Verdict::Next(end(0, at(1, 99), false));
+        assert_eq!(judged(at(1, 99), at(1, 95)), next);
+        assert_eq!(judged(at(1, 99), at(1, 80)), next);
     }
 
     #[test]

@@ -21,6 +21,8 @@
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
 //! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
+//! | [`printable`] | text of strangers, as a terminal may have it |
+//! | [`shell`] | words of command lines that are printed |
 //! | [`planted`] | mistakes that tests plant, compiled out of every release |
 
 pub mod command;
@@ -35,8 +37,10 @@ pub mod name;
 pub mod partitioner;
 pub mod planted;
 pub mod position;
+pub mod printable;
 pub mod rejection;
 pub mod sequence;
+pub mod shell;
 pub mod window;
 
 pub use command::{Command, Request};

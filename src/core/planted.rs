@@ -43,8 +43,16 @@ pub enum Bug {
     StrayTwice,
     /// I6: home passes over a gap in the chain.
     GapPassedOver,
+    /// A stray that lies where a cut has been is taken for the one that lay there before.
+    LeaderEpochIgnored,
+    /// A repair does not begin the chains of its partition again.
+    EpochNotRaised,
+    /// A repaired home forgets which strays it has accepted.
+    AcceptedForgotten,
     /// I5: after a restore nothing is found in the window.
     WindowNotRestored,
+    /// I5: an operator's record that comes again is carried out again.
+    ActTwice,
     /// A request whose reply cannot be routed gets no IDs.
     RoutingFolds,
     /// A clock in the fold.
@@ -57,10 +65,20 @@ pub enum Bug {
     AnyBatchBelieved,
     /// I6: keys that others wrote are not written again.
     ForeignKeysLeft,
+    /// I6: an owner whose state log lost what it had written goes on as if it were there.
+    StateLossIgnored,
     /// I6: another record in the place of the last applied one is not noticed.
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,
+    /// A transaction that did not fit into its time is made again as large.
+    LoadNotLowered,
+    /// I4: what comes behind a read error is folded, although something was passed over.
+    ReadOnBehindError,
+    /// A partition that could not be read is never fetched again.
+    UnreadIsLeft,
+    /// I6: a request topic that was made again under running partitions is not noticed.
+    OtherTopicIgnored,
     /// Failover: a peer's silence counts while this process slept or reached no broker.
     SilenceWhileAsleep,
     /// Failover: a transaction of a member is ended by others.
@@ -73,7 +91,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 40] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -92,15 +110,24 @@ impl Bug {
         Bug::StrayLost,
         Bug::StrayTwice,
         Bug::GapPassedOver,
+        Bug::LeaderEpochIgnored,
+        Bug::EpochNotRaised,
+        Bug::AcceptedForgotten,
         Bug::WindowNotRestored,
+        Bug::ActTwice,
         Bug::RoutingFolds,
         Bug::ClockInFold,
         Bug::HashOrderInFold,
         Bug::UndecidedFolds,
         Bug::AnyBatchBelieved,
         Bug::ForeignKeysLeft,
+        Bug::StateLossIgnored,
         Bug::OtherRecordIgnored,
         Bug::ResetToEarliest,
+        Bug::LoadNotLowered,
+        Bug::ReadOnBehindError,
+        Bug::UnreadIsLeft,
+        Bug::OtherTopicIgnored,
         Bug::SilenceWhileAsleep,
         Bug::LiveMemberFenced,
         Bug::EvictionUnchecked,

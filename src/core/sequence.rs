@@ -17,6 +17,9 @@ pub struct Sequence {
 const NONE: i64 = i64::MIN;
 
 impl Sequence {
+    /// A counter that has no number left at all.
+    pub const BEYOND_EVERY_NUMBER: Sequence = Sequence { next: NONE };
+
     /// A counter by the default definition that nothing was taken from, above an operator's floor
     /// (0 when there is none).
     pub fn above(floor: i64) -> Sequence {
@@ -202,7 +205,8 @@ impl Sequence {
         }
         if !retired && before.start != after.start {
             return refuse(format!(
-                "start of a sequence that exists cannot change: it is {}; set_next moves it on",
+                "start of a sequence that exists cannot change: it is {}; set_next moves it on \
+                 (`sequencer set-next`)",
                 before.start
             ));
         }

@@ -12,14 +12,14 @@ pub enum Error {
     #[error(
         "no java found: install Java 17 or later \
          (Debian: apt-get install default-jre-headless maven), \
-         or name a cluster of your own with --brokers"
+         or use a Kafka that is there: `sequencer serve --brokers HOST:PORT`"
     )]
     JavaMissing,
     /// There is a Java, but Kafka does not run on it.
     #[error(
         "java is {found}, Kafka needs 17 or later: install it \
          (Debian: apt-get install default-jre-headless) or set JAVA_HOME, \
-         or name a cluster of your own with --brokers"
+         or use a Kafka that is there: `sequencer serve --brokers HOST:PORT`"
     )]
     JavaTooOld {
         /// The version, or what Java said instead of one.
@@ -28,7 +28,7 @@ pub enum Error {
     /// Maven is needed once, to fetch Kafka's jars.
     #[error(
         "no mvn found, which fetches Kafka once: install it (Debian: apt-get install maven), \
-         or name a cluster of your own with --brokers"
+         or use a Kafka that is there: `sequencer serve --brokers HOST:PORT`"
     )]
     MavenMissing,
     /// Maven ran and did not bring the jars.

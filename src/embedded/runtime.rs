@@ -39,6 +39,8 @@ impl Runtime {
         let mut command = Command::new(&self.java.program);
         command
             .current_dir(directory)
+            // In a C locale Java cannot enter a directory with letters beyond ASCII.
+            .env("LC_ALL", UTF_8_LOCALE)
             // The serial collector takes the least CPU and memory for a heap of this size.
             .args([
                 "-Xms64m",
@@ -86,6 +88,10 @@ impl Runtime {
 }
 
 const RECORDED: &str = "classes.jsa";
+
+/// A locale of every Linux of the last years, in which file names are UTF-8 and messages English. Where
+/// there is none Java falls back to C, as it would without; macOS takes UTF-8 in any.
+const UTF_8_LOCALE: &str = "C.UTF-8";
 
 fn flag(name: &str, path: &Path) -> std::ffi::OsString {
     let mut flag = std::ffi::OsString::from(name);

@@ -52,6 +52,10 @@ fn a_second_start_finds_the_data_of_the_first() {
     let data = directory.path().join("broker-1").join("data");
 
     let mut first = Kafka::start(Options::single(directory.path())).unwrap();
+    // In the locale of this process Java might not find a directory with letters beyond ASCII.
+    let (command, _) = first.runtime.command(&data, first.jvm, false);
+    let locale = command.get_envs().find(|(name, _)| *name == "LC_ALL");
+    assert!(locale.is_some_and(|(_, value)| value.is_some_and(|value| value == "C.UTF-8")));
     let view = probe::ask(port(&first)).unwrap();
     assert_eq!(
         view,

@@ -10,6 +10,7 @@ mod native;
 pub mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -26,6 +27,8 @@ const FIRST_CONTACT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long each attempt of it takes, before the reasons of the failure are looked at: a wrong
 /// password should be told at once.
 const FIRST_CONTACT_ATTEMPT: Duration = Duration::from_millis(500);
+/// Shortest time-out of a call: librdkafka counts in milliseconds.
+const CALL_MIN: Duration = Duration::from_millis(1);
 /// How long a question may take. As much as a controller needs to change hands.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -95,6 +98,9 @@ pub struct Admin {
     /// For the group questions, which need a client of that group.
     config: ClientConfig,
     brokers: String,
+    /// Why a broker could not be reached, as last reported. It is kept for later questions: librdkafka
+    /// does not repeat a report that is the same for half a minute.
+    reason: Mutex<Option<String>>,
 }
 
 impl Admin {
@@ -107,6 +113,7 @@ impl Admin {
             client: client(config, RDKafkaType::RD_KAFKA_PRODUCER)?,
             config: config.clone(),
             brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
+            reason: Mutex::default(),
         })
     }
 
@@ -120,11 +127,21 @@ impl Admin {
     /// # Errors
     /// No broker answered within [`FIRST_CONTACT_DEADLINE`], or one refused us.
     pub fn cluster(&self) -> Result<Cluster, Error> {
+        self.cluster_within(FIRST_CONTACT_DEADLINE)
+    }
+
+    /// The same within another time, if that is shorter.
+    ///
+    /// # Errors
+    /// As [`Admin::cluster`].
+    pub fn cluster_within(&self, within: Duration) -> Result<Cluster, Error> {
         const OPERATION: &str = "connect";
+        let within = within.min(FIRST_CONTACT_DEADLINE);
         let begin = Instant::now();
-        let mut reason = None;
         loop {
-            match self.client.fetch_metadata(None, FIRST_CONTACT_ATTEMPT) {
+            let left = within.saturating_sub(begin.elapsed());
+            let attempt = left.clamp(CALL_MIN, FIRST_CONTACT_ATTEMPT);
+            match self.client.fetch_metadata(None, attempt) {
                 Ok(metadata) => return cluster_of(&metadata),
                 Err(error) => {
                     let error = Error::from_kafka(OPERATION, &error);
@@ -133,18 +150,45 @@ impl Admin {
                     }
                 }
             }
-            for error in native::errors(&self.client, OPERATION) {
-                match error.class {
-                    Class::Denied => return Err(error),
-                    // That none can be reached is what we are about to say ourselves.
-                    _ if error.is_general() => {}
-                    _ => reason = Some(error.message.trim_start_matches(UNREACHABLE).to_owned()),
-                }
-            }
-            if begin.elapsed() >= FIRST_CONTACT_DEADLINE {
-                return Err(unreachable(&self.brokers, reason.as_deref()));
+            let reason = self.trouble(OPERATION)?;
+            if begin.elapsed() >= within {
+                return Err(unreachable(&self.brokers, within, reason.as_deref()));
             }
         }
+    }
+
+    /// The latest reason that the client's connections have reported, if any.
+    ///
+    /// # Errors
+    /// A broker refused us, which no waiting changes.
+    fn trouble(&self, operation: &'static str) -> Result<Option<String>, Error> {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        for error in native::errors(&self.client, operation) {
+            match error.class {
+                Class::Denied => return Err(error),
+                // That none can be reached is what we are about to say ourselves.
+                _ if error.is_general() => {}
+                _ => *reason = Some(error.message.trim_start_matches(UNREACHABLE).to_owned()),
+            }
+        }
+        Ok(reason.clone())
+    }
+
+    /// Says of a question that got no answer in time which broker could not be reached, and why: a
+    /// broker that answers may name one that does not, such as the controller.
+    ///
+    /// # Errors
+    /// That of the question, explained.
+    pub fn explained<T>(&self, asked: Result<T, Error>) -> Result<T, Error> {
+        asked.map_err(|error| {
+            if error.class != Class::Retriable {
+                return error;
+            }
+            match self.trouble(error.operation) {
+                Err(refused) => refused,
+                Ok(reason) => with_reason(error, reason.as_deref()),
+            }
+        })
     }
 
     /// See [`partition_count`].
@@ -254,6 +298,31 @@ impl Admin {
         native::topic_config(&self.client, topic, CALL_DEADLINE)
     }
 
+    /// The settings of a broker; none when it does not say.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn broker_config(&self) -> Result<Option<TopicConfig>, Error> {
+        let metadata = self.client.fetch_metadata(None, CALL_DEADLINE);
+        let metadata = metadata.map_err(|error| Error::from_kafka("list brokers", &error))?;
+        let Some(broker) = metadata.brokers().first() else {
+            return Ok(None);
+        };
+        native::broker_config(&self.client, broker.id(), CALL_DEADLINE)
+    }
+
+    /// True when nobody is in the group, and it has committed nothing for any topic.
+    ///
+    /// # Errors
+    /// No answer, or no permission.
+    pub fn is_new_group(&self, group: &str) -> Result<bool, Error> {
+        if !self.group_members(group)?.is_empty() {
+            return Ok(false);
+        }
+        let committed = native::has_committed(&self.client, group, CALL_DEADLINE);
+        Ok(!committed.map_err(|error| error.about_group_or(group, "committed offsets"))?)
+    }
+
     /// Adds partitions to a topic, up to `total`.
     ///
     /// # Errors
@@ -303,15 +372,29 @@ fn client(config: &ClientConfig, kind: RDKafkaType) -> Result<Client<Context>, E
     Client::new(config, native, kind, Context).map_err(|error| Error::from_kafka(OPERATION, &error))
 }
 
-fn unreachable(brokers: &str, reason: Option<&str>) -> Error {
+fn with_reason(mut error: Error, reason: Option<&str>) -> Error {
+    if let Some(reason) = reason {
+        error.message = format!(
+            "{}: a broker cannot be reached: {reason}: check the addresses that the brokers advertise \
+             (advertised.listeners)",
+            error.message
+        );
+    }
+    error
+}
+
+fn unreachable(brokers: &str, within: Duration, reason: Option<&str>) -> Error {
     let because = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let waited = match within.as_millis() {
+        whole if whole % 1_000 == 0 => format!("{} s", whole / 1_000),
+        millis => format!("{millis} ms"),
+    };
     Error::own(
         "connect",
         Class::Retriable,
         format!(
-            "cannot reach a Kafka broker at {brokers} within {} s: check --brokers, and that the port \
-             speaks the protocol of security.protocol{because}",
-            FIRST_CONTACT_DEADLINE.as_secs()
+            "cannot reach a Kafka broker at {brokers} within {waited}: check --brokers, and that the port \
+             speaks the protocol of security.protocol{because}"
         ),
     )
 }
@@ -401,12 +484,38 @@ mod tests {
 
     #[test]
     fn an_unreachable_cluster_is_named_with_what_to_check() {
-        let error = unreachable("kafka:9092", Some("Connection refused"));
+        let error = unreachable(
+            "kafka:9092",
+            FIRST_CONTACT_DEADLINE,
+            Some("Connection refused"),
+        );
         assert_eq!(
             error.to_string(),
             "connect: cannot reach a Kafka broker at kafka:9092 within 10 s: check --brokers, and that \
              the port speaks the protocol of security.protocol (Connection refused)"
         );
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_there_is_given_up_within_the_time_of_the_caller() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1");
+        let admin = Admin::new(&config).expect("a client");
+        let error = admin
+            .cluster_within(Duration::from_millis(20))
+            .expect_err("unreachable");
+        assert!(error.message.contains("within 20 ms"), "{error}");
+    }
+
+    #[test]
+    fn a_question_without_an_answer_names_the_broker_that_is_out_of_reach() {
+        let error = Error::own("describe topic", Class::Retriable, "timed out");
+        let told = with_reason(
+            error.clone(),
+            Some("Failed to resolve 'kafka-0.invalid:9092'"),
+        );
+        assert!(told.message.contains("kafka-0.invalid:9092"), "{told}");
+        assert_eq!(with_reason(error, None).message, "timed out");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use super::error::Error;
 use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
@@ -55,6 +57,11 @@ const IN_FLIGHT: (&str, &str) = ("max.in.flight.requests.per.connection", "1");
 /// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
 /// caches; librdkafka's default of 100,000 did.
 const FETCHED_AHEAD_RECORDS: &str = "10000";
+/// And in bytes (2 MiB), of all partitions together, since they share a queue. A turn takes what is there, this
+/// much and what the fetch beyond it brings, and a rebalance waits for the turn: of requests of 64 KiB, 10,000
+/// would be 640 MB, and librdkafka's default stops at 64. Ten thousand of the smallest are less than 1 MiB, so
+/// these are not held up, and one more fetch of [`FETCH_BYTES`] is always under way.
+const FETCHED_AHEAD_KBYTES: &str = "2048";
 /// Of each partition in one fetch.
 const FETCH_PARTITION_BYTES: &str = "524288";
 /// Of all partitions in one fetch. A turn of the engine takes what was fetched, so this bounds the time
@@ -64,11 +71,12 @@ const FETCH_BYTES: u64 = 2 << 20;
 /// Of a partition in one fetch of a reader: most state logs are read in a few, and each is a place where a
 /// broker that was a replica may show records of an aborted transaction (docs/verification.md).
 const READER_PARTITION_BYTES: &str = "8388608";
-/// Kafka's own default for records and batches. Whatever a forward can hold fits.
-const FORWARD_MESSAGE_BYTES_MAX: usize = 1_000_000;
-const _: () = assert!(
-    FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX < FORWARD_MESSAGE_BYTES_MAX / 2
-);
+/// Most bytes of a record that a stray becomes: the request topic must take it.
+pub const FORWARD_BYTES_MAX: usize = FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX;
+/// librdkafka's own default of `batch.size` and `message.max.bytes`. Each record of ours fits, so a producer
+/// of ours never has less for a record, whatever the operator says.
+const MESSAGE_BYTES_MAX: usize = 1_000_000;
+const _: () = assert!(FORWARD_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
 /// A heartbeat that took so long would come when its instance is taken for gone.
 const HEARTBEAT_EXPIRY_MS: &str = "200";
 /// Statistics give lag and the last stable offset.
@@ -83,9 +91,39 @@ impl Connection {
             .unwrap_or(TRANSACTION_TIMEOUT_MS)
     }
 
-    /// The transactional ID: a restart fences its own past at once (T6).
+    /// The session of a member, in ms.
+    pub fn session_timeout_ms(&self) -> u64 {
+        let configured = self.properties.get("session.timeout.ms");
+        configured
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(SESSION_TIMEOUT_MS)
+    }
+
+    /// What a producer fills its batches up to, unless a topic takes less.
+    pub fn batch_bytes(&self) -> usize {
+        let configured = |property: &str| self.properties.get(property)?.parse().ok();
+        let batch: Option<usize> = configured("batch.size");
+        batch
+            .unwrap_or(MESSAGE_BYTES_MAX)
+            .min(self.message_bytes_max())
+    }
+
+    /// What a record of a producer may have.
+    fn message_bytes_max(&self) -> usize {
+        let configured = self.properties.get("message.max.bytes");
+        let configured: Option<usize> = configured.and_then(|value| value.parse().ok());
+        configured.unwrap_or_default().max(MESSAGE_BYTES_MAX)
+    }
+
+    /// The transactional ID: a restart fences its own past at once (T6). An instance's name has no slash, so
+    /// the last one ends the group's part, and no two services and no repair have the same ID.
     pub fn transactional_id(&self) -> String {
-        format!("{}-{}", self.group, self.instance_id)
+        format!("{}-instance/{}", self.group, self.instance_id)
+    }
+
+    /// The transactional ID of a repair, which fences an earlier repair of the partition and no instance.
+    pub fn repair_id(&self, partition: i32) -> String {
+        format!("{}-recover/{partition}", self.group)
     }
 
     /// The member of the group that reads requests.
@@ -94,6 +132,7 @@ impl Connection {
             // The default of a second stalls a fetcher whose queue was full for all of it.
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", FETCHED_AHEAD_RECORDS),
+            ("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES),
             ("fetch.message.max.bytes", FETCH_PARTITION_BYTES),
             ("fetch.max.bytes", &self.fetch_bytes().to_string()),
             // The request topic may grow; its new partitions are noticed this late.
@@ -181,8 +220,7 @@ impl Connection {
         let mut config = self.reply_config("0");
         config
             .set("max.in.flight.requests.per.connection", "1")
-            .set("enable.gapless.guarantee", "true")
-            .set("message.max.bytes", FORWARD_MESSAGE_BYTES_MAX.to_string());
+            .set("enable.gapless.guarantee", "true");
         config
     }
 
@@ -197,6 +235,7 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("message.max.bytes", self.message_bytes_max().to_string())
             .set("message.timeout.ms", "0");
         config
     }
@@ -224,6 +263,7 @@ impl Connection {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("message.max.bytes", self.message_bytes_max().to_string())
             .set("transactional.id", self.transactional_id())
             .set("transaction.timeout.ms", timeout_ms.to_string())
             .set("message.timeout.ms", timeout_ms.to_string());
@@ -281,14 +321,35 @@ impl Connection {
     ///
     /// # Errors
     /// What librdkafka refuses, naming the property and not its value.
-    pub fn check_property(&self, property: &str, value: &str) -> Result<(), Error> {
+    pub fn check_property(property: &str, value: &str) -> Result<(), PropertyError> {
         let mut config = ClientConfig::new();
         config.set(property, value);
-        config
-            .create_native_config()
-            .map(drop)
-            .map_err(|error| Error::from_kafka("configuration", &error))
+        match config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+                Err(PropertyError::Unknown)
+            }
+            Err(error) => Err(PropertyError::Refused(Error::from_kafka(
+                "configuration",
+                &error,
+            ))),
+        }
     }
+}
+
+/// Why librdkafka does not take a property.
+#[derive(Clone, Debug)]
+pub enum PropertyError {
+    /// It has none of that name.
+    Unknown,
+    /// The value does not suit it, or this build does without it.
+    Refused(Error),
+}
+
+/// A producer whose batches hold so many bytes at most.
+pub fn with_batches(mut config: ClientConfig, batch_bytes: usize) -> ClientConfig {
+    config.set("batch.size", batch_bytes.to_string());
+    config
 }
 
 fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {
@@ -306,15 +367,61 @@ mod tests {
     use super::*;
     use crate::kafka::consumer::GroupConsumer;
 
+    fn connection(group: &str, instance_id: &str) -> Connection {
+        Connection {
+            brokers: "localhost:1".to_owned(),
+            properties: BTreeMap::new(),
+            group: group.to_owned(),
+            instance_id: instance_id.to_owned(),
+            awaited_transactions: false,
+        }
+    }
+
+    #[test]
+    fn no_two_services_and_no_repair_have_one_transactional_id() {
+        let parts = ["a", "b", "recover", "instance"];
+        let joined = parts
+            .iter()
+            .flat_map(|one| parts.map(|two| format!("{one}-{two}")));
+        let names: Vec<String> = joined.chain(parts.map(str::to_owned)).collect();
+        // Groups may have any character.
+        let slashed = names
+            .iter()
+            .flat_map(|one| parts.map(|two| format!("{one}/{two}")));
+        let groups: Vec<String> = names.iter().cloned().chain(slashed).collect();
+        let mut ids = std::collections::BTreeSet::new();
+        let mut count = 0;
+        for group in &groups {
+            for instance in names.iter().map(String::as_str).chain(["3", "recover-3"]) {
+                let connection = connection(group, instance);
+                let id = connection.transactional_id();
+                assert!(id.starts_with(&format!("{group}-")), "{id}");
+                assert!(ids.insert(id.clone()), "{id} is given twice");
+                count += 1;
+            }
+            let repair = connection(group, "a").repair_id(3);
+            assert!(ids.insert(repair.clone()), "{repair} is given twice");
+            count += 1;
+        }
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn a_turn_takes_a_bounded_number_of_bytes() {
+        /// What is fetched ahead, and the fetch beyond it.
+        const TURN_BYTES_MAX: u64 = 4 << 20;
+        let config = connection("g", "i").group_consumer();
+        let number = |property| config.get(property).unwrap().parse::<u64>().unwrap();
+        let ahead = number("queued.max.messages.kbytes") * 1024;
+        assert!(ahead + number("fetch.max.bytes") <= TURN_BYTES_MAX);
+    }
+
     #[test]
     fn a_consumer_is_made_whatever_size_of_record_the_operator_allows() {
         for bytes in ["1000000", "2097153", "50000000"] {
             let connection = Connection {
-                brokers: "localhost:1".to_owned(),
                 properties: BTreeMap::from([("message.max.bytes".to_owned(), bytes.to_owned())]),
-                group: "g".to_owned(),
-                instance_id: "i".to_owned(),
-                awaited_transactions: false,
+                ..connection("g", "i")
             };
             let consumer = GroupConsumer::new(&connection.group_consumer(), "requests");
             consumer.unwrap().close(Duration::ZERO);

@@ -38,6 +38,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
 use close::Membership;
@@ -62,7 +63,7 @@ const NO_WAIT: Duration = Duration::ZERO;
 fn became_another() -> Event<'static> {
     let message = "the group threw this member out and took it in again under another name";
     Event::Error {
-        partition: None,
+        at: None,
         error: Error::own("rebalance", Class::Fatal, message),
     }
 }
@@ -97,13 +98,14 @@ pub enum Event<'a> {
         /// did not poll in time. Nothing of theirs may be committed.
         lost: bool,
     },
-    /// Something went wrong. The client goes on by itself unless the class is [`Class::Fatal`] or
-    /// [`Class::Fenced`]. What concerns no partition, such as an unreachable cluster or a wrong
-    /// password, is told only once in a while: librdkafka says so up to twenty times a second.
+    /// Something went wrong; [`scope`](super::error::scope) says for whom. What concerns no partition,
+    /// such as an unreachable cluster or a wrong password, is told only once in a while: librdkafka says
+    /// so up to twenty times a second.
     Error {
-        /// The partition that it concerns. With [`Class::OffsetLost`], nothing more comes from it
-        /// until it is started anew.
-        partition: Option<i32>,
+        /// The partition that it concerns, and where. With [`Class::OffsetLost`], nothing more comes from
+        /// it until it is started anew. With any other class, what comes of it next may lie behind
+        /// something that was passed over.
+        at: Option<(i32, i64)>,
         /// What went wrong.
         error: Error,
     },
@@ -144,6 +146,8 @@ pub struct GroupConsumer {
     close_deadline: Duration,
     /// When librdkafka's main thread is to be woken next.
     wake_next: Cell<Instant>,
+    /// Whether this consumer was a member then.
+    was_member: Cell<bool>,
 }
 
 impl GroupConsumer {
@@ -165,6 +169,7 @@ impl GroupConsumer {
         let consumer: BaseConsumer<Membership> = config
             .create_with_context(Membership::default())
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         let records = Records::new(consumer.client(), &queue)
@@ -190,6 +195,7 @@ impl GroupConsumer {
             gave_up_early: Cell::new(false),
             close_deadline: DROP_DEADLINE,
             wake_next: Cell::new(Instant::now()),
+            was_member: Cell::new(false),
         };
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(topic);
@@ -249,7 +255,7 @@ impl GroupConsumer {
                         Some((partition, next)) if event.is_end_of_log() => {
                             on(Event::EndOfPartition { partition, next });
                         }
-                        _ => self.error(position.map(|(id, _)| id), event.error("consume"), on),
+                        _ => self.error(position, event.error("consume"), on),
                     }
                 }
                 Signal::Statistics => {
@@ -285,7 +291,11 @@ impl GroupConsumer {
         match taken {
             Taken::Record(record) => on(Event::Record(record)),
             Taken::End { partition, next } => on(Event::EndOfPartition { partition, next }),
-            Taken::Failed { partition, error } => self.error(Some(partition), error, on),
+            Taken::Failed {
+                partition,
+                offset,
+                error,
+            } => self.error(Some((partition, offset)), error, on),
         }
     }
 
@@ -301,8 +311,17 @@ impl GroupConsumer {
         let now = Instant::now();
         if now >= self.wake_next.get() {
             self.wake_next.set(now + WAKE_INTERVAL);
-            self.generation();
+            let consumer = self.consumer.as_ref();
+            let member = consumer.is_some_and(|consumer| native::is_member(consumer.client()));
+            self.was_member.set(member);
         }
+    }
+
+    /// Whether this consumer is a member of its group, as of a moment ago. An assignment that is polled
+    /// after this was asked is younger than the answer.
+    pub fn is_member(&self) -> bool {
+        self.wake_main_thread();
+        self.was_member.get()
     }
 
     fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
@@ -347,15 +366,16 @@ impl GroupConsumer {
         self.credentials.now()?.member()
     }
 
-    fn error(&self, partition: Option<i32>, error: Error, on: &mut impl FnMut(Event<'_>)) {
+    fn error(&self, at: Option<(i32, i64)>, error: Error, on: &mut impl FnMut(Event<'_>)) {
         let error = error.with_brokers(&self.brokers);
-        match (error.class, partition) {
-            (Class::OffsetLost, Some(partition)) => {
+        match (error.class, at) {
+            (Class::OffsetLost, Some((partition, _))) => {
                 if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
                     fetched.offset_lost = true;
                 }
             }
-            (Class::Retriable | Class::Denied, None) if !self.quiet.tells(&error) => return,
+            (Class::Fatal | Class::Fenced, _) => {}
+            (_, None) if !self.quiet.tells(&error) => return,
             _ => {}
         }
         // The event may only say that the client had a fatal error before.
@@ -364,7 +384,7 @@ impl GroupConsumer {
             _ => None,
         };
         let error = fatal.unwrap_or(error);
-        on(Event::Error { partition, error });
+        on(Event::Error { at, error });
     }
 
     /// The place for SASL/OAUTHBEARER: to fetch a token and hand it over. Until then the client is

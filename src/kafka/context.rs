@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
@@ -63,14 +63,104 @@ pub(super) unsafe fn log_event(event: *mut sys::rd_kafka_event_t) {
     log(level, facility.trim(), message.trim());
 }
 
+/// Has librdkafka say to us also what it says of a client while it serves that client's events by itself, as
+/// a read of many records does: it prints that on standard error otherwise.
+pub(super) fn keep_off_stderr<C: ClientContext>(client: &Client<C>) {
+    // SAFETY: the client is alive, and the function lives as long as the program.
+    unsafe { sys::rd_kafka_set_logger(client.native_ptr(), Some(logged)) }
+}
+
+/// # Safety
+/// Called by librdkafka, with texts that live during the call.
+unsafe extern "C" fn logged(
+    _client: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    message: *const c_char,
+) {
+    // SAFETY: as the caller promises; the texts are copied.
+    let (facility, message) = unsafe { (text(facility), text(message)) };
+    log(level, facility.trim(), message.trim());
+}
+
+/// A warning of librdkafka that asks nothing of an operator, by its facility and what all of it says.
+struct Harmless(&'static str, &'static [&'static str]);
+
+/// They come with every start, and whoever reads them learns to overlook warnings. Each is logged at
+/// `debug` all the same. A line belongs here only if it is as it should be: not every line of its
+/// facility is.
+const HARMLESS: [Harmless; 4] = [
+    // A broker that has just started loads its transactions first. What does not pass shows as replies
+    // and checkpoints that are not written, which has a metric and an alert.
+    Harmless("GETPID", &["Coordinator load in progress", ": retrying"]),
+    Harmless("GETPID", &["Coordinator not available", ": retrying"]),
+    // Forwards need it (docs/architecture.md), and librdkafka has called it experimental since 2019.
+    Harmless("CONFWARN", &["enable.gapless.guarantee is experimental"]),
+    // One configuration is for producers and consumers.
+    Harmless("CONFWARN", &["property and will be ignored by this"]),
+];
+
+fn is_harmless(facility: &str, message: &str) -> bool {
+    HARMLESS.iter().any(|Harmless(of, words)| {
+        *of == facility && words.iter().all(|word| message.contains(word))
+    })
+}
+
 /// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
 /// connection that failed and is tried again, so nothing is lost: a warning to us.
 fn log(level: i32, facility: &str, message: &str) {
     match level {
         ..=2 => error!(target: "librdkafka", facility, "{message}"),
+        4 if is_harmless(facility, message) => {
+            debug!(target: "librdkafka", facility, "{message}");
+        }
         3..=4 => warn!(target: "librdkafka", facility, "{message}"),
         5 => info!(target: "librdkafka", facility, "{message}"),
         6 => debug!(target: "librdkafka", facility, "{message}"),
         _ => trace!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_known_lines_of_a_start_are_harmless() {
+        for (facility, message) in [
+            (
+                "GETPID",
+                "[thrd:main]: Failed to acquire idempotence PID from broker 127.0.0.1:9/1: Broker: \
+                 Coordinator load in progress: retrying",
+            ),
+            (
+                "CONFWARN",
+                "[thrd:app]: Configuration property enable.gapless.guarantee is experimental: When set",
+            ),
+            (
+                "CONFWARN",
+                "[thrd:app]: Configuration property session.timeout.ms is a consumer property and will \
+                 be ignored by this producer instance",
+            ),
+        ] {
+            assert!(is_harmless(facility, message), "{message}");
+        }
+        for (facility, message) in [
+            (
+                "GETPID",
+                "Failed to acquire transactional PID from broker b/1: Broker: Transactional Id \
+                 authorization failed: retrying",
+            ),
+            (
+                "CONFWARN",
+                "Configuration property queued.max.messages.kbytes is deprecated: x",
+            ),
+            (
+                "FAIL",
+                "Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+            ),
+        ] {
+            assert!(!is_harmless(facility, message), "{message}");
+        }
     }
 }

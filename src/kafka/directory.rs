@@ -6,6 +6,8 @@
 //!
 //! Whoever misses a topic takes a [`Ticket`]: the list is younger than the ticket once
 //! [`Directory::has_answered`] says so, and then a topic that is not in it does not exist.
+//!
+//! The same thread looks now and then whether one topic is still the one that it was.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// partition are spread over all of a topic's partitions.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
+/// How often the identity of the watched topic is looked at. What is answered between a topic's deletion and
+/// this look is answered from a log that nobody has compared, so it is short; it is one small question.
+const IDENTITY_PAUSE: Duration = Duration::from_secs(5);
+
 /// A question that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -37,11 +43,21 @@ struct State {
     read_at: Option<Instant>,
     asked: u64,
     answered: u64,
+    /// Looks at the identity that had an answer, and the last answer.
+    identity: Option<(u64, [u8; 16])>,
     closed: bool,
+}
+
+/// What the thread does next.
+enum Work {
+    /// Read the list, for all questions up to this one.
+    List(u64),
+    Identity,
 }
 
 struct Inner {
     admin: Admin,
+    watched: String,
     state: Mutex<State>,
     asked: Condvar,
     answered: Condvar,
@@ -51,13 +67,14 @@ struct Inner {
 pub struct Directory(Arc<Inner>);
 
 impl Directory {
-    /// Starts the thread; nothing is asked yet.
+    /// Starts the thread, which asks for nothing yet but the identity of `watched`.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or no thread.
-    pub fn start(connection: &Connection) -> Result<Directory, Error> {
+    pub fn start(connection: &Connection, watched: &str) -> Result<Directory, Error> {
         let inner = Arc::new(Inner {
             admin: Admin::new(&connection.admin())?,
+            watched: watched.to_owned(),
             state: Mutex::default(),
             asked: Condvar::new(),
             answered: Condvar::new(),
@@ -110,6 +127,11 @@ impl Directory {
         true
     }
 
+    /// The ID of the watched topic, and how many looks there were; none before the first that had an answer.
+    pub fn identity(&self) -> Option<(u64, [u8; 16])> {
+        self.0.lock().identity
+    }
+
     /// Whether we may write to a topic; none when there is no such topic. Asks a broker.
     ///
     /// # Errors
@@ -133,7 +155,13 @@ impl Inner {
     }
 
     fn run(&self) {
-        while let Some(asked) = self.next_question() {
+        let mut look_at = Instant::now();
+        while let Some(work) = self.next_work(look_at) {
+            let Work::List(asked) = work else {
+                self.look_at_identity();
+                look_at = Instant::now() + IDENTITY_PAUSE;
+                continue;
+            };
             let list = self.admin.list_topics();
             let mut state = self.lock();
             match list {
@@ -156,15 +184,35 @@ impl Inner {
         }
     }
 
-    /// Everything asked so far; none when nobody will ask any more.
-    fn next_question(&self) -> Option<u64> {
-        let mut state = self.lock();
-        while state.asked == state.answered && !state.closed {
-            state = self
-                .asked
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+    /// One that is gone says nothing: it may be made again.
+    fn look_at_identity(&self) {
+        match self.admin.topic_id(&self.watched) {
+            Ok(Some(id)) => {
+                let mut state = self.lock();
+                let looks = state.identity.map_or(0, |(looks, _)| looks);
+                state.identity = Some((looks + 1, id));
+            }
+            Ok(None) => {}
+            Err(error) => debug!(%error, topic = self.watched, "a topic cannot be looked at"),
         }
-        (!state.closed).then_some(state.asked)
+    }
+
+    /// The identity when it is due, else everything asked so far; none when nobody will ask any more.
+    fn next_work(&self, look_at: Instant) -> Option<Work> {
+        let mut state = self.lock();
+        loop {
+            let left = look_at.saturating_duration_since(Instant::now());
+            if state.closed {
+                return None;
+            }
+            if left.is_zero() {
+                return Some(Work::Identity);
+            }
+            if state.asked != state.answered {
+                return Some(Work::List(state.asked));
+            }
+            let waited = self.asked.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }

@@ -26,18 +26,20 @@ use tracing::{debug, error, info, warn};
 use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
 use super::directory::Directory;
-use super::error::{Class, Error};
+use super::error::{Class, Error, Scope, scope};
 use super::failover::heart::Heart;
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
 use super::transactor::{Completed, Topics, Transactor, Turn};
 use crate::core::{NextOffset, Offset, Timestamp};
+use crate::processor::instance::trouble::ReadFailure;
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
 use crate::service::metrics::Metrics;
 use crate::service::status::Shared;
 use crate::wire::headers::Headers;
+use crate::wire::state::TopicId;
 use report::Reporter;
 
 /// How long a turn waits for records when something else will need attention soon.
@@ -115,6 +117,8 @@ pub struct Engine {
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
     reply_topic_look: Instant,
     reply_partitions: u32,
+    /// Looks at the identity of the request topic that the instance knows of.
+    identity_looks: u64,
     instance: Instance,
     messages: Receiver<Message>,
     effects: Vec<Effect>,
@@ -137,8 +141,10 @@ impl Engine {
     pub fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
         let (sender, messages) = channel();
         let over = |error: &dyn std::fmt::Display| Exit::StartOver(error.to_string());
-        let directory =
-            Arc::new(Directory::start(&config.connection).map_err(|error| over(&error))?);
+        let directory = Arc::new(
+            Directory::start(&config.connection, &config.topics.requests)
+                .map_err(|error| over(&error))?,
+        );
         let completed = sender.clone();
         let transactor = Transactor::start(
             config.connection.clone(),
@@ -165,7 +171,11 @@ impl Engine {
             Arc::clone(&directory),
         )
         .map_err(|error| over(&error))?;
-        let forwards = ForwardProducer::new(&config.connection, &config.topics.requests);
+        let forwards = ForwardProducer::new(
+            &config.connection,
+            &config.topics.requests,
+            Arc::clone(&directory),
+        );
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
@@ -186,6 +196,7 @@ impl Engine {
             directory,
             heart,
             reply_topic_look: Instant::now(),
+            identity_looks: 0,
             reply_partitions: config.options.service.reply_partitions,
             instance: Instance::new(config.options.clone()),
             messages,
@@ -228,6 +239,7 @@ impl Engine {
         self.look_at_transaction()?;
         self.acknowledgements()?;
         self.look_at_reply_topic()?;
+        self.look_at_request_topic()?;
         self.input(Input::Tick)?;
         self.records()?;
         for input in std::mem::take(&mut self.events) {
@@ -276,6 +288,7 @@ impl Engine {
                     checkpoint: completed.checkpoint,
                     outcome: completed.outcome,
                     written: completed.written,
+                    late: completed.late,
                 })
             }
             Message::Found(Finding::Verdict {
@@ -295,9 +308,18 @@ impl Engine {
             Message::Found(Finding::Foreign {
                 partition,
                 assignment,
+                from,
                 keys,
                 end,
             }) => {
+                if end < from - 1 {
+                    warn!(
+                        partition,
+                        end,
+                        written = from,
+                        "the state log has lost records; writing the whole state again"
+                    );
+                }
                 if !keys.is_empty() {
                     warn!(
                         partition,
@@ -308,10 +330,22 @@ impl Engine {
                 self.input(Input::Foreign {
                     partition,
                     assignment,
+                    from,
                     keys,
                     end,
                 })
             }
+            Message::Found(Finding::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }) => self.input(Input::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
+            }),
         }
     }
 
@@ -372,6 +406,17 @@ impl Engine {
         }
     }
 
+    /// The client library goes on at its old offset in a topic that was deleted and made again.
+    fn look_at_request_topic(&mut self) -> Result<(), Exit> {
+        match self.directory.identity() {
+            Some((looks, id)) if looks != self.identity_looks => {
+                self.identity_looks = looks;
+                self.input(Input::RequestTopic(TopicId(id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Replies and strays that are not acknowledged yet.
     fn queued(&self) -> i32 {
         self.replies
@@ -380,14 +425,16 @@ impl Engine {
     }
 
     fn records(&mut self) -> Result<(), Exit> {
-        let room = self.replies.has_room() && self.forwards.has_room();
-        if !(self.instance.takes_records() && room) {
+        self.stop_full_sources()?;
+        if !(self.instance.takes_records() && self.replies.has_room()) {
             return self.hold_back();
         }
         if self.held_back {
             self.held_back = false;
             for (partition, next) in self.instance.positions() {
-                self.fetch(partition, next)?;
+                if !self.forwards.is_waiting(partition) {
+                    self.fetch(partition, next)?;
+                }
             }
         }
         self.holding_since = None;
@@ -410,7 +457,7 @@ impl Engine {
             self.held_back = true;
             warn!("replies or checkpoints cannot be written; requests wait");
             for (partition, _) in self.instance.positions() {
-                self.stop_fetching(partition);
+                self.stop_fetching(partition)?;
             }
         }
         self.poll(BUSY_WAIT)
@@ -431,14 +478,16 @@ impl Engine {
         let names = &config.options.service.routing.names;
         let (mut result, mut sent) = (Ok(()), 0);
         reporter.latency.next_poll();
+        reporter.member(consumer.is_member());
         consumer.poll(wait, |event| match event {
             // What was fetched ahead before fetching stopped is read again later.
-            Event::Record(_) if *held_back => {}
+            Event::Record(record) if *held_back || forwards.is_waiting(record.partition) => {}
             Event::Record(record) => {
                 let all = record.headers.parsed();
                 let headers = all.map(|all| Headers::collect(names, all));
                 let output = instance.record(Record {
                     partition: record.partition,
+                    leader_epoch: record.leader_epoch,
                     offset: Offset(record.offset),
                     timestamp: Timestamp(record.timestamp_ms),
                     key: record.key,
@@ -454,9 +503,12 @@ impl Engine {
                             result = Err(Exit::StartOver(error.to_string()));
                         }
                     }
-                    Some(Output::Forward(forward)) => forwards.send(&forward),
+                    Some(Output::Forward(forward)) => forwards.send(record.partition, &forward),
                 }
             }
+            // The records before it were passed over.
+            Event::EndOfPartition { partition, .. }
+                if *held_back || forwards.is_waiting(partition) => {}
             Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
                 partition,
                 next: NextOffset(next),
@@ -470,9 +522,9 @@ impl Engine {
                 events.push(Input::Revoked { partitions, lost });
             }
             Event::Statistics(json) => reporter.statistics(json),
-            Event::Error { partition, error } => {
+            Event::Error { at, error } => {
                 reporter.kafka_error(&error);
-                match consumer_error(partition, &error, config) {
+                match consumer_error(at, error, config, instance) {
                     Ok(input) => events.extend(input),
                     Err(exit) => result = Err(exit),
                 }
@@ -486,30 +538,50 @@ impl Engine {
     }
 }
 
+/// At once, since more of the same partition may follow in the same poll.
 fn consumer_error(
-    partition: Option<i32>,
-    error: &Error,
+    at: Option<(i32, i64)>,
+    error: Error,
     config: &Config,
+    instance: &mut Instance,
 ) -> Result<Option<Input>, Exit> {
-    match (error.class, partition) {
-        (Class::OffsetLost, Some(partition)) => {
+    match scope(&error, at.map(|(partition, _)| partition)) {
+        Scope::Identity => Err(Exit::Fenced(config.connection.instance_id.clone())),
+        Scope::Client => Err(Exit::StartOver(error.to_string())),
+        Scope::Service => {
+            let error = error.about_group_or(&config.connection.group, &config.topics.requests);
+            Err(Exit::Denied(error.to_string()))
+        }
+        Scope::Log(partition) => {
             warn!(partition, %error, "the log is not where it was; looking at it again");
             Ok(Some(Input::LogError { partition }))
         }
-        (Class::Fenced, _) => Err(Exit::Fenced(config.connection.instance_id.clone())),
-        (Class::Fatal, _) => Err(Exit::StartOver(error.to_string())),
-        (Class::Denied, _) if error.bars_service() => {
-            let error = error
-                .clone()
-                .about_group_or(&config.connection.group, &config.topics.requests);
-            Err(Exit::Denied(error.to_string()))
+        Scope::Partition(partition) => {
+            let offset = Offset(at.map_or(-1, |(_, offset)| offset));
+            warn!(
+                partition,
+                offset = offset.0,
+                %error,
+                "the partition cannot be read; others go on, and this one is tried again"
+            );
+            let failure = ReadFailure {
+                offset,
+                in_log: error.is_unreadable(),
+                problem: error.message,
+            };
+            instance.read_failed(partition, failure);
+            Ok(None)
         }
-        (Class::Denied, _) => {
+        Scope::Told if error.class == Class::Denied => {
             error!(%error, "access denied");
             Ok(None)
         }
-        _ => {
-            debug!(partition, %error, "consumer error");
+        Scope::Told if matches!(error.class, Class::Retriable | Class::EndOfLog) => {
+            debug!(%error, "consumer error");
+            Ok(None)
+        }
+        Scope::Told => {
+            warn!(%error, "consumer error; the client goes on");
             Ok(None)
         }
     }

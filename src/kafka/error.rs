@@ -34,8 +34,12 @@ pub enum Class {
     OffsetLost,
     /// The end of a partition was reached: no error at all.
     EndOfLog,
-    /// The client cannot be used any longer, or was used wrongly.
+    /// The client cannot be used any longer, or was used wrongly: librdkafka says so of this error, or
+    /// the code is one of a producer's or client's own state.
     Fatal,
+    /// A code that nobody has told what it means. It concerns whatever it was attached to, a partition
+    /// or a topic, and says nothing about the client.
+    Unexpected,
 }
 
 impl Class {
@@ -51,6 +55,7 @@ impl Class {
             Class::OffsetLost => "offset_lost",
             Class::EndOfLog => "end_of_log",
             Class::Fatal => "fatal",
+            Class::Unexpected => "unexpected",
         }
     }
 }
@@ -67,6 +72,8 @@ pub struct Error {
     pub message: String,
     /// What was being done, such as `commit transaction`.
     pub operation: &'static str,
+    /// Where in a log, of an error of a reader.
+    pub offset: Option<i64>,
 }
 
 /// What librdkafka says about an error beside its code.
@@ -98,6 +105,7 @@ impl Error {
             code,
             message: explain(operation, code, reason),
             operation,
+            offset: None,
         }
     }
 
@@ -112,6 +120,7 @@ impl Error {
             code,
             message: message.into(),
             operation,
+            offset: None,
         }
     }
 
@@ -247,6 +256,11 @@ impl Error {
         )
     }
 
+    /// True when a batch, or a record by itself, is larger than its topic or its producer takes.
+    pub fn is_too_large(&self) -> bool {
+        delivery(self) == Delivery::Record(Cause::ReplyTooLarge)
+    }
+
     /// True when a record went with its transaction, and nothing is said about the record.
     pub fn is_purged(&self) -> bool {
         use RDKafkaErrorCode as C;
@@ -259,6 +273,29 @@ impl Error {
     /// (`OutOfOrderSequenceNumber`).
     pub fn is_about_producer(&self) -> bool {
         self.is_purged() || matches!(self.class, Class::Fatal | Class::Fenced)
+    }
+
+    /// True for a broker's failure of which it says nothing, so that it may come after what was asked
+    /// for was done.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::Unknown)
+    }
+
+    /// True when it is what lies in a log that cannot be read: nothing that a broker or a client does by
+    /// itself changes that.
+    pub fn is_unreadable(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        matches!(
+            self.code,
+            C::BadCompression
+                | C::BadMessage
+                | C::InvalidMessage
+                | C::InvalidRecord
+                | C::MessageSizeTooLarge
+                | C::NotImplemented
+                | C::UnsupportedCompressionType
+                | C::UnsupportedForMessageFormat
+        )
     }
 
     /// True when a topic was taken to have fewer partitions than it may have by now.
@@ -360,6 +397,36 @@ pub fn delivery(error: &Error) -> Delivery {
             Delivery::Topic(Cause::NotPermitted)
         }
         _ => Delivery::Topic(Cause::Unwritable),
+    }
+}
+
+/// What an error of the group's consumer concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// This process: another one has its name in the group.
+    Identity,
+    /// The service: it may not be a member of the group.
+    Service,
+    /// The client, which is of no more use.
+    Client,
+    /// The log of this partition, which is not where it was.
+    Log(i32),
+    /// The reading of this partition, which does not come back by itself.
+    Partition(i32),
+    /// Whatever the client itself sees to: people are told, and no more.
+    Told,
+}
+
+/// What an error of the group's consumer concerns: the partition that it came with, if it came with one.
+/// The client only when librdkafka says that it is of no more use, or a code of its own state does.
+pub fn scope(error: &Error, partition: Option<i32>) -> Scope {
+    match (error.class, partition) {
+        (Class::Fenced, _) => Scope::Identity,
+        (Class::Fatal, _) => Scope::Client,
+        (Class::Denied, _) if error.bars_service() => Scope::Service,
+        (Class::EndOfLog, _) | (_, None) => Scope::Told,
+        (Class::OffsetLost, Some(partition)) => Scope::Log(partition),
+        (_, Some(partition)) => Scope::Partition(partition),
     }
 }
 
@@ -528,8 +595,23 @@ fn class_of_code(code: RDKafkaErrorCode) -> Class {
         | C::WaitCache
         | C::WaitingForCoordinator => Class::Retriable,
 
-        // Whatever is left breaks an assumption of ours or of librdkafka's.
-        _ => Class::Fatal,
+        C::Conflict
+        | C::DuplicateSequenceNumber
+        | C::ExistingSubscription
+        | C::Fatal
+        | C::GaplessGuarantee
+        | C::Inconsistent
+        | C::InvalidArgument
+        | C::InvalidProducerIdMapping
+        | C::InvalidTransactionTimeout
+        | C::InvalidTransactionalState
+        | C::NotConfigured
+        | C::OutOfOrderSequenceNumber
+        | C::State
+        | C::UnknownProducerId
+        | C::UnsupportedFeature => Class::Fatal,
+
+        _ => Class::Unexpected,
     }
 }
 
@@ -563,8 +645,16 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
         | C::TransactionalIdAuthorizationFailed => {
             format!("{reason}: missing ACL: {}", missing_acl(operation, code))
         }
+        // Of a fetch: no producer of ours decompresses anything.
+        C::BadCompression => format!(
+            "{reason}: it is damaged, or larger than {RECEIVE_MAX} when it is decompressed: with a larger \
+             {RECEIVE_MAX} it may be read, which takes as much memory"
+        ),
         C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch => format!(
             "another process uses the same transactional.id: {reason}: give each instance its own instance_id"
+        ),
+        C::InvalidSessionTimeout => format!(
+            "{reason}: kafka.session.timeout.ms must lie between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
         ),
         C::FencedInstanceId | C::UnreleasedInstanceId => format!(
             "another process uses the same group.instance.id: {reason}: give each instance its own instance_id"
@@ -572,6 +662,9 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
         _ => reason,
     }
 }
+
+/// Up to how many bytes librdkafka decompresses (`rd_kafka_zstd_decompress`).
+const RECEIVE_MAX: &str = "kafka.receive.message.max.bytes";
 
 /// The ACL that an operation needs and that a code says is not there.
 fn missing_acl(operation: &str, code: RDKafkaErrorCode) -> &'static str {

@@ -6,28 +6,31 @@
 //! (`enable.gapless.guarantee`), and after that a new one, to which everything that is not
 //! acknowledged is handed again in order. What comes twice is dropped at home.
 
-use std::collections::BTreeMap;
+mod shares;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::clients::Connection;
+use super::clients::{Connection, with_batches};
+use super::directory::Directory;
 use super::error::Error;
-use super::produce::{Enqueued, Outgoing, Topic};
+use super::produce::{BatchSize, Enqueued, Outgoing, Topic};
 use super::replies::lane::Lane;
 use crate::processor::partition::Forward;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
+pub use shares::Changes;
+use shares::Shares;
 
-/// Strays held at a time until they are acknowledged; a second's worth at a high rate.
-const FORWARDS_MAX: usize = 50_000;
-/// Bytes of them (64 MiB).
-const BYTES_MAX: usize = 64 << 20;
 /// Pause before a producer that stopped is made anew.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
 struct Parcel {
     token: Token,
+    source: i32,
     home: i32,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -51,11 +54,14 @@ struct Sender {
 pub struct ForwardProducer {
     connection: Connection,
     topic: String,
+    directory: Arc<Directory>,
+    /// Known when the first producer is made.
+    size: Option<BatchSize>,
     /// Made when the first stray comes: most services never have one.
     sender: Option<Sender>,
     /// By number, in the order of the chains.
     parcels: BTreeMap<u64, Parcel>,
-    bytes: usize,
+    shares: Shares,
     next: u64,
     /// Numbers below this one have been handed to the producer.
     handed_over: u64,
@@ -64,37 +70,57 @@ pub struct ForwardProducer {
 
 impl ForwardProducer {
     /// For one request topic.
-    pub fn new(connection: &Connection, topic: &str) -> ForwardProducer {
+    pub fn new(connection: &Connection, topic: &str, directory: Arc<Directory>) -> ForwardProducer {
         ForwardProducer {
             connection: connection.clone(),
             topic: topic.to_owned(),
+            directory,
+            size: None,
             sender: None,
             parcels: BTreeMap::new(),
-            bytes: 0,
+            shares: Shares::default(),
             next: 0,
             handed_over: 0,
             renew_at: None,
         }
     }
 
-    /// Takes a stray.
-    pub fn send(&mut self, forward: &Forward<'_>) {
+    /// Takes a stray that was found in `source`.
+    pub fn send(&mut self, source: i32, forward: &Forward<'_>) {
         let parcel = Parcel {
             token: forward.token,
+            source,
             home: forward.home,
             key: forward.key.map(<[u8]>::to_vec),
             value: forward.value.map(<[u8]>::to_vec),
             headers: forward.headers.0.to_vec(),
         };
-        self.bytes += parcel.bytes();
+        self.shares.add(source, parcel.bytes());
         self.parcels.insert(self.next, parcel);
         self.next += 1;
         self.hand_over();
     }
 
-    /// True while more may be taken.
-    pub fn has_room(&self) -> bool {
-        self.parcels.len() < FORWARDS_MAX && self.bytes < BYTES_MAX
+    /// Which sources are to wait from now on, and which need not wait any longer, of so many partitions.
+    pub fn changes(&mut self, partitions: usize) -> Changes {
+        self.shares.changes(partitions)
+    }
+
+    /// True while a source's share is full: what comes of it is passed over, and read again later.
+    pub fn is_waiting(&self, source: i32) -> bool {
+        self.shares.is_waiting(source)
+    }
+
+    /// These sources are no longer ours. What was found in them goes its way.
+    pub fn forget(&mut self, partitions: &[i32]) {
+        self.shares.forget(partitions);
+    }
+
+    /// The homes that a source's strays wait for.
+    pub fn homes_of(&self, source: i32) -> BTreeSet<i32> {
+        let of_source = |parcel: &&Parcel| parcel.source == source;
+        let parcels = self.parcels.values().filter(of_source);
+        parcels.map(|parcel| parcel.home).collect()
     }
 
     /// Strays that are not acknowledged.
@@ -110,7 +136,11 @@ impl ForwardProducer {
                 .lane
                 .serve_ready(Duration::ZERO, |report| match report.result {
                     Ok(_) => done.push(report.opaque as u64),
-                    Err(error) => problem = Some(error),
+                    // What the others say is that the producer has stopped because of that one.
+                    Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
+                        problem = Some(error);
+                    }
+                    Err(_) => {}
                 });
         }
         // What was served then is for the log.
@@ -119,7 +149,7 @@ impl ForwardProducer {
         }
         for number in done {
             if let Some(parcel) = self.parcels.remove(&number) {
-                self.bytes = self.bytes.saturating_sub(parcel.bytes());
+                self.shares.remove(parcel.source, parcel.bytes());
                 acknowledged(parcel.token, 1);
             }
         }
@@ -132,6 +162,12 @@ impl ForwardProducer {
     /// From here on nothing of this producer counts: all that is not acknowledged goes again.
     fn stop(&mut self, error: &Error) {
         warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
+        // A producer without gaps stops for it, and then says only that it has stopped.
+        let fatal = self.sender.as_ref().and_then(|s| s.lane.fatal("forward"));
+        let too_large = error.is_too_large() || fatal.is_some_and(|fatal| fatal.is_too_large());
+        if too_large && let Some(size) = &mut self.size {
+            size.refused(&self.directory);
+        }
         self.sender = None;
         self.handed_over = 0;
         self.renew_at = Some(Instant::now() + RENEWAL_PAUSE);
@@ -172,8 +208,17 @@ impl ForwardProducer {
         }
     }
 
-    fn sender(&self) -> Result<Sender, Error> {
-        let lane = Lane::new(&self.connection.forward_producer())?;
+    fn sender(&mut self) -> Result<Sender, Error> {
+        let (connection, directory) = (&self.connection, &self.directory);
+        let size = self.size.get_or_insert_with(|| {
+            let mut size = BatchSize::new(connection, &self.topic);
+            size.ask(directory);
+            size
+        });
+        // The limit may have been raised since the last producer was made.
+        size.look_again(directory);
+        let config = with_batches(connection.forward_producer(), size.batch_bytes());
+        let lane = Lane::new(&config)?;
         Ok(Sender {
             topic: lane.topic(&self.topic)?,
             lane,

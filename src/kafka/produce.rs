@@ -6,6 +6,7 @@
 
 mod batch;
 mod open;
+mod size;
 
 use std::ffi::{CStr, CString};
 use std::os::raw::c_void;
@@ -23,6 +24,7 @@ use crate::wire::headers::Block;
 
 pub use batch::Batch;
 pub use open::OpenTopics;
+pub use size::{BATCH_OVERHEAD_BYTES, BatchSize, RECORD_OVERHEAD_BYTES};
 
 /// A topic of one producer. Must be dropped before it.
 pub struct Topic {

@@ -59,7 +59,7 @@ impl ReplyProducer {
         directory: Arc<Directory>,
     ) -> Result<ReplyProducer, Error> {
         Ok(ReplyProducer {
-            default: DefaultReplies::new(connection, topic)?,
+            default: DefaultReplies::new(connection, topic, Arc::clone(&directory))?,
             named: NamedReplies::new(connection, directory)?,
         })
     }
@@ -117,9 +117,11 @@ impl ReplyProducer {
         let mut returned = self.named.serve(&mut acknowledged);
         self.reroute()?;
         returned += self.default.serve(&mut acknowledged)?;
+        let mut undelivered = self.named.take_tally();
+        undelivered.merge(self.default.take_tally());
         Ok(Served {
             returned,
-            undelivered: self.named.take_tally(),
+            undelivered,
         })
     }
 

@@ -67,10 +67,23 @@ pub enum Finding {
         partition: i32,
         /// As handed in.
         assignment: u32,
+        /// As handed in.
+        from: i64,
         /// Their keys.
         keys: Vec<Vec<u8>>,
         /// End of what was read.
         end: i64,
+    },
+    /// What others wrote could not be read.
+    ForeignUnread {
+        /// Which partition.
+        partition: i32,
+        /// As handed in.
+        assignment: u32,
+        /// As handed in.
+        from: i64,
+        /// As handed in.
+        to: Option<i64>,
     },
 }
 
@@ -150,10 +163,19 @@ impl Worker {
                     Ok((keys, end)) => found(Finding::Foreign {
                         partition,
                         assignment,
+                        from,
                         keys,
                         end,
                     }),
-                    Err(error) => warn!(partition, %error, "cannot look for foreign state records"),
+                    Err(error) => {
+                        warn!(partition, %error, "cannot look for foreign state records, trying again");
+                        found(Finding::ForeignUnread {
+                            partition,
+                            assignment,
+                            from,
+                            to,
+                        });
+                    }
                 },
             }
         }

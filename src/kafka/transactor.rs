@@ -10,13 +10,14 @@
 mod delivery;
 mod patience;
 mod producer;
+mod sizes;
 mod step;
 mod successor;
 mod turn;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,21 +33,27 @@ use crate::processor::membership::{MemberId, may_send};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
+use sizes::Sizes;
 use step::Step;
 use successor::Successor;
 use turn::Place;
 pub use turn::Turn;
 
-/// How long one attempt to get a transactional producer may take: `init_transactions` waits for a
-/// transaction of our own past to be settled, which takes up to the brokers' clean-up interval.
-const INIT_DEADLINE: Duration = Duration::from_secs(15);
-/// How long a fence inside a revocation may take (T3); an ordinary init takes 50 to 500 ms.
+/// How long one attempt to get a transactional producer may take: an ordinary init takes 50 to 500 ms, one
+/// that waits for a transaction of our own past up to the brokers' clean-up interval of 10 s. One that is not
+/// done by then is tried again.
+const INIT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a fence inside a revocation may take (T3).
 const FENCE_DEADLINE: Duration = Duration::from_secs(5);
+/// What an init has at least where its deadline was spent on waiting for another one.
+const INIT_DEADLINE_MIN: Duration = Duration::from_secs(1);
+/// How long beginning a transaction may take: nobody is asked, it waits for a thread of this process.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(3);
+/// Records, offsets and commit share the time-out of the transaction, after which the coordinator may give it
+/// up. What offsets and commit have at least when the records took all of it.
+const STEP_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// Pause between attempts to get a producer.
 const RENEW_PAUSE: Duration = Duration::from_millis(200);
-/// A step that takes so many times its deadline will not end: the longest, an abort, has two calls.
-/// librdkafka loses the answer of a group's coordinator that goes away at that moment, and waits for ever.
-const STUCK_AFTER_DEADLINES: u32 = 3;
 /// How often an idle producer's words are passed on to the log.
 const IDLE_SERVE: Duration = Duration::from_secs(1);
 
@@ -83,6 +90,8 @@ pub struct Completed {
     pub written: Vec<Written>,
     /// How long it took.
     pub took: Duration,
+    /// It did not fit into its time.
+    pub late: bool,
     /// The last thing that went wrong.
     pub problem: Option<Error>,
     /// Replies in it that went to the default topic in the place of the one that was asked for.
@@ -96,6 +105,8 @@ struct SharedState {
     successor: Successor<TransactionalProducer>,
     place: Place,
     step: Step,
+    directory: Arc<Directory>,
+    sizes: Mutex<Sizes>,
 }
 
 impl SharedState {
@@ -103,8 +114,27 @@ impl SharedState {
         Duration::from_millis(self.connection.transaction_timeout_ms())
     }
 
+    /// How long a step may take `spent` after its transaction began.
+    fn deadline(&self, action: Action, spent: Duration) -> Duration {
+        step_deadline(action, self.timeout(), spent)
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.with_sizes(|sizes| sizes.clone())
+    }
+
+    /// Nothing is done under the lock that could panic half-way.
+    fn with_sizes<T>(&self, call: impl FnOnce(&mut Sizes) -> T) -> T {
+        call(&mut self.sizes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn make(&self, deadline: Duration) -> Result<TransactionalProducer, Error> {
-        let make = || TransactionalProducer::new(&self.connection, &self.topics, deadline);
+        let began = Instant::now();
+        let make = || {
+            let left = deadline.saturating_sub(began.elapsed());
+            let left = left.max(INIT_DEADLINE_MIN);
+            TransactionalProducer::new(&self.connection, &self.topics, self.sizes(), left)
+        };
         self.place.make(deadline, make).unwrap_or_else(|| {
             const OPERATION: &str = "create transactional producer";
             Err(Error::own(OPERATION, Class::Fatal, "the engine has ended"))
@@ -133,8 +163,10 @@ impl Transactor {
         completed: impl Fn(Completed) -> bool + Send + 'static,
     ) -> std::io::Result<Transactor> {
         let (jobs, receiver) = sync_channel(1);
-        let deliveries = Deliveries::new(directory, connection.unwritable_deadline());
+        let deliveries = Deliveries::new(Arc::clone(&directory), connection.unwritable_deadline());
         let shared = Arc::new(SharedState {
+            sizes: Mutex::new(Sizes::new(&connection, &topics)),
+            directory,
             connection,
             topics,
             cancel: AtomicBool::new(false),
@@ -178,14 +210,18 @@ impl Transactor {
     }
 
     /// Makes a new producer of the same transactional ID, whose init fences the one in use and
-    /// settles its transaction (T3). Blocks for twice [`FENCE_DEADLINE`] at most, when the thread is
-    /// making one as well.
+    /// settles its transaction (T3). Blocks for [`FENCE_DEADLINE`] at most, and a little longer when the
+    /// thread is making one as well.
     ///
     /// # Errors
     /// It could not be made; the job under way is cancelled all the same.
     pub fn fence(&self) -> Result<(), Error> {
         self.cancel();
-        let make = || self.shared.make(FENCE_DEADLINE);
+        let began = Instant::now();
+        let make = || {
+            self.shared
+                .make(FENCE_DEADLINE.saturating_sub(began.elapsed()))
+        };
         let left = self.shared.successor.leave(FENCE_DEADLINE, make);
         left.unwrap_or_else(|| {
             Err(Error::own(
@@ -196,11 +232,9 @@ impl Transactor {
         })
     }
 
-    /// How long the step under way has taken, once that is so long that it will not end.
+    /// How long the step in progress has taken, once that is so long that it will not end.
     pub fn stuck(&self) -> Option<Duration> {
-        let longest = self.shared.timeout().max(INIT_DEADLINE) * STUCK_AFTER_DEADLINES;
-        let elapsed = self.shared.step.elapsed();
-        elapsed.filter(|elapsed| *elapsed > longest)
+        self.shared.step.stuck_at(Instant::now())
     }
 }
 
@@ -223,8 +257,15 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, jobs: &Receiver<Job>, completed: &impl Fn(Completed) -> bool) {
-        if let Err(error) = self.renew() {
-            warn!(%error, "no transactional producer yet");
+        {
+            let shared = Arc::clone(&self.shared);
+            let mut sizes = shared.sizes();
+            sizes.ask(&shared.directory);
+            shared.with_sizes(|known| *known = sizes);
+            let _call = shared.step.begin(INIT_DEADLINE);
+            if let Err(error) = self.renew() {
+                warn!(%error, "no transactional producer yet");
+            }
         }
         loop {
             match jobs.recv_timeout(IDLE_SERVE) {
@@ -257,7 +298,8 @@ impl Worker {
                 transaction.cancel();
             }
             let action = transaction.action();
-            let call = shared.step.begin();
+            let deadline = shared.deadline(action, began.elapsed());
+            let call = shared.step.begin(deadline);
             let result = match action {
                 Action::Done(outcome) => break outcome,
                 Action::Renew => self.renew(),
@@ -266,18 +308,18 @@ impl Worker {
                     let cancelled = || shared.cancel.load(Ordering::SeqCst);
                     let deliveries = &mut self.deliveries;
                     with(self.producer.as_ref(), |producer| {
-                        producer.produce(&job.checkpoint, timeout, deliveries, cancelled)
+                        producer.produce(&job.checkpoint, deadline, deliveries, cancelled)
                     })
                     .map(|lies| written = lies)
                 }
                 Action::SendOffsets => match &metadata {
                     Some(metadata) => {
-                        self.with_producer(|p| p.send_offsets(&job.checkpoint, metadata, timeout))
+                        self.with_producer(|p| p.send_offsets(&job.checkpoint, metadata, deadline))
                     }
                     None => Ok(()),
                 },
-                Action::Commit => self.with_producer(|producer| producer.commit(timeout)),
-                Action::Abort => self.with_producer(|producer| producer.abort(timeout)),
+                Action::Commit => self.with_producer(|producer| producer.commit(deadline)),
+                Action::Abort => self.with_producer(|producer| producer.abort(deadline)),
             };
             drop(call);
             if action == Action::Produce && result.is_ok() {
@@ -303,13 +345,36 @@ impl Worker {
                 }
             }
         };
+        self.look_at_sizes();
         Completed {
             checkpoint: job.checkpoint,
             outcome,
             written,
             took: began.elapsed(),
+            late: transaction.is_late(),
             problem,
             undelivered: self.deliveries.take_tally(),
+        }
+    }
+
+    /// After a batch that was refused as too large: made again, it would be refused again. A limit that is low
+    /// may have been raised.
+    fn look_at_sizes(&mut self) {
+        let refused = self.producer.as_ref();
+        let refused = refused.and_then(TransactionalProducer::take_refused);
+        let shared = Arc::clone(&self.shared);
+        let mut sizes = shared.sizes();
+        let changed = match refused {
+            Some(role) => sizes.refused(role, &shared.directory),
+            None => sizes.look_again(&shared.directory),
+        };
+        shared.with_sizes(|known| *known = sizes);
+        if !changed {
+            return;
+        }
+        let _call = shared.step.begin(INIT_DEADLINE);
+        if let Err(error) = self.renew() {
+            warn!(%error, "no transactional producer for batches of another size yet");
         }
     }
 
@@ -338,6 +403,19 @@ impl Worker {
     }
 }
 
+/// `spent`: since the transaction began. An abort has a whole time-out of its own: what came before has failed
+/// by then, and whether it works or not, a new transaction begins after it.
+fn step_deadline(action: Action, timeout: Duration, spent: Duration) -> Duration {
+    match action {
+        Action::Begin => BEGIN_DEADLINE,
+        Action::Produce | Action::SendOffsets | Action::Commit => {
+            timeout.saturating_sub(spent).max(STEP_DEADLINE_MIN)
+        }
+        Action::Abort => timeout,
+        Action::Renew | Action::Done(_) => INIT_DEADLINE,
+    }
+}
+
 fn with<T>(
     producer: Option<&TransactionalProducer>,
     call: impl FnOnce(&TransactionalProducer) -> Result<T, Error>,
@@ -356,9 +434,48 @@ fn with<T>(
 fn failure(class: Class) -> Failure {
     match class {
         Class::Retriable => Failure::Retriable,
-        Class::AbortTransaction | Class::Refused | Class::Denied => Failure::Abort,
+        // Whatever else is wrong with the producer shows when it aborts, and then there is a new one.
+        Class::AbortTransaction | Class::Refused | Class::Denied | Class::Unexpected => {
+            Failure::Abort
+        }
         Class::Indefinite => Failure::Indefinite,
         Class::Fenced => Failure::Fenced,
         Class::Fatal | Class::OffsetLost | Class::EndOfLog => Failure::Fatal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step::STUCK_MARGIN;
+    use super::*;
+
+    /// A step that hangs is given up soon enough for an answer within 25 s: with the seconds that a
+    /// start-over takes (a pause of 1 s, leaving 3 s, an ordinary init and join) and a transaction before it.
+    #[test]
+    fn what_a_hanging_step_costs_is_bounded() {
+        let timeout = Duration::from_secs(5);
+        for action in [Action::Produce, Action::SendOffsets, Action::Commit] {
+            for spent_ms in [0, 10, 4_000, 4_999, 5_000, 6_000] {
+                let spent = Duration::from_millis(spent_ms);
+                let given_up = spent + step_deadline(action, timeout, spent) + STUCK_MARGIN;
+                assert!(given_up <= Duration::from_secs(9), "{action:?} {spent_ms}");
+            }
+        }
+        for action in [Action::Begin, Action::Abort, Action::Renew] {
+            let deadline = step_deadline(action, timeout, timeout);
+            assert!(
+                deadline + STUCK_MARGIN <= Duration::from_secs(12),
+                "{action:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn records_offsets_and_commit_share_the_time_of_the_transaction() {
+        let (timeout, spent) = (Duration::from_secs(5), Duration::from_secs(2));
+        for action in [Action::Produce, Action::SendOffsets, Action::Commit] {
+            assert_eq!(step_deadline(action, timeout, spent), timeout - spent);
+            assert_eq!(step_deadline(action, timeout, timeout), STEP_DEADLINE_MIN);
+        }
     }
 }

@@ -36,6 +36,13 @@ impl Tally {
         }
     }
 
+    /// Adds the counts of another.
+    pub fn merge(&mut self, other: Tally) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+
     /// The counts that are not 0.
     pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL

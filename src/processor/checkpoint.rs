@@ -227,6 +227,8 @@ pub struct Section {
     pub next: NextOffset,
     /// For the committed offset's metadata.
     pub rewrite_from: Option<i64>,
+    /// N, for the same.
+    pub service_partitions: u32,
     /// The epoch whose replies must be acknowledged before.
     pub epoch: u32,
     /// In `exactly_once` mode, the replies that it carries.
@@ -262,15 +264,33 @@ pub struct Written {
 }
 
 const REWRITE_PREFIX: &str = "rewrite=";
+const PARTITIONS_PREFIX: &str = "partitions=";
+const METADATA_SEPARATOR: char = ';';
 
-/// The committed offset's metadata.
-pub fn metadata(rewrite_from: Option<i64>) -> String {
-    rewrite_from.map_or_else(String::new, |at| format!("{REWRITE_PREFIX}{at}"))
+/// The committed offset's metadata. N is there as well because it cannot be found out again when the
+/// state topic is lost; the key of the links is not, because whoever may look at a group reads this.
+pub fn metadata(service_partitions: u32, rewrite_from: Option<i64>) -> String {
+    let rewrite = rewrite_from.map(|at| format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
+    format!(
+        "{PARTITIONS_PREFIX}{service_partitions}{}",
+        rewrite.unwrap_or_default()
+    )
+}
+
+fn of_metadata<'a>(metadata: &'a str, prefix: &str) -> Option<&'a str> {
+    let mut parts = metadata.split(METADATA_SEPARATOR);
+    parts.find_map(|part| part.strip_prefix(prefix))
 }
 
 /// Reads the committed offset's metadata; a hint, so anything else is no hint.
 pub fn rewrite_from(metadata: &str) -> Option<i64> {
-    metadata.strip_prefix(REWRITE_PREFIX)?.parse().ok()
+    of_metadata(metadata, REWRITE_PREFIX)?.parse().ok()
+}
+
+/// N in the committed offset's metadata; for a repair that has no state.
+pub fn service_partitions(metadata: &str) -> Option<u32> {
+    let n = of_metadata(metadata, PARTITIONS_PREFIX)?.parse().ok();
+    n.filter(|n| *n > 0)
 }
 
 #[cfg(test)]
@@ -306,8 +326,13 @@ mod tests {
 
     #[test]
     fn metadata_is_a_hint_and_survives_what_others_write_there() {
-        assert_eq!(rewrite_from(&metadata(Some(42))), Some(42));
-        assert_eq!(rewrite_from(&metadata(None)), None);
+        assert_eq!(metadata(4, Some(42)), "partitions=4;rewrite=42");
+        assert_eq!(rewrite_from(&metadata(4, Some(42))), Some(42));
+        assert_eq!(rewrite_from(&metadata(4, None)), None);
         assert_eq!(rewrite_from("someone else's"), None);
+        assert_eq!(service_partitions(&metadata(4, Some(42))), Some(4));
+        assert_eq!(service_partitions(&metadata(4, None)), Some(4));
+        assert_eq!(service_partitions("partitions=0"), None);
+        assert_eq!(service_partitions("someone else's"), None);
     }
 }

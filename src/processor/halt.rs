@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::limits::FOLD_VERSION;
-use crate::core::{NextOffset, Offset};
+use crate::core::{NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
 
 /// What a remedy begins with that is a command.
@@ -49,7 +49,7 @@ pub enum Halt {
         /// The checkpoint.
         next: NextOffset,
     },
-    /// The request topic was deleted and made again.
+    /// The request topic was deleted and made again, or `topics.requests` names another one.
     OtherTopic {
         /// The topic that the state is of.
         expected: TopicId,
@@ -88,6 +88,13 @@ pub enum Halt {
         /// Where the request that came lies here.
         at: NextOffset,
     },
+    /// A batch of the request log cannot be read.
+    Unreadable {
+        /// Where it begins.
+        at: NextOffset,
+        /// Why, and what reads it.
+        problem: String,
+    },
     /// The state topic lacks the partition.
     NoStatePartition,
 }
@@ -106,6 +113,7 @@ impl Halt {
             Halt::UnknownFoldVersion { .. } => "unknown_fold_version",
             Halt::UnknownFormat { .. } => "unknown_format",
             Halt::LinkBroken { .. } => "link_broken",
+            Halt::Unreadable { .. } => "unreadable",
             Halt::NoStatePartition => "no_state_partition",
         }
     }
@@ -120,7 +128,7 @@ impl Halt {
             Halt::Truncated { end, .. } => Some(*end),
             Halt::RequestsMissing { start, .. } | Halt::OtherTopic { start, .. } => Some(*start),
             Halt::OtherRecord { next, .. } => Some(*next),
-            Halt::LinkBroken { at, .. } => Some(*at),
+            Halt::LinkBroken { at, .. } | Halt::Unreadable { at, .. } => Some(*at),
             Halt::OtherGroup { .. }
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
@@ -132,13 +140,11 @@ impl Halt {
     /// to change.
     pub fn remedy(&self, partition: i32) -> String {
         match self {
-            // What is appended until somebody repairs it waits for its answer, and hides that the log was
-            // ever shorter.
-            Halt::Truncated { end, .. } => {
-                format!("{RECOVER} --partition {partition} --from {end}")
-            }
+            // No end of the log is named: what has been appended since the cut hides where it was, and the
+            // command finds that place.
             halt if halt.repair_from().is_some() => format!("{RECOVER} --partition {partition}"),
             Halt::OtherGroup { expected, .. } => {
+                let expected = shell::word(expected.as_ref());
                 format!("start with --group {expected}, or use topics of its own for this group")
             }
             Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
@@ -186,8 +192,8 @@ impl fmt::Display for Halt {
                 expected, found, ..
             } => write!(
                 f,
-                "the request topic was recreated: the state is of topic {expected}, this one is \
-                 {found}"
+                "the request topic was recreated, or topics.requests names another one than before: \
+                 the state is of the topic with ID {expected}, this one has {found}"
             ),
             Halt::OtherGroup { expected, found } => write!(
                 f,
@@ -210,6 +216,9 @@ impl fmt::Display for Halt {
                  and follows offset {previous} there, but the last one accepted is {accepted}: \
                  requests of partition {source} are missing"
             ),
+            Halt::Unreadable { at, problem } => {
+                write!(f, "the batch at offset {at} cannot be read: {problem}")
+            }
             Halt::NoStatePartition => f.write_str("there is no state topic"),
         }
     }

@@ -4,16 +4,23 @@
 //! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
 //! borrowed from the fold's buffer and not copied into an effect.
 
+mod allowance;
+mod foreign;
+mod hand_over;
 mod load;
 pub mod messages;
+pub mod trouble;
 
 use std::collections::BTreeMap;
 
-use load::Load;
+use allowance::{Allowance, Took};
+use foreign::Unread;
+pub(super) use load::Load;
 pub use load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
 };
 pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
+use trouble::Trouble;
 
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
@@ -72,7 +79,9 @@ struct Owned {
     stage: Stage,
     /// What it was halted for before it was looked at again: it stays halted meanwhile.
     halted: Option<(Halt, i64)>,
+    trouble: Option<Trouble>,
     foreign_check_ms: u64,
+    unread: Option<Unread>,
 }
 
 #[derive(Debug)]
@@ -84,6 +93,7 @@ enum Transaction {
     Running {
         sections: Vec<(i32, u32)>,
         load: Load,
+        begun_ms: u64,
     },
 }
 
@@ -105,6 +115,7 @@ pub struct Instance {
     last_cut_ms: Option<u64>,
     /// The last transaction was committed, and held few replies.
     eager: bool,
+    allowance: Allowance,
     revocation: Option<Revocation>,
     stop_deadline_ms: Option<u64>,
     left: bool,
@@ -121,6 +132,7 @@ impl Instance {
             transaction: Transaction::Idle,
             last_cut_ms: None,
             eager: true,
+            allowance: Allowance::default(),
             revocation: None,
             stop_deadline_ms: None,
             left: false,
@@ -130,11 +142,18 @@ impl Instance {
     /// Folds a record of a running partition; any other record is passed over, since it will be
     /// read again from the restored offset. Returns what is to be sent now, if there is anything.
     pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Output<'a>> {
-        match self.owned.get_mut(&record.partition) {
-            Some(Owned {
-                stage: Stage::Running(partition),
-                ..
-            }) => partition.record(record, &self.options.service),
+        let owned = self.owned.get_mut(&record.partition)?;
+        if !owned.follows() {
+            return None;
+        }
+        match &mut owned.stage {
+            Stage::Running(partition) => {
+                if self.allowance.is_full(partition.load()) {
+                    self.allowance.keep_out();
+                    partition.keep_out();
+                }
+                partition.record(record, &self.options.service)
+            }
             _ => None,
         }
     }
@@ -154,10 +173,17 @@ impl Instance {
     /// The next offset of every running partition that takes records.
     pub fn positions(&self) -> Vec<(i32, NextOffset)> {
         let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if partition.takes_records() => Some((*id, partition.next())),
+            Stage::Running(partition) if partition.takes_records() && owned.may_fetch() => {
+                Some((*id, partition.next()))
+            }
             _ => None,
         };
         self.owned.iter().filter_map(position).collect()
+    }
+
+    /// How many partitions it owns.
+    pub fn owned(&self) -> usize {
+        self.owned.len()
     }
 
     /// Replies sent and not yet acknowledged.
@@ -190,24 +216,23 @@ impl Instance {
                 verdict,
             } => self.restored(partition, assignment, verdict, now_ms, effects),
             Input::EndOfPartition { partition, next } => {
-                if let Some(running) = self.running(partition) {
+                if self.owned.get_mut(&partition).is_some_and(Owned::follows)
+                    && let Some(running) = self.running(partition)
+                {
                     running.reached(next);
                 }
             }
-            Input::LogError { partition } => {
-                if self.running(partition).is_some() {
-                    // T2: what it may still commit lies below the bound of its takeover.
-                    if self.transacts_any(&[partition]) {
-                        effects.push(Effect::CancelTransaction);
-                    }
-                    self.restore_again(partition, effects);
-                }
-            }
+            Input::LogError { partition } => self.log_error(partition, effects),
+            Input::RequestTopic(topic_id) => self.topic_seen(topic_id, effects),
             Input::Settled {
                 checkpoint,
                 outcome,
                 written,
-            } => self.settled(*checkpoint, outcome, &written, effects),
+                late,
+            } => {
+                let took = self.took(now_ms, late);
+                self.settled(*checkpoint, outcome, &written, took, effects);
+            }
             Input::FencedOurselves => {
                 if let Some(revocation) = self.revocation.take() {
                     self.give_up(revocation.partitions, effects);
@@ -216,14 +241,18 @@ impl Instance {
             Input::Foreign {
                 partition,
                 assignment,
+                from,
                 keys,
                 end,
+            } => self.foreign(partition, assignment, keys, from..end, effects),
+            Input::ForeignUnread {
+                partition,
+                assignment,
+                from,
+                to,
             } => {
-                if let Some(running) = self.running(partition)
-                    && running.assignment() == assignment
-                {
-                    running.touched_by_others(keys, end);
-                }
+                let again_ms = now_ms + WAIT_AGAIN_MS;
+                self.not_read(partition, assignment, Unread { from, to, again_ms });
             }
             Input::ReplyPartitions(count) => self.options.service.reply_partitions = count,
             Input::Tick => {}
@@ -251,6 +280,7 @@ impl Instance {
                 partition: *id,
                 phase: owned.phase(*id),
                 next: running.map(|partition| partition.next()),
+                outstanding: running.map_or(0, |partition| partition.outstanding()),
                 sequences: running.map_or(0, |partition| partition.sequences()),
                 outlook: running.and_then(|partition| partition.outlook()),
             }
@@ -308,7 +338,9 @@ impl Instance {
                     assignment: 0,
                     stage: Stage::Restoring,
                     halted: None,
+                    trouble: None,
                     foreign_check_ms: now_ms + FOREIGN_CHECK_MS,
+                    unread: None,
                 },
             );
             self.restore(*partition, effects);
@@ -320,6 +352,9 @@ impl Instance {
         let assignment = self.assignments;
         if let Some(owned) = self.owned.get_mut(&partition) {
             owned.assignment = assignment;
+            // A restore reads all of it.
+            owned.unread = None;
+            owned.taken_over_anew();
             let stage = std::mem::replace(&mut owned.stage, Stage::Restoring);
             owned.halted = match stage {
                 Stage::Halted { halt, highest, .. } => Some((halt, highest)),
@@ -384,7 +419,10 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        owned.halted = None;
+        // What could not be read shows only when it is read again.
+        if owned.trouble.is_none() {
+            owned.halted = None;
+        }
     }
 }
 
@@ -395,10 +433,12 @@ impl Instance {
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
+        self.read_again(now_ms, effects);
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
         self.leave_uncovered_behind(now_ms);
-        self.transact_when_covered(effects);
+        self.transact_when_covered(now_ms, effects);
+        self.fetch_by_allowance(effects);
         self.leave_when_drained(now_ms, effects);
     }
 
@@ -425,6 +465,15 @@ impl Instance {
                 });
             }
         }
+        self.read_unread(now_ms, effects);
+    }
+
+    fn start_again(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        // T2: what it may still commit lies below the bound of its takeover.
+        if self.transacts_any(&[partition]) {
+            effects.push(Effect::CancelTransaction);
+        }
+        self.restore_again(partition, effects);
     }
 
     /// I6: a partition whose chain is broken has drained, so that nothing is folded twice while it
@@ -468,16 +517,19 @@ impl Instance {
             return;
         }
         let mut sections = Vec::new();
-        for owned in self.owned.values_mut() {
-            if let Stage::Running(partition) = &mut owned.stage
-                && partition.wants_checkpoint()
+        let spare = self.allowance.spare_entries();
+        for id in self.due() {
+            self.batches += 1;
+            let batch_id = BatchId {
+                writer: self.options.run.writer,
+                number: self.batches,
+            };
+            if let Some(Owned {
+                stage: Stage::Running(partition),
+                ..
+            }) = self.owned.get_mut(&id)
             {
-                self.batches += 1;
-                let batch_id = BatchId {
-                    writer: self.options.run.writer,
-                    number: self.batches,
-                };
-                sections.push(partition.cut(batch_id, &self.options.service));
+                sections.push(partition.cut_within(batch_id, &self.options.service, spare));
             }
         }
         if !sections.is_empty() {
@@ -519,7 +571,7 @@ impl Instance {
     }
 
     /// I4: in `immediate` mode the fold goes on while the replies are on their way.
-    fn transact_when_covered(&mut self, effects: &mut Vec<Effect>) {
+    fn transact_when_covered(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let Transaction::Cut(checkpoint) = &self.transaction else {
             return;
         };
@@ -538,7 +590,11 @@ impl Instance {
             .map(|section| (section.partition, section.assignment))
             .collect();
         let load = Load::of(checkpoint);
-        let running = Transaction::Running { sections, load };
+        let running = Transaction::Running {
+            sections,
+            load,
+            begun_ms: now_ms,
+        };
         if let Transaction::Cut(checkpoint) = std::mem::replace(&mut self.transaction, running) {
             effects.push(Effect::Transact(checkpoint));
         }
@@ -549,10 +605,13 @@ impl Instance {
         checkpoint: Checkpoint,
         outcome: Outcome,
         written: &[Written],
+        took: Took,
         effects: &mut Vec<Effect>,
     ) {
         self.transaction = Transaction::Idle;
-        let replies = Load::of(&checkpoint).replies;
+        let load = Load::of(&checkpoint);
+        self.allowance.settled(outcome, load, took);
+        let replies = load.replies;
         self.eager = outcome == Outcome::Committed && replies <= EAGER_REPLIES_MAX;
         match outcome {
             Outcome::Fenced => effects.push(Effect::ExitFenced),
@@ -586,7 +645,13 @@ impl Instance {
                         effects.push(Effect::Fetch { partition, from });
                     }
                 }
-                (Outcome::Aborted, _) => running.aborted(section),
+                (Outcome::Aborted, _) => {
+                    running.aborted(section);
+                    let load = running.load();
+                    if self.allowance.is_far_exceeded(load) {
+                        self.restore_again(partition, effects);
+                    }
+                }
                 // The log says what came of it (T5).
                 _ => self.restore_again(partition, effects),
             }
@@ -596,26 +661,7 @@ impl Instance {
     /// There is too much for one checkpoint soon, or so little that it need not wait for more.
     fn cannot_wait(&self) -> bool {
         let load = self.load();
-        load.reaches(1) || self.eager && load.replies > 0
-    }
-
-    /// What the next checkpoint would hold.
-    fn load(&self) -> Load {
-        let mut load = Load::default();
-        for owned in self.owned.values() {
-            if let Stage::Running(partition) = &owned.stage {
-                let (replies, bytes) = partition.held();
-                let (ledger_records, ledger_bytes) = partition.ledger();
-                load = load.plus(Load {
-                    entries: partition.changes(),
-                    replies,
-                    bytes,
-                    ledger_records,
-                    ledger_bytes,
-                });
-            }
-        }
-        load
+        load.reaches(1) || self.allowance.is_waited_for() || self.eager && load.replies > 0
     }
 
     /// What the checkpoint under way holds.
@@ -641,89 +687,7 @@ impl Instance {
     }
 }
 
-/// Handing over and leaving.
 impl Instance {
-    fn revoked(
-        &mut self,
-        partitions: Vec<i32>,
-        lost: bool,
-        now_ms: u64,
-        effects: &mut Vec<Effect>,
-    ) {
-        if lost {
-            if self.transacts_any(&partitions) {
-                effects.push(Effect::CancelTransaction);
-            }
-            self.give_up(partitions, effects);
-            return;
-        }
-        for partition in &partitions {
-            if let Some(running) = self.running(*partition) {
-                running.drain();
-            }
-        }
-        self.revocation = Some(Revocation {
-            partitions,
-            deadline_ms: now_ms + self.options.revoke_deadline_ms,
-            fencing: false,
-        });
-    }
-
-    /// T3: a transaction with a revoked partition is finished before the revocation is answered, or
-    /// never committed.
-    fn hand_over(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        let Some(revocation) = &self.revocation else {
-            return;
-        };
-        if revocation.fencing {
-            // Input::FencedOurselves ends it: until then the producer is about to be replaced.
-            return;
-        }
-        let transacts = self.transacts_any(&revocation.partitions);
-        let drained = !transacts && revocation.partitions.iter().all(|id| self.is_drained(*id));
-        let late = now_ms >= revocation.deadline_ms;
-        if late && transacts && planted!(NotFenced) {
-            effects.push(Effect::CancelTransaction);
-        } else if late && transacts && !planted!(RevokedCommittedLate) {
-            if let Some(revocation) = &mut self.revocation {
-                revocation.fencing = true;
-                effects.extend([Effect::CancelTransaction, Effect::Fence]);
-            }
-            return;
-        }
-        if (drained || late)
-            && let Some(revocation) = self.revocation.take()
-        {
-            self.give_up(revocation.partitions, effects);
-        }
-    }
-
-    fn give_up(&mut self, partitions: Vec<i32>, effects: &mut Vec<Effect>) {
-        self.drop_from_cut(&partitions);
-        for partition in &partitions {
-            self.owned.remove(partition);
-        }
-        effects.push(Effect::GiveUp { partitions });
-    }
-
-    fn leave_when_drained(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        let Some(deadline_ms) = self.stop_deadline_ms else {
-            return;
-        };
-        let drained = self.owned.keys().all(|id| self.is_drained(*id));
-        if !self.left && (drained || now_ms >= deadline_ms) {
-            self.left = true;
-            effects.push(Effect::Leave);
-        }
-    }
-
-    fn is_drained(&self, partition: i32) -> bool {
-        match self.owned.get(&partition).map(|owned| &owned.stage) {
-            Some(Stage::Running(running)) => running.is_drained(),
-            _ => true,
-        }
-    }
-
     fn transacts_any(&self, partitions: &[i32]) -> bool {
         match &self.transaction {
             Transaction::Running { sections, .. } => {
@@ -759,10 +723,14 @@ impl Owned {
         match (&self.stage, &self.halted) {
             (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),
             (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
-            (Stage::Restoring, None) => Phase::Restoring,
             (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
-            (Stage::Running(running), _) if running.is_draining() => Phase::Draining,
-            (Stage::Running(_), _) => Phase::Running,
+            (Stage::Running(_), Some((halt, highest))) => halted(halt, *highest),
+            (Stage::Running(running), None) if running.is_draining() => Phase::Draining,
+            (stage, None) => match (self.trouble_in_words(), stage) {
+                (Some(reason), _) => Phase::Waiting(reason),
+                (None, Stage::Restoring) => Phase::Restoring,
+                (None, _) => Phase::Running,
+            },
         }
     }
 }

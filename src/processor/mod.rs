@@ -24,6 +24,7 @@
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
 //! | [`rebuild`] | folds the request log again, for a repair |
+//! | [`repair`] | what a repair makes of the chains of strays |
 //! | [`failover`] | who is gone and who says so, besides the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
@@ -35,6 +36,7 @@ pub mod membership;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;
+pub mod repair;
 pub mod replies;
 pub mod restore;
 pub mod rewrite;

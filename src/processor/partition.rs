@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use super::Mode;
 use super::checkpoint::{Batch, Choice, Destination, HeldReplies, Outgoing, Section, Written};
 use super::halt::Halt;
+use super::instance::Load;
 use super::replies::{Outstanding, Token};
 use super::restore::highest_id;
-use super::rewrite::Rewrite;
+use super::rewrite::{CHUNK_ENTRIES, Rewrite};
 use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At, Outlook, Slot, Survey};
@@ -33,6 +34,8 @@ use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
 pub struct Record<'a> {
     /// Its partition.
     pub partition: i32,
+    /// The leader epoch that its broker gave it.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: Offset,
     /// Its LogAppendTime.
@@ -117,6 +120,16 @@ pub struct Counts {
     pub undelivered: [u64; Cause::ALL.len()],
 }
 
+/// Whether records are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// The next checkpoint has as much as it may; records that come are passed over, and read again later.
+    Full,
+    /// Likewise, and nothing is fetched.
+    Stopped,
+}
+
 /// A partition that is restored and folds on.
 #[derive(Debug)]
 pub struct Partition {
@@ -147,6 +160,9 @@ pub struct Partition {
     state_end: i64,
     /// No more records are folded: it is being handed over.
     draining: bool,
+    intake: Intake,
+    /// The first record that was passed over for [`Intake::Full`] and was not folded since.
+    passed_over: Option<Offset>,
     in_checkpoint: bool,
     body: Vec<u8>,
     headers: Vec<u8>,
@@ -192,6 +208,8 @@ impl Partition {
             ),
             state_end,
             draining: false,
+            intake: Intake::Open,
+            passed_over: None,
             in_checkpoint: false,
             body: Vec::new(),
             headers: Vec::new(),
@@ -208,9 +226,16 @@ impl Partition {
         record: Record<'a>,
         service: &'a Service,
     ) -> Option<Output<'a>> {
-        if !self.takes_records() || self.next.covers(record.offset) {
+        if self.next.covers(record.offset) {
             return None;
         }
+        if self.is_kept_out() {
+            self.passed_over.get_or_insert(record.offset);
+        }
+        if !self.takes_records() || self.passed_over.is_some_and(|at| at < record.offset) {
+            return None;
+        }
+        self.passed_over = None;
         let headers = record.headers;
         let mut request = request::decode(record.key, record.value, headers.request_id);
         if planted!(RoutingFolds) && service.routing.route(headers).undelivered.is_some() {
@@ -219,6 +244,7 @@ impl Partition {
         let at = At {
             partition: u32::try_from(self.id).unwrap_or(0),
             partitions: self.decided.partitions,
+            leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
         };
@@ -226,14 +252,13 @@ impl Partition {
         let answer = self.fold.apply(at, link, &request, &mut self.ledger);
         if let Answer::Broken { link, accepted } = answer {
             // The record is not folded: after the repair it is the first one that is read.
-            self.broken = Some(Halt::LinkBroken {
+            self.halt(Halt::LinkBroken {
                 source: link.partition,
-                offset: link.offset,
-                previous: link.previous,
-                accepted,
+                offset: link.position.offset,
+                previous: link.previous.offset,
+                accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
-            self.draining = true;
             return None;
         }
         self.counts.count(&answer);
@@ -253,7 +278,7 @@ impl Partition {
         let (partition, offset) = match link {
             Some(link) => (
                 i32::try_from(link.partition).unwrap_or(i32::MAX),
-                Offset(link.offset),
+                Offset(link.position.offset),
             ),
             None => (self.id, record.offset),
         };
@@ -355,7 +380,7 @@ impl Partition {
     /// The end of the partition's committed records is reached: `next` is past markers and aborted
     /// records, where the last record's offset is not.
     pub fn reached(&mut self, next: NextOffset) {
-        if self.takes_records() {
+        if self.takes_records() && self.passed_over.is_none() {
             self.next = self.next.max(next);
         }
     }
@@ -372,24 +397,35 @@ impl Partition {
             || !self.touched.is_empty()
             || !self.held.is_empty()
             || !self.ledger.is_empty()
-            || (!self.draining && self.rewrite.wants_checkpoint(self.fold.len()))
+            || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len()))
     }
 
     /// Cuts: what the state is now, as a batch.
     pub fn cut(&mut self, batch_id: BatchId, service: &Service) -> Section {
+        self.cut_within(batch_id, service, usize::MAX)
+    }
+
+    /// The same with at most `spare` entries besides those that changed.
+    pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
         let mut batch = Batch::default();
-        let touched: Vec<Vec<u8>> = std::mem::take(&mut self.touched).into_iter().collect();
+        let mut touched = Vec::new();
+        while touched.len() < CHUNK_ENTRIES.min(spare)
+            && let Some(key) = self.touched.pop_first()
+        {
+            touched.push(key);
+        }
         for key in &touched {
             match state::entry_key(key).and_then(|key| self.fold.slot(key)) {
                 Some(slot) => slots.push(slot),
-                None if key != state::FOOTER_KEY => batch.tombstone(key),
-                None => {}
+                // The reset is what keeps compaction from bringing back what a repair made void.
+                None if [state::FOOTER_KEY, state::RESET_KEY].contains(&key.as_slice()) => {}
+                None => batch.tombstone(key),
             }
         }
-        if !self.draining {
-            let chunk = self.rewrite.chunk(self.fold.len(), slots.len());
+        if self.rewrites() {
+            let chunk = self.rewrite.chunk(self.fold.len(), slots.len(), spare);
             slots.extend(chunk.filter_map(|place| self.fold.slot_at(place)));
         }
         slots.sort_unstable();
@@ -423,10 +459,16 @@ impl Partition {
             touched,
             next: self.next,
             rewrite_from: self.rewrite.from(),
+            service_partitions: self.decided.partitions,
             epoch: self.outstanding.cut(),
             replies: std::mem::take(&mut self.held),
             ledger: self.ledger.take(),
         }
+    }
+
+    /// What is handed over need not be written again, unless nothing adds up without it.
+    fn rewrites(&self) -> bool {
+        !self.draining || self.rewrite.is_lost()
     }
 
     /// I4: may this section be committed now?
@@ -437,7 +479,7 @@ impl Partition {
     }
 
     /// The section is committed. Returns the range of state offsets in which somebody else has
-    /// written since our last batch, if there is one.
+    /// written since our last batch, or into this one, if there is one.
     pub fn committed(
         &mut self,
         section: &Section,
@@ -452,7 +494,23 @@ impl Partition {
         let expected = self.state_end;
         // Our own commit writes one marker behind the footer.
         self.state_end = written.last + 2;
-        (expected < written.first).then_some(expected..written.first)
+        let Written { first, last } = written;
+        if first < expected {
+            self.state_lost();
+            return None;
+        }
+        let len = i64::try_from(section.batch.len()).unwrap_or(i64::MAX);
+        if last - first + 1 != len {
+            return Some(expected..last + 1);
+        }
+        (expected < first).then_some(expected..first)
+    }
+
+    /// The state log was cut, or its topic made again: what is in memory is all there is.
+    fn state_lost(&mut self) {
+        if !planted!(StateLossIgnored) {
+            self.rewrite.lost();
+        }
     }
 
     /// The section was aborted: all of it goes into the next one.
@@ -468,12 +526,28 @@ impl Partition {
         }
     }
 
-    /// Somebody else's committed records touched these keys, up to `end` of the state log.
-    pub fn touched_by_others(&mut self, keys: impl IntoIterator<Item = Vec<u8>>, end: i64) {
+    /// Somebody else's committed records touched these keys, in this range of the state log.
+    pub fn touched_by_others(
+        &mut self,
+        keys: impl IntoIterator<Item = Vec<u8>>,
+        range: std::ops::Range<i64>,
+    ) {
+        let std::ops::Range { start, end } = range;
+        // Our last footer lies before the marker that begins the range, which may be still to come.
+        if end < start - 1 {
+            self.state_end = end;
+            self.state_lost();
+        }
         if !planted!(ForeignKeysLeft) {
             self.touched.extend(keys);
         }
         self.state_end = self.state_end.max(end);
+    }
+
+    /// Is to be halted, once everything that was folded is committed.
+    pub fn halt(&mut self, halt: Halt) {
+        self.broken = Some(halt);
+        self.draining = true;
     }
 
     /// Why it is to be halted, once everything that was folded is committed.
@@ -499,7 +573,27 @@ impl Partition {
     /// True while records are folded: it is not being handed over, and what was decided for the
     /// whole service is committed.
     pub fn takes_records(&self) -> bool {
-        !self.draining && (!self.undecided || planted!(UndecidedFolds))
+        !self.draining && !self.is_kept_out() && (!self.undecided || planted!(UndecidedFolds))
+    }
+
+    /// No more records until [`Partition::let_in`].
+    pub(super) fn keep_out(&mut self) {
+        if self.intake == Intake::Open {
+            self.intake = Intake::Full;
+        }
+    }
+
+    pub(super) fn let_in(&mut self) {
+        self.intake = Intake::Open;
+    }
+
+    pub(super) fn is_kept_out(&self) -> bool {
+        self.intake != Intake::Open
+    }
+
+    /// While it is kept out: true when it is still fetched, which is to be stopped.
+    pub(super) fn stop_fetching(&mut self) -> bool {
+        std::mem::replace(&mut self.intake, Intake::Stopped) == Intake::Full
     }
 
     /// True when no more records are folded.
@@ -512,6 +606,11 @@ impl Partition {
         self.assignment
     }
 
+    /// The request topic whose log it folds.
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
     /// The next offset to read.
     pub fn next(&self) -> NextOffset {
         self.next
@@ -520,6 +619,19 @@ impl Partition {
     /// Sequences known.
     pub fn sequences(&self) -> usize {
         self.fold.sequences()
+    }
+
+    /// What the next checkpoint would hold of it.
+    pub(super) fn load(&self) -> Load {
+        let (replies, bytes) = self.held();
+        let (ledger_records, ledger_bytes) = self.ledger();
+        Load {
+            entries: self.changes(),
+            replies,
+            bytes,
+            ledger_records,
+            ledger_bytes,
+        }
     }
 
     /// Entries that the next checkpoint would write, those of aborted ones among them.

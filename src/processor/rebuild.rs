@@ -69,6 +69,7 @@ impl Rebuild {
         let at = At {
             partition: self.partition,
             partitions: self.decided.partitions,
+            leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
         };
@@ -101,7 +102,7 @@ impl Rebuild {
 mod tests {
     use super::*;
     use crate::core::fold::EntryKey;
-    use crate::core::link::LinkKey;
+    use crate::core::link::{LinkKey, Position};
     use crate::core::{Offset, Timestamp};
     use crate::wire::headers::Headers;
 
@@ -120,6 +121,7 @@ mod tests {
     fn record<'a>(offset: i64, headers: &'a Headers<'a>) -> Record<'a> {
         Record {
             partition: 0,
+            leader_epoch: 4,
             offset: Offset(offset),
             timestamp: Timestamp(1_000 + offset),
             key: Some(b"orders"),
@@ -150,10 +152,15 @@ mod tests {
     #[test]
     fn it_stops_before_a_link_that_does_not_follow_and_counts_those_of_another_key() {
         let link = |key: LinkKey| {
+            let position = |offset| Position {
+                leader_epoch: 4,
+                offset,
+            };
             let link = Link {
                 partition: 2,
-                offset: 9,
-                previous: 8,
+                epoch: 0,
+                position: position(9),
+                previous: position(8),
             };
             link.header(&key, b"orders", Some(b"5"))
         };

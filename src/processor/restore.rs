@@ -89,11 +89,12 @@ impl Restored {
 
     /// False for a footer that cannot come behind the last one: a zombie that changed nothing has a digest
     /// that matches, but its offset betrays it, or its own idea of what was decided once for the whole
-    /// service. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
+    /// service, or that no repair has come between. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
     /// the decision is committed.
     fn goes_on(&self, footer: &Footer) -> bool {
         self.footer.as_ref().is_none_or(|last| {
             last.next <= footer.next
+                && last.scalars.epoch == footer.scalars.epoch
                 && (last.decided() == footer.decided()
                     || (last.next == NextOffset::ZERO && footer.next > NextOffset::ZERO))
         })

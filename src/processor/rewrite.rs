@@ -33,6 +33,8 @@ pub struct Rewrite {
     progress: Progress,
     /// Where the last whole rewrite begins.
     from: Option<i64>,
+    /// The state log has lost records, so that nothing adds up before the running rewrite has ended.
+    lost: bool,
 }
 
 impl Rewrite {
@@ -44,12 +46,13 @@ impl Rewrite {
             since_start: 0,
             progress: Progress::Idle,
             from,
+            lost: false,
         }
     }
 
     /// The slots that the next checkpoint writes again, besides the `changed` entries that it
-    /// writes anyway.
-    pub fn chunk(&mut self, live: usize, changed: usize) -> std::ops::Range<usize> {
+    /// writes anyway: `most` of them at most.
+    pub fn chunk(&mut self, live: usize, changed: usize, most: usize) -> std::ops::Range<usize> {
         if self.progress == Progress::Idle && self.due(live) {
             self.since_start = 0;
             self.progress = Progress::Running {
@@ -62,10 +65,26 @@ impl Rewrite {
             Progress::Running { next, .. } => {
                 let start = *next;
                 // Twice what changes anyway, so that a rewrite ends before it has been overtaken.
-                *next = live.min(start + CHUNK_ENTRIES.max(2 * changed));
+                *next = live.min(start + CHUNK_ENTRIES.max(2 * changed).min(most));
                 start..*next
             }
         }
+    }
+
+    /// The state log has lost records: everything is written again, from the next checkpoint on.
+    pub fn lost(&mut self) {
+        self.since_start = 0;
+        self.from = None;
+        self.lost = true;
+        self.progress = Progress::Running {
+            next: 0,
+            from: None,
+        };
+    }
+
+    /// True while nothing in the state log adds up.
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// True while a checkpoint is wanted for the rewrite alone.
@@ -88,6 +107,7 @@ impl Rewrite {
             self.from = *from;
             self.records = self.since_start;
             self.progress = Progress::Idle;
+            self.lost = false;
         }
     }
 
@@ -116,7 +136,7 @@ mod tests {
         let (mut offset, mut written, mut worst) = (0, 0, 0);
         let mut written_before = BTreeMap::from([(offset, written)]);
         for _ in 0..checkpoints {
-            let chunk = rewrite.chunk(live, changed);
+            let chunk = rewrite.chunk(live, changed, usize::MAX);
             let records = (live.min(changed + chunk.len()) + 1) as u64;
             written_before.insert(offset, written);
             rewrite.committed(records, Some(offset), live);
@@ -149,12 +169,31 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_begins_a_rewrite_at_once_also_in_the_middle_of_another() {
+        let mut rewrite = Rewrite::new(1_000_000, 0, Some(7));
+        rewrite.lost();
+        assert_eq!(
+            (rewrite.chunk(8_000, 0, usize::MAX), rewrite.from()),
+            (0..5_000, None)
+        );
+        rewrite.committed(5_001, Some(0), 8_000);
+        rewrite.lost();
+        assert!(rewrite.is_lost() && rewrite.wants_checkpoint(8_000));
+        assert_eq!(rewrite.chunk(8_000, 0, usize::MAX), 0..5_000);
+        rewrite.committed(5_001, Some(3), 8_000);
+        assert_eq!(rewrite.chunk(8_000, 0, usize::MAX), 5_000..8_000);
+        rewrite.committed(3_001, Some(5_005), 8_000);
+        assert!(!rewrite.is_lost() && !rewrite.wants_checkpoint(8_000));
+        assert_eq!(rewrite.from(), Some(3));
+    }
+
+    #[test]
     fn a_rewrite_that_is_aborted_begins_where_its_first_committed_batch_lies() {
         let mut rewrite = Rewrite::new(10, 11, None);
-        assert_eq!(rewrite.chunk(3, 0), 0..3);
+        assert_eq!(rewrite.chunk(3, 0, usize::MAX), 0..3);
         assert!(rewrite.wants_checkpoint(3), "until it is committed");
         assert_eq!(
-            rewrite.chunk(3, 0),
+            rewrite.chunk(3, 0, usize::MAX),
             3..3,
             "the aborted slots come back by themselves"
         );

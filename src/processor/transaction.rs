@@ -79,6 +79,7 @@ pub struct Transaction {
     under_way: bool,
     attempts: u32,
     cancelled: bool,
+    late: bool,
     after_renewal: Outcome,
 }
 
@@ -89,6 +90,7 @@ impl Default for Transaction {
             under_way: false,
             attempts: 0,
             cancelled: false,
+            late: false,
             after_renewal: Outcome::Aborted,
         }
     }
@@ -150,6 +152,12 @@ impl Transaction {
     /// time-out, so that the coordinator, and not another process, has fenced it.
     pub fn failed(&mut self, failure: Failure, own_timeout: bool) {
         let committing = self.action == Action::Commit;
+        self.late |= own_timeout
+            && !self.cancelled
+            && matches!(
+                self.action,
+                Action::Produce | Action::SendOffsets | Action::Commit
+            );
         let next = match (self.action, failure) {
             (Action::Done(_), _) => return,
             (Action::Renew, Failure::Retriable | Failure::Indefinite) => {
@@ -178,6 +186,11 @@ impl Transaction {
             return;
         }
         self.go(next);
+    }
+
+    /// True when it has failed because its time was up.
+    pub fn is_late(&self) -> bool {
+        self.late
     }
 
     fn again(&mut self, otherwise: Outcome) -> Action {

@@ -2,13 +2,17 @@
 //! handler reads a request's body, and none but the searches for sequences and for the owner of an ID wait
 //! for anything, so that it answers also while Kafka does not.
 //!
-//! - `/healthz` is 200 as long as the process works: a restart cannot help a halted
-//!   partition, but the body names it.
-//! - `/readyz` is 200 when each owned partition is restored and within the lag limit, also with none.
-//!   Halted partitions do not fail it: they would take the running ones with them.
+//! - `/healthz` is 200 as long as the engine reports: a restart helps one that is stuck, and cannot help a
+//!   halted partition, which the body names.
+//! - `/readyz` is 200 when the instance is a member of its group, its checkpoints do not fail in a row, and
+//!   each owned partition is restored and within the lag limit, also with none. Requests that were read and
+//!   not answered count as lag. Halted partitions do not fail it: they would take the running ones with them.
 
 mod bounded;
+mod busy;
 mod health;
+mod hosts;
+mod open;
 pub mod owners;
 mod page;
 mod query;
@@ -26,7 +30,7 @@ use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
@@ -38,7 +42,9 @@ use tokio::time::sleep;
 use super::metrics::Metrics;
 use super::status::Shared;
 use crate::kafka::engine::inquiry::Inquiries;
-use bounded::Bounded;
+use bounded::{Bounded, Limits, Own};
+use busy::Pages;
+pub use hosts::Hosts;
 use owners::{Owner, Owners};
 pub use token::Token;
 use trace::Tracer;
@@ -66,6 +72,8 @@ pub struct State {
     pub tracer: Option<Tracer>,
     /// What a reader must know, the probes apart.
     pub token: Option<Token>,
+    /// Under which names the pages are answered, the probes apart; none: under any.
+    pub hosts: Option<Hosts>,
 }
 
 impl State {
@@ -123,7 +131,10 @@ pub async fn serve(
         let _: Result<(), _> = begun.await;
         sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
     };
-    let server = axum::serve(Bounded::new(listener), router(state))
+    let service = router(state)
+        .layer(from_fn(bounded::answering))
+        .into_make_service_with_connect_info::<Own>();
+    let server = axum::serve(Bounded::new(listener, Limits::default()), service)
         .with_graceful_shutdown(shutdown)
         .into_future();
     tokio::select! {
@@ -135,11 +146,13 @@ pub async fn serve(
 
 /// The pages, and a hint at any other path.
 pub fn router(state: State) -> Router {
+    let pages = page::routes().route_layer(from_fn_with_state(Pages::default(), busy::bound));
     Router::new()
         .route("/metrics", get(metrics))
-        .merge(page::routes())
+        .merge(pages)
         .route_layer(from_fn_with_state(state.token.clone(), token::check))
-        // After the layer: probes need no token.
+        .route_layer(from_fn_with_state(state.hosts.clone(), hosts::check))
+        // After the layers: probes need no token and no name.
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async {
@@ -152,10 +165,13 @@ pub fn router(state: State) -> Router {
 }
 
 async fn healthz(Extract(state): Extract<State>) -> Response {
-    json(
-        StatusCode::OK,
-        &health::health(&state.status.read(), state.status.silence()),
-    )
+    let health = health::health(&state.status.read(), state.status.silence());
+    let code = if health.healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(code, &health)
 }
 
 async fn readyz(Extract(state): Extract<State>) -> Response {

@@ -4,13 +4,33 @@
 //! `error` means that something may be lost or an invariant is broken, `warn` that an operator
 //! should look, `info` is the life of the service (start, partitions, stop), `debug` the course of
 //! single checkpoints and rebalances.
+//!
+//! Nothing that happens to standard error (a full disk, a reader that is gone or does not read) stops or
+//! delays the process: it costs log lines, which are counted.
 
+mod sink;
+
+use std::fmt::Debug;
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
+use std::time::Duration;
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::settings::{Error, LogFormat};
+use crate::core::printable::printable;
+use sink::Sink;
+
+/// How long the end of the process waits for the last log lines, in milliseconds: they take microseconds,
+/// and a reader that does not read must not keep the process.
+const FLUSH_MS_MAX: u64 = 1_000;
+
+/// The one log of the process.
+static LOG: OnceLock<Sink> = OnceLock::new();
 
 /// What `log.level` takes, as it follows "expected".
 pub const LEVEL_EXPECTED: &str =
@@ -49,7 +69,9 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr);
+        // The library would say on standard error what it cannot write there, and panic.
+        .log_internal_errors(false)
+        .with_writer(LOG.get_or_init(|| Sink::start(stderr())).clone());
     // The time is UTC with microseconds by the library's default.
     let started = match format {
         LogFormat::Text => {
@@ -57,6 +79,7 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             lines
                 .compact()
+                .fmt_fields(debug_fn(field).delimited(" "))
                 .with_ansi(stderr().is_terminal() && !refused)
                 .finish()
                 .try_init()
@@ -74,9 +97,83 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// A field of a text line. A value may hold text of strangers, which moves no cursor and begins no line.
+/// JSON has its own escapes.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = format!("{value:?}");
+    let value = printable(&value);
+    match field.name() {
+        MESSAGE => write!(writer, "{value}"),
+        name if writer.has_ansi_escapes() => {
+            write!(writer, "{ITALIC}{name}{PLAIN}{DIMMED}={PLAIN}{value}")
+        }
+        name => write!(writer, "{name}={value}"),
+    }
+}
+
+const MESSAGE: &str = "message";
+const ITALIC: &str = "\x1b[3m";
+const DIMMED: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Waits for the log lines so far, for a second at most: call it before the process ends, and before
+/// something else is written to standard error.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush(Duration::from_millis(FLUSH_MS_MAX));
+    }
+}
+
+/// Log lines that could not be written, or not in time.
+pub fn lines_lost() -> u64 {
+    LOG.get().map_or(0, Sink::lost)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn text_of_strangers_stays_in_its_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .compact()
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let reason = "\u{1b}[2J\nclean: \u{9b}\u{202e}";
+            tracing::warn!(partition = 3, name = "a\nb", error = %reason, "halted by {reason}");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(!line.contains('\u{202e}'), "{line:?}");
+        for part in [
+            "halted by \\u{1b}[2J\\nclean: \\u{9b}",
+            " partition=3 ",
+            " name=\"a\\nb\" ",
+            "error=\\u{1b}[2J\\nclean: \\u{9b}\\u{202e}",
+        ] {
+            assert!(line.contains(part), "{part} in {line:?}");
+        }
+    }
 
     #[test]
     fn levels_and_directives_are_taken_and_mistyped_levels_are_not() {

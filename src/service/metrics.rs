@@ -21,12 +21,13 @@ use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry
 use self::latency::Latency;
 use self::names::{
     BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
-    IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
-    REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
+    IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, LOG_LINES_LOST, PRODUCER_QUEUE, REBALANCES,
+    REJECTIONS, REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
     RESTORE_DURATION, RESTORE_RECORDS, START_OVERS, STATE_BATCHES_SKIPPED, STRAYS_FORWARDED,
 };
 use self::partitions::Partitions;
 use self::register::{counter, counters, gauge, gauges, histogram};
+use super::logging;
 use super::status::Status;
 use crate::core::Code;
 use crate::wire::route::Cause;
@@ -94,6 +95,7 @@ pub struct Metrics {
     rejections: IntCounterVec,
     undelivered: IntCounterVec,
     kafka_errors: IntCounterVec,
+    log_lines_lost: IntCounter,
     partitions: Partitions,
 }
 
@@ -156,6 +158,7 @@ impl Metrics {
             rejections,
             undelivered,
             kafka_errors,
+            log_lines_lost: counter(registry, LOG_LINES_LOST)?,
             partitions: Partitions::register(registry)?,
         })
     }
@@ -185,6 +188,9 @@ impl Metrics {
     /// in it any more. `silence`: since when nothing was published.
     pub fn publish(&self, status: &Status, silence: Duration) {
         self.partitions.publish(status, silence);
+        let lost = logging::lines_lost();
+        self.log_lines_lost
+            .inc_by(lost.saturating_sub(self.log_lines_lost.get()));
     }
 
     /// Removes the series of one partition at once, without waiting for the next

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::http;
 use super::http::owners::Owners;
@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::settings::{self, ReplyMode, Settings};
 use super::status::{Shared, Status};
 use crate::core::link::LinkKey;
-use crate::kafka::clients::Connection;
+use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::transactor::{Topics, Turn};
@@ -102,9 +102,16 @@ pub async fn run_until(
     let connection = connection(settings)?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        settings = %described(settings),
+        instance_id = settings.instance_id,
+        group = settings.group,
+        brokers = connection.brokers,
+        reply_mode = %settings.reply_mode,
+        http = settings.http_address,
+        // All others are as in config/default.toml.
+        settings = %listed(settings.changed()),
         "starting"
     );
+    debug!(settings = %listed(settings.describe()), "effective settings");
     let topics = Topics {
         requests: settings.topics.requests.clone(),
         replies: settings.topics.replies.clone(),
@@ -130,7 +137,11 @@ pub async fn run_until(
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
     let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
     let config = Config {
-        options: options(settings, prepared.reply_partitions)?,
+        options: options(
+            settings,
+            prepared.reply_partitions,
+            connection.transaction_timeout_ms(),
+        )?,
         connection,
         topics,
         status: status.clone(),
@@ -141,8 +152,10 @@ pub async fn run_until(
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
+        let listens = listener.local_addr().ok().map(|address| address.ip());
+        let address = settings.http_address.as_deref().unwrap_or_default();
         let state = http::State {
-            status,
+            status: status.clone(),
             metrics,
             registry,
             lag_max_records: settings.ready_lag_max_records,
@@ -150,12 +163,20 @@ pub async fn run_until(
             owners: Some(owners),
             tracer: Some(tracer),
             token: settings.http_token.as_deref().map(http::Token::new),
+            hosts: http::Hosts::new(
+                listens,
+                address,
+                &settings.http_hosts,
+                settings.http_token.is_some(),
+            ),
         };
         tokio::spawn(http::serve(listener, state, async move {
             // An error means that the sender is gone, which is a stop as well.
             let _ = http_stopped.await;
         }))
     });
+    // The start took its time, and was not the engine's silence.
+    status.update(|_| {});
     let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);
     if let Some(page) = page
@@ -169,28 +190,52 @@ pub async fn run_until(
     result
 }
 
-/// How to reach Kafka according to the settings, checked.
+/// All that can be wrong without a Kafka, for a command that starts one first.
 ///
 /// # Errors
-/// No brokers, or a property that librdkafka refuses.
+/// A property that librdkafka does not have or refuses; a port that is taken.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    properties(settings)?;
+    if let Some(address) = &settings.http_address {
+        // Only tried, and given back at once: it is bound when there is something to serve.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(http::bind(address))?;
+    }
+    Ok(())
+}
+
+/// How to reach Kafka according to the settings, checked. The properties come first: a mistyped name is
+/// why there seem to be no brokers.
+///
+/// # Errors
+/// No brokers, or a property that librdkafka does not have or refuses.
 pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
-    let connection = Connection {
+    properties(settings)?;
+    Ok(Connection {
         brokers: settings.brokers()?.to_owned(),
         properties: settings.kafka.clone(),
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
         awaited_transactions: settings.reply_mode == ReplyMode::ExactlyOnce,
-    };
-    for (property, value) in &settings.kafka {
-        connection
-            .check_property(property, value)
-            .map_err(|error| settings.property_refused(property, &error.message))?;
-    }
-    Ok(connection)
+    })
 }
 
-fn described(settings: &Settings) -> String {
-    let pairs = settings.describe();
+fn properties(settings: &Settings) -> Result<(), settings::Error> {
+    for (property, value) in &settings.kafka {
+        match Connection::check_property(property, value) {
+            Ok(()) => {}
+            Err(PropertyError::Unknown) => return Err(settings.property_unknown(property)),
+            Err(PropertyError::Refused(error)) => {
+                return Err(settings.property_refused(property, &error.message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn listed(pairs: Vec<(String, String)>) -> String {
     let pairs: Vec<String> = pairs
         .into_iter()
         .map(|(key, value)| format!("{key}={value}"))
@@ -198,14 +243,18 @@ fn described(settings: &Settings) -> String {
     pairs.join(" ")
 }
 
-fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error> {
+fn options(
+    settings: &Settings,
+    reply_partitions: u32,
+    transaction_timeout_ms: u64,
+) -> Result<Options, Error> {
     let no_randomness = |error| Error::Kafka(format!("no randomness from the system: {error}"));
     let writer = getrandom::u64().map_err(no_randomness)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(no_randomness)?;
     let run = Run {
         writer,
-        link_key: LinkKey(key),
+        link_key: LinkKey::drawn(key),
     };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Options {
@@ -225,6 +274,7 @@ fn options(settings: &Settings, reply_partitions: u32) -> Result<Options, Error>
             rewrite_floor_records: settings.rewrite_floor_records,
         },
         run,
+        transaction_timeout_ms,
         checkpoint_interval_ms: millis(settings.checkpoint_interval),
         revoke_deadline_ms: REVOKE_DEADLINE_MS,
         stop_deadline_ms: millis(settings.shutdown_deadline),
@@ -258,6 +308,7 @@ async fn supervise(
                     start_overs.inc();
                     status.update(|status| {
                         status.connected = false;
+                        status.checkpoint_failures = 0;
                         status.problem = Some(reason);
                         status.partitions.clear();
                     });
@@ -322,4 +373,4 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-mod prepare;
+pub mod prepare;

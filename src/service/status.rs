@@ -25,6 +25,10 @@ pub struct Status {
     pub connected: bool,
     /// Why it is not connected, or what holds up the whole instance, in one line.
     pub problem: Option<String>,
+    /// Checkpoints that failed since the last one that was committed.
+    pub checkpoint_failures: u32,
+    /// Why the last of them failed.
+    pub checkpoint_problem: Option<String>,
     /// Partitions among which the service spreads names, N; 0 before the first takeover.
     pub service_partitions: u32,
     /// Partitions of the request topic at the last takeover; 0 before the first.
@@ -48,6 +52,10 @@ pub struct PartitionStatus {
     pub next_offset: i64,
     /// Records that are visible and not yet folded; absent while it is not known.
     pub lag_records: Option<i64>,
+    /// Requests that were read and whose reply is not acknowledged or not committed.
+    pub unanswered: u64,
+    /// For how long there have been such requests without a checkpoint, which covers all before it.
+    pub unanswered_ms: Option<u64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
     /// How near they are to their end; absent until all were looked at.
@@ -166,6 +174,16 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .status
             .clone()
+    }
+
+    /// Makes it look as if nothing had been published for so long.
+    #[cfg(test)]
+    pub(crate) fn silent_for(&self, silence: Duration) {
+        let mut published = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.at = published.at.checked_sub(silence).unwrap_or(published.at);
     }
 
     /// How long ago the status was published.

@@ -72,6 +72,7 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
         window_capacity,
         window_next,
         links_open,
+        epoch,
     } = scalars_of(footer);
     let due = &oracle.scalars;
     if applied != due.applied {
@@ -96,6 +97,9 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
     }
     if links_open != due.links_open {
         differ("believing first links", &links_open, &due.links_open);
+    }
+    if epoch != due.epoch {
+        differ("the epoch of repairs", &epoch, &due.epoch);
     }
     let last = footer
         .last_applied
@@ -137,7 +141,8 @@ fn of_entry(key: Key, oracle: &Oracle, remembered: &Remembered) -> String {
 fn words(value: Option<Value>) -> String {
     match value {
         None => "absent".to_owned(),
-        Some(Value::Chain(offset)) => offset.to_string(),
+        Some(Value::Sent(position)) => format!("{position:?}"),
+        Some(Value::Accepted(end)) => format!("{end:?}"),
         Some(Value::Window(places)) => format!("{} places of other content", places.len()),
         Some(Value::Sequence {
             next,

@@ -1,41 +1,114 @@
-//! The links of strays: `PARTITION:OFFSET:PREVIOUS:TAG` in the header `sequencer-forwarded`.
+//! The links of strays: `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG` in the header
+//! `sequencer-forwarded`, and where a chain of them goes on.
+
+/// Leader epoch and offset of a client's record. A later record of a partition has a greater one, also
+/// after a truncation.
+pub type Position = (i32, i64);
+
+/// Before the first record.
+pub const BEGINNING: Position = (-1, -1);
 
 /// A link that this service wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Where the client's record lies.
     pub partition: u32,
-    /// Its offset.
-    pub offset: i64,
-    /// The stray before it from there to here, or -1.
-    pub previous: i64,
+    /// How often that partition was repaired, or when.
+    pub epoch: u64,
+    /// Its position.
+    pub position: Position,
+    /// The stray before it from there to here, since that repair.
+    pub previous: Position,
+}
+
+/// What home knows of the chain from one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    pub epoch: u64,
+    pub position: Position,
+    /// Home was repaired since: the next one need not follow.
+    pub open: bool,
+}
+
+/// What a link is to home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    On(End),
+    Known,
+    Gap,
+}
+
+impl Link {
+    /// Takes the link from an end of its chain.
+    pub fn step(&self, end: End) -> Step {
+        let later = self.position > end.position;
+        let on = Step::On(End {
+            epoch: end.epoch.max(self.epoch),
+            position: self.position,
+            open: false,
+        });
+        match self.previous.cmp(&end.position) {
+            _ if !later => Step::Known,
+            std::cmp::Ordering::Equal => on,
+            // The forward of an owner that a repair has replaced.
+            _ if self.epoch < end.epoch => Step::Known,
+            _ if end.open => on,
+            std::cmp::Ordering::Greater => Step::Gap,
+            // A repair began the chain again, or a truncation took what had been forwarded.
+            std::cmp::Ordering::Less
+                if self.epoch > end.epoch || self.position.0 > end.position.0 =>
+            {
+                on
+            }
+            std::cmp::Ordering::Less => Step::Gap,
+        }
+    }
 }
 
 /// Reads a header; none when it is no right link, and the record an ordinary request.
 pub fn read(header: &[u8], secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> Option<Link> {
     let text = std::str::from_utf8(header).ok()?;
-    let [partition, offset, previous, tag] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
+    let parts = text.split(':').collect::<Vec<_>>();
+    let [partition, epoch, position, previous, tag] = parts.try_into().ok()?;
+    let pair = |text: &str| {
+        let (leader_epoch, offset) = text.split_once('.')?;
+        Some((leader_epoch.parse().ok()?, offset.parse().ok()?))
+    };
     let link = Link {
         partition: partition.parse().ok()?,
-        offset: offset.parse().ok()?,
-        previous: previous.parse().ok()?,
+        epoch: epoch.parse().ok()?,
+        position: pair(position)?,
+        previous: pair(previous)?,
     };
-    let Link {
-        partition: source,
-        offset,
-        previous,
-    } = link;
-    let one_spelling = text == format!("{source}:{offset}:{previous}:{tag}");
+    let one_spelling = text == spelled(link, tag);
     (one_spelling && tag == tag_of(link, secret, key, value)).then_some(link)
 }
 
-/// The first 16 bytes, in hexadecimal, of the keyed BLAKE3 hash over the three numbers, the key and
-/// the value.
+fn spelled(link: Link, tag: &str) -> String {
+    let Link {
+        partition,
+        epoch,
+        position,
+        previous,
+    } = link;
+    let pair = |(leader_epoch, offset): Position| format!("{leader_epoch}.{offset}");
+    format!(
+        "{partition}:{epoch}:{}:{}:{tag}",
+        pair(position),
+        pair(previous)
+    )
+}
+
+/// The first 16 bytes, in hexadecimal, of the keyed BLAKE3 hash over the numbers, the key and the
+/// value.
 fn tag_of(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> String {
     let mut input = Vec::new();
     input.extend(link.partition.to_be_bytes());
-    input.extend(link.offset.to_be_bytes());
-    input.extend(link.previous.to_be_bytes());
+    input.extend(link.epoch.to_be_bytes());
+    for (leader_epoch, offset) in [link.position, link.previous] {
+        input.extend(leader_epoch.to_be_bytes());
+        input.extend(offset.to_be_bytes());
+    }
     input.extend((key.len() as u64).to_be_bytes());
     input.extend(key);
     input.push(u8::from(value.is_some()));
@@ -50,8 +123,7 @@ fn tag_of(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> St
 /// The header of a link.
 #[cfg(test)]
 pub fn write(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> String {
-    let tag = tag_of(link, secret, key, value);
-    format!("{}:{}:{}:{tag}", link.partition, link.offset, link.previous)
+    spelled(link, &tag_of(link, secret, key, value))
 }
 
 #[cfg(test)]
@@ -62,8 +134,9 @@ mod tests {
     fn a_forged_link_is_none() {
         let link = Link {
             partition: 3,
-            offset: 120,
-            previous: -1,
+            epoch: 0,
+            position: (1, 120),
+            previous: BEGINNING,
         };
         let header = write(link, &[7; 32], b"a", Some(b"5"));
         let known = |header: &str| read(header.as_bytes(), &[7; 32], b"a", Some(b"5"));

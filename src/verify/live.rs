@@ -58,6 +58,7 @@ impl Live {
 
     fn record<'a>(&self, topic: Topic, found: &consumer::Record<'a>) -> Record<'a> {
         let mut record = Record {
+            leader_epoch: found.leader_epoch,
             offset: found.offset,
             timestamp_ms: found.timestamp_ms,
             key: found.key,

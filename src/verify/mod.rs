@@ -201,7 +201,18 @@ pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Resul
     matching.all(&mut dues, &mut replies, progress)?;
     order::check(&mut given, &layout, &mut report, progress)?;
     progress.end();
+    if report.counts.requests == 0 {
+        report.nothing(without_requests(&bounds.requests));
+    }
     Ok(report)
+}
+
+/// No request was read: an empty topic may be the wrong one.
+fn without_requests(requests: &[Extent]) -> String {
+    if requests.iter().all(|extent| extent.end == 0) {
+        return "the request topic is empty: is it the right one (topics.requests)?".to_owned();
+    }
+    "no request lies in the part of the request topic that can be checked".to_owned()
 }
 
 /// Where each partition begins, and what that leaves unchecked.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexSet;
 
 use super::code::Code;
-use super::link::{self, Link};
+use super::link::{self, BEGINNING, End, Link, Position, Step};
 use super::murmur2::home_of;
 use super::request::{self, Asked, Deed, Wish};
 use super::rules::{Grant, Note, Rules, Sequence};
@@ -51,6 +51,7 @@ pub struct Scalars {
     pub window_capacity: u32,
     pub window_next: u64,
     pub links_open: bool,
+    pub epoch: u64,
 }
 
 impl Scalars {
@@ -64,6 +65,7 @@ impl Scalars {
             window_capacity,
             window_next: 0,
             links_open: false,
+            epoch: 0,
         }
     }
 }
@@ -99,7 +101,7 @@ pub enum Due {
     /// Nothing: it was there before.
     Repeated,
     /// Nothing: a link before it is missing, and the partition halts here (I6).
-    Broken { link: Link, accepted: i64 },
+    Broken { link: Link, accepted: Position },
 }
 
 /// A record's due, and who it is due to.
@@ -126,8 +128,8 @@ pub struct Oracle {
     /// How many there are.
     present: usize,
     window: Window,
-    sent: BTreeMap<u32, i64>,
-    accepted: BTreeMap<u32, i64>,
+    sent: BTreeMap<u32, Position>,
+    accepted: BTreeMap<u32, End>,
     /// What is remembered besides.
     pub scalars: Scalars,
     /// The last record that was read: its offset and the fingerprint that a footer has of it.
@@ -159,23 +161,30 @@ impl Oracle {
         let asked = request::read(record.key, record.value, record.request_id);
         let link = self.link(record);
         if let Some(found) = link {
-            let before = self.accepted.get(&found.partition).copied();
-            let accepted = before.unwrap_or(-1);
-            let follows =
-                found.previous == accepted || (before.is_none() && self.scalars.links_open);
-            if found.offset > accepted && !follows {
-                let due = Due::Broken {
-                    link: found,
-                    accepted,
-                };
-                return answer(asked, link, due);
+            let nothing = End {
+                epoch: 0,
+                position: BEGINNING,
+                open: self.scalars.links_open,
+            };
+            let end = self.accepted.get(&found.partition).copied();
+            let end = end.unwrap_or(nothing);
+            match found.step(end) {
+                Step::Gap => {
+                    let due = Due::Broken {
+                        link: found,
+                        accepted: end.position,
+                    };
+                    return answer(asked, link, due);
+                }
+                Step::Known => {
+                    self.count(record);
+                    return answer(asked, link, Due::Repeated);
+                }
+                Step::On(end) => {
+                    self.accepted.insert(found.partition, end);
+                    self.touched.insert(Key::Accepted(found.partition));
+                }
             }
-            if found.offset <= accepted {
-                self.count(record);
-                return answer(asked, link, Due::Repeated);
-            }
-            self.accepted.insert(found.partition, found.offset);
-            self.touched.insert(Key::Accepted(found.partition));
         }
         self.count(record);
         let due = self.due(record, &asked);
@@ -209,7 +218,8 @@ impl Oracle {
         };
         let home = self.home(name);
         if name != POLICY && home != self.partition {
-            self.sent.insert(home, record.offset);
+            let position = (record.leader_epoch, record.offset);
+            self.sent.insert(home, position);
             self.touched.insert(Key::Sent(home));
             return Due::Stray { home };
         }
@@ -227,7 +237,7 @@ impl Oracle {
                     offset: record.offset,
                     timestamp_ms: record.timestamp_ms,
                 };
-                self.operate(name, *deed, &note)
+                self.operate_once(name, *deed, asked.request_id.as_deref(), &note)
             }
         };
         due.unwrap_or_else(Due::Refused)
@@ -242,6 +252,7 @@ impl Oracle {
     ) -> Result<Due, Code> {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
+            // 0 of an operator's record, which no count is.
             return if u64::from(grant.count) == count {
                 Ok(Due::Again(grant))
             } else {
@@ -284,6 +295,30 @@ impl Oracle {
         let segment = self.window.put(usize::try_from(at).unwrap_or(0), place);
         let segment = u32::try_from(segment).unwrap_or(u32::MAX);
         self.touched.insert(Key::Window(segment));
+    }
+
+    /// A record with a `request_id` that the window knows is not carried out again.
+    fn operate_once(
+        &mut self,
+        name: &str,
+        deed: Deed,
+        request_id: Option<&str>,
+        note: &dyn Fn(&str) -> Note,
+    ) -> Result<Due, Code> {
+        let key = request_id.map(|request_id| window::key_of(name, request_id));
+        let Some((key, grant)) = key.zip(deed.remembered()) else {
+            return self.operate(name, deed, note);
+        };
+        match self.window.find(&key) {
+            Some(known) if known != grant => Err(Code::RequestIdReused),
+            Some(_) if name == POLICY => Ok(Due::Policy(self.scalars.unknown)),
+            Some(_) => self.operate(name, Deed::Describe, note),
+            None => {
+                let due = self.operate(name, deed, note)?;
+                self.remember(Place { key, grant });
+                Ok(due)
+            }
+        }
     }
 
     fn operate(
@@ -391,7 +426,7 @@ impl Oracle {
     }
 
     /// Takes both ends of the chains as they are.
-    pub fn put_chains(&mut self, sent: BTreeMap<u32, i64>, accepted: BTreeMap<u32, i64>) {
+    pub fn put_chains(&mut self, sent: BTreeMap<u32, Position>, accepted: BTreeMap<u32, End>) {
         (self.sent, self.accepted) = (sent, accepted);
     }
 
@@ -406,12 +441,12 @@ impl Oracle {
     }
 
     /// The last stray that went to a home.
-    pub fn sent(&self, home: u32) -> Option<i64> {
+    pub fn sent(&self, home: u32) -> Option<Position> {
         self.sent.get(&home).copied()
     }
 
     /// The last stray that came from a partition.
-    pub fn accepted(&self, source: u32) -> Option<i64> {
+    pub fn accepted(&self, source: u32) -> Option<End> {
         self.accepted.get(&source).copied()
     }
 

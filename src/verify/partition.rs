@@ -14,7 +14,7 @@ use super::report::{Invariant, Report};
 use super::rules::Grant;
 use super::source::{Extent, Flow, Logs, Record, Topic};
 use super::spill::Spill;
-use super::state_log::{Found, Replay, Standing, StateLog};
+use super::state_log::{Found, Repaired, Replay, Standing, StateLog};
 
 /// Longest key that a reply repeats.
 const KEY_BYTES_MAX: usize = 255;
@@ -248,8 +248,8 @@ impl Pass<'_, '_> {
                 self.advance()?;
                 continue;
             };
-            if found.repair && adds_up {
-                self.repair(&found);
+            if let Some(repaired) = found.repair.filter(|_| adds_up) {
+                self.repair(&found, repaired);
             } else {
                 let report = &mut *self.sinks.report;
                 report.checked(Invariant::CheckpointAddsUp);
@@ -271,7 +271,20 @@ impl Pass<'_, '_> {
 
     /// An operator's repair: everything goes on from what it says, which must lie beyond every ID
     /// that was given.
-    fn repair(&mut self, found: &Found) {
+    fn repair(&mut self, found: &Found, repaired: Repaired) {
+        let place = (self.number, found.offset);
+        let (is, was) = (
+            found.footer.scalars.epoch,
+            repaired.epoch_before.max(self.oracle.scalars.epoch),
+        );
+        self.sinks.report.checked(Invariant::CheckpointAddsUp);
+        if is <= was {
+            self.sinks
+                .report
+                .wrong(Invariant::CheckpointAddsUp, place, || {
+                    format!("the repair has epoch {is}, and {was} came before it")
+                });
+        }
         let numbers = 0..u32::try_from(self.oracle.names.len()).unwrap_or(0);
         let before: Vec<_> = numbers
             .clone()
@@ -290,7 +303,6 @@ impl Pass<'_, '_> {
                 let at = usize::try_from(number).unwrap_or(0);
                 let name = self.oracle.names.get_index(at).map_or("", |name| name);
                 let words = format!("the repair moves sequence {name:?} back from {was} to {is}");
-                let place = (self.number, found.offset);
                 self.sinks.report.wrong(Invariant::Unique, place, || words);
             }
         }
@@ -358,9 +370,9 @@ impl Pass<'_, '_> {
                 let invariant = Invariant::StopsRatherThanGuesses;
                 self.sinks.report.wrong(invariant, place, || {
                     format!(
-                        "the forward of {}:{} says that {} came before it from there, and {accepted} \
-                         did: a request was lost, and this partition halts here",
-                        link.partition, link.offset, link.previous
+                        "the forward of {}:{} says that {} came before it from there, and {} did: a \
+                         request was lost, and this partition halts here",
+                        link.partition, link.position.1, link.previous.1, accepted.1
                     )
                 });
                 Ok(())
@@ -372,7 +384,7 @@ impl Pass<'_, '_> {
 
     fn fact(&mut self, record: &Record<'_>, answer: &Answer<'_>) -> Result<(), Error> {
         let (partition, offset) = answer.link.map_or((self.number, record.offset), |link| {
-            (link.partition, link.offset)
+            (link.partition, link.position.1)
         });
         let layout = self.common.layout;
         let Some(home) = layout.place(self.number, record.offset) else {
@@ -434,7 +446,8 @@ impl Pass<'_, '_> {
                 .and_then(|at| limits.get(at));
             limit.is_some_and(|limit| offset < *limit)
         };
-        let passed_over = self.pending.as_ref().is_some_and(|found| found.repair);
+        let repaired = self.pending.as_ref().and_then(|found| found.repair);
+        let passed_over = repaired.is_some_and(|repaired| record.offset >= repaired.answered);
         if passed_over {
             self.sinks.report.counts.passed_over += 1;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::link::{End, Position};
 use super::oracle::{Key, Oracle, Scalars, Unknown};
 use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules, Sequence};
 use super::window::{Place, SEGMENT, Window};
@@ -18,7 +19,8 @@ pub enum Value {
         defined: Option<Box<Defined>>,
     },
     Window(Vec<Place>),
-    Chain(i64),
+    Sent(Position),
+    Accepted(End),
 }
 
 /// The entries of one partition.
@@ -63,7 +65,7 @@ impl Remembered {
     /// The last stray that came from each partition.
     pub fn accepted(&self) -> BTreeMap<u32, i64> {
         let chain = |(key, value): (&Key, &Value)| match (key, value) {
-            (Key::Accepted(source), Value::Chain(offset)) => Some((*source, *offset)),
+            (Key::Accepted(source), Value::Accepted(end)) => Some((*source, end.position.1)),
             _ => None,
         };
         self.entries.iter().filter_map(chain).collect()
@@ -91,11 +93,11 @@ impl Remembered {
                         window.put(from + within, *place);
                     }
                 }
-                (Key::Sent(home), Value::Chain(offset)) => {
-                    sent.insert(*home, *offset);
+                (Key::Sent(home), Value::Sent(position)) => {
+                    sent.insert(*home, *position);
                 }
-                (Key::Accepted(source), Value::Chain(offset)) => {
-                    accepted.insert(*source, *offset);
+                (Key::Accepted(source), Value::Accepted(end)) => {
+                    accepted.insert(*source, *end);
                 }
                 _ => {}
             }
@@ -119,8 +121,8 @@ pub fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
         Key::Window(segment) => {
             Value::Window(oracle.window().segment(usize::try_from(segment).ok()?)?)
         }
-        Key::Sent(home) => Value::Chain(oracle.sent(home)?),
-        Key::Accepted(source) => Value::Chain(oracle.accepted(source)?),
+        Key::Sent(home) => Value::Sent(oracle.sent(home)?),
+        Key::Accepted(source) => Value::Accepted(oracle.accepted(source)?),
     })
 }
 
@@ -181,7 +183,12 @@ pub fn value_of(entry: &Entry<'_>) -> Value {
             };
             Value::Window(places.iter().map(place).collect())
         }
-        Entry::Sent { offset, .. } | Entry::Accepted { offset, .. } => Value::Chain(*offset),
+        Entry::Sent { position, .. } => Value::Sent((position.leader_epoch, position.offset)),
+        Entry::Accepted { end, .. } => Value::Accepted(End {
+            epoch: end.epoch,
+            position: (end.position.leader_epoch, end.position.offset),
+            open: end.open,
+        }),
     }
 }
 
@@ -200,6 +207,7 @@ pub fn scalars_of(footer: &state::Footer) -> Scalars {
         window_capacity: scalars.window_capacity,
         window_next: scalars.window_next,
         links_open: scalars.links_open,
+        epoch: scalars.epoch,
     }
 }
 
@@ -256,12 +264,18 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
             let hashes = (from..).zip(places).map(place);
             hashes.fold(0, u128::wrapping_add)
         }
-        (Key::Sent(partition), Value::Chain(offset)) => {
-            Hashed::of(5).number(partition.into()).number(*offset).end()
-        }
-        (Key::Accepted(partition), Value::Chain(offset)) => {
-            Hashed::of(6).number(partition.into()).number(*offset).end()
-        }
+        (Key::Sent(partition), Value::Sent((leader_epoch, offset))) => Hashed::of(5)
+            .number(partition.into())
+            .number((*leader_epoch).into())
+            .number(*offset)
+            .end(),
+        (Key::Accepted(partition), Value::Accepted(end)) => Hashed::of(6)
+            .number(partition.into())
+            .number(end.epoch.cast_signed())
+            .number(end.position.0.into())
+            .number(end.position.1)
+            .number(end.open.into())
+            .end(),
         _ => 0,
     }
 }
@@ -313,5 +327,6 @@ fn hash_of_scalars(scalars: &Scalars) -> u128 {
         .number(scalars.window_capacity.into())
         .number(scalars.window_next.cast_signed())
         .number(scalars.links_open.into())
+        .number(scalars.epoch.cast_signed())
         .end()
 }

@@ -142,8 +142,11 @@ pub struct Counts {
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Nothing is wrong.
+    /// Something was checked, and nothing is wrong.
     pub clean: bool,
+    /// Why there was nothing to check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// By invariant.
     pub findings: Vec<Finding>,
     /// What was counted.
@@ -164,6 +167,7 @@ impl Report {
         };
         Report {
             clean: true,
+            problem: None,
             findings: Invariant::ALL.map(finding).to_vec(),
             counts: Counts::default(),
             unchecked: Vec::new(),
@@ -175,6 +179,12 @@ impl Report {
             .iter()
             .position(|known| *known == invariant)?;
         self.findings.get_mut(at)
+    }
+
+    /// There was nothing to check, which is not the same as clean.
+    pub(super) fn nothing(&mut self, why: String) {
+        self.clean = false;
+        self.problem = Some(why);
     }
 
     /// It was checked once.

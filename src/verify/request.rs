@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use super::code::Code;
 use super::oracle::Unknown;
+use super::rules::Grant;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
@@ -57,6 +58,55 @@ pub enum Deed {
     Retire,
     /// Say what happens to undefined names.
     Policy(Unknown),
+}
+
+impl Deed {
+    /// As the window has it: the halves of a hash over its word and its fields in the place of first ID and
+    /// step, with a count of 0. None for one that changes nothing.
+    pub fn remembered(self) -> Option<Grant> {
+        let mut input = Vec::new();
+        match self {
+            Deed::Describe => return None,
+            Deed::Retire => input.extend(b"retire"),
+            Deed::SetNext { next, force } => {
+                input.extend(b"set_next\x01");
+                input.extend(next.to_be_bytes());
+                input.push(force.into());
+            }
+            Deed::Policy(unknown) => {
+                input.extend(b"policy\x01");
+                input.push(match unknown {
+                    Unknown::Create => 0,
+                    Unknown::Refuse => 1,
+                    Unknown::Audit => 2,
+                });
+            }
+            Deed::Define(change) => {
+                input.extend(b"define");
+                let most = change.max_count.map(u64::cast_signed);
+                let numbers = [change.start, change.increment, change.min, change.max, most];
+                for number in numbers {
+                    input.push(number.is_some().into());
+                    input.extend(number.unwrap_or_default().to_be_bytes());
+                }
+                for flag in [change.cycle, change.audit] {
+                    input.push(flag.is_some().into());
+                    input.push(flag.unwrap_or_default().into());
+                }
+            }
+        }
+        let hash = blake3::hash(&input);
+        let half = |at: usize| {
+            hash.as_bytes()[at..at + 8]
+                .try_into()
+                .map(i64::from_be_bytes)
+        };
+        Some(Grant {
+            first: half(0).unwrap_or_default(),
+            increment: half(8).unwrap_or_default(),
+            count: 0,
+        })
+    }
 }
 
 /// The fields of a definition that are there.
@@ -128,9 +178,23 @@ fn read_value(value: &[u8]) -> (Result<Wish, Code>, Option<String>) {
         Ok(Json::Object(fields)) => return read_object(fields),
         Ok(Json::Null) => Ok(Wish::Next(1)),
         Ok(number @ (Json::Whole(_) | Json::Huge)) => count(&number).map(Wish::Next),
+        Ok(_) | Err(_) if is_whole(value) => Err(Code::InvalidCount),
         Ok(_) | Err(_) => Err(Code::MalformedRequest),
     };
     (wish, None)
+}
+
+/// An integer however long, and `-0`, of which a JSON reader makes something else.
+fn is_whole(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let text = text.trim_matches([' ', '\t', '\n', '\r']);
+    match text.strip_prefix('-').unwrap_or(text).as_bytes() {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 fn count(json: &Json) -> Result<u64, Code> {
@@ -450,6 +514,7 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_code() {
+        let huge = "7".repeat(400);
         let long = format!(r#"{{"request_id":"{}"}}"#, "a".repeat(256));
         for (value, expected) in [
             ("0", Code::InvalidCount),
@@ -463,6 +528,10 @@ mod tests {
             (r#"{"count":"5"}"#, Code::MalformedRequest),
             (r#"{"cuont":5}"#, Code::UnknownField),
             (r#"{"next":5}"#, Code::UnknownField),
+            ("-0", Code::InvalidCount),
+            (&huge, Code::InvalidCount),
+            ("-0.0", Code::MalformedRequest),
+            ("-007", Code::MalformedRequest),
             (r#"{"op":"nxet"}"#, Code::UnknownOp),
             (r#"{"request_id":""}"#, Code::InvalidRequestId),
             (&long, Code::InvalidRequestId),

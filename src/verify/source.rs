@@ -18,6 +18,8 @@ pub enum Topic {
 /// A record, as far as anything here looks at it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record<'a> {
+    /// The leader epoch that its broker gave it.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: i64,
     /// Its time in milliseconds since 1970.

@@ -228,9 +228,18 @@ pub struct Found {
     /// Where it lies in the state log.
     pub offset: i64,
     /// It closes a repair.
-    pub repair: bool,
+    pub repair: Option<Repaired>,
     /// How it stands to what came before it.
     pub standing: Standing,
+}
+
+/// What a repair says, and what came before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Requests from here on up to where it goes on may be passed over.
+    pub answered: i64,
+    /// The epoch that it must raise.
+    pub epoch_before: u64,
 }
 
 /// How a footer stands to what came before it.
@@ -262,7 +271,10 @@ pub struct Replay {
     believed: bool,
     /// Where the last footer goes on that was believed.
     last_next: Option<i64>,
-    staged: BTreeMap<BatchId, (bool, Vec<Change>)>,
+    /// The repair that it knows of.
+    last_epoch: u64,
+    /// Of each open batch, up to where its reset says that requests are answered, and its changes.
+    staged: BTreeMap<BatchId, (Option<i64>, Vec<Change>)>,
 }
 
 impl Replay {
@@ -275,6 +287,7 @@ impl Replay {
             anchored: log.exact,
             believed: false,
             last_next: None,
+            last_epoch: 0,
             staged: BTreeMap::new(),
         })
     }
@@ -296,13 +309,13 @@ impl Replay {
                 Content::Footer(footer) => {
                     return Ok(Some(self.close(*footer, offset, record.batch, oracle)));
                 }
-                Content::Reset(_) if !self.anchored => {
-                    self.clear(oracle);
-                    continue;
-                }
-                Content::Reset(_) => {
+                Content::Reset(reset) => {
+                    if !self.anchored {
+                        self.clear(oracle);
+                    }
                     if let Some(batch) = record.batch {
-                        self.staged.insert(batch, (true, Vec::new()));
+                        let answered = Some(reset.answered.0);
+                        self.staged.insert(batch, (answered, Vec::new()));
                     }
                     continue;
                 }
@@ -342,10 +355,11 @@ impl Replay {
         oracle: &Oracle,
     ) -> Found {
         let staged = batch.and_then(|batch| self.staged.remove(&batch));
-        let (repair, changes) = staged.unwrap_or_default();
+        let (answered, changes) = staged.unwrap_or_default();
         let scalars = scalars_of(&footer);
         let next = footer.next.0;
-        let mut undo = if repair {
+        // In the head its entries are there already.
+        let mut undo = if answered.is_some() && self.anchored {
             self.clear(oracle)
         } else {
             Vec::new()
@@ -355,7 +369,9 @@ impl Replay {
             undo.push(before);
         }
         let adds_up = self.remembered.digest(&scalars) == footer.digest.0;
-        let late = !repair && self.last_next.is_some_and(|last| next < last);
+        let epoch = scalars.epoch;
+        let before = |last: i64| next < last || epoch < self.last_epoch;
+        let late = answered.is_none() && self.last_next.is_some_and(before);
         let standing = match (self.anchored, adds_up) {
             (false, false) => Standing::Head,
             (true, _) if late => Standing::Late,
@@ -364,6 +380,7 @@ impl Replay {
                 first: !self.believed,
             },
         };
+        let epoch_before = self.last_epoch;
         if standing == Standing::Late || (self.anchored && !adds_up) {
             for change in undo.into_iter().rev() {
                 self.apply(change, oracle);
@@ -372,11 +389,15 @@ impl Replay {
             self.anchored = true;
             self.believed = true;
             self.last_next = Some(next);
+            self.last_epoch = epoch;
         }
         Found {
             footer,
             offset,
-            repair,
+            repair: answered.map(|answered| Repaired {
+                answered,
+                epoch_before,
+            }),
             standing,
         }
     }

@@ -40,6 +40,17 @@ fn what_the_service_wrote_is_clean() {
 }
 
 #[test]
+fn a_topic_without_requests_is_not_clean() {
+    let mut world = World::new(1, 3);
+    world.serve();
+    let report = run(&world);
+    assert!(!report.clean, "{report:#?}");
+    let problem = report.problem.unwrap();
+    assert!(problem.contains("the request topic is empty"), "{problem}");
+    assert_eq!(report.unchecked, Vec::<String>::new());
+}
+
+#[test]
 fn so_it_is_in_ranges_that_do_not_fit_into_memory_at_once() {
     let mut world = World::new(1, 3);
     world.load(3_000);
@@ -137,6 +148,66 @@ fn after_a_repair_the_log_goes_on_from_what_it_says() {
         } else {
             assert!(report.clean, "{report:#?}");
         }
+    }
+}
+
+/// The state does not add up, or is gone, and a repair folds the whole log again.
+#[test]
+fn after_a_repair_that_folds_the_log_again_every_request_must_still_be_answered() {
+    for (gone, lost) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut world = World::new(9, 1);
+        world.load(200);
+        world.serve();
+        let right = world.restore(0);
+        if gone {
+            world.state[0].clear();
+        } else {
+            world.damage_state(0);
+        }
+        let next = right.footer.as_ref().unwrap().next.0;
+        world.repair_unchanged(0, &right, next, 1_700);
+        world.load(100);
+        world.serve();
+        if lost {
+            let of_one = |reply: &service::Own| {
+                let body = reply.value.as_deref().unwrap();
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+                body["offset"] == next - 1
+            };
+            world.replies.retain(|reply| !of_one(reply));
+        }
+        let report = run(&world);
+        assert_eq!((report.counts.repairs, report.counts.passed_over), (1, 0));
+        let broken: &[Invariant] = if lost { &[Invariant::Answered] } else { &[] };
+        assert_eq!(report.broken(), broken, "{report:#?}");
+    }
+}
+
+/// Two requests cannot be read, and the state goes on unchanged behind them.
+#[test]
+fn only_what_a_repair_names_is_passed_over() {
+    for named in [2, 1] {
+        let mut world = World::new(10, 1);
+        world.load(200);
+        world.serve();
+        let unread = [
+            world.ask(0, "orders-1", b"", None),
+            world.ask(0, "x", b"", None),
+        ];
+        let right = world.restore(0);
+        world.repair_unchanged(0, &right, unread[2 - named], 1_700);
+        world.load(100);
+        world.serve();
+        let report = run(&world);
+        let passed_over = named as u64;
+        let found = (report.counts.repairs, report.counts.passed_over);
+        assert_eq!(found, (1, passed_over));
+        let broken: &[Invariant] = if named == 2 {
+            &[]
+        } else {
+            &[Invariant::Answered]
+        };
+        assert_eq!(report.broken(), broken, "{report:#?}");
     }
 }
 

@@ -277,10 +277,17 @@ struct Page<'a> {
     records: Vec<&'a RawValue>,
 }
 
+/// Highest number of a page's first record. No service comes so far, and behind it there is room to count
+/// the records of the page and the one that follows.
+const RECORD_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// Reads a page: its records, one at least; `None` when it is none of ours.
 pub fn decode(value: &[u8]) -> Option<Vec<Entry>> {
     let page: Page<'_> = serde_json::from_slice(value).ok()?;
     let mut before = from_hex(&page.previous)?;
+    if !(1..=RECORD_MAX).contains(&page.record) {
+        return None;
+    }
     let mut entries = Vec::with_capacity(page.records.len());
     for (record, text) in (page.record..).zip(&page.records) {
         let mut entry: Entry = serde_json::from_str(text.get()).ok()?;
@@ -443,6 +450,8 @@ mod tests {
             page.replacen("5e5e", "5eg0", 1),
             page.replacen("\"previous\"", "\"next\"", 1),
             r#"{"sequence":"a","record":1,"previous":"","records":[]}"#.to_owned(),
+            page.replacen("\"record\":12", "\"record\":18446744073709551615", 1),
+            page.replacen("\"record\":12", "\"record\":0", 1),
         ];
         for wrong in wrong.iter().map(String::as_str).chain(["", "{}", "null"]) {
             assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");

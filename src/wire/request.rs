@@ -142,12 +142,37 @@ fn decode_plain(plain: Plain<'_>) -> Decoded<'_> {
 }
 
 fn decode_json(value: &[u8]) -> Decoded<'_> {
+    // The JSON reader takes `-0` for a fraction, and refuses what a float cannot hold.
+    if let Some(digits) = integer_digits(value)
+        && (digits == b"0" || digits.len() > INTEGER_DIGITS_MAX)
+    {
+        let got = match digits {
+            b"0" => "0".to_owned(),
+            long => format!("an integer of {} digits", long.len()),
+        };
+        let message = format!("count must be 1 to {COUNT_MAX}, got {got}");
+        return Err(Rejection::new(Code::InvalidCount, message)).into();
+    }
     match serde_json::from_slice::<Body<'_>>(value) {
         Ok(Body::Absent) => Ok(Command::Next { count: 1 }).into(),
         Ok(Body::Scalar(scalar)) => bare(&scalar).into(),
         Ok(Body::Fields(fields)) => object(*fields),
         Err(error) => Err(malformed(format!("the value is not valid JSON: {error}"))).into(),
     }
+}
+
+/// Digits of a bare integer up to which the JSON reader says what it got: a float holds up to 308.
+const INTEGER_DIGITS_MAX: usize = 308;
+
+/// The digits of a value that is a JSON integer and nothing else.
+fn integer_digits(value: &[u8]) -> Option<&[u8]> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let begin = value.iter().position(|byte| !blank(byte))?;
+    let end = value.iter().rposition(|byte| !blank(byte))?;
+    let text = value.get(begin..=end)?;
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits.iter().all(u8::is_ascii_digit) && !digits.is_empty();
+    (whole && (digits[0] != b'0' || digits.len() == 1)).then_some(digits)
 }
 
 fn malformed(message: String) -> Rejection {

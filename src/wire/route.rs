@@ -18,7 +18,8 @@ pub use allow::AllowList;
 
 use super::headers::{
     CORRELATION_BYTES_MAX, CORRELATION_COPIED_BYTES_MAX, Family, FamilyNames, Headers, Names,
-    TOPIC_BYTES_MAX, TRACE_BYTES_MAX, TRACEPARENT, TRACESTATE, UNDELIVERED, block,
+    PARTITION_BYTES_MAX, TOPIC_BYTES_MAX, TRACE_BYTES_MAX, TRACEPARENT, TRACESTATE, UNDELIVERED,
+    block,
 };
 
 /// Why a reply could not go where its request said; stable words of the wire contract.
@@ -233,12 +234,14 @@ impl Routing {
     }
 }
 
-/// Four bytes that start with a zero byte are a big-endian integer, anything else is decimal text.
+/// Four bytes that start with a zero byte are a big-endian integer, anything else is decimal text. A longer
+/// one than travels with a stray is no partition anywhere, so that both ends read the same.
 fn partition(name: &str, bytes: &[u8]) -> Result<i32, Undelivered> {
     if let Ok(binary @ [0, ..]) = <[u8; 4]>::try_from(bytes) {
         return Ok(i32::from_be_bytes(binary));
     }
-    let text = std::str::from_utf8(bytes).ok();
+    let short = (bytes.len() <= PARTITION_BYTES_MAX).then_some(bytes);
+    let text = short.and_then(|bytes| std::str::from_utf8(bytes).ok());
     // `parse` takes a sign, a partition has none.
     text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
@@ -246,7 +249,8 @@ fn partition(name: &str, bytes: &[u8]) -> Result<i32, Undelivered> {
             Undelivered::new(
                 Cause::PartitionUnreadable,
                 format!(
-                    "header {name} must be 4 bytes, big-endian, or decimal text, got {} bytes",
+                    "header {name} must be 4 bytes, big-endian, or decimal text of at most \
+                     {PARTITION_BYTES_MAX} digits, got {} bytes",
                     bytes.len()
                 ),
             )

@@ -23,6 +23,7 @@ fn right() -> (Vec<Asked>, Vec<Told>) {
         asked.push(Asked {
             partition: 0,
             offset,
+            appended_ms: 0,
             key: Some(name.into()),
             request_id: id.map(str::to_owned),
             topic: None,

@@ -18,6 +18,8 @@ const QUOTED_MAX: usize = 5;
 pub struct Asked {
     pub partition: i32,
     pub offset: i64,
+    /// When the broker appended it, in milliseconds since 1970.
+    pub appended_ms: i64,
     pub key: Option<Vec<u8>>,
     pub request_id: Option<String>,
     /// The reply topic that it names.

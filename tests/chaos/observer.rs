@@ -1,10 +1,10 @@
 //! What clients see: every reply on every reply topic as it comes, and when.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
@@ -16,7 +16,7 @@ use crate::support::murmur2::partition_of;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation};
 
-use super::check::Told;
+use super::check::{Asked, Told};
 use super::topics::Topics;
 
 const POLL: Duration = Duration::from_millis(20);
@@ -35,7 +35,8 @@ pub struct Observer {
 struct Seen {
     /// By the home of the sequence: when the first reply to a request came, in ms since the start.
     arrivals: Vec<Vec<u64>>,
-    answered: HashSet<(i32, i64)>,
+    /// When the first reply to a request came, in ms since 1970: brokers' clocks are this machine's.
+    answered: HashMap<(i32, i64), i64>,
     /// IDs of requests that were answered since they were taken last.
     request_ids: Vec<u64>,
     /// Replies on topics that will be deleted.
@@ -102,8 +103,20 @@ impl Observer {
     pub fn unanswered(&self, causes: impl Iterator<Item = (i32, i64)>) -> Vec<(i32, i64)> {
         let seen = self.lock();
         causes
-            .filter(|cause| !seen.answered.contains(cause))
+            .filter(|cause| !seen.answered.contains_key(cause))
             .collect()
+    }
+
+    /// How long each answered request waited for its first reply, and which it is. What a client's own
+    /// transaction held back counts as well.
+    pub fn waits(&self, asked: &[Asked]) -> Vec<(i64, (i32, i64))> {
+        let seen = self.lock();
+        let wait = |asked: &Asked| {
+            let cause = (asked.partition, asked.offset);
+            let answered_ms = seen.answered.get(&cause)?;
+            Some((answered_ms - asked.appended_ms, cause))
+        };
+        asked.iter().filter_map(wait).collect()
     }
 
     /// Replies that it read from topics that may be gone now.
@@ -182,8 +195,14 @@ impl Observer {
             return;
         };
         let request_id = value["request_id"].as_str();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut seen = self.lock();
-        if seen.answered.insert(cause) {
+        let mut first = false;
+        seen.answered.entry(cause).or_insert_with(|| {
+            first = true;
+            since_1970.as_millis() as i64
+        });
+        if first {
             let home = message.key().map_or(0, |key| partition_of(key, PARTITIONS));
             seen.arrivals[home as usize].push(at_ms);
             seen.request_ids

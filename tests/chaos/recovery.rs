@@ -160,6 +160,30 @@ pub fn table(events: &[Event], calms: &[Event], arrivals: &[Vec<u64>]) -> String
     table
 }
 
+/// How long answers took, from the append of the request to its first reply.
+pub fn waits(mut waits: Vec<(i64, (i32, i64))>) -> String {
+    waits.sort_unstable();
+    let Some((longest_ms, (partition, offset))) = waits.last() else {
+        return "no answers".to_owned();
+    };
+    let median_ms = waits[waits.len() / 2].0;
+    let late_ms = waits[waits.len() * 999 / 1_000].0;
+    format!(
+        "{} answers: median {median_ms} ms, 99.9 % within {late_ms} ms, longest {longest_ms} ms (request \
+         {partition}:{offset})",
+        waits.len()
+    )
+}
+
+#[test]
+fn the_longest_wait_names_its_request() {
+    let text = waits(vec![(47_000, (2, 10)), (5, (0, 1)), (7, (1, 1))]);
+    assert_eq!(
+        text,
+        "3 answers: median 7 ms, 99.9 % within 47000 ms, longest 47000 ms (request 2:10)"
+    );
+}
+
 #[test]
 fn the_silence_of_the_slowest_partition_counts_from_the_last_answer_before_the_fault() {
     let event = Event {

@@ -155,6 +155,7 @@ fn play(
     let arrivals = observer.arrivals();
     println!("{}", recovery::measured(&events, &arrivals));
     println!("{}", recovery::table(&events, &calms, &arrivals));
+    println!("{}", recovery::waits(observer.waits(&asked)));
     let kept = observer.kept();
     let gone = judge(&service, &topics, &asked, &kept);
     verify::assert_clean(&service, &gone);
@@ -300,6 +301,7 @@ fn asked(record: Raw) -> Asked {
     Asked {
         partition: record.partition,
         offset: record.offset,
+        appended_ms: record.timestamp_ms,
         topic: record.header("reply_to").map(text),
         request_id: value["request_id"].as_str().map(str::to_owned),
         key: record.key,

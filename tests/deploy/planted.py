@@ -66,7 +66,7 @@ PLANTED = [
     Bug("dashboard", "two panels with one number", "deploy/grafana/sequencer.json",
         '"id": 3,', '"id": 2,', "id 2"),
     Bug("rules", "a threshold that is never reached", "deploy/prometheus/sequencer.rules.yml",
-        "lag_records) > 10000", "lag_records) > 100000000", "SequencerLag"),
+        "unanswered_requests) > 10000", "unanswered_requests) > 100000000", "SequencerLag"),
     Bug("rules", "an alert that fires for a service that is well", "deploy/prometheus/sequencer.rules.yml",
         "sequencer_partition_checkpoint_age_seconds > 60", "sequencer_partition_checkpoint_age_seconds >= 0",
         "SequencerCheckpointsStuck"),

@@ -46,8 +46,8 @@ def problems(root: Path) -> list[str]:
     for name, rule in alerts.items():
         if name not in fires or name not in quiet:
             found.append(f"{name} is not tested to fire and to be quiet")
-        if rule["annotations"]["runbook_url"] != f"docs/runbook.md#{name.lower()}":
-            found.append(f"{name} does not lead to its entry: {rule['annotations']['runbook_url']}")
+        if rule["annotations"]["runbook"] != f"docs/runbook.md#{name.lower()}":
+            found.append(f"{name} does not lead to its entry: {rule['annotations']['runbook']}")
         if rule["labels"]["severity"] not in ("critical", "warning"):
             found.append(f"{name} has severity {rule['labels']['severity']}")
         found += [f"{name} asks for {metric}, which is not in docs/metrics.md" for metric in unknown(root, rule["expr"])]

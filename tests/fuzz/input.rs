@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use sequencer::core::link::{Link, LinkKey};
+use sequencer::core::link::{Link, LinkKey, Position};
 
 /// Key of the tags in the harness.
 pub const LINK_KEY: LinkKey = LinkKey([7; 32]);
@@ -83,10 +83,18 @@ fn halve(field: &mut Option<Vec<u8>>, front: bool) {
 fn untagged(header: &[u8]) -> Option<Link> {
     let text = std::str::from_utf8(header).ok()?.strip_suffix(TAG)?;
     let mut parts = text.split(':');
+    let position = |text: &str| {
+        let (leader_epoch, offset) = text.split_once('.')?;
+        Some(Position {
+            leader_epoch: leader_epoch.parse().ok()?,
+            offset: offset.parse().ok()?,
+        })
+    };
     let link = Link {
         partition: parts.next()?.parse().ok()?,
-        offset: parts.next()?.parse().ok()?,
-        previous: parts.next()?.parse().ok()?,
+        epoch: parts.next()?.parse().ok()?,
+        position: position(parts.next()?)?,
+        previous: position(parts.next()?)?,
     };
     parts.next().is_none().then_some(link)
 }

@@ -24,6 +24,7 @@ mod planted;
 mod properties;
 mod reply;
 mod state;
+mod work;
 
 use std::time::Duration;
 

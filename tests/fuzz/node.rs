@@ -160,6 +160,7 @@ impl Node for Shipped {
         let names = &self.service.routing.names;
         let record = Record {
             partition: self.id,
+            leader_epoch: 0,
             offset: Offset(offset),
             timestamp: Timestamp(offset),
             key: record.key.as_deref(),

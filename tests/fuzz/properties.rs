@@ -193,15 +193,20 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
     let mut ids = Ids::default();
     let mut forwarded = run.forwarded.iter();
     // By source, the last link that was answered.
-    let mut accepted: BTreeMap<u32, i64> = BTreeMap::new();
+    let mut accepted: BTreeMap<u32, Link> = BTreeMap::new();
     let mut stopped = false;
     for (offset, (record, outcome)) in (0..).zip(records.iter().zip(&run.outcomes)) {
         let home = record.key.as_ref().map(|key| partition_of(key, PARTITIONS));
         let link = record.link().filter(|_| home == Some(0));
         match outcome {
             Outcome::Nothing => {
-                let last = |link: Link| accepted.get(&link.partition).copied().unwrap_or(-1);
-                let repeated = link.is_some_and(|link| link.offset <= last(link));
+                let repeats = |link: Link, last: &Link| {
+                    link.position <= last.position || link.epoch < last.epoch
+                };
+                let repeated = link.is_some_and(|link| {
+                    let last = accepted.get(&link.partition);
+                    last.is_some_and(|last| repeats(link, last))
+                });
                 // The first link that is neither the next one nor a repeated one ends the log.
                 stopped |= run.broken && link.is_some() && !repeated;
                 if !repeated && !stopped {
@@ -210,7 +215,11 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
                 seen.insert(if stopped { "broken" } else { "repeated" }.to_owned());
             }
             Outcome::Reply(reply) => {
-                accepted.extend(link.map(|link| (link.partition, link.offset)));
+                if let Some(link) = link {
+                    let last = accepted.entry(link.partition).or_insert(link);
+                    last.position = link.position;
+                    last.epoch = link.epoch.max(last.epoch);
+                }
                 let named = link.map_or((0, offset), named);
                 let body = replied(record, named, reply, &mut seen)?;
                 ids.check(&body)?;
@@ -237,7 +246,7 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
 fn named(link: Link) -> (i32, i64) {
     (
         i32::try_from(link.partition).unwrap_or(i32::MAX),
-        link.offset,
+        link.position.offset,
     )
 }
 

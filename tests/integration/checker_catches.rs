@@ -1,5 +1,7 @@
 //! The checker sees each kind of mistake, under its own name, and none where there is none.
 
+use std::collections::BTreeMap;
+
 use crate::support::check::{Evidence, Invariant, Report, check};
 use crate::support::load::{Names, forms};
 use crate::support::murmur2::partition_of;
@@ -289,6 +291,7 @@ fn after_a_repair_ids_go_on_above_what_the_operator_said() {
                 partition,
                 from: 600,
                 above,
+                next: BTreeMap::new(),
             })
             .collect::<Vec<_>>()
     };

@@ -1,18 +1,21 @@
 //! The command line: what it prints, what it refuses and with which exit code.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
 
+use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
 use crate::support::admin::Admin;
-use crate::support::command::{Outcome, run};
+use crate::support::cluster;
+use crate::support::command::{Outcome, program, run};
 use crate::support::http::free_port;
 use crate::support::load::Names;
 use crate::support::murmur2::partition_of;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
-use crate::support::unique;
+use crate::support::{signal, unique, wait_for};
 
 /// Runs a command of this service.
 pub fn command(service: &Service, words: &[&str]) -> Outcome {
@@ -27,9 +30,55 @@ fn a_broker_that_is_not_there_is_named() {
     let outcome = run(&["serve", "--brokers", &broker, "--http", ""]);
     assert_eq!(outcome.code, 1);
     outcome.line_with(&broker);
-    let outcome = run(&["next", "orders", "--brokers", &broker]);
+    let words = [
+        "next",
+        "orders",
+        "--brokers",
+        &broker,
+        "--timeout-ms",
+        "300",
+    ];
+    let outcome = run(&words);
     assert_eq!(outcome.code, 1);
-    outcome.line_with(&broker);
+    assert!(outcome.line_with(&broker).contains("within 300 ms"));
+}
+
+#[test]
+fn a_name_that_a_broker_advertises_and_that_does_not_resolve_is_named() {
+    let advertised = "PLAINTEXT://kafka-0.invalid:9092";
+    let kafka = Kafka::start(Options {
+        properties: vec![("advertised.listeners".to_owned(), advertised.to_owned())],
+        ..Options::single(cluster::directory().join("advertised"))
+    });
+    let kafka = kafka.unwrap();
+    let outcome = run(&["serve", "--brokers", kafka.bootstrap(), "--http", ""]);
+    assert_eq!(outcome.code, 1);
+    outcome.line_with("kafka-0.invalid:9092");
+    let outcome = run(&["next", "orders", "--brokers", kafka.bootstrap()]);
+    assert_eq!(outcome.code, 1);
+    outcome.line_with("kafka-0.invalid:9092");
+}
+
+#[test]
+fn a_mechanism_that_is_not_supported_is_refused_before_any_connection() {
+    for mechanism in ["OAUTHBEARER", "GSSAPI"] {
+        let mechanism = format!("kafka.sasl.mechanism={mechanism}");
+        for verb in [&["serve"][..], &["next", "orders"], &["topics", "check"]] {
+            let rest = ["--brokers", "127.0.0.1:1", "--set", &mechanism];
+            let outcome = run(&[verb, &rest].concat());
+            assert_eq!(outcome.code, 2);
+            outcome.line_with("expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
+        }
+    }
+}
+
+#[test]
+fn a_command_warns_of_certificates_that_are_not_verified() {
+    let setting = "kafka.enable.ssl.certificate.verification=false";
+    let broker = format!("127.0.0.1:{}", free_port());
+    let words = ["next", "orders", "--brokers", &broker, "--set", setting];
+    let outcome = run(&[&words[..], &["--timeout-ms", "100"]].concat());
+    outcome.line_with("warning: kafka.enable.ssl.certificate.verification in --set is false");
 }
 
 #[test]
@@ -169,9 +218,122 @@ fn next_prints_ids_and_with_json_the_reply() {
 fn next_without_a_service_says_that_nobody_answers() {
     let service = Service::new("cli-silent", Mode::Immediate);
     service.create_topics();
-    let outcome = command(&service, &["next", "orders", "--timeout-ms", "500"]);
+    let outcome = command(&service, &["next", "orders", "--timeout-ms", "5000"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
-    outcome.line_with("500 ms");
+    outcome.line_with("no answer within 5000 ms");
+    let changed = command(
+        &service,
+        &["define", "invoices", "--start", "7", "--timeout-ms", "5000"],
+    );
+    assert_eq!(changed.code, 1);
+    changed.line_with("it may have been applied");
+
+    // Both are in the log, and each printed command says what became of it.
+    let instance = service.start("a");
+    assert_eq!(shell(printed(&outcome, " next ")).stdout, "1\n");
+    assert_eq!(command(&service, &["next", "orders"]).stdout, "2\n");
+    let described = shell(printed(&changed, " describe "));
+    assert!(described.stdout.contains("next       7\n"), "{described:?}");
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+/// The command line that an outcome names.
+fn printed<'a>(outcome: &'a Outcome, verb: &str) -> &'a str {
+    let mut lines = outcome.stderr.lines();
+    let line = lines.find_map(|line| line.strip_prefix("  ").filter(|line| line.contains(verb)));
+    line.unwrap_or_else(|| panic!("no command with {verb:?}: {outcome:?}"))
+}
+
+/// Runs a printed command as it stands.
+fn shell(line: &str) -> Outcome {
+    let output = std::process::Command::new("sh")
+        .args(["-c", line])
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome {
+        code: output.status.code().unwrap(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
+}
+
+/// However early it gives up: either no ID was taken, or the printed command gets the one that was.
+#[test]
+fn next_loses_no_id_whenever_it_gives_up() {
+    let service = Service::new("cli-hurry", Mode::Immediate);
+    let instance = service.start("a");
+    let mut ids: Vec<i64> = Vec::new();
+    for timeout_ms in [
+        1, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1_000,
+    ] {
+        let timeout_ms = timeout_ms.to_string();
+        let outcome = command(&service, &["next", "orders", "--timeout-ms", &timeout_ms]);
+        let said = &outcome.stderr;
+        if outcome.code == 0 {
+            ids.push(outcome.stdout.trim().parse().unwrap());
+        } else if said.contains("Ask again soon") {
+            let again = shell(printed(&outcome, " next "));
+            assert_eq!(again.code, 0, "{again:?}");
+            ids.push(again.stdout.trim().parse().unwrap());
+        } else {
+            let spared = [
+                "cannot reach",
+                "ask for the end of the replies",
+                "nothing was sent",
+                "no ID was taken",
+            ];
+            assert!(spared.iter().any(|words| said.contains(words)), "{said}");
+        }
+    }
+    ids.sort_unstable();
+    let next = i64::try_from(ids.len()).unwrap() + 1;
+    assert_eq!(ids, (1..next).collect::<Vec<_>>());
+    assert_eq!(
+        command(&service, &["next", "orders"]).stdout,
+        format!("{next}\n")
+    );
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn next_that_is_interrupted_says_how_to_get_its_id() {
+    let service = Service::new("cli-interrupted", Mode::Immediate);
+    service.create_topics();
+    let mut command = program();
+    command.args(["next", "orders", "--timeout-ms", "100000"]);
+    command.args(service.arguments());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the request to be in the log", || {
+        (!service.request_log().is_empty()).then_some(())
+    });
+    signal::send(&child, signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    let outcome = Outcome {
+        code: output.status.code().unwrap(),
+        stdout: String::new(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert_eq!(outcome.code, 130);
+    let instance = service.start("a");
+    assert_eq!(shell(printed(&outcome, " next ")).stdout, "1\n");
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn a_request_that_the_broker_refuses_has_taken_no_id_and_says_so() {
+    let service = Service::new("cli-refused", Mode::Immediate);
+    let admin = Admin::new(&service.bootstrap);
+    let config = [
+        ("message.timestamp.type", "LogAppendTime"),
+        ("max.message.bytes", "10"),
+    ];
+    admin.create(&service.requests, PARTITIONS, &config);
+    admin.create(&service.replies, PARTITIONS, &[]);
+    let outcome = command(&service, &["next", "orders"]);
+    assert_eq!(outcome.code, 1);
+    outcome.line_with("no ID was taken");
+    assert!(service.request_log().is_empty());
 }
 
 #[test]
@@ -208,7 +370,15 @@ fn topics_are_created_and_checked() {
     assert_eq!(missing.code, 1);
     assert!(missing.said().contains(&service.requests));
     assert_eq!(command(&service, &["topics", "create"]).code, 0);
-    assert_eq!(command(&service, &["topics", "check"]).code, 0);
+    // On one broker there is one replica, and that is said.
+    let checked = command(&service, &["topics", "check"]);
+    assert_eq!(checked.code, 0);
+    let said = checked.said();
+    assert!(
+        said.contains("has replication 1 on a cluster of 1"),
+        "{said}"
+    );
+    assert!(!said.contains("ok: "), "{said}");
     assert_eq!(
         command(&service, &["topics", "create"]).code,
         0,
@@ -223,8 +393,39 @@ fn topics_are_created_and_checked() {
         assert!(outcome.said().contains(&line), "{}", outcome.said());
     }
     let refused = command(&service, &["topics", "create", "--reply", "orders"]);
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
     assert!(refused.said().contains("reply.allow"), "{}", refused.said());
+}
+
+#[test]
+fn a_mistyped_request_topic_makes_no_topics_beside_a_live_group() {
+    let service = Service::new("cli-mistyped", Mode::Immediate);
+    let live = service.start("a");
+    service.wait_shared(&[&live]);
+    let mistyped = Service {
+        requests: format!("{}.requets", service.group),
+        replies: service.replies.clone(),
+        state: service.state.clone(),
+        ledger: service.ledger.clone(),
+        heartbeats: service.heartbeats.clone(),
+        bootstrap: service.bootstrap.clone(),
+        group: service.group.clone(),
+        mode: Mode::Immediate,
+        settings: Vec::new(),
+    };
+    let mut instance = mistyped.spawn("b");
+    assert_eq!(instance.wait_exit(), 1);
+    let log = instance.log();
+    let line = log.lines().find(|line| line.contains("may be wrong"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(&mistyped.requests), "{line}");
+    let admin = Admin::new(&service.bootstrap);
+    assert_eq!(admin.partitions(&mistyped.requests), 0);
+    assert_eq!(live.running(), PARTITIONS as usize);
+    // A group with a past and nobody in it is no new one either.
+    assert_eq!(live.sigterm_and_wait(), 0);
+    assert_eq!(mistyped.spawn("b").wait_exit(), 1);
+    assert_eq!(admin.partitions(&mistyped.requests), 0);
 }
 
 #[test]

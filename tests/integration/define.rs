@@ -265,19 +265,20 @@ fn a_dry_run_shows_the_difference_and_writes_nothing() {
     let instance = service.start("a");
     said(&service, &["define", "invoices", "--max-count", "50"]);
     let outcome = apply(&service, &example(), &["--dry-run"]);
-    assert_eq!(outcome.code, 0);
+    assert_eq!(outcome.code, 1, "one change would be refused");
     for line in [
         "~ invoices: changed\n    start: 1 -> 42000\n    max_count: 50 -> 100\n    would be refused: start \
          of a sequence that exists cannot change",
         "+ pager: new\n    min: 1\n    max: 99\n    at_end: cycle\n    max_count: 1\n",
         "    undefined: create -> refuse\n",
-        "5 sequences: 4 new, 1 changed, 0 unchanged\ndry run: nothing was written\n",
+        "5 sequences: 4 new, 1 changed, 0 unchanged\ndry run: nothing was written, and 1 change would be \
+         refused\n",
     ] {
         assert!(outcome.stdout.contains(line), "{line:?} in {outcome:?}");
     }
     let outcome = apply(&service, &example(), &["--dry-run", "--json"]);
     let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!((outcome.code, &plan["dry_run"]), (0, &true.into()));
+    assert_eq!((outcome.code, &plan["dry_run"]), (1, &true.into()));
     assert_eq!(plan["sequences"][0]["fields"][0]["old"], 1);
     assert_eq!(plan["sequences"][0].get("applied"), None);
     assert_eq!(plan["policy"][3]["new"], "refuse");
@@ -396,13 +397,14 @@ fn the_policy_reaches_every_partition_also_those_that_the_topic_has_grown_by() {
 fn without_a_service_each_partition_says_that_nobody_answers() {
     let service = Service::new("define-silent", Mode::Immediate);
     service.create_topics();
-    let outcome = command(&service, &["policy", "refuse", "--timeout-ms", "500"]);
+    let outcome = command(&service, &["policy", "refuse", "--timeout-ms", "5000"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
     outcome.line_with("4 of 4 partitions failed");
-    outcome.line_with("partition 3: no answer within 500 ms");
-    let outcome = apply(&service, &example(), &["--timeout-ms", "500"]);
+    outcome.line_with("partition 3: no answer within 5000 ms");
+    outcome.line_with("Look whether it was applied before you repeat it:");
+    let outcome = apply(&service, &example(), &["--timeout-ms", "5000"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
-    outcome.line_with("no answer within 500 ms");
+    outcome.line_with("no answer within 5000 ms");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn an_instance_that_is_fenced_leaves_the_group() {
     service.wait_shared(&[&first, &second]);
     let stranger: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &service.bootstrap)
-        .set("transactional.id", format!("{}-a", service.group))
+        .set("transactional.id", format!("{}-instance/a", service.group))
         .create()
         .unwrap();
     stranger.init_transactions(INIT_DEADLINE).unwrap();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sequencer::core::link::{Link, LinkKey};
+use sequencer::core::link::{Link, LinkKey, Position};
 use sequencer::wire::state::{self, Content};
 use serde_json::Value;
 
@@ -213,10 +213,16 @@ fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
     writer.finish();
     service.tail().wait_answered(2);
 
+    // Above any leader epoch that a broker may have given.
+    let position = |offset| Position {
+        leader_epoch: 1_000,
+        offset,
+    };
     let link = Link {
         partition: 0,
-        offset: 150,
-        previous: 149,
+        epoch: 0,
+        position: position(150),
+        previous: position(149),
     };
     let header = link.header(&link_key(&service), name.as_bytes(), None);
     let mut writer = service.writer();

@@ -51,6 +51,7 @@ impl World {
                     Meaning::Policy { .. } => partition as u32,
                     _ => partition_of(key, decided.partitions),
                 },
+                leader_epoch: record.leader_epoch,
                 offset,
                 timestamp: record.timestamp,
             };
@@ -74,6 +75,11 @@ impl World {
                 self.coverage.state("window full");
             }
             if outcome == Outcome::Broken {
+                assert!(
+                    !log.cuts.is_empty() || part.deleted_ahead,
+                    "I6: nothing of partition {partition} was lost, and the link of {uid} does not \
+                     follow: {link:?}"
+                );
                 folding.broken = Some(offset);
                 return;
             }
@@ -214,6 +220,7 @@ impl World {
         });
         if void || part.cut_below {
             self.partitions[partition].cut_below = true;
+            self.partitions[partition].checkpointed = None;
             let last_applied = before.and_then(|before| before.last_applied);
             self.partitions[partition].truth = Some(Truth { next, last_applied });
             return;
@@ -249,8 +256,22 @@ impl World {
         let outcomes = &part.folding.outcomes[..next as usize];
         let last_applied = outcomes.iter().rposition(Option::is_some);
         let last_applied = last_applied.map(|index| index as i64);
+        self.partitions[partition].checkpointed = Some(Rc::clone(
+            &self.partitions[partition].folding.snapshots[next as usize],
+        ));
         self.partitions[partition].truth = Some(Truth { next, last_applied });
-        if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
+        if self.partitions[partition].state_lost {
+            let end = self.partitions[partition]
+                .state
+                .as_ref()
+                .map_or(0, |state| state.end());
+            let restored = self.restored(partition, 0, end);
+            let found = restored.footer.map(|footer| footer.next.0);
+            if found == Some(next) {
+                self.partitions[partition].state_lost = false;
+                self.partitions[partition].repaired_to = end;
+            }
+        } else if self.coverage.commits < COMMITS_COMPARED || self.random.one_in(COMPARED_ONE_IN) {
             self.check_state(partition);
         }
     }
@@ -304,7 +325,7 @@ impl World {
             let request = &self.requests[*uid];
             let answered = match outcome {
                 Outcome::Reply(_) => request.answers > 0,
-                Outcome::Stray => self.forwarded.contains(&(piece.partition, offset)),
+                Outcome::Stray => self.forwarded.contains(uid),
                 Outcome::Dropped | Outcome::Broken => true,
             };
             assert!(
@@ -467,7 +488,10 @@ impl World {
             matches!(slot, Slot::Record(record) if record.what == What::State { late: true })
         });
         for _ in 0..cuts {
-            let to = self.random.below(state.slots.len() + 1) as i64;
+            // The oracle has forgotten what a repair has made void.
+            let least = self.partitions[partition].repaired_to;
+            let most = state.slots.len() as i64 - least;
+            let to = least + self.random.below(most as usize + 1) as i64;
             let restored = self.restored(partition, 0, to);
             self.check_restored(partition, &restored, "at a cut of its state");
             // Compaction stays below the last stable offset, so it sees transactions whole.
@@ -542,6 +566,7 @@ impl World {
                 "truncated" | "other_record" => part.cut_below,
                 "requests_missing" => part.cut_below || part.requests.start > 0,
                 "link_broken" => part.folding.broken.is_some(),
+                "unreadable" => part.unread.is_some_and(|unread| unread.in_log),
                 _ => self.damaged.get(&partition) == Some(&code),
             };
             assert!(
@@ -556,6 +581,10 @@ impl World {
     pub fn check_all(&mut self) {
         for partition in 0..self.partitions.len() {
             let halted = self.halted(partition);
+            assert!(
+                !self.partitions[partition].state_lost,
+                "I6: the state of partition {partition} was lost and is not there again"
+            );
             assert!(
                 halted.is_some() == self.must_stop(partition),
                 "I6: partition {partition} is halted: {halted:?}"

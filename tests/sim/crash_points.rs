@@ -28,6 +28,7 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
         losses: false,
         grows: false,
         requests_max: 8,
+        taken_in_time_max: usize::MAX,
         disturb,
     }
 }

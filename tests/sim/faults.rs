@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::log::{Record, Slot, What};
+use sequencer::wire::state::TopicId;
+
+use crate::log::{Record, Slot, Uid, What};
 use crate::oracle::Outcome;
+use crate::takeover::TOPIC;
 use crate::transactions::Fate;
-use crate::world::{Void, World};
+use crate::world::{Unread, Void, World};
 
 impl World {
     pub fn fault(&mut self) {
@@ -39,10 +42,18 @@ impl World {
                 let error = sequencer::processor::instance::Input::LogError { partition };
                 self.input(node, error);
             }
+            28 => {
+                self.coverage.fault("partition could not be read");
+                let until_ms = self.now_ms + self.random.below(4_000) as u64;
+                let in_log = self.random.chance(50);
+                self.partitions[partition].unread = Some(Unread { until_ms, in_log });
+            }
+            29 if self.config.losses => self.make_topic_again(),
             13..17 => self.leader_change(partition),
             17..20 => self.retention(partition, false),
             20 | 23..28 if self.config.losses => self.truncate(partition),
             21 if self.config.losses && self.random.one_in(2) => self.retention(partition, true),
+            28..36 if self.config.losses => self.repair_something(),
             22 if self.config.grows && self.partitions.len() < self.config.partitions + 2 => {
                 self.coverage.fault("request topic grew");
                 if self.decided.is_none() {
@@ -89,6 +100,26 @@ impl World {
         }
     }
 
+    /// The request topic is deleted and made again, under everybody who runs. That it looks the same inside is
+    /// the hardest case: nothing but its ID tells.
+    ///
+    /// Not while somebody compares, nor before each partition has a checkpoint that says which topic it was.
+    fn make_topic_again(&mut self) {
+        let whole = (0..self.partitions.len()).all(|partition| {
+            self.partitions[partition].truth.is_some()
+                && !self.must_stop(partition)
+                && !self.is_taken_over(partition)
+        });
+        if whole && self.topic == TOPIC && self.random.one_in(8) {
+            self.coverage.fault("request topic made again");
+            self.coverage.state("request topic made again");
+            self.topic = TopicId([9; 16]);
+            let all = 0..self.partitions.len();
+            self.damaged
+                .extend(all.map(|partition| (partition, "other_topic")));
+        }
+    }
+
     fn parcels_cut(&mut self, home: usize, at: i64) {
         let parcels = self.nodes.iter_mut().flatten();
         for parcel in parcels.flat_map(|live| &mut live.forwards) {
@@ -119,6 +150,7 @@ impl World {
         let removable = (to - part.requests.start).max(0) as usize;
         let by = self.random.below(removable + 1) as i64;
         self.partitions[partition].requests.start += by;
+        self.partitions[partition].deleted_ahead |= ahead;
         self.coverage.fault(if ahead {
             "requests deleted ahead of the checkpoint"
         } else {
@@ -129,8 +161,7 @@ impl World {
     /// An unclean election: the log is cut below its high watermark.
     ///
     /// What is promised: that this is noticed when it took a record that a checkpoint covers. What
-    /// younger records got is void, and a stray among them would be known at home for ever, so such
-    /// a cut is left out.
+    /// younger records got is void, also at the homes of strays among them.
     fn truncate(&mut self, partition: usize) {
         let part = &self.partitions[partition];
         let Some(truth) = part.truth else { return };
@@ -152,7 +183,7 @@ impl World {
         }
     }
 
-    /// A record above the checkpoint; a copy of a stray when there is one. Not a marker: a log that
+    /// A record above the checkpoint; mostly a copy of a stray when there is one. Not a marker: a log that
     /// lost markers only, and has grown again, looks the same.
     fn young_record(&mut self, partition: usize, next: i64) -> Option<i64> {
         let part = &self.partitions[partition];
@@ -161,25 +192,15 @@ impl World {
         let records: Vec<i64> = young
             .filter(|at| outcomes[*at as usize].is_some())
             .collect();
-        let is_stray = |at: &&i64| {
-            outcomes[**at as usize]
-                .as_ref()
-                .is_some_and(|o| o.1 == Outcome::Stray)
-        };
-        let last_stray = records.iter().rfind(is_stray).copied();
-        let records: Vec<i64> = records
-            .into_iter()
-            .filter(|at| last_stray.is_none_or(|stray| *at > stray))
-            .collect();
         let is_copy = |at: &i64| {
             let record = part.requests.record(*at);
             record.is_some_and(|record| matches!(record.what, What::Forward(_)))
         };
         let copies: Vec<i64> = records.iter().copied().filter(is_copy).collect();
         match (copies.is_empty(), records.is_empty()) {
-            (false, _) => Some(self.random.pick(&copies)),
-            (true, false) => Some(self.random.pick(&records)),
-            (true, true) => None,
+            (false, _) if self.random.chance(75) => Some(self.random.pick(&copies)),
+            (_, false) => Some(self.random.pick(&records)),
+            (_, true) => None,
         }
     }
 
@@ -229,8 +250,19 @@ impl World {
                 self.requests[uid].lost = true;
             }
         }
+        let stray = |outcome: &Option<(Uid, Outcome)>| {
+            outcome
+                .as_ref()
+                .is_some_and(|known| known.1 == Outcome::Stray)
+        };
+        if part.folding.outcomes.iter().skip(at as usize).any(stray) {
+            self.coverage.state("log truncated with strays in it");
+        }
         part.requests.cut(at, true);
         part.cut_below |= deep;
+        if part.cut_below {
+            part.cut_at = Some(part.cut_at.map_or(at, |before| before.min(at)));
+        }
         part.folding.outcomes.truncate(at as usize);
         part.folding.snapshots.truncate(at as usize + 1);
         part.folding.broken = part.folding.broken.filter(|broken| *broken < at);

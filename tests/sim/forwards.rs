@@ -13,7 +13,6 @@ use crate::world::World;
 pub struct Parcel {
     token: Token,
     home: usize,
-    source: (usize, i64),
     uid: Uid,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -29,12 +28,11 @@ pub struct Late {
 }
 
 impl Parcel {
-    pub fn new(forward: &Forward<'_>, uid: Uid, partition: i32, offset: i64) -> Parcel {
+    pub fn new(forward: &Forward<'_>, uid: Uid) -> Parcel {
         let headers = forward.headers.iter();
         Parcel {
             token: forward.token,
             home: forward.home as usize,
-            source: (partition as usize, offset),
             uid,
             key: forward.key.map(<[u8]>::to_vec),
             value: forward.value.map(<[u8]>::to_vec),
@@ -85,20 +83,21 @@ impl World {
                 .is_some_and(|at| at < replicated)
         {
             let parcel = self.live(node).forwards.remove(first);
-            self.forwarded.insert(parcel.source);
+            self.forwarded.insert(parcel.uid);
             self.live(node).instance.acknowledged(parcel.token, 1);
         }
     }
 
     fn land(&mut self, parcel: &Parcel) -> i64 {
         self.coverage.state("stray forwarded home");
-        self.trace.number(parcel.source.1);
+        self.trace.number(parcel.uid as i64);
         let timestamp = self.log_time();
         self.partitions[parcel.home].requests.append(Record {
             key: parcel.key.clone(),
             value: parcel.value.clone(),
             headers: parcel.headers.clone(),
             timestamp,
+            leader_epoch: 0,
             transaction: None,
             what: What::Forward(parcel.uid),
         })

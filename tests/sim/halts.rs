@@ -26,6 +26,7 @@ fn quiet(seed: u64) -> Config {
         losses: false,
         grows: false,
         requests_max: usize::MAX,
+        taken_in_time_max: usize::MAX,
         disturb: None,
     }
 }
@@ -75,6 +76,29 @@ fn halts(code: &'static str, partitions: &[usize], damage: impl Fn(&mut World, u
         world.check_all();
         world.stop();
     }
+}
+
+/// The state topic is made again under owners that run: they write what they have in memory.
+pub fn lose_state(seed: u64) {
+    let mut world = World::new(quiet(seed));
+    run(&mut world);
+    for part in &mut world.partitions {
+        part.state = Some(Log::default());
+        part.state_lost = true;
+    }
+    run(&mut world);
+    world.check_all();
+    for node in 0..world.nodes.len() {
+        world.crash(node);
+    }
+    run(&mut world);
+    world.check_all();
+    world.stop();
+}
+
+#[test]
+fn i6_a_state_that_is_lost_under_its_owner_is_written_again() {
+    (0..8).for_each(lose_state);
 }
 
 /// Changes every footer of a partition.

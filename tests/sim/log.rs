@@ -39,6 +39,8 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
     pub timestamp: i64,
+    /// Given by the log.
+    pub leader_epoch: i32,
     pub transaction: Option<usize>,
     pub what: What,
 }
@@ -64,6 +66,8 @@ pub struct Log {
     pub start: i64,
     /// High watermark.
     pub replicated: i64,
+    /// Rises with each leader.
+    pub leader_epoch: i32,
     /// Compaction has been up to here.
     pub compacted: i64,
     /// First offset of each transaction without a marker here.
@@ -96,7 +100,11 @@ impl Log {
         if let Some(transaction) = record.transaction {
             self.open.entry(transaction).or_insert(offset);
         }
-        self.slots.push(Slot::Record(record));
+        let leader_epoch = self.leader_epoch;
+        self.slots.push(Slot::Record(Record {
+            leader_epoch,
+            ..record
+        }));
         offset
     }
 
@@ -109,6 +117,7 @@ impl Log {
     /// A leader whose log is shorter takes over. `unclean`: below the high watermark.
     pub fn cut(&mut self, at: i64, unclean: bool) {
         self.slots.truncate(at as usize);
+        self.leader_epoch += 1;
         self.replicated = self.replicated.min(at);
         self.open.retain(|_, first| *first < at);
         if unclean {

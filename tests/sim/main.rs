@@ -37,6 +37,7 @@ mod oracle;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod random;
+mod repair;
 mod requests;
 mod seeds;
 mod takeover;

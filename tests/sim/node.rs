@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sequencer::core::link::LinkKey;
 use sequencer::core::{NextOffset, Offset, Timestamp};
-use sequencer::processor::instance::{Effect, Input, Instance, Options, Run};
+use sequencer::processor::instance::trouble::ReadFailure;
+use sequencer::processor::instance::{Effect, Input, Instance, Options, Phase, Run};
 use sequencer::processor::partition::{Output, Record, Service};
 use sequencer::processor::reading::{OffsetReset, offset_reset, requests_view};
 use sequencer::processor::replies::Token;
@@ -16,9 +17,9 @@ use sequencer::wire::route::{AllowList, Routing};
 use crate::forwards::Parcel;
 use crate::group::{Known, Rebalances, SESSION_MS};
 use crate::log::Uid;
-use crate::takeover::Asked;
-use crate::transactions::Carried;
-use crate::world::{Started, World};
+use crate::takeover::{Asked, TOPIC};
+use crate::transactions::{Carried, TRANSACTION_TIMEOUT_MS};
+use crate::world::{Started, Unread, World};
 
 /// Where a consumer reads a partition.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,7 @@ impl World {
                 link_key: link_key(run),
             },
             checkpoint_interval_ms: 20,
+            transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
             revoke_deadline_ms: 100,
             stop_deadline_ms: 1_000_000,
         };
@@ -186,7 +188,7 @@ impl World {
         if self.now_ms < live.paused_until_ms || self.point(node) {
             return;
         }
-        match self.random.below(26) {
+        match self.random.below(27) {
             0..5 => self.deliver(node),
             5..7 => self.end_of_partition(node),
             7..10 => self.acknowledge(node),
@@ -196,6 +198,7 @@ impl World {
             20 => self.rebalance_step(node),
             21 => self.fenced_step(node),
             22 => self.heartbeat(node),
+            23 => self.look_at_topic(node),
             _ => self.forward_step(node),
         }
         self.input(node, Input::Tick);
@@ -204,6 +207,22 @@ impl World {
 
 /// Inputs and effects.
 impl World {
+    fn look_at_topic(&mut self, node: usize) {
+        self.input(node, Input::RequestTopic(self.topic));
+        let Some(live) = &self.nodes[node] else {
+            return;
+        };
+        for report in live.instance.report() {
+            let gone = self.damaged.get(&(report.partition as usize)) == Some(&"other_topic");
+            let goes_on = matches!(report.phase, Phase::Running | Phase::Draining);
+            assert!(
+                !(gone && self.topic != TOPIC && goes_on),
+                "I6: partition {} goes on in a topic that was made again",
+                report.partition
+            );
+        }
+    }
+
     pub fn input(&mut self, node: usize, input: Input) {
         let now_ms = self.now_ms;
         let Some(live) = &mut self.nodes[node] else {
@@ -233,7 +252,8 @@ impl World {
             } => {
                 let run = self.live(node).run;
                 let takeover = Takeover::new(partition, "group", link_key(run));
-                let asked = Asked::new(partition, assignment, takeover);
+                let repairs = self.partitions[partition as usize].repairs;
+                let asked = Asked::new(partition, assignment, takeover, repairs);
                 self.live(node).asked.push(asked);
             }
             Effect::Fetch { partition, from } => self.fetch(node, partition, from.0),
@@ -317,7 +337,12 @@ impl World {
         let index = partition as usize;
         let live = self.nodes[node].as_ref().expect("a live process");
         let (run, assignment) = (live.run, self.assignment_of(node, partition));
-        if self.partitions[index].owner == Some(node) {
+        let started = self.partitions[index].started;
+        let goes_on =
+            started.is_some_and(|begun| (begun.run, begun.assignment) == (run, assignment));
+        if goes_on {
+            self.coverage.state("fetched again by its owner");
+        } else if self.partitions[index].owner == Some(node) {
             let bound = live.bounds.get(&(partition, assignment)).copied();
             self.partitions[index].started = Some(Started {
                 run,
@@ -374,6 +399,7 @@ impl World {
             reading.at = log.start;
         }
         reading.cuts = log.cuts.len();
+        self.read_fails(node, partition, &mut reading);
         self.live(node).reading.insert(partition, reading);
         for _ in 0..1 + self.random.below(4) {
             let log = &self.partitions[index].requests;
@@ -399,6 +425,24 @@ impl World {
         }
     }
 
+    /// The consumer is told, passes over what it could not read, and goes on behind it.
+    fn read_fails(&mut self, node: usize, partition: i32, reading: &mut Reading) {
+        let index = partition as usize;
+        let failing = |unread: &Unread| self.now_ms < unread.until_ms;
+        let Some(unread) = self.partitions[index].unread.filter(failing) else {
+            return;
+        };
+        self.coverage.state("partition stopped by an error");
+        let failure = ReadFailure {
+            offset: Offset(reading.at),
+            problem: "it failed".to_owned(),
+            in_log: unread.in_log,
+        };
+        let left = self.partitions[index].requests.end_for(requests_view()) - reading.at;
+        reading.at += self.random.below(3.min(left.max(0) as usize) + 1) as i64;
+        self.live(node).instance.read_failed(partition, failure);
+    }
+
     /// True when the process is gone.
     fn one_record(
         &mut self,
@@ -415,6 +459,7 @@ impl World {
         let live = self.nodes[node].as_mut().expect("a live process");
         let output = live.instance.record(Record {
             partition,
+            leader_epoch: record.leader_epoch,
             offset: Offset(at),
             timestamp: Timestamp(record.timestamp),
             key: record.key.as_deref(),
@@ -424,7 +469,7 @@ impl World {
         let reply = match output {
             None => return false,
             Some(Output::Reply(reply)) => Ok((reply.token, reply.outgoing.body.to_vec())),
-            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, uid, partition, at)),
+            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, uid)),
         };
         // The process may end between the answer and its sending.
         if self.point(node) {

@@ -257,27 +257,77 @@ impl Sequence {
 struct Remembered {
     name: String,
     request_id: String,
-    ids: Ids,
+    got: Got,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Got {
+    Ids(Ids),
+    /// An operator's record, and what it asked for.
+    Act(Meaning),
 }
 
 /// A link as a forwarded record says it.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub source: u32,
-    pub offset: i64,
-    pub previous: i64,
+    pub epoch: u64,
+    pub at: Position,
+    pub previous: Position,
+}
+
+/// Leader epoch and offset.
+type Position = (i32, i64);
+
+/// Where the chain from a partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    pub epoch: u64,
+    pub at: Position,
+    /// Home was repaired.
+    pub open: bool,
 }
 
 impl Link {
     pub fn read(header: &[u8]) -> Link {
         let text = std::str::from_utf8(header).expect("a link is text");
-        let mut parts = text.split(':').map(|part| part.parse::<i64>());
-        let mut part = || parts.next().expect("four parts").expect("a number");
+        let mut parts = text.split([':', '.']).map(|part| part.parse::<i64>());
+        let mut part = || parts.next().expect("six parts").expect("a number");
         Link {
             source: part() as u32,
-            offset: part(),
-            previous: part(),
+            epoch: part() as u64,
+            at: (part() as i32, part()),
+            previous: (part() as i32, part()),
         }
+    }
+
+    /// None when it came before; an error when one before it is missing.
+    fn accepted(&self, end: Option<End>, links_open: bool) -> Option<Result<End, ()>> {
+        let (before, at, open) = match end {
+            Some(end) => (end.epoch, end.at, end.open),
+            None => (0, (-1, -1), links_open),
+        };
+        if self.at <= at {
+            return None;
+        }
+        let follows = self.previous == at;
+        if !follows && self.epoch < before {
+            // Of an owner that somebody has replaced by a repair.
+            return None;
+        }
+        let nothing_between = self.previous < at;
+        let restarted = self.epoch > before;
+        let lost_at_source = self.at.0 > at.0;
+        let right = follows || open || nothing_between && (restarted || lost_at_source);
+        Some(
+            right
+                .then_some(End {
+                    epoch: before.max(self.epoch),
+                    at: self.at,
+                    open: false,
+                })
+                .ok_or(()),
+        )
     }
 }
 
@@ -287,6 +337,7 @@ pub struct Place {
     pub partition: u32,
     /// Of its name; its own partition when it has none.
     pub home: u32,
+    pub leader_epoch: i32,
     pub offset: i64,
     pub timestamp: i64,
 }
@@ -302,10 +353,12 @@ pub struct Naive {
     audit_undefined: bool,
     /// What the last record leaves in the ledger.
     pub told: Option<Told>,
-    /// The last record was given IDs of its own.
+    /// The last record was given IDs of its own, or was carried out.
     granted: bool,
-    sent: BTreeMap<u32, i64>,
-    accepted: BTreeMap<u32, i64>,
+    sent: BTreeMap<u32, Position>,
+    accepted: BTreeMap<u32, End>,
+    epoch: u64,
+    links_open: bool,
     applied: u64,
     highest_timestamp: i64,
 }
@@ -323,6 +376,8 @@ impl Naive {
             granted: false,
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            epoch: 0,
+            links_open: false,
             applied: 0,
             highest_timestamp: -1,
         }
@@ -333,13 +388,11 @@ impl Naive {
         self.told = None;
         self.granted = false;
         if let Some(link) = link {
-            let accepted = self.accepted.get(&link.source).copied().unwrap_or(-1);
-            dropped = link.offset <= accepted;
-            if !dropped && link.previous != accepted {
-                return Outcome::Broken;
-            }
-            if !dropped {
-                self.accepted.insert(link.source, link.offset);
+            let end = self.accepted.get(&link.source).copied();
+            match link.accepted(end, self.links_open) {
+                None => dropped = true,
+                Some(Err(())) => return Outcome::Broken,
+                Some(Ok(end)) => drop(self.accepted.insert(link.source, end)),
             }
         }
         self.applied += 1;
@@ -353,7 +406,8 @@ impl Naive {
             (_, Some(name)) => name,
         };
         if at.home != at.partition && !matches!(asked.meaning, Meaning::Policy { .. }) {
-            self.sent.insert(at.home, at.offset);
+            let position = (at.leader_epoch, at.offset);
+            self.sent.insert(at.home, position);
             return Outcome::Stray;
         }
         let before = self.sequences.get(name).cloned();
@@ -384,6 +438,7 @@ impl Naive {
             (Meaning::Next { .. }, Expected::Ids(ids)) if self.granted => {
                 ("grant", Some((ids.first, ids.last)))
             }
+            _ if !self.granted => return,
             (Meaning::Define(_), _) => ("define", None),
             (Meaning::SetNext { .. }, _) => ("set_next", None),
             (Meaning::Retire, _) if moved || before.is_some_and(|before| !before.retired) => {
@@ -402,11 +457,55 @@ impl Naive {
             ids,
             next: ids.is_none().then(|| sequence.shown_next()).flatten(),
             partition: link.map_or(at.partition, |link| link.source),
-            offset: link.map_or(at.offset, |link| link.offset),
+            offset: link.map_or(at.offset, |link| link.at.1),
         });
     }
 
+    fn known(&self, name: &str, request_id: &str) -> Option<&Got> {
+        let is = |r: &&Remembered| r.name == name && r.request_id == request_id;
+        self.window.iter().find(is).map(|known| &known.got)
+    }
+
+    fn remember(&mut self, name: &str, request_id: &str, got: Got) {
+        if self.capacity == 0 {
+            return;
+        }
+        if self.window.len() == self.capacity {
+            self.window.pop_front();
+        }
+        self.window.push_back(Remembered {
+            name: name.to_owned(),
+            request_id: request_id.to_owned(),
+            got,
+        });
+        self.remembered += 1;
+    }
+
     fn answer(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+        let acts = !matches!(asked.meaning, Meaning::Next { .. } | Meaning::Describe);
+        let Some(id) = asked.request_id.as_deref().filter(|_| acts) else {
+            return self.carry_out(name, asked);
+        };
+        match self.known(name, id) {
+            None => {}
+            Some(Got::Act(before)) if *before == asked.meaning => {
+                return match asked.meaning {
+                    Meaning::Policy { .. } => Ok(Expected::Policy {
+                        refuse: self.refuse_undefined,
+                        audit: self.audit_undefined,
+                    }),
+                    _ => Ok(Expected::Described(self.sequences[name].clone())),
+                };
+            }
+            Some(_) => return Err("request_id_reused"),
+        }
+        let answer = self.carry_out(name, asked)?;
+        self.remember(name, id, Got::Act(asked.meaning.clone()));
+        Ok(answer)
+    }
+
+    fn carry_out(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+        self.granted = !matches!(asked.meaning, Meaning::Next { .. });
         match &asked.meaning {
             Meaning::Next { count } => self.next(name, *count, asked.request_id.as_deref()),
             Meaning::Define(fields) => {
@@ -456,17 +555,10 @@ impl Naive {
         count: i128,
         request_id: Option<&str>,
     ) -> Result<Expected, &'static str> {
-        if let Some(id) = request_id {
-            let known = self
-                .window
-                .iter()
-                .find(|r| r.name == name && r.request_id == id);
-            if let Some(known) = known {
-                if known.ids.count != count {
-                    return Err("request_id_reused");
-                }
-                return Ok(Expected::Ids(known.ids.clone()));
-            }
+        match request_id.and_then(|id| self.known(name, id)) {
+            None => {}
+            Some(Got::Ids(ids)) if ids.count == count => return Ok(Expected::Ids(ids.clone())),
+            Some(_) => return Err("request_id_reused"),
         }
         let ids = match self.sequences.get_mut(name) {
             Some(sequence) if sequence.retired => return Err("retired"),
@@ -482,20 +574,31 @@ impl Naive {
             }
         };
         self.granted = true;
-        if let Some(id) = request_id
-            && self.capacity > 0
-        {
-            if self.window.len() == self.capacity {
-                self.window.pop_front();
-            }
-            self.window.push_back(Remembered {
-                name: name.to_owned(),
-                request_id: id.to_owned(),
-                ids: ids.clone(),
-            });
-            self.remembered += 1;
+        if let Some(id) = request_id {
+            self.remember(name, id, Got::Ids(ids.clone()));
         }
         Ok(Expected::Ids(ids))
+    }
+
+    /// What an operator's repair by a jump leaves of the chains: each begins again, and home believes one
+    /// gap in each.
+    pub fn jumped(&mut self, epoch: u64) {
+        self.sent.clear();
+        self.accepted.values_mut().for_each(|end| end.open = true);
+        self.applied += 1;
+        self.epoch = epoch;
+        self.links_open = true;
+    }
+
+    /// The repair of a home that misses a stray of one partition.
+    pub fn opened(&mut self, source: u32, epoch: u64) {
+        let nothing = End {
+            epoch: 0,
+            at: (-1, -1),
+            open: true,
+        };
+        self.accepted.entry(source).or_insert(nothing).open = true;
+        self.epoch = epoch;
     }
 
     pub fn window_is_full(&self) -> bool {
@@ -544,17 +647,32 @@ impl Naive {
                         let known = self.place(at);
                         let same = known.is_some_and(|known| {
                             place.key == RequestKey::new(&known.name, &known.request_id)
-                                && i128::from(place.first) == known.ids.first
-                                && i128::from(place.increment) == known.ids.increment
-                                && i128::from(place.count) == known.ids.count
+                                && match &known.got {
+                                    Got::Ids(ids) => {
+                                        i128::from(place.first) == ids.first
+                                            && i128::from(place.increment) == ids.increment
+                                            && i128::from(place.count) == ids.count
+                                    }
+                                    Got::Act(_) => place.is_act(),
+                                }
                         });
                         if !same {
                             return Some(format!("place {at} of the window is not {known:?}"));
                         }
                     }
                 }
-                Entry::Sent { home, offset } => drop(seen.2.insert(*home, *offset)),
-                Entry::Accepted { source, offset } => drop(seen.3.insert(*source, *offset)),
+                Entry::Sent { home, position } => {
+                    let position = (position.leader_epoch, position.offset);
+                    seen.2.insert(*home, position);
+                }
+                Entry::Accepted { source, end } => {
+                    let end = End {
+                        epoch: end.epoch,
+                        at: (end.position.leader_epoch, end.position.offset),
+                        open: end.open,
+                    };
+                    seen.3.insert(*source, end);
+                }
             }
         }
         let scalars = restored.fold.scalars();
@@ -564,6 +682,7 @@ impl Naive {
             scalars.window_next,
             scalars.undefined == Undefined::Refuse,
             scalars.undefined == Undefined::CreateAudited,
+            (scalars.epoch, scalars.links_open),
             seen,
         );
         let ours = (
@@ -572,6 +691,7 @@ impl Naive {
             self.remembered,
             self.refuse_undefined,
             self.audit_undefined,
+            (self.epoch, self.links_open),
             (
                 self.sequences.len(),
                 self.window.len(),

@@ -42,7 +42,10 @@ fn wrong(bug: Bug, seed: u64) -> Option<String> {
     if bug.is_of_failover() {
         return crate::failover::wrong(seed);
     }
-    let run = catch_unwind(AssertUnwindSafe(|| live_through(Config::of_seed(seed))));
+    let run = catch_unwind(AssertUnwindSafe(|| match bug {
+        Bug::StateLossIgnored => crate::halts::lose_state(seed),
+        _ => drop(live_through(Config::of_seed(seed))),
+    }));
     run.err().map(|panic| said(&*panic))
 }
 

@@ -59,6 +59,7 @@ impl World {
             value: value.clone(),
             headers,
             timestamp,
+            leader_epoch: 0,
             transaction,
             what: What::Client(uid),
         });
@@ -158,7 +159,20 @@ impl World {
         written
     }
 
+    /// Some with an ID, mostly the same record once more.
     fn operation(&mut self, name: String) -> Written {
+        let mut written = self.operation_once(name);
+        if self.random.chance(40) && written.asked.meaning != Meaning::Describe {
+            let letter = if self.random.chance(80) { 'o' } else { 'r' };
+            let id = format!("{letter}{}", self.random.below(3));
+            let header = ("sequencer-request-id".to_owned(), id.clone().into_bytes());
+            written.headers.push(header);
+            written.asked.request_id = Some(id);
+        }
+        written
+    }
+
+    fn operation_once(&mut self, name: String) -> Written {
         let random = &mut self.random;
         match random.below(10) {
             0..4 => {
@@ -278,7 +292,7 @@ impl World {
             // Nobody but the service can make a right one.
             push(
                 "sequencer-forwarded",
-                b"0:5:-1:00000000000000000000000000000000",
+                b"0:0:0.5:-1.-1:00000000000000000000000000000000",
             );
         }
         headers

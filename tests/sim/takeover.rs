@@ -21,10 +21,12 @@ pub struct Asked {
     pub assignment: u32,
     takeover: Takeover,
     pub question: Action,
+    /// Repairs of the partition when it began.
+    repairs: u64,
 }
 
 impl Asked {
-    pub fn new(partition: i32, assignment: u32, takeover: Takeover) -> Asked {
+    pub fn new(partition: i32, assignment: u32, takeover: Takeover, repairs: u64) -> Asked {
         let Step::Do(question) = takeover.first() else {
             panic!("no question");
         };
@@ -33,6 +35,7 @@ impl Asked {
             assignment,
             takeover,
             question,
+            repairs,
         }
     }
 }
@@ -57,7 +60,9 @@ impl World {
         match self.live(node).asked[chosen].takeover.on(answer) {
             Step::Do(question) => self.live(node).asked[chosen].question = question,
             Step::Done(mut verdict) => {
-                self.live(node).asked.swap_remove(chosen);
+                let asked = self.live(node).asked.swap_remove(chosen);
+                let repairs = self.partitions[partition as usize].repairs;
+                let outdated = asked.repairs != repairs;
                 self.look_at(&mut verdict);
                 let verdict = Input::Restored {
                     partition,
@@ -65,7 +70,9 @@ impl World {
                     verdict,
                 };
                 self.input(node, verdict);
-                self.check_halt(node, partition as usize);
+                if !outdated {
+                    self.check_halt(node, partition as usize);
+                }
             }
         }
     }
@@ -128,7 +135,7 @@ impl World {
             Action::DescribeLog => Event::Log(RequestLog {
                 start: NextOffset(log.start),
                 end: NextOffset(log.replicated),
-                topic_id: TOPIC,
+                topic_id: self.topic,
                 partitions: self.partitions.len() as u32,
             }),
             Action::ReadRecord(Offset(offset)) => {
@@ -222,6 +229,7 @@ impl World {
             Input::Foreign {
                 partition: foreign.partition,
                 assignment: foreign.assignment,
+                from: foreign.from,
                 keys,
                 end,
             },

@@ -325,6 +325,13 @@ impl World {
                     carried.transaction = Some(number);
                 }
             }
+            Action::Produce if self.is_too_much(carried) => {
+                self.coverage.state("transaction too large for its time");
+                if self.now_ms < carried.begun_ms + TRANSACTION_TIMEOUT_MS {
+                    return Called::Waits;
+                }
+                return Called::Failed(Failure::Abort);
+            }
             Action::Produce => {
                 let done = self.produce(carried);
                 if !done && !fails {
@@ -397,6 +404,14 @@ impl World {
         }
     }
 
+    fn is_too_much(&self, carried: &Carried) -> bool {
+        let records = carried.checkpoint.sections.iter().map(|section| {
+            let pages = pages(&section.ledger).len();
+            section.batch.len() + section.replies.len() + pages
+        });
+        records.sum::<usize>() > self.config.taken_in_time_max
+    }
+
     /// Writes some more records; true when all are there and replicated.
     fn produce(&mut self, carried: &mut Carried) -> bool {
         let number = carried.transaction.expect("begun");
@@ -421,6 +436,7 @@ impl World {
                         Some(_) => Vec::new(),
                     },
                     timestamp: self.now_ms as i64,
+                    leader_epoch: 0,
                     transaction: Some(number),
                     what: What::State { late: false },
                 });
@@ -470,12 +486,14 @@ impl World {
             last: landed.last().copied().unwrap_or(0),
         });
         let written = written.collect();
+        let late = carried.steps.is_late();
         self.input(
             node,
             Input::Settled {
                 checkpoint: carried.checkpoint,
                 outcome,
                 written,
+                late,
             },
         );
     }
@@ -517,6 +535,7 @@ impl World {
                     value,
                     headers: Vec::new(),
                     timestamp: self.now_ms as i64,
+                    leader_epoch: 0,
                     transaction: Some(number),
                     what: What::State { late: true },
                 });

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sequencer::core::ledger::Hash;
 use sequencer::processor::Mode;
 use sequencer::processor::takeover::{Committed, Decided};
+use sequencer::wire::state::TopicId;
 
 use crate::group::Group;
 use crate::log::{Log, Uid};
@@ -38,6 +39,8 @@ pub struct Config {
     pub grows: bool,
     /// Requests that are written in all; then there are no more.
     pub requests_max: usize,
+    /// Brokers take so many records in the time of a transaction, from the first step to the last.
+    pub taken_in_time_max: usize,
     /// A process is disturbed at this point of the run.
     pub disturb: Option<Disturb>,
 }
@@ -78,7 +81,23 @@ impl Config {
             losses: seed % 4 >= 2,
             grows: random.one_in(3),
             requests_max: usize::MAX,
+            taken_in_time_max: usize::MAX,
             disturb: None,
+        }
+        .with_slow_brokers(&mut random)
+    }
+}
+
+impl Config {
+    /// One history in five; shorter, since each late transaction takes a thousand steps.
+    fn with_slow_brokers(self, random: &mut Random) -> Config {
+        match random.below(5) {
+            0 => Config {
+                taken_in_time_max: random.pick(&[60, 100]),
+                requests_max: 400,
+                ..self
+            },
+            _ => self,
         }
     }
 }
@@ -122,6 +141,20 @@ pub struct Part {
     pub started: Option<Started>,
     /// What was checkpointed is gone from the log.
     pub cut_below: bool,
+    /// The lowest place of such a cut since the last repair.
+    pub cut_at: Option<i64>,
+    /// The state at the last checkpoint; none when that covers what a log has lost.
+    pub checkpointed: Option<Rc<Naive>>,
+    /// Its owner has lost what it wrote, and has not yet written all of it again.
+    pub state_lost: bool,
+    /// Requests were deleted before they were answered: copies of strays may be among them.
+    pub deleted_ahead: bool,
+    /// Repairs so far.
+    pub repairs: u64,
+    /// The end of the last one in the state log.
+    pub repaired_to: i64,
+    /// Fetches of it fail.
+    pub unread: Option<Unread>,
 }
 
 /// A request, what it must get, and what it got.
@@ -153,7 +186,7 @@ pub struct World {
     /// Requests by place, those of a log that was cut among them.
     pub places: BTreeMap<(usize, i64), Vec<Uid>>,
     /// Strays whose copy at home was acknowledged.
-    pub forwarded: BTreeSet<(usize, i64)>,
+    pub forwarded: BTreeSet<Uid>,
     pub decided: Option<Decided>,
     pub transactions: Transactions,
     pub clients: Vec<usize>,
@@ -169,7 +202,16 @@ pub struct World {
     pub no_state_topic: bool,
     /// Folds of records that a log has lost since.
     pub voids: Vec<Void>,
+    /// The request topic, as long as nobody makes it again.
+    pub topic: TopicId,
     pub points: usize,
+}
+
+/// Until when a partition's requests cannot be read, and whether the log is said to be why.
+#[derive(Clone, Copy)]
+pub struct Unread {
+    pub until_ms: u64,
+    pub in_log: bool,
 }
 
 /// Whoever had this assignment may have folded records above `at` that the log has lost.
@@ -210,6 +252,7 @@ impl World {
             damaged: BTreeMap::new(),
             no_state_topic: false,
             voids: Vec::new(),
+            topic: crate::takeover::TOPIC,
             points: 0,
             config,
         };
@@ -235,6 +278,13 @@ impl World {
             owner: None,
             started: None,
             cut_below: false,
+            cut_at: None,
+            checkpointed: None,
+            state_lost: false,
+            deleted_ahead: false,
+            repairs: 0,
+            repaired_to: 0,
+            unread: None,
         });
     }
 
@@ -336,7 +386,8 @@ impl World {
             return self.halted(partition).is_some();
         }
         let stable = part.requests.stable();
-        stable == part.requests.end()
+        self.halted(partition).is_none()
+            && stable == part.requests.end()
             && part
                 .committed
                 .is_some_and(|committed| committed.next.0 == stable)

@@ -124,7 +124,7 @@ pub struct SetNextArgs {
     #[arg(value_name = "NEXT", value_parser = clap::value_parser!(i64).range(BOUND_MIN..))]
     pub next: i64,
 
-    /// Also back: IDs may then be given twice
+    /// Allow a lower one than now: IDs may then be given twice
     #[arg(long, requires = "reason")]
     pub force: bool,
 
@@ -158,7 +158,8 @@ pub struct RetireArgs {
 #[derive(Args)]
 #[command(after_help = help::POLICY_EXAMPLES)]
 pub struct PolicyArgs {
-    /// What happens to a name that nobody defined; without it, show what happens now
+    /// What the first request for an undefined sequence does: create it, or get an error; without this
+    /// word, show the present policy
     #[arg(
         value_name = "create|refuse",
         hide_possible_values = true,
@@ -166,7 +167,7 @@ pub struct PolicyArgs {
     )]
     pub undefined: Option<String>,
 
-    /// Sequences that are made by their first request are audited: each grant goes to the ledger
+    /// Audit the sequences that are created so: each grant goes to the ledger
     #[arg(long, requires = "undefined")]
     pub audit: bool,
 

@@ -19,7 +19,7 @@ Start here:
 
 Configuration, later wins: defaults, --config FILE, environment SEQUENCER__SECTION__KEY, flags.
 Secrets belong into the file or the environment: others can read a command line.
-Exit codes: 0 done, 1 failed, 2 bad usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration. `sequencer help VERB` says more.";
 
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
   sequencer dev --reply-mode exactly_once --rate 50
 
 It needs Java 17 and Maven. Lines to try from another terminal are printed at the start. Ctrl-C \
-stops all of it, and the next start goes on from the same IDs; to begin anew, delete the directory.";
+stops all of it, and the next start goes on from the same IDs; to begin again at 1, delete the directory.";
 
 pub(super) const NEXT_EXAMPLES: &str = "\
 Examples:
@@ -44,7 +44,9 @@ Examples:
   sequencer next orders --count 3 --brokers kafka:9092           prints 42, 43, 44, a line each
   sequencer next orders --json --brokers kafka:9092              prints the reply as it is
 
-A request that is rejected prints its error code and message and exits 1.";
+A request that is rejected prints its error code and message and exits 1. Without an answer in time it says \
+whether the request can have taken IDs, and prints the command that gets the same ones: each request has \
+a request_id, which its partition remembers for its next 100000 requests that have one.";
 
 pub(super) const DEFINE_EXAMPLES: &str = "\
 Examples:
@@ -65,21 +67,22 @@ exists cannot change (set-next moves it), nor the sign of its increment. The fil
   undefined = \"refuse\"
 
 It can be applied again and again: what is there already is not changed. Exits 1 when a change was \
-refused, 0 otherwise. docs/definitions.md says more.";
+refused, or when --dry-run foresees that one would be, 0 otherwise. docs/definitions.md says more.";
 
 pub(super) const DESCRIBE_EXAMPLES: &str = "\
 Examples:
   sequencer describe orders --brokers kafka:9092
   sequencer describe orders --json --brokers kafka:9092
 
-It answers as of now and takes no ID. A name that does not exist prints unknown_sequence and exits 1.";
+It shows the state at this moment and takes no ID. A name that does not exist prints unknown_sequence and \
+exits 1. `sequencer inspect --sequence` says who changed a sequence last, when and why.";
 
 pub(super) const SET_NEXT_EXAMPLES: &str = "\
 Examples:
   sequencer set-next orders 5000 --reason 'imported 1 to 4999' --brokers kafka:9092
   sequencer set-next orders 100 --force --reason 'test data removed' --brokers kafka:9092
 
-Moving back is refused without --force, since IDs may then be given twice.";
+A lower number than now is refused without --force, since IDs may then be given twice. The reason is kept.";
 
 pub(super) const RETIRE_EXAMPLES: &str = "\
 Examples:
@@ -89,13 +92,14 @@ Requests for it are refused with the code retired. `sequencer define` lets it go
 
 pub(super) const POLICY_EXAMPLES: &str = "\
 Examples:
-  sequencer policy --brokers kafka:9092                  what happens now, partition by partition
+  sequencer policy --brokers kafka:9092                  shows the policy of each partition
   sequencer policy refuse --brokers kafka:9092           only defined names get IDs
   sequencer policy create --brokers kafka:9092           the first request makes a sequence (default)
   sequencer policy create --audit --brokers kafka:9092   and each of its grants goes to the ledger
 
-It holds for each partition of the request topic by itself, so it is sent to each; exits 1 when one \
-did not take it. Say it again after the topic has grown. Sequences that exist are not touched.";
+Each partition of the request topic keeps its own policy, so the command sends one record to each, and \
+exits 1 when one partition did not take it. Run it again after adding partitions. Existing sequences are \
+not touched.";
 
 pub(super) const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -103,7 +107,9 @@ Examples:
   sequencer inspect --sequence orders --brokers kafka:9092     partition and next ID of one sequence
   sequencer inspect --partition 3 --json --brokers kafka:9092
 
-It reads the state topic as of the last checkpoint and changes nothing.";
+It reads the state topic as of the last checkpoint and changes nothing. --sequence also says who changed \
+the sequence last, when and why. It exits 1 when nobody has used the name, or when its partition cannot be \
+read.";
 
 pub(super) const TOPICS_EXAMPLES: &str = "\
 Examples:
@@ -117,12 +123,14 @@ pub(super) const RECOVER_EXAMPLES: &str = "\
 Examples:
   sequencer recover --partition 3 --brokers kafka:9092           what it found, and what it would do
   sequencer recover --partition 3 --brokers kafka:9092 --yes     does it
+  sequencer recover --partition 3 --above 5000 --above countdown=-72 --brokers kafka:9092
 
 Without --yes nothing is written. Where the state is lost and the request log begins at 0, the state is \
-folded from the log again, and no ID jumps. Else every sequence goes on above the highest ID in the \
-state and in the default reply topic, and above the --margin; it does not see replies on clients' own \
-topics, so give --above when those know a higher one. While an instance owns the partition, it writes \
-only with --owner-halted.";
+folded from the log again, and no ID jumps. Else every sequence goes on in its own direction, a --margin \
+of its IDs beyond the last one that the state and the default replies know of it. It does not see \
+replies on clients' own topics, so give --above when those know a later ID. A sequence that has fewer IDs \
+left is named, and nothing is written. While an instance owns the partition, it writes only with \
+--owner-halted.";
 
 pub(super) const TRACE_EXAMPLES: &str = "\
 Examples:
@@ -141,7 +149,8 @@ Examples:
   sequencer audit orders --set topics.ledger=copy-of-the-ledger --brokers kafka:9092
 
 It checks the hash in each record, that no record and no number is missing or double, and that the ledger \
-ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding.";
+ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding, \
+and when there is no record of the sequence.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -151,7 +160,7 @@ Examples:
 
 It reads the topics up to where they end now and says which of the promised invariants hold: it \
 decides by rules of its own what each request should get. It joins no group and writes nothing to \
-Kafka. Exit codes: 0 clean, 1 something is wrong, 2 bad usage.";
+Kafka. Exit codes: 0 clean, 1 something is wrong or there was nothing to check, 2 bad usage.";
 
 pub(in crate::cli) const BENCH_EXAMPLES: &str = "\
 Examples:

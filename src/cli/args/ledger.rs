@@ -26,8 +26,8 @@ pub struct TraceArgs {
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
-    /// Only what was written at this time or later, such as 2026-03-01T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "number")]
+    /// Only what was written at this time or later, such as 2026-03-01T08:00:00Z, or a date
+    #[arg(long, value_name = "TIME", value_parser = time::to_millis, conflicts_with = "number")]
     pub from_time: Option<i64>,
 
     /// Print JSON instead of text
@@ -66,9 +66,4 @@ pub struct AuditArgs {
     /// How to connect.
     #[command(flatten)]
     pub connection: ConnectionArgs,
-}
-
-fn moment(text: &str) -> Result<i64, String> {
-    time::to_millis(text)
-        .ok_or_else(|| "expected a time in UTC such as 2026-03-01T08:00:00Z, or a date".to_owned())
 }

@@ -38,9 +38,12 @@ pub fn line(out: &mut impl Write, offset: i64, entry: &Entry) -> io::Result<()> 
     writeln!(out, "{}", cells.join(","))
 }
 
+/// A text that begins with one of these is a formula to a spreadsheet, also behind what it leaves out.
+const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 /// A client's text. Quoted when it must be, and when a spreadsheet would take it for a formula.
 fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@']);
+    let formula = text.starts_with(FORMULA_STARTS);
     if !formula && !text.contains([',', '"', '\n', '\r']) {
         return text.to_owned();
     }
@@ -66,6 +69,9 @@ mod tests {
             String::from_utf8(lines).unwrap(),
             "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",\"'=1+1\",\n"
         );
+        for text in ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1"] {
+            assert_eq!(cell(text), format!("\"'{text}\""));
+        }
         assert_eq!(String::from_utf8(heads).unwrap().split(',').count(), 14);
     }
 }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use crate::audit::chain::{Act, Report};
 use crate::audit::time;
+use crate::cli::table::counted;
+use crate::core::printable::printable;
 
 /// Acts that are printed; `--json` has more.
 const ACTS_MAX: usize = 20;
@@ -17,9 +19,9 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let text = |number: Option<i64>| number.map(|number| number.to_string());
     let record = |number: Option<u64>| number.map(|number| number.to_string());
     let mut row = |what: &str, value: String| writeln!(out, "{what:<13}  {value}");
-    row("sequence", report.sequence.clone())?;
+    row("sequence", printable(&report.sequence).into_owned())?;
     row("ledger", format!("partition {}", report.partition))?;
-    row("read", format!("{} pages", report.pages_read))?;
+    row("read", counted(report.pages_read, "page"))?;
     row(
         "records",
         range(record(report.first_record), record(report.last_record)),
@@ -62,10 +64,13 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  {what}")?;
         }
     }
-    let verdict = if report.clean {
-        "clean: the chain is whole, and no number is missing or double"
-    } else {
-        "not as it should be"
+    let verdict = match &report.problem {
+        _ if !report.findings.is_empty() => "not as it should be",
+        Some(problem) => return writeln!(out, "\nnothing was checked: {problem}"),
+        None if report.unchecked.is_empty() => {
+            "clean: the chain is whole, and no number is missing or double"
+        }
+        None => "clean as far as it was checked: no number is missing or double in what was read",
     };
     writeln!(out, "\n{verdict}")
 }
@@ -78,8 +83,46 @@ fn ordered(act: &Act) -> String {
     for (before, text) in [(" by ", &act.requester), (": ", &act.reason)] {
         if let Some(text) = text {
             line.push_str(before);
-            line.push_str(text);
+            line.push_str(&printable(text));
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_cannot_say_that_the_chain_is_whole() {
+        let act = Act {
+            kind: "define",
+            offset: 0,
+            next: Some(1),
+            timestamp: 0,
+            requester: None,
+            reason: Some("\u{1b}[2J\u{1b}]0;x\u{7}\nclean: the chain is whole".to_owned()),
+        };
+        let all = Report {
+            sequence: "esc".to_owned(),
+            acts: vec![act],
+            problem: Some("of nothing".to_owned()),
+            ..Report::default()
+        };
+        let mut out = Vec::new();
+        report(&all, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            !text.lines().any(|line| line.starts_with("clean")),
+            "{text}"
+        );
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
+        assert!(
+            text.ends_with("\nnothing was checked: of nothing\n"),
+            "{text}"
+        );
+    }
 }

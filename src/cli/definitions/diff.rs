@@ -48,6 +48,9 @@ pub struct Change {
     /// Why the service would refuse it, when that can be foreseen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would_be_refused: Option<String>,
+    /// Whether it would cannot be foreseen: an exhausted sequence does not say where it stands.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unforeseen: bool,
 }
 
 impl Change {
@@ -80,6 +83,7 @@ impl Change {
             }
         }
         let would_be_refused = forecast::refusal(sent(&fields), reply);
+        let unforeseen = !fields.is_empty() && reply.definition.is_some() && reply.next.is_none();
         Ok(Change {
             sequence: wanted.name.clone(),
             change: match (new, fields.is_empty()) {
@@ -89,6 +93,7 @@ impl Change {
             },
             fields,
             would_be_refused,
+            unforeseen,
         })
     }
 
@@ -169,6 +174,16 @@ mod tests {
         assert_eq!(change.change, Kind::Changed);
         assert_eq!(change.fields[0].field, RETIRED);
         assert_eq!(change.to_send().count(), 0);
+    }
+
+    #[test]
+    fn what_becomes_of_an_exhausted_sequence_is_not_foreseen() {
+        let exhausted = DESCRIBED.replace(r#","next":42"#, "");
+        let unforeseen = |field: Field, reply: &str| change(&[field], reply).unwrap().unforeseen;
+        assert!(unforeseen(("max", 100.into()), &exhausted));
+        assert!(!unforeseen(("start", 1.into()), &exhausted), "unchanged");
+        assert!(!unforeseen(("max", 100.into()), DESCRIBED));
+        assert!(!unforeseen(("max", 100.into()), UNKNOWN));
     }
 
     #[test]

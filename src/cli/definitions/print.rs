@@ -6,6 +6,7 @@ use super::diff::{Change, Kind};
 use super::{Plan, PolicyChange, Step};
 use crate::cli::define::plain;
 use crate::cli::table::counted;
+use crate::core::printable::printable;
 
 /// What a file changes.
 pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
@@ -17,7 +18,13 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
             .as_ref()
             .filter(|_| plan.dry_run)
         {
-            writeln!(out, "    would be refused: {why}")?;
+            writeln!(out, "    would be refused: {}", printable(why))?;
+        }
+        if plan.dry_run && step.change.unforeseen {
+            writeln!(
+                out,
+                "    may be refused: the sequence is exhausted, and only the service knows where it stands"
+            )?;
         }
     }
     policy(&plan.policy, out)?;
@@ -35,8 +42,13 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// What came of it, when all went well.
-pub fn end(dry_run: bool, applied: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn end(dry_run: bool, applied: usize, foreseen: usize, out: &mut impl Write) -> io::Result<()> {
     match applied {
+        _ if dry_run && foreseen > 0 => writeln!(
+            out,
+            "dry run: nothing was written, and {} would be refused",
+            counted(foreseen, "change")
+        ),
         _ if dry_run => writeln!(out, "dry run: nothing was written"),
         0 => writeln!(out, "nothing to change"),
         _ => writeln!(out, "applied {}", counted(applied, "change")),
@@ -44,7 +56,7 @@ pub fn end(dry_run: bool, applied: usize, out: &mut impl Write) -> io::Result<()
 }
 
 fn sequence(change: &Change, out: &mut impl Write) -> io::Result<()> {
-    let name = &change.sequence;
+    let name = printable(&change.sequence);
     match change.change {
         Kind::New => writeln!(out, "+ {name}: new")?,
         Kind::Changed => writeln!(out, "~ {name}: changed")?,
@@ -83,7 +95,7 @@ fn policy(steps: &[Step<PolicyChange>], out: &mut impl Write) -> io::Result<()> 
     for (old, new, partitions) in changes {
         let partitions = partitions.join(", ");
         writeln!(out, "~ policy: changed, in partitions {partitions}")?;
-        writeln!(out, "    undefined: {old} -> {new}")?;
+        writeln!(out, "    undefined: {} -> {new}", printable(old))?;
     }
     Ok(())
 }
@@ -101,6 +113,7 @@ mod tests {
                 change,
                 fields,
                 would_be_refused: (sequence == "b").then(|| "because".to_owned()),
+                unforeseen: false,
             })
         };
         let difference = |field, old, new| Difference { field, old, new };
@@ -143,6 +156,20 @@ mod tests {
     undefined: create -> refuse
 3 sequences: 1 new, 1 changed, 1 unchanged
 "
+        );
+    }
+
+    #[test]
+    fn a_dry_run_that_would_fail_does_not_end_as_if_all_were_well() {
+        let ends = |foreseen| {
+            let mut out = Vec::new();
+            end(true, 0, foreseen, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(ends(0), "dry run: nothing was written\n");
+        assert_eq!(
+            ends(2),
+            "dry run: nothing was written, and 2 changes would be refused\n"
         );
     }
 

@@ -63,7 +63,7 @@ impl Demo {
         };
         let now = Instant::now();
         Ok(Demo {
-            requester: Requester::new(connection, route, NAMES)?,
+            requester: Requester::new(connection, route, NAMES, ANSWER_MAX)?,
             interval: Duration::from_secs(1) / rate.max(1),
             next_at: now,
             asked: 0,

@@ -30,7 +30,7 @@ fn text(args: &DevArgs, settings: &Settings, program: &str) -> String {
     let group = &settings.group;
     format!(
         "
-Kafka    {brokers}, data in {directory}; to begin anew: rm -r {directory}
+Kafka    {brokers}, data in {directory}; to begin again at 1: rm -r {directory}
 Service  {http}, group {group}, replies {mode}
 
 Try it from another terminal. One ID, five IDs, the latest answers:

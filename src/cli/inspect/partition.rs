@@ -59,11 +59,13 @@ pub struct Facts {
     /// Requests answered since the beginning.
     pub applied_records: Option<u64>,
     /// Sequences known.
-    pub sequences: usize,
+    pub sequences: Option<usize>,
     /// What the last repair says of itself.
     pub repaired: Option<String>,
     /// IDs up to this one are taken for names that are not known; 0 without a repair.
     pub floor: Option<i64>,
+    /// What happens to undefined names: `create` or `refuse`.
+    pub undefined: Option<&'static str>,
     /// N, as the footer has it.
     pub service_partitions: Option<u32>,
     /// The rules under which the state came about.
@@ -87,6 +89,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Its state adds up, or it has none yet: a name that is not in it is not used.
+    pub fn is_known(&self) -> bool {
+        self.outlook == Outlook::Starts || self.next_offset.is_some()
+    }
+
     fn note(&mut self, event: &Event) {
         match event {
             Event::Bound(Bound::Log(StateLog { start, end })) => {
@@ -103,7 +110,7 @@ impl Facts {
     }
 
     fn restored(&mut self, restored: &Restored) {
-        self.sequences = restored.fold.sequences();
+        self.sequences = Some(restored.fold.sequences());
         self.repaired.clone_from(&restored.reset);
         self.state_records = Some(restored.records);
         self.skipped_batches = Some(restored.skipped_batches);
@@ -117,6 +124,7 @@ impl Facts {
         self.last_applied_offset = footer.last_applied.map(|last| last.offset.0);
         self.applied_records = Some(footer.scalars.applied);
         self.floor = Some(footer.scalars.floor);
+        self.undefined = Some(footer.scalars.undefined.as_str());
         self.service_partitions = Some(footer.partitions);
         self.fold_version = Some(footer.fold_version);
         self.topic_id = Some(footer.topic_id.to_string());

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::View;
 use super::partition::{Facts, Outlook};
-use super::sequences::Row;
+use super::sequences::{Changed, Row};
 use crate::cli::table::Side::{Left, Right};
 use crate::cli::table::{Table, or_dash};
+use crate::core::printable::printable;
 
 /// A repair that begins so is a command, and no advice.
 const COMMAND: &str = "sequencer ";
@@ -52,7 +53,35 @@ pub fn sequence(name: &str, view: &View, flags: &str, out: &mut impl Write) -> i
         let partitions = view.service_partitions.unwrap_or(view.request_partitions);
         writeln!(out, "\nhome: partition {} of {partitions}", row.home)?;
     }
+    for row in &view.sequences {
+        if let Some(changed) = &row.changed {
+            writeln!(
+                out,
+                "last change, in partition {}: {}",
+                row.partition,
+                told(changed)
+            )?;
+        }
+    }
     problems(&view.partitions, flags, out)
+}
+
+fn told(changed: &Changed) -> String {
+    let Changed {
+        op,
+        at,
+        requester,
+        reason,
+        offset,
+    } = changed;
+    let mut line = format!("{op} at {at} by the request at offset {offset}");
+    for (before, text) in [(" of ", requester), (", reason ", reason)] {
+        if let Some(text) = text {
+            line.push_str(before);
+            line.push_str(&printable(text));
+        }
+    }
+    line
 }
 
 fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
@@ -76,7 +105,7 @@ fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
             or_dash(facts.log_end),
             or_dash(facts.lag),
             or_dash(facts.last_applied_offset),
-            facts.sequences.to_string(),
+            or_dash(facts.sequences),
             facts.outlook.as_str().to_owned(),
         ]);
     }
@@ -115,7 +144,11 @@ fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Resu
     for facts in partitions {
         let partition = facts.partition;
         if let Some(repaired) = &facts.repaired {
-            writeln!(out, "\npartition {partition} was repaired: {repaired}")?;
+            writeln!(
+                out,
+                "\npartition {partition} was repaired: {}",
+                printable(repaired)
+            )?;
         }
         let Some(reason) = &facts.reason else {
             continue;
@@ -124,12 +157,12 @@ fn problems(partitions: &[Facts], flags: &str, out: &mut impl Write) -> io::Resu
             Outlook::Halts => "halts",
             Outlook::Waits | Outlook::Starts => "waits",
         };
-        writeln!(out, "\npartition {partition} {verb}: {reason}")?;
+        writeln!(out, "\npartition {partition} {verb}: {}", printable(reason))?;
         match &facts.repair {
             Some(repair) if repair.starts_with(COMMAND) => {
-                writeln!(out, "  repair: {repair} {flags}")?;
+                writeln!(out, "  repair: {} {flags}", printable(repair))?;
             }
-            Some(repair) => writeln!(out, "  repair: {repair}")?,
+            Some(repair) => writeln!(out, "  repair: {}", printable(repair))?,
             None => {}
         }
     }
@@ -145,7 +178,17 @@ fn sequences(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     ]);
     for row in rows {
         let remark = match row {
-            Row { used: false, .. } => "not used yet".to_owned(),
+            Row {
+                used: None, home, ..
+            } => format!("not known: partition {home} was not read"),
+            Row {
+                used: Some(false),
+                next_id: None,
+                ..
+            } => "not used yet, and undefined names get no ID".to_owned(),
+            Row {
+                used: Some(false), ..
+            } => "not used yet".to_owned(),
             Row { retired: true, .. } => "retired".to_owned(),
             Row { next_id: None, .. } => "exhausted".to_owned(),
             Row {
@@ -175,8 +218,9 @@ mod tests {
             partition,
             home,
             next_id: Some(42),
-            used: true,
+            used: Some(true),
             retired: false,
+            changed: None,
         };
         View {
             group: "g".to_owned(),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::audit::time;
 use crate::core::Fold;
 use crate::core::definition::Definition;
-use crate::core::fold::{Description, Entry};
+use crate::core::fold::{Description, Entry, EntryKey, Note};
 use crate::core::sequence::Sequence;
 
 /// One sequence on one partition.
@@ -20,22 +21,66 @@ pub struct Row {
     pub home: i32,
     /// The ID that the next request gets; none when no ID is left.
     pub next_id: Option<i64>,
-    /// False when nobody has asked for it yet.
-    pub used: bool,
+    /// False when nobody has asked for it yet; none when its partition was not read.
+    pub used: Option<bool>,
     /// It gives no more IDs.
     pub retired: bool,
+    /// The last change by an operator, of the one sequence that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
+}
+
+/// Who changed a sequence last, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Changed {
+    /// `define`, `set_next`, `retire`.
+    pub op: String,
+    /// When.
+    pub at: String,
+    /// Who, as the request says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The offset of the request.
+    pub offset: i64,
+}
+
+impl Changed {
+    fn of(note: &Note) -> Changed {
+        let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Changed {
+            op: note.op.to_string(),
+            at: time::of_millis(note.timestamp.0),
+            requester: said(&note.requester),
+            reason: said(&note.reason),
+            offset: note.offset.0,
+        }
+    }
 }
 
 impl Row {
-    /// A name that nobody has asked for yet.
-    pub fn unused(name: String, home: i32, floor: i64) -> Row {
+    /// A name that nobody has asked for yet. `floor`: none when undefined names are refused.
+    pub fn unused(name: String, home: i32, floor: Option<i64>) -> Row {
+        let next_id = floor.and_then(|floor| Sequence::above(floor).next(&Definition::DEFAULT));
+        Row {
+            next_id,
+            used: Some(false),
+            ..Row::unknown(name, home)
+        }
+    }
+
+    /// A name whose home was not read.
+    pub fn unknown(name: String, home: i32) -> Row {
         Row {
             name,
             partition: home,
             home,
-            next_id: Sequence::above(floor).next(&Definition::DEFAULT),
-            used: false,
+            next_id: None,
+            used: None,
             retired: false,
+            changed: None,
         }
     }
 }
@@ -65,7 +110,11 @@ impl Selection {
         if let Some(name) = self.only.clone() {
             if let Some(description) = fold.description(&name) {
                 self.total += 1;
-                self.rows.insert(row(&name, partition, description));
+                let changed = note(fold, &name);
+                self.rows.insert(Row {
+                    changed,
+                    ..row(&name, partition, description)
+                });
             }
             return;
         }
@@ -104,14 +153,26 @@ fn row(name: &str, partition: i32, description: Description) -> Row {
         partition,
         home: partition,
         next_id: description.next,
-        used: true,
+        used: Some(true),
         retired: description.retired,
+        changed: None,
+    }
+}
+
+fn note(fold: &Fold, name: &str) -> Option<Changed> {
+    match fold.entry(fold.slot(EntryKey::Sequence(name))?)? {
+        Entry::Sequence { defined, .. } => Some(Changed::of(&defined?.note)),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
+    use crate::core::fold::Defined;
+    use crate::core::{Offset, Timestamp};
 
     fn fold(names: &[&str]) -> Fold {
         let mut fold = Fold::default();
@@ -149,7 +210,42 @@ mod tests {
 
     #[test]
     fn an_unused_name_begins_above_the_floor() {
-        assert_eq!(Row::unused("a".to_owned(), 0, 0).next_id, Some(1));
-        assert_eq!(Row::unused("a".to_owned(), 0, 500).next_id, Some(501));
+        let next = |floor| Row::unused("a".to_owned(), 0, floor).next_id;
+        assert_eq!(next(Some(0)), Some(1));
+        assert_eq!(next(Some(500)), Some(501));
+        assert_eq!(next(None), None, "undefined names are refused");
+    }
+
+    #[test]
+    fn the_one_that_was_asked_for_says_who_changed_it_when_and_why() {
+        let mut fold = fold(&["plain"]);
+        let note = Note {
+            op: "set_next".into(),
+            requester: "maria@ops".into(),
+            reason: "".into(),
+            offset: Offset(7),
+            timestamp: Timestamp(1_700_000_000_123),
+        };
+        fold.put(Entry::Sequence {
+            name: "orders",
+            sequence: Sequence::above(41),
+            defined: Some(Cow::Owned(Defined {
+                definition: Definition::DEFAULT,
+                retired: false,
+                note,
+                chain: None,
+            })),
+        });
+        let changed = |name: &str| {
+            let mut selection = Selection::new(Some(name.to_owned()), 0);
+            selection.add(0, &fold);
+            selection.rows().0[0].changed.clone()
+        };
+        assert_eq!(changed("plain"), None);
+        let told = serde_json::to_string(&changed("orders")).unwrap();
+        assert_eq!(
+            told,
+            r#"{"op":"set_next","at":"2023-11-14T22:13:20.123Z","requester":"maria@ops","offset":7}"#
+        );
     }
 }

@@ -1,22 +1,24 @@
 //! What there is to find out before a repair.
 
-use std::borrow::Cow;
+mod decided;
+mod ownership;
+mod replies;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::cli::Error;
 use crate::cli::session::Session;
+use crate::core::definition::Definition;
 use crate::core::fold::{Defined, Entry};
 use crate::core::limits::ID_LAST;
-use crate::core::link::LinkKey;
+use crate::core::link::{Accepted, LinkKey};
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
 use crate::core::{NextOffset, Offset, Scalars, Timestamp};
-use crate::kafka::admin::{Access, Member};
+use crate::kafka::admin::Access;
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
@@ -29,6 +31,11 @@ use crate::processor::takeover::{
 };
 use crate::wire::headers::Headers;
 use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};
+pub use decided::{Origin, Service};
+pub use ownership::Ownership;
+#[cfg(test)]
+pub use replies::Given;
+pub use replies::Replies;
 
 /// More replies than this take so long to read that it is said.
 const MANY_REPLIES: i64 = 1_000_000;
@@ -48,12 +55,38 @@ pub struct Evidence {
     pub replies: Replies,
     /// N, and the key of the links.
     pub decided: Decided,
+    /// Where these were found.
+    pub origin: Origin,
     /// What an owner makes of log and state.
     pub judged: Judged,
+    /// Where the log was cut: the first request below the checkpoint that was appended after the last
+    /// answered one. None when it was not cut, or when nothing was appended since.
+    pub cut: Option<NextOffset>,
     /// The group's committed offset: everything below it is answered.
     pub committed: Option<NextOffset>,
     /// Who owns the partition.
     pub ownership: Ownership,
+}
+
+impl Evidence {
+    /// The key of forwarded requests is the one that the service began with. A lost one was drawn again,
+    /// by this repair or by one before it.
+    pub const fn has_key(&self) -> bool {
+        !self.decided.link_key.is_of_repair()
+    }
+
+    /// The request topic was made again since: what was accepted from it is void, as is its state.
+    pub fn is_of_other_topic(&self) -> bool {
+        let footer = self.state.last_footer.as_ref();
+        footer.is_some_and(|footer| footer.topic_id != self.log.topic_id)
+    }
+
+    /// Up to where a checkpoint says that everything was answered.
+    pub fn covered(&self) -> NextOffset {
+        let footer = self.state.restored.footer.as_ref();
+        let of_this_topic = footer.filter(|_| !self.is_of_other_topic());
+        of_this_topic.map_or(NextOffset::ZERO, |footer| footer.next)
+    }
 }
 
 /// What an owner would do.
@@ -76,8 +109,8 @@ pub struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By home partition, the last stray that went there.
-    pub sent: BTreeMap<u32, i64>,
+    /// By partition, the last stray that was accepted from there.
+    pub accepted: BTreeMap<u32, Accepted>,
     /// The highest of each that any footer has.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
@@ -105,6 +138,20 @@ impl State {
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
     }
 
+    /// A definition that adds up is the right one, whatever a batch that was skipped says.
+    fn believe(&mut self, restored: Restored) {
+        if restored.footer.is_some() {
+            for entry in restored.fold.iter() {
+                if let Entry::Sequence { name, defined, .. } = entry
+                    && let Some(known) = self.counters.get_mut(name)
+                {
+                    known.defined = defined.map(|defined| defined.into_owned());
+                }
+            }
+        }
+        self.restored = restored;
+    }
+
     fn footer(&mut self, footer: &Footer) {
         let Scalars {
             highest_timestamp,
@@ -114,6 +161,7 @@ impl State {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -124,6 +172,7 @@ impl State {
         *window_capacity = found.window_capacity;
         *window_next = found.window_next.max(*window_next);
         *links_open |= found.links_open;
+        *epoch = found.epoch.max(*epoch);
         self.last_footer = Some(footer.clone());
     }
 
@@ -137,12 +186,13 @@ impl State {
             Entry::Window { segment, places } => {
                 self.window.insert(segment, places.into_owned());
             }
-            Entry::Sent { home, offset } => {
-                let known = self.sent.entry(home).or_insert(offset);
-                *known = offset.max(*known);
+            // A repair begins each chain again.
+            Entry::Sent { .. } => {}
+            Entry::Accepted { source, end } => {
+                let known = self.accepted.entry(source).or_insert(end);
+                known.epoch = end.epoch.max(known.epoch);
+                known.position = end.position.max(known.position);
             }
-            // A repair believes the first link that comes.
-            Entry::Accepted { .. } => {}
         }
     }
 
@@ -154,63 +204,13 @@ impl State {
         };
         let further = match &defined {
             Some(defined) => known.sequence.furthest(sequence, &defined.definition),
-            None => known.sequence.raised_above(sequence.highest()),
+            None => known.sequence.furthest(sequence, &Definition::DEFAULT),
         };
         *known = Counter {
             sequence: further,
             defined,
         };
     }
-}
-
-/// What the replies say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replies {
-    /// Replies read.
-    pub read: u64,
-    /// Those of requests of this partition.
-    pub of_partition: u64,
-    /// By name, the lowest and the highest ID.
-    pub given: BTreeMap<String, (i64, i64)>,
-}
-
-/// As much of a reply as matters here.
-#[derive(Deserialize)]
-struct Given<'a> {
-    #[serde(borrow)]
-    sequence: Option<Cow<'a, str>>,
-    first: Option<i64>,
-    last: Option<i64>,
-}
-
-impl Replies {
-    /// `counts`: whether the partition counts for a name.
-    fn reply(&mut self, body: &[u8], counts: impl Fn(&str) -> bool) {
-        self.read += 1;
-        let Ok(given) = serde_json::from_slice::<Given<'_>>(body) else {
-            return;
-        };
-        let Some(name) = given.sequence.filter(|name| counts(name)) else {
-            return;
-        };
-        self.of_partition += 1;
-        if let (Some(first), Some(last)) = (given.first, given.last) {
-            let (low, high) = (first.min(last), first.max(last));
-            let known = self.given.entry(name.into_owned()).or_insert((low, high));
-            *known = (known.0.min(low), known.1.max(high));
-        }
-    }
-}
-
-/// Who owns a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// The group has no members.
-    Nobody,
-    /// This one, in words.
-    Member(String),
-    /// The group has members, and none of them owns it: a rebalance is going on.
-    Unsettled,
 }
 
 /// Looks at one partition.
@@ -247,7 +247,7 @@ impl Look<'_> {
     }
 
     /// Everything.
-    pub fn evidence(&self) -> Result<Evidence, Error> {
+    pub fn evidence(&self, partitions: Option<u32>) -> Result<Evidence, Error> {
         let log = match self.questions.answer(self.partition, Action::DescribeLog)? {
             Event::Log(log) => log,
             other => return Err(unexpected(&other)),
@@ -260,14 +260,17 @@ impl Look<'_> {
             other => return Err(unexpected(&other)),
         };
         let state = self.state()?;
-        let decided = self.decided(&state, log.partitions)?;
+        let Service { decided, origin } = self.decided(&state, log.partitions, partitions)?;
+        let judged = self.judged(decided.link_key)?;
         Ok(Evidence {
-            judged: self.judged(decided.link_key)?,
+            cut: self.cut(&judged, &state)?,
+            judged,
             committed,
             decided,
-            state,
+            origin,
             replies: self.replies(decided.partitions)?,
-            ownership: self.ownership()?,
+            ownership: self.ownership(&state)?,
+            state,
             log,
         })
     }
@@ -289,6 +292,21 @@ impl Look<'_> {
         }
     }
 
+    /// The topic's records have the broker's time, and the fold remembers the highest that it saw. So a
+    /// record that came after a cut is younger, and one from before it never is. A leader whose clock is
+    /// behind can make it miss the first records after the cut, and never find one that was answered.
+    fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
+        let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
+            return Ok(None);
+        };
+        let Some(footer) = &state.restored.footer else {
+            return Ok(None);
+        };
+        let time = footer.scalars.highest_timestamp;
+        let found = self.questions.first_after(self.partition, time)?;
+        Ok(found.filter(|cut| *cut < footer.next))
+    }
+
     /// Folds committed requests up to an offset.
     pub fn refold(&self, rebuild: &mut Rebuild, to: NextOffset) -> Result<(), Error> {
         let Session {
@@ -303,6 +321,7 @@ impl Look<'_> {
         reader.read(topic, self.partition, from, to.0, |record| {
             rebuild.record(&Record {
                 partition: record.partition,
+                leader_epoch: record.leader_epoch,
                 offset: Offset(record.offset),
                 timestamp: Timestamp(record.timestamp_ms),
                 key: record.key,
@@ -315,6 +334,18 @@ impl Look<'_> {
             }
         })?;
         Ok(())
+    }
+
+    /// Which batch cannot be read where the next record from `at` on should be; none when it can.
+    pub fn unreadable(&self, at: NextOffset, end: NextOffset) -> Result<Option<i64>, Error> {
+        let topic = &self.session.settings.topics.requests;
+        let reader = Reader::new(&self.session.connection.reader())?;
+        extent(&reader, topic, self.partition)?;
+        match reader.read(topic, self.partition, at.0, end.0, |_| Flow::Stop) {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_unreadable() => Ok(Some(error.offset.unwrap_or(at.0))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The state as it is now.
@@ -342,8 +373,10 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
+                // What an earlier repair has kept of them follows it.
+                Ok(Content::Reset(_)) => state.accepted.clear(),
                 // A tombstone takes nothing back: the name may have been used up to there.
-                Ok(Content::Tombstone(_) | Content::Reset(_)) | Err(_) => {}
+                Ok(Content::Tombstone(_)) | Err(_) => {}
             }
             Flow::Continue
         })?;
@@ -352,34 +385,8 @@ impl Look<'_> {
                 "{error}: repair with the release that wrote the state, or a newer one"
             )));
         }
-        state.restored = restore.finish();
+        state.believe(restore.finish());
         Ok(state)
-    }
-
-    /// N and the key never change, so any footer of any partition will do, also one that does not
-    /// add up. Without one nothing is decided yet.
-    fn decided(&self, state: &State, topic_has: u32) -> Result<Decided, Error> {
-        let footer = state
-            .restored
-            .footer
-            .as_ref()
-            .or(state.last_footer.as_ref());
-        if let Some(footer) = footer {
-            return Ok(footer.decided());
-        }
-        for partition in 0..self.state_partitions {
-            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-            if let Some(decided) = self.questions.decided(partition)? {
-                return Ok(decided);
-            }
-        }
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
-        Ok(Decided {
-            partitions: topic_has,
-            link_key: LinkKey(key),
-        })
     }
 
     /// The record just before the place to go on at, if one is there.
@@ -388,12 +395,15 @@ impl Look<'_> {
             return Ok(None);
         }
         let offset = Offset(from.0 - 1);
-        match self
+        let answer = self
             .questions
-            .answer(self.partition, Action::ReadRecord(offset))?
-        {
-            Event::Record(hash) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
-            other => Err(unexpected(&other)),
+            .answer(self.partition, Action::ReadRecord(offset));
+        match answer {
+            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
+            Ok(other) => Err(unexpected(&other)),
+            // It may be what is to be passed over.
+            Err(error) if error.is_unreadable() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -423,43 +433,16 @@ impl Look<'_> {
         Ok(replies)
     }
 
-    fn ownership(&self) -> Result<Ownership, Error> {
-        let Session {
-            settings, admin, ..
-        } = self.session;
-        let members = admin.group_members(&settings.group)?;
-        Ok(ownership(
-            &members,
-            &settings.topics.requests,
-            self.partition,
-        ))
-    }
-
-    /// The same, once a rebalance is over.
-    pub fn settled_ownership(&self) -> Result<Ownership, Error> {
+    /// Who owns the partition once a rebalance is over.
+    pub fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
         let began = Instant::now();
         loop {
-            let ownership = self.ownership()?;
+            let ownership = self.ownership(state)?;
             if ownership != Ownership::Unsettled || began.elapsed() > REBALANCE_MAX {
                 return Ok(ownership);
             }
             std::thread::sleep(REBALANCE_POLL);
         }
-    }
-}
-
-fn ownership(members: &[Member], requests: &str, partition: i32) -> Ownership {
-    let owns = |member: &&Member| {
-        let assigned = member.assigned.get(requests);
-        assigned.is_some_and(|partitions| partitions.contains(&partition))
-    };
-    match members.iter().find(owns) {
-        Some(member) => {
-            let host = member.host.trim_start_matches('/');
-            Ownership::Member(format!("instance {} at {host}", member.client_id))
-        }
-        None if members.is_empty() => Ownership::Nobody,
-        None => Ownership::Unsettled,
     }
 }
 
@@ -471,47 +454,6 @@ fn unexpected(event: &Event) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_ids_given_are_those_of_names_that_the_partition_counts_for() {
-        let mut replies = Replies::default();
-        for body in [
-            r#"{"sequence":"a","first":41,"last":50,"count":10,"partition":3,"offset":1}"#,
-            // Written to another partition, and forwarded.
-            r#"{"sequence":"a","first":51,"last":51,"count":1,"partition":2,"offset":1}"#,
-            r#"{"sequence":"b","first":90,"last":99,"count":10,"partition":2,"offset":2}"#,
-            r#"{"sequence":"a","error":{"code":"exhausted","message":"m"},"partition":3,"offset":2}"#,
-            r#"{"error":{"code":"invalid_name","message":"m"},"partition":3,"offset":3}"#,
-            "no JSON",
-        ] {
-            replies.reply(body.as_bytes(), |name| name == "a");
-        }
-        let expected = Replies {
-            read: 6,
-            of_partition: 3,
-            given: BTreeMap::from([("a".to_owned(), (41, 51))]),
-        };
-        assert_eq!(replies, expected);
-    }
-
-    #[test]
-    fn a_group_whose_members_do_not_own_the_partition_is_not_settled() {
-        let member = Member {
-            id: "m".to_owned(),
-            instance_id: None,
-            client_id: "host".to_owned(),
-            host: "/10.0.0.1".to_owned(),
-            assigned: BTreeMap::from([("r".to_owned(), vec![0, 2])]),
-        };
-        let members = [member];
-        assert_eq!(ownership(&[], "r", 0), Ownership::Nobody);
-        assert_eq!(ownership(&members, "r", 1), Ownership::Unsettled);
-        assert_eq!(ownership(&members, "other", 0), Ownership::Unsettled);
-        let Ownership::Member(words) = ownership(&members, "r", 2) else {
-            panic!("it owns partition 2")
-        };
-        assert_eq!(words, "instance host at 10.0.0.1");
-    }
 
     #[test]
     fn the_highest_counter_of_a_name_is_kept_whatever_came_last() {

@@ -1,19 +1,27 @@
 //! What a repair writes, decided from what was found. Pure.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Counter, Evidence, State};
+use super::raise::{Beyond, Known, Raised, Refused};
+use crate::cli::shell;
+use crate::core::command::Undefined;
 use crate::core::definition::Definition;
-use crate::core::fold::{Defined, Entry};
+use crate::core::fold::{Defined, Entry, Note};
 use crate::core::limits::{FOLD_VERSION, ID_LAST};
+use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
-use crate::core::{Fold, NextOffset, Scalars};
+use crate::core::{Fold, NextOffset, Offset, Scalars};
 use crate::processor::checkpoint::Batch;
 use crate::processor::rebuild::Rebuild;
+use crate::processor::repair;
 use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
 /// The writer in the footer, for people.
 const INSTANCE: &str = "recover";
+/// A refusal names so many sequences; one more run names the next.
+const REFUSED_NAMED_MAX: usize = 20;
 
 /// What the operator asks for.
 #[derive(Clone, Debug)]
@@ -22,12 +30,18 @@ pub struct Ask {
     pub partition: i32,
     /// Where it goes on.
     pub from: NextOffset,
-    /// Above which ID.
-    pub above: i64,
+    /// IDs that are left out beyond those that were seen.
+    pub margin: i64,
+    /// Above which ID, instead of the margin.
+    pub above: Option<i64>,
+    /// The same for single sequences.
+    pub above_of: BTreeMap<String, i64>,
     /// The group that counts.
     pub group: String,
     /// The record just before the place to go on at, if one is there.
     pub before: Option<Fingerprint>,
+    /// By this machine's clock.
+    pub now_ms: u64,
 }
 
 /// What to write.
@@ -37,6 +51,23 @@ pub struct Plan {
     pub fold: Fold,
     /// The footer that closes the batch.
     pub footer: Footer,
+    /// Requests from here on, up to the footer's next, may never be answered.
+    pub answered: NextOffset,
+    /// How each sequence was moved; none without a jump.
+    pub moved: Vec<Moved>,
+}
+
+/// How a jump moves one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Its name.
+    pub name: String,
+    /// The next ID by what was seen; none when no ID was left.
+    pub seen: Option<i64>,
+    /// What its jump is measured by.
+    pub beyond: Beyond,
+    /// Where it goes on.
+    pub to: Raised,
 }
 
 impl Plan {
@@ -46,14 +77,20 @@ impl Plan {
     /// What was asked for would break the promise, or another repair is needed; in words.
     pub fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
         check(ask, evidence)?;
-        let floor = floor(ask, evidence);
+        let floor = floor(ask, evidence)?;
+        let moved = moved(ask, evidence)?;
         let state = &evidence.state;
         let mut fold = Fold::default();
-        for (name, counter) in &state.counters {
+        for Moved { name, to, .. } in &moved {
+            let known = state.counters.get(name);
+            let defined = match known {
+                Some(counter) => counter.defined.clone().map(repaired),
+                None => new_name(ask, evidence),
+            };
             fold.put(Entry::Sequence {
                 name,
-                sequence: moved_on(name, counter, floor, evidence),
-                defined: counter.defined.clone().map(repaired).map(Cow::Owned),
+                sequence: to.sequence(),
+                defined: defined.map(Cow::Owned),
             });
         }
         for (segment, places) in &state.window {
@@ -62,21 +99,17 @@ impl Plan {
                 places: Cow::Borrowed(places),
             });
         }
-        for (home, offset) in &state.sent {
-            fold.put(Entry::Sent {
-                home: *home,
-                offset: *offset,
-            });
-        }
         let scalars = Scalars {
-            // Another number than before, so that no footer of the past matches by chance.
-            applied: state.scalars.applied + 1,
             floor,
-            // What other partitions forwarded meanwhile cannot be known.
-            links_open: true,
             ..state.scalars
         };
-        fold.set_scalars(scalars);
+        let of_other_topic = BTreeMap::new();
+        let accepted = if evidence.is_of_other_topic() {
+            &of_other_topic
+        } else {
+            &state.accepted
+        };
+        repair::jump(&mut fold, scalars, accepted, ask.now_ms);
         let records = 1 + fold.len();
         let footer = Footer {
             next: ask.from,
@@ -84,7 +117,13 @@ impl Plan {
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, &ask.group, evidence)
         };
-        Ok(Plan { fold, footer })
+        let answered = evidence.covered().min(ask.from);
+        Ok(Plan {
+            fold,
+            footer,
+            answered,
+            moved,
+        })
     }
 
     /// The state as the log gives it.
@@ -96,11 +135,13 @@ impl Plan {
         group: &str,
         rebuilt: Rebuild,
         evidence: &Evidence,
+        now_ms: u64,
     ) -> Result<Plan, String> {
         belongs(partition, group, evidence)?;
         let mut fold = rebuilt.fold;
         fold.cut(&mut Vec::new());
         tell_ledgers(&mut fold);
+        repair::refolded(&mut fold, evidence.state.scalars.epoch, now_ms);
         let records = 1 + fold.len();
         let footer = Footer {
             next: rebuilt.next,
@@ -108,14 +149,27 @@ impl Plan {
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, group, evidence)
         };
-        Ok(Plan { fold, footer })
+        let answered = rebuilt.next;
+        Ok(Plan {
+            fold,
+            footer,
+            answered,
+            moved: Vec::new(),
+        })
+    }
+
+    /// A gap in a chain of forwarded requests is believed.
+    pub fn opens_a_chain(&self) -> bool {
+        let mut entries = self.fold.iter();
+        entries.any(|entry| matches!(entry, Entry::Accepted { end, .. } if end.open))
     }
 
     /// The records: the reset, every sequence, the footer.
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
-        batch.reset(id, &Reset { reason });
+        let answered = self.answered;
+        batch.reset(id, &Reset { answered, reason });
         for entry in self.fold.iter() {
             batch.entry(id, &entry);
         }
@@ -142,26 +196,167 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
     }
 }
 
-/// The highest ID that was seen, of a sequence without a definition.
+/// The highest ID of a sequence by default rules that state and default replies know.
 pub fn highest_seen(evidence: &Evidence) -> i64 {
     let State { counters, .. } = &evidence.state;
-    let plain = |name: &String| {
-        counters
-            .get(name)
-            .is_none_or(|known| known.defined.is_none())
-    };
     let given = evidence.replies.given.iter();
     let replied = given
-        .filter(|(name, _)| plain(name))
-        .map(|(_, (_, highest))| (*highest).min(ID_LAST))
+        .filter(|(name, given)| given.is_plain() && !counters.contains_key(*name))
+        .map(|(_, given)| given.highest)
         .max();
     evidence.state.highest_id().max(replied.unwrap_or(0))
 }
 
-/// IDs up to here count as given: what the operator says, and more if a record says so. Sequences
-/// with a definition count by rules of their own.
-pub fn floor(ask: &Ask, evidence: &Evidence) -> i64 {
-    ask.above.max(highest_seen(evidence))
+/// A partition at or above N gives no IDs: all that it finds has its home elsewhere.
+pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
+    u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.partitions)
+}
+
+/// Names that nobody saw go on above this ID. Where the state is whole, such a name began at its floor
+/// after the last checkpoint; where it is lost, nothing is known of it but what others were given.
+fn floor(ask: &Ask, evidence: &Evidence) -> Result<i64, String> {
+    let before = evidence.state.scalars.floor;
+    if !is_home(ask.partition, evidence) {
+        return Ok(before);
+    }
+    let whole = evidence.state.restored.footer.is_some();
+    let (floor, because) = match ask.above {
+        Some(above) => (above.max(before), String::new()),
+        None => {
+            let seen = if whole {
+                before
+            } else {
+                highest_seen(evidence)
+            };
+            let because = format!(
+                " ({} beyond {seen}, the highest ID that is known)",
+                ask.margin
+            );
+            (seen.saturating_add(ask.margin), because)
+        }
+    };
+    if floor > ID_LAST - ask.margin {
+        return Err(format!(
+            "names that were never seen would go on above ID {floor}{because}, which leaves less than \
+             the --margin of {} below {ID_LAST}, the largest: give --above ID, an ID that no such name \
+             has reached, or a smaller --margin",
+            ask.margin
+        ));
+    }
+    Ok(floor)
+}
+
+/// Every sequence that state, replies or the operator name, each in its own direction.
+fn moved(ask: &Ask, evidence: &Evidence) -> Result<Vec<Moved>, String> {
+    if !is_home(ask.partition, evidence) {
+        return Ok(Vec::new());
+    }
+    let (counters, given) = (&evidence.state.counters, &evidence.replies.given);
+    let names: BTreeSet<&String> = counters
+        .keys()
+        .chain(given.keys())
+        .chain(ask.above_of.keys())
+        .collect();
+    let (mut moved, mut refused) = (Vec::new(), Vec::new());
+    for name in names {
+        let given = given.get(name);
+        let known = match counters.get(name) {
+            Some(Counter { sequence, defined }) => Known {
+                sequence: *sequence,
+                defined: defined.as_ref(),
+                given: given.map(|given| (given.lowest, given.highest)),
+            },
+            // Its definition is lost, if it had one: above all its IDs none of them comes again.
+            None => {
+                let highest = given.map_or(0, |given| given.highest);
+                Known {
+                    sequence: Sequence::above(highest.max(evidence.state.scalars.floor)),
+                    defined: None,
+                    given: None,
+                }
+            }
+        };
+        let seen = known.seen().next(&known.definition());
+        match raised(&known, ask, ask.above_of.get(name)) {
+            Ok((beyond, to)) => moved.push(Moved {
+                name: name.clone(),
+                seen,
+                beyond,
+                to,
+            }),
+            Err(why) => refused.push(refusal(name, ask, why)),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(moved);
+    }
+    let more = refused.len().saturating_sub(REFUSED_NAMED_MAX);
+    refused.truncate(REFUSED_NAMED_MAX);
+    if more > 0 {
+        refused.push(format!("and {more} more"));
+    }
+    Err(format!(
+        "nothing was written, because these sequences cannot be moved on:\n  {}",
+        refused.join("\n  ")
+    ))
+}
+
+/// An ID for all moves those that count up to it; the others move by the margin.
+fn raised(known: &Known<'_>, ask: &Ask, own: Option<&i64>) -> Result<(Beyond, Raised), Refused> {
+    if let Some(id) = own {
+        let beyond = Beyond::Id(*id);
+        return Ok((beyond, known.raised(beyond)?));
+    }
+    if let Some(above) = ask.above
+        && known.definition().increment > 0
+        && let Ok(on @ Raised::On(_)) = known.raised(Beyond::Id(above))
+    {
+        return Ok((Beyond::Id(above), on));
+    }
+    let beyond = Beyond::Margin(ask.margin);
+    Ok((beyond, known.raised(beyond)?))
+}
+
+fn refusal(name: &str, ask: &Ask, why: Refused) -> String {
+    match why {
+        Refused::TooFewLeft { next, end } => format!(
+            "{name:?}: its next ID is {next} by what was seen, and the --margin of {} IDs leads past its \
+             end at {end}: name the last ID that it may have given with --above NAME=ID, or give a \
+             smaller --margin",
+            ask.margin
+        ),
+        Refused::OutOfBounds { min, max } => {
+            format!("{name:?}: the ID of --above must lie in its bounds, {min} to {max}")
+        }
+        Refused::Given { next } => format!(
+            "{name:?}: the ID of --above lies before IDs that were given; the next one is {next} by what \
+             was seen"
+        ),
+    }
+}
+
+/// How a name begins that is in no state, as if its first request came now.
+fn new_name(ask: &Ask, evidence: &Evidence) -> Option<Defined> {
+    let Scalars {
+        undefined,
+        highest_timestamp,
+        ..
+    } = evidence.state.scalars;
+    (undefined == Undefined::CreateAudited).then(|| Defined {
+        definition: Definition {
+            audit: true,
+            ..Definition::DEFAULT
+        },
+        retired: false,
+        note: Note {
+            op: "policy".into(),
+            requester: "".into(),
+            reason: "".into(),
+            offset: Offset(ask.from.0),
+            timestamp: highest_timestamp,
+        },
+        chain: None,
+    })
 }
 
 /// Grants of which the last checkpoint knew nothing are in the state again, and in no ledger.
@@ -195,37 +390,8 @@ fn repaired(mut defined: Defined) -> Defined {
     defined
 }
 
-/// Counts as one that nobody defined does, `audit` apart.
-fn counts_by_default(defined: &Defined) -> bool {
-    let audit = defined.definition.audit;
-    defined.definition
-        == Definition {
-            audit,
-            ..Definition::DEFAULT
-        }
-}
-
-/// A counter moves on beyond every ID that may have been given.
-fn moved_on(name: &str, counter: &Counter, floor: i64, evidence: &Evidence) -> Sequence {
-    let Counter { sequence, defined } = counter;
-    let given = evidence.replies.given.get(name);
-    match (defined, given) {
-        (None, _) => sequence.raised_above(floor),
-        (Some(defined), None) if counts_by_default(defined) => sequence.raised_above(floor),
-        (Some(defined), Some((lowest, highest))) if counts_by_default(defined) => sequence
-            .raised_above(floor)
-            .beyond(&defined.definition, *lowest, *highest),
-        (Some(defined), Some((lowest, highest))) => {
-            sequence.beyond(&defined.definition, *lowest, *highest)
-        }
-        (Some(_), None) => *sequence,
-    }
-}
-
 fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
-    let Ask {
-        partition, above, ..
-    } = ask;
+    let partition = ask.partition;
     let (start, end) = (evidence.log.start, evidence.log.end);
     if !(start..=end).contains(&ask.from) {
         return Err(format!(
@@ -234,31 +400,35 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
             ask.from
         ));
     }
-    let known = evidence.state.restored.highest_id();
-    if *above < known {
+    let n = evidence.decided.partitions;
+    if !is_home(partition, evidence) && (ask.above.is_some() || !ask.above_of.is_empty()) {
         return Err(format!(
-            "--above must be at least {known}, the highest ID that the state of partition \
-             {partition} knows, got {above}"
+            "partition {partition} gives no IDs, since every name has its home in partitions 0 to {}: \
+             leave out --above",
+            n.saturating_sub(1)
         ));
     }
-    belongs(*partition, &ask.group, evidence)
+    let elsewhere = ask.above_of.keys().find_map(|name| {
+        let home = partition_of(name.as_bytes(), n);
+        (i32::try_from(home) != Ok(partition)).then_some((name, home))
+    });
+    if let Some((name, home)) = elsewhere {
+        return Err(format!(
+            "--above {name:?}: the home of this name is partition {home}, not {partition}"
+        ));
+    }
+    belongs(partition, &ask.group, evidence)
 }
 
 /// The state is this service's to repair.
 fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), String> {
-    let n = evidence.decided.partitions;
-    if u32::try_from(partition).is_ok_and(|partition| partition >= n) {
-        return Err(format!(
-            "the service has {n} partitions since its beginning, so partition {partition} has no \
-             state to repair"
-        ));
-    }
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
     };
     if footer.group != group {
+        let other = shell::word(footer.group.as_ref());
         return Err(format!(
-            "group {0} counts in this state topic, not {group}: use --group {0}",
+            "group {:?} counts in the state of partition {partition}, not {group:?}: use --group {other}",
             footer.group
         ));
     }
@@ -274,14 +444,12 @@ fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), Strin
 
 #[cfg(test)]
 pub mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::evidence::{Judged, Ownership, Replies};
+    use super::super::evidence::{Given, Judged, Origin, Ownership, Replies};
     use super::*;
     use crate::core::definition::Changes;
     use crate::core::fold::Note;
     use crate::core::ledger::Chain;
-    use crate::core::link::LinkKey;
+    use crate::core::link::{Accepted, LinkKey, Position};
     use crate::core::{Offset, Timestamp};
     use crate::processor::restore::Restore;
     use crate::processor::takeover::{Decided, RequestLog};
@@ -291,6 +459,8 @@ pub mod tests {
         writer: 7,
         number: 1,
     };
+
+    const MARGIN: i64 = 1_000;
 
     pub fn evidence() -> Evidence {
         let counters = [("orders", 41), ("invoices", 999)];
@@ -322,8 +492,10 @@ pub mod tests {
             replies: given("orders", 400, 500),
             decided: Decided {
                 partitions: 4,
-                link_key: LinkKey([1; 32]),
+                link_key: LinkKey::drawn([2; 32]),
             },
+            origin: Origin::State(3),
+            cut: None,
             judged: Judged::Starts,
             committed: None,
             ownership: Ownership::Nobody,
@@ -332,27 +504,30 @@ pub mod tests {
 
     pub fn given(name: &str, lowest: i64, highest: i64) -> Replies {
         Replies {
-            given: BTreeMap::from([(name.to_owned(), (lowest, highest))]),
+            given: BTreeMap::from([(name.to_owned(), Given::from_to(lowest, highest))]),
             ..Replies::default()
         }
     }
 
-    fn ask(from: i64, above: i64) -> Ask {
+    fn ask(from: i64, above: impl Into<Option<i64>>) -> Ask {
         Ask {
             partition: 3,
             from: NextOffset(from),
-            above,
+            margin: MARGIN,
+            above: above.into(),
+            above_of: BTreeMap::new(),
             group: "g".to_owned(),
             before: Some(Fingerprint {
                 offset: Offset(149),
                 hash: 9,
             }),
+            now_ms: 1_700,
         }
     }
 
     #[test]
     fn a_restore_arrives_at_what_was_planned_whatever_lay_before() {
-        let plan = Plan::new(&ask(150, 700), &evidence()).unwrap();
+        let plan = Plan::new(&ask(150, None), &evidence()).unwrap();
         let mut restore = Restore::default();
         // A counter of which nothing may be left.
         let old = Entry::Sequence {
@@ -370,28 +545,108 @@ pub mod tests {
         assert_eq!(restored.footer.as_ref(), Some(&plan.footer));
         assert_eq!(restored.fold.len(), 2);
         let next = |name| restored.fold.description(name).unwrap().next;
-        assert_eq!(next("orders"), Some(1000));
-        assert_eq!(restored.fold.scalars().floor, 999);
+        assert_eq!(next("orders"), Some(501 + MARGIN), "by its reply");
+        assert_eq!(next("invoices"), Some(1_000 + MARGIN), "by its counter");
+        assert_eq!(restored.fold.scalars().floor, 999 + MARGIN);
         assert_eq!(
             restored.footer.unwrap().batch_records as usize,
             repair.len() - 1
         );
     }
 
+    fn next_of(plan: &Plan, name: &str) -> Option<i64> {
+        plan.fold.description(name).unwrap().next
+    }
+
     #[test]
-    fn nothing_goes_below_an_id_that_was_given() {
-        let floor_of = |above| {
-            Plan::new(&ask(150, above), &evidence())
-                .unwrap()
-                .footer
-                .scalars
-                .floor
-        };
-        assert_eq!(floor_of(0), 999, "the state");
-        assert_eq!(floor_of(2_000), 2_000, "the operator");
+    fn an_id_for_all_moves_what_counts_up_to_it_and_nothing_goes_below_an_id_that_was_given() {
+        let with = |above| Plan::new(&ask(150, above), &evidence()).unwrap();
+        let plan = with(2_000);
+        assert_eq!(next_of(&plan, "orders"), Some(2_001));
+        assert_eq!(next_of(&plan, "invoices"), Some(2_001));
+        assert_eq!(plan.footer.scalars.floor, 2_000);
+        let plan = with(700);
+        assert_eq!(next_of(&plan, "orders"), Some(701));
+        assert_eq!(
+            next_of(&plan, "invoices"),
+            Some(1_000 + MARGIN),
+            "it gave 999"
+        );
+        assert_eq!(plan.footer.scalars.floor, 700);
+    }
+
+    #[test]
+    fn no_sequence_is_moved_by_the_number_of_another_one() {
         let mut evidence = evidence();
-        evidence.replies = given("new", 1, 5_000);
-        assert_eq!(floor(&ask(150, 2_000), &evidence), 5_000, "a reply");
+        let given = &mut evidence.replies.given;
+        given.insert("huge".to_owned(), Given::from_to(1, ID_LAST - 5));
+        given.insert("wide".to_owned(), Given::from_to(1, i64::MAX));
+        evidence.state.restored.footer = Some(footer(&Fold::default(), "g", &evidence));
+        let refused = Plan::new(&ask(150, None), &evidence).unwrap_err();
+        assert!(
+            refused.contains("\"huge\"") && !refused.contains("orders"),
+            "{refused}"
+        );
+        evidence.replies.given.remove("huge");
+        let plan = Plan::new(&ask(150, None), &evidence).unwrap();
+        assert_eq!(next_of(&plan, "orders"), Some(501 + MARGIN));
+        assert_eq!(next_of(&plan, "wide"), None, "beyond the default maximum");
+        let floor = plan.footer.scalars.floor;
+        assert_eq!(floor, MARGIN, "new names began after the checkpoint");
+        // Without a state, names that nobody saw may have come as far as any other.
+        evidence.state.restored.footer = None;
+        let plan = Plan::new(&ask(150, None), &evidence).unwrap();
+        assert_eq!(plan.footer.scalars.floor, 999 + MARGIN);
+        let high = Given::from_to(1, ID_LAST - 2 * MARGIN + 1);
+        evidence.replies.given.insert("huge".to_owned(), high);
+        let refused = Plan::new(&ask(150, None), &evidence).unwrap_err();
+        assert!(refused.contains("never seen"), "{refused}");
+        assert!(Plan::new(&ask(150, 5_000), &evidence).is_ok());
+    }
+
+    #[test]
+    fn an_id_for_one_name_is_checked_against_its_home_its_bounds_and_what_it_gave() {
+        let with = |name: &str, id| {
+            let mut ask = ask(150, None);
+            ask.above_of.insert(name.to_owned(), id);
+            let mut evidence = evidence();
+            evidence.decided.partitions = 5;
+            ask.partition = i32::try_from(partition_of(b"orders", 5)).unwrap();
+            Plan::new(&ask, &evidence)
+        };
+        assert_eq!(next_of(&with("orders", 600).unwrap(), "orders"), Some(601));
+        assert!(with("orders", 499).unwrap_err().contains("before IDs"));
+        assert!(with("orders", -1).unwrap_err().contains("bounds"));
+        let away = (0..).map(|i| format!("n{i}"));
+        let mut away = away.filter(|n| partition_of(n.as_bytes(), 5) != partition_of(b"orders", 5));
+        let away = away.next().unwrap();
+        assert!(with(&away, 600).unwrap_err().contains("home"));
+    }
+
+    #[test]
+    fn a_partition_above_n_is_repaired_and_gives_no_ids() {
+        let mut above_n = evidence();
+        above_n.decided.partitions = 3;
+        above_n.state.counters.clear();
+        above_n.replies = Replies::default();
+        let plan = Plan::new(&ask(150, None), &above_n).unwrap();
+        assert_eq!(plan.footer.next, NextOffset(150));
+        assert_eq!(plan.footer.scalars.floor, 0);
+        assert_eq!(plan.fold.sequences(), 0);
+        let refused = Plan::new(&ask(150, 5), &above_n).unwrap_err();
+        assert!(refused.contains("leave out --above"), "{refused}");
+        let rebuilt = Rebuild::new(3, above_n.decided, Fold::default(), NextOffset(150), None);
+        assert!(Plan::rebuilt(3, "g", rebuilt, &above_n, 1_700).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_only_replies_know_is_audited_where_new_names_are() {
+        let mut evidence = evidence();
+        evidence.state.scalars.undefined = Undefined::CreateAudited;
+        evidence.replies = given("new", 1, 9);
+        let plan = Plan::new(&ask(150, None), &evidence).unwrap();
+        let new = plan.fold.description("new").unwrap();
+        assert_eq!((new.next, new.definition.audit), (Some(10 + MARGIN), true));
     }
 
     #[test]
@@ -422,11 +677,10 @@ pub mod tests {
         };
         evidence.state.counters.insert("down".to_owned(), counter);
         evidence.replies = given("down", 999_998_000, 1_000_000_000);
-        let plan = Plan::new(&ask(150, 0), &evidence).unwrap();
-        assert_eq!(plan.footer.scalars.floor, 999);
-        let next = |name| plan.fold.description(name).unwrap().next;
-        assert_eq!(next("down"), Some(999_997_995));
-        assert_eq!(next("orders"), Some(1_000));
+        let plan = Plan::new(&ask(150, None), &evidence).unwrap();
+        let next = |name| next_of(&plan, name);
+        assert_eq!(next("down"), Some(999_997_995 - 5 * MARGIN));
+        assert_eq!(next("orders"), Some(42 + MARGIN));
         let entries: Vec<_> = plan.fold.iter().collect();
         let repaired = |entry: &Entry<'_>| match entry {
             Entry::Sequence { defined, .. } => defined
@@ -462,11 +716,43 @@ pub mod tests {
         });
         let next = |above, evidence: &Evidence| {
             let plan = Plan::new(&ask(150, above), evidence).unwrap();
-            plan.fold.description("orders").unwrap().next
+            next_of(&plan, "orders")
         };
         assert_eq!(next(5_000, &evidence), Some(5_001));
         evidence.replies = given("orders", 1, 9_000);
-        assert_eq!(next(5_000, &evidence), Some(9_001));
+        assert_eq!(next(5_000, &evidence), Some(9_001 + MARGIN));
+    }
+
+    #[test]
+    fn chains_begin_again_and_what_was_accepted_is_kept_unless_the_topic_is_another_one() {
+        let end = Accepted {
+            epoch: 4,
+            position: Position {
+                leader_epoch: 2,
+                offset: 90,
+            },
+            open: false,
+        };
+        let mut evidence = evidence();
+        evidence.state.accepted.insert(1, end);
+        evidence.state.scalars.epoch = 2_000;
+        let chains = |evidence: &Evidence| {
+            let plan = Plan::new(&ask(150, None), evidence).unwrap();
+            assert_eq!(plan.footer.scalars.epoch, 2_001);
+            let ends = plan.fold.iter().filter_map(|entry| match entry {
+                Entry::Accepted { source, end } => Some((source, end)),
+                Entry::Sent { .. } => panic!("a chain that goes on"),
+                _ => None,
+            });
+            ends.collect::<Vec<_>>()
+        };
+        assert_eq!(chains(&evidence), [(1, Accepted { open: true, ..end })]);
+        let plan = Plan::new(&ask(150, 0), &evidence).unwrap();
+        evidence.state.last_footer = Some(Footer {
+            topic_id: TopicId([2; 16]),
+            ..plan.footer
+        });
+        assert_eq!(chains(&evidence), []);
     }
 
     #[test]
@@ -477,15 +763,6 @@ pub mod tests {
         }
         assert!(Plan::new(&ask(100, 0), &evidence()).is_ok());
         assert!(Plan::new(&ask(200, 0), &evidence()).is_ok());
-        let small = Evidence {
-            decided: Decided {
-                partitions: 3,
-                ..evidence().decided
-            },
-            ..evidence()
-        };
-        assert!(refused(ask(150, 0), &small).contains("3 partitions"));
-
         let mut anchored = evidence();
         let plan = Plan::new(&ask(150, 0), &anchored).unwrap();
         let mut restore = Restore::default();
@@ -493,12 +770,14 @@ pub mod tests {
             restore.record(key, value, None).unwrap();
         }
         anchored.state.restored = restore.finish();
-        assert!(refused(ask(150, 998), &anchored).contains("at least 999"));
         let other = Ask {
             group: "h".to_owned(),
             ..ask(150, 999)
         };
-        assert!(refused(other, &anchored).contains("--group g"));
+        assert!(refused(other, &anchored).contains("use --group g"));
+        let footer = anchored.state.restored.footer.as_mut().unwrap();
+        footer.group = "my group".to_owned();
+        assert!(refused(ask(150, 999), &anchored).contains("use --group 'my group'"));
     }
 
     #[test]

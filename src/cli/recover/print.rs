@@ -4,12 +4,18 @@ use std::cmp::Ordering;
 use std::io::{self, Write};
 
 use super::evidence::{Evidence, Judged, Ownership};
-use super::plan::{Ask, Plan, highest_seen};
-use crate::cli::args::RecoverArgs;
+use super::plan::{Ask, Moved, Plan, is_home};
+use super::raise::{Beyond, Raised};
+use crate::cli::args::{Above, MARGIN_IDS, RecoverArgs};
 use crate::cli::shell;
 use crate::cli::table::counted;
 use crate::core::NextOffset;
+use crate::core::printable::printable;
+use crate::processor::halt::Halt;
 use crate::service::settings::Settings;
+
+/// So many sequences that are moved on are listed; the others are counted.
+const MOVES_PRINTED_MAX: usize = 20;
 
 /// The evidence.
 pub fn found(
@@ -24,6 +30,8 @@ pub fn found(
         state,
         replies,
         ownership,
+        decided,
+        origin,
         ..
     } = evidence;
     writeln!(
@@ -33,11 +41,17 @@ pub fn found(
     )?;
     writeln!(out, "found")?;
     writeln!(out, "  requests   offsets {} to {}", log.start, log.end)?;
+    writeln!(
+        out,
+        "  service    names have their homes in {}, {origin}",
+        counted(decided.partitions, "partition")
+    )?;
     let restored = &state.restored;
     let checkpoint = match &restored.footer {
         Some(footer) => format!(
             "the last checkpoint that adds up is at {}, by {}",
-            footer.next, footer.instance
+            footer.next,
+            printable(&footer.instance)
         ),
         None => "no checkpoint adds up".to_owned(),
     };
@@ -47,35 +61,37 @@ pub fn found(
         counted(restored.records, "record"),
         counted(restored.skipped_batches, "batch")
     )?;
+    let plain = state.counters.values();
+    let plain = plain.filter(|known| known.defined.is_none()).count();
     writeln!(
         out,
-        "  sequences  {}, highest ID {}",
-        state.counters.len(),
-        state.highest_id()
+        "  sequences  {}, {plain} of them without a definition",
+        state.counters.len()
     )?;
     writeln!(
         out,
-        "  replies    {} in {}, {} of them to names of this partition, highest ID {}",
-        replies.read,
-        topics.replies,
-        replies.of_partition,
-        replies
-            .given
-            .values()
-            .map(|(_, highest)| *highest)
-            .max()
-            .unwrap_or(0)
+        "  replies    {} in {}, {} of them to names of this partition",
+        replies.read, topics.replies, replies.of_partition,
     )?;
     let owner = match ownership {
-        Ownership::Nobody => "nobody",
-        Ownership::Member(member) => member,
-        Ownership::Unsettled => "not known, the group is rebalancing",
+        Ownership::Nobody => "nobody".to_owned(),
+        Ownership::Member(member) => member.clone(),
+        Ownership::Unsettled => "not known, the group is rebalancing".to_owned(),
+        Ownership::OfOtherTopic { member, topic } => format!("{member}, which reads {topic}"),
+        Ownership::Unknown { member, topic } => {
+            format!("not known, {member} reads {topic}")
+        }
     };
-    writeln!(out, "  owner      {owner}")?;
+    writeln!(out, "  owner      {}", printable(&owner))?;
     match &evidence.judged {
         Judged::Starts => writeln!(out, "  an owner   starts\n"),
-        Judged::Waits(reason) => writeln!(out, "  an owner   waits: {reason}\n"),
-        Judged::Halts(halt) => writeln!(out, "  an owner   halts, {}: {halt}\n", halt.code()),
+        Judged::Waits(reason) => writeln!(out, "  an owner   waits: {}\n", printable(reason)),
+        Judged::Halts(halt) => writeln!(
+            out,
+            "  an owner   halts, {}: {}\n",
+            halt.code(),
+            printable(&halt.to_string())
+        ),
     }
 }
 
@@ -107,7 +123,7 @@ pub fn rebuilt(
          is answered again with the same bytes",
         evidence.log.end.0 - next.0
     )?;
-    if plan.footer.scalars.links_open {
+    if plan.opens_a_chain() {
         writeln!(
             out,
             "  takes up the chain of forwarded requests where it goes on: those missing are not answered"
@@ -132,37 +148,110 @@ pub fn jump(
         "  goes on at offset {from}, {} before the end of the log",
         end.0 - from.0
     )?;
-    let checkpoint = evidence.state.restored.footer.as_ref();
-    match checkpoint.map(|footer| (footer.next.0, footer.next.cmp(&from))) {
-        Some((next, Ordering::Greater)) => writeln!(
-            out,
-            "  answers what lies at {from} to {} a second time, with other IDs",
-            next - 1
-        )?,
-        Some((next, Ordering::Less)) => {
-            writeln!(out, "  never answers what lies at {next} to {}", from.0 - 1)?;
-        }
-        _ => {}
-    }
-    let sequences = counted(plan.fold.sequences(), "sequence");
-    writeln!(
-        out,
-        "  lets {sequences}, and every new name, go on above ID {floor}"
-    )?;
-    let seen = highest_seen(evidence);
-    writeln!(
-        out,
-        "    ({} above {seen}, the highest that state and default replies know)",
-        floor - seen
-    )?;
-    if floor > ask.above {
+    answers(from, evidence, out)?;
+    if is_home(ask.partition, evidence) {
+        moves(&plan.moved, out)?;
+        writeln!(out, "  lets every new name go on above ID {floor}")?;
+    } else {
         writeln!(
             out,
-            "    (more than --above {}: an ID up to {floor} was given already)",
-            ask.above
+            "  moves no sequence: every name has its home in another partition"
         )?;
     }
     writeln!(out)
+}
+
+/// Which requests get no answer by this repair, and which a second one.
+fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
+    let Some(footer) = &evidence.state.restored.footer else {
+        return Ok(());
+    };
+    let (next, log) = (footer.next, evidence.log);
+    if footer.topic_id != log.topic_id {
+        return writeln!(
+            out,
+            "  never answers what the topic before this one had from offset {next} on"
+        );
+    }
+    if let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = &evidence.judged {
+        return match (evidence.cut, from < next) {
+            (Some(cut), true) if from == cut => writeln!(
+                out,
+                "  answers what was written since the log was cut at {cut}; what was answered at {cut} to \
+                 {} is lost with the log, and its IDs stay given",
+                next.0 - 1
+            ),
+            (_, true) => writeln!(
+                out,
+                "  what was answered at {from} to {} is lost with the log, and its IDs stay given",
+                next.0 - 1
+            ),
+            (_, false) => writeln!(
+                out,
+                "  never answers what was written below {from} since the log was cut, and where that was \
+                 is not known: look for requests without a reply"
+            ),
+        };
+    }
+    match next.cmp(&from) {
+        Ordering::Less => writeln!(
+            out,
+            "  never answers what lies, or lay, at {next} to {}",
+            from.0 - 1
+        ),
+        Ordering::Greater if from < log.end => writeln!(
+            out,
+            "  answers what lies at {from} to {}, a second time where it was answered, with other IDs",
+            next.min(log.end).0 - 1
+        ),
+        Ordering::Greater | Ordering::Equal => Ok(()),
+    }
+}
+
+/// How the sequences go on; each one that is not simply moved on is named.
+fn moves(moved: &[Moved], out: &mut impl Write) -> io::Result<()> {
+    let is_on = |moved: &&Moved| matches!(moved.to, Raised::On(_));
+    let (on, others): (Vec<&Moved>, Vec<&Moved>) = moved.iter().partition(is_on);
+    writeln!(
+        out,
+        "  moves {} on, each in its own direction beyond its own IDs",
+        counted(on.len() as u64, "sequence")
+    )?;
+    for Moved {
+        name,
+        seen,
+        beyond,
+        to,
+    } in on.iter().take(MOVES_PRINTED_MAX)
+    {
+        let seen = seen.map_or_else(|| "-".to_owned(), |seen| seen.to_string());
+        let by = match beyond {
+            Beyond::Margin(margin) => format!("{margin} IDs on"),
+            Beyond::Id(id) => format!("beyond --above {id}"),
+        };
+        let to = to.sequence().stored();
+        writeln!(out, "    {name:?}: next ID {to} instead of {seen}, {by}")?;
+    }
+    if on.len() > MOVES_PRINTED_MAX {
+        writeln!(out, "    … and {} more", on.len() - MOVES_PRINTED_MAX)?;
+    }
+    for Moved { name, to, .. } in others {
+        let how = match to {
+            Raised::NextCycle(sequence) => format!(
+                "begins its next cycle, at ID {}, since fewer IDs are left of this one",
+                sequence.stored()
+            ),
+            Raised::RetiredAtEnd(_) => {
+                "is retired and not moved on: no ID is left within its bounds, so defining it again \
+                 needs wider ones"
+                    .to_owned()
+            }
+            Raised::Exhausted(_) => "is not moved on: it has no ID left".to_owned(),
+            Raised::On(_) => continue,
+        };
+        writeln!(out, "  {name:?} {how}")?;
+    }
+    Ok(())
 }
 
 /// The end of a look.
@@ -171,7 +260,7 @@ pub fn not_written(
     evidence: &Evidence,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let command = shell::line(std::env::args_os().chain(["--yes".into()]));
+    let command = command(args, &shell::program());
     if matches!(evidence.ownership, Ownership::Member(_)) && !args.owner_halted {
         writeln!(
             out,
@@ -179,7 +268,55 @@ pub fn not_written(
              partition as halted."
         )?;
     }
-    writeln!(out, "Nothing was written. To do it:\n  {command}")
+    writeln!(out, "Nothing was written. To do it:\n  {command}")?;
+    let secrets = shell::secrets(&args.connection.common);
+    if !secrets.is_empty() {
+        writeln!(
+            out,
+            "and {} as before, which are not printed: they may be secrets",
+            secrets.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// The same command, to be run.
+fn command(args: &RecoverArgs, program: &str) -> String {
+    let RecoverArgs {
+        partition,
+        from,
+        above,
+        partitions,
+        margin,
+        yes: _, // that is what it adds
+        owner_halted,
+        connection,
+    } = args;
+    let mut words = vec!["recover".to_owned()];
+    let mut add = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
+    add("--partition", partition.to_string());
+    if let Some(from) = from {
+        add("--from", from.to_string());
+    }
+    for Above { name, id } in above {
+        let value = match name {
+            Some(name) => format!("{name}={id}"),
+            None => id.to_string(),
+        };
+        add("--above", value);
+    }
+    if let Some(n) = partitions {
+        add("--partitions", n.to_string());
+    }
+    if *margin != MARGIN_IDS {
+        add("--margin", margin.to_string());
+    }
+    if *owner_halted {
+        words.push("--owner-halted".to_owned());
+    }
+    let flags = shell::service_flags(connection.brokers.as_deref(), &connection.common);
+    let space = if flags.is_empty() { "" } else { " " };
+    format!("{program} {}{space}{flags} --yes", shell::line(words))
 }
 
 /// The end of a repair, which a restore has found.
@@ -192,7 +329,57 @@ pub fn written(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
         footer.next,
         match footer.scalars.floor {
             0 => String::new(),
-            floor => format!(", above ID {floor}"),
+            floor => format!(", new names above ID {floor}"),
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn printed(words: &[&str]) -> String {
+        let Command::Recover(args) = Cli::parse_from(words).command else {
+            panic!("not recover")
+        };
+        command(&args, "sequencer")
+    }
+
+    #[test]
+    fn the_printed_command_is_the_same_one_without_its_secrets() {
+        let line = printed(&[
+            "sequencer",
+            "recover",
+            "--partition",
+            "3",
+            "--above",
+            "my orders=5",
+            "--above",
+            "9",
+            "--set",
+            "kafka.sasl.password=hunter2",
+            "--set=topics.requests=r",
+            "--group",
+            "it's",
+            "--from",
+            "7",
+            "--owner-halted",
+        ]);
+        assert_eq!(
+            line,
+            "sequencer recover --partition 3 --from 7 --above 'my orders=5' --above 9 --owner-halted \
+             --group 'it'\\''s' --set topics.requests=r --yes"
+        );
+        let short = printed(&["sequencer", "recover", "--partition", "3"]);
+        assert_eq!(short, "sequencer recover --partition 3 --yes");
+        let all = ["--margin", "5", "--partitions", "4", "--brokers", "a:1"];
+        let long = printed(&[&["sequencer", "recover", "--partition", "0"], &all[..]].concat());
+        assert_eq!(
+            long,
+            "sequencer recover --partition 0 --partitions 4 --margin 5 --brokers a:1 --yes"
+        );
+    }
 }

@@ -2,11 +2,13 @@
 //! was seen.
 
 use super::evidence::{Evidence, Judged, Look};
+use super::unreadable::{self, Skip};
 use crate::cli::Error;
 use crate::core::fold::EntryKey;
 use crate::core::{Fold, NextOffset};
 use crate::processor::halt::Halt;
 use crate::processor::rebuild::Rebuild;
+use crate::processor::repair;
 
 /// What to do.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub enum Way {
         /// From where it was folded.
         since: NextOffset,
     },
+    /// Go on behind a batch that cannot be read.
+    Skip(Skip),
     /// Go on here, above the highest ID that was seen.
     Jump {
         /// The first request to answer.
@@ -66,8 +70,13 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way,
 
 /// Where a repair goes on that does not fold the log again.
 pub fn go_on_at(evidence: &Evidence) -> NextOffset {
-    let Evidence { log, state, .. } = evidence;
+    let Evidence {
+        log, state, cut, ..
+    } = evidence;
     let from = match &evidence.judged {
+        Judged::Halts(halt @ (Halt::Truncated { .. } | Halt::OtherRecord { .. })) => {
+            cut.or(halt.repair_from())
+        }
         Judged::Halts(halt) => halt.repair_from(),
         Judged::Starts | Judged::Waits(_) => {
             state.restored.footer.as_ref().map(|footer| footer.next)
@@ -123,14 +132,20 @@ fn whole_log(
     })
 }
 
-fn rebuild(partition: i32, evidence: &Evidence, fold: Fold, next: NextOffset) -> Rebuild {
+pub(super) fn rebuild(
+    partition: i32,
+    evidence: &Evidence,
+    fold: Fold,
+    next: NextOffset,
+) -> Rebuild {
     let partition = u32::try_from(partition).unwrap_or(0);
     Rebuild::new(partition, evidence.decided, fold, next, None)
 }
 
 /// What shows that the log, folded to its end, is not what was answered.
 pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
-    if all.unknown_links > 0 {
+    // With the key at hand, such a header is forged or copied, and counts as absent.
+    if all.unknown_links > 0 && !evidence.has_key() {
         return Some(
             "the log has forwarded requests, and the key that tells them from forged ones is lost"
                 .to_owned(),
@@ -143,14 +158,17 @@ pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
         ));
     }
     let given = evidence.replies.given.iter();
-    let mut beyond = given.filter(|(name, (_, highest))| match all.fold.sequence(name) {
-        // A defined one counts by rules of its own.
+    let mut beyond = given.filter(|(name, given)| match all.fold.sequence(name) {
+        // An operator may have moved it back.
         Some(_) if is_defined(&all.fold, name) => false,
-        Some(sequence) => sequence.highest() < *highest,
+        Some(sequence) => sequence.highest() < given.highest,
         None => true,
     });
-    beyond.next().map(|(name, (_, highest))| {
-        format!("a reply gave ID {highest} of {name:?}, which the log does not give")
+    beyond.next().map(|(name, given)| {
+        format!(
+            "a reply gave ID {} of {name:?}, which the log does not give",
+            given.highest
+        )
     })
 }
 
@@ -174,6 +192,9 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
     let Some(footer) = &restored.footer else {
         return Ok(Way::Nothing);
     };
+    if let Some(skip) = unreadable::find(look, partition, evidence)? {
+        return Ok(Way::Skip(skip));
+    }
     let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), footer.next);
     rebuilt.last_applied = footer.last_applied;
     look.refold(&mut rebuilt, evidence.log.end)?;
@@ -181,10 +202,7 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
         return Ok(Way::Nothing);
     };
     rebuilt.next = broken.at;
-    rebuilt.fold.remove(EntryKey::Accepted(broken.source));
-    let mut scalars = rebuilt.fold.scalars();
-    scalars.links_open = true;
-    rebuilt.fold.set_scalars(scalars);
+    repair::open(&mut rebuilt.fold, broken.source);
     Ok(Way::Rebuild {
         rebuilt: Box::new(rebuilt),
         since: footer.next,
@@ -195,7 +213,9 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
 mod tests {
     use super::*;
     use crate::cli::recover::plan::tests::{evidence, given};
+    use crate::core::Offset;
     use crate::core::fold::Entry;
+    use crate::core::link::LinkKey;
     use crate::core::sequence::Sequence;
 
     fn folded(name: &str, last: i64) -> Rebuild {
@@ -216,9 +236,40 @@ mod tests {
         let why = contradiction(&folded("orders", 40), &evidence).unwrap();
         assert!(why.contains("ID 41"), "{why}");
         assert!(contradiction(&folded("invoices", 50), &evidence).is_some());
+    }
+
+    #[test]
+    fn a_forged_header_denies_no_repair_unless_the_key_is_lost() {
+        let mut evidence = evidence();
+        evidence.replies = given("orders", 1, 41);
         let mut forged = folded("orders", 41);
         forged.unknown_links = 1;
-        assert!(contradiction(&forged, &evidence).is_some());
+        assert_eq!(contradiction(&forged, &evidence), None);
+        evidence.decided.link_key = LinkKey::drawn_by_repair([2; 32]);
+        let why = contradiction(&forged, &evidence).unwrap();
+        assert!(why.contains("is lost"), "{why}");
+    }
+
+    #[test]
+    fn after_a_cut_it_goes_on_at_the_cut_also_when_the_log_has_grown_again() {
+        let (next, end) = (NextOffset(180), NextOffset(160));
+        let halts = [
+            (Halt::Truncated { next, end }, end),
+            (
+                Halt::OtherRecord {
+                    offset: Offset(179),
+                    next,
+                },
+                next,
+            ),
+        ];
+        for (halt, otherwise) in halts {
+            let mut evidence = evidence();
+            evidence.judged = Judged::Halts(halt);
+            assert_eq!(go_on_at(&evidence), otherwise, "nothing came since");
+            evidence.cut = Some(NextOffset(150));
+            assert_eq!(go_on_at(&evidence), NextOffset(150));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::table::{Side, Table};
+use crate::core::printable::printable;
 use crate::verify::report::{Counts, Report};
 
 /// What was checked, what was counted, what is wrong.
@@ -40,7 +41,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "  partition {partition} offset {offset}: {}",
-                example.what
+                printable(&example.what)
             )?;
         }
     }
@@ -48,16 +49,15 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
         writeln!(out, "Not checked:")?;
         for what in &report.unchecked {
-            writeln!(out, "  {what}")?;
+            writeln!(out, "  {}", printable(what))?;
         }
     }
     writeln!(out)?;
-    let verdict = if report.clean {
-        "clean: all that was checked is as promised"
-    } else {
-        "not as promised"
-    };
-    writeln!(out, "{verdict}")
+    match &report.problem {
+        Some(problem) => writeln!(out, "nothing was checked: {problem}"),
+        None if report.clean => writeln!(out, "clean: all that was checked is as promised"),
+        None => writeln!(out, "not as promised"),
+    }
 }
 
 /// Every count, in words; those that are 0 on most services only when they are not.

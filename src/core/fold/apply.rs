@@ -1,5 +1,6 @@
 //! One record, applied.
 
+use super::act;
 use super::audit::Cause;
 use super::entry::{accepted_element, sent_element};
 use super::{Answer, Change, Defined, Description, Fold, Grant, Note, SequencesMax, Slot, State};
@@ -7,7 +8,7 @@ use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{Changes, Definition};
 use crate::core::invariants;
 use crate::core::ledger::{Event, Ledger};
-use crate::core::link::{Link, NO_PREVIOUS};
+use crate::core::link::{Accepted, Link, Position, Verdict};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
@@ -23,6 +24,8 @@ pub struct At {
     pub partition: u32,
     /// N, the partitions of the service.
     pub partitions: u32,
+    /// The leader epoch that its broker gave it.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: Offset,
     /// Its own time.
@@ -30,6 +33,13 @@ pub struct At {
 }
 
 impl At {
+    fn position(&self) -> Position {
+        Position {
+            leader_epoch: self.leader_epoch,
+            offset: self.offset.0,
+        }
+    }
+
     /// The partition that counts for a name.
     fn home(&self, name: Name<'_>) -> u32 {
         if name.is_policy() {
@@ -43,16 +53,6 @@ impl At {
 struct Taken {
     grant: Grant,
     audited: Option<usize>,
-}
-
-/// What a link means at home.
-enum Chain {
-    /// The next one.
-    Next,
-    /// One that was accepted before.
-    Repeated,
-    /// One before it is missing.
-    Broken { accepted: i64 },
 }
 
 impl Fold {
@@ -71,10 +71,14 @@ impl Fold {
         };
         // A link counts at home only; anywhere else somebody copied the record.
         if let Some(link) = link.filter(|_| home == at.partition) {
-            match self.chain(link) {
-                Chain::Next => self.accept(link),
-                Chain::Broken { accepted } => return Answer::Broken { link, accepted },
-                Chain::Repeated => {
+            let end = self.accepted.get(&link.partition).copied();
+            match link.judged(end, self.scalars.links_open) {
+                Verdict::Next(end) => self.accept(link.partition, end),
+                Verdict::Broken => {
+                    let accepted = end.map_or(Position::NONE, |end| end.position);
+                    return Answer::Broken { link, accepted };
+                }
+                Verdict::Repeated => {
                     self.count(at.timestamp);
                     return Answer::Repeated;
                 }
@@ -114,47 +118,30 @@ impl Fold {
         self.scalars.highest_timestamp = self.scalars.highest_timestamp.max(timestamp);
     }
 
-    fn chain(&self, link: Link) -> Chain {
-        let known = self.accepted.get(&link.partition).copied();
-        let accepted = known.unwrap_or(NO_PREVIOUS);
-        if link.offset <= accepted {
-            if planted!(StrayTwice) {
-                return Chain::Next;
-            }
-            return Chain::Repeated;
-        }
-        let believed = known.is_none() && self.scalars.links_open;
-        if link.previous == accepted || believed || planted!(GapPassedOver) {
-            Chain::Next
-        } else {
-            Chain::Broken { accepted }
-        }
-    }
-
-    fn accept(&mut self, link: Link) {
-        let source = link.partition;
-        let before = self.accepted.insert(source, link.offset);
+    fn accept(&mut self, source: u32, end: Accepted) {
+        let before = self.accepted.insert(source, end);
         self.replace(
             before.map(|before| accepted_element(source, before)),
-            Some(accepted_element(source, link.offset)),
+            Some(accepted_element(source, end)),
         );
         self.touch(Slot::Accepted(source));
     }
 
     fn stray(&mut self, at: At, home: u32) -> Answer {
-        let offset = at.offset.0;
-        let before = self.sent.insert(home, offset);
+        let position = at.position();
+        let before = self.sent.insert(home, position);
         self.replace(
             before.map(|before| sent_element(home, before)),
-            Some(sent_element(home, offset)),
+            Some(sent_element(home, position)),
         );
         self.touch(Slot::Sent(home));
         Answer::Stray {
             home,
             link: Link {
                 partition: at.partition,
-                offset,
-                previous: before.unwrap_or(NO_PREVIOUS),
+                epoch: self.scalars.epoch,
+                position,
+                previous: before.unwrap_or(Position::NONE),
             },
         }
     }
@@ -178,6 +165,12 @@ impl Fold {
         };
         let key = RequestKey::new(name, request_id);
         if let Some(place) = self.window.find(key) {
+            if place.is_act() {
+                return Err(Rejection::new(
+                    Code::RequestIdReused,
+                    "the request_id was used for an operator's record, this one asks for IDs",
+                ));
+            }
             let grant = place.grant();
             if grant.count != count {
                 return Err(Rejection::new(
@@ -210,10 +203,6 @@ impl Fold {
     }
 
     fn remember(&mut self, key: RequestKey, grant: Grant) {
-        let capacity = self.scalars.window_capacity;
-        if capacity == 0 {
-            return;
-        }
         let place = Place {
             key,
             first: grant.first,
@@ -224,6 +213,14 @@ impl Fold {
             invariants::i5_one_grant(grant, place.grant()),
             "I5 one request, one grant"
         );
+        self.remember_place(place);
+    }
+
+    fn remember_place(&mut self, place: Place) {
+        let capacity = self.scalars.window_capacity;
+        if capacity == 0 {
+            return;
+        }
         let number = self.scalars.window_next;
         self.scalars.window_next += 1;
         let (segment, replaced) = self.window.remember(number, capacity, place);
@@ -320,6 +317,40 @@ impl Fold {
     }
 
     fn operate(
+        &mut self,
+        name: &str,
+        operation: &Operation<'_>,
+        cause: &Cause<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Answer, Rejection> {
+        let key = cause.request_id.map(|id| RequestKey::new(name, id));
+        let Some(new) = key.and_then(|key| act::place(key, operation.action)) else {
+            return self.act(name, operation, cause, ledger);
+        };
+        if let Some(known) = self.window.find(new.key)
+            && !planted!(ActTwice)
+        {
+            if *known != new {
+                return Err(Rejection::new(
+                    Code::RequestIdReused,
+                    "the request_id was used for a record that asks for something else",
+                ));
+            }
+            // It is not carried out again. Where the sequence stands by now is what its writer has to know.
+            return match operation.action {
+                Action::Policy(_) => Ok(Answer::Policy(self.scalars.undefined)),
+                _ => self
+                    .description(name)
+                    .map(|now| Answer::Described(Box::new(now)))
+                    .ok_or_else(unknown),
+            };
+        }
+        let answer = self.act(name, operation, cause, ledger)?;
+        self.remember_place(new);
+        Ok(answer)
+    }
+
+    fn act(
         &mut self,
         name: &str,
         operation: &Operation<'_>,

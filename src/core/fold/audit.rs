@@ -120,7 +120,7 @@ impl Fold {
             turn: chain.turn,
             event,
             partition: link.map_or(at.partition, |link| link.partition),
-            offset: link.map_or(at.offset, |link| Offset(link.offset)),
+            offset: link.map_or(at.offset, |link| Offset(link.position.offset)),
             home_offset: link.map(|_| at.offset),
             timestamp: at.timestamp,
             requester,

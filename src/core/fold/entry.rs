@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::digest::{Element, ElementBuilder, Kind};
 use crate::core::ledger::Chain;
+use crate::core::link::{Accepted, Position};
 use crate::core::position::{Offset, Timestamp};
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
@@ -60,15 +61,15 @@ pub enum Entry<'a> {
     Sent {
         /// The partition that they go to.
         home: u32,
-        /// The last one's offset here.
-        offset: i64,
+        /// Where the last one lies here.
+        position: Position,
     },
     /// The other end.
     Accepted {
         /// The partition that they come from.
         source: u32,
-        /// The last one's offset there.
-        offset: i64,
+        /// The last one.
+        end: Accepted,
     },
 }
 
@@ -188,16 +189,33 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
     element.finish()
 }
 
-pub(super) fn sent_element(home: u32, offset: i64) -> Element {
+pub(super) fn sent_element(home: u32, position: Position) -> Element {
+    let Position {
+        leader_epoch,
+        offset,
+    } = position;
     ElementBuilder::<32>::new(Kind::Sent)
         .number(i64::from(home))
+        .number(i64::from(leader_epoch))
         .number(offset)
         .finish()
 }
 
-pub(super) fn accepted_element(source: u32, offset: i64) -> Element {
-    ElementBuilder::<32>::new(Kind::Accepted)
+pub(super) fn accepted_element(source: u32, end: Accepted) -> Element {
+    let Accepted {
+        epoch,
+        position,
+        open,
+    } = end;
+    let Position {
+        leader_epoch,
+        offset,
+    } = position;
+    ElementBuilder::<48>::new(Kind::Accepted)
         .number(i64::from(source))
+        .number(epoch.cast_signed())
+        .number(i64::from(leader_epoch))
         .number(offset)
+        .number(i64::from(open))
         .finish()
 }

@@ -25,6 +25,9 @@ pub struct Scalars {
     pub window_next: u64,
     /// A repair has lost the ends of chains: the first link that comes from a partition is believed.
     pub links_open: bool,
+    /// Rises with each repair, also where the one before is lost with the state: an owner of before
+    /// the repair is known by it, and so are its links. 0 without one.
+    pub epoch: u64,
 }
 
 impl Default for Scalars {
@@ -37,6 +40,7 @@ impl Default for Scalars {
             window_capacity: WINDOW_REQUESTS,
             window_next: 0,
             links_open: false,
+            epoch: 0,
         }
     }
 }
@@ -52,8 +56,9 @@ impl Scalars {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = self;
-        ElementBuilder::<64>::new(Kind::Scalars)
+        ElementBuilder::<80>::new(Kind::Scalars)
             .number(highest_timestamp.0)
             .number(applied.cast_signed())
             .number(floor)
@@ -65,6 +70,7 @@ impl Scalars {
             .number(i64::from(window_capacity))
             .number(window_next.cast_signed())
             .number(i64::from(links_open))
+            .number(epoch.cast_signed())
             .finish()
     }
 }

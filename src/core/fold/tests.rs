@@ -9,7 +9,7 @@ use crate::core::definition::{AtEnd, Changes};
 use crate::core::invariants;
 use crate::core::ledger::{Chain, Hash, Ledger, Line};
 use crate::core::limits::{COUNT_MAX, ID_LAST};
-use crate::core::link::NO_PREVIOUS;
+use crate::core::link::{Accepted, Position};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::position::{Offset, Timestamp};
@@ -50,11 +50,30 @@ fn define(name: &str, changes: Changes) -> Request<'_> {
     action(name, Action::Define(changes))
 }
 
+const LEADER_EPOCH: i32 = 4;
+
+fn place(offset: i64) -> Position {
+    Position {
+        leader_epoch: LEADER_EPOCH,
+        offset,
+    }
+}
+
+const END: Accepted = Accepted {
+    epoch: 1,
+    position: Position {
+        leader_epoch: LEADER_EPOCH,
+        offset: 30,
+    },
+    open: false,
+};
+
 /// The only partition, so that every name is at home.
 fn at(offset: i64) -> At {
     At {
         partition: 0,
         partitions: 1,
+        leader_epoch: LEADER_EPOCH,
         offset: Offset(offset),
         timestamp: Timestamp(offset),
     }
@@ -223,6 +242,138 @@ fn i5_an_error_does_not_occupy_a_request_id() {
         log.apply(&with_count(1)),
         Answer::Again(grant(ID_LAST, ID_LAST))
     );
+}
+
+#[test]
+fn i5_an_operators_record_that_comes_again_is_not_carried_out_again() {
+    let with_id = |name, what: Action, id| {
+        let mut request = action(name, what);
+        request.request_id = Some(Cow::Borrowed(id));
+        request
+    };
+    let back = |next| Action::SetNext { next, force: true };
+    let mut log = Log::default();
+    log.granted(&next("a", 149));
+    let moved = log.described(&with_id("a", back(100), "x"));
+    assert_eq!(moved.next, Some(100));
+    assert_eq!(log.granted(&next("a", 50)), grant(100, 149));
+    let again = log.described(&with_id("a", back(100), "x"));
+    assert_eq!(again.next, Some(150), "where it stands by now");
+    assert_eq!(log.first("a"), 150);
+    for other in [back(99), Action::Retire, Action::Define(Changes::default())] {
+        assert_eq!(
+            log.rejected(&with_id("a", other, "x")),
+            Code::RequestIdReused
+        );
+    }
+    let asks = request("a", Command::Next { count: 1 }, Some("x"));
+    assert_eq!(log.rejected(&asks), Code::RequestIdReused);
+    let asks = request("a", Command::Next { count: 1 }, Some("y"));
+    log.granted(&asks);
+    assert_eq!(
+        log.rejected(&with_id("a", back(1), "y")),
+        Code::RequestIdReused
+    );
+    assert_eq!(
+        log.described(&with_id("a", Action::Describe, "x")).next,
+        Some(152)
+    );
+
+    // An error does not occupy it, and neither does a look.
+    assert_eq!(
+        log.rejected(&with_id("b", back(1), "z")),
+        Code::UnknownSequence
+    );
+    log.described(&define("b", Changes::default()));
+    log.described(&with_id("b", Action::Describe, "z"));
+    assert_eq!(log.described(&with_id("b", back(7), "z")).next, Some(7));
+
+    let policy = |undefined, id| with_id(POLICY, Action::Policy(undefined), id);
+    log.apply(&policy(Undefined::Refuse, "p"));
+    log.apply(&policy(Undefined::Create, "q"));
+    let again = log.apply(&policy(Undefined::Refuse, "p"));
+    assert_eq!(again, Answer::Policy(Undefined::Create));
+    assert_eq!(recomputed(&log.fold), log.fold.cut(&mut Vec::new()));
+}
+
+const GOLDEN_RETIRE: (i64, i64, u32) = (5828425616990184454, 6065095285997434691, 0);
+
+#[test]
+fn what_an_operators_record_asks_for_is_told_apart_field_by_field() {
+    let key = RequestKey::new("a", "x");
+    let changes = Changes::default();
+    let defines = [
+        changes,
+        Changes {
+            start: Some(0),
+            ..changes
+        },
+        Changes {
+            increment: Some(0),
+            ..changes
+        },
+        Changes {
+            min: Some(0),
+            ..changes
+        },
+        Changes {
+            max: Some(0),
+            ..changes
+        },
+        Changes {
+            max_count: Some(0),
+            ..changes
+        },
+        Changes {
+            at_end: Some(AtEnd::Error),
+            ..changes
+        },
+        Changes {
+            at_end: Some(AtEnd::Cycle),
+            ..changes
+        },
+        Changes {
+            audit: Some(false),
+            ..changes
+        },
+        Changes {
+            audit: Some(true),
+            ..changes
+        },
+    ];
+    let others = [
+        Action::Retire,
+        Action::SetNext {
+            next: 0,
+            force: false,
+        },
+        Action::SetNext {
+            next: 0,
+            force: true,
+        },
+        Action::SetNext {
+            next: 1,
+            force: false,
+        },
+        Action::Policy(Undefined::Create),
+        Action::Policy(Undefined::Refuse),
+        Action::Policy(Undefined::CreateAudited),
+    ];
+    let all: Vec<Action> = defines
+        .map(Action::Define)
+        .into_iter()
+        .chain(others)
+        .collect();
+    let places: BTreeSet<(i64, i64)> = all
+        .iter()
+        .filter_map(|action| act::place(key, *action))
+        .map(|place| (place.first, place.increment))
+        .collect();
+    assert_eq!(places.len(), all.len());
+    // Stored, so it does not change between releases.
+    let place = act::place(key, Action::Retire).unwrap();
+    assert_eq!((place.first, place.increment, place.count), GOLDEN_RETIRE);
+    assert_eq!(act::place(key, Action::Describe), None);
 }
 
 #[test]
@@ -514,8 +665,8 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
         links.push(link);
     }
     assert_eq!(source.sequences(), 0, "it counts at home only");
-    assert_eq!(links[0].previous, NO_PREVIOUS);
-    assert_eq!((links[2].previous, links[2].offset), (4, 9));
+    assert_eq!(links[0].previous, Position::NONE);
+    assert_eq!((links[2].previous, links[2].position), (place(4), place(9)));
 
     let mut offset = 0;
     let mut come = |home: &mut Fold, link| {
@@ -535,7 +686,7 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
         broken,
         Answer::Broken {
             link: links[2],
-            accepted: 3
+            accepted: place(3)
         }
     );
     assert_eq!(home.cut(&mut Vec::new()), before, "the fold has not moved");
@@ -549,8 +700,9 @@ fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
     let mut fold = Fold::default();
     let link = Link {
         partition: 1,
-        offset: 5,
-        previous: 2,
+        epoch: 0,
+        position: place(5),
+        previous: place(2),
     };
     let answer = fold.apply(
         in_partition(0, 7),
@@ -558,7 +710,7 @@ fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
         &next(&name_at(1), 1),
         &mut Lines::default(),
     );
-    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.offset == 7));
+    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.position == place(7)));
 }
 
 #[test]
@@ -583,8 +735,9 @@ fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
     let mut come = |offset, previous| {
         let link = Link {
             partition: 0,
-            offset,
-            previous,
+            epoch: 0,
+            position: place(offset),
+            previous: place(previous),
         };
         home.apply(
             in_partition(1, offset),
@@ -631,11 +784,11 @@ fn full() -> Fold {
     log.granted(&request("plain", Command::Next { count: 2 }, Some("x")));
     log.fold.put(Entry::Sent {
         home: 3,
-        offset: 40,
+        position: place(40),
     });
     log.fold.put(Entry::Accepted {
         source: 2,
-        offset: 30,
+        end: END,
     });
     log.fold.cut(&mut Vec::new());
     log.fold
@@ -657,6 +810,7 @@ fn the_digest_covers_everything_that_is_remembered() {
         window_capacity: _,
         window_next: _,
         links_open: _,
+        epoch: _,
     } = scalars;
     changed(
         "timestamp",
@@ -714,6 +868,13 @@ fn the_digest_covers_everything_that_is_remembered() {
             ..scalars
         },
     );
+    changed(
+        "epoch",
+        Scalars {
+            epoch: 77,
+            ..scalars
+        },
+    );
 
     let mut put = |what, entry: Entry<'_>| {
         let mut other = fold.clone();
@@ -726,30 +887,38 @@ fn the_digest_covers_everything_that_is_remembered() {
         "sent",
         Entry::Sent {
             home: 3,
-            offset: 77,
+            position: place(77),
         },
     );
     put(
         "sent home",
         Entry::Sent {
             home: 77,
-            offset: 40,
+            position: place(40),
         },
     );
+    let later = Position {
+        leader_epoch: 77,
+        offset: 40,
+    };
     put(
-        "accepted",
-        Entry::Accepted {
-            source: 2,
-            offset: 77,
+        "sent under another leader",
+        Entry::Sent {
+            home: 3,
+            position: later,
         },
     );
+    let accepted = |source, end| Entry::Accepted { source, end };
+    let position = place(77);
+    put("accepted", accepted(2, Accepted { position, ..END }));
+    let position = later;
     put(
-        "accepted source",
-        Entry::Accepted {
-            source: 77,
-            offset: 30,
-        },
+        "under another leader",
+        accepted(2, Accepted { position, ..END }),
     );
+    put("accepted epoch", accepted(2, Accepted { epoch: 77, ..END }));
+    put("accepted open", accepted(2, Accepted { open: true, ..END }));
+    put("accepted source", accepted(77, END));
     let place = Place {
         key: RequestKey::new("plain", "x"),
         first: 2,
@@ -900,7 +1069,7 @@ fn a_rewrite_that_goes_by_place_passes_over_no_entry_that_was_there() {
         if place < 4 {
             fold.put(Entry::Sent {
                 home: 100 - u32::try_from(place).unwrap(),
-                offset: number,
+                position: self::place(number),
             });
         }
     }
@@ -1185,8 +1354,9 @@ fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
     );
     let link = Link {
         partition: 1,
-        offset: 7,
-        previous: NO_PREVIOUS,
+        epoch: 0,
+        position: place(7),
+        previous: Position::NONE,
     };
     home.apply(in_partition(0, 9), Some(link), &next(&name, 1), &mut ledger);
     let (line, _) = &ledger.0[1];

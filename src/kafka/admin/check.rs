@@ -3,13 +3,33 @@
 use std::collections::BTreeMap;
 
 use super::topics::{
-    COMPACTION_LAG_MS, LEDGER_BATCH_BYTES, TopicNames, default_replication, min_insync_replicas,
+    BATCH_BYTES, COMPACTION_LAG_MS, REPLICATION_MAX, TopicNames, min_insync_replicas,
 };
 use super::{Admin, Cluster, Topic, TopicConfig};
-use crate::kafka::error::Error;
+use crate::core::shell;
+use crate::kafka::clients::FORWARD_BYTES_MAX;
+use crate::kafka::error::{Class, Error};
 
 /// Requests should outlast an outage over a night.
 const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
+
+/// What a record of the state may have, in bytes: a segment of the window is the largest, with 2,300.
+const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
+/// What a page of the ledger may have, in bytes: eight records with a few texts of 255 bytes, escaped.
+const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
+/// What a reply may have, in bytes: with a smaller limit, one with a long correlation loses it.
+const REPLY_BYTES_MAX: i64 = 80 * 1024;
+
+/// What the settings say about topics that are there already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// `topics.partitions`.
+    pub partitions: Option<u32>,
+    /// As many replicas are wanted as they are, where that is fewer than three.
+    pub replication: Option<u32>,
+    /// `kafka.session.timeout.ms`.
+    pub session_timeout_ms: Option<i64>,
+}
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +60,7 @@ struct Found<'a> {
     config: &'a TopicConfig,
     brokers: usize,
     bootstrap: &'a str,
+    expected: Expected,
 }
 
 impl Admin {
@@ -47,7 +68,11 @@ impl Admin {
     ///
     /// # Errors
     /// The cluster cannot be reached, or does not let us look.
-    pub fn check_topics(&self, names: &TopicNames) -> Result<Vec<Finding>, Error> {
+    pub fn check_topics(
+        &self,
+        names: &TopicNames,
+        expected: Expected,
+    ) -> Result<Vec<Finding>, Error> {
         let cluster = self.cluster()?;
         let mut configs = BTreeMap::new();
         let mut hidden = Vec::new();
@@ -58,7 +83,18 @@ impl Admin {
                 configs.insert(name.clone(), config);
             }
         }
-        let mut findings = findings(names, &cluster, &configs, self.brokers());
+        let mut findings = findings(names, &cluster, &configs, self.brokers(), expected);
+        if let Some(session_ms) = expected.session_timeout_ms {
+            let broker = match self.broker_config() {
+                // Asking a broker for its settings needs a permission that nothing else does.
+                Err(error) if error.class == Class::Denied => None,
+                config => config?,
+            };
+            let range = broker
+                .as_ref()
+                .and_then(|config| session(config, session_ms));
+            findings.splice(0..0, range);
+        }
         // A topic that we may not see looks like one that is not there.
         for hidden in hidden {
             findings.retain(|finding| finding.topic != hidden.topic);
@@ -86,6 +122,7 @@ pub fn findings(
     cluster: &Cluster,
     configs: &BTreeMap<String, TopicConfig>,
     bootstrap: &str,
+    expected: Expected,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let none = TopicConfig::new();
@@ -96,13 +133,17 @@ pub fn findings(
             config: configs.get(name).unwrap_or(&none),
             brokers: cluster.brokers,
             bootstrap,
+            expected,
         }),
         None => {
             findings.push(Finding {
                 severity: Severity::Error,
                 topic: name.to_owned(),
                 problem: format!("topic {name:?} does not exist"),
-                remedy: format!("create it with: sequencer topics create --brokers {bootstrap}"),
+                remedy: format!(
+                    "create it with: sequencer topics create --brokers {}",
+                    shell::word(bootstrap.as_ref())
+                ),
             });
             None
         }
@@ -113,6 +154,28 @@ pub fn findings(
     let ledger = found(names.ledger.as_str());
     for topic in [&requests, &replies, &state, &ledger].into_iter().flatten() {
         durability(topic, &mut findings);
+    }
+    for topic in [&requests, &replies].into_iter().flatten() {
+        check_partitions(topic, &mut findings);
+    }
+    for (topic, need) in [
+        (
+            &requests,
+            need(i64::try_from(FORWARD_BYTES_MAX).unwrap_or(i64::MAX), STRAY),
+        ),
+        (&state, need(STATE_RECORD_BYTES_MAX, ENTRY)),
+        (&ledger, need(LEDGER_PAGE_BYTES_MAX, PAGE)),
+        (
+            &replies,
+            Need {
+                fatal: false,
+                ..need(REPLY_BYTES_MAX, REPLY)
+            },
+        ),
+    ] {
+        if let Some(topic) = topic {
+            check_batch_size(topic, need, &mut findings);
+        }
     }
     if let Some(requests) = &requests {
         check_requests(requests, &mut findings);
@@ -169,15 +232,20 @@ impl Found<'_> {
 
 fn durability(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     let replication = topic.shape.replication;
-    let wanted = default_replication(topic.brokers);
-    if replication < wanted {
+    let wanted = REPLICATION_MAX;
+    let as_wanted = topic.expected.replication == Some(replication);
+    if replication < wanted && !as_wanted {
+        let few = match topic.brokers < wanted as usize {
+            true => format!("run {wanted} brokers, and "),
+            false => String::new(),
+        };
         findings.push(topic.finding(
             Severity::Warning,
             format!(
-                "has replication {replication} on a cluster of {}: it stops, and may be lost, with one broker",
+                "has replication {replication} on a cluster of {}: it stops, or is lost, with {replication} of them",
                 topic.brokers
             ),
-            format!("raise it to {wanted} with: kafka-reassign-partitions.sh"),
+            format!("{few}raise it to {wanted} with: kafka-reassign-partitions.sh"),
         ));
     }
     if let Some(in_sync) = topic.number("min.insync.replicas") {
@@ -300,15 +368,86 @@ fn check_ledger(topic: &Found<'_>, findings: &mut Vec<Finding>) {
             ));
         }
     }
-    let key = "max.message.bytes";
-    let wanted = i64::try_from(LEDGER_BATCH_BYTES).unwrap_or(i64::MAX);
-    if let Some(limit) = topic.number(key).filter(|limit| *limit < wanted) {
-        findings.push(topic.finding(
-            Severity::Error,
-            format!("has {key}={limit}: a checkpoint's batch may be larger, and none is committed"),
-            topic.set(key, wanted),
-        ));
+}
+
+/// What the largest record of a topic needs, and what comes of it where that is more than the topic takes.
+#[derive(Clone, Copy)]
+struct Need {
+    bytes: i64,
+    otherwise: &'static str,
+    /// The promise does not hold then.
+    fatal: bool,
+}
+
+const STRAY: &str = "a request that is forwarded to another partition may be larger, and its partition stands still";
+const ENTRY: &str = "a record of a checkpoint may be larger, and none is committed";
+const PAGE: &str = "a page of the ledger may be larger, and no checkpoint is committed";
+const REPLY: &str = "a reply with a long correlation goes without it";
+
+const fn need(bytes: i64, otherwise: &'static str) -> Need {
+    Need {
+        bytes,
+        otherwise,
+        fatal: true,
     }
+}
+
+fn check_batch_size(topic: &Found<'_>, need: Need, findings: &mut Vec<Finding>) {
+    let key = "max.message.bytes";
+    let wanted = i64::try_from(BATCH_BYTES).unwrap_or(i64::MAX);
+    let Some(limit) = topic.number(key).filter(|limit| *limit < wanted) else {
+        return;
+    };
+    let too_small = limit < need.bytes;
+    let severity = match too_small && need.fatal {
+        true => Severity::Error,
+        false => Severity::Warning,
+    };
+    let otherwise = match too_small {
+        true => need.otherwise,
+        false => "batches are kept below it, which costs throughput",
+    };
+    findings.push(topic.finding(
+        severity,
+        format!("has {key}={limit}: {otherwise}"),
+        topic.set(key, wanted),
+    ));
+}
+
+fn check_partitions(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+    let found = topic.shape.partitions;
+    let Some(wanted) = topic.expected.partitions.filter(|wanted| *wanted != found) else {
+        return;
+    };
+    findings.push(topic.finding(
+        Severity::Warning,
+        format!("has {found} partitions, and topics.partitions is {wanted}: a topic keeps those that it has"),
+        format!("set topics.partitions={found}, unless the topic is another one than you mean"),
+    ));
+}
+
+/// A session outside the brokers' range: nobody can join.
+fn session(broker: &TopicConfig, session_ms: i64) -> Option<Finding> {
+    let number = |key: &str| broker.get(key)?.parse::<i64>().ok();
+    let (least_key, most_key) = (
+        "group.min.session.timeout.ms",
+        "group.max.session.timeout.ms",
+    );
+    let below = number(least_key).filter(|least| session_ms < *least);
+    let above = number(most_key).filter(|most| session_ms > *most);
+    let (side, key, limit) = match (below, above) {
+        (Some(least), _) => ("below", least_key, least),
+        (_, Some(most)) => ("above", most_key, most),
+        _ => return None,
+    };
+    Some(Finding {
+        severity: Severity::Error,
+        topic: String::new(),
+        problem: format!(
+            "kafka.session.timeout.ms={session_ms} is {side} the brokers' {key}={limit}: no instance can join the group"
+        ),
+        remedy: format!("set kafka.session.timeout.ms={limit}, or change {key} of the brokers"),
+    })
 }
 
 fn check_pair(requests: &Found<'_>, state: &Found<'_>, findings: &mut Vec<Finding>) {

@@ -292,21 +292,38 @@ pub(super) fn topic_config<C: ClientContext>(
     topic: &str,
     deadline: Duration,
 ) -> Result<Option<TopicConfig>, Error> {
-    const OPERATION: &str = "describe topic config";
-    let name = c_string(OPERATION, topic)?;
+    let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    config(client, "describe topic config", (kind, topic), deadline)
+}
+
+/// The settings of a broker.
+pub(super) fn broker_config<C: ClientContext>(
+    client: &Client<C>,
+    broker: i32,
+    deadline: Duration,
+) -> Result<Option<TopicConfig>, Error> {
+    let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER;
+    let name = broker.to_string();
+    config(client, "describe broker config", (kind, &name), deadline)
+}
+
+fn config<C: ClientContext>(
+    client: &Client<C>,
+    operation: &'static str,
+    (kind, resource): (sys::rd_kafka_ResourceType_t, &str),
+    deadline: Duration,
+) -> Result<Option<TopicConfig>, Error> {
+    let name = c_string(operation, resource)?;
     let answer = ask(
         client,
-        OPERATION,
+        operation,
         Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
         deadline,
         |rk, options, queue| {
             // SAFETY: all are alive; the resource is copied into the question and then ours to
             // destroy.
             unsafe {
-                let resource = sys::rd_kafka_ConfigResource_new(
-                    sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
-                    name.as_ptr(),
-                );
+                let resource = sys::rd_kafka_ConfigResource_new(kind, name.as_ptr());
                 let mut resources = [resource];
                 sys::rd_kafka_DescribeConfigs(rk, resources.as_mut_ptr(), 1, options, queue);
                 sys::rd_kafka_ConfigResource_destroy(resource);
@@ -316,22 +333,22 @@ pub(super) fn topic_config<C: ClientContext>(
     // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
     // is of that type, else the pointer is null.
     unsafe {
-        let found = sys::rd_kafka_event_DescribeConfigs_result(answer.as_ptr());
-        if found.is_null() {
+        let answered = sys::rd_kafka_event_DescribeConfigs_result(answer.as_ptr());
+        if answered.is_null() {
             return Ok(None);
         }
         let mut count = 0;
-        let resources = sys::rd_kafka_DescribeConfigs_result_resources(found, &raw mut count);
-        let Some(&resource) = pointers(resources, count).first() else {
+        let resources = sys::rd_kafka_DescribeConfigs_result_resources(answered, &raw mut count);
+        let Some(&found) = pointers(resources, count).first() else {
             return Ok(None);
         };
-        let code = sys::rd_kafka_ConfigResource_error(resource);
-        let reason = text(sys::rd_kafka_ConfigResource_error_string(resource));
-        match result(OPERATION, code, &reason) {
+        let code = sys::rd_kafka_ConfigResource_error(found);
+        let reason = text(sys::rd_kafka_ConfigResource_error_string(found));
+        match result(operation, code, &reason) {
             Err(error) if error.is_absent() => return Ok(None),
-            other => other.map_err(|error| error.about(topic))?,
+            other => other.map_err(|error| error.about(resource))?,
         }
-        let entries = sys::rd_kafka_ConfigResource_configs(resource, &raw mut count);
+        let entries = sys::rd_kafka_ConfigResource_configs(found, &raw mut count);
         Ok(Some(
             pointers(entries, count)
                 .iter()
@@ -577,6 +594,66 @@ pub(super) fn describe_group<C: ClientContext>(
             }
         }
         Ok(())
+    }
+}
+
+/// True when a group has committed something, for whichever topic.
+pub(super) fn has_committed<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    deadline: Duration,
+) -> Result<bool, Error> {
+    const OPERATION: &str = "describe committed offsets";
+    let name = c_string(OPERATION, group)?;
+    let answer = ask(
+        client,
+        OPERATION,
+        Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+        deadline,
+        |rk, options, queue| {
+            // SAFETY: all are alive; without partitions it asks for all; the request is copied into the
+            // question and then ours to destroy.
+            unsafe {
+                let request =
+                    sys::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null());
+                let mut requests = [request];
+                sys::rd_kafka_ListConsumerGroupOffsets(
+                    rk,
+                    requests.as_mut_ptr(),
+                    1,
+                    options,
+                    queue,
+                );
+                sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+            }
+        },
+    )?;
+    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
+    // is of that type, else the pointer is null; a list has `cnt` elements.
+    unsafe {
+        let found = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.as_ptr());
+        if found.is_null() {
+            return Ok(false);
+        }
+        let mut count = 0;
+        let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(found, &raw mut count);
+        let Some(&group_found) = pointers(groups, count).first() else {
+            return Ok(false);
+        };
+        let error = sys::rd_kafka_group_result_error(group_found);
+        match borrowed_error(OPERATION, error) {
+            Err(error) if error.is_absent() => return Ok(false),
+            other => other.map_err(|error| error.about(group))?,
+        }
+        let Some(list) = sys::rd_kafka_group_result_partitions(group_found).as_ref() else {
+            return Ok(false);
+        };
+        let length = usize::try_from(list.cnt).unwrap_or(0);
+        if list.elems.is_null() || length == 0 {
+            return Ok(false);
+        }
+        let elements = slice::from_raw_parts(list.elems, length);
+        Ok(elements.iter().any(|element| element.offset >= 0))
     }
 }
 

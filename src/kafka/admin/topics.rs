@@ -22,9 +22,9 @@ pub const COMPACTION_LAG_MS: u64 = HOUR_MS;
 /// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
 /// week: a restore would read all of it.
 pub const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// What a batch of ledger records may hold, written down because a broker's default may be less than
-/// what the producer's batches are filled up to.
-pub const LEDGER_BATCH_BYTES: u64 = 1_048_588;
+/// What a batch of records may hold: Kafka's own default, written down because a broker's may be less than
+/// what producers fill their batches up to.
+pub const BATCH_BYTES: u64 = 1_048_588;
 /// As above, for a service with little to write.
 pub const STATE_SEGMENT_MS: u64 = HOUR_MS;
 /// More replicas cost writes without losing less: Kafka's own recommendation.
@@ -170,7 +170,6 @@ pub fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
         ("message.timestamp.type", "LogAppendTime".to_owned()),
         ("retention.ms", "-1".to_owned()),
         ("retention.bytes", "-1".to_owned()),
-        ("max.message.bytes", LEDGER_BATCH_BYTES.to_string()),
     ]);
     topic
 }
@@ -187,6 +186,7 @@ fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
                 min_insync_replicas(replication).to_string(),
             ),
             ("unclean.leader.election.enable", "false".to_owned()),
+            ("max.message.bytes", BATCH_BYTES.to_string()),
         ]),
     }
 }
@@ -354,11 +354,8 @@ mod tests {
                 .iter()
                 .all(|t| (t.partitions, t.replication) == (12, 3))
         );
-        assert!(
-            topics
-                .iter()
-                .all(|t| t.config["min.insync.replicas"] == "2")
-        );
+        assert!(topics.iter().all(|t| t.config["min.insync.replicas"] == "2"
+            && t.config["max.message.bytes"] == "1048588"));
         assert_eq!(of(0, "message.timestamp.type"), Some("LogAppendTime"));
         assert_eq!(of(0, "cleanup.policy"), Some("delete"));
         assert_eq!(of(1, "cleanup.policy"), Some("delete"));

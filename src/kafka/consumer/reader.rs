@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::native::{Queue, Signal};
 use super::record::Record;
 use super::records::{Taken, take_now};
-use crate::kafka::context::Context;
+use crate::kafka::context::{Context, keep_off_stderr};
 use crate::kafka::error::{Class, Error};
 
 /// How long nothing may come before a read is given up and tried again later. Above the 10 s in
@@ -54,6 +54,7 @@ impl Reader {
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         Ok(Reader {
@@ -155,7 +156,7 @@ impl Reader {
                     let error = event.error(OPERATION);
                     match (error.class, event.partition()) {
                         (Class::EndOfLog, Some((id, next))) => range.end_of_log(id, next),
-                        _ => range.failed(error),
+                        (_, at) => range.failed(error, at.map(|(_, offset)| offset)),
                     }
                 }
                 _ => {}
@@ -187,7 +188,7 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
         match taken {
             Taken::Record(record) => self.record(record),
             Taken::End { partition, next } => self.end_of_log(partition, next),
-            Taken::Failed { error, .. } => self.failed(error),
+            Taken::Failed { error, offset, .. } => self.failed(error, Some(offset)),
         }
     }
 
@@ -209,9 +210,9 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
         }
     }
 
-    fn failed(&mut self, error: Error) {
+    fn failed(&mut self, error: Error, offset: Option<i64>) {
         if self.end.is_none() && !matches!(error.class, Class::EndOfLog | Class::Retriable) {
-            self.end = Some(Err(error));
+            self.end = Some(Err(Error { offset, ..error }));
         }
     }
 }

@@ -13,6 +13,8 @@ use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 pub struct Record<'a> {
     /// Its partition.
     pub partition: i32,
+    /// The leader epoch under which it was appended, -1 when it is of a format without one.
+    pub leader_epoch: i32,
     /// Its offset.
     pub offset: i64,
     /// Its time in milliseconds since 1970, -1 when it has none.
@@ -44,6 +46,7 @@ impl<'a> Record<'a> {
         unsafe {
             Record {
                 partition: message.partition,
+                leader_epoch: sys::rd_kafka_message_leader_epoch(message),
                 offset: message.offset,
                 timestamp_ms: sys::rd_kafka_message_timestamp(message, ptr::null_mut()),
                 key: bytes(message.key, message.key_len),

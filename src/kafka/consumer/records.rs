@@ -31,8 +31,12 @@ pub(super) enum Taken<'a> {
     Record(Record<'a>),
     /// All that can be read has been read, up to this offset.
     End { partition: i32, next: i64 },
-    /// It cannot be read.
-    Failed { partition: i32, error: Error },
+    /// It cannot be read from here on.
+    Failed {
+        partition: i32,
+        offset: i64,
+        error: Error,
+    },
 }
 
 /// The queue. Must be dropped before its client, and after the group's queue that wakes it.
@@ -132,8 +136,9 @@ pub(super) fn take_now(queue: &Queue, on: impl FnMut(Taken<'_>)) -> usize {
 
 /// All that is there, and no less: librdkafka sets the whole queue aside for the length of the call and
 /// takes it for empty meanwhile, so a call that stopped half-way (`rd_kafka_yield`) each time would have
-/// it fetch on and on, until the whole log was in memory. As it is, what `queued.min.messages` lets it
-/// fetch ahead and as much again is the most there can be.
+/// it fetch on and on, until the whole log was in memory. As it is, what `queued.min.messages` and
+/// `queued.max.messages.kbytes` let it fetch ahead and as much again is the most there can be, but for a batch
+/// that is larger when it is decompressed.
 ///
 /// # Safety
 /// `queue` is alive.
@@ -196,5 +201,9 @@ unsafe fn taken(message: &sys::rd_kafka_message_t) -> Taken<'_> {
     // SAFETY: the value of an error is its text.
     let reason = unsafe { text(message.payload.cast()) };
     let error = Error::with_flags("consume", message.err.into(), &reason, Flags::default());
-    Taken::Failed { partition, error }
+    Taken::Failed {
+        partition,
+        offset: message.offset,
+        error,
+    }
 }

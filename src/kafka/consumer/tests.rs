@@ -7,7 +7,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
 use super::*;
+use crate::kafka::error::{Scope, scope};
 
 const TOPIC: &str = "requests";
 /// The mock cluster takes 3 s to form a group.
@@ -26,6 +29,10 @@ fn cluster(partitions: i32) -> Cluster {
 }
 
 fn member(cluster: &Cluster) -> GroupConsumer {
+    GroupConsumer::new(&configured(cluster), TOPIC).expect("a consumer")
+}
+
+fn configured(cluster: &Cluster) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", cluster.bootstrap_servers())
@@ -38,7 +45,7 @@ fn member(cluster: &Cluster) -> GroupConsumer {
         .set("session.timeout.ms", "4000")
         .set("heartbeat.interval.ms", "100")
         .set("fetch.wait.max.ms", "10");
-    GroupConsumer::new(&config, TOPIC).expect("a consumer")
+    config
 }
 
 fn produce(cluster: &Cluster, records: Vec<BaseRecord<'_, [u8], [u8]>>) {
@@ -79,6 +86,7 @@ enum Seen {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>, bool),
     OffsetLost(i32),
+    Failed(i32, Scope),
     Other,
 }
 
@@ -89,9 +97,13 @@ fn seen(event: &Event<'_>) -> Seen {
         Event::Assigned(partitions) => Seen::Assigned(partitions.clone()),
         Event::Revoked { partitions, lost } => Seen::Revoked(partitions.clone(), *lost),
         Event::Error {
-            partition: Some(partition),
+            at: Some((partition, _)),
             error,
         } if error.class == Class::OffsetLost => Seen::OffsetLost(*partition),
+        Event::Error {
+            at: Some((partition, _)),
+            error,
+        } => Seen::Failed(*partition, scope(error, Some(*partition))),
         _ => Seen::Other,
     }
 }
@@ -338,6 +350,63 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     revoked.sort_unstable();
     assert_eq!(given, revoked);
     assert!(second.generation() > Some(NO_GENERATION));
+}
+
+#[test]
+fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
+    let cluster = cluster(2);
+    let large = vec![b' '; 2_000_000];
+    let record = |partition: i32, value| BaseRecord::to(TOPIC).partition(partition).payload(value);
+    produce(&cluster, vec![record(0, &b"a"[..]), record(1, &b"b"[..])]);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "3000000")
+        .create()
+        .expect("a producer");
+    let sent = producer.send(record(0, &large[..]));
+    sent.map_err(|(error, _)| error).expect("queued");
+    producer.flush(PATIENCE).expect("written");
+    let mut config = configured(&cluster);
+    // Less than the batch holds when it is decompressed, as 100 MB are less than what a small batch can hold.
+    config
+        .set("receive.message.max.bytes", "1100000")
+        .set("fetch.max.bytes", "1000000")
+        .set("message.max.bytes", "1000000");
+    let mut member = GroupConsumer::new(&config, TOPIC).expect("a consumer");
+    join(&mut member);
+    member.start(0, 0).expect("started");
+    let mut failed = None;
+    let begin = Instant::now();
+    while failed.is_none() {
+        assert!(begin.elapsed() < PATIENCE, "no error came");
+        member.poll(Duration::from_millis(10), |event| {
+            if let Event::Error { at, error } = event {
+                failed = Some((at, error));
+            }
+        });
+    }
+    let (at, error) = failed.expect("an error");
+    assert_eq!(at, Some((0, 1)));
+    assert!(error.is_unreadable(), "{error}");
+    assert_eq!(scope(&error, Some(0)), Scope::Partition(0));
+    member.stop(0).expect("stopped");
+    member.start(1, 0).expect("started");
+    until(&mut member, |seen| *seen == Seen::Record(1, 0));
+}
+
+#[test]
+fn a_broker_that_fails_for_unknown_reasons_is_an_error_of_the_partition() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 1));
+    let mut member = member(&cluster);
+    join(&mut member);
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[unknown; 3]);
+    member.start(0, 0).expect("started");
+    let seen = until(&mut member, |seen| *seen == Seen::Record(0, 0));
+    let failed = |seen: &&Seen| matches!(seen, Seen::Failed(0, Scope::Partition(0)));
+    assert!(seen.iter().any(|seen| failed(&seen)), "{seen:?}");
 }
 
 #[test]

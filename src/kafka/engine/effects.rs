@@ -1,10 +1,11 @@
 //! Effects as calls.
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Engine, Exit};
 use crate::core::NextOffset;
 use crate::kafka::error::Error;
+use crate::kafka::forwards::Changes;
 use crate::kafka::takeovers::Task;
 use crate::kafka::transactor::Job;
 use crate::processor::checkpoint::Checkpoint;
@@ -16,7 +17,10 @@ impl Engine {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), Exit> {
         match effect {
             Effect::AcceptAssignment => answered(self.consumer.accept_assignment()),
-            Effect::GiveUp { partitions } => answered(self.consumer.give_up(&partitions)),
+            Effect::GiveUp { partitions } => {
+                self.forwards.forget(&partitions);
+                answered(self.consumer.give_up(&partitions))
+            }
             Effect::Restore {
                 partition,
                 assignment,
@@ -44,11 +48,9 @@ impl Engine {
             // While no records are taken, what came of it would be passed over; it begins with the others
             // when they are taken again.
             Effect::Fetch { .. } if self.held_back => Ok(()),
+            Effect::Fetch { partition, .. } if self.forwards.is_waiting(partition) => Ok(()),
             Effect::Fetch { partition, from } => self.fetch(partition, from),
-            Effect::StopFetching { partition } => {
-                self.stop_fetching(partition);
-                Ok(())
-            }
+            Effect::StopFetching { partition } => self.stop_fetching(partition),
             Effect::Transact(checkpoint) => self.transact(checkpoint),
             Effect::CancelTransaction => {
                 self.transactor.cancel();
@@ -77,10 +79,37 @@ impl Engine {
         })
     }
 
-    pub(super) fn stop_fetching(&mut self, partition: i32) {
-        if let Err(error) = self.consumer.stop(partition) {
-            warn!(partition, %error, "cannot stop fetching the partition");
+    /// One that went on all the same would move on over what is passed over meanwhile.
+    pub(super) fn stop_fetching(&mut self, partition: i32) -> Result<(), Exit> {
+        self.consumer.stop(partition).map_err(|error| {
+            Exit::StartOver(format!(
+                "cannot stop fetching partition {partition}: {error}"
+            ))
+        })
+    }
+
+    /// Strays that cannot go home hold up the partition that they were found in, and no other.
+    pub(super) fn stop_full_sources(&mut self) -> Result<(), Exit> {
+        let Changes { stop, resume } = self.forwards.changes(self.instance.owned());
+        for partition in stop {
+            let homes = self.forwards.homes_of(partition);
+            warn!(
+                partition,
+                ?homes,
+                "requests cannot be forwarded to their home partitions; this partition waits"
+            );
+            self.stop_fetching(partition)?;
         }
+        if resume.is_empty() || self.held_back {
+            return Ok(());
+        }
+        for (partition, next) in self.instance.positions() {
+            if resume.contains(&partition) {
+                info!(partition, "requests are forwarded again");
+                self.fetch(partition, next)?;
+            }
+        }
+        Ok(())
     }
 
     fn transact(&mut self, checkpoint: Box<Checkpoint>) -> Result<(), Exit> {

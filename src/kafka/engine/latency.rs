@@ -91,6 +91,12 @@ impl Latency {
         }
     }
 
+    /// Requests of a partition whose replies wait for their checkpoint.
+    pub fn waiting(&self, partition: i32) -> u64 {
+        let runs = self.held.get(&partition);
+        runs.map_or(0, |runs| runs.iter().map(|run| run.count).sum())
+    }
+
     /// Forgets what a partition held: it is restored, and will read those requests again.
     pub fn forget(&mut self, partition: i32) {
         self.held.remove(&partition);
@@ -178,7 +184,9 @@ mod tests {
         latency.next_poll();
         latency.held(0, 11, -1);
         latency.held(1, 5, 1_000);
+        assert_eq!((latency.waiting(0), latency.waiting(1)), (2, 1));
         latency.committed(0, NextOffset(11));
+        assert_eq!((latency.waiting(0), latency.waiting(2)), (1, 0));
         assert_eq!(latency.receipt.count(), 1);
         latency.committed(0, NextOffset(12));
         // A request without a timestamp counts from its receipt only.

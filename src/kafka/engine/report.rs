@@ -25,6 +25,9 @@ use crate::wire::route::Cause;
 
 /// How often the status is published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+/// An instance that is no member for longer than this is worth a line: joining takes the brokers'
+/// `group.initial.rebalance.delay.ms`, 3 s by default, and the slowest member's answer.
+const NOT_MEMBER_WARN: Duration = Duration::from_secs(10);
 /// A producer's transaction that holds a partition back for longer than this is worth a line: the
 /// Java client's own time-out is a minute, ordinary ones last milliseconds.
 const OPEN_TRANSACTION_WARN: Duration = Duration::from_secs(10);
@@ -38,6 +41,33 @@ struct Watched {
     /// Since when the last stable offset stands still below the high watermark.
     held: Option<(i64, Instant)>,
     warned: bool,
+    /// Since when there have been requests without an answer, and no checkpoint.
+    unanswered: Option<Instant>,
+}
+
+/// Whether this instance is in its group.
+#[derive(Debug)]
+struct Membership {
+    member: bool,
+    /// It has heard which partitions are its own, perhaps none.
+    assigned: bool,
+    /// Since when it is no member, until that is logged.
+    apart: Option<Instant>,
+}
+
+impl Membership {
+    /// Of an instance that begins to join.
+    fn new() -> Membership {
+        Membership {
+            member: false,
+            assigned: false,
+            apart: Some(Instant::now()),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.member && self.assigned
+    }
 }
 
 /// Watches an engine.
@@ -49,8 +79,11 @@ pub struct Reporter {
     pub latency: Latency,
     watched: BTreeMap<i32, Watched>,
     published: Option<Instant>,
-    connected: bool,
+    membership: Membership,
     problem: Option<String>,
+    /// Since the last committed one, or the last rebalance: the partitions may be others.
+    checkpoint_failures: u32,
+    checkpoint_problem: Option<String>,
     /// N and the partitions of the request topic, as the last takeover found them.
     partitions: (u32, u32),
     /// How a printed command reaches this service.
@@ -72,24 +105,51 @@ impl Reporter {
             latency: Latency::default(),
             watched: BTreeMap::new(),
             published: None,
-            connected: false,
+            membership: Membership::new(),
             problem: None,
+            checkpoint_failures: 0,
+            checkpoint_problem: None,
             partitions: (0, 0),
         }
     }
 
     pub fn rebalanced(&mut self, kind: &'static str, partitions: &[i32]) {
         info!(kind, ?partitions, "rebalance");
-        self.connected = true;
         self.problem = None;
+        self.checkpoint_failures = 0;
+        self.membership.assigned |= kind == "assign";
         match kind {
             "assign" => self.metrics.rebalances_assign.inc(),
             "revoke" => self.metrics.rebalances_revoke.inc(),
             _ => self.metrics.rebalances_lost.inc(),
         }
         if kind == "lost" {
-            self.connected = false;
+            self.membership.assigned = false;
         }
+    }
+
+    /// Whether the consumer is a member of its group, asked before what it says next.
+    pub fn member(&mut self, member: bool) {
+        let membership = &mut self.membership;
+        if member {
+            membership.apart = None;
+        } else if membership.member {
+            // The next assignment tells that it is one again.
+            membership.assigned = false;
+            membership.apart = Some(Instant::now());
+            warn!("no longer a member of the group; joining it again");
+        } else if let Some(since) = membership.apart
+            && since.elapsed() > NOT_MEMBER_WARN
+        {
+            membership.apart = None;
+            let problem = self.problem.as_deref();
+            warn!(
+                problem,
+                seconds = since.elapsed().as_secs(),
+                "not a member of the group; requests are not answered here"
+            );
+        }
+        membership.member = member;
     }
 
     pub fn kafka_error(&mut self, error: &Error) {
@@ -107,6 +167,9 @@ impl Reporter {
 
     pub fn restored(&mut self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
         self.latency.forget(partition);
+        if let Some(watched) = self.watched.get_mut(&partition) {
+            watched.unanswered = None;
+        }
         match verdict {
             Verdict::Start(start) => {
                 self.metrics
@@ -152,6 +215,7 @@ impl Reporter {
 
     pub fn completed(&mut self, completed: &Completed) {
         let took = completed.took;
+        self.count_failures(completed);
         match completed.outcome {
             Outcome::Committed => {
                 self.metrics.checkpoints_committed.inc();
@@ -180,6 +244,16 @@ impl Reporter {
         }
     }
 
+    fn count_failures(&mut self, completed: &Completed) {
+        if completed.outcome == Outcome::Committed {
+            self.checkpoint_failures = 0;
+            self.checkpoint_problem = None;
+            return;
+        }
+        self.checkpoint_failures = self.checkpoint_failures.saturating_add(1);
+        self.checkpoint_problem = completed.problem.as_ref().map(ToString::to_string);
+    }
+
     /// Replies that came back or went elsewhere.
     pub fn replies_served(&mut self, served: Served) {
         let returned = u64::try_from(served.returned).unwrap_or(u64::MAX);
@@ -194,7 +268,6 @@ impl Reporter {
     }
 
     pub fn statistics(&mut self, json: &str) {
-        self.connected = true;
         for (partition, ends) in statistics::ends(json) {
             let watched = self.watched.entry(partition).or_default();
             watched.ends = Some(ends);
@@ -262,10 +335,13 @@ impl Reporter {
             .into_iter()
             .map(|report| (report.partition, self.partition(report)))
             .collect();
-        let (connected, problem) = (self.connected, self.problem.clone());
         self.status.update(|status| {
-            status.connected = connected;
-            status.problem = problem;
+            status.connected = self.membership.is_complete();
+            status.problem.clone_from(&self.problem);
+            status.checkpoint_failures = self.checkpoint_failures;
+            status
+                .checkpoint_problem
+                .clone_from(&self.checkpoint_problem);
             (status.service_partitions, status.request_partitions) = self.partitions;
             status.partitions = partitions;
         });
@@ -286,6 +362,9 @@ impl Reporter {
                 watched.checkpoint.get_or_insert_with(Instant::now);
             }
         }
+        let unanswered = report.outstanding + self.latency.waiting(report.partition);
+        watched.unanswered = (unanswered > 0)
+            .then(|| waiting_since(watched.unanswered, watched.checkpoint, Instant::now()));
         let halt = match &report.phase {
             Phase::Halted { code, .. } => Some(*code),
             _ => None,
@@ -309,12 +388,20 @@ impl Reporter {
             repair,
             next_offset: next,
             lag_records: watched.ends.map(|ends| (ends.stable - next).max(0)),
+            unanswered,
+            unanswered_ms: watched.unanswered.map(millis),
             sequences: u64::try_from(report.sequences).unwrap_or(u64::MAX),
             outlook: report.outlook,
             checkpoint_age_ms: watched.checkpoint.map(millis),
             open_transaction_hold_ms: watched.held.map(|(_, since)| millis(since)),
         }
     }
+}
+
+/// Since when a request may have waited: a committed checkpoint has covered all before it.
+fn waiting_since(before: Option<Instant>, checkpoint: Option<Instant>, now: Instant) -> Instant {
+    let since = before.unwrap_or(now);
+    checkpoint.map_or(since, |checkpoint| checkpoint.max(since))
 }
 
 fn announce(partition: i32, phase: &Phase) {
@@ -336,5 +423,95 @@ fn announce(partition: i32, phase: &Phase) {
         Phase::Running => info!(partition, "partition runs"),
         Phase::Draining => info!(partition, "partition is handed over"),
         Phase::Restoring => debug!(partition, "partition is restored"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::processor::checkpoint::Checkpoint;
+    use crate::service::status::Status;
+
+    fn reporter() -> (Reporter, Shared) {
+        let status = Shared::new(Status::default());
+        let metrics = Arc::new(Metrics::register(&Registry::new()).unwrap());
+        let reporter = Reporter::new(status.clone(), metrics, Mode::Immediate, String::new());
+        (reporter, status)
+    }
+
+    fn completed(outcome: Outcome) -> Completed {
+        Completed {
+            checkpoint: Box::new(Checkpoint {
+                sections: Vec::new(),
+            }),
+            outcome,
+            written: Vec::new(),
+            late: false,
+            problem: None,
+            took: Duration::ZERO,
+            undelivered: Tally::default(),
+        }
+    }
+
+    #[test]
+    fn connected_means_member_with_an_assignment_and_not_that_a_broker_talks() {
+        let (mut reporter, _) = reporter();
+        let connected = |reporter: &Reporter| reporter.membership.is_complete();
+        reporter.statistics(r#"{"name":"x","topics":{}}"#);
+        reporter.member(false);
+        assert!(!connected(&reporter));
+        reporter.member(true);
+        assert!(!connected(&reporter), "it has no assignment yet");
+        reporter.rebalanced("assign", &[]);
+        assert!(connected(&reporter), "a standby is a member");
+        reporter.statistics(r#"{"name":"x","topics":{}}"#);
+        reporter.member(false);
+        assert!(!connected(&reporter));
+        // In again, and not yet assigned again.
+        reporter.member(true);
+        assert!(!connected(&reporter));
+        reporter.rebalanced("assign", &[1]);
+        assert!(connected(&reporter));
+        reporter.rebalanced("lost", &[1]);
+        assert!(!connected(&reporter));
+    }
+
+    #[test]
+    fn an_assignment_that_comes_before_the_next_look_counts() {
+        let (mut reporter, _) = reporter();
+        reporter.member(false);
+        reporter.rebalanced("assign", &[0]);
+        reporter.member(false);
+        reporter.member(true);
+        assert!(reporter.membership.is_complete());
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_up_to_a_commit_or_a_rebalance() {
+        let (mut reporter, _) = reporter();
+        for outcome in [Outcome::Aborted, Outcome::Unsettled, Outcome::Aborted] {
+            reporter.completed(&completed(outcome));
+        }
+        assert_eq!(reporter.checkpoint_failures, 3);
+        reporter.completed(&completed(Outcome::Committed));
+        assert_eq!(reporter.checkpoint_failures, 0);
+        reporter.completed(&completed(Outcome::Aborted));
+        reporter.rebalanced("revoke", &[0]);
+        assert_eq!(reporter.checkpoint_failures, 0);
+    }
+
+    #[test]
+    fn requests_wait_since_they_were_seen_or_since_the_last_checkpoint() {
+        let old = Instant::now();
+        let later = old + Duration::from_secs(1);
+        let now = old + Duration::from_secs(2);
+        assert_eq!(waiting_since(None, None, now), now);
+        // A checkpoint of long ago says nothing of a request that has just come.
+        assert_eq!(waiting_since(None, Some(old), now), now);
+        assert_eq!(waiting_since(Some(old), None, now), old);
+        assert_eq!(waiting_since(Some(old), Some(later), now), later);
+        assert_eq!(waiting_since(Some(later), Some(old), now), later);
     }
 }

@@ -46,7 +46,7 @@ fn codes_and_flags_have_their_class() {
         (C::PartitionEOF, NONE, Class::EndOfLog),
         (C::Fatal, NONE, Class::Fatal),
         (C::State, NONE, Class::Fatal),
-        (C::Unknown, NONE, Class::Fatal),
+        (C::Unknown, NONE, Class::Unexpected),
         // Flags count for more than codes, except for fencing.
         (C::UnknownProducerId, ABORT, Class::AbortTransaction),
         (C::IllegalGeneration, ABORT, Class::AbortTransaction),
@@ -183,4 +183,65 @@ fn native_errors_keep_their_flags() {
     assert_eq!(error.class, Class::Fatal);
     // SAFETY: null is allowed.
     assert!(unsafe { Error::check_native("assign", std::ptr::null_mut()) }.is_ok());
+}
+
+#[test]
+fn an_error_concerns_what_it_came_with() {
+    let partition = Some(3);
+    let table = [
+        (C::Unknown, NONE, partition, Scope::Partition(3)),
+        (C::BadMessage, NONE, partition, Scope::Partition(3)),
+        (C::BadCompression, NONE, partition, Scope::Partition(3)),
+        (C::NotImplemented, NONE, partition, Scope::Partition(3)),
+        (C::InvalidMessage, NONE, partition, Scope::Partition(3)),
+        (C::MessageSizeTooLarge, NONE, partition, Scope::Partition(3)),
+        (C::RequestTimedOut, NONE, partition, Scope::Partition(3)),
+        (C::NotEnoughReplicas, NONE, partition, Scope::Partition(3)),
+        (
+            C::TopicAuthorizationFailed,
+            NONE,
+            partition,
+            Scope::Partition(3),
+        ),
+        (C::OffsetOutOfRange, NONE, partition, Scope::Log(3)),
+        (C::PartitionEOF, NONE, partition, Scope::Told),
+        (C::Unknown, NONE, None, Scope::Told),
+        (C::AllBrokersDown, NONE, None, Scope::Told),
+        (C::TopicAuthorizationFailed, NONE, None, Scope::Told),
+        (C::GroupAuthorizationFailed, NONE, None, Scope::Service),
+        (C::FencedInstanceId, FATAL, None, Scope::Identity),
+        // Only librdkafka's word, or its own state.
+        (C::Unknown, FATAL, None, Scope::Client),
+        (C::Unknown, FATAL, partition, Scope::Client),
+        (C::State, NONE, None, Scope::Client),
+    ];
+    for (code, flags, partition, expected) in table {
+        let error = Error::with_flags("consume", code, "", flags);
+        assert_eq!(scope(&error, partition), expected, "{code:?} {flags:?}");
+    }
+}
+
+#[test]
+fn an_unknown_code_is_about_the_topic_that_it_came_with() {
+    for code in [C::Unknown, C::LogDirNotFound, C::Fail] {
+        let error = Error::new("produce", code, "");
+        assert!(!error.is_about_producer(), "{code:?}");
+        assert_eq!(
+            delivery(&error),
+            Delivery::Topic(Cause::Unwritable),
+            "{code:?}"
+        );
+    }
+}
+
+#[test]
+fn what_lies_in_a_log_is_told_from_what_a_broker_says() {
+    for code in [C::BadCompression, C::BadMessage, C::InvalidMessage] {
+        assert!(Error::new("consume", code, "").is_unreadable(), "{code:?}");
+    }
+    for code in [C::Unknown, C::RequestTimedOut, C::CriticalSystemResource] {
+        assert!(!Error::new("consume", code, "").is_unreadable(), "{code:?}");
+    }
+    let large = Error::new("consume", C::BadCompression, "at 1 failed");
+    assert!(large.message.contains("kafka.receive.message.max.bytes"));
 }

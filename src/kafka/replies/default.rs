@@ -4,12 +4,17 @@
 //! is away, and one that comes back with an error is handed over again. What is outstanding keeps
 //! its checkpoint waiting (I4).
 //!
+//! A batch that is refused as too large comes back whole. The producers are then made again with smaller
+//! batches, once nothing is in progress with them. A reply that is too large by itself goes without its largest
+//! headers and says so (`sequencer-undelivered`).
+//!
 //! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
 //! each reply at once, for latency; one waits up to 20 ms for a full batch, for a backlog,
 //! where it saves a third of the CPU, and has a thread of its own ([`super::threaded`]). One of them at
 //! a time ([`super::pace`]).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -19,11 +24,14 @@ use super::lane::Lane;
 use super::pace::{Pace, Switch};
 use super::reported::{OwnedReply, Reported, opaque};
 use super::threaded::Threaded;
-use crate::kafka::clients::Connection;
+use crate::kafka::clients::{Connection, with_batches};
+use crate::kafka::directory::Directory;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Batch, Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{Batch, BatchSize, Enqueued, Outgoing, Topic};
+use crate::kafka::undelivered::{Tally, undelivered};
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
+use crate::wire::route::Cause;
 
 /// How long a full queue is waited for in place before the engine looks after its other duties.
 const FULL_QUEUE_WAIT: Duration = Duration::from_millis(500);
@@ -58,8 +66,27 @@ impl Swift {
     }
 }
 
+fn producers(
+    connection: &Connection,
+    topic: &str,
+    size: &BatchSize,
+) -> Result<(Swift, Threaded), Error> {
+    let sized = |config| with_batches(config, size.batch_bytes());
+    Ok((
+        Swift::new(&sized(connection.reply_producer()), topic)?,
+        Threaded::start(&sized(connection.bulk_reply_producer()), topic)?,
+    ))
+}
+
 /// Sends replies to the default reply topic.
 pub(super) struct DefaultReplies {
+    connection: Connection,
+    topic: String,
+    directory: Arc<Directory>,
+    size: BatchSize,
+    /// The producers are about to be made again, for batches of another size.
+    resizing: bool,
+    tally: Tally,
     swift: Swift,
     bulk: Threaded,
     switch: Switch,
@@ -74,10 +101,23 @@ pub(super) struct DefaultReplies {
 }
 
 impl DefaultReplies {
-    pub(super) fn new(connection: &Connection, topic: &str) -> Result<DefaultReplies, Error> {
+    pub(super) fn new(
+        connection: &Connection,
+        topic: &str,
+        directory: Arc<Directory>,
+    ) -> Result<DefaultReplies, Error> {
+        let mut size = BatchSize::new(connection, topic);
+        size.ask(&directory);
+        let (swift, bulk) = producers(connection, topic, &size)?;
         Ok(DefaultReplies {
-            swift: Swift::new(&connection.reply_producer(), topic)?,
-            bulk: Threaded::start(&connection.bulk_reply_producer(), topic)?,
+            swift,
+            bulk,
+            connection: connection.clone(),
+            topic: topic.to_owned(),
+            directory,
+            size,
+            resizing: false,
+            tally: Tally::default(),
             switch: Switch::default(),
             batch: Batch::default(),
             reported: Reported::default(),
@@ -99,13 +139,21 @@ impl DefaultReplies {
         body: &[u8],
         headers: Block<'_>,
     ) -> Result<(), Error> {
-        self.batch.push(Outgoing {
+        let record = Outgoing {
             partition,
             key,
             value: Some(body),
             headers,
             opaque: opaque(token.to_bits()),
-        });
+        };
+        let bytes = key.map_or(0, <[u8]>::len) + body.len() + headers.0.len();
+        if self.size.fits(bytes) {
+            self.batch.push(record);
+        } else {
+            let mut reply = OwnedReply::of(record);
+            self.shrink(&mut reply);
+            self.batch.push(reply.borrowed());
+        }
         if self.batch.len() >= BATCH_REPLIES {
             self.flush()?;
         }
@@ -165,7 +213,7 @@ impl DefaultReplies {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.again.is_empty() && self.waiting.is_empty()
+        !self.resizing && self.again.is_empty() && self.waiting.is_empty()
     }
 
     /// Serves delivery reports, hands over again what came back, and passes on what was
@@ -184,6 +232,11 @@ impl DefaultReplies {
             acknowledged(Token::from_bits(token), replies);
         }
         let returned = self.reported.returned.len();
+        let too_large = std::mem::take(&mut self.reported.too_large) && !self.resizing;
+        self.resizing |= match too_large {
+            true => self.size.refused(&self.directory),
+            false => self.size.look_again(&self.directory),
+        };
         if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
                 const OPERATION: &str = "send reply";
@@ -211,6 +264,9 @@ impl DefaultReplies {
             return Ok(());
         }
         self.retry_at = None;
+        if self.resizing && !self.resize_batches()? {
+            return Ok(());
+        }
         loop {
             let came_back = !self.again.is_empty();
             let next = if came_back {
@@ -229,6 +285,34 @@ impl DefaultReplies {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes what keeps a reply from fitting, and counts that.
+    fn shrink(&mut self, reply: &mut OwnedReply) {
+        if reply.shrink(&self.size, &undelivered(Cause::ReplyTooLarge, &self.topic)) {
+            self.tally.add(Cause::ReplyTooLarge);
+        }
+    }
+
+    /// Makes the producers again for batches of another size. False while the old ones are not done.
+    fn resize_batches(&mut self) -> Result<bool, Error> {
+        if self.in_flight() > 0 {
+            return Ok(false);
+        }
+        (self.swift, self.bulk) = producers(&self.connection, &self.topic, &self.size)?;
+        self.resizing = false;
+        let mut again = std::mem::take(&mut self.again);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for reply in again.iter_mut().chain(&mut waiting) {
+            self.shrink(reply);
+        }
+        (self.again, self.waiting) = (again, waiting);
+        Ok(true)
+    }
+
+    /// Takes the counts of replies that went without a part of their headers.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// False when the queue stayed full.

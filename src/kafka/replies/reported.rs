@@ -1,8 +1,9 @@
 //! Replies in memory of their own, and what delivery reports say of them.
 
 use crate::kafka::error::Error;
-use crate::kafka::produce::{Outgoing, Report};
+use crate::kafka::produce::{BatchSize, Outgoing, Report};
 use crate::wire::headers::{Block, block};
+use crate::wire::route::Undelivered;
 
 /// A reply in memory of its own.
 pub(super) struct OwnedReply {
@@ -22,6 +23,19 @@ impl OwnedReply {
             body: record.value.unwrap_or_default().to_vec(),
             headers: record.headers.0.to_vec(),
         }
+    }
+
+    /// Takes the headers that keep it from fitting. True when it had such, and fits without them.
+    pub(super) fn shrink(&mut self, size: &BatchSize, reason: &Undelivered) -> bool {
+        let bytes = self.key.as_ref().map_or(0, Vec::len) + self.body.len();
+        if size.fits(bytes + self.headers.len()) {
+            return false;
+        }
+        let Some(shrunk) = size.shrunk(bytes, Block(&self.headers), reason) else {
+            return false;
+        };
+        self.headers = shrunk;
+        true
     }
 
     pub(super) fn borrowed(&self) -> Outgoing<'_> {
@@ -44,6 +58,8 @@ pub(super) struct Reported {
     pub(super) returned: Vec<OwnedReply>,
     /// Why the last of them did.
     pub(super) problem: Option<Error>,
+    /// The topic took less than a batch had.
+    pub(super) too_large: bool,
 }
 
 impl Reported {
@@ -52,6 +68,7 @@ impl Reported {
         match report.result {
             Ok(_) => self.acknowledged(token, 1),
             Err(error) => {
+                self.too_large |= error.is_too_large();
                 self.problem = Some(error);
                 let mut headers = Vec::new();
                 for (name, value) in report.headers.iter() {
@@ -82,6 +99,7 @@ impl Reported {
             self.acknowledged(token, replies);
         }
         self.returned.append(&mut newer.returned);
+        self.too_large |= std::mem::take(&mut newer.too_large);
         self.problem = newer.problem.take().or(self.problem.take());
     }
 

@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset as TopicOffset, TopicPartitionList};
 
 use crate::core::digest::fingerprint;
-use crate::core::{NextOffset, Offset};
+use crate::core::{NextOffset, Offset, Timestamp};
 use crate::kafka::admin;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Flow, Reader, Record};
@@ -174,12 +174,25 @@ impl Questions {
     /// Restored, not the first footer that lies there: compaction may have left a late one in front.
     fn service(&self) -> Result<Event, Error> {
         let (start, end) = self.extent(&self.topics.state, 0)?;
-        Ok(match self.state(0, start, end)? {
-            Event::State(restored) => {
-                Event::Service(restored.footer.map(|footer| footer.decided()))
+        let restored = match self.state(0, start, end)? {
+            Event::State(restored) => restored,
+            other => return Ok(other),
+        };
+        let decided = restored.footer.as_ref().map(|footer| footer.decided());
+        let has_past =
+            restored.records > 0 || matches!(self.committed(0)?, Event::Committed(Some(_)));
+        if decided.is_some() || !has_past {
+            return Ok(Event::Service(decided));
+        }
+        // Partition 0 halts, because its state is lost. The owner that wrote a footer elsewhere had the
+        // decision from there, and there is only one.
+        let count = admin::partition_count(self.uncommitted.client(), &self.topics.state)?;
+        for partition in 1..i32::try_from(count.unwrap_or(0)).unwrap_or(i32::MAX) {
+            if let Some(decided) = self.decided(partition)? {
+                return Ok(Event::Service(Some(decided)));
             }
-            other => other,
-        })
+        }
+        Ok(Event::Service(None))
     }
 
     /// What the first footer of a state partition says was decided, whether or not it adds up: for
@@ -204,6 +217,32 @@ impl Questions {
         Ok(decided)
     }
 
+    /// The first request that was appended after a time, if there is one: for repairs.
+    ///
+    /// # Errors
+    /// No answer now.
+    pub fn first_after(
+        &self,
+        partition: i32,
+        time: Timestamp,
+    ) -> Result<Option<NextOffset>, Error> {
+        const OPERATION: &str = "look for an offset by its time";
+        let topic = &self.topics.requests;
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked
+            .add_partition_offset(topic, partition, TopicOffset::Offset(time.0 + 1))
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let found = self
+            .uncommitted
+            .offsets_for_times(asked, CALL_DEADLINE)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let found = found.find_partition(topic, partition);
+        Ok(found.and_then(|found| match found.offset() {
+            TopicOffset::Offset(offset) => Some(NextOffset(offset)),
+            _ => None,
+        }))
+    }
+
     /// Keys of committed records in a range of the state log that `writer` did not write.
     ///
     /// # Errors
@@ -220,6 +259,9 @@ impl Questions {
             None => self.extent(&self.topics.state, partition)?.1,
         };
         let mut keys = BTreeSet::new();
+        if to < from {
+            return Ok((Vec::new(), to));
+        }
         self.reader
             .read(&self.topics.state, partition, from, to, |record| {
                 let key = record.key.unwrap_or_default();

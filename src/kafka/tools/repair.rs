@@ -9,10 +9,11 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
-use crate::kafka::clients::Connection;
+use crate::kafka::admin::Admin;
+use crate::kafka::clients::{Connection, with_batches};
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{BatchSize, Enqueued, Outgoing, Topic};
 use crate::processor::checkpoint::Batch;
 use crate::wire::headers::Block;
 
@@ -23,40 +24,70 @@ const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 const DEADLINE: Duration = Duration::from_secs(55);
 /// How long ending a transaction that failed may take.
 const ABORT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the question about the topic may take.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// Step of a wait for delivery reports.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
-/// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
-/// reads the state afterwards, and sees.
-///
-/// # Errors
-/// It was not written.
-pub fn write(
-    connection: &Connection,
-    topic: &str,
+/// Writes the state of one partition. While it is there, no earlier one can write.
+pub struct Writer {
+    connection: Connection,
+    producer: BaseProducer<Failures>,
+    topic: String,
     partition: i32,
-    batch: &Batch,
-) -> Result<(), Error> {
-    let connection = connection_of_repair(connection, partition);
-    let deadline = Instant::now() + DEADLINE;
-    let producer = producer(&connection)?;
-    producer
-        .begin_transaction()
-        .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
-    if let Err(error) = produce(&producer, topic, partition, batch, deadline) {
-        abort(&producer);
-        return Err(error);
+    id: String,
+}
+
+impl Writer {
+    /// Fences an earlier repair of the partition, and settles what that left open.
+    ///
+    /// # Errors
+    /// The transaction coordinator cannot be reached, or refuses.
+    pub fn open(connection: &Connection, topic: &str, partition: i32) -> Result<Writer, Error> {
+        let id = connection.repair_id(partition);
+        let connection = connection_of_repair(connection, partition);
+        let producer = producer(&connection, topic, &id)?;
+        Ok(Writer {
+            connection,
+            producer,
+            topic: topic.to_owned(),
+            partition,
+            id,
+        })
     }
-    let left = deadline.saturating_duration_since(Instant::now());
-    match producer.commit_transaction(left) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let error = Error::from_commit(&error, producer.client());
-            if error.class != Class::Indefinite {
-                return Err(error);
+
+    /// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
+    /// reads the state afterwards, and sees.
+    ///
+    /// # Errors
+    /// It was not written.
+    pub fn write(self, batch: &Batch) -> Result<(), Error> {
+        let Writer {
+            connection,
+            producer,
+            topic,
+            partition,
+            id,
+        } = self;
+        let deadline = Instant::now() + DEADLINE;
+        producer
+            .begin_transaction()
+            .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
+        if let Err(error) = produce(&producer, &topic, partition, batch, deadline) {
+            abort(&producer);
+            return Err(error);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match producer.commit_transaction(left) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = Error::from_commit(&error, producer.client());
+                if error.class != Class::Indefinite {
+                    return Err(error);
+                }
+                // T5: the init of a new producer settles what the old one left.
+                self::producer(&connection, &topic, &id).map(drop)
             }
-            // T5: the init of a new producer settles what the old one left.
-            self::producer(&connection).map(drop)
         }
     }
 }
@@ -73,7 +104,6 @@ fn abort(producer: &BaseProducer<Failures>) {
     let _ = producer.abort_transaction(ABORT_DEADLINE);
 }
 
-/// A repair has a transactional ID of its own: it fences an earlier repair, and no instance.
 fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     let mut connection = Connection {
         instance_id: format!("recover-{partition}"),
@@ -86,16 +116,24 @@ fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     connection
 }
 
-fn producer(connection: &Connection) -> Result<BaseProducer<Failures>, Error> {
-    let producer: BaseProducer<Failures> = connection
-        .transactional_producer()
+/// One that fills its batches up to what the topic takes.
+fn producer(
+    connection: &Connection,
+    topic: &str,
+    id: &str,
+) -> Result<BaseProducer<Failures>, Error> {
+    let access = Admin::new(&connection.admin())?.topic_access(topic, QUESTION_DEADLINE);
+    let mut size = BatchSize::new(connection, topic);
+    // Without an answer it is tried.
+    size.know(access.ok().flatten());
+    let mut config = with_batches(connection.transactional_producer(), size.batch_bytes());
+    config.set("transactional.id", id);
+    let producer: BaseProducer<Failures> = config
         .create_with_context(Failures::default())
         .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
     producer.init_transactions(DEADLINE).map_err(|error| {
-        Error::from_client("init transactions", &error, producer.client()).about(&format!(
-            "transactional.id {}",
-            connection.transactional_id()
-        ))
+        Error::from_client("init transactions", &error, producer.client())
+            .about(&format!("transactional.id {id}"))
     })?;
     Ok(producer)
 }
@@ -184,7 +222,7 @@ mod tests {
             awaited_transactions: true,
         };
         let repair = connection_of_repair(&instance, 3);
-        assert_eq!(repair.transactional_id(), "g-recover-3");
+        assert_ne!(instance.repair_id(3), instance.transactional_id());
         assert_eq!(repair.transaction_timeout_ms(), TRANSACTION_TIMEOUT_MS);
     }
 }

@@ -10,9 +10,10 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka_sys as sys;
 use serde::Deserialize;
 
 use super::CALL_DEADLINE;
@@ -25,6 +26,10 @@ use crate::wire::headers::Block;
 
 /// Longest wait for one of the two clients before the other is looked at.
 const POLL: Duration = Duration::from_millis(1);
+
+/// Longest wait for the reports of requests that are taken back. The client's threads give them within
+/// milliseconds, unless one of them waits for a name server.
+const TAKE_BACK_MAX: Duration = Duration::from_millis(500);
 
 /// How long a fetch of replies waits for one.
 const FETCH_WAIT_MS: &str = "250";
@@ -60,8 +65,19 @@ pub struct Request {
 pub struct Outcome {
     /// The request.
     pub request: Request,
-    /// The body of its reply, or why it is not in the log.
-    pub reply: Result<Vec<u8>, Error>,
+    /// The body of its reply, or why there is none.
+    pub reply: Result<Vec<u8>, Failure>,
+}
+
+/// Why a request that was sent is not known to be in the log.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// In words.
+    pub error: Error,
+    /// The producer is certain that the log does not have it. Without that certainty it may be there,
+    /// and be answered at any time.
+    pub never_written: bool,
 }
 
 /// The part of a reply by which its request is known again.
@@ -88,18 +104,22 @@ pub struct Requester {
     /// Replies that no request is known for yet: a reply may be read before the report of its
     /// request. Most belong to others.
     early: BTreeMap<(i32, i64), Vec<u8>>,
+    /// Outcomes that came while requests were taken back.
+    settled: VecDeque<Outcome>,
 }
 
 impl Requester {
-    /// Reads the replies to these names from here on.
+    /// Reads the replies to these names from here on. Brokers have `within` to answer.
     ///
     /// # Errors
-    /// A configuration that librdkafka refuses, or no answer about the reply topic.
+    /// A configuration that librdkafka refuses, or no answer about the reply topic in time.
     pub fn new<'a>(
         connection: &Connection,
         route: Route,
         names: impl IntoIterator<Item = &'a str>,
+        within: Duration,
     ) -> Result<Requester, Error> {
+        let deadline = Instant::now() + within;
         // First, so that it connects while the consumer asks its questions.
         let producer: BaseProducer<Reports> = request_producer(connection)
             .create_with_context(Reports::default())
@@ -116,8 +136,9 @@ impl Requester {
         partitions.dedup();
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
+            let left = deadline.saturating_duration_since(Instant::now());
             let (_, end) = consumer
-                .fetch_watermarks(&route.replies, partition, CALL_DEADLINE)
+                .fetch_watermarks(&route.replies, partition, left.min(CALL_DEADLINE))
                 .map_err(|error| {
                     Error::from_kafka("ask for the end of the replies", &error)
                         .about(&route.replies)
@@ -138,6 +159,7 @@ impl Requester {
             unreported: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             early: BTreeMap::new(),
+            settled: VecDeque::new(),
         })
     }
 
@@ -196,6 +218,9 @@ impl Requester {
     pub fn next(&mut self, wait: Duration) -> Result<Option<Outcome>, Error> {
         let deadline = Instant::now() + wait;
         loop {
+            if let Some(outcome) = self.settled.pop_front() {
+                return Ok(Some(outcome));
+            }
             self.producer.poll(Duration::ZERO);
             if let Some(outcome) = self.reported() {
                 return Ok(Some(outcome));
@@ -209,7 +234,27 @@ impl Requester {
         }
     }
 
-    /// Takes back the requests that have waited for longer than this.
+    /// Takes the requests that have waited for longer than this out of the producer: what it has not
+    /// sent yet is never sent, and the outcome of each says whether it can have been written. Nothing
+    /// happens while there are younger ones, which would go with them.
+    pub fn take_back(&mut self, older_than: Duration) {
+        let overdue = |request: &Request| request.at.elapsed() > older_than;
+        if self.unreported.is_empty() || !self.unreported.values().all(overdue) {
+            return;
+        }
+        // A thread that waits for a name server would hold a purge that waits for all threads.
+        let all = PurgeConfig::default().queue().inflight().non_blocking();
+        self.producer.purge(all);
+        let deadline = Instant::now() + TAKE_BACK_MAX;
+        while !self.unreported.is_empty() && Instant::now() < deadline {
+            self.producer.poll(POLL);
+            while let Some(outcome) = self.reported() {
+                self.settled.push_back(outcome);
+            }
+        }
+    }
+
+    /// Forgets the requests that have waited for longer than this, and returns them.
     pub fn give_up(&mut self, older_than: Duration) -> Vec<Request> {
         let mut given_up = Vec::new();
         let mut keep = |request: &Request| {
@@ -309,7 +354,7 @@ fn reply_consumer(connection: &Connection) -> ClientConfig {
     config
 }
 
-type Report = (usize, Result<(i32, i64), Error>);
+type Report = (usize, Result<(i32, i64), Failure>);
 
 /// Delivery reports not yet taken up.
 #[derive(Default)]
@@ -340,9 +385,76 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let result = match result {
             Ok(message) => Ok((message.partition(), message.offset())),
-            Err((error, _)) => Err(Error::from_kafka("send request", error)),
+            Err((error, message)) => {
+                let error = Error::from_kafka("send request", error);
+                Err(Failure {
+                    never_written: !error.is_silent() && is_not_persisted(message),
+                    error,
+                })
+            }
         };
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reports.push_back((number, result));
+    }
+}
+
+/// True when librdkafka is certain that no broker has written the record: it was never sent whole, or
+/// a broker refused it before it wrote.
+fn is_not_persisted(message: &BorrowedMessage<'_>) -> bool {
+    // SAFETY: the message lives during the callback of its report.
+    let status = unsafe { sys::rd_kafka_message_status(message.ptr()) };
+    status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A requester of a cluster that is not there: what it sends stays in its queue.
+    fn unconnected() -> Requester {
+        let connection = Connection {
+            brokers: "127.0.0.1:1".to_owned(),
+            properties: BTreeMap::new(),
+            group: "g".to_owned(),
+            instance_id: "i".to_owned(),
+            awaited_transactions: false,
+        };
+        let route = Route {
+            requests: "requests".to_owned(),
+            request_partitions: 1,
+            replies: "replies".to_owned(),
+            reply_partitions: 1,
+        };
+        Requester::new(&connection, route, [], Duration::ZERO).unwrap()
+    }
+
+    fn outcome(requester: &mut Requester) -> Option<Outcome> {
+        requester.next(Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn a_request_that_never_left_is_taken_back_as_never_written() {
+        let mut requester = unconnected();
+        let number = requester.send("orders", b"").unwrap();
+        requester.take_back(Duration::from_secs(60));
+        assert!(outcome(&mut requester).is_none(), "it is not overdue");
+        std::thread::sleep(Duration::from_millis(2));
+        requester.take_back(Duration::ZERO);
+        let outcome = outcome(&mut requester).expect("an outcome");
+        assert_eq!(outcome.request.number, number);
+        assert!(outcome.reply.unwrap_err().never_written);
+        assert!(requester.give_up(Duration::ZERO).is_empty());
+    }
+
+    #[test]
+    fn an_older_request_is_not_taken_back_together_with_a_younger_one() {
+        let mut requester = unconnected();
+        requester.send("orders", b"").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        requester.send("orders", b"").unwrap();
+        requester.take_back(Duration::from_millis(190));
+        assert!(outcome(&mut requester).is_none());
     }
 }

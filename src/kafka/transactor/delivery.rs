@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::kafka::directory::Directory;
 use crate::kafka::error::{Class, Delivery, Error, delivery};
+use crate::kafka::produce::{BATCH_OVERHEAD_BYTES, RECORD_OVERHEAD_BYTES};
 use crate::kafka::replies::partition;
 use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Checkpoint, Choice, Destination, Outgoing};
@@ -27,10 +28,6 @@ const QUESTIONS_DEADLINE: Duration = Duration::from_millis(500);
 /// After a question that nobody answered none is asked for so long: every transaction would wait for the same
 /// broker.
 const QUESTIONS_PAUSE: Duration = Duration::from_secs(5);
-
-/// What a batch has besides its records, and a record besides key, value and headers, at most.
-const BATCH_OVERHEAD_BYTES: usize = 61;
-const RECORD_OVERHEAD_BYTES: usize = 64;
 
 /// A reply to a topic that a client named, on its way.
 #[derive(Debug)]
@@ -171,6 +168,11 @@ impl Deliveries {
                 Way::Named { partition, sent }
             }
         }
+    }
+
+    /// A reply to the default topic goes without a part of its headers.
+    pub(super) fn shrunk(&mut self) {
+        self.tally.add(Cause::ReplyTooLarge);
     }
 
     fn elsewhere(&mut self, undelivered: Undelivered) -> Way {

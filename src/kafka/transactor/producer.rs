@@ -1,6 +1,6 @@
 //! One transactional producer: the calls, each with a deadline.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -10,23 +10,24 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Topics;
 use super::delivery::{Deliveries, Sent, Way};
-use crate::kafka::clients::Connection;
+use super::sizes::{Role, Sizes};
+use crate::kafka::clients::{Connection, with_batches};
 use crate::kafka::consumer::GroupMetadata;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{self, Enqueued, OpenTopics, Report, Reports, Topic};
+use crate::kafka::undelivered::undelivered;
 use crate::processor::checkpoint::{
     Checkpoint, Choice, Destination, Outgoing, Section, Written, metadata,
 };
 use crate::wire::headers::{Block, block};
+use crate::wire::route::Cause;
 use crate::wire::state::BATCH_HEADER;
 
 /// Step of a wait for delivery reports. rust-rdkafka's own flush polls 100 ms at a time, also when
 /// everything is delivered: a transaction went from 100 ms to 4 ms without it.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
-/// librdkafka's `batch.size`: what its batches hold at most.
-const PRODUCER_BATCH_BYTES_MAX: usize = 1_000_000;
 /// Records handed over in one call: enough that its own cost no longer counts.
 const BATCH_RECORDS: usize = 256;
 /// How long the reports of a transaction that has failed are waited for.
@@ -43,9 +44,10 @@ const KNOWN_POLL: Duration = Duration::from_millis(20);
 /// How long a look at a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Opaque of a reply to the default topic and of a page of the ledger: nobody asks where they came to lie. A
-/// state record's is its section's index plus one.
-const UNPLACED: usize = 0;
+/// Opaque of a reply to the default topic. A state record's is its section's index plus one.
+const REPLY: usize = 0;
+/// Opaque of a page of the ledger; above any number of sections.
+const PAGE: usize = NAMED - 1;
 /// Opaque of the first reply to a topic that a client named; above any number of sections.
 const NAMED: usize = 1 << 32;
 /// Above these bits an opaque has the number of its transaction: what was purged from one that was
@@ -63,6 +65,8 @@ struct Progress {
     /// Replies to topics that clients named.
     named: Vec<Sent>,
     refused: Vec<(usize, Error)>,
+    /// Whose batch was too large.
+    too_large: Option<Role>,
 }
 
 impl Progress {
@@ -79,13 +83,19 @@ impl Progress {
             Err(error) => {
                 if let Some(index) = named {
                     self.refused.push((index, error.clone()));
+                } else if error.is_too_large() {
+                    self.too_large = Some(match opaque {
+                        REPLY => Role::Replies,
+                        PAGE => Role::Ledger,
+                        _ => Role::State,
+                    });
                 }
                 // What only went with its transaction says nothing about why.
                 if self.failed.as_ref().is_none_or(Error::is_purged) {
                     self.failed = Some(error);
                 }
             }
-            Ok(_) if opaque == UNPLACED || named.is_some() => {}
+            Ok(_) if opaque == REPLY || opaque == PAGE || named.is_some() => {}
             Ok(offset) => {
                 if let Some(written) = self.written.get_mut(opaque - 1) {
                     let (first, last) = written.map_or((offset, offset), |w| {
@@ -132,6 +142,8 @@ pub(super) struct TransactionalProducer {
     producer: BaseProducer<Context>,
     progress: RefCell<Progress>,
     topics: Topics,
+    sizes: Sizes,
+    refused: Cell<Option<Role>>,
 }
 
 impl TransactionalProducer {
@@ -139,11 +151,12 @@ impl TransactionalProducer {
     pub(super) fn new(
         connection: &Connection,
         topics: &Topics,
+        sizes: Sizes,
         deadline: Duration,
     ) -> Result<TransactionalProducer, Error> {
         let began = Instant::now();
-        let producer: BaseProducer<Context> = connection
-            .transactional_producer()
+        let config = with_batches(connection.transactional_producer(), sizes.batch_bytes());
+        let producer: BaseProducer<Context> = config
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
         let open = |name: &str| {
@@ -170,7 +183,14 @@ impl TransactionalProducer {
             producer,
             progress: RefCell::default(),
             topics: topics.clone(),
+            sizes,
+            refused: Cell::default(),
         })
+    }
+
+    /// Whose batch was refused as too large since the last time.
+    pub(super) fn take_refused(&self) -> Option<Role> {
+        self.refused.take()
     }
 
     pub(super) fn begin(&self) -> Result<(), Error> {
@@ -204,6 +224,7 @@ impl TransactionalProducer {
             self.drain_reports();
         }
         let mut progress = self.progress.borrow_mut();
+        self.refused.set(progress.too_large);
         let Progress { named, refused, .. } = &*progress;
         for (index, error) in refused.iter().filter(|(_, e)| !e.is_about_producer()) {
             if let Some(sent) = named.get(*index) {
@@ -242,12 +263,16 @@ impl TransactionalProducer {
             for reply in section.replies.iter() {
                 match reply.destination {
                     Destination::Default { partition } => {
+                        let shrunk = self.shrunk(&reply, reply.headers);
+                        if shrunk.is_some() {
+                            deliveries.shrunk();
+                        }
                         let record = produce::Outgoing {
                             partition,
                             key: reply.key,
                             value: Some(reply.body),
-                            headers: reply.headers,
-                            opaque: UNPLACED,
+                            headers: shrunk.as_deref().map_or(reply.headers, Block),
+                            opaque: REPLY,
                         };
                         self.collect(replies, &mut batch, record, deadline)?;
                     }
@@ -322,7 +347,7 @@ impl TransactionalProducer {
                 key: Some(key),
                 value: Some(value),
                 headers: Block::EMPTY,
-                opaque: UNPLACED,
+                opaque: PAGE,
             };
             if result.is_ok() {
                 result = self.collect(ledger, batch, record, deadline);
@@ -385,7 +410,7 @@ impl TransactionalProducer {
             key: reply.key,
             value: Some(reply.body),
             headers: reply.headers,
-            opaque: UNPLACED,
+            opaque: REPLY,
         };
         let patience = began + deliveries.deadline / ONE_BY_ONE_PART;
         let mut way = deliveries.way(topic, choice, reply);
@@ -399,6 +424,9 @@ impl TransactionalProducer {
             Way::Elsewhere(undelivered) => {
                 let mut block = reply.headers.0.to_vec();
                 undelivered.push(&mut block);
+                if let Some(shrunk) = self.shrunk(reply, Block(&block)) {
+                    block = shrunk;
+                }
                 record.headers = Block(&block);
                 self.enqueue(self.replies.as_ref(), record, deadline)
             }
@@ -419,6 +447,17 @@ impl TransactionalProducer {
                 Ok(())
             }
         }
+    }
+
+    /// The headers of a reply that the default topic does not take with all of them.
+    fn shrunk(&self, reply: &Outgoing<'_>, headers: Block<'_>) -> Option<Vec<u8>> {
+        let size = &self.sizes.replies;
+        let bytes = reply.key.map_or(0, <[u8]>::len) + reply.body.len();
+        if size.fits(bytes + headers.0.len()) {
+            return None;
+        }
+        let reason = undelivered(Cause::ReplyTooLarge, &self.topics.replies);
+        size.shrunk(bytes, headers, &reason)
     }
 
     fn enqueue_named(
@@ -447,7 +486,7 @@ impl TransactionalProducer {
         if next.is_alone() {
             return Ok(Instant::now() < patience);
         }
-        if next.fits(PRODUCER_BATCH_BYTES_MAX) {
+        if next.fits(self.sizes.batch_bytes()) {
             return Ok(true);
         }
         loop {
@@ -574,7 +613,7 @@ impl TransactionalProducer {
         let mut offsets = TopicPartitionList::with_capacity(checkpoint.sections.len());
         for section in &checkpoint.sections {
             let mut element = offsets.add_partition(&self.topics.requests, section.partition);
-            element.set_metadata(metadata(section.rewrite_from));
+            element.set_metadata(metadata(section.service_partitions, section.rewrite_from));
             element
                 .set_offset(Offset::Offset(section.next.0))
                 .map_err(|error| self.error("send offsets", &error))?;
@@ -590,16 +629,18 @@ impl TransactionalProducer {
     }
 
     /// What is still queued or in flight is purged first: librdkafka's abort waits for its reports,
-    /// which nobody would serve meanwhile.
+    /// which nobody would serve meanwhile. Both together take `timeout`.
     pub(super) fn abort(&self, timeout: Duration) -> Result<(), Error> {
         self.producer
             .purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + timeout;
-        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+        let purged = Instant::now() + timeout / 2;
+        while self.producer.in_flight_count() > 0 && Instant::now() < purged {
             self.poll();
         }
+        let left = deadline.saturating_duration_since(Instant::now());
         self.producer
-            .abort_transaction(timeout)
+            .abort_transaction(left)
             .map_err(|error| self.error("abort transaction", &error))
     }
 

@@ -1,33 +1,52 @@
-//! How long the call under way has taken, for the thread that waits for it.
+//! Whether the call in progress has outlived its deadline, for the thread that waits for it.
+//!
+//! Each call has a deadline of its own, which librdkafka keeps by itself. A call that is not back some time
+//! after it never comes back: librdkafka loses the answer of a coordinator that goes away at that moment, and
+//! waits forever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How much longer than its deadline a call may take: what librdkafka and a busy machine need to notice it.
+pub(super) const STUCK_MARGIN: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Default)]
-pub(super) struct Step(Mutex<Option<Instant>>);
+pub(super) struct Step(Mutex<Option<Call>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    since: Instant,
+    deadline: Duration,
+}
 
 /// A call under way, until it is dropped.
 pub(super) struct UnderWay<'a>(&'a Step);
 
 impl Step {
-    pub(super) fn begin(&self) -> UnderWay<'_> {
-        *self.since() = Some(Instant::now());
+    /// A call that is back within `deadline`.
+    pub(super) fn begin(&self, deadline: Duration) -> UnderWay<'_> {
+        *self.call() = Some(Call {
+            since: Instant::now(),
+            deadline,
+        });
         UnderWay(self)
     }
 
-    /// Since the call under way began.
-    pub(super) fn elapsed(&self) -> Option<Duration> {
-        self.since().map(|since| since.elapsed())
+    /// How long the call in progress has taken, once that is so long that it will not end.
+    pub(super) fn stuck_at(&self, now: Instant) -> Option<Duration> {
+        let Call { since, deadline } = (*self.call())?;
+        let taken = now.saturating_duration_since(since);
+        (taken > deadline + STUCK_MARGIN).then_some(taken)
     }
 
-    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn call(&self) -> MutexGuard<'_, Option<Call>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        *self.0.since() = None;
+        *self.0.call() = None;
     }
 }
 
@@ -36,12 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_seen_from_its_begin_to_its_end() {
+    fn a_call_is_stuck_two_seconds_after_its_own_deadline() {
         let step = Step::default();
-        assert_eq!(step.elapsed(), None);
-        let call = step.begin();
-        assert!(step.elapsed().is_some());
-        drop(call);
-        assert_eq!(step.elapsed(), None);
+        let far = Duration::from_secs(3_600);
+        assert_eq!(step.stuck_at(Instant::now() + far), None, "there is none");
+        for deadline_ms in [1_000, 5_000, 10_000] {
+            let deadline = Duration::from_millis(deadline_ms);
+            let before = Instant::now();
+            let call = step.begin(deadline);
+            assert_eq!(step.stuck_at(before + deadline + STUCK_MARGIN), None);
+            let late = Instant::now() + deadline + STUCK_MARGIN + Duration::from_millis(1);
+            assert!(step.stuck_at(late).is_some(), "{deadline_ms}");
+            drop(call);
+            assert_eq!(step.stuck_at(late + far), None, "it has come back");
+        }
     }
 }

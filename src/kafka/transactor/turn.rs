@@ -6,14 +6,31 @@
 //! producers of a process are made one at a time, and none for an engine that has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::patience::lock_within;
 
 /// Shared by all engines of one service in this process, one after another.
 #[derive(Clone, Debug, Default)]
-pub struct Turn(Arc<Mutex<()>>);
+pub struct Turn(Arc<Making>);
+
+#[derive(Debug, Default)]
+struct Making {
+    turn: Mutex<()>,
+    /// When the one that is being made was begun.
+    since: Mutex<Option<Instant>>,
+}
+
+impl Making {
+    fn since(&self) -> Option<Instant> {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_since(&self, since: Option<Instant>) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
 
 /// An engine's part in it.
 #[derive(Debug)]
@@ -32,11 +49,21 @@ impl Turn {
 }
 
 impl Place {
-    /// Makes a producer, when no other is being made; `None` when the engine has ended by then. One that is being
-    /// made for longer than `patience` is in a call that does not end, and is passed over.
+    /// Makes a producer, when no other is being made; `None` when the engine has ended by then. One that has
+    /// been made for longer than `patience` is in a call that does not end, and is passed over.
     pub(super) fn make<P>(&self, patience: Duration, make: impl FnOnce() -> P) -> Option<P> {
-        let _turn = lock_within(&self.turn.0, patience);
-        (!self.ended.load(Ordering::SeqCst)).then(make)
+        let making = &self.turn.0;
+        let before = making.since().map_or(Duration::ZERO, |at| at.elapsed());
+        let turn = lock_within(&making.turn, patience.saturating_sub(before));
+        if self.ended.load(Ordering::SeqCst) {
+            return None;
+        }
+        making.set_since(Some(Instant::now()));
+        let made = make();
+        if turn.is_some() {
+            making.set_since(None);
+        }
+        Some(made)
     }
 
     /// From here on nothing more is made. Does not wait for what is being made.

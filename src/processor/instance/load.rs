@@ -19,18 +19,25 @@ pub const LEDGER_RECORDS_MAX: usize = 100_000;
 /// Bytes of ledger records held for one transaction, likewise (32 MiB).
 pub const LEDGER_BYTES_MAX: usize = 32 << 20;
 
+/// What an entry of the state is taken to have in the log, in bytes: a sequence has less, a segment of the
+/// window ten times as much.
+pub(super) const ENTRY_BYTES: usize = 256;
+
+/// What a record has besides key, value and headers, in bytes.
+const RECORD_BYTES: usize = 64;
+
 /// What a checkpoint holds or will hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Load {
-    pub(super) entries: usize,
-    pub(super) replies: usize,
-    pub(super) bytes: usize,
-    pub(super) ledger_records: usize,
-    pub(super) ledger_bytes: usize,
+pub(in crate::processor) struct Load {
+    pub(in crate::processor) entries: usize,
+    pub(in crate::processor) replies: usize,
+    pub(in crate::processor) bytes: usize,
+    pub(in crate::processor) ledger_records: usize,
+    pub(in crate::processor) ledger_bytes: usize,
 }
 
 impl Load {
-    pub(super) fn of(checkpoint: &Checkpoint) -> Load {
+    pub(in crate::processor) fn of(checkpoint: &Checkpoint) -> Load {
         let sections = checkpoint.sections.iter();
         sections.fold(Load::default(), |load, section| {
             load.plus(Load {
@@ -43,7 +50,7 @@ impl Load {
         })
     }
 
-    pub(super) fn plus(self, other: Load) -> Load {
+    pub(in crate::processor) fn plus(self, other: Load) -> Load {
         Load {
             entries: self.entries + other.entries,
             replies: self.replies + other.replies,
@@ -53,8 +60,16 @@ impl Load {
         }
     }
 
+    /// What its transaction writes, about.
+    pub(in crate::processor) fn weight_bytes(self) -> usize {
+        self.bytes
+            + self.ledger_bytes
+            + RECORD_BYTES * (self.replies + self.ledger_records)
+            + ENTRY_BYTES * self.entries
+    }
+
     /// True when one of the limits is reached so many times.
-    pub(super) fn reaches(self, times: usize) -> bool {
+    pub(in crate::processor) fn reaches(self, times: usize) -> bool {
         self.entries >= times * CHANGES_MAX
             || self.replies >= times * HELD_REPLIES_MAX
             || self.bytes >= times * HELD_BYTES_MAX

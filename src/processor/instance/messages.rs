@@ -7,6 +7,7 @@ use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::partition::Service;
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
+use crate::wire::state::TopicId;
 
 /// What is drawn at random once for each run of a process.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub run: Run,
     /// Shortest time between the beginnings of two checkpoints.
     pub checkpoint_interval_ms: u64,
+    /// How long a transaction may be open.
+    pub transaction_timeout_ms: u64,
     /// A revoked partition is handed over within this time, with a last checkpoint or without it.
     pub revoke_deadline_ms: u64,
     /// After a stop, the last checkpoint is made within this time or given up.
@@ -65,6 +68,8 @@ pub enum Input {
         /// Which partition.
         partition: i32,
     },
+    /// The request topic is this one now.
+    RequestTopic(TopicId),
     /// A transaction has ended.
     Settled {
         /// What was in it.
@@ -73,19 +78,34 @@ pub enum Input {
         outcome: Outcome,
         /// Where each section lies, when it was committed.
         written: Vec<Written>,
+        /// It did not fit into its time.
+        late: bool,
     },
     /// A transactional producer of the same ID was made in the place of the one in use.
     FencedOurselves,
-    /// What others wrote to a partition's state log up to `end`.
+    /// What others wrote to a partition's state log in a range of it.
     Foreign {
         /// Which partition.
         partition: i32,
         /// Under which assignment this was asked.
         assignment: u32,
+        /// As it was asked for; beyond `end` when the log has lost records.
+        from: i64,
         /// Keys of committed records that are not ours.
         keys: Vec<Vec<u8>>,
         /// End of what was read.
         end: i64,
+    },
+    /// What others wrote could not be read.
+    ForeignUnread {
+        /// Which partition.
+        partition: i32,
+        /// Under which assignment this was asked.
+        assignment: u32,
+        /// As it was asked for.
+        from: i64,
+        /// Likewise.
+        to: Option<i64>,
     },
     /// Partitions of the default reply topic.
     ReplyPartitions(u32),
@@ -182,6 +202,8 @@ pub struct PartitionReport {
     pub phase: Phase,
     /// The next offset to read, when running.
     pub next: Option<NextOffset>,
+    /// Replies and strays that are sent and not acknowledged.
+    pub outstanding: u64,
     /// Sequences known.
     pub sequences: usize,
     /// How near they are to their end, when running and all of them were looked at.

@@ -14,6 +14,7 @@ use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, Content, Footer, TopicId};
 
 const INTERVAL_MS: u64 = 100;
+const TRANSACTION_MS: u64 = 5_000;
 const REVOKE_MS: u64 = 1_000;
 const STOP_MS: u64 = 5_000;
 
@@ -52,6 +53,7 @@ impl Driven {
                     link_key: KEY,
                 },
                 checkpoint_interval_ms: INTERVAL_MS,
+                transaction_timeout_ms: TRANSACTION_MS,
                 revoke_deadline_ms: REVOKE_MS,
                 stop_deadline_ms: STOP_MS,
             }),
@@ -154,6 +156,7 @@ impl Driven {
         let offset = self.offsets.entry(partition).or_default();
         let record = Record {
             partition,
+            leader_epoch: 0,
             offset: Offset(*offset),
             timestamp: Timestamp(0),
             key: Some(name.as_bytes()),
@@ -179,6 +182,10 @@ impl Driven {
 
     /// The transaction under way ends.
     fn settled(&mut self, outcome: Outcome) -> Vec<String> {
+        self.settled_in_time(outcome, true)
+    }
+
+    fn settled_in_time(&mut self, outcome: Outcome, in_time: bool) -> Vec<String> {
         let checkpoint = self.under_way.take().expect("a transaction under way");
         let mut written = Vec::new();
         if outcome == Outcome::Committed {
@@ -193,6 +200,7 @@ impl Driven {
             checkpoint,
             outcome,
             written,
+            late: !in_time,
         })
     }
 
@@ -674,6 +682,7 @@ mod foreign_records {
         driven.on(Input::Foreign {
             partition: 0,
             assignment,
+            from: 0,
             keys: vec![format!("S{own}").into_bytes(), b"Sgone".to_vec()],
             end: 3,
         });
@@ -696,11 +705,44 @@ mod foreign_records {
         let foreign = Input::Foreign {
             partition: 0,
             assignment,
+            from: 0,
             keys,
             end: 3,
         };
         assert_eq!(driven.on(foreign), NOTHING);
         assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_asked_for_again_until_it_is() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let assignment = driven.assignments[&0];
+        for (from, to) in [(5, Some(9)), (3, Some(4))] {
+            let unread = Input::ForeignUnread {
+                partition: 0,
+                assignment,
+                from,
+                to,
+            };
+            assert_eq!(driven.on(unread), NOTHING);
+        }
+        assert_eq!(driven.wait(WAIT_AGAIN_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["read foreign 0 3..9"]);
+        assert_eq!(driven.wait(WAIT_AGAIN_MS), NOTHING);
+    }
+
+    #[test]
+    fn a_repair_beside_a_running_owner_is_what_it_goes_on_from() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let assignment = driven.assignments[&0];
+        let repair = Input::Foreign {
+            partition: 0,
+            assignment,
+            from: 0,
+            keys: vec![b"R".to_vec(), b"F".to_vec()],
+            end: 3,
+        };
+        assert_eq!(driven.on(repair), ["stop fetching 0", "restore 0"]);
     }
 
     #[test]
@@ -1004,5 +1046,218 @@ mod limits {
         let of = |index: usize| (report[index].next, report[index].sequences);
         assert_eq!(of(0), (Some(NextOffset(2)), 2));
         assert_eq!(of(1), (Some(NextOffset(1)), 1));
+    }
+}
+
+/// What did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
+#[test]
+fn a_transaction_that_is_late_again_is_made_smaller() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+    driven.requests(0, 100);
+    assert_eq!(driven.wait(0), ["transact [0]"]);
+    // Once may be a broker that restarts: the same comes again.
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+    let again = driven.settled_in_time(Outcome::Aborted, false);
+    assert_eq!(again, ["stop fetching 0", "restore 0"]);
+    assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+    driven.offsets.clear();
+    driven.requests(0, 100);
+    // Some of them are kept out, and the consumer's word of the end behind them is not believed.
+    let end = driven.on(Input::EndOfPartition {
+        partition: 0,
+        next: NextOffset(100),
+    });
+    assert!(end.contains(&"transact [0]".to_owned()), "{end:?}");
+    let section = &driven.under_way.as_ref().expect("under way").sections[0];
+    let next = section.next.0;
+    assert!((1..50).contains(&next), "{next}");
+    assert_eq!(section.replies.len() as i64, next);
+    assert!(end.contains(&format!("fetch 0 from {next}")), "{end:?}");
+    // A record that the consumer still had from before is not taken either.
+    driven.offsets.insert(0, next + 10);
+    driven.request(0, "ahead");
+    assert_eq!(driven.instance.positions(), [(0, NextOffset(next))]);
+    driven.offsets.insert(0, next);
+    driven.requests(0, 1);
+    assert_eq!(driven.instance.positions(), [(0, NextOffset(next + 1))]);
+}
+
+#[test]
+fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1, 2, 3]);
+    for partition in 0..4 {
+        driven.requests(partition, 10);
+    }
+    assert_eq!(driven.wait(0), ["transact [0, 1, 2, 3]"]);
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    let mut effects = driven.wait(INTERVAL_MS);
+    let mut cuts = Vec::new();
+    while let Some(effect) = effects.iter().find(|effect| effect.starts_with("transact")) {
+        cuts.push(effect.clone());
+        effects = driven.settled(Outcome::Committed);
+        effects.extend(driven.wait(INTERVAL_MS));
+    }
+    assert!(cuts.len() > 1, "{cuts:?}");
+    let all = cuts.concat();
+    for partition in ["0", "1", "2", "3"] {
+        assert_eq!(all.matches(partition).count(), 1, "{cuts:?}");
+    }
+}
+
+mod trouble {
+    use super::*;
+    use crate::processor::instance::trouble::{
+        READ_AGAIN_FIRST_MS, READ_AGAIN_MAX_MS, ReadFailure, UNREADABLE_ATTEMPTS,
+    };
+
+    impl Driven {
+        fn read_fails(&mut self, partition: i32, in_log: bool) -> Vec<String> {
+            let failure = ReadFailure {
+                offset: Offset(self.offsets[&partition]),
+                problem: "a broker's words".to_owned(),
+                in_log,
+            };
+            self.instance.read_failed(partition, failure);
+            self.on(Input::Tick)
+        }
+
+        fn reaches_end(&mut self, partition: i32, next: i64) {
+            let next = NextOffset(next);
+            self.on(Input::EndOfPartition { partition, next });
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_partition_stops_that_one_until_it_is_taken_over_anew() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        assert_eq!(driven.read_fails(0, false), ["stop fetching 0"]);
+        let Phase::Waiting(reason) = driven.phase(0) else {
+            panic!("{:?}", driven.phase(0));
+        };
+        assert_eq!(reason, "cannot be read: a broker's words");
+        assert_eq!(driven.phase(1), Phase::Running);
+        assert!(driven.request(1, "a").is_some(), "others go on");
+        let of_others = [(1, NextOffset(1))];
+        assert_eq!(driven.instance.positions(), of_others);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS - 1), NOTHING);
+        assert_eq!(driven.wait(1), ["restore 0"]);
+        assert!(matches!(driven.phase(0), Phase::Waiting(_)), "still");
+        assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
+        assert!(
+            matches!(driven.phase(0), Phase::Waiting(_)),
+            "until it is read"
+        );
+        assert!(driven.request(0, "a").is_some());
+        assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn i4_what_comes_behind_an_error_is_passed_over() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let failure = ReadFailure {
+            offset: Offset(0),
+            problem: String::new(),
+            in_log: false,
+        };
+        // In the same poll: the client library has passed over offset 0.
+        driven.instance.read_failed(0, failure);
+        driven.offsets.insert(0, 1);
+        assert_eq!(driven.request(0, "a"), None);
+        driven.reaches_end(0, 2);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), ["restore 0"]);
+        driven.starts(0);
+        assert_eq!(driven.instance.report()[0].next, Some(NextOffset(0)));
+    }
+
+    #[test]
+    fn it_is_tried_again_at_growing_distances() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        let mut pause_ms = READ_AGAIN_FIRST_MS;
+        for _ in 0..10 {
+            driven.read_fails(0, false);
+            assert_eq!(driven.wait(pause_ms - 1), NOTHING);
+            assert_eq!(driven.wait(1), ["restore 0"]);
+            driven.starts(0);
+            pause_ms = (2 * pause_ms).min(READ_AGAIN_MAX_MS);
+        }
+        assert_eq!(pause_ms, READ_AGAIN_MAX_MS);
+        driven.reaches_end(0, 0);
+        driven.read_fails(0, false);
+        assert_eq!(
+            driven.wait(READ_AGAIN_FIRST_MS),
+            ["restore 0"],
+            "from the first"
+        );
+    }
+
+    #[test]
+    fn a_transaction_with_it_is_not_given_up() {
+        let mut driven = Driven::transacting([0, 1]);
+        assert_eq!(driven.read_fails(0, false), ["stop fetching 0"]);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), NOTHING);
+        assert_eq!(driven.settled(Outcome::Committed), ["restore 0"]);
+    }
+
+    #[test]
+    fn i6_what_can_never_be_read_halts_the_partition_with_its_repair() {
+        let mut driven = Driven::running(Mode::Immediate, [0, 1]);
+        let reply = driven.request(0, "a").unwrap();
+        driven.instance.acknowledged(reply, 1);
+        driven.wait(INTERVAL_MS);
+        driven.settled(Outcome::Committed);
+        for _ in 1..UNREADABLE_ATTEMPTS {
+            driven.read_fails(0, true);
+            assert_eq!(driven.wait(READ_AGAIN_MAX_MS), ["restore 0"]);
+            driven.verdict(0, start(1));
+        }
+        let effects = driven.read_fails(0, true);
+        assert!(
+            effects.contains(&"stop fetching 0".to_owned()),
+            "{effects:?}"
+        );
+        let halted = |driven: &Driven| match driven.phase(0) {
+            Phase::Halted { code, remedy, .. } => Some((code, remedy)),
+            _ => None,
+        };
+        let expected = ("unreadable", "sequencer recover --partition 0".to_owned());
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        assert!(driven.request(1, "a").is_some(), "others go on");
+        // It is looked at again, and stays halted until it is read.
+        assert!(driven.wait(HALT_AGAIN_MS).contains(&"restore 0".to_owned()));
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        driven.verdict(0, start(1));
+        assert_eq!(halted(&driven), Some(expected.clone()));
+        driven.read_fails(0, true);
+        assert_eq!(halted(&driven), Some(expected), "at once");
+        driven.wait(HALT_AGAIN_MS);
+        driven.verdict(0, start(9));
+        driven.offsets.insert(0, 9);
+        assert!(driven.request(0, "a").is_some(), "repaired");
+        assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn i6_a_topic_that_was_made_again_is_noticed_under_a_running_partition() {
+        let mut driven = Driven::transacting([0, 1]);
+        driven.on(Input::Assigned(vec![2]));
+        assert_eq!(driven.on(Input::RequestTopic(TopicId([7; 16]))), NOTHING);
+        let effects = driven.on(Input::RequestTopic(TopicId([8; 16])));
+        let expected = [
+            "cancel",
+            "stop fetching 0",
+            "restore 0",
+            "cancel",
+            "stop fetching 1",
+            "restore 1",
+        ];
+        assert_eq!(effects, expected, "what is being taken over asks by itself");
+    }
+
+    #[test]
+    fn it_is_handed_over_like_any_other() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        driven.read_fails(0, false);
+        assert_eq!(driven.revoke([0], false), ["give up [0]"]);
     }
 }

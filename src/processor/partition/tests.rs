@@ -71,6 +71,7 @@ impl Fed {
     fn record(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<String> {
         let record = Record {
             partition: ID,
+            leader_epoch: 0,
             offset: Offset(offset),
             timestamp: Timestamp(1_000 + offset),
             key,
@@ -503,12 +504,73 @@ fn what_others_wrote_before_our_first_batch_is_reported_too() {
 }
 
 #[test]
+fn what_others_wrote_into_our_batch_is_reported() {
+    let mut fed = Fed::new(Mode::Immediate);
+    fed.next(0, "a");
+    let section = fed.cut();
+    let first = STATE_END + 1;
+    let last = first + section.batch.len() as i64;
+    let foreign = fed.partition.committed(&section, Written { first, last });
+    assert_eq!(foreign, Some(STATE_END..last + 1));
+    assert_eq!(fed.partition.state_end(), last + 2);
+}
+
+#[test]
+fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
+    let all = [("a", Some(1)), ("b", Some(1)), ("c", Some(1))];
+    let lost = || {
+        let mut fed = Fed::new(Mode::Immediate);
+        for (offset, name) in ["a", "b", "c"].iter().enumerate() {
+            fed.next(offset as i64, name);
+        }
+        let section = fed.cut();
+        fed.commit(&section);
+        fed
+    };
+    // Noticed by where the next batch comes to lie.
+    let mut fed = lost();
+    fed.state.clear();
+    fed.next(3, "a");
+    let section = fed.cut();
+    assert_eq!(fed.commit_at(0, &section), None);
+    assert!(fed.partition.wants_checkpoint());
+    let section = fed.cut();
+    assert_eq!(
+        entries(&section),
+        expected([("a", Some(2)), all[1], all[2]])
+    );
+    fed.commit(&section);
+    assert_eq!(
+        fed.restored().footer.map(|footer| footer.next),
+        Some(NextOffset(4))
+    );
+    assert!(!fed.partition.wants_checkpoint());
+
+    // Noticed when idle, and finished also while it is handed over.
+    let mut fed = lost();
+    let end = fed.partition.state_end();
+    fed.partition.touched_by_others([], end..end - 1);
+    assert!(
+        !fed.partition.wants_checkpoint(),
+        "its marker is still to come"
+    );
+    fed.partition.touched_by_others([], end..0);
+    fed.partition.drain();
+    assert!(!fed.partition.is_drained());
+    let section = fed.cut();
+    assert_eq!(entries(&section), expected(all));
+    fed.commit_at(0, &section);
+    assert!(fed.partition.is_drained());
+}
+
+#[test]
 fn what_has_been_looked_at_is_not_reported_again() {
     let mut fed = Fed::new(Mode::Immediate);
-    fed.partition.touched_by_others([], STATE_END + 10);
+    fed.partition
+        .touched_by_others([], STATE_END..STATE_END + 10);
     let section = fed.cut();
     assert_eq!(fed.commit_at(STATE_END + 10, &section), None);
-    fed.partition.touched_by_others([], STATE_END);
+    fed.partition.touched_by_others([], 0..STATE_END);
     assert_eq!(
         fed.partition.state_end(),
         STATE_END + 12,
@@ -523,16 +585,16 @@ fn touched_keys_are_written_again_or_buried() {
     fed.next(1, "b");
     let section = fed.cut();
     fed.commit(&section);
-    let keys = [&b"Sa"[..], b"Sunknown", b"F"].map(<[u8]>::to_vec);
-    fed.partition
-        .touched_by_others(keys, fed.partition.state_end());
+    let keys = [&b"Sa"[..], b"Sunknown", b"F", b"R"].map(<[u8]>::to_vec);
+    let end = fed.partition.state_end();
+    fed.partition.touched_by_others(keys, end..end);
     assert!(fed.partition.wants_checkpoint());
     let section = fed.cut();
     assert_eq!(
         entries(&section),
         expected([("a", Some(1)), ("unknown", None)])
     );
-    assert_eq!(section.batch.len(), 3, "the footer is not buried");
+    assert_eq!(section.batch.len(), 3, "footer and reset are not buried");
     fed.commit(&section);
     assert!(!fed.partition.wants_checkpoint());
     assert_eq!(fed.restored().skipped_batches, 0);
@@ -542,7 +604,8 @@ fn touched_keys_are_written_again_or_buried() {
 fn a_touched_key_that_changes_anyway_is_written_once() {
     let mut fed = Fed::new(Mode::Immediate);
     fed.next(0, "a");
-    fed.partition.touched_by_others([b"Sa".to_vec()], STATE_END);
+    fed.partition
+        .touched_by_others([b"Sa".to_vec()], 0..STATE_END);
     assert_eq!(fed.cut().batch.len(), 2);
 }
 
@@ -553,7 +616,7 @@ fn touched_keys_of_an_aborted_checkpoint_are_not_forgotten() {
     let section = fed.cut();
     fed.commit(&section);
     let keys = [b"Sa".to_vec(), b"Sunknown".to_vec()];
-    fed.partition.touched_by_others(keys, STATE_END);
+    fed.partition.touched_by_others(keys, 0..STATE_END);
     let aborted = fed.cut();
     fed.partition.aborted(aborted);
     assert_eq!(
@@ -612,6 +675,7 @@ fn while_draining_no_rewrite_is_begun() {
     let mut fed = outgrown(11);
     fed.partition.drain();
     assert!(fed.partition.is_drained());
-    fed.partition.touched_by_others([b"Sa".to_vec()], STATE_END);
+    fed.partition
+        .touched_by_others([b"Sa".to_vec()], 0..STATE_END);
     assert_eq!(entries(&fed.cut()), expected([("a", Some(1))]));
 }

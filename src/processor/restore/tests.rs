@@ -123,6 +123,7 @@ impl Owner {
         let at = At {
             partition: 0,
             partitions: 1,
+            leader_epoch: 0,
             offset: Offset(self.next as i64),
             timestamp: timestamp(self.next),
         };
@@ -192,7 +193,13 @@ impl Owner {
         let batch_id = self.batch_id();
         let mut batch = Batch::default();
         let reason = "repair".to_owned();
-        batch.reset(batch_id, &Reset { reason });
+        batch.reset(
+            batch_id,
+            &Reset {
+                answered: NextOffset::ZERO,
+                reason,
+            },
+        );
         batch.tombstone(&key(unwanted));
         for entry in self.fold.iter() {
             batch.entry(batch_id, &entry);

@@ -6,14 +6,28 @@ use serde::Serialize;
 
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
-/// Longest silence of the engine in seconds before it counts as stuck: it publishes every second,
-/// and its longest call to Kafka has a deadline below this.
+/// Longest silence of the engine in seconds before it counts as stuck: it publishes four times a second. The
+/// longest that it may wait for Kafka in one turn is a fence at the deadline of a revocation, 5 s, or two when
+/// the producer that it waits for was just being made (`kafka::transactor`); the rest is for a machine that
+/// starves. Short enough that a liveness probe ends a stuck process before anybody has to be woken: until
+/// then its partitions stand still, since librdkafka goes on sending heartbeats.
 const SILENCE_S_MAX: u64 = 30;
+
+/// Longest time in seconds that requests may wait for their answer. Twice the time-out of a transaction, and
+/// longer than a broker's restart or a change of leader holds them.
+const UNANSWERED_S_MAX: u64 = 10;
+
+/// Most checkpoints that may fail in a row. A reply topic that cannot be written costs an aborted one for
+/// each such topic at most every 10 s, with committed ones in between; a state topic that cannot be written, every one.
+const CHECKPOINT_FAILURES_MAX: u32 = 5;
 
 /// The body of `/healthz`.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
-    status: &'static str,
+    /// `ok`, or why a restart helps.
+    status: String,
+    #[serde(skip)]
+    pub healthy: bool,
     instance_id: String,
     /// Milliseconds since the engine last published its status.
     silence_ms: u64,
@@ -39,8 +53,10 @@ struct Halted {
 }
 
 pub(super) fn health(status: &Status, silence: Duration) -> Health {
+    let silent = silent(silence);
     Health {
-        status: "ok",
+        healthy: silent.is_none(),
+        status: silent.unwrap_or_else(|| "ok".to_owned()),
         instance_id: status.instance_id.clone(),
         silence_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
         halted: halted(status),
@@ -49,15 +65,18 @@ pub(super) fn health(status: &Status, silence: Duration) -> Health {
 
 pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64) -> Readiness {
     let mut reasons = Vec::new();
-    if silence.as_secs() > SILENCE_S_MAX {
-        reasons.push(format!(
-            "the engine has not reported for {} s",
-            silence.as_secs()
-        ));
-    }
+    reasons.extend(silent(silence));
     if !status.connected {
-        let problem = status.problem.as_deref().unwrap_or("joining the group");
-        reasons.push(format!("not connected to Kafka: {problem}"));
+        let problem = status.problem.as_deref().unwrap_or("joining it");
+        reasons.push(format!("not a member of the group: {problem}"));
+    }
+    if status.checkpoint_failures >= CHECKPOINT_FAILURES_MAX {
+        let problem = status.checkpoint_problem.as_deref();
+        reasons.push(format!(
+            "the last {} checkpoints failed: {}",
+            status.checkpoint_failures,
+            problem.unwrap_or("see the log")
+        ));
     }
     reasons.extend(status.partitions.iter().filter_map(|(partition, status)| {
         let reason = not_ready(status, lag_max_records)?;
@@ -75,19 +94,41 @@ pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64
 fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     match status.state {
         PartitionState::Halted => None,
-        PartitionState::Running => match status.lag_records {
-            None => Some("lag not yet known".to_owned()),
-            // A negative lag is a reading taken between two others: none.
-            Some(lag) if u64::try_from(lag).unwrap_or(0) > lag_max_records => Some(format!(
-                "lag of {lag} records is above ready.lag_max_records {lag_max_records}"
-            )),
-            Some(_) => None,
-        },
+        PartitionState::Running => behind(status, lag_max_records),
         state => Some(match &status.reason {
             Some(reason) => format!("{}: {reason}", state.as_str()),
             None => state.as_str().to_owned(),
         }),
     }
+}
+
+/// How far a running partition is from having answered all that clients wrote.
+fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
+    let unanswered = status.unanswered;
+    let waited_s = status.unanswered_ms.unwrap_or(0) / 1_000;
+    if waited_s >= UNANSWERED_S_MAX {
+        return Some(format!(
+            "{unanswered} requests that were read wait for their answer, or for a checkpoint, for \
+             {waited_s} s"
+        ));
+    }
+    let Some(lag) = status.lag_records else {
+        return Some("lag not yet known".to_owned());
+    };
+    // A negative lag is a reading taken between two others: none.
+    let lag = u64::try_from(lag).unwrap_or(0);
+    (lag.saturating_add(unanswered) > lag_max_records).then(|| {
+        format!(
+            "lag of {lag} records and {unanswered} that were read and not answered is above \
+             ready.lag_max_records {lag_max_records}"
+        )
+    })
+}
+
+/// Why the engine counts as stuck.
+fn silent(silence: Duration) -> Option<String> {
+    let silence_s = silence.as_secs();
+    (silence_s > SILENCE_S_MAX).then(|| format!("the engine has not reported for {silence_s} s"))
 }
 
 fn halted(status: &Status) -> Vec<Halted> {
@@ -130,7 +171,7 @@ mod tests {
         };
         assert_eq!(
             readiness(&apart, NOW, 10).reasons,
-            ["not connected to Kafka: joining the group"]
+            ["not a member of the group: joining it"]
         );
     }
 
@@ -151,7 +192,8 @@ mod tests {
         assert_eq!(
             readiness(&status, NOW, 10).reasons,
             [
-                "partition 1: lag of 11 records is above ready.lag_max_records 10",
+                "partition 1: lag of 11 records and 0 that were read and not answered is above \
+                 ready.lag_max_records 10",
                 "partition 2: lag not yet known",
                 "partition 3: restoring",
                 "partition 4: draining",
@@ -183,8 +225,47 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_engine_is_not_ready() {
-        let silent = readiness(&status([]), Duration::from_secs(31), 10);
+    fn a_silent_engine_is_neither_ready_nor_healthy() {
+        let silence = Duration::from_secs(31);
+        let silent = readiness(&status([]), silence, 10);
         assert_eq!(silent.reasons, ["the engine has not reported for 31 s"]);
+        let silent = health(&status([]), silence);
+        assert!(!silent.healthy);
+        assert_eq!(silent.status, "the engine has not reported for 31 s");
+        assert!(health(&status([]), Duration::from_secs(30)).healthy);
+    }
+
+    #[test]
+    fn requests_that_were_read_and_not_answered_count_as_lag() {
+        let with = |unanswered, unanswered_ms| PartitionStatus {
+            unanswered,
+            unanswered_ms,
+            ..partition(PartitionState::Running, Some(4))
+        };
+        assert!(readiness(&status([with(6, Some(9_999))]), NOW, 10).ready);
+        let status = status([with(7, Some(0)), with(1, Some(10_000))]);
+        assert_eq!(
+            readiness(&status, NOW, 10).reasons,
+            [
+                "partition 0: lag of 4 records and 7 that were read and not answered is above \
+                 ready.lag_max_records 10",
+                "partition 1: 1 requests that were read wait for their answer, or for a checkpoint, \
+                 for 10 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn checkpoints_that_fail_in_a_row_are_not_ready_and_say_why() {
+        let failing = |checkpoint_failures| Status {
+            checkpoint_failures,
+            checkpoint_problem: Some("message size too large".to_owned()),
+            ..status([])
+        };
+        assert!(readiness(&failing(4), NOW, 10).ready);
+        assert_eq!(
+            readiness(&failing(5), NOW, 10).reasons,
+            ["the last 5 checkpoints failed: message size too large"]
+        );
     }
 }

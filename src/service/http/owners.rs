@@ -10,6 +10,11 @@ use crate::kafka::clients::Connection;
 /// How old an answer may be before the next page asks again.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// How old an answer may be and still be shown, while a new one is on its way: what is older may name
+/// instances that are gone. Above [`FRESH`] by what an answer takes, so that a page that is looked at all
+/// the time always shows one.
+const SHOWN_MAX: Duration = Duration::from_secs(10);
+
 /// A member of the group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
@@ -36,7 +41,22 @@ struct Cache {
     asking: bool,
     /// Made at the first question, and kept.
     admin: Option<Arc<Admin>>,
-    known: Option<Result<Vec<Owner>, String>>,
+    known: Option<Known>,
+}
+
+type Answer = Result<Vec<Owner>, String>;
+
+struct Known {
+    at: Instant,
+    answer: Answer,
+}
+
+impl Cache {
+    /// The last answer, unless it is too old to be true.
+    fn shown(&self, now: Instant) -> Option<Answer> {
+        let known = self.known.as_ref()?;
+        (now.saturating_duration_since(known.at) <= SHOWN_MAX).then(|| known.answer.clone())
+    }
 }
 
 impl Owners {
@@ -49,9 +69,9 @@ impl Owners {
         }
     }
 
-    /// The members, or why they are not known; nothing before the first answer. Asks anew when that
-    /// is old, for the next one who looks.
-    pub fn known(&self) -> Option<Result<Vec<Owner>, String>> {
+    /// The members, or why they are not known; nothing before the first answer, or when the last one is
+    /// too old to be true. Asks again when it is old, for the next one who looks.
+    pub fn known(&self) -> Option<Answer> {
         let mut cache = self.lock();
         let old = cache.asked.is_none_or(|asked| asked.elapsed() >= FRESH);
         if old && !cache.asking {
@@ -63,18 +83,19 @@ impl Owners {
             cache.asking = asking.is_ok();
             cache.asked = Some(Instant::now());
         }
-        cache.known.clone()
+        cache.shown(Instant::now())
     }
 
     fn ask(&self) {
         let answer = self.members();
         let mut cache = self.lock();
-        cache.asked = Some(Instant::now());
+        let at = Instant::now();
+        cache.asked = Some(at);
         cache.asking = false;
-        cache.known = Some(answer);
+        cache.known = Some(Known { at, answer });
     }
 
-    fn members(&self) -> Result<Vec<Owner>, String> {
+    fn members(&self) -> Answer {
         let admin = match self.lock().admin.clone() {
             Some(admin) => admin,
             None => {
@@ -96,5 +117,33 @@ impl Owners {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_long_ago_is_not_shown_to_the_first_who_looks_again() {
+        let at = Instant::now();
+        let ghost = Owner {
+            instance: "ghost".to_owned(),
+            ..Owner::default()
+        };
+        let cache = Cache {
+            known: Some(Known {
+                at,
+                answer: Ok(vec![ghost]),
+            }),
+            ..Cache::default()
+        };
+        assert_eq!(
+            cache.shown(at + FRESH).map(|known| known.is_ok()),
+            Some(true)
+        );
+        assert!(cache.shown(at + SHOWN_MAX).is_some());
+        assert_eq!(cache.shown(at + SHOWN_MAX + Duration::from_millis(1)), None);
+        assert_eq!(Cache::default().shown(at), None);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 
 use super::*;
@@ -30,6 +32,7 @@ async fn start_with(token: Option<Token>) -> Server {
         inquiries: Inquiries::default(),
         owners: None,
         tracer: None,
+        hosts: Hosts::new(None, "127.0.0.1:0", &[], token.is_some()),
         token,
     };
     let status = state.status.clone();
@@ -49,7 +52,11 @@ async fn start_with(token: Option<Token>) -> Server {
 
 /// The status line and the whole response.
 async fn ask(address: SocketAddr, path: &str) -> (String, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    send(address, request).await
+}
+
+async fn send(address: SocketAddr, request: String) -> (String, String) {
     let response = spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -70,7 +77,7 @@ async fn an_instance_becomes_ready_and_stays_healthy_all_along() {
     let (line, body) = ask(server.address, "/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(
-        body.contains("\"not connected to Kafka: joining the group\""),
+        body.contains("\"not a member of the group: joining it\""),
         "{body}"
     );
 
@@ -203,7 +210,8 @@ async fn nothing_can_be_changed() {
         let address = server.address;
         let line = spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
-            let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let request =
+                format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).unwrap();
             let mut response = String::new();
             stream.read_to_string(&mut response).unwrap();
@@ -246,15 +254,204 @@ async fn shutdown_does_not_wait_for_a_client_that_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_drips_its_request_is_cut_off_and_frees_its_slot() {
-    let limited = Bounded::with_limits(
-        bind("127.0.0.1:0").await.unwrap(),
-        1,
-        Duration::from_millis(200),
+async fn a_silent_engine_fails_the_probe_that_restarts_it() {
+    let server = start().await;
+    server.status.silent_for(Duration::from_secs(31));
+    let (line, body) = ask(server.address, "/healthz").await;
+    assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+    assert!(
+        body.contains("\"status\": \"the engine has not reported for 31 s\""),
+        "{body}"
     );
-    let address = axum::serve::Listener::local_addr(&limited).unwrap();
-    let router = Router::new().route("/", get(|| async { "here\n" }));
-    let task = spawn(axum::serve(limited, router).into_future());
+}
+
+#[tokio::test]
+async fn a_web_site_whose_name_resolves_to_this_machine_reads_nothing() {
+    let server = start().await;
+    let under = |path: &str, name: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+        send(server.address, request)
+    };
+    for path in [
+        "/",
+        "/live.json",
+        "/sequences",
+        "/trace?sequence=a&id=1",
+        "/metrics",
+    ] {
+        let (line, body) = under(path, "rebound.example.com:8377").await;
+        assert_eq!(line, "HTTP/1.1 421 Misdirected Request", "{path}");
+        assert!(body.contains("http.hosts"), "{body}");
+        let (line, _) = under(path, "127.0.0.1:8377").await;
+        assert_ne!(line, "HTTP/1.1 421 Misdirected Request", "{path}");
+    }
+    // A probe may come under any name.
+    let (line, _) = under("/healthz", "10.0.0.7:8377").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+}
+
+/// A connection whose client does not end it.
+fn hold(address: SocketAddr, kind: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    match kind {
+        // Silent.
+        0 => {}
+        1 => stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+            .unwrap(),
+        // Kept after an answer.
+        _ => {
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            let mut byte = [0];
+            // Or it had to make room before its answer came.
+            let _ = stream.read(&mut byte);
+        }
+    }
+    stream
+}
+
+#[tokio::test]
+async fn connections_that_stay_open_do_not_keep_probes_out() {
+    for kind in 0..3 {
+        let server = start().await;
+        let address = server.address;
+        let held = spawn_blocking(move || (0..200).map(|_| hold(address, kind)).collect());
+        let held: Vec<TcpStream> = held.await.unwrap();
+        for (path, status) in [("/healthz", "200"), ("/readyz", "503"), ("/metrics", "200")] {
+            let (line, _) = ask(address, path).await;
+            assert!(line.contains(status), "{path}: {line}");
+        }
+        // All of them were open until here, as far as their clients know.
+        drop(held);
+    }
+}
+
+/// Connections from as many addresses as need be to fill the port, which one may not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nor_do_those_of_many_addresses() {
+    let server = start().await;
+    let mut held = Vec::new();
+    for host in 2..=9 {
+        for _ in 0..16 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            let from = SocketAddr::from(([127, 0, 0, host], 0));
+            socket.bind(from).unwrap();
+            held.push(socket.connect(server.address).await.unwrap());
+        }
+    }
+    for path in ["/healthz", "/metrics"] {
+        let (line, _) = ask(server.address, path).await;
+        assert_eq!(line, "HTTP/1.1 200 OK", "{path}");
+    }
+    drop(held);
+}
+
+/// A server with a page that takes as long as the test wants.
+struct Slow {
+    address: SocketAddr,
+    arrived: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
+async fn slow(limits: Limits) -> Slow {
+    let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrives, waits) = (Arc::clone(&arrived), Arc::clone(&go_on));
+    let page = move || async move {
+        arrives.notify_one();
+        waits.notified().await;
+        "slow\n"
+    };
+    let router = Router::new()
+        .route("/slow", get(page))
+        .route("/", get(|| async { "here\n" }))
+        .layer(from_fn(bounded::answering))
+        .into_make_service_with_connect_info::<Own>();
+    let listener = Bounded::new(bind("127.0.0.1:0").await.unwrap(), limits);
+    let address = axum::serve::Listener::local_addr(&listener).unwrap();
+    spawn(axum::serve(listener, router).into_future());
+    Slow {
+        address,
+        arrived,
+        go_on,
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_being_answered_keeps_its_place() {
+    let limits = Limits {
+        per_peer: 4,
+        // Shorter than it takes: an answer has no deadline here.
+        head: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let Slow {
+        address,
+        arrived,
+        go_on,
+    } = slow(limits).await;
+    let answered = spawn(ask(address, "/slow"));
+    arrived.notified().await;
+    let held = spawn_blocking(move || (0..20).map(|_| hold(address, 0)).collect());
+    let held: Vec<TcpStream> = held.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    go_on.notify_one();
+    let (line, body) = answered.await.unwrap();
+    assert_eq!(line, "HTTP/1.1 200 OK");
+    assert!(body.ends_with("slow\n"), "{body}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_serves_until_then() {
+    let limits = Limits {
+        idle: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let address = slow(limits).await.address;
+    let seen = spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        for _ in 0..2 {
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .unwrap();
+        }
+        let mut all = String::new();
+        // To its end, which is the server's.
+        stream.read_to_string(&mut all).unwrap();
+        all
+    });
+    assert_eq!(seen.await.unwrap().matches("here\n").count(), 2);
+}
+
+#[tokio::test]
+async fn pages_are_bounded_in_number_and_probes_are_not_among_them() {
+    let waits = || async { std::future::pending::<&'static str>().await };
+    let router = Router::new()
+        .route("/page", get(waits))
+        .route_layer(from_fn_with_state(Pages::default(), busy::bound))
+        .route("/probe", get(|| async { "here\n" }));
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn(axum::serve(listener, router).into_future());
+    let mut pages: tokio::task::JoinSet<_> = (0..9).map(|_| ask(address, "/page")).collect();
+    // One of nine is refused; the others wait as long as the test does.
+    let (line, body) = pages.join_next().await.unwrap().unwrap();
+    assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
+    assert!(body.contains("8 pages"), "{body}");
+    let (line, _) = ask(address, "/probe").await;
+    assert_eq!(line, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_client_that_drips_its_request_is_cut_off() {
+    let limits = Limits {
+        head: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let address = slow(limits).await.address;
     let dripping = spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         // Far more bytes than fit into the time; the server ends the connection in between.
@@ -263,8 +460,5 @@ async fn a_client_that_drips_its_request_is_cut_off_and_frees_its_slot() {
             stream.write_all(b"G").is_err()
         })
     });
-    let (line, _) = ask(address, "/").await;
-    assert_eq!(line, "HTTP/1.1 200 OK");
     assert!(dripping.await.unwrap());
-    task.abort();
 }

@@ -152,6 +152,11 @@ pub const LAG: Named = (
     "sequencer_partition_lag_records",
     "Visible request records that are not yet folded.",
 );
+/// Requests that were read and not answered.
+pub const UNANSWERED: Named = (
+    "sequencer_partition_unanswered_requests",
+    "Requests that were read and whose reply is not acknowledged or not committed.",
+);
 /// Next offset of a partition.
 pub const NEXT_OFFSET: Named = (
     "sequencer_partition_next_offset",
@@ -181,6 +186,11 @@ pub const LEFT_RATIO_MIN: Named = (
 pub const OPEN_TRANSACTION_HOLD: Named = (
     "sequencer_open_transaction_hold_seconds",
     "How long a producer's open transaction has held an owned partition back; 0 if none does.",
+);
+/// Log lines that nobody will see.
+pub const LOG_LINES_LOST: Named = (
+    "sequencer_log_lines_lost_total",
+    "Log lines that could not be written to standard error, or not in time.",
 );
 /// The running release, as the label `version`.
 pub const BUILD_INFO: Named = (

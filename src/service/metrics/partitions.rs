@@ -9,7 +9,7 @@ use prometheus::{Error, Gauge, GaugeVec, IntGauge, IntGaugeVec, Registry};
 use super::names::{
     CHECKPOINT_AGE, CONNECTED, ENGINE_SILENCE, HALTED, LAG, LEFT_RATIO_MIN, NEAR_EXHAUSTION,
     NEXT_OFFSET, OPEN_TRANSACTION_HOLD, PARTITION_HALTED, PARTITION_STATE, REQUEST_PARTITIONS,
-    SEQUENCES, SERVICE_PARTITIONS,
+    SEQUENCES, SERVICE_PARTITIONS, UNANSWERED,
 };
 use super::register::{float_gauge, float_gauges, gauge, gauges};
 use crate::core::fold::Outlook;
@@ -26,6 +26,7 @@ pub(super) struct Partitions {
     state: IntGaugeVec,
     halted_because: IntGaugeVec,
     lag_records: IntGaugeVec,
+    unanswered: IntGaugeVec,
     next_offset: IntGaugeVec,
     checkpoint_age_seconds: GaugeVec,
     sequences: IntGaugeVec,
@@ -47,6 +48,7 @@ impl Partitions {
             state: gauges(registry, PARTITION_STATE, &["partition", "state"])?,
             halted_because: gauges(registry, PARTITION_HALTED, &["partition", "reason"])?,
             lag_records: gauges(registry, LAG, &["partition"])?,
+            unanswered: gauges(registry, UNANSWERED, &["partition"])?,
             next_offset: gauges(registry, NEXT_OFFSET, &["partition"])?,
             checkpoint_age_seconds: float_gauges(registry, CHECKPOINT_AGE)?,
             sequences: gauges(registry, SEQUENCES, &["partition"])?,
@@ -108,6 +110,9 @@ impl Partitions {
         self.sequences
             .with_label_values(&labels)
             .set(integer(status.sequences));
+        self.unanswered
+            .with_label_values(&labels)
+            .set(integer(status.unanswered));
         let hold_ms = status.open_transaction_hold_ms.unwrap_or(0);
         self.open_transaction_hold_seconds
             .with_label_values(&labels)
@@ -170,6 +175,7 @@ impl Partitions {
             );
         }
         forget(self.lag_records.remove_label_values(&labels));
+        forget(self.unanswered.remove_label_values(&labels));
         forget(self.next_offset.remove_label_values(&labels));
         forget(self.checkpoint_age_seconds.remove_label_values(&labels));
         forget(self.sequences.remove_label_values(&labels));

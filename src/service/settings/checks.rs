@@ -19,6 +19,9 @@ const HEADER_BYTES_MAX: usize = 249;
 const TOKEN_BYTES_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 200;
 
+/// Longest name of a host in bytes, as DNS has it.
+const HOST_BYTES_MAX: usize = 253;
+
 /// What the names of the service's own headers begin with.
 const OWN_HEADERS: &str = "sequencer-";
 
@@ -83,6 +86,15 @@ pub(super) const ADDRESS: Check = Check {
 pub(super) const TOKEN: Check = Check {
     expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",
     accepts: |text| text.is_empty() || is_token(text),
+};
+
+/// A name under which the pages are asked for.
+pub(super) const HOST: Check = Check {
+    expected: "host names of 1 to 253 letters, digits, '.' and '-', without a port",
+    accepts: |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+    },
 };
 
 /// The brokers, as librdkafka takes them.

@@ -42,7 +42,7 @@ mod properties;
 mod raw;
 mod resolve;
 mod secret;
-pub mod shell;
+pub use crate::core::shell;
 #[cfg(test)]
 mod tests;
 
@@ -55,7 +55,8 @@ use std::time::Duration;
 pub use error::{EXIT_CODE, Error};
 pub use flags::Flags;
 pub use key::nearest_of;
-pub use modes::{LogFormat, ReplyMode, UnknownWord};
+pub use modes::{CreateTopics, LogFormat, ReplyMode, UnknownWord};
+pub use properties::is_of_connection;
 pub use secret::{REDACTED, is_secret, redact};
 
 use crate::wire::headers::Names;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub http_address: Option<String>,
     /// `http.token`: what a reader of HTTP must know; a secret.
     pub http_token: Option<String>,
+    /// `http.hosts`: names under which the pages are asked for on a loopback address.
+    pub http_hosts: Vec<String>,
     /// `ready.lag_max_records`: above it a partition is not ready.
     pub ready_lag_max_records: u64,
     /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
@@ -105,6 +108,9 @@ pub struct Settings {
     pub kafka: BTreeMap<String, String>,
     /// Where each property of `kafka` was given.
     kafka_origins: BTreeMap<String, String>,
+    /// What lets others pose as the brokers, a line each: the part of the warnings that concerns every
+    /// command that connects.
+    pub unverified: Vec<String>,
 }
 
 /// The topics, `topics.*`.
@@ -120,6 +126,8 @@ pub struct Topics {
     pub ledger: String,
     /// Where instances say that they are alive.
     pub heartbeats: String,
+    /// Whether `serve` creates those that are missing.
+    pub create: CreateTopics,
     /// Partitions of topics that are created.
     pub partitions: i32,
     /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
@@ -139,8 +147,8 @@ impl Settings {
         resolve::load(flags, environment)
     }
 
-    /// The flags by which a command finds this service, for commands that are printed. What else a
-    /// connection needs (TLS, a password) may be secret, and is where this process has it from.
+    /// The flags by which a command finds this service, for commands that are printed: those that this
+    /// process was given itself. No secret is among them.
     pub fn service_flags(&self) -> String {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(brokers) = &self.brokers {
@@ -155,6 +163,12 @@ impl Settings {
             let is_usual = usual.as_ref().is_some_and(|usual| usual[at].1 == value);
             if !is_usual {
                 words.extend(["--set".into(), format!("{key}={value}").into()]);
+            }
+        }
+        for (property, value) in &self.kafka {
+            let origin = self.kafka_origins.get(property).map(String::as_str);
+            if origin == Some("--set") && is_of_connection(property) && !is_secret(property) {
+                words.extend(["--set".into(), format!("kafka.{property}={value}").into()]);
             }
         }
         shell::line(words)
@@ -209,8 +223,43 @@ impl Settings {
         }
     }
 
-    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted:
-    /// for a log line at the start.
+    /// The pairs of [`Settings::describe`] that differ from the defaults: for the log line at the start, which
+    /// has fields of its own for group, instance, brokers, mode and address.
+    pub fn changed(&self) -> Vec<(String, String)> {
+        const OWN: [&str; 5] = [
+            "group",
+            "instance_id",
+            "reply.mode",
+            "http.address",
+            "kafka.bootstrap.servers",
+        ];
+        let usual = resolve::load(&Flags::default(), []).ok();
+        let usual = usual.map(|(settings, _)| settings.describe());
+        let is_usual = |pair: &_| usual.as_ref().is_some_and(|usual| usual.contains(pair));
+        let mut changed = self.describe();
+        changed.retain(|pair| !OWN.contains(&pair.0.as_str()) && !is_usual(pair));
+        changed
+    }
+
+    /// The error for a property of `kafka` that librdkafka does not have: with the nearest one that it
+    /// has, in the words of the place where it was given.
+    pub fn property_unknown(&self, property: &str) -> Error {
+        let place = self.kafka_origins.get(property).cloned();
+        let hint = properties::nearest(property).map_or_else(String::new, |known| {
+            let known = format!("{}{known}", key::KAFKA_PREFIX);
+            match place.as_deref().is_some_and(origin::is_environment) {
+                true => format!("; did you mean {}?", environment::variable_of(&known)),
+                false => format!("; did you mean {known:?}?"),
+            }
+        });
+        Error::UnknownKey {
+            key: format!("{}{property}", key::KAFKA_PREFIX),
+            origin: place.unwrap_or_else(|| "Sequencer itself".to_owned()),
+            hint,
+        }
+    }
+
+    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted.
     pub fn describe(&self) -> Vec<(String, String)> {
         let before = [
             ("group", self.group.clone()),
@@ -220,6 +269,7 @@ impl Settings {
             ("topics.state", self.topics.state.clone()),
             ("topics.ledger", self.topics.ledger.clone()),
             ("topics.heartbeats", self.topics.heartbeats.clone()),
+            ("topics.create", self.topics.create.to_string()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
                 "topics.replication",
@@ -247,6 +297,7 @@ impl Settings {
                 "http.token",
                 self.http_token.as_ref().map_or("", |_| REDACTED).to_owned(),
             ),
+            ("http.hosts", self.http_hosts.join(",")),
             (
                 "ready.lag_max_records",
                 self.ready_lag_max_records.to_string(),

@@ -29,6 +29,36 @@ impl ReplyMode {
     }
 }
 
+/// Whether `serve` creates topics that are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreateTopics {
+    /// All of them for a new group; for one with a past, only beside a request topic that is there.
+    #[default]
+    Auto,
+    /// Whatever is missing.
+    Always,
+    /// None.
+    Never,
+}
+
+impl CreateTopics {
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CreateTopics::Auto => "auto",
+            CreateTopics::Always => "always",
+            CreateTopics::Never => "never",
+        }
+    }
+}
+
+impl fmt::Display for CreateTopics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

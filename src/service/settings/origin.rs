@@ -23,12 +23,20 @@ pub(super) enum Origin {
     Host,
 }
 
+/// How the words for an environment variable begin.
+const ENVIRONMENT: &str = "environment variable ";
+
+/// True for the words for an environment variable.
+pub(super) fn is_environment(words: &str) -> bool {
+    words.starts_with(ENVIRONMENT)
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("the built-in defaults"),
             Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Origin::Environment(name) => write!(f, "environment variable {name}"),
+            Origin::Environment(name) => write!(f, "{ENVIRONMENT}{name}"),
             Origin::Flag(name) => f.write_str(name),
             Origin::Host => f.write_str("the host's name"),
         }

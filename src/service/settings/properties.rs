@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::checks;
 use super::error::Error;
-use super::key::BROKERS_PROPERTY;
+use super::key::{BROKERS_PROPERTY, nearest_of};
 use super::origin::Origin;
 use super::raw::Raw;
 use super::secret::redact;
@@ -76,6 +76,47 @@ const REFUSED: [(&str, &str); 17] = [
     ),
 ];
 
+/// A property that must lie between two values, in milliseconds.
+struct Bound {
+    property: &'static str,
+    min: i64,
+    max: i64,
+    why: &'static str,
+}
+
+/// librdkafka takes 0 for never, and a day.
+const BOUNDS: [Bound; 1] = [Bound {
+    property: "statistics.interval.ms",
+    min: 100,
+    max: 10_000,
+    why: "the lag, and with it /readyz, comes from the statistics",
+}];
+
+/// The SASL mechanisms that this program has; librdkafka compares them letter by letter.
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/// The property of the mechanism, and librdkafka's other name for it.
+const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
+
+/// What is said of a mechanism, as it follows "expected".
+const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI \
+                                  (Kerberos) and AWS_MSK_IAM are not supported";
+
+/// Properties of mechanisms that this program does not have, by how they begin.
+const OTHER_MECHANISMS: [(&str, &str); 3] = [
+    ("sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
+    ("enable.sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
+    ("sasl.kerberos.", "GSSAPI (Kerberos)"),
+];
+
+/// The names of librdkafka's properties, a line each; a test has each of them accepted.
+const KNOWN: &str = include_str!("librdkafka.txt");
+
+/// The property that was probably meant.
+pub(super) fn nearest(property: &str) -> Option<&'static str> {
+    nearest_of(property, KNOWN.lines())
+}
+
 /// A property for which more than a maximum deserves a warning.
 struct Advice {
     property: &'static str,
@@ -101,6 +142,22 @@ const ADVICE: [Advice; 3] = [
     },
 ];
 
+/// Properties without which another command cannot connect begin with one of these.
+const OF_CONNECTION: [&str; 7] = [
+    "bootstrap.servers",
+    "broker.address",
+    "enable.ssl",
+    "https.ca",
+    "sasl.",
+    "security.protocol",
+    "ssl.",
+];
+
+/// Whether a command needs this property to reach the same brokers.
+pub fn is_of_connection(property: &str) -> bool {
+    OF_CONNECTION.iter().any(|part| property.starts_with(part))
+}
+
 /// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in
 /// [`ADVICE`].
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
@@ -116,13 +173,26 @@ impl Properties {
     ///
     /// # Errors
     /// A refused property; a value that is a list, a table or a date; brokers that are none; a
-    /// time-out that is no number.
+    /// time-out that is no number; a value out of its bounds.
     pub fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
                 property: property.to_owned(),
                 origin: origin.to_string(),
                 reason: (*reason).to_owned(),
+            });
+        }
+        let other = OTHER_MECHANISMS
+            .iter()
+            .find(|(start, _)| property.starts_with(start));
+        if let Some((_, mechanism)) = other {
+            return Err(Error::Refused {
+                property: property.to_owned(),
+                origin: origin.to_string(),
+                reason: format!(
+                    "{mechanism} is not supported; sasl.mechanism can be {}",
+                    MECHANISMS.join(", ")
+                ),
             });
         }
         let invalid = |expected: &str| Error::Invalid {
@@ -145,9 +215,44 @@ impl Properties {
                 "a whole number from 1 to {TIMEOUT_MS_MAX}"
             )));
         }
+        if let Some(bound) = BOUNDS.iter().find(|bound| bound.property == property)
+            && !value
+                .parse()
+                .is_ok_and(|value: i64| (bound.min..=bound.max).contains(&value))
+        {
+            let Bound { min, max, why, .. } = bound;
+            return Err(invalid(&format!(
+                "a whole number from {min} to {max}: {why}"
+            )));
+        }
+        if MECHANISM.contains(&property) && !MECHANISMS.contains(&value.as_str()) {
+            return Err(invalid(MECHANISM_EXPECTED));
+        }
         self.values
             .insert(property.to_owned(), (value, origin.clone()));
         Ok(())
+    }
+
+    /// What only all layers together show: SASL without a mechanism, which librdkafka takes for GSSAPI.
+    ///
+    /// # Errors
+    /// SASL is chosen and no mechanism.
+    pub fn check(&self) -> Result<(), Error> {
+        const PROTOCOL: &str = "security.protocol";
+        let has_mechanism = MECHANISM.iter().any(|name| self.values.contains_key(*name));
+        match self.values.get(PROTOCOL) {
+            Some((value, origin))
+                if !has_mechanism && value.to_ascii_lowercase().starts_with("sasl_") =>
+            {
+                Err(Error::Invalid {
+                    key: format!("kafka.{PROTOCOL}"),
+                    origin: origin.to_string(),
+                    value: format!("{value:?}"),
+                    expected: format!("kafka.sasl.mechanism beside it: {MECHANISM_EXPECTED}"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is allowed but probably not wanted, a line each.
@@ -168,15 +273,29 @@ impl Properties {
                 ));
             }
         }
-        let verification = "enable.ssl.certificate.verification";
-        if let Some((value, origin)) = self.values.get(verification)
-            && value == "false"
-        {
-            warnings.push(format!(
-                "kafka.{verification} in {origin} is false: anyone on the way can pose as the brokers"
-            ));
-        }
+        warnings.extend(self.unverified());
         warnings
+    }
+
+    /// What lets others pose as the brokers, a line each. It concerns every command that connects.
+    pub fn unverified(&self) -> Vec<String> {
+        let off = |value: &str| {
+            let value = value.to_ascii_lowercase();
+            matches!(value.as_str(), "false" | "f" | "0" | "off" | "none")
+        };
+        let properties = [
+            "enable.ssl.certificate.verification",
+            "ssl.endpoint.identification.algorithm",
+        ];
+        let given = properties.into_iter().filter_map(|property| {
+            let (value, origin) = self.values.get(property)?;
+            off(value).then(|| {
+                format!(
+                    "kafka.{property} in {origin} is {value}: anyone on the way can pose as the brokers"
+                )
+            })
+        });
+        given.collect()
     }
 
     /// The brokers, the other properties, and the place of each property.

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::flags::Flags;
 use super::headers;
 use super::layer::{self, Layer};
-use super::modes::{LogFormat, ReplyMode};
+use super::modes::{CreateTopics, LogFormat, ReplyMode};
 use super::origin::Origin;
 use super::properties::Properties;
 use super::{Settings, Topics};
@@ -46,6 +46,7 @@ struct TopicsShape {
     state: String,
     ledger: String,
     heartbeats: String,
+    create: CreateTopics,
     partitions: i32,
     replication: i32,
 }
@@ -76,6 +77,7 @@ struct MembershipShape {
 struct HttpShape {
     address: String,
     token: String,
+    hosts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +116,7 @@ pub(super) fn load(
     let values = merged.collect()?;
     let shape: Shape = merged.try_deserialize()?;
     distinct_topics(&shape.topics, &values)?;
+    properties.check()?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
     warnings.extend(always_static(&shape, &values));
@@ -127,6 +130,7 @@ fn settings(
     properties: Properties,
     config_file: Option<PathBuf>,
 ) -> Result<Settings, Error> {
+    let unverified = properties.unverified();
     let (brokers, kafka, kafka_origins) = properties.into_parts();
     Ok(Settings {
         brokers,
@@ -138,6 +142,7 @@ fn settings(
             state: shape.topics.state,
             ledger: shape.topics.ledger,
             heartbeats: shape.topics.heartbeats,
+            create: shape.topics.create,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
         },
@@ -148,6 +153,7 @@ fn settings(
         rewrite_floor_records: shape.restore.rewrite_floor_records,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
+        http_hosts: shape.http.hosts,
         ready_lag_max_records: shape.ready.lag_max_records,
         shutdown_deadline: Duration::from_millis(shape.shutdown.deadline_ms),
         log_format: shape.log.format,
@@ -155,6 +161,7 @@ fn settings(
         config_file,
         kafka,
         kafka_origins,
+        unverified,
     })
 }
 

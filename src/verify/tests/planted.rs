@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::service::{Own, World, run};
+use crate::core::link::Position;
 use crate::core::{Fold, sequence::Sequence};
 use crate::verify::report::{Invariant, Report};
 use crate::wire::state::{self, BatchId, Content, Entry};
@@ -257,12 +258,13 @@ fn a_wrong_counter_under_a_footer_that_adds_up_is_found() {
 #[test]
 fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
     type Edit = fn(&mut state::Footer, &mut Fold);
-    let edits: [(&str, Edit); 7] = [
+    let edits: [(&str, Edit); 8] = [
         ("digest", |footer, _| footer.digest.0 ^= 1),
         ("next", |footer, _| footer.next.0 -= 1),
         ("applied", |footer, _| footer.scalars.applied += 1),
         ("floor", |footer, _| footer.scalars.floor = 5),
         ("window", |footer, _| footer.scalars.window_next += 1),
+        ("epoch", |footer, _| footer.scalars.epoch += 1),
         ("N", |footer, _| footer.partitions = 2),
         ("fingerprint", |footer, _| {
             footer.last_applied.as_mut().unwrap().hash ^= 1;
@@ -280,10 +282,37 @@ fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
 }
 
 #[test]
+fn a_repair_whose_epoch_is_not_above_the_one_before_is_found() {
+    for (epoch, is_right) in [(8, true), (7, false), (6, false)] {
+        let mut world = world();
+        for epoch in [7, epoch] {
+            let right = world.restore(0);
+            let next = right.footer.as_ref().unwrap().next.0;
+            world.repair_unchanged(0, &right, next, epoch);
+        }
+        world.ask(0, "orders", b"", None);
+        world.serve();
+        let report = run(&world);
+        let broken: &[Invariant] = if is_right {
+            &[]
+        } else {
+            &[Invariant::CheckpointAddsUp]
+        };
+        assert_eq!(report.broken(), broken, "{epoch}: {report:#?}");
+    }
+}
+
+#[test]
 fn an_entry_too_many_is_found() {
     let mut world = world();
     doctor(&mut world, true, |_, fold| {
-        fold.put(Entry::Sent { home: 3, offset: 5 });
+        fold.put(Entry::Sent {
+            home: 3,
+            position: Position {
+                leader_epoch: 0,
+                offset: 5,
+            },
+        });
     });
     assert_eq!(run(&world).broken(), [Invariant::CheckpointAddsUp]);
 }
@@ -307,7 +336,7 @@ fn a_stray_that_was_lost_breaks_i4() {
     let last = world.requests[source].last().unwrap().offset;
     let forwarded = world.requests[home].iter().rposition(|record| {
         let header = record.forwarded.as_deref().unwrap_or_default();
-        header.starts_with(format!("{source}:{last}:").as_bytes())
+        header.starts_with(format!("{source}:0:0.{last}:").as_bytes())
     });
     world.requests[home].truncate(forwarded.unwrap());
     world

@@ -149,7 +149,7 @@ impl World {
                 _ => String::new(),
             };
             let id = format!("id-{some}");
-            let id = (form == 18).then_some(id.as_str());
+            let id = matches!(form, 11 | 14 | 18).then_some(id.as_str());
             match form {
                 // No valid name, and a policy.
                 19 if number == 0 => self.ask(other as usize, "a\nb", value.as_bytes(), None),
@@ -216,6 +216,7 @@ impl World {
         };
         let request = Request {
             partition: partition as i32,
+            leader_epoch: 0,
             offset: Offset(record.offset),
             timestamp: Timestamp(record.offset),
             key: record.key.as_deref(),
@@ -326,8 +327,10 @@ impl World {
         };
         let restored = self.restore(partition);
         let mut footer = restored.footer.clone().unwrap();
+        let answered = footer.next;
         footer.next = NextOffset(end);
         footer.scalars.applied += 1;
+        footer.scalars.epoch += 1;
         footer.scalars.floor = above.max(0);
         footer.scalars.links_open = true;
         let mut fold = crate::core::Fold::default();
@@ -355,13 +358,59 @@ impl World {
         footer.digest = fold.digest_with(footer.scalars);
         let mut batch = Batch::default();
         let reason = "test".to_owned();
-        batch.reset(id, &Reset { reason });
+        batch.reset(id, &Reset { answered, reason });
         for entry in fold.iter() {
             batch.entry(id, &entry);
         }
         footer.batch_records = batch.len() as u32;
         batch.footer(id, &footer);
         self.append(partition, id, &batch);
+    }
+
+    /// A repair to a state that is right: requests below `answered` were answered, those from there to
+    /// the end of the log are passed over.
+    pub fn repair_unchanged(
+        &mut self,
+        partition: usize,
+        right: &Restored,
+        answered: i64,
+        epoch: u64,
+    ) {
+        self.owners[partition] = None;
+        self.batches += 1;
+        let id = BatchId {
+            writer: 9,
+            number: self.batches,
+        };
+        let end = self.requests[partition].last();
+        let mut footer = right.footer.clone().unwrap();
+        footer.next = NextOffset(end.map_or(0, |last| last.offset + 1));
+        footer.scalars.epoch = epoch;
+        footer.digest = right.fold.digest_with(footer.scalars);
+        let mut batch = Batch::default();
+        let (answered, reason) = (NextOffset(answered), "test".to_owned());
+        batch.reset(id, &Reset { answered, reason });
+        for entry in right.fold.iter() {
+            batch.entry(id, &entry);
+        }
+        footer.batch_records = batch.len() as u32;
+        batch.footer(id, &footer);
+        self.append(partition, id, &batch);
+    }
+
+    /// Of each key the last record stays, and the footer matches nothing.
+    pub fn damage_state(&mut self, partition: usize) {
+        let log = &mut self.state[partition];
+        let last: Vec<bool> = (0..log.len())
+            .map(|at| !log[at + 1..].iter().any(|later| later.key == log[at].key))
+            .collect();
+        let mut last = last.into_iter();
+        log.retain(|_| last.next() == Some(true));
+        let footer = log
+            .iter_mut()
+            .find(|record| record.key.as_deref() == Some(state::FOOTER_KEY));
+        // The digest follows version, batch and next offset.
+        footer.unwrap().value.as_mut().unwrap()[1 + 8 + 8 + 8] ^= 1;
     }
 
     /// The first batch once more, at the end.
@@ -446,6 +495,7 @@ impl Logs for World {
     ) -> Result<(), KafkaError> {
         for own in self.log(topic, partition) {
             let record = Record {
+                leader_epoch: 0,
                 offset: own.offset,
                 timestamp_ms: own.offset,
                 key: own.key.as_deref(),

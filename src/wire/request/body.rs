@@ -62,17 +62,65 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Names further from every known one than this many edits get no suggestion.
-const SUGGESTION_DISTANCE_MAX: usize = 3;
+/// Longest name for which a known one is looked for, in bytes: the longest known one, one letter
+/// more, and some marks between words. It is what keeps a record from costing more than its parse:
+/// names are compared with every known one, and a client may write 64 KiB of them.
+const HINT_NAME_BYTES_MAX: usize = 16;
+
+/// The letters of a name as far as mappers and people agree on them: `requestId` and `request-id`
+/// are `request_id`.
+struct Letters {
+    bytes: [u8; HINT_NAME_BYTES_MAX],
+    length: usize,
+}
+
+impl Letters {
+    /// None for a name that is too long to be a mistyped known one.
+    fn of(name: &str) -> Option<Letters> {
+        if name.len() > HINT_NAME_BYTES_MAX {
+            return None;
+        }
+        let mut letters = Letters {
+            bytes: [0; HINT_NAME_BYTES_MAX],
+            length: 0,
+        };
+        for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
+            letters.bytes[letters.length] = byte.to_ascii_lowercase();
+            letters.length += 1;
+        }
+        Some(letters)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The known name that was probably meant.
+fn nearest(name: &str) -> Option<&'static str> {
+    let name = Letters::of(name)?;
+    FIELDS.into_iter().find(|known| {
+        Letters::of(known).is_some_and(|known| one_edit_apart(name.as_slice(), known.as_slice()))
+    })
+}
+
+/// Equal, or equal but for one letter: another one, one more, one less, or two that are swapped. One
+/// pass, where an edit distance takes the product of both lengths.
+fn one_edit_apart<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    match (&a[same..], &b[same..]) {
+        ([], [] | [_]) | ([_], []) => true,
+        ([a, b, rest @ ..], [c, d, other @ ..]) if (a, b) == (d, c) && rest == other => true,
+        ([_, rest @ ..], [_, other @ ..]) if rest == other => true,
+        ([_, rest @ ..], other) if rest == other => true,
+        (rest, [_, other @ ..]) => rest == other,
+        _ => false,
+    }
+}
 
 fn unknown_field(name: &str) -> Rejection {
-    let nearest = FIELDS
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(distance, _)| *distance <= SUGGESTION_DISTANCE_MAX && name.len() <= 64);
-    let hint = match nearest {
-        Some((_, known)) => format!("did you mean {known:?}?"),
+    let hint = match nearest(name) {
+        Some(known) => format!("did you mean {known:?}?"),
         None => format!("known: {}", FIELDS.join(", ")),
     };
     Rejection::new(
@@ -172,5 +220,62 @@ impl<'de> Visitor<'de> for BodyVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
         Ok(Body::Scalar(Scalar::Array))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A letter that counts how often it is compared.
+    struct Counted<'a>(u8, &'a Cell<usize>);
+
+    impl PartialEq for Counted<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    fn compared(name: &str) -> usize {
+        let Some(name) = Letters::of(name) else {
+            return 0;
+        };
+        let count = Cell::new(0);
+        let counted = |bytes: &[u8]| -> Vec<_> {
+            let bytes = bytes.iter();
+            bytes.map(|byte| Counted(*byte, &count)).collect()
+        };
+        for known in FIELDS {
+            let known = Letters::of(known).unwrap();
+            one_edit_apart(&counted(name.as_slice()), &counted(known.as_slice()));
+        }
+        count.get()
+    }
+
+    #[test]
+    fn a_long_name_is_compared_with_no_known_one() {
+        for length in [HINT_NAME_BYTES_MAX + 1, 1_000, 65_000] {
+            assert_eq!(compared(&"a".repeat(length)), 0, "{length}");
+            assert_eq!(compared(&"_".repeat(length)), 0, "{length}");
+            assert_eq!(nearest(&"count".repeat(length)), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_takes_more_than_a_few_passes_over_the_known_ones(name in "[a-z_-]{0,40}") {
+            prop_assert!(compared(&name) <= 4 * HINT_NAME_BYTES_MAX * FIELDS.len());
+        }
+
+        #[test]
+        fn one_edit_is_the_distance_of_one(a in "[ab]{0,6}", b in "[ab]{0,6}") {
+            let near = strsim::osa_distance(&a, &b) <= 1;
+            prop_assert_eq!(one_edit_apart(a.as_bytes(), b.as_bytes()), near);
+        }
     }
 }

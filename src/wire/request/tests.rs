@@ -52,11 +52,18 @@ fn the_three_forms_of_a_request() {
 fn every_kind_of_bad_input_has_its_code() {
     let long = format!(r#"{{"request_id":"{}"}}"#, "x".repeat(256));
     let large = " ".repeat(VALUE_BYTES_MAX + 1);
+    let (huge, negative) = ("7".repeat(400), format!(" -{}\n", "7".repeat(400)));
     for (value, code) in [
         ("0", Code::InvalidCount),
         ("-1", Code::InvalidCount),
         ("1000001", Code::InvalidCount),
         ("18446744073709551616", Code::InvalidCount),
+        ("-0", Code::InvalidCount),
+        (&huge, Code::InvalidCount),
+        (&negative, Code::InvalidCount),
+        ("-0.0", Code::MalformedRequest),
+        ("00", Code::MalformedRequest),
+        ("-", Code::MalformedRequest),
         (r#"{"count":0}"#, Code::InvalidCount),
         (r#"{"count":99999999999999999999999}"#, Code::InvalidCount),
         ("5.0", Code::MalformedRequest),
@@ -107,6 +114,34 @@ fn messages_name_the_field_and_the_limit() {
     );
     assert!(message(r#"{"somethingelse":1}"#).contains("known: op, count, request_id, requester"));
     assert!(message(r#"{"op":"nxt"}"#).contains("known: next"));
+}
+
+#[test]
+fn a_field_that_is_a_letter_or_a_convention_away_gets_a_hint() {
+    for (given, meant) in [
+        ("cont", "count"),
+        ("counts", "count"),
+        ("coumt", "count"),
+        ("Count", "count"),
+        ("requestId", "request_id"),
+        ("request-id", "request_id"),
+        ("requestr", "requester"),
+        ("MAXCOUNT", "max_count"),
+    ] {
+        let told = message(&format!(r#"{{"{given}":1}}"#));
+        assert!(told.contains(&format!("did you mean {meant:?}?")), "{told}");
+    }
+    for given in [
+        "",
+        "x",
+        "toString",
+        "cou",
+        "request_identifier",
+        "__proto__",
+    ] {
+        let told = message(&format!(r#"{{"{given}":1}}"#));
+        assert!(told.contains("known: op, count"), "{told}");
+    }
 }
 
 #[test]

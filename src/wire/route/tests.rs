@@ -42,6 +42,62 @@ fn owned(headers: &[&str]) -> Vec<String> {
     headers.iter().map(|header| (*header).to_owned()).collect()
 }
 
+/// All headers that a stray carries home say the same there, whatever their length.
+#[test]
+fn a_header_that_is_cut_on_the_way_home_means_the_same_at_both_ends() {
+    use crate::wire::headers::PARTITION_BYTES_MAX;
+    let routing = routing();
+    let lengths = [
+        1,
+        PARTITION_BYTES_MAX,
+        TOPIC_BYTES_MAX,
+        CORRELATION_BYTES_MAX,
+    ];
+    let lengths = lengths
+        .into_iter()
+        .chain([CORRELATION_COPIED_BYTES_MAX, TRACE_BYTES_MAX]);
+    for length in lengths.flat_map(|length| length..length + 4) {
+        for last in [b'0', b'1'] {
+            let mut value = vec![b'0'; length - 1];
+            value.push(last);
+            for topic in [&b"replies"[..], b"a.reply", &value] {
+                let sent = Headers {
+                    kafka: Family {
+                        correlation: Some(&value),
+                        topic: Some(topic),
+                        partition: Some(&value),
+                    },
+                    traceparent: Some(&value),
+                    tracestate: Some(&value),
+                    ..Headers::default()
+                };
+                let mut block = Vec::new();
+                sent.forward(&routing.names, &mut block);
+                let carried = Block(&block).iter();
+                let arrived = Headers::collect(
+                    &routing.names,
+                    carried.map(|(name, value)| (name.as_bytes(), Some(value))),
+                );
+                let reply = |headers: &Headers<'_>| {
+                    let route = routing.route(headers);
+                    let mut block = Vec::new();
+                    route.push_headers(&routing.names, None, &mut block);
+                    let cause = route.undelivered.as_ref().map(|u| u.cause);
+                    let names = Block(&block).iter().map(|(name, _)| name.to_owned());
+                    let names: Vec<String> = names.collect();
+                    (
+                        route.topic.map(str::to_owned),
+                        route.partition,
+                        cause,
+                        names,
+                    )
+                };
+                assert_eq!(reply(&sent), reply(&arrived), "{length} bytes");
+            }
+        }
+    }
+}
+
 #[test]
 fn each_convention_gets_its_own_headers_back() {
     assert_eq!(routed(&[]), (None, None, None, vec![]));

@@ -51,6 +51,17 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
+    /// Eight bytes that count something: there is room to count on.
+    pub fn count(&mut self) -> Option<u64> {
+        self.u64()
+            .filter(|count| *count <= i64::MAX.cast_unsigned())
+    }
+
+    /// Eight bytes that are an offset of Kafka's.
+    pub fn offset(&mut self) -> Option<i64> {
+        self.i64().filter(|offset| *offset >= 0)
+    }
+
     /// Sixteen bytes.
     pub fn u128(&mut self) -> Option<u128> {
         self.array().map(u128::from_be_bytes)

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | sequence | its counter, 8 bytes; of a defined one the definition follows, then, if it has a ledger, where that stands |
 //! | window segment | its places, 36 bytes each |
-//! | end of a chain | an offset, 8 bytes |
+//! | last stray sent | its leader epoch, 4 bytes, and its offset, 8 |
+//! | last stray accepted | its source's epoch, 8 bytes, then as above, then whether one gap is believed |
 
 use std::borrow::Cow;
 
@@ -14,6 +15,7 @@ use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Entry, EntryKey, Note};
 use crate::core::ledger::{Chain, Hash};
 use crate::core::limits::{ID_FIRST, ID_LAST, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+use crate::core::link::{Accepted, Position};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey, SEGMENT};
 use crate::core::{Offset, Timestamp};
@@ -46,10 +48,27 @@ pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
                 out.extend_from_slice(&count.to_be_bytes());
             }
         }
-        Entry::Sent { offset, .. } | Entry::Accepted { offset, .. } => {
-            out.extend_from_slice(&offset.to_be_bytes());
+        Entry::Sent { home: _, position } => encode_position(out, *position),
+        Entry::Accepted { source: _, end } => {
+            let Accepted {
+                epoch,
+                position,
+                open,
+            } = end;
+            out.extend_from_slice(&epoch.to_be_bytes());
+            encode_position(out, *position);
+            out.push(u8::from(*open));
         }
     }
+}
+
+fn encode_position(out: &mut Vec<u8>, position: Position) {
+    let Position {
+        leader_epoch,
+        offset,
+    } = position;
+    out.extend_from_slice(&leader_epoch.to_be_bytes());
+    out.extend_from_slice(&offset.to_be_bytes());
 }
 
 fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
@@ -122,13 +141,24 @@ pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Ent
         }
         EntryKey::Sent(home) => Some(Entry::Sent {
             home,
-            offset: reader.i64()?,
+            position: read_position(reader)?,
         }),
         EntryKey::Accepted(source) => Some(Entry::Accepted {
             source,
-            offset: reader.i64()?,
+            end: Accepted {
+                epoch: reader.u64()?,
+                position: read_position(reader)?,
+                open: flag(reader)?,
+            },
         }),
     }
+}
+
+fn read_position(reader: &mut Reader<'_>) -> Option<Position> {
+    Some(Position {
+        leader_epoch: i32::from_be_bytes(reader.array()?),
+        offset: reader.i64()?,
+    })
 }
 
 fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
@@ -195,7 +225,7 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
 
 fn read_chain(reader: &mut Reader<'_>) -> Option<Chain> {
     Some(Chain {
-        records: reader.u64()?,
+        records: reader.count()?,
         turn: reader.u32()?,
         repaired: flag(reader)?,
         hash: Hash(reader.array()?),

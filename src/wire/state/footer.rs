@@ -97,6 +97,7 @@ impl Footer {
             window_capacity,
             window_next,
             links_open,
+            epoch,
         } = scalars;
         encode_envelope(out, batch);
         out.extend_from_slice(&next.0.to_be_bytes());
@@ -112,6 +113,7 @@ impl Footer {
         out.extend_from_slice(&window_capacity.to_be_bytes());
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));
+        out.extend_from_slice(&epoch.to_be_bytes());
         out.extend_from_slice(&partitions.to_be_bytes());
         out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
@@ -126,11 +128,11 @@ impl Footer {
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Footer> {
         Some(Footer {
-            next: NextOffset(reader.i64()?),
+            next: NextOffset(reader.offset()?),
             digest: Digest(reader.u128()?),
             scalars: Scalars {
                 highest_timestamp: Timestamp(reader.i64()?),
-                applied: reader.u64()?,
+                applied: reader.count()?,
                 floor: reader.i64()?,
                 undefined: match reader.u8()? {
                     0 => Undefined::Create,
@@ -139,8 +141,9 @@ impl Footer {
                     _ => return None,
                 },
                 window_capacity: reader.u32()?,
-                window_next: reader.u64()?,
+                window_next: reader.count()?,
                 links_open: flag(reader)?,
+                epoch: reader.u64()?,
             },
             partitions: reader.u32()?,
             link_key: LinkKey(reader.array()?),

@@ -2,10 +2,14 @@
 
 use super::bytes::{Reader, push_text};
 use super::{BatchId, encode_envelope};
+use crate::core::NextOffset;
 
 /// What a repair says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
+    /// Requests from here on, up to where the repair goes on, may never be answered. It passes over none
+    /// when both are the same.
+    pub answered: NextOffset,
     /// Who and why, for people.
     pub reason: String,
 }
@@ -14,11 +18,13 @@ impl Reset {
     /// Appends the reset's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
         encode_envelope(out, batch);
+        out.extend_from_slice(&self.answered.0.to_be_bytes());
         push_text(out, &self.reason);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Reset> {
         Some(Reset {
+            answered: NextOffset(reader.offset()?),
             reason: reader.text()?.to_owned(),
         })
     }

@@ -5,7 +5,7 @@ use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Note};
 use crate::core::ledger::{Chain, Hash};
-use crate::core::link::LinkKey;
+use crate::core::link::{Accepted, LinkKey, Position};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
 use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
@@ -27,6 +27,7 @@ fn footer() -> Footer {
             window_capacity: 100_000,
             window_next: 12,
             links_open: true,
+            epoch: 0x55,
         },
         partitions: 4,
         link_key: LinkKey([0xab; 32]),
@@ -84,6 +85,7 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "000186a0",                           // capacity of the window
             "000000000000000c",                   // its next place
             "01",                                 // first links are believed
+            "0000000000000055",                   // epoch
             "00000004",                           // N
             "abababababababababababababababab",   // key of the links
             "abababababababababababababababab",
@@ -101,10 +103,14 @@ fn the_stored_bytes_do_not_change_between_releases() {
 
     let mut value = Vec::new();
     Reset {
+        answered: NextOffset(7),
         reason: "why".into(),
     }
     .encode(&mut value, BATCH);
-    assert_eq!(hex(&value), "01010203040506070800000000000000090003776879");
+    assert_eq!(
+        hex(&value),
+        "010102030405060708000000000000000900000000000000070003776879"
+    );
 }
 
 #[test]
@@ -168,6 +174,10 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
         increment: 1,
         count: 10,
     }];
+    let position = Position {
+        leader_epoch: 2,
+        offset: 7,
+    };
     let entries = [
         (
             Entry::Sequence {
@@ -198,17 +208,21 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
              00000a",
         ),
         (
-            Entry::Sent { home: 3, offset: 7 },
+            Entry::Sent { home: 3, position },
             "4300000003",
-            "0000000000000007",
+            "000000020000000000000007",
         ),
         (
             Entry::Accepted {
                 source: 4,
-                offset: 8,
+                end: Accepted {
+                    epoch: 6,
+                    position,
+                    open: true,
+                },
             },
             "4100000004",
-            "0000000000000008",
+            "000000000000000600000002000000000000000701",
         ),
     ];
     for (entry, key_hex, value_hex) in entries {
@@ -267,6 +281,32 @@ fn every_length_is_checked_and_a_newer_version_is_told_apart() {
     );
     assert!(decode(b"X", Some(&value[..1]), None).is_err());
     assert!(decode(b"", None, None).is_err());
+}
+
+#[test]
+fn a_footer_from_which_nobody_could_count_on_is_none_of_ours() {
+    let is_read = |footer: &Footer| {
+        let mut value = Vec::new();
+        footer.encode(&mut value, BATCH);
+        decode(FOOTER_KEY, Some(&value), None).is_ok()
+    };
+    let with = |applied, window_next| Footer {
+        scalars: Scalars {
+            applied,
+            window_next,
+            ..footer().scalars
+        },
+        ..footer()
+    };
+    let most = i64::MAX.cast_unsigned();
+    assert!(is_read(&with(most, most)));
+    assert!(!is_read(&with(u64::MAX, 0)));
+    assert!(!is_read(&with(0, most + 1)));
+    let before = Footer {
+        next: NextOffset(-1),
+        ..footer()
+    };
+    assert!(!is_read(&before));
 }
 
 proptest! {

@@ -40,6 +40,14 @@ pub fn own_broker(name: &str) -> Kafka {
     Kafka::start(Options::single(directory().join(name))).unwrap()
 }
 
+/// The same with these settings of its `server.properties`.
+pub fn own_broker_with(name: &str, properties: &[(&str, &str)]) -> Kafka {
+    let mut options = Options::single(directory().join(name));
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    options.properties = properties.iter().map(owned).collect();
+    Kafka::start(options).unwrap()
+}
+
 /// The address of the shared broker, which is started when it is first asked for. It ends with this
 /// process: see `sequencer::embedded`.
 pub fn shared_bootstrap() -> &'static str {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use serde_json::Value;
@@ -45,15 +45,30 @@ impl Instance {
         variables: &[(String, String)],
     ) -> Instance {
         let log = cluster::directory().join(format!("{}.log", unique(name)));
-        let port = http::free_port();
         let output = File::create(&log).unwrap();
-        let child = program()
+        let mut program = program();
+        program
+            .envs(variables.iter().cloned())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        Instance::started(name, program, arguments, log)
+    }
+
+    /// The same with its output elsewhere than in a file that is shown.
+    pub fn spawn_into(name: &str, arguments: &[String], stdout: Stdio, stderr: Stdio) -> Instance {
+        let log = cluster::directory().join(format!("{}.log", unique(name)));
+        File::create(&log).unwrap();
+        let mut program = program();
+        program.stdout(stdout).stderr(stderr);
+        Instance::started(name, program, arguments, log)
+    }
+
+    fn started(name: &str, mut program: Command, arguments: &[String], log: PathBuf) -> Instance {
+        let port = http::free_port();
+        let child = program
             .arg("serve")
             .args(arguments)
-            .envs(variables.iter().cloned())
             .args(["--http", &format!("127.0.0.1:{port}")])
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
             .spawn()
             .unwrap();
         Instance {

@@ -13,6 +13,7 @@ pub mod load;
 pub mod murmur2;
 pub mod oracle;
 pub mod partitioners;
+pub mod quotas;
 pub mod random;
 pub mod records;
 pub mod secure;

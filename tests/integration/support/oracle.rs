@@ -87,10 +87,14 @@ impl<'a> Oracle<'a> {
         let reaches = |repair: &&Repair| {
             repair.partition == request.partition && repair.from <= request.offset
         };
+        let taken = |repair: &Repair| {
+            let name = std::str::from_utf8(request.key.as_deref()?).ok()?;
+            repair.next.get(name).map(|next| next - 1)
+        };
         self.repairs
             .iter()
             .filter(reaches)
-            .map(|repair| repair.above)
+            .map(|repair| taken(repair).unwrap_or(repair.above))
             .max()
             .unwrap_or(0)
     }

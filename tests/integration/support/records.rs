@@ -1,5 +1,7 @@
 //! Records as the checker sees them: plain data, from a broker or from a test's own hand.
 
+use std::collections::BTreeMap;
+
 /// A record of the request log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -37,13 +39,15 @@ impl Mode {
     }
 }
 
-/// What the operator did to a partition with `sequencer recover`: from this offset on it counts again,
-/// with every ID up to `above` taken.
-#[derive(Clone, Copy, Debug)]
+/// What the operator did to a partition with `sequencer recover`: from this offset on it counts again.
+#[derive(Clone, Debug)]
 pub struct Repair {
     pub partition: i32,
     pub from: i64,
+    /// New names go on above this ID.
     pub above: i64,
+    /// The next ID of each name that it knew.
+    pub next: BTreeMap<String, i64>,
 }
 
 /// Key and value as a person reads them in a message.

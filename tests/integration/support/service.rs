@@ -1,5 +1,7 @@
 //! One service under test: its topics, its group, and the verdict at the end.
 
+use std::process::Stdio;
+
 use super::admin::Admin;
 use super::check::{Evidence, Report, check};
 use super::instance::Instance;
@@ -90,6 +92,18 @@ impl Service {
 
     /// Starts an instance that finds the brokers by another way, without waiting for it.
     pub fn spawn_at(&self, bootstrap: &str, instance: &str) -> Instance {
+        let arguments = self.serve_arguments(bootstrap, instance);
+        Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
+    }
+
+    /// Starts an instance whose log and output go there, without waiting for it.
+    pub fn spawn_into(&self, instance: &str, stdout: Stdio, stderr: Stdio) -> Instance {
+        let arguments = self.serve_arguments(&self.bootstrap, instance);
+        let name = format!("{}-{instance}", self.group);
+        Instance::spawn_into(&name, &arguments, stdout, stderr)
+    }
+
+    fn serve_arguments(&self, bootstrap: &str, instance: &str) -> Vec<String> {
         let mut arguments = self.arguments_at(bootstrap);
         arguments.extend(["--reply-mode".to_owned(), self.mode.as_str().to_owned()]);
         let own = [
@@ -101,7 +115,7 @@ impl Service {
         for setting in own.iter().chain(&self.settings) {
             arguments.extend(["--set".to_owned(), setting.clone()]);
         }
-        Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
+        arguments
     }
 
     /// Starts an instance and waits until it is ready.

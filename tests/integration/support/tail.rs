@@ -141,6 +141,9 @@ fn read<T>(
 pub struct Raw {
     pub partition: i32,
     pub offset: i64,
+    /// Milliseconds since 1970; of a request, by the broker's clock.
+    #[allow(dead_code, reason = "chaos looks at it")]
+    pub timestamp_ms: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
@@ -164,6 +167,7 @@ pub fn raw(bootstrap: &str, topic: &str) -> Vec<Raw> {
     read(bootstrap, topic, Isolation::Committed, |message| Raw {
         partition: message.partition(),
         offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: message.headers().map_or_else(Vec::new, |headers| {

@@ -63,7 +63,17 @@ impl World {
     }
 
     fn found(self) -> Vec<Finding> {
-        findings(&names(), &self.cluster, &self.configs, "kafka:9092")
+        let expected = Expected {
+            partitions: Some(12),
+            ..Expected::default()
+        };
+        findings(
+            &names(),
+            &self.cluster,
+            &self.configs,
+            "kafka:9092",
+            expected,
+        )
     }
 
     fn only(self) -> (Severity, String) {
@@ -119,6 +129,18 @@ fn what_breaks_the_promise_is_an_error() {
             World::new().set(state, "min.insync.replicas", "4"),
             "nothing can be written",
         ),
+        (
+            World::new().set(state, "max.message.bytes", "2000"),
+            "none is committed",
+        ),
+        (
+            World::new().set("sequencer.ledger", "max.message.bytes", "20000"),
+            "no checkpoint is committed",
+        ),
+        (
+            World::new().set(requests, "max.message.bytes", "32768"),
+            "its partition stands still",
+        ),
     ] {
         let (severity, text) = world.only();
         assert_eq!(severity, Severity::Error, "{text}");
@@ -159,6 +181,18 @@ fn what_leaves_less_to_spare_is_a_warning() {
             World::new().set(state, "min.compaction.lag.ms", "0"),
             "min.compaction.lag.ms=0",
         ),
+        (
+            World::new().set(state, "max.message.bytes", "20000"),
+            "max.message.bytes=20000: batches are kept below it",
+        ),
+        (
+            World::new().set("sequencer.replies", "max.message.bytes", "2000"),
+            "goes without it",
+        ),
+        (
+            World::new().shape("sequencer.replies", 4, 3),
+            "has 4 partitions, and topics.partitions is 12",
+        ),
         (World::new().shape(state, 24, 3), "has 24 partitions"),
         (World::new().shape(state, 6, 3), "has 6 partitions"),
         (
@@ -183,4 +217,48 @@ fn errors_come_before_warnings() {
         .found();
     let severities: Vec<_> = found.iter().map(|finding| finding.severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Warning]);
+}
+
+#[test]
+fn one_replica_is_named_on_one_broker_as_well() {
+    let mut world = World::new().shape("sequencer.state", 12, 1).set(
+        "sequencer.state",
+        "min.insync.replicas",
+        "1",
+    );
+    world.cluster.brokers = 1;
+    let (severity, text) = world.only();
+    assert_eq!(severity, Severity::Warning);
+    assert!(
+        text.contains("has replication 1 on a cluster of 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_session_outside_the_brokers_range_is_named_with_both_settings() {
+    let broker = TopicConfig::from([
+        ("group.min.session.timeout.ms".to_owned(), "6000".to_owned()),
+        (
+            "group.max.session.timeout.ms".to_owned(),
+            "1800000".to_owned(),
+        ),
+    ]);
+    for (session_ms, key) in [
+        (
+            5_999,
+            "below the brokers' group.min.session.timeout.ms=6000",
+        ),
+        (
+            1_800_001,
+            "above the brokers' group.max.session.timeout.ms=1800000",
+        ),
+    ] {
+        let finding = session(&broker, session_ms).unwrap();
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(finding.problem.contains("kafka.session.timeout.ms"));
+        assert!(finding.problem.contains(key), "{}", finding.problem);
+    }
+    assert_eq!(session(&broker, 6_000), None);
+    assert_eq!(session(&TopicConfig::new(), 1), None);
 }

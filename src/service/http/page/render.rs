@@ -1,9 +1,10 @@
-//! HTML as text. Whatever comes from outside goes through [`escape`].
+//! HTML as text. What comes from outside goes through [`shown`], or [`escape`] where a form sends it back.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::trace::{self, Asked};
+use crate::core::printable::printable;
 use crate::service::http::owners::Owner;
 use crate::service::http::search::{Found, Row};
 use crate::service::status::{PartitionState, PartitionStatus, Status};
@@ -13,6 +14,11 @@ pub type Members = Option<Result<Vec<Owner>, String>>;
 
 /// Silence of the engine, in seconds, from which on the page says so.
 const SILENCE_S_MAX: u64 = 5;
+
+/// Text for people: as [`escape`] makes it, with what would turn or break a line as text.
+pub fn shown(text: &str) -> String {
+    escape(&printable(text))
+}
 
 /// Text as it may stand in an element or in a quoted attribute.
 pub fn escape(text: &str) -> String {
@@ -43,7 +49,7 @@ pub fn page(
     searched: Option<(&str, &Found)>,
     traced: Option<&Asked>,
 ) -> String {
-    let title = escape(&format!("{} · {}", status.instance_id, status.group));
+    let title = shown(&format!("{} · {}", status.instance_id, status.group));
     let value = searched.map_or_else(String::new, |(prefix, _)| escape(prefix));
     let results = searched.map_or_else(String::new, |(prefix, found)| {
         results(status, prefix, found)
@@ -103,7 +109,7 @@ pub fn live(status: &Status, silence: Duration, members: Members) -> String {
         Some(Err(problem)) => push!(
             html,
             "<p class=\"note\">The group cannot be asked for its members: {}</p>",
-            escape(problem)
+            shown(problem)
         ),
         None => html.push_str("<p class=\"note\">The group is being asked for its members.</p>"),
     }
@@ -122,18 +128,18 @@ fn alarms(html: &mut String, status: &Status, silence: Duration) {
         );
     }
     if !status.connected {
-        let problem = status.problem.as_deref().unwrap_or("joining the group");
+        let problem = status.problem.as_deref().unwrap_or("joining it");
         push!(
             html,
-            "<p class=\"alarm\">Not connected to Kafka: {}</p>",
-            escape(problem)
+            "<p class=\"alarm\">Not a member of the group: {}</p>",
+            shown(problem)
         );
     }
     for (partition, halted) in status.halted() {
         push!(
             html,
             "<div class=\"alarm\" data-halted=\"{partition}\"><h2>Partition {partition} halted</h2><p>{}</p>",
-            escape(halted.reason.as_deref().unwrap_or("for an unknown reason"))
+            shown(halted.reason.as_deref().unwrap_or("for an unknown reason"))
         );
         if let Some(repair) = &halted.repair {
             push!(
@@ -168,8 +174,8 @@ fn instances(html: &mut String, status: &Status, members: &[Owner]) {
             html,
             "<tr><td data-label=\"Instance\">{}{own}</td><td data-label=\"Host\">{}</td>\
              <td data-label=\"Partitions\">{partitions}</td></tr>",
-            escape(&member.instance),
-            escape(&member.host)
+            shown(&member.instance),
+            shown(&member.host)
         );
     }
     html.push_str("</tbody></table>");
@@ -194,7 +200,7 @@ fn partitions(html: &mut String, status: &Status, members: &[Owner]) {
                 let owner = members
                     .iter()
                     .find(has)
-                    .map(|member| escape(&member.instance));
+                    .map(|member| shown(&member.instance));
                 push!(
                     html,
                     "<tr data-partition=\"{partition}\"><th scope=\"row\">{partition}</th>\
@@ -214,7 +220,7 @@ fn partitions(html: &mut String, status: &Status, members: &[Owner]) {
 fn own_row(html: &mut String, partition: i32, instance: &str, own: &PartitionStatus) {
     let reason = match (&own.reason, own.state) {
         (Some(reason), PartitionState::Waiting) => {
-            format!(" <span class=\"note\">{}</span>", escape(reason))
+            format!(" <span class=\"note\">{}</span>", shown(reason))
         }
         _ => String::new(),
     };
@@ -241,7 +247,7 @@ fn own_row(html: &mut String, partition: i32, instance: &str, own: &PartitionSta
          <td data-label=\"Checkpoint\">{age}</td><td data-label=\"Next offset\">{offset}</td>\
          <td data-label=\"Sequences\">{sequences}</td></tr>",
         state = own.state.as_str(),
-        owner = escape(instance),
+        owner = shown(instance),
         lag = own
             .lag_records
             .map_or_else(|| unknown.clone(), |lag| lag.to_string()),
@@ -263,7 +269,7 @@ fn seconds(milliseconds: u64) -> String {
 fn results(status: &Status, prefix: &str, found: &Found) -> String {
     let mut html = String::from("<div id=\"results\">");
     if let Some(problem) = found.problem {
-        push!(html, "<p class=\"alarm\">{}</p>", escape(problem));
+        push!(html, "<p class=\"alarm\">{}</p>", shown(problem));
     }
     if let Some(home) = found.home
         && !status.partitions.contains_key(&home)
@@ -271,7 +277,7 @@ fn results(status: &Status, prefix: &str, found: &Found) -> String {
         push!(
             html,
             "<p>“{}” itself is at home in partition {home}, which is not here: see the page of its owner.</p>",
-            escape(prefix)
+            shown(prefix)
         );
     }
     if found.sequences.is_empty() {
@@ -312,7 +318,7 @@ fn result(html: &mut String, row: &Row) {
         "<tr><th scope=\"row\">{}</th><td data-label=\"Next ID\">{next}</td>\
          <td data-label=\"Step\">{}</td><td data-label=\"Ends at\">{}</td>\
          <td data-label=\"Partition\">{}</td></tr>",
-        escape(&row.name),
+        shown(&row.name),
         row.increment,
         row.end,
         row.partition

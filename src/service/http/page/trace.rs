@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::render::{escape, push};
+use super::render::{escape, push, shown};
 use crate::audit::time;
 use crate::audit::told::{ids, share};
 use crate::audit::trace::{Grant, Trace};
@@ -34,7 +34,7 @@ pub fn section(asked: Option<&Asked>) -> String {
         Some(Err(problem)) => push!(
             html,
             "<div id=\"traced\"><p class=\"alarm\">{}</p></div>",
-            escape(problem)
+            shown(problem)
         ),
         Some(Ok(trace)) => answer(&mut html, trace),
     }
@@ -59,16 +59,16 @@ fn answer(html: &mut String, trace: &Trace) {
         html.push_str("</tbody></table>");
     }
     for note in &trace.notes {
-        push!(html, "<p>{}</p>", escape(note));
+        push!(html, "<p>{}</p>", shown(note));
     }
-    let read = share(trace.pages_read, trace.pages, trace.partition);
-    push!(html, "<p class=\"note\">{}</p></div>", escape(&read));
+    let read = share(&trace.read, trace.partition);
+    push!(html, "<p class=\"note\">{}</p></div>", shown(&read));
 }
 
 fn row(html: &mut String, trace: &Trace, grant: &Grant) {
     let record = &grant.record;
     let ids = ids(record).unwrap_or_else(|| "–".to_owned());
-    let text = |text: &Option<String>| text.as_deref().map_or("–".to_owned(), escape);
+    let text = |text: &Option<String>| text.as_deref().map_or("–".to_owned(), shown);
     push!(
         html,
         "<tr><th scope=\"row\">{ids}</th><td data-label=\"When\">{}</td>\
@@ -87,6 +87,7 @@ fn row(html: &mut String, trace: &Trace, grant: &Grant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::trace::Read;
 
     fn asked(answer: Result<Trace, String>) -> Asked {
         Asked {
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_and_what_others_wrote_is_text() {
-        let record = r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"<script>"}"#;
+        let record = r#"{"kind":"grant","first":41,"last":50,"count":10,"partition":3,"offset":1234,"timestamp":1700000000000,"requester":"<script>\u202e\u001b"}"#;
         let trace = Trace {
             sequence: "<i>".to_owned(),
             partition: 2,
@@ -106,21 +107,24 @@ mod tests {
                 ledger_offset: 77,
                 record: serde_json::from_str(record).unwrap(),
             }],
-            pages_read: 5,
-            pages: 1_000,
+            read: Read {
+                pages_read: 4,
+                offsets_read: 5,
+                offsets: 1_000,
+            },
             notes: vec!["<b>".to_owned()],
         };
         let html = section(Some(&asked(Ok(trace))));
         for part in [
             "41 to 50",
             "2023-11-14T22:13:20.000Z",
-            "&lt;script&gt;",
+            "&lt;script&gt;\\u{202e}\\u{1b}",
             ">3:1234<",
             ">2:77<",
             "&lt;b&gt;",
             "value=\"&lt;i&gt;\"",
             "value=\"&quot;7\"",
-            "read 5 of 1000 pages",
+            "read 4 pages, 0.50%",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }

@@ -97,12 +97,120 @@ fn a_kafka_value_that_makes_no_sense_is_refused_without_showing_a_secret() {
 }
 
 #[test]
+fn statistics_can_be_neither_off_nor_rare_since_readiness_rests_on_them() {
+    for value in ["0", "60000", "often"] {
+        assert_eq!(
+            error(
+                &set(&[&format!("kafka.statistics.interval.ms={value}")]),
+                &[]
+            ),
+            format!(
+                "configuration: kafka.statistics.interval.ms in --set: got {value:?}, expected a whole \
+                 number from 100 to 10000: the lag, and with it /readyz, comes from the statistics"
+            )
+        );
+    }
+    loaded(&set(&["kafka.statistics.interval.ms=5000"]));
+}
+
+#[test]
 fn no_brokers_says_how_to_give_them() {
     assert_eq!(
         loaded(&Flags::default()).brokers().unwrap_err().to_string(),
         "configuration: no brokers; use --brokers HOST:PORT, SEQUENCER__KAFKA__BOOTSTRAP_SERVERS, or \
          kafka.bootstrap.servers in a file"
     );
+}
+
+#[test]
+fn a_mechanism_that_this_program_does_not_have_is_refused_in_one_sentence() {
+    for mechanism in ["OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM", "scram-sha-512", ""] {
+        for property in ["sasl.mechanism", "sasl.mechanisms"] {
+            let message = error(&set(&[&format!("kafka.{property}={mechanism}")]), &[]);
+            assert_eq!(
+                message,
+                format!(
+                    "configuration: kafka.{property} in --set: got {mechanism:?}, expected PLAIN, \
+                     SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI (Kerberos) and \
+                     AWS_MSK_IAM are not supported"
+                )
+            );
+        }
+    }
+    assert_eq!(
+        error(&set(&["kafka.sasl.oauthbearer.method=oidc"]), &[]),
+        "configuration: kafka.sasl.oauthbearer.method in --set cannot be set: OAUTHBEARER (OIDC) is \
+         not supported; sasl.mechanism can be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    );
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        loaded(&set(&[
+            "kafka.security.protocol=SASL_SSL",
+            &format!("kafka.sasl.mechanism={mechanism}"),
+        ]));
+    }
+}
+
+#[test]
+fn sasl_without_a_mechanism_is_refused_instead_of_taken_for_kerberos() {
+    let message = error(&set(&["kafka.security.protocol=sasl_ssl"]), &[]);
+    assert!(
+        message.contains("expected kafka.sasl.mechanism beside it: PLAIN"),
+        "{message}"
+    );
+    // In another layer it counts as well.
+    let flags = set(&["kafka.security.protocol=sasl_ssl"]);
+    let variables = environment(&[("SEQUENCER__KAFKA__SASL_MECHANISM", "PLAIN")]);
+    assert!(Settings::load(&flags, variables).is_ok());
+}
+
+#[test]
+fn a_mistyped_property_is_named_with_the_one_that_was_meant_before_brokers_are_missed() {
+    let told = |flags: &Flags, variables: &[(&str, &str)]| {
+        let (settings, _) = Settings::load(flags, environment(variables)).unwrap();
+        crate::service::serve::connection(&settings)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        told(
+            &Flags::default(),
+            &[("SEQUENCER__KAFKA__BOOTSTRAP_SERVER", "a:1")]
+        ),
+        "configuration: unknown key \"kafka.bootstrap.server\" in environment variable \
+         SEQUENCER__KAFKA__BOOTSTRAP_SERVER; did you mean SEQUENCER__KAFKA__BOOTSTRAP_SERVERS?"
+    );
+    assert_eq!(
+        told(&set(&["kafka.sesion.timeout.ms=6000"]), &[]),
+        "configuration: unknown key \"kafka.sesion.timeout.ms\" in --set; did you mean \
+         \"kafka.session.timeout.ms\"?"
+    );
+    assert_eq!(
+        told(&set(&["kafka.colour=hunter2"]), &[]),
+        "configuration: unknown key \"kafka.colour\" in --set"
+    );
+    let secret = told(&set(&["kafka.sasl.pasword=hunter2"]), &[]);
+    assert!(secret.contains("sasl.password") && !secret.contains("hunter2"));
+}
+
+#[test]
+fn librdkafka_has_every_property_that_may_be_suggested() {
+    use crate::kafka::clients::{Connection, PropertyError};
+    for property in include_str!("../librdkafka.txt").lines() {
+        // No value suits all; what matters is that the name is known.
+        let taken = Connection::check_property(property, "1");
+        assert!(!matches!(taken, Err(PropertyError::Unknown)), "{property}");
+    }
+}
+
+#[test]
+fn whatever_lets_others_pose_as_the_brokers_is_warned_of_for_every_command() {
+    let settings = loaded(&set(&[
+        "kafka.enable.ssl.certificate.verification=0",
+        "kafka.ssl.endpoint.identification.algorithm=none",
+    ]));
+    assert_eq!(settings.unverified.len(), 2, "{:?}", settings.unverified);
+    let settings = loaded(&set(&["kafka.enable.ssl.certificate.verification=true"]));
+    assert!(settings.unverified.is_empty());
 }
 
 #[test]
@@ -137,7 +245,8 @@ fn secrets_are_in_no_output() {
     let described = settings.describe();
     assert!(described.contains(&("kafka.sasl.password".to_owned(), REDACTED.to_owned())));
     assert!(described.contains(&("kafka.debug".to_owned(), "all".to_owned())));
-    assert!(!format!("{settings:?} {described:?}").contains("hunter2"));
+    let changed = settings.changed();
+    assert!(!format!("{settings:?} {described:?} {changed:?}").contains("hunter2"));
     assert_eq!(
         settings.kafka.get("sasl.password").map(String::as_str),
         Some("hunter2")

@@ -53,6 +53,25 @@ fn every_key_has_a_default_and_is_described() {
 }
 
 #[test]
+fn the_start_line_has_what_is_not_the_default_and_no_more() {
+    assert_eq!(loaded(&Flags::default()).changed(), []);
+    let settings = loaded(&set(&[
+        "group=g",
+        "topics.partitions=16",
+        "log.level=info",
+        "kafka.socket.timeout.ms=9000",
+    ]));
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(
+        settings.changed(),
+        [
+            pair("topics.partitions", "16"),
+            pair("kafka.socket.timeout.ms", "9000"),
+        ]
+    );
+}
+
+#[test]
 fn later_layers_win() {
     let (_file, mut flags) =
         file("group = \"file\"\n[checkpoint]\ninterval_ms = 1\n[topics]\npartitions = 8\n");

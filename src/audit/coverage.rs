@@ -1,0 +1,71 @@
+//! Which part of a partition was read, so that a page that a search comes by twice counts once.
+//!
+//! Offsets are not pages: the marker of each transaction takes one, too. So pages are counted as they
+//! are read, and how much of the partition that was is told as a share of its offsets.
+
+/// Ranges of offsets that were read, and the pages in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Pages read, of whatever sequence, each counted once.
+    pub pages: u64,
+    /// In order, and apart from each other.
+    ranges: Vec<(i64, i64)>,
+}
+
+impl Coverage {
+    /// A page was read. What was read before this reading is known by [`Coverage::read`].
+    pub(super) fn page(&mut self, offset: i64) {
+        if !self.has(offset) {
+            self.pages += 1;
+        }
+    }
+
+    /// A reading of these offsets has ended.
+    pub(super) fn read(&mut self, from: i64, to: i64) {
+        if from >= to {
+            return;
+        }
+        let first = self.ranges.partition_point(|(_, end)| *end < from);
+        let behind = self.ranges.partition_point(|(start, _)| *start <= to);
+        let touched = &self.ranges[first..behind];
+        let from = touched.first().map_or(from, |(start, _)| from.min(*start));
+        let to = touched.last().map_or(to, |(_, end)| to.max(*end));
+        self.ranges.splice(first..behind, [(from, to)]);
+    }
+
+    /// Offsets in what was read, markers included.
+    pub fn offsets(&self) -> i64 {
+        self.ranges.iter().map(|(start, end)| end - start).sum()
+    }
+
+    fn has(&self, offset: i64) -> bool {
+        let at = self.ranges.partition_point(|(_, end)| *end <= offset);
+        self.ranges
+            .get(at)
+            .is_some_and(|(start, _)| *start <= offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_twice_counts_once() {
+        let mut coverage = Coverage::default();
+        let mut read = |from: i64, to: i64| {
+            // Every tenth offset is a marker.
+            let pages = (from..to).filter(|offset| offset % 10 != 9);
+            pages.for_each(|offset| coverage.page(offset));
+            coverage.read(from, to);
+            (coverage.pages, coverage.offsets(), coverage.ranges.len())
+        };
+        assert_eq!(read(40, 50), (9, 10, 1));
+        assert_eq!(read(0, 10), (18, 20, 2));
+        assert_eq!(read(5, 5), (18, 20, 2));
+        assert_eq!(read(44, 60), (27, 30, 2));
+        assert_eq!(read(10, 20), (36, 40, 2), "beside another range");
+        assert_eq!(read(2, 58), (54, 60, 1));
+        assert_eq!(read(0, 60), (54, 60, 1));
+    }
+}

@@ -1,0 +1,154 @@
+//! N and the key of the links: decided once for the whole service, so never decided a second time by
+//! what happens to be there.
+
+use std::fmt;
+
+use super::{Look, State};
+use crate::cli::Error;
+use crate::core::link::LinkKey;
+use crate::processor::checkpoint::service_partitions;
+use crate::processor::takeover::Decided;
+
+/// What is decided, and where it was found.
+pub struct Service {
+    pub decided: Decided,
+    pub origin: Origin,
+}
+
+/// Where N was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In the state of this partition, with the key.
+    State(i32),
+    /// With the committed offset of this partition.
+    Offsets(i32),
+    /// The operator said so.
+    Operator,
+    /// The topic has one partition, and no topic shrinks.
+    OnePartition,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::State(partition) => write!(f, "by the state of partition {partition}"),
+            Origin::Offsets(partition) => {
+                write!(f, "by the committed offset of partition {partition}")
+            }
+            Origin::Operator => f.write_str("by --partitions"),
+            Origin::OnePartition => f.write_str("since the request topic has no more"),
+        }
+    }
+}
+
+impl Look<'_> {
+    /// N and the key never change, so any footer of any partition will do, also one that does not add
+    /// up. Without one the committed offsets may have N, and nobody has the key.
+    pub(super) fn decided(
+        &self,
+        state: &State,
+        topic_has: u32,
+        asked: Option<u32>,
+    ) -> Result<Service, Error> {
+        if let Some((partition, decided)) = self.in_the_state(state)? {
+            let origin = Origin::State(partition);
+            agrees(asked, decided.partitions, origin)?;
+            return Ok(Service { decided, origin });
+        }
+        let (partitions, origin) = n(self.in_the_offsets(topic_has)?, asked, topic_has)?;
+        if self.partition != 0 {
+            return Err(Error::Failed(
+                "no state of any partition is left, and with it the key of forwarded requests, which is \
+                 one for the whole service: partition 0 decides it again. Repair that first (sequencer \
+                 recover --partition 0), or start an instance if it needs no repair"
+                    .to_owned(),
+            ));
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)
+            .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
+        let decided = Decided {
+            partitions,
+            link_key: LinkKey::drawn_by_repair(key),
+        };
+        Ok(Service { decided, origin })
+    }
+
+    fn in_the_state(&self, state: &State) -> Result<Option<(i32, Decided)>, Error> {
+        let footer = state.restored.footer.as_ref();
+        if let Some(footer) = footer.or(state.last_footer.as_ref()) {
+            return Ok(Some((self.partition, footer.decided())));
+        }
+        for partition in 0..i32::try_from(self.state_partitions).unwrap_or(i32::MAX) {
+            if let Some(decided) = self.questions.decided(partition)? {
+                return Ok(Some((partition, decided)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_the_offsets(&self, topic_has: u32) -> Result<Option<(i32, u32)>, Error> {
+        let settings = &self.session.settings;
+        let (group, topic) = (&settings.group, &settings.topics.requests);
+        let committed = self.session.admin.committed(group, topic, topic_has)?;
+        Ok((0..).zip(committed).find_map(|(partition, committed)| {
+            let n = service_partitions(&committed?.metadata)?;
+            Some((partition, n))
+        }))
+    }
+}
+
+/// N without any state.
+fn n(
+    in_the_offsets: Option<(i32, u32)>,
+    asked: Option<u32>,
+    topic_has: u32,
+) -> Result<(u32, Origin), Error> {
+    if let Some((partition, n)) = in_the_offsets {
+        let origin = Origin::Offsets(partition);
+        agrees(asked, n, origin)?;
+        return Ok((n, origin));
+    }
+    match asked {
+        Some(n) if n <= topic_has => Ok((n, Origin::Operator)),
+        Some(n) => Err(Error::Failed(format!(
+            "--partitions must be 1 to {topic_has}, the partitions that the request topic has now, got {n}"
+        ))),
+        None if topic_has == 1 => Ok((1, Origin::OnePartition)),
+        None => Err(Error::Failed(format!(
+            "the partitions among which the service spreads its names are not known, since neither \
+             state nor committed offsets are left: say with --partitions N how many the request topic \
+             had when the service began. It has {topic_has} now; that is the number unless partitions \
+             were added"
+        ))),
+    }
+}
+
+fn agrees(asked: Option<u32>, found: u32, origin: Origin) -> Result<(), Error> {
+    match asked {
+        Some(asked) if asked != found => Err(Error::Failed(format!(
+            "--partitions is {asked}, but the service has {found} {origin}: leave it out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n_is_found_or_said_and_never_guessed() {
+        let failed = |found, asked, has| match n(found, asked, has) {
+            Err(Error::Failed(why)) => why,
+            other => panic!("{:?}", other.is_ok()),
+        };
+        assert!(failed(None, None, 6).contains("--partitions N"));
+        let of = |found, asked, has| n(found, asked, has).ok();
+        assert_eq!(of(None, Some(4), 6), Some((4, Origin::Operator)));
+        assert_eq!(of(None, None, 1), Some((1, Origin::OnePartition)));
+        assert_eq!(of(Some((5, 4)), None, 6), Some((4, Origin::Offsets(5))));
+        assert!(failed(None, Some(7), 6).contains("1 to 6"));
+        assert!(failed(Some((5, 4)), Some(6), 6).contains("has 4"));
+    }
+}

@@ -1,0 +1,131 @@
+//! A partition that halts because a batch of its log cannot be read. Its state is right as it is: the
+//! repair goes on with it behind the batch. The requests in it get no reply, and no ID jumps.
+
+use std::io::{self, Write};
+
+use super::evidence::{Evidence, Look};
+use super::way::rebuild;
+use crate::cli::Error;
+use crate::core::NextOffset;
+use crate::processor::rebuild::Rebuild;
+
+/// What is passed over, and the state behind it.
+#[derive(Debug)]
+pub struct Skip {
+    /// The state, unchanged.
+    pub rebuilt: Box<Rebuild>,
+    /// The first offset that is passed over.
+    pub from: NextOffset,
+}
+
+/// Where the next owner could not read the first record; none when it can.
+pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Option<Skip>, Error> {
+    let restored = &evidence.state.restored;
+    let Some(footer) = &restored.footer else {
+        return Ok(None);
+    };
+    let (from, end) = (footer.next, evidence.log.end);
+    let readable = |at: i64| look.unreadable(NextOffset(at), end);
+    let Some(batch) = readable(from.0)? else {
+        return Ok(None);
+    };
+    let next = behind(from.0, batch, end.0, readable)?;
+    let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), NextOffset(next));
+    rebuilt.last_applied = footer.last_applied;
+    Ok(Some(Skip {
+        rebuilt: Box::new(rebuilt),
+        from,
+    }))
+}
+
+/// The first offset at or behind `from` that can be read, or `end`. `unreadable` says of an offset which
+/// batch around it cannot be read. `batch` is the one around `from`.
+///
+/// Of a batch only the beginning is known, so its end is looked for: in strides that double, then between
+/// the last two.
+fn behind<E>(
+    mut from: i64,
+    mut batch: i64,
+    end: i64,
+    unreadable: impl Fn(i64) -> Result<Option<i64>, E>,
+) -> Result<i64, E> {
+    loop {
+        let (mut inside, mut stride) = (from, 1);
+        let mut outside = loop {
+            let at = inside.saturating_add(stride).min(end);
+            if at == end || unreadable(at)? != Some(batch) {
+                break at;
+            }
+            inside = at;
+            stride = stride.saturating_mul(2);
+        };
+        while outside - inside > 1 {
+            let middle = inside + (outside - inside) / 2;
+            match unreadable(middle)? {
+                Some(found) if found == batch => inside = middle,
+                _ => outside = middle,
+            }
+        }
+        if outside >= end {
+            return Ok(end);
+        }
+        match unreadable(outside)? {
+            None => return Ok(outside),
+            // The next batch cannot be read either.
+            Some(next) => (from, batch) = (outside, next),
+        }
+    }
+}
+
+/// What the repair does.
+pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
+    let (from, next) = (skip.from, skip.rebuilt.next);
+    writeln!(out, "the repair, behind what cannot be read")?;
+    writeln!(
+        out,
+        "  never answers what lies at {from} to {}; its clients ask again",
+        next.0 - 1
+    )?;
+    writeln!(
+        out,
+        "  goes on at offset {next}, {} before the end of the log, with the same state: no ID jumps",
+        evidence.log.end.0 - next.0
+    )?;
+    writeln!(
+        out,
+        "A larger kafka.receive.message.max.bytes may read it: with it `sequencer serve` answers these \
+         requests, and this command with the same --set says that nothing is to be repaired.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches that cannot be read, by first offset and first offset behind it.
+    fn found(batches: &[(i64, i64)], from: i64, end: i64) -> i64 {
+        let unreadable = |at: i64| {
+            let of = |(begin, behind): &&(i64, i64)| (*begin..*behind).contains(&at);
+            Ok::<_, ()>(batches.iter().find(of).map(|(begin, _)| *begin))
+        };
+        let batch = unreadable(from).unwrap().unwrap();
+        behind(from, batch, end, unreadable).unwrap()
+    }
+
+    #[test]
+    fn what_can_be_read_is_never_passed_over() {
+        for length in 1..70 {
+            for from in [5, 5 + length / 2] {
+                let end = 5 + length;
+                assert_eq!(found(&[(5, end)], from, end + 100), end);
+                assert_eq!(found(&[(5, end)], from, end), end, "the end of the log");
+                // A second one a little later: what lies between is answered.
+                let second = (end + 1, end + 50);
+                assert_eq!(found(&[(5, end), second], from, end + 100), end);
+                // Right behind it.
+                let second = (end, end + 50);
+                assert_eq!(found(&[(5, end), second], from, end + 100), end + 50);
+            }
+        }
+    }
+}

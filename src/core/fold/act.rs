@@ -1,0 +1,52 @@
+//! What an operator's record asks for, as the window remembers it: a record that comes once more with its
+//! `request_id` is known again, and one that asks for something else is told apart.
+
+use crate::core::command::{Action, Undefined};
+use crate::core::definition::{AtEnd, Changes};
+use crate::core::window::{Act, Place, RequestKey};
+
+/// A place in the window. None for an action that changes nothing.
+pub(super) fn place(key: RequestKey, action: Action) -> Option<Place> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(action.as_str().as_bytes());
+    let mut put = |present: bool, bytes: &[u8]| {
+        hasher.update(&[u8::from(present)]);
+        hasher.update(bytes);
+    };
+    match action {
+        Action::Describe => return None,
+        Action::Retire => {}
+        Action::SetNext { next, force } => {
+            put(true, &next.to_be_bytes());
+            put(force, &[]);
+        }
+        Action::Policy(undefined) => put(
+            true,
+            &[match undefined {
+                Undefined::Create => 0,
+                Undefined::Refuse => 1,
+                Undefined::CreateAudited => 2,
+            }],
+        ),
+        Action::Define(changes) => {
+            let Changes {
+                start,
+                increment,
+                min,
+                max,
+                at_end,
+                max_count,
+                audit,
+            } = changes;
+            let max_count = max_count.map(u64::cast_signed);
+            for number in [start, increment, min, max, max_count] {
+                put(number.is_some(), &number.unwrap_or(0).to_be_bytes());
+            }
+            put(at_end.is_some(), &[u8::from(at_end == Some(AtEnd::Cycle))]);
+            put(audit.is_some(), &[u8::from(audit == Some(true))]);
+        }
+    }
+    let mut act = [0; 16];
+    act.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    Some(Place::of_act(key, Act(act)))
+}

@@ -1,0 +1,266 @@
+//! What one transaction may hold, after one that did not fit into its time.
+//!
+//! A transaction has a few seconds. Where brokers take less than it holds in that time (a produce quota, a slow
+//! disk, a thin line), the same work, made again, would be late again, and a larger one more so. So it becomes
+//! smaller: half of what was late, and half again. As far as that is possible, a transaction is cut between
+//! partitions. A partition by itself that holds more than the allowance cannot be cut, since its footer says
+//! what the state is now; it is restored from the log and folds on in smaller parts. Once is no reason for
+//! that: a broker that restarts makes transactions late as well.
+//!
+//! While records wait for the allowance and transactions take little of their time, it grows again.
+
+use super::load::Load;
+use super::{Instance, Owned, Stage, Transaction};
+use crate::core::planted::planted;
+use crate::processor::instance::messages::Effect;
+use crate::processor::transaction::Outcome;
+
+/// Below this an allowance does not fall, in bytes: one record of a partition is always taken.
+const ALLOWANCE_BYTES_MIN: usize = 512;
+/// From here on there is none any more, in bytes (64 MiB): the limits of [`super::load`] are below it.
+const ALLOWANCE_BYTES_MAX: usize = 64 << 20;
+/// It grows by one part in so many at a time, so that it is rarely found too large again: that costs the time
+/// of a transaction.
+const GROWTH_PART: usize = 4;
+/// It grows after transactions that took at most one part in so many of their time.
+const QUICK_PART: u64 = 2;
+/// For so many transactions for which records waited it does not come near the size that was late.
+const CEILING_TRANSACTIONS: u32 = 100;
+/// So many late transactions in a row are no coincidence.
+const LATE_MAX: u32 = 2;
+
+/// What one transaction may hold.
+#[derive(Debug, Default)]
+pub(super) struct Allowance {
+    /// None: no transaction was late for a long time.
+    bytes: Option<usize>,
+    /// Transactions that were late, in a row.
+    late: u32,
+    /// It does not grow above this, three quarters of what was late, for so many transactions.
+    ceiling: Option<(usize, u32)>,
+    /// Something was kept out of the last transaction.
+    wanted: bool,
+    /// The partition that was cut last: the ones after it come first.
+    last_cut: i32,
+}
+
+/// How a transaction went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) ms: u64,
+    pub(super) timeout_ms: u64,
+    /// It did not fit into its time.
+    pub(super) late: bool,
+}
+
+impl Allowance {
+    /// True when a partition that holds so much takes no more.
+    pub(super) fn is_full(&self, load: Load) -> bool {
+        self.bytes.is_some_and(|bytes| load.weight_bytes() >= bytes)
+    }
+
+    /// Entries that a checkpoint may write besides those that changed.
+    pub(super) fn spare_entries(&self) -> usize {
+        self.bytes.map_or(usize::MAX, |bytes| {
+            (bytes / 2 / super::load::ENTRY_BYTES).max(1)
+        })
+    }
+
+    /// A record, or a partition, is left for the next transaction.
+    pub(super) fn keep_out(&mut self) {
+        self.wanted = true;
+    }
+
+    /// True when the next transaction need not wait for more.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.wanted
+    }
+
+    pub(super) fn settled(&mut self, outcome: Outcome, load: Load, took: Took) {
+        let held = load.weight_bytes();
+        if took.late && outcome != Outcome::Committed {
+            self.late += 1;
+            if !planted!(LoadNotLowered) {
+                let bytes = self.bytes.unwrap_or(held).min(held);
+                self.bytes = Some((bytes / 2).max(ALLOWANCE_BYTES_MIN));
+                self.ceiling = Some((bytes / 4 * 3, CEILING_TRANSACTIONS));
+            }
+            return;
+        }
+        if outcome != Outcome::Committed {
+            return;
+        }
+        // One that holds little, of other partitions, says nothing about the one that was late.
+        if held >= self.bytes.unwrap_or_default() / 2 {
+            self.late = 0;
+        }
+        let quick = took.ms <= took.timeout_ms / QUICK_PART;
+        if std::mem::take(&mut self.wanted) && quick {
+            let ceiling = self.ceiling.map_or(usize::MAX, |(bytes, _)| bytes);
+            self.bytes = self
+                .bytes
+                .map(|bytes| (bytes + bytes / GROWTH_PART).min(ceiling).max(bytes))
+                .filter(|bytes| *bytes < ALLOWANCE_BYTES_MAX);
+            self.ceiling = self
+                .ceiling
+                .and_then(|(bytes, left)| Some((bytes, left.checked_sub(1)?)));
+        }
+    }
+
+    /// True when a partition that holds so much must be folded again in smaller parts.
+    pub(super) fn is_far_exceeded(&self, load: Load) -> bool {
+        self.late >= LATE_MAX && self.bytes.is_some_and(|bytes| load.weight_bytes() > bytes)
+    }
+}
+
+impl Instance {
+    /// The partitions of the next checkpoint, as many as it may hold and one at least. Those that are handed
+    /// over come first, then the ones that were left out before.
+    pub(super) fn due(&mut self) -> Vec<i32> {
+        let wants = |(id, owned): (&i32, &Owned)| match &owned.stage {
+            Stage::Running(partition) if partition.wants_checkpoint() => {
+                Some((*id, !partition.is_draining(), partition.load()))
+            }
+            _ => None,
+        };
+        let mut wanting: Vec<_> = self.owned.iter().filter_map(wants).collect();
+        if self.allowance.bytes.is_none() {
+            return wanting.into_iter().map(|(id, ..)| id).collect();
+        }
+        let last_cut = self.allowance.last_cut;
+        wanting.sort_by_key(|(id, stays, _)| (*stays, *id <= last_cut, *id));
+        let (mut due, mut load) = (Vec::new(), Load::default());
+        for (id, _, more) in wanting {
+            if !due.is_empty() && self.allowance.is_full(load.plus(more)) {
+                self.allowance.keep_out();
+                break;
+            }
+            load = load.plus(more);
+            due.push(id);
+        }
+        self.allowance.last_cut = due.last().copied().unwrap_or(last_cut);
+        due.sort_unstable();
+        due
+    }
+
+    pub(super) fn took(&self, now_ms: u64, late: bool) -> Took {
+        let begun_ms = match &self.transaction {
+            Transaction::Running { begun_ms, .. } => *begun_ms,
+            _ => now_ms,
+        };
+        Took {
+            ms: now_ms.saturating_sub(begun_ms),
+            timeout_ms: self.options.transaction_timeout_ms,
+            late,
+        }
+    }
+
+    /// What the next checkpoint would hold.
+    pub(super) fn load(&self) -> Load {
+        let mut load = Load::default();
+        for owned in self.owned.values() {
+            if let Stage::Running(partition) = &owned.stage {
+                load = load.plus(partition.load());
+            }
+        }
+        load
+    }
+
+    /// Partitions that hold what they may are not fetched, and those that may take more are.
+    pub(super) fn fetch_by_allowance(&mut self, effects: &mut Vec<Effect>) {
+        for (id, owned) in &mut self.owned {
+            let Stage::Running(partition) = &mut owned.stage else {
+                continue;
+            };
+            if !partition.is_kept_out() {
+                continue;
+            }
+            if !self.allowance.is_full(partition.load()) {
+                partition.let_in();
+                if partition.takes_records() {
+                    effects.push(Effect::Fetch {
+                        partition: *id,
+                        from: partition.next(),
+                    });
+                }
+            } else if partition.stop_fetching() {
+                effects.push(Effect::StopFetching { partition: *id });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Took = Took {
+        ms: 10,
+        timeout_ms: 5_000,
+        late: false,
+    };
+    const LATE: Took = Took {
+        ms: 5_000,
+        timeout_ms: 5_000,
+        late: true,
+    };
+
+    fn holds(bytes: usize) -> Load {
+        Load {
+            bytes,
+            ..Load::default()
+        }
+    }
+
+    #[test]
+    fn what_was_late_is_halved_until_it_fits_and_grows_again_while_records_wait() {
+        let mut allowance = Allowance::default();
+        assert!(!allowance.is_full(holds(usize::MAX / 2)));
+        // The brokers take 3,000 bytes in the time of a transaction.
+        let mut load = 1_000_000;
+        let mut tries = 0;
+        while load > 3_000 {
+            allowance.settled(Outcome::Aborted, holds(load), LATE);
+            load = allowance.bytes.unwrap();
+            tries += 1;
+        }
+        assert_eq!((tries, load), (9, 1_953));
+        allowance.settled(Outcome::Committed, holds(load), QUICK);
+        assert_eq!(allowance.bytes, Some(load), "nothing waits for more");
+        allowance.keep_out();
+        allowance.settled(Outcome::Committed, holds(load), QUICK);
+        assert_eq!(allowance.bytes, Some(load + load / 4));
+        let slow = Took { ms: 2_501, ..QUICK };
+        allowance.keep_out();
+        allowance.settled(Outcome::Committed, holds(load), slow);
+        assert_eq!(allowance.bytes, Some(load + load / 4), "not any closer");
+        while allowance.bytes.is_some() {
+            allowance.keep_out();
+            allowance.settled(Outcome::Committed, holds(load), QUICK);
+        }
+    }
+
+    #[test]
+    fn one_record_is_always_taken() {
+        let mut allowance = Allowance::default();
+        for _ in 0..100 {
+            allowance.settled(Outcome::Aborted, holds(1), LATE);
+        }
+        assert!(!allowance.is_full(Load::default()));
+        assert_eq!(allowance.spare_entries(), 1);
+    }
+
+    #[test]
+    fn one_late_transaction_may_be_a_broker_that_restarts() {
+        let mut allowance = Allowance::default();
+        allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+        assert!(!allowance.is_far_exceeded(holds(10_000)));
+        allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+        assert!(allowance.is_far_exceeded(holds(10_000)));
+        assert!(!allowance.is_far_exceeded(holds(2_000)));
+        allowance.settled(Outcome::Committed, holds(1), QUICK);
+        assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
+        allowance.settled(Outcome::Committed, holds(2_000), QUICK);
+        assert!(!allowance.is_far_exceeded(holds(10_000)));
+    }
+}

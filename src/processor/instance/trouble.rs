@@ -1,0 +1,180 @@
+//! A partition that cannot be read: the error came with the partition, so it stops the partition, and
+//! nothing else. It stays ours, is checkpointed and handed over, and is taken over anew at growing
+//! distances, since nobody knows what the log went through meanwhile. What makes the same trouble each time
+//! lies in the log, and halts it.
+
+use super::{Effect, Instance, Owned, Stage};
+use crate::core::planted::planted;
+use crate::core::{NextOffset, Offset};
+use crate::processor::halt::Halt;
+use crate::wire::state::TopicId;
+
+/// How long a partition that could not be read is left alone at first, in ms: as long as the client
+/// library itself waits after a fetch that failed.
+pub const READ_AGAIN_FIRST_MS: u64 = 500;
+
+/// And at most, in ms: what is in the way for long is noticed to be gone within this time.
+pub const READ_AGAIN_MAX_MS: u64 = 10_000;
+
+/// A batch that could not be read so often in a row is taken for unreadable, attempts: enough that memory
+/// that was short for a moment, or a leader that has just changed, halts nothing.
+pub const UNREADABLE_ATTEMPTS: u32 = 3;
+
+/// Why a partition could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFailure {
+    /// Where.
+    pub offset: Offset,
+    /// In words.
+    pub problem: String,
+    /// It is what lies in the log that cannot be read, whoever asks.
+    pub in_log: bool,
+}
+
+/// The trouble, until something comes from the partition again.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    failure: ReadFailure,
+    attempts: u32,
+    fetching: Fetching,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetching {
+    /// It has just failed, and is to be stopped.
+    Failed,
+    /// It is not taken over anew before this time.
+    Stopped { again_ms: u64 },
+    /// It halts once what was folded is committed.
+    Halting,
+    /// It is being taken over, or fetched again.
+    Again,
+}
+
+impl Owned {
+    /// Whether what comes from the partition now follows what was read last. Behind an error it may not:
+    /// the client library passes over what it cannot read.
+    pub(super) fn follows(&mut self) -> bool {
+        match &self.trouble {
+            None => true,
+            Some(trouble) if trouble.fetching == Fetching::Again => {
+                self.trouble = None;
+                self.halted = None;
+                true
+            }
+            Some(_) => planted!(ReadOnBehindError),
+        }
+    }
+
+    /// Whether it is to be fetched, as far as this is concerned.
+    pub(super) fn may_fetch(&self) -> bool {
+        let fetching = self.trouble.as_ref().map(|trouble| trouble.fetching);
+        fetching.is_none_or(|fetching| fetching == Fetching::Again)
+    }
+
+    /// It is being taken over anew, whatever the reason.
+    pub(super) fn taken_over_anew(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.fetching = Fetching::Again;
+        }
+    }
+
+    /// In words, while there is trouble.
+    pub(super) fn trouble_in_words(&self) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        Some(format!("cannot be read: {}", trouble.failure.problem))
+    }
+}
+
+impl Trouble {
+    fn pause_ms(&self) -> u64 {
+        let doubled = READ_AGAIN_FIRST_MS << (self.attempts - 1).min(10);
+        doubled.min(READ_AGAIN_MAX_MS)
+    }
+}
+
+impl Instance {
+    /// A partition could not be read. From here on, before this is even looked at, nothing that comes from
+    /// it counts until it is fetched again.
+    pub fn read_failed(&mut self, partition: i32, failure: ReadFailure) {
+        let Some(owned) = self.owned.get_mut(&partition) else {
+            return;
+        };
+        if !matches!(owned.stage, Stage::Running(_)) || !owned.may_fetch() {
+            return;
+        }
+        let before = owned.trouble.take().map_or(0, |trouble| trouble.attempts);
+        owned.trouble = Some(Trouble {
+            failure,
+            attempts: before.saturating_add(1),
+            fetching: Fetching::Failed,
+        });
+    }
+
+    /// The log is not where it was.
+    pub(super) fn log_error(&mut self, partition: i32, effects: &mut Vec<Effect>) {
+        if self.running(partition).is_some() {
+            self.start_again(partition, effects);
+        }
+    }
+
+    /// I6: a partition of another topic than this one was folding a log that is gone. Its takeover says so.
+    pub(super) fn topic_seen(&mut self, topic_id: TopicId, effects: &mut Vec<Effect>) {
+        let of_another = |owned: &Owned| match &owned.stage {
+            Stage::Running(running) => running.topic_id() != topic_id,
+            _ => false,
+        };
+        let others = self.owned.iter().filter(|(_, owned)| of_another(owned));
+        let others: Vec<i32> = others.map(|(partition, _)| *partition).collect();
+        if planted!(OtherTopicIgnored) {
+            return;
+        }
+        for partition in others {
+            self.log_error(partition, effects);
+        }
+    }
+
+    /// Stops what could not be read, takes it over anew when it is time, and halts what never can be read.
+    /// A transaction with it is waited for: others are in it as well.
+    pub(super) fn read_again(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let mut due = Vec::new();
+        for (partition, owned) in &mut self.owned {
+            let (Stage::Running(running), Some(trouble)) = (&mut owned.stage, &mut owned.trouble)
+            else {
+                continue;
+            };
+            let partition = *partition;
+            match trouble.fetching {
+                Fetching::Failed => {
+                    effects.push(Effect::StopFetching { partition });
+                    let ReadFailure {
+                        offset,
+                        problem,
+                        in_log,
+                    } = &trouble.failure;
+                    trouble.fetching = if *in_log && trouble.attempts >= UNREADABLE_ATTEMPTS {
+                        running.halt(Halt::Unreadable {
+                            at: NextOffset(offset.0),
+                            problem: problem.clone(),
+                        });
+                        Fetching::Halting
+                    } else {
+                        let again_ms = now_ms + trouble.pause_ms();
+                        Fetching::Stopped { again_ms }
+                    };
+                }
+                Fetching::Stopped { again_ms }
+                    if now_ms >= again_ms && running.takes_records() && !planted!(UnreadIsLeft) =>
+                {
+                    due.push(partition);
+                }
+                Fetching::Stopped { .. } | Fetching::Halting | Fetching::Again => {}
+            }
+        }
+        due.retain(|partition| !self.transacts_any(&[*partition]));
+        self.drop_from_cut(&due);
+        for partition in due {
+            self.restore(partition, effects);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! How many pages are made at the same time. Their searches take seconds, and those that wait for their
+//! turn keep their connections; probes and scrapes are not counted and always find some.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Extract};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+/// Most pages at the same time: half of the connections that one address may have.
+const PAGES_MAX: usize = 8;
+
+#[derive(Clone)]
+pub(super) struct Pages(Arc<Semaphore>);
+
+impl Default for Pages {
+    fn default() -> Pages {
+        Pages(Arc::new(Semaphore::new(PAGES_MAX)))
+    }
+}
+
+pub(super) async fn bound(
+    Extract(pages): Extract<Pages>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match pages.0.try_acquire() {
+        Ok(_page) => next.run(request).await,
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{PAGES_MAX} pages are being made already; try again\n"),
+        )
+            .into_response(),
+    }
+}

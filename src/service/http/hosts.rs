@@ -1,0 +1,132 @@
+//! Under which names the pages may be asked for on a loopback address.
+//!
+//! A web site can let its own name resolve to 127.0.0.1 and read the pages in the browser of somebody who
+//! visits it (DNS rebinding). The browser then sends the site's name as `Host`, so on a loopback address
+//! without a token only names are answered that no site can have, and those that the operator gives.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Extract};
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The names besides those of the loopback; clones share them.
+#[derive(Clone)]
+pub struct Hosts(Arc<[String]>);
+
+impl Hosts {
+    /// The check for a port that listens there, if one is needed. `address` is HOST:PORT as it was configured.
+    pub fn new(
+        listens: Option<IpAddr>,
+        address: &str,
+        names: &[String],
+        token: bool,
+    ) -> Option<Hosts> {
+        let loopback = listens.is_none_or(|listens| listens.is_loopback());
+        let configured = [host_of(address).to_owned()];
+        let all = configured.iter().chain(names).cloned().collect();
+        (loopback && !token).then_some(Hosts(all))
+    }
+
+    fn admit(&self, host: &str) -> bool {
+        let name = host_of(host);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let address: Result<IpAddr, _> = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(name)
+            .parse();
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        address.is_ok_and(|address| address.is_loopback())
+            || is("localhost")
+            || name.to_ascii_lowercase().ends_with(".localhost")
+            || self.0.iter().any(|other| is(other))
+    }
+}
+
+/// HOST:PORT without the port.
+fn host_of(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => text,
+    }
+}
+
+/// Lets a request pass under a name that is admitted. One without a name comes from no browser.
+pub(super) async fn check(
+    Extract(hosts): Extract<Option<Hosts>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(hosts) = hosts else {
+        return next.run(request).await;
+    };
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let headers = request.headers().get_all(HOST).iter();
+    let admitted = headers
+        .map(|host| host.to_str().ok())
+        .chain(authority.map(Some))
+        .all(|host| host.is_some_and(|host| hosts.admit(host)));
+    if admitted {
+        return next.run(request).await;
+    }
+    (
+        StatusCode::MISDIRECTED_REQUEST,
+        "not under this name: use localhost, or put the name into http.hosts\n",
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn only_names_that_no_web_site_can_have_are_admitted() {
+        let names = ["ids.example.com".to_owned()];
+        let hosts = Hosts::new(Some(LOOPBACK), "myself:8377", &names, false).unwrap();
+        for good in [
+            "localhost",
+            "localhost:8377",
+            "LocalHost.:8377",
+            "a.localhost",
+            "127.0.0.1:8377",
+            "127.1.2.3",
+            "[::1]:8377",
+            "[::1]",
+            "myself:1",
+            "IDS.example.com",
+        ] {
+            assert!(hosts.admit(good), "{good}");
+        }
+        for bad in [
+            "",
+            "example.com",
+            "example.com:8377",
+            "localhost.example.com",
+            "notlocalhost",
+            "127.0.0.1.example.com",
+            "10.0.0.1",
+            "[fe80::1]:8377",
+        ] {
+            assert!(!hosts.admit(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_checked_where_others_reach_the_port_anyway_or_a_token_is_needed() {
+        let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        assert!(Hosts::new(Some(any), "0.0.0.0:8377", &[], false).is_none());
+        assert!(Hosts::new(Some(LOOPBACK), "127.0.0.1:8377", &[], true).is_none());
+        // Better one check too many.
+        assert!(Hosts::new(None, "127.0.0.1:8377", &[], false).is_some());
+    }
+}

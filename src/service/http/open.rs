@@ -1,0 +1,172 @@
+//! The connections that are open, and which of them has to make room.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+/// All of them; clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Open(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    slots: BTreeMap<u64, Arc<Slot>>,
+}
+
+/// One of them.
+pub(super) struct Slot {
+    number: u64,
+    peer: IpAddr,
+    place: Mutex<Place>,
+}
+
+struct Place {
+    /// A request of it is being answered.
+    answering: bool,
+    /// Since when it waits for its client: since it was accepted, or had the last byte of an answer.
+    since: Instant,
+    closed: bool,
+    /// Its task.
+    waker: Option<Waker>,
+}
+
+impl Open {
+    /// A place for a connection of this peer. Of as many as there may be already, the one that has waited
+    /// for its client for longest makes room. None when all of them are being answered.
+    pub(super) fn admit(&self, peer: IpAddr, per_peer: usize, all: usize) -> Option<Arc<Slot>> {
+        let mut table = lock(&self.0);
+        table.make_room(per_peer, |slot| slot.peer == peer)?;
+        table.make_room(all, |_| true)?;
+        let number = table.next;
+        table.next += 1;
+        let slot = Arc::new(Slot {
+            number,
+            peer,
+            place: Mutex::new(Place {
+                answering: false,
+                since: Instant::now(),
+                closed: false,
+                waker: None,
+            }),
+        });
+        table.slots.insert(number, Arc::clone(&slot));
+        Some(slot)
+    }
+
+    pub(super) fn remove(&self, slot: &Slot) {
+        lock(&self.0).slots.remove(&slot.number);
+    }
+}
+
+impl Table {
+    fn make_room(&mut self, max: usize, of: impl Fn(&Slot) -> bool) -> Option<()> {
+        let slots = || self.slots.values().filter(|slot| of(slot));
+        if slots().count() < max {
+            return Some(());
+        }
+        let waiting = slots().filter_map(|slot| Some((slot.waiting_since()?, slot.number)));
+        let (_, oldest) = waiting.min()?;
+        if let Some(slot) = self.slots.remove(&oldest) {
+            slot.close();
+        }
+        Some(())
+    }
+}
+
+impl Slot {
+    /// Since when it waits for its client; none while a request of it is being answered.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        let place = lock(&self.place);
+        (!place.answering).then_some(place.since)
+    }
+
+    /// Whether it has to end. If not, the caller is woken when it has to.
+    pub(super) fn is_closed(&self, cx: &Context<'_>) -> bool {
+        let mut place = lock(&self.place);
+        place.waker = Some(cx.waker().clone());
+        place.closed
+    }
+
+    /// Its client has taken a part of an answer.
+    pub(super) fn wrote(&self) {
+        lock(&self.place).since = Instant::now();
+    }
+
+    /// It is being answered until the guard goes.
+    pub(super) fn answer(&self) -> Answering<'_> {
+        lock(&self.place).answering = true;
+        Answering(self)
+    }
+
+    fn close(&self) {
+        let mut place = lock(&self.place);
+        place.closed = true;
+        if let Some(waker) = place.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+pub(super) struct Answering<'a>(&'a Slot);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        let mut place = lock(&self.0.place);
+        place.answering = false;
+        place.since = Instant::now();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    fn closed(slot: &Slot) -> bool {
+        lock(&slot.place).closed
+    }
+
+    #[test]
+    fn the_connection_that_waits_for_longest_makes_room_first_among_its_peers() {
+        let open = Open::default();
+        let other = open.admit(B, 2, 3).unwrap();
+        let first = open.admit(A, 2, 3).unwrap();
+        let second = open.admit(A, 2, 3).unwrap();
+        first.wrote();
+        // Of A's two, the second waits for longer now; B's, which waits for longest, is not A's.
+        let third = open.admit(A, 2, 3).unwrap();
+        assert!(closed(&second) && !closed(&first) && !closed(&other));
+        let fourth = open.admit(B, 2, 3).unwrap();
+        assert!(closed(&other) && !closed(&first) && !closed(&third) && !closed(&fourth));
+    }
+
+    #[test]
+    fn one_that_is_being_answered_is_not_closed() {
+        let open = Open::default();
+        let first = open.admit(A, 2, 2).unwrap();
+        let answering = first.answer();
+        let second = open.admit(A, 2, 2).unwrap();
+        let third = open.admit(A, 2, 2).unwrap();
+        assert!(closed(&second) && !closed(&first));
+        let busy = third.answer();
+        assert!(open.admit(A, 2, 2).is_none(), "both are being answered");
+        assert!(open.admit(B, 2, 2).is_none(), "so are all there may be");
+        drop(answering);
+        assert!(open.admit(A, 2, 2).is_some());
+        assert!(closed(&first));
+        drop(busy);
+        open.remove(&third);
+        assert!(open.admit(B, 2, 2).is_some());
+        assert!(!closed(&third), "it had gone by itself");
+    }
+}

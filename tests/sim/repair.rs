@@ -1,0 +1,273 @@
+//! The operator's repair of a partition that its owner reports as halted: the state as the shipped
+//! restore finds it, its chains as the shipped repair makes them, written as `sequencer recover` does.
+//!
+//! Which sequences a jump raises is another subject and not looked at here: what was answered and has
+//! gone counts as lost.
+
+use std::rc::Rc;
+
+use sequencer::core::digest::fingerprint;
+use sequencer::core::fold::Entry;
+use sequencer::core::limits::FOLD_VERSION;
+use sequencer::core::{Fold, NextOffset, Offset, Timestamp};
+use sequencer::processor::checkpoint::Batch;
+use sequencer::processor::partition::Record as Request;
+use sequencer::processor::rebuild::Rebuild;
+use sequencer::processor::repair;
+use sequencer::processor::restore::Restored;
+use sequencer::wire::headers::Headers;
+use sequencer::wire::state::{BatchId, Fingerprint, Footer, Reset};
+
+use crate::log::{Record, What};
+use crate::node::names;
+use crate::oracle::{Naive, Outcome};
+use crate::takeover::TOPIC;
+use crate::transactions::{Fate, LogId};
+use crate::world::{Truth, World};
+
+/// What is to be written.
+struct Repaired {
+    fold: Fold,
+    naive: Naive,
+    from: i64,
+}
+
+impl World {
+    pub fn repair_something(&mut self) {
+        let partitions = 0..self.partitions.len();
+        let halted: Vec<usize> = partitions.filter(|at| self.halted(*at).is_some()).collect();
+        if !halted.is_empty() {
+            let partition = self.random.pick(&halted);
+            self.repair(partition);
+        }
+    }
+
+    /// Repairs a partition, if it needs it and nobody else may write its state meanwhile.
+    fn repair(&mut self, partition: usize) {
+        let Some(code) = self.halted(partition) else {
+            return;
+        };
+        if self.damaged.contains_key(&partition)
+            || !self.must_stop(partition)
+            || self.is_transacted(partition)
+        {
+            return;
+        }
+        let Some(state) = &self.partitions[partition].state else {
+            return;
+        };
+        let restored = self.restored(partition, 0, state.end());
+        let repaired = match code {
+            "truncated" | "other_record" | "requests_missing" => self.jumped(partition, &restored),
+            "link_broken" => self.opened(partition, &restored),
+            _ => None,
+        };
+        if let Some(repaired) = repaired {
+            self.coverage.state(match code {
+                "truncated" => "repaired: truncated",
+                "other_record" => "repaired: other record",
+                "requests_missing" => "repaired: requests missing",
+                _ => "repaired: link broken",
+            });
+            self.write_repair(partition, repaired);
+        }
+    }
+
+    /// A transaction with the partition in it is not over.
+    fn is_transacted(&self, partition: usize) -> bool {
+        let open = self.transactions.all.iter();
+        let mut open = open.filter(|transaction| transaction.fate == Fate::Open);
+        let state = self.partitions[partition].state.as_ref();
+        open.any(|transaction| transaction.pieces.iter().any(|p| p.partition == partition))
+            || state.is_none_or(|state| state.stable() < state.end())
+    }
+
+    /// Goes on where the log was cut or begins, with the state as it was checkpointed.
+    fn jumped(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
+        let part = &self.partitions[partition];
+        let mut naive = part.checkpointed.as_deref()?.clone();
+        if let Some(difference) = naive.difference(restored) {
+            panic!("I6: partition {partition} before its repair: {difference}");
+        }
+        let (start, stable) = (part.requests.start, part.requests.stable());
+        let next = part.truth?.next;
+        let begin = part.cut_at.map_or(next, |at| at.min(next)).max(start);
+        // As the halt said at first, or as it says by now.
+        let from = if self.random.chance(70) {
+            begin
+        } else {
+            next.max(begin).min(stable)
+        };
+        if from > stable {
+            return None;
+        }
+        let now_ms = self.now_ms;
+        let mut fold = Fold::default();
+        let mut accepted = std::collections::BTreeMap::new();
+        for entry in restored.fold.iter() {
+            match entry {
+                Entry::Sent { .. } => {}
+                Entry::Accepted { source, end } => drop(accepted.insert(source, end)),
+                entry => fold.put(entry),
+            }
+        }
+        repair::jump(&mut fold, restored.fold.scalars(), &accepted, now_ms);
+        naive.jumped(fold.scalars().epoch);
+        Some(Repaired { fold, naive, from })
+    }
+
+    /// Folds up to the link that does not follow, and takes the chain up there.
+    fn opened(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
+        let footer = restored.footer.as_ref()?;
+        let part = &self.partitions[partition];
+        let broken = part.folding.broken?;
+        // What the owner has folded and not committed, it commits before it halts.
+        let mut between = part
+            .requests
+            .committed(footer.next.0, broken, &self.transactions);
+        if part.cut_below || between.next().is_some() {
+            return None;
+        }
+        drop(between);
+        let decided = footer.decided();
+        let fold = restored.fold.clone();
+        let mut rebuild = Rebuild::new(partition as u32, decided, fold, footer.next, None);
+        let record = part.requests.committed_at(broken, &self.transactions)?;
+        let names = names();
+        let all = record.headers.iter();
+        let all = all.map(|(name, value)| (name.as_bytes(), Some(value.as_slice())));
+        rebuild.record(&Request {
+            partition: partition as i32,
+            leader_epoch: record.leader_epoch,
+            offset: Offset(broken),
+            timestamp: Timestamp(record.timestamp),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &Headers::collect(&names, all),
+        });
+        let source = rebuild.broken.expect("the same link is broken").source;
+        let mut fold = rebuild.fold;
+        fold.cut(&mut Vec::new());
+        repair::open(&mut fold, source);
+        repair::refolded(&mut fold, 0, self.now_ms);
+        let mut naive = part.folding.snapshots[broken as usize].as_ref().clone();
+        naive.opened(source, fold.scalars().epoch);
+        let from = broken;
+        Some(Repaired { fold, naive, from })
+    }
+
+    fn write_repair(&mut self, partition: usize, repaired: Repaired) {
+        let Repaired { fold, naive, from } = repaired;
+        let decided = self.decided.expect("a partition that halts was decided");
+        let before = self.before(partition, from);
+        self.runs += 1;
+        let id = BatchId {
+            writer: self.runs,
+            number: 1,
+        };
+        let mut batch = Batch::default();
+        batch.reset(
+            id,
+            &Reset {
+                answered: NextOffset(from),
+                reason: "why".into(),
+            },
+        );
+        for entry in fold.iter() {
+            batch.entry(id, &entry);
+        }
+        let scalars = fold.scalars();
+        batch.footer(
+            id,
+            &Footer {
+                next: NextOffset(from),
+                digest: fold.digest_with(scalars),
+                scalars,
+                partitions: decided.partitions,
+                link_key: decided.link_key,
+                fold_version: FOLD_VERSION,
+                topic_id: TOPIC,
+                last_applied: before,
+                batch_records: batch.len() as u32,
+                group: "group".into(),
+                instance: "recover".into(),
+            },
+        );
+        let number = self.open_transaction(None);
+        let log = self.partitions[partition]
+            .state
+            .as_mut()
+            .expect("a state log");
+        for (key, value) in batch.iter() {
+            log.append(Record {
+                key: Some(key.to_vec()),
+                value: value.map(<[u8]>::to_vec),
+                headers: Vec::new(),
+                timestamp: self.now_ms as i64,
+                leader_epoch: 0,
+                transaction: Some(number),
+                what: What::State { late: false },
+            });
+        }
+        let pending = &mut self.transactions.all[number].pending;
+        pending.insert(LogId::State(partition));
+        self.decide(number, Fate::Committed);
+        self.complete(number);
+        self.begin_again(partition, naive, from, before.map(|before| before.offset.0));
+    }
+
+    /// The record just before the place to go on at, if one is there.
+    fn before(&self, partition: usize, from: i64) -> Option<Fingerprint> {
+        let log = &self.partitions[partition].requests;
+        let offset = (from > log.start).then(|| from - 1)?;
+        let record = log.committed_at(offset, &self.transactions)?;
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        Some(Fingerprint {
+            offset: Offset(offset),
+            hash: fingerprint(key, value, record.timestamp),
+        })
+    }
+
+    /// The oracle goes on from what the operator said. What lies before it and had no answer has none.
+    fn begin_again(
+        &mut self,
+        partition: usize,
+        naive: Naive,
+        from: i64,
+        last_applied: Option<i64>,
+    ) {
+        let part = &mut self.partitions[partition];
+        let covered = part.truth.map_or(0, |truth| truth.next);
+        let passed_over = part.cut_at.map_or(covered, |at| at.min(covered));
+        for offset in passed_over..from {
+            if let Some(uid) = part.requests.record(offset).and_then(|r| r.what.uid()) {
+                self.requests[uid].lost = true;
+            }
+        }
+        let later = part.folding.outcomes.iter().skip(from as usize).flatten();
+        for (uid, _) in later.filter(|(_, outcome)| matches!(outcome, Outcome::Reply(_))) {
+            let request = &mut self.requests[*uid];
+            // Somebody who did not know of the cut has answered it.
+            request.lost |= request.body.is_some() || request.answers > 0;
+            request.expected = None;
+        }
+        let folding = &mut part.folding;
+        let first = folding.snapshots.first().cloned().expect("a beginning");
+        folding.outcomes.resize(from as usize, None);
+        folding.snapshots.resize(from as usize + 1, first);
+        let naive = Rc::new(naive);
+        folding.snapshots[from as usize] = Rc::clone(&naive);
+        folding.broken = None;
+        part.checkpointed = Some(naive);
+        part.truth = Some(Truth {
+            next: from,
+            last_applied,
+        });
+        part.cut_below = false;
+        part.cut_at = None;
+        part.repairs += 1;
+        part.repaired_to = part.state.as_ref().map_or(0, |state| state.end());
+        self.voids.retain(|void| void.partition != partition);
+        self.fold_visible(partition);
+    }
+}
