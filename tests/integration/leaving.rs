@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::support::admin::Admin;
 use crate::support::heavy;
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -102,6 +103,24 @@ fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     service.check();
     // The answer to a join may be on its way while offsets are sent.
     assert!(aborted < REBALANCES, "{aborted} in {REBALANCES} rebalances");
+    assert_eq!(first.sigterm_and_wait(), 0);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+/// After an upgrade there is a group with a past, and no topic for heartbeats yet.
+#[test]
+fn heartbeats_begin_beside_a_group_that_had_none() {
+    let service = Service::new("upgraded", Mode::Immediate);
+    let admin = Admin::new(&service.bootstrap);
+    // It cannot be used.
+    admin.create(&service.heartbeats, 2, &[]);
+    let first = service.start("a");
+    service.wait_shared(&[&first]);
+    assert!(first.log().contains("no heartbeats"), "{}", first.log());
+    admin.delete(&service.heartbeats);
+    let second = service.start("b");
+    service.wait_shared(&[&first, &second]);
+    assert_eq!(admin.partitions(&service.heartbeats), 1);
     assert_eq!(first.sigterm_and_wait(), 0);
     assert_eq!(second.sigterm_and_wait(), 0);
 }

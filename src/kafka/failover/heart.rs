@@ -15,9 +15,11 @@ use super::tail::PARTITION;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
-use crate::processor::failover::heartbeat::INTERVAL_MS;
 use crate::wire::heartbeat::Heartbeat;
 
+/// How often an engine writes one, in ms. Only a process of the same name that starts acts on them: it must hear two
+/// of them while it listens, for 0.3 s (`processor::failover::namesake`).
+const INTERVAL_MS: u32 = 100;
 /// An engine without a turn for so long is not alive: longer than a fence inside a revocation may take, in which it
 /// waits twice for a producer.
 const TURN_SILENCE_MAX: Duration = Duration::from_secs(12);

@@ -12,8 +12,8 @@ use crate::core::planted::planted;
 const HEARD_MIN: u32 = 2;
 /// How long to listen at least, in ms: several intervals of a peer, and what a busy machine adds.
 const LISTEN_MIN_MS: u64 = 300;
-/// How many intervals to listen.
-const LISTEN_INTERVALS: u64 = 4;
+/// How many intervals to listen: two heartbeats come in them even if one is late by an interval.
+const LISTEN_INTERVALS: u64 = 3;
 
 /// How long to listen for a process of one's own name, in ms.
 pub fn listen_ms(interval_ms: u32) -> u64 {
@@ -109,6 +109,7 @@ mod tests {
     #[test]
     fn slow_peers_are_listened_to_for_longer() {
         assert_eq!(listen_ms(50), LISTEN_MIN_MS);
-        assert_eq!(listen_ms(250), 1_000);
+        assert_eq!(listen_ms(100), LISTEN_MIN_MS);
+        assert_eq!(listen_ms(250), 750);
     }
 }
