@@ -36,6 +36,8 @@ pub(super) struct Allowance {
     bytes: Option<usize>,
     /// Transactions that were late, in a row.
     late: u32,
+    /// What the last of them held.
+    late_bytes: usize,
     /// It does not grow above this, three quarters of what was late, for so many transactions.
     ceiling: Option<(usize, u32)>,
     /// Something was kept out of the last transaction.
@@ -80,6 +82,7 @@ impl Allowance {
         let held = load.weight_bytes();
         if took.late && outcome != Outcome::Committed {
             self.late += 1;
+            self.late_bytes = held;
             if !planted!(LoadNotLowered) {
                 let bytes = self.bytes.unwrap_or(held).min(held);
                 self.bytes = Some((bytes / 2).max(ALLOWANCE_BYTES_MIN));
@@ -90,8 +93,9 @@ impl Allowance {
         if outcome != Outcome::Committed {
             return;
         }
-        // One that holds little, of other partitions, says nothing about the one that was late.
-        if held >= self.bytes.unwrap_or_default() / 2 {
+        // One that holds little, of other partitions, says nothing about the one that was late. The allowance
+        // is no measure of that: it falls far below what one partition may hold already.
+        if held >= self.late_bytes / 2 {
             self.late = 0;
         }
         let quick = took.ms <= took.timeout_ms / QUICK_PART;
@@ -260,7 +264,21 @@ mod tests {
         assert!(!allowance.is_far_exceeded(holds(2_000)));
         allowance.settled(Outcome::Committed, holds(1), QUICK);
         assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
-        allowance.settled(Outcome::Committed, holds(2_000), QUICK);
+        allowance.settled(Outcome::Committed, holds(5_000), QUICK);
         assert!(!allowance.is_far_exceeded(holds(10_000)));
+    }
+
+    #[test]
+    fn small_transactions_of_others_do_not_excuse_a_large_one_that_is_late_each_time() {
+        let mut allowance = Allowance::default();
+        for _ in 0..5 {
+            allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+        }
+        // The allowance has fallen to what the others hold.
+        for _ in 0..2 {
+            allowance.settled(Outcome::Committed, holds(600), QUICK);
+            allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+            assert!(allowance.is_far_exceeded(holds(10_000)));
+        }
     }
 }
