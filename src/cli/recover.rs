@@ -6,6 +6,7 @@
 //! It is the one writer of state that is no owner (the exception to T4), so it looks first: at the
 //! logs, at the IDs that were given, at who owns the partition. Without `--yes` that is all.
 
+mod cut;
 mod evidence;
 mod plan;
 mod print;

@@ -132,8 +132,9 @@ pub struct Oracle {
     accepted: BTreeMap<u32, End>,
     /// What is remembered besides.
     pub scalars: Scalars,
-    /// The last record that was read: its offset and the fingerprint that a footer has of it.
-    pub last: Option<(i64, u128)>,
+    /// The last record that was read: its offset, its leader's epoch, and the fingerprint that a footer
+    /// has of it.
+    pub last: Option<(i64, i32, u128)>,
     /// Keys that changed since they were last asked for.
     pub touched: IndexSet<Key>,
 }
@@ -192,7 +193,7 @@ impl Oracle {
     }
 
     /// The link of a forwarded record. It counts at home only.
-    fn link(&self, record: &Record<'_>) -> Option<Link> {
+    pub fn link(&self, record: &Record<'_>) -> Option<Link> {
         let (header, key) = (record.forwarded?, record.key?);
         let link = link::read(header, &self.service.secret?, key, record.value)?;
         let name = std::str::from_utf8(key).ok()?;
@@ -207,7 +208,7 @@ impl Oracle {
         self.scalars.applied += 1;
         let highest = &mut self.scalars.highest_timestamp;
         *highest = (*highest).max(record.timestamp_ms);
-        self.last = Some((record.offset, record.fingerprint()));
+        self.last = Some((record.offset, record.leader_epoch, record.fingerprint()));
     }
 
     fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use super::cut::first_of_later_leader;
 use crate::cli::Error;
 use crate::cli::session::Session;
 use crate::core::definition::Definition;
@@ -20,6 +21,7 @@ use crate::core::window::Place;
 use crate::core::{NextOffset, Offset, Scalars, Timestamp};
 use crate::kafka::admin::Access;
 use crate::kafka::consumer::{Flow, Reader};
+use crate::kafka::error::Error as KafkaError;
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
 use crate::processor::halt::Halt;
@@ -30,7 +32,7 @@ use crate::processor::takeover::{
     Action, Bound, Decided, Event, RequestLog, Step, Takeover, Verdict,
 };
 use crate::wire::headers::Headers;
-use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};
+use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer, NO_LEADER_EPOCH};
 pub use decided::{Origin, Service};
 pub use ownership::Ownership;
 #[cfg(test)]
@@ -292,8 +294,9 @@ impl Look<'_> {
         }
     }
 
-    /// The topic's records have the broker's time, and the fold remembers the highest that it saw. So a
-    /// record that came after a cut is younger, and one from before it never is. A leader whose clock is
+    /// The first record of a leader after the one of the last applied record, where that can be told.
+    /// Otherwise by time: the topic's records have the broker's, and the fold remembers the highest that
+    /// it saw. So a record that came after a cut is younger, and one from before it never is. A leader whose clock is
     /// behind can make it miss the first records after the cut, and never find one that was answered.
     fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
@@ -302,9 +305,36 @@ impl Look<'_> {
         let Some(footer) = &state.restored.footer else {
             return Ok(None);
         };
+        if let Some(cut) = self.cut_by_leaders(footer)? {
+            return Ok(Some(cut));
+        }
         let time = footer.scalars.highest_timestamp;
         let found = self.questions.first_after(self.partition, time)?;
         Ok(found.filter(|cut| *cut < footer.next))
+    }
+
+    /// None when no leader is known, or nothing is left of a later one that can be read.
+    fn cut_by_leaders(&self, footer: &Footer) -> Result<Option<NextOffset>, Error> {
+        let last = footer.last_applied.map(|last| last.leader_epoch);
+        let Some(last) = last.filter(|last| *last != NO_LEADER_EPOCH) else {
+            return Ok(None);
+        };
+        let topic = &self.session.settings.topics.requests;
+        let reader = Reader::new(&self.session.connection.reader())?;
+        let (start, end) = extent(&reader, topic, self.partition)?;
+        let first = |from, to| {
+            let mut first = None;
+            reader.read(topic, self.partition, from, to, |record| {
+                first = Some((record.offset, record.leader_epoch));
+                Flow::Stop
+            })?;
+            Ok::<_, KafkaError>(first)
+        };
+        match first_of_later_leader(start, end.min(footer.next.0), last, first) {
+            Ok(cut) => Ok(cut.map(NextOffset)),
+            Err(error) if error.is_unreadable() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Folds committed requests up to an offset.
@@ -399,7 +429,11 @@ impl Look<'_> {
             .questions
             .answer(self.partition, Action::ReadRecord(offset));
         match answer {
-            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
+            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint {
+                offset,
+                leader_epoch: NO_LEADER_EPOCH,
+                hash,
+            })),
             Ok(other) => Err(unexpected(&other)),
             // It may be what is to be passed over.
             Err(error) if error.is_unreadable() => Ok(None),
