@@ -33,7 +33,7 @@ use way::Way;
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let look = Look::new(&session, args.partition)?;
-    let evidence = look.evidence(args.partitions)?;
+    let mut evidence = look.evidence(args.partitions)?;
     let settings = &session.settings;
     print::found(args.partition, &evidence, settings, out)?;
     not_of_another_topic(args, &evidence.ownership, &session)?;
@@ -78,6 +78,9 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
             )
         }
         Way::Jump { from, why } => {
+            if let Some(log) = way::log_without_state(&look, args.partition, &evidence)? {
+                evidence.state.learn(&log);
+            }
             let ask = ask(args, from, &look, &evidence, &session)?;
             let plan = Plan::new(&ask, &evidence).map_err(Error::Failed)?;
             print::jump(&ask, &why, &evidence, &plan, out)?;

@@ -32,6 +32,13 @@ pub struct Service {
     pub secret: Option<[u8; 32]>,
 }
 
+impl Service {
+    /// The key before it was lost, and a repair drew this one: the lowest bit of its last byte says so.
+    pub fn is_key_of_repair(&self) -> bool {
+        self.secret.is_some_and(|secret| secret[31] & 1 == 1)
+    }
+}
+
 /// What happens to names that nobody defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {

@@ -43,7 +43,9 @@ pub enum Begin {
 
 /// Finds the first footer that adds up at or after the start of the log.
 pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
-    if requests.start == 0 && log.torn_repair.is_none() {
+    // Links of before a repair that had to draw another key tell nothing any more.
+    let key_lost = service.is_key_of_repair() && !log.repairs.is_empty();
+    if requests.start == 0 && log.torn_repair.is_none() && !key_lost {
         return Ok(Begin::Zero);
     }
     let mut oracle = Oracle::new(0, service, WINDOW_DEFAULT);

@@ -319,11 +319,36 @@ impl Scene {
         self.answered_since(&new, &replied);
         let newer = self.write();
         self.answered_since(&newer, &replied);
+        self.goes_its_way(&newer, &replied);
         assert_eq!(instance.sigterm_and_wait(), 0);
         self.no_id_repeats();
         if !damage.gives_offsets_twice() {
             let topics = ["--replies", self.own.as_str()];
             self.says(&["verify", "--wait-ms", "5000"], &topics);
+        }
+    }
+
+    /// Each sequence is what it was: its step and direction, and whether it is retired.
+    fn goes_its_way(
+        &self,
+        requests: &BTreeSet<(i32, i64)>,
+        before: &BTreeMap<(bool, i32, i64), Value>,
+    ) {
+        let of_new = |(at, body): ((bool, i32, i64), Value)| {
+            let cause = (body["partition"].as_i64()? as i32, body["offset"].as_i64()?);
+            (!before.contains_key(&at) && requests.contains(&cause)).then_some(body)
+        };
+        for body in self.replies().into_iter().filter_map(of_new) {
+            let name = self
+                .names
+                .iter()
+                .position(|name| body["sequence"] == name.as_str());
+            match name {
+                Some(4) => assert_eq!(body["error"]["code"], "retired", "{body}"),
+                Some(1) => assert_eq!(body["increment"], 10, "{body}"),
+                Some(3) => assert_eq!(body["increment"], -3, "{body}"),
+                _ => assert!(body["first"].is_i64(), "{body}"),
+            }
         }
     }
 

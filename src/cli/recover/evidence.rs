@@ -18,7 +18,7 @@ use crate::core::link::{Accepted, LinkKey};
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
-use crate::core::{NextOffset, Offset, Scalars, Timestamp};
+use crate::core::{Fold, NextOffset, Offset, Scalars, Timestamp};
 use crate::kafka::admin::Access;
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::error::Error as KafkaError;
@@ -152,6 +152,25 @@ impl State {
             }
         }
         self.restored = restored;
+    }
+
+    /// Takes over how the log defines each sequence, and how far it moved it. Its window is left out: by
+    /// it, requests that are read again would get IDs that the fold gave them, which may be of others.
+    pub fn learn(&mut self, log: &Fold) {
+        for entry in log.iter() {
+            if let Entry::Sequence {
+                name,
+                sequence,
+                defined,
+            } = entry
+            {
+                self.sequence(name, sequence, defined.map(|defined| defined.into_owned()));
+            }
+        }
+        let scalars = log.scalars();
+        self.scalars.undefined = scalars.undefined;
+        let highest = &mut self.scalars.highest_timestamp;
+        *highest = scalars.highest_timestamp.max(*highest);
     }
 
     fn footer(&mut self, footer: &Footer) {
@@ -488,6 +507,39 @@ fn unexpected(event: &Event) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::definition::Changes;
+    use crate::core::fold::Note;
+
+    #[test]
+    fn a_log_tells_the_definitions_that_were_lost_with_the_state() {
+        let down = Defined {
+            definition: Definition::new(Changes {
+                increment: Some(-3),
+                ..Changes::default()
+            })
+            .unwrap(),
+            retired: false,
+            note: Note {
+                op: "define".into(),
+                requester: "".into(),
+                reason: "".into(),
+                offset: Offset(1),
+                timestamp: Timestamp(1),
+            },
+            chain: None,
+        };
+        let mut log = Fold::default();
+        log.put(Entry::Sequence {
+            name: "down",
+            sequence: Sequence::restored(-73),
+            defined: Some(std::borrow::Cow::Borrowed(&down)),
+        });
+        let mut state = State::default();
+        state.learn(&log);
+        let counter = &state.counters["down"];
+        assert_eq!(counter.sequence, Sequence::restored(-73));
+        assert_eq!(counter.defined.as_ref(), Some(&down));
+    }
 
     #[test]
     fn the_highest_counter_of_a_name_is_kept_whatever_came_last() {
