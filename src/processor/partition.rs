@@ -265,6 +265,7 @@ impl Partition {
         self.next = NextOffset::after(record.offset);
         self.last_applied = Some(Fingerprint {
             offset: record.offset,
+            leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
         match answer {

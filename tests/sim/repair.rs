@@ -16,7 +16,7 @@ use sequencer::processor::rebuild::Rebuild;
 use sequencer::processor::repair;
 use sequencer::processor::restore::Restored;
 use sequencer::wire::headers::Headers;
-use sequencer::wire::state::{BatchId, Fingerprint, Footer, Reset};
+use sequencer::wire::state::{BatchId, Fingerprint, Footer, NO_LEADER_EPOCH, Reset};
 
 use crate::log::{Record, What};
 use crate::node::names;
@@ -224,6 +224,7 @@ impl World {
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         Some(Fingerprint {
             offset: Offset(offset),
+            leader_epoch: NO_LEADER_EPOCH,
             hash: fingerprint(key, value, record.timestamp),
         })
     }

@@ -519,6 +519,7 @@ pub mod tests {
             group: "g".to_owned(),
             before: Some(Fingerprint {
                 offset: Offset(149),
+                leader_epoch: 3,
                 hash: 9,
             }),
             now_ms: 1_700,

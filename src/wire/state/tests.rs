@@ -35,6 +35,7 @@ fn footer() -> Footer {
         topic_id: TopicId([7; 16]),
         last_applied: Some(Fingerprint {
             offset: Offset(1234),
+            leader_epoch: 6,
             hash: 0x3344,
         }),
         batch_records: 2,
@@ -92,6 +93,7 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "0001",                             // fold version
             "07070707070707070707070707070707", // topic
             "00000000000004d2",                 // last applied
+            "00000006",                         // its leader epoch
             "00000000000000000000000000003344", // its fingerprint
             "00000002",                         // records
             "000973657175656e636572",           // group
