@@ -36,6 +36,8 @@ pub(super) struct Allowance {
     bytes: Option<usize>,
     /// Transactions that were late, in a row.
     late: u32,
+    /// What the last of them held.
+    late_bytes: usize,
     /// It does not grow above this, three quarters of what was late, for so many transactions.
     ceiling: Option<(usize, u32)>,
     /// Something was kept out of the last transaction.
@@ -80,6 +82,7 @@ impl Allowance {
         let held = load.weight_bytes();
         if took.late && outcome != Outcome::Committed {
             self.late += 1;
+            self.late_bytes = held;
             if !planted!(LoadNotLowered) {
                 let bytes = self.bytes.unwrap_or(held).min(held);
                 self.bytes = Some((bytes / 2).max(ALLOWANCE_BYTES_MIN));
@@ -90,8 +93,9 @@ impl Allowance {
         if outcome != Outcome::Committed {
             return;
         }
-        // One that holds little, of other partitions, says nothing about the one that was late.
-        if held >= self.bytes.unwrap_or_default() / 2 {
+        // One that holds little, of other partitions, says nothing about the one that was late. The allowance
+        // is no measure of that: it falls each time that the same is late again.
+        if held >= self.late_bytes / 2 {
             self.late = 0;
         }
         let quick = took.ms <= took.timeout_ms / QUICK_PART;
