@@ -21,7 +21,6 @@ use sequencer::wire::state::{BatchId, Fingerprint, Footer, Reset};
 use crate::log::{Record, What};
 use crate::node::names;
 use crate::oracle::{Naive, Outcome};
-use crate::takeover::TOPIC;
 use crate::transactions::{Fate, LogId};
 use crate::world::{Truth, World};
 
@@ -206,7 +205,7 @@ impl World {
                 partitions: decided.partitions,
                 link_key: decided.link_key,
                 fold_version: FOLD_VERSION,
-                topic_id: TOPIC,
+                topic_id: self.topic,
                 last_applied: before,
                 batch_records: batch.len() as u32,
                 group: "group".into(),
