@@ -10,6 +10,8 @@ use sequencer::core::window::{RequestKey, SEGMENT};
 use sequencer::processor::restore::Restored;
 use serde_json::Value;
 
+use crate::log::{Record, What};
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -277,7 +279,7 @@ pub struct Link {
 }
 
 /// Leader epoch and offset.
-type Position = (i32, i64);
+pub type Position = (i32, i64);
 
 /// Where the chain from a partition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,6 +291,13 @@ pub struct End {
 }
 
 impl Link {
+    /// Of a copy at home.
+    pub fn of(record: &Record) -> Option<Link> {
+        let header = record.header("sequencer-forwarded");
+        matches!(record.what, What::Forward(_))
+            .then(|| Link::read(header.expect("a stray has a link")))
+    }
+
     pub fn read(header: &[u8]) -> Link {
         let text = std::str::from_utf8(header).expect("a link is text");
         let mut parts = text.split([':', '.']).map(|part| part.parse::<i64>());

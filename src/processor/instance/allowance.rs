@@ -94,7 +94,7 @@ impl Allowance {
             return;
         }
         // One that holds little, of other partitions, says nothing about the one that was late. The allowance
-        // is no measure of that: it falls far below what one partition may hold already.
+        // is no measure of that: it falls each time that the same is late again.
         if held >= self.late_bytes / 2 {
             self.late = 0;
         }

@@ -1105,6 +1105,23 @@ fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
     }
 }
 
+/// However often others fit into their time.
+#[test]
+fn a_partition_that_is_late_again_is_made_smaller_although_others_go_on() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1]);
+    driven.requests(0, 100);
+    assert_eq!(driven.wait(0), ["transact [0]"]);
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    driven.requests(1, 40);
+    let mut effects = driven.wait(INTERVAL_MS);
+    assert!(effects.contains(&"transact [1]".to_owned()), "{effects:?}");
+    effects = driven.settled(Outcome::Committed);
+    effects.extend(driven.wait(INTERVAL_MS));
+    assert!(effects.contains(&"transact [0]".to_owned()), "{effects:?}");
+    let again = driven.settled_in_time(Outcome::Aborted, false);
+    assert!(again.contains(&"restore 0".to_owned()), "{again:?}");
+}
+
 mod trouble {
     use super::*;
     use crate::processor::instance::trouble::{
