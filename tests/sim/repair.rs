@@ -285,15 +285,6 @@ impl World {
         part.cut_at = None;
         part.repairs += 1;
         part.repaired_to = part.state.as_ref().map_or(0, |state| state.end());
-        // What was folded from records that the log has lost is no state of this log, after the repair either.
-        let voids = &self.voids;
-        self.leftovers.retain(|leftover| {
-            let mut all = voids.iter();
-            !all.any(|void| {
-                (void.run, void.partition) == (leftover.run, leftover.partition)
-                    && leftover.next > void.at
-            })
-        });
         self.voids.retain(|void| void.partition != partition);
         self.fold_visible(partition);
     }
