@@ -1,7 +1,7 @@
 //! The operator's repair of a partition that its owner reports as halted: the state as the shipped
 //! restore finds it, its chains as the shipped repair makes them, written as `sequencer recover` does.
 //!
-//! Which sequences a jump raises is another subject and not looked at here: what was answered and has
+//! The sequences that a jump raises are another subject and not looked at here: what was answered and has
 //! gone counts as lost.
 
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use crate::oracle::{Naive, Outcome};
 use crate::transactions::{Fate, LogId};
 use crate::world::{Truth, World};
 
-/// What is to be written.
+/// A repair that is to be written.
 struct Repaired {
     fold: Fold,
     naive: Naive,
@@ -141,7 +141,7 @@ impl World {
         let footer = restored.footer.as_ref()?;
         let part = &self.partitions[partition];
         let broken = part.folding.broken?;
-        // What the owner has folded and not committed, it commits before it halts.
+        // Before it halts, the owner commits all that it has folded.
         let mut between = part
             .requests
             .committed(footer.next.0, broken, &self.transactions);
@@ -249,7 +249,7 @@ impl World {
         })
     }
 
-    /// The oracle goes on from what the operator said. What lies before it and had no answer has none.
+    /// The oracle goes on from what the operator said. Requests before it without an answer get none.
     fn begin_again(
         &mut self,
         partition: usize,
@@ -285,7 +285,7 @@ impl World {
         part.cut_at = None;
         part.repairs += 1;
         part.repaired_to = part.state.as_ref().map_or(0, |state| state.end());
-        // What was folded from records that the log has lost is no state of this log, after the repair either.
+        // A state folded from lost records is no state of this log, after the repair either.
         let voids = &self.voids;
         self.leftovers.retain(|leftover| {
             let mut all = voids.iter();
