@@ -66,7 +66,7 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
 
 fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
     let expected = Expected {
-        // What is configured is what there is, and as weak as it is.
+        // Few replicas are reported even if the settings ask for them.
         replication: None,
         ..expected(&session.connection, &session.settings)
     };

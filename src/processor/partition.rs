@@ -467,7 +467,7 @@ impl Partition {
         }
     }
 
-    /// What is handed over need not be written again, unless nothing adds up without it.
+    /// A partition that is handed over need not be rewritten, unless nothing adds up without it.
     fn rewrites(&self) -> bool {
         !self.draining || self.rewrite.is_lost()
     }
@@ -622,7 +622,7 @@ impl Partition {
         self.fold.sequences()
     }
 
-    /// What the next checkpoint would hold of it.
+    /// Its part of the next checkpoint's load.
     pub(super) fn load(&self) -> Load {
         let (replies, bytes) = self.held();
         let (ledger_records, ledger_bytes) = self.ledger();

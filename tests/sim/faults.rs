@@ -265,7 +265,7 @@ impl World {
         self.parcels_cut(partition, at);
     }
 
-    /// What lies here is not answered, or no longer.
+    /// Records here are not answered, or no longer.
     pub fn lose(&mut self, partition: usize, offsets: Range<i64>) {
         let part = &mut self.partitions[partition];
         for record in offsets.filter_map(|offset| part.requests.record(offset)) {

@@ -281,12 +281,12 @@ pub struct Link {
 /// Leader epoch and offset.
 pub type Position = (i32, i64);
 
-/// Where the chain from a partition stands.
+/// The end of the chain from a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub epoch: u64,
     pub at: Position,
-    /// Home was repaired.
+    /// Home was repaired: the next link need not follow.
     pub open: bool,
 }
 
@@ -589,8 +589,7 @@ impl Naive {
         Ok(Expected::Ids(ids))
     }
 
-    /// What an operator's repair by a jump leaves of the chains: each begins again, and home believes one
-    /// gap in each.
+    /// An operator repairs by a jump: each chain begins again, and home believes one gap in each.
     pub fn jumped(&mut self, epoch: u64) {
         self.sent.clear();
         self.accepted.values_mut().for_each(|end| end.open = true);

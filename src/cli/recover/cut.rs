@@ -1,6 +1,6 @@
-//! Where a log was cut, by the epochs of its leaders. Pure.
+//! Finds where a log was cut, by the epochs of its leaders. Pure.
 
-/// The first record in `from..to` of a leader after the one with epoch `last`. Whoever leads after a cut has
+/// The first record in `from..to` of a leader after the one with epoch `last`. The leader after a cut has
 /// a higher epoch, and the epochs of a log never fall. `read` gives offset and epoch of the first record in
 /// a range.
 pub fn first_of_later_leader<E>(

@@ -57,11 +57,11 @@ pub struct Evidence {
     pub replies: Replies,
     /// N, and the key of the links.
     pub decided: Decided,
-    /// Where these were found.
+    /// The source of these.
     pub origin: Origin,
     /// What an owner makes of log and state.
     pub judged: Judged,
-    /// Where the log was cut: the first request below the checkpoint that was appended after the last
+    /// The cut of the log: the first request below the checkpoint that was appended after the last
     /// answered one. None when it was not cut, or when nothing was appended since.
     pub cut: Option<NextOffset>,
     /// The group's committed offset: everything below it is answered.
@@ -422,7 +422,7 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
-                // What an earlier repair has kept of them follows it.
+                // The accepted ends that an earlier repair has kept follow it.
                 Ok(Content::Reset(_)) => state.accepted.clear(),
                 // A tombstone takes nothing back: the name may have been used up to there.
                 Ok(Content::Tombstone(_)) | Err(_) => {}
@@ -486,7 +486,7 @@ impl Look<'_> {
         Ok(replies)
     }
 
-    /// Who owns the partition once a rebalance is over.
+    /// The owner of the partition once a rebalance is over.
     pub fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
         let began = Instant::now();
         loop {

@@ -60,13 +60,12 @@ pub struct Plan {
 /// How a jump moves one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Its name.
     pub name: String,
     /// The next ID by what was seen; none when no ID was left.
     pub seen: Option<i64>,
-    /// What its jump is measured by.
+    /// The measure of its jump.
     pub beyond: Beyond,
-    /// Where it goes on.
+    /// The sequence after the jump.
     pub to: Raised,
 }
 
@@ -212,8 +211,8 @@ pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
     u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.partitions)
 }
 
-/// Names that nobody saw go on above this ID. Where the state is whole, such a name began at its floor
-/// after the last checkpoint; where it is lost, nothing is known of it but what others were given.
+/// Names that nobody saw go on above this ID. If the state is whole, such a name began at its floor
+/// after the last checkpoint; if it is lost, nothing is known of it but what others were given.
 fn floor(ask: &Ask, evidence: &Evidence) -> Result<i64, String> {
     let before = evidence.state.scalars.floor;
     if !is_home(ask.partition, evidence) {

@@ -111,8 +111,8 @@ fn not_whole(evidence: &Evidence) -> Option<String> {
     ))
 }
 
-/// What the log gives where the state is lost and a jump is to be made all the same: how each sequence is
-/// defined, and an ID that it has come to at least. Forwards that cannot be told from forged ones are
+/// The log's evidence for a jump that is made all the same where the state is lost: the definition of each
+/// sequence, and an ID that it has come to at least. Forwards that cannot be told from forged ones are
 /// ordinary requests here, which moves a sequence on and never back.
 pub fn log_without_state(
     look: &Look<'_>,

@@ -1,6 +1,6 @@
-//! What one transaction may hold, after one that did not fit into its time.
+//! The size limit of one transaction, after one that did not fit into its time.
 //!
-//! A transaction has a few seconds. Where brokers take less than it holds in that time (a produce quota, a slow
+//! A transaction has a few seconds. If brokers take less than it holds in that time (a produce quota, a slow
 //! disk, a thin line), the same work, made again, would be late again, and a larger one more so. So it becomes
 //! smaller: half of what was late, and half again. As far as that is possible, a transaction is cut between
 //! partitions. A partition by itself that holds more than the allowance cannot be cut, since its footer says
@@ -26,17 +26,17 @@ const GROWTH_PART: usize = 4;
 const QUICK_PART: u64 = 2;
 /// For so many transactions for which records waited it does not come near the size that was late.
 const CEILING_TRANSACTIONS: u32 = 100;
-/// So many late transactions in a row are no coincidence.
+/// Late transactions in a row from which on lateness is not a coincidence.
 const LATE_MAX: u32 = 2;
 
-/// What one transaction may hold.
+/// The size limit of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     /// None: no transaction was late for a long time.
     bytes: Option<usize>,
     /// Transactions that were late, in a row.
     late: u32,
-    /// What the last of them held.
+    /// The size of the last of them.
     late_bytes: usize,
     /// It does not grow above this, three quarters of what was late, for so many transactions.
     ceiling: Option<(usize, u32)>,
@@ -159,7 +159,7 @@ impl Instance {
         }
     }
 
-    /// What the next checkpoint would hold.
+    /// The load of the next checkpoint.
     pub(super) fn load(&self) -> Load {
         let mut load = Load::default();
         for owned in self.owned.values() {

@@ -1049,7 +1049,7 @@ mod limits {
     }
 }
 
-/// What did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
+/// Work that did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
 #[test]
 fn a_transaction_that_is_late_again_is_made_smaller() {
     let mut driven = Driven::running(Mode::ExactlyOnce, [0]);

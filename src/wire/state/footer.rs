@@ -55,12 +55,12 @@ pub struct Footer {
     pub instance: String,
 }
 
-/// In the place of the last applied offset when there is none.
+/// Stands for the last applied offset when there is none.
 const NO_OFFSET: i64 = -1;
-/// In the place of a leader epoch that is not known.
+/// Stands for an unknown leader epoch.
 pub const NO_LEADER_EPOCH: i32 = -1;
 
-/// What is decided once for the whole service, by the first footer of state partition 0.
+/// Decided once for the whole service, by the first footer of state partition 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// N: the partitions among which names have their homes.
