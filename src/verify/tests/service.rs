@@ -19,7 +19,7 @@ use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, BatchId, Content, Reset, TopicId};
 
 const TOPIC_ID: [u8; 16] = [7; 16];
-const LINK_KEY: LinkKey = LinkKey([5; 32]);
+const LINK_KEY: LinkKey = LinkKey([4; 32]);
 /// Few places, so that some are overwritten.
 const BATCHES_EVERY: usize = 17;
 
