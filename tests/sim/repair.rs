@@ -190,6 +190,7 @@ impl World {
             id,
             &Reset {
                 answered: NextOffset(from),
+                epoch: fold.scalars().epoch,
                 reason: "why".into(),
             },
         );

@@ -167,8 +167,13 @@ impl Plan {
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
-        let answered = self.answered;
-        batch.reset(id, &Reset { answered, reason });
+        let (answered, epoch) = (self.answered, self.footer.scalars.epoch);
+        let reset = Reset {
+            answered,
+            epoch,
+            reason,
+        };
+        batch.reset(id, &reset);
         for entry in self.fold.iter() {
             batch.entry(id, &entry);
         }

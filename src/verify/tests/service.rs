@@ -357,8 +357,12 @@ impl World {
         }
         footer.digest = fold.digest_with(footer.scalars);
         let mut batch = Batch::default();
-        let reason = "test".to_owned();
-        batch.reset(id, &Reset { answered, reason });
+        let reset = Reset {
+            answered,
+            epoch: footer.scalars.epoch,
+            reason: "test".to_owned(),
+        };
+        batch.reset(id, &reset);
         for entry in fold.iter() {
             batch.entry(id, &entry);
         }
@@ -388,8 +392,12 @@ impl World {
         footer.scalars.epoch = epoch;
         footer.digest = right.fold.digest_with(footer.scalars);
         let mut batch = Batch::default();
-        let (answered, reason) = (NextOffset(answered), "test".to_owned());
-        batch.reset(id, &Reset { answered, reason });
+        let reset = Reset {
+            answered: NextOffset(answered),
+            epoch,
+            reason: "test".to_owned(),
+        };
+        batch.reset(id, &reset);
         for entry in right.fold.iter() {
             batch.entry(id, &entry);
         }

@@ -106,12 +106,13 @@ fn the_stored_bytes_do_not_change_between_releases() {
     let mut value = Vec::new();
     Reset {
         answered: NextOffset(7),
+        epoch: 12,
         reason: "why".into(),
     }
     .encode(&mut value, BATCH);
     assert_eq!(
         hex(&value),
-        "010102030405060708000000000000000900000000000000070003776879"
+        "01010203040506070800000000000000090000000000000007000000000000000c0003776879"
     );
 }
 
