@@ -98,7 +98,9 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     may_write(args, &look, &evidence, &session)?;
     // A transaction that is denied its first partition says only that its records were purged.
     let topic = &settings.topics.state;
-    session.admin.permits(topic, Access::Write)?;
+    session
+        .admin
+        .explained(session.admin.permits(topic, Access::Write))?;
     // Nothing is written before it has been said.
     out.flush()?;
     let batch_id = BatchId {

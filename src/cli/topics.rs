@@ -32,7 +32,9 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     }
     let options = create_options(&settings.topics);
     let names = session.topic_names();
-    let mut topics = session.admin.create_topics(&names, options)?;
+    let mut topics = session
+        .admin
+        .explained(session.admin.create_topics(&names, options))?;
     if !replies.is_empty() {
         let admin = &session.admin;
         topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);
