@@ -90,10 +90,10 @@ impl Restored {
         };
     }
 
-    /// False for a footer that cannot come behind the last one: a zombie that changed nothing has a digest
-    /// that matches, but its offset betrays it, or its own idea of what was decided once for the whole
-    /// service, or that no repair has come between. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
-    /// the decision is committed.
+    /// False for a footer that cannot come behind the last one, or behind the reset. A zombie that changed nothing
+    /// has a digest that matches. Its offset betrays it, or the epoch of a repair that it missed, or its own idea
+    /// of the decisions for the whole service. Compaction may have left only a zombie's idea of those, but nobody
+    /// gets beyond the beginning before the decision is committed.
     fn goes_on(&self, footer: &Footer) -> bool {
         if footer.scalars.epoch < self.epoch {
             return false;

@@ -24,7 +24,7 @@ use crate::oracle::{Naive, Outcome};
 use crate::transactions::{Fate, LogId};
 use crate::world::{Truth, World};
 
-/// What is to be written.
+/// The state that a repair writes.
 struct Repaired {
     fold: Fold,
     naive: Naive,
@@ -141,7 +141,7 @@ impl World {
         let footer = restored.footer.as_ref()?;
         let part = &self.partitions[partition];
         let broken = part.folding.broken?;
-        // What the owner has folded and not committed, it commits before it halts.
+        // The owner commits the rest of its fold before it halts.
         let mut between = part
             .requests
             .committed(footer.next.0, broken, &self.transactions);
