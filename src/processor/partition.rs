@@ -584,8 +584,9 @@ impl Partition {
         }
     }
 
-    pub(super) fn let_in(&mut self) {
-        self.intake = Intake::Open;
+    /// True when it is still fetched, and what came meanwhile was passed over.
+    pub(super) fn let_in(&mut self) -> bool {
+        std::mem::replace(&mut self.intake, Intake::Open) == Intake::Full
     }
 
     pub(super) fn is_kept_out(&self) -> bool {

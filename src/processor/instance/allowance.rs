@@ -180,8 +180,11 @@ impl Instance {
                 continue;
             }
             if !self.allowance.is_full(partition.load()) {
-                partition.let_in();
+                let still_fetched = partition.let_in();
                 if partition.takes_records() {
+                    if still_fetched {
+                        effects.push(Effect::StopFetching { partition: *id });
+                    }
                     effects.push(Effect::Fetch {
                         partition: *id,
                         from: partition.next(),

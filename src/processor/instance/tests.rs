@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::core::link::LinkKey;
@@ -30,6 +30,8 @@ struct Driven {
     state_ends: BTreeMap<i32, i64>,
     /// Next request offset by partition.
     offsets: BTreeMap<i32, i64>,
+    /// The consumer refuses to fetch a partition twice.
+    fetched: BTreeSet<i32>,
 }
 
 impl Driven {
@@ -62,6 +64,7 @@ impl Driven {
             under_way: None,
             state_ends: BTreeMap::new(),
             offsets: BTreeMap::new(),
+            fetched: BTreeSet::new(),
         }
     }
 
@@ -98,9 +101,22 @@ impl Driven {
                 self.assignments.insert(partition, assignment);
                 format!("restore {partition}")
             }
-            Effect::Fetch { partition, from } => format!("fetch {partition} from {from}"),
-            Effect::StopFetching { partition } => format!("stop fetching {partition}"),
-            Effect::GiveUp { partitions } => format!("give up {partitions:?}"),
+            Effect::Fetch { partition, from } => {
+                assert!(
+                    self.fetched.insert(partition),
+                    "{partition} is fetched already"
+                );
+                format!("fetch {partition} from {from}")
+            }
+            Effect::StopFetching { partition } => {
+                self.fetched.remove(&partition);
+                format!("stop fetching {partition}")
+            }
+            Effect::GiveUp { partitions } => {
+                self.fetched
+                    .retain(|partition| !partitions.contains(partition));
+                format!("give up {partitions:?}")
+            }
             Effect::Transact(checkpoint) => {
                 let sections = checkpoint.sections.iter();
                 let partitions: Vec<i32> = sections.map(|section| section.partition).collect();
