@@ -130,10 +130,10 @@ pub struct Report {
     pub clean: bool,
 }
 
-/// What the state says of the ledger of a sequence.
+/// The state's knowledge of a sequence's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
-    /// Where its chain stands.
+    /// The end of its chain.
     Chain(Chain),
     /// The sequence is there, and has no record in the ledger.
     NotAudited,

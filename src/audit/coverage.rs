@@ -13,7 +13,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// A page was read. What was read before this reading is known by [`Coverage::read`].
+    /// A page was read. [`Coverage::read`] has recorded what earlier readings read.
     pub(super) fn page(&mut self, offset: i64) {
         if !self.has(offset) {
             self.pages += 1;

@@ -65,7 +65,7 @@ pub struct Traced {
 pub struct Search<'a> {
     ledger: &'a dyn Ledger,
     name: &'a str,
-    /// What was read.
+    /// The offsets and pages read so far.
     pub read: Coverage,
     /// Pages of the sequence among that which are none of the ledger's, at any reading.
     pub unreadable: u64,

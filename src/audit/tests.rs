@@ -494,7 +494,7 @@ fn markers_of_transactions_are_no_pages() {
     assert_eq!((trace.read.pages_read, trace.read.offsets), (3, 4));
 }
 
-/// A few pages that whoever may write to the ledger topic has changed.
+/// Records of which someone who may write to the ledger topic has changed a few pages.
 fn damaged(changes: &[(prop::sample::Index, Damage)]) -> Records {
     let mut written = Written::with_checkpoints(3);
     let cycle = Changes {

@@ -190,7 +190,7 @@ fn gone(start: i64) -> String {
     format!("records before offset {start} of the ledger are gone")
 }
 
-/// What could not be read may have held what was looked for.
+/// Unreadable pages may have held the ID that was looked for.
 fn unreadable(name: &str, pages: u64) -> Option<String> {
     (pages > 0).then(|| {
         format!(

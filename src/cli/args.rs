@@ -362,8 +362,8 @@ pub struct RecoverArgs {
     )]
     pub partitions: Option<u32>,
 
-    /// Where the log does not reach back: IDs that each sequence leaves out beyond the last that was
-    /// seen of it. A request takes as many at most
+    /// IDs that each sequence leaves out beyond the last that was seen of it, where the log does not
+    /// reach back. A request takes as many at most
     #[arg(
         long,
         value_name = "IDS",

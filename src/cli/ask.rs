@@ -42,7 +42,7 @@ pub const CHANGES: Effect = Effect::Changes;
 pub const READS: Effect = Effect::Reads;
 
 impl Effect {
-    /// What did not happen, of a request that was certainly not written.
+    /// The effect that a request did not have, since it was certainly not written.
     const fn spared(self) -> &'static str {
         match self {
             Effect::Takes => "no ID was taken",
@@ -51,7 +51,7 @@ impl Effect {
         }
     }
 
-    /// What a request does that may be in the log, or is.
+    /// The effect of a request that is or may be in the log.
     const fn later(self) -> &'static str {
         match self {
             Effect::Takes => "it may have taken its IDs, or take them later",
@@ -60,7 +60,7 @@ impl Effect {
         }
     }
 
-    /// What to do about that.
+    /// Advice to the user for that case.
     pub const fn remedy(self) -> &'static str {
         match self {
             Effect::Takes => {
@@ -332,7 +332,7 @@ pub struct Again {
 }
 
 impl Again {
-    /// With the flags of this call. What comes from the environment or a file is found there again.
+    /// With the flags of this call. Settings from the environment or a file are found there again.
     pub fn of(args: &AskArgs) -> Again {
         let ConnectionArgs { brokers, common } = &args.connection;
         let mut flags = Vec::new();

@@ -173,7 +173,7 @@ impl Window {
     }
 }
 
-/// What the state of the partition remembers of the ledger of a sequence.
+/// The knowledge that the partition's state has of a sequence's ledger.
 fn remembered(name: &str, place: &Place) -> Result<Remembered, Error> {
     let Place {
         questions,

@@ -6,6 +6,7 @@
 //! It is the one writer of state that is no owner (the exception to T4), so it looks first: at the
 //! logs, at the IDs that were given, at who owns the partition. Without `--yes` that is all.
 
+mod cut;
 mod evidence;
 mod plan;
 mod print;
@@ -32,7 +33,7 @@ use way::Way;
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let look = Look::new(&session, args.partition)?;
-    let evidence = look.evidence(args.partitions)?;
+    let mut evidence = look.evidence(args.partitions)?;
     let settings = &session.settings;
     print::found(args.partition, &evidence, settings, out)?;
     not_of_another_topic(args, &evidence.ownership, &session)?;
@@ -77,6 +78,9 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
             )
         }
         Way::Jump { from, why } => {
+            if let Some(log) = way::log_without_state(&look, args.partition, &evidence)? {
+                evidence.state.learn(&log);
+            }
             let ask = ask(args, from, &look, &evidence, &session)?;
             let plan = Plan::new(&ask, &evidence).map_err(Error::Failed)?;
             print::jump(&ask, &why, &evidence, &plan, out)?;
@@ -94,7 +98,9 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     may_write(args, &look, &evidence, &session)?;
     // A transaction that is denied its first partition says only that its records were purged.
     let topic = &settings.topics.state;
-    session.admin.permits(topic, Access::Write)?;
+    session
+        .admin
+        .explained(session.admin.permits(topic, Access::Write))?;
     // Nothing is written before it has been said.
     out.flush()?;
     let batch_id = BatchId {

@@ -86,7 +86,7 @@ impl Session {
         let found = cluster.topics.get(topic);
         if found.is_none() {
             // One that may not be seen seems to be missing.
-            self.admin.permits(topic, access)?;
+            self.admin.explained(self.admin.permits(topic, access))?;
         }
         found.map(|topic| topic.partitions).ok_or_else(|| {
             Error::Failed(format!(

@@ -45,13 +45,11 @@ impl Stop {
     }
 }
 
-/// What is said when the process is interrupted while this lives: the first signal ends it, with these
-/// words.
+/// The message for an interrupt while this lives: the first signal ends the process, with these words.
 #[derive(Debug)]
 pub struct LastWords(Arc<Mutex<Option<String>>>);
 
 impl LastWords {
-    /// From here on.
     pub fn of(words: String) -> Result<LastWords, Error> {
         let (runtime, first) = listening()?;
         let said = Arc::new(Mutex::new(Some(words)));

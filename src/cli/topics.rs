@@ -32,9 +32,15 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     }
     let options = create_options(&settings.topics);
     let names = session.topic_names();
-    let mut topics = session.admin.create_topics(&names, options)?;
+    let mut topics = session
+        .admin
+        .explained(session.admin.create_topics(&names, options))?;
     let heartbeats = &settings.topics.heartbeats;
-    topics.extend(session.admin.create_heartbeats(heartbeats, options)?);
+    topics.extend(
+        session
+            .admin
+            .explained(session.admin.create_heartbeats(heartbeats, options))?,
+    );
     if !replies.is_empty() {
         let admin = &session.admin;
         topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);
@@ -68,7 +74,7 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
 
 fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
     let expected = Expected {
-        // What is configured is what there is, and as weak as it is.
+        // Few replicas are reported even if the settings ask for them.
         replication: None,
         ..expected(&session.connection, &session.settings)
     };

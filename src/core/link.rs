@@ -34,7 +34,7 @@ impl LinkKey {
         LinkKey(random)
     }
 
-    /// In the place of one that is lost.
+    /// The key that replaces a lost one.
     pub fn drawn_by_repair(mut random: [u8; 32]) -> LinkKey {
         random[31] |= OF_REPAIR;
         LinkKey(random)
@@ -52,12 +52,12 @@ impl fmt::Debug for LinkKey {
     }
 }
 
-/// Where a record lies, in terms that a truncation of its log does not reuse.
+/// The place of a record, in terms that a truncation of its log does not reuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The leader epoch under which the broker appended it; -1 when the broker did not say.
     pub leader_epoch: i32,
-    /// Its offset.
+    /// The record's offset in its partition.
     pub offset: i64,
 }
 
@@ -82,7 +82,7 @@ pub struct Link {
     pub partition: u32,
     /// Counts the repairs of that partition.
     pub epoch: u64,
-    /// Where the client's record lies there.
+    /// The place of the client's record there.
     pub position: Position,
     /// The record that the partition forwarded to the same home before, since its last repair.
     pub previous: Position,
@@ -99,7 +99,7 @@ pub struct Accepted {
     pub open: bool,
 }
 
-/// What a link means at home.
+/// The meaning of a link at home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The next one: the end of the chain is this from here on.

@@ -1,4 +1,4 @@
-//! Text of strangers, as it may be printed: whoever writes a request chooses its requester, its reason and
+//! Text of strangers, as it may be printed: the writer of a request chooses its requester, its reason and
 //! its `request_id`, and a terminal obeys control characters.
 
 use std::borrow::Cow;

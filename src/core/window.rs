@@ -67,7 +67,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Of an act.
+    /// The place of an act, by the halves of its hash.
     pub fn of_act(key: RequestKey, act: Act) -> Place {
         let (high, low) = act.0.split_at(8);
         let half = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap_or_default());

@@ -99,7 +99,7 @@ impl Connection {
             .unwrap_or(SESSION_TIMEOUT_MS)
     }
 
-    /// What a producer fills its batches up to, unless a topic takes less.
+    /// The size up to which a producer fills its batches, unless a topic takes less.
     pub fn batch_bytes(&self) -> usize {
         let configured = |property: &str| self.properties.get(property)?.parse().ok();
         let batch: Option<usize> = configured("batch.size");
@@ -108,7 +108,7 @@ impl Connection {
             .min(self.message_bytes_max())
     }
 
-    /// What a record of a producer may have.
+    /// Most bytes of a producer's record.
     fn message_bytes_max(&self) -> usize {
         let configured = self.properties.get("message.max.bytes");
         let configured: Option<usize> = configured.and_then(|value| value.parse().ok());
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_turn_takes_a_bounded_number_of_bytes() {
-        /// What is fetched ahead, and the fetch beyond it.
+        /// The bytes fetched ahead, and the fetch beyond them.
         const TURN_BYTES_MAX: u64 = 4 << 20;
         let config = connection("g", "i").group_consumer();
         let number = |property| config.get(property).unwrap().parse::<u64>().unwrap();

@@ -98,12 +98,12 @@ pub enum Event<'a> {
         /// did not poll in time. Nothing of theirs may be committed.
         lost: bool,
     },
-    /// Something went wrong; [`scope`](super::error::scope) says for whom. What concerns no partition,
-    /// such as an unreachable cluster or a wrong password, is told only once in a while: librdkafka says
-    /// so up to twenty times a second.
+    /// Something went wrong; [`scope`](super::error::scope) says for whom. An error without a
+    /// partition, such as an unreachable cluster or a wrong password, is told only once in a while:
+    /// librdkafka says so up to twenty times a second.
     Error {
         /// The partition that it concerns, and where. With [`Class::OffsetLost`], nothing more comes from
-        /// it until it is started anew. With any other class, what comes of it next may lie behind
+        /// it until it is started again. With any other class, what comes of it next may lie behind
         /// something that was passed over.
         at: Option<(i32, i64)>,
         /// What went wrong.

@@ -86,12 +86,12 @@ unsafe extern "C" fn logged(
 /// A warning of librdkafka that asks nothing of an operator, by its facility and what all of it says.
 struct Harmless(&'static str, &'static [&'static str]);
 
-/// They come with every start, and whoever reads them learns to overlook warnings. Each is logged at
+/// They come with every start, and their reader learns to overlook warnings. Each is logged at
 /// `debug` all the same. A line belongs here only if it is as it should be: not every line of its
 /// facility is.
 const HARMLESS: [Harmless; 4] = [
-    // A broker that has just started loads its transactions first. What does not pass shows as replies
-    // and checkpoints that are not written, which has a metric and an alert.
+    // A broker that has just started loads its transactions first. If that does not end, replies and
+    // checkpoints are not written, which has a metric and an alert.
     Harmless("GETPID", &["Coordinator load in progress", ": retrying"]),
     Harmless("GETPID", &["Coordinator not available", ": retrying"]),
     // Forwards need it (docs/architecture.md), and librdkafka has called it experimental since 2019.

@@ -29,8 +29,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// partition are spread over all of a topic's partitions.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
-/// How often the identity of the watched topic is looked at. What is answered between a topic's deletion and
-/// this look is answered from a log that nobody has compared, so it is short; it is one small question.
+/// How often the identity of the watched topic is looked at. Between a topic's deletion and this look,
+/// answers come from a log that nobody has compared, so it is short; it is one small question.
 const IDENTITY_PAUSE: Duration = Duration::from_secs(5);
 
 /// A question that was asked.
@@ -48,7 +48,7 @@ struct State {
     closed: bool,
 }
 
-/// What the thread does next.
+/// The thread's next step.
 enum Work {
     /// Read the list, for all questions up to this one.
     List(u64),

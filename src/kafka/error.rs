@@ -72,7 +72,7 @@ pub struct Error {
     pub message: String,
     /// What was being done, such as `commit transaction`.
     pub operation: &'static str,
-    /// Where in a log, of an error of a reader.
+    /// The offset in the log, of an error of a reader.
     pub offset: Option<i64>,
 }
 
@@ -400,25 +400,25 @@ pub fn delivery(error: &Error) -> Delivery {
     }
 }
 
-/// What an error of the group's consumer concerns.
+/// The part of the service that an error of the group's consumer concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// This process: another one has its name in the group.
     Identity,
     /// The service: it may not be a member of the group.
     Service,
-    /// The client, which is of no more use.
+    /// The client, which is no longer usable.
     Client,
     /// The log of this partition, which is not where it was.
     Log(i32),
     /// The reading of this partition, which does not come back by itself.
     Partition(i32),
-    /// Whatever the client itself sees to: people are told, and no more.
+    /// The client itself sees to it: people are told, and no more.
     Told,
 }
 
-/// What an error of the group's consumer concerns: the partition that it came with, if it came with one.
-/// The client only when librdkafka says that it is of no more use, or a code of its own state does.
+/// The scope of an error of the group's consumer: the partition that it came with, if it came with one.
+/// The client only when librdkafka says that it is no longer usable, or a code of its own state does.
 pub fn scope(error: &Error, partition: Option<i32>) -> Scope {
     match (error.class, partition) {
         (Class::Fenced, _) => Scope::Identity,

@@ -111,7 +111,7 @@ impl ForwardProducer {
         self.shares.is_waiting(source)
     }
 
-    /// These sources are no longer ours. What was found in them goes its way.
+    /// These sources are no longer ours. Strays found in them are still forwarded.
     pub fn forget(&mut self, partitions: &[i32]) {
         self.shares.forget(partitions);
     }
@@ -136,7 +136,7 @@ impl ForwardProducer {
                 .lane
                 .serve_ready(Duration::ZERO, |report| match report.result {
                     Ok(_) => done.push(report.opaque as u64),
-                    // What the others say is that the producer has stopped because of that one.
+                    // The other errors only say that the producer has stopped because of that one.
                     Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
                         problem = Some(error);
                     }

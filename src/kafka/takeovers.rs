@@ -74,15 +74,15 @@ pub enum Finding {
         /// End of what was read.
         end: i64,
     },
-    /// What others wrote could not be read.
+    /// The records of others could not be read.
     ForeignUnread {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
-        /// As handed in.
+        /// The assignment under which this was asked.
         assignment: u32,
-        /// As handed in.
+        /// Start of the range, as it was asked for.
         from: i64,
-        /// As handed in.
+        /// End of the range, as it was asked for.
         to: Option<i64>,
     },
 }

@@ -45,12 +45,12 @@ pub use turn::Turn;
 const INIT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a fence inside a revocation may take (T3).
 const FENCE_DEADLINE: Duration = Duration::from_secs(5);
-/// What an init has at least where its deadline was spent on waiting for another one.
+/// Shortest time for an init whose deadline was spent on waiting for another one.
 const INIT_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// How long beginning a transaction may take: nobody is asked, it waits for a thread of this process.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(3);
 /// Records, offsets and commit share the time-out of the transaction, after which the coordinator may give it
-/// up. What offsets and commit have at least when the records took all of it.
+/// up. This is the least for offsets and commit when the records took all of it.
 const STEP_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// Pause between attempts to get a producer.
 const RENEW_PAUSE: Duration = Duration::from_millis(200);
@@ -434,7 +434,7 @@ fn with<T>(
 fn failure(class: Class) -> Failure {
     match class {
         Class::Retriable => Failure::Retriable,
-        // Whatever else is wrong with the producer shows when it aborts, and then there is a new one.
+        // Anything else that is wrong with the producer shows when it aborts, and then there is a new one.
         Class::AbortTransaction | Class::Refused | Class::Denied | Class::Unexpected => {
             Failure::Abort
         }

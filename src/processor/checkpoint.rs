@@ -268,7 +268,7 @@ const PARTITIONS_PREFIX: &str = "partitions=";
 const METADATA_SEPARATOR: char = ';';
 
 /// The committed offset's metadata. N is there as well because it cannot be found out again when the
-/// state topic is lost; the key of the links is not, because whoever may look at a group reads this.
+/// state topic is lost; the key of the links is not, because everyone who may look at a group reads this.
 pub fn metadata(service_partitions: u32, rewrite_from: Option<i64>) -> String {
     let rewrite = rewrite_from.map(|at| format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
     format!(

@@ -90,7 +90,7 @@ pub enum Halt {
     },
     /// A batch of the request log cannot be read.
     Unreadable {
-        /// Where it begins.
+        /// The first offset of the batch.
         at: NextOffset,
         /// Why, and what reads it.
         problem: String,

@@ -419,7 +419,7 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        // What could not be read shows only when it is read again.
+        // Trouble with reading shows only when the partition is read again.
         if owned.trouble.is_none() {
             owned.halted = None;
         }

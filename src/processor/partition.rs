@@ -265,6 +265,7 @@ impl Partition {
         self.next = NextOffset::after(record.offset);
         self.last_applied = Some(Fingerprint {
             offset: record.offset,
+            leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
         match answer {
@@ -466,7 +467,7 @@ impl Partition {
         }
     }
 
-    /// What is handed over need not be written again, unless nothing adds up without it.
+    /// A partition that is handed over need not be rewritten, unless nothing adds up without it.
     fn rewrites(&self) -> bool {
         !self.draining || self.rewrite.is_lost()
     }
@@ -583,8 +584,9 @@ impl Partition {
         }
     }
 
-    pub(super) fn let_in(&mut self) {
-        self.intake = Intake::Open;
+    /// True when it is still fetched, and what came meanwhile was passed over.
+    pub(super) fn let_in(&mut self) -> bool {
+        std::mem::replace(&mut self.intake, Intake::Open) == Intake::Full
     }
 
     pub(super) fn is_kept_out(&self) -> bool {
@@ -621,7 +623,7 @@ impl Partition {
         self.fold.sequences()
     }
 
-    /// What the next checkpoint would hold of it.
+    /// Its part of the next checkpoint's load.
     pub(super) fn load(&self) -> Load {
         let (replies, bytes) = self.held();
         let (ledger_records, ledger_bytes) = self.ledger();

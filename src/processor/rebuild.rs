@@ -86,6 +86,7 @@ impl Rebuild {
         self.next = NextOffset::after(record.offset);
         self.last_applied = Some(Fingerprint {
             offset: record.offset,
+            leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
     }

@@ -1,4 +1,4 @@
-//! What a repair makes of the two ends of each chain of strays, so that nobody else needs one because of it.
+//! A repair treats the two ends of each chain of strays, so that nobody else needs one because of it.
 //!
 //! The repaired partition is the source of some chains and the home of others:
 //!
@@ -37,7 +37,7 @@ pub fn jump(fold: &mut Fold, scalars: Scalars, accepted: &BTreeMap<u32, Accepted
     fold.set_scalars(Scalars {
         // Another number than before, so that no footer of the past matches by chance.
         applied: scalars.applied + 1,
-        // What partitions forwarded of which nothing was accepted yet cannot be known.
+        // Nobody knows what was forwarded by partitions from which nothing was accepted yet.
         links_open: true,
         epoch: next_epoch(scalars.epoch, now_ms),
         ..scalars

@@ -47,6 +47,8 @@ pub struct Restored {
     pub skipped_batches: u64,
     /// What the last repair that it begins with says of itself.
     pub reset: Option<String>,
+    /// The epoch of that repair; 0 without one.
+    pub epoch: u64,
     /// Keys that skipped batches touched: the owner writes them again, because compaction keeps
     /// the last value of a key, whoever wrote it.
     pub touched: BTreeSet<Vec<u8>>,
@@ -82,16 +84,20 @@ impl Restored {
         *self = Restored {
             records: self.records,
             reset: Some(reset.reason),
+            epoch: reset.epoch,
             touched: std::mem::take(&mut self.touched),
             ..Restored::default()
         };
     }
 
-    /// False for a footer that cannot come behind the last one: a zombie that changed nothing has a digest
-    /// that matches, but its offset betrays it, or its own idea of what was decided once for the whole
-    /// service, or that no repair has come between. Compaction may have left a zombie's idea only, but nobody gets beyond the beginning before
-    /// the decision is committed.
+    /// False for a footer that cannot come behind the last one, or behind the reset. A zombie that changed nothing
+    /// has a digest that matches. Its offset betrays it, or the epoch of a repair that it missed, or its own idea
+    /// of the decisions for the whole service. Compaction may have left only a zombie's idea of those, but nobody
+    /// gets beyond the beginning before the decision is committed.
     fn goes_on(&self, footer: &Footer) -> bool {
+        if footer.scalars.epoch < self.epoch {
+            return false;
+        }
         self.footer.as_ref().is_none_or(|last| {
             last.next <= footer.next
                 && last.scalars.epoch == footer.scalars.epoch

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::oracle::{Key, Oracle, Scalars, Service};
+use super::partition::last_of;
 use super::remembered::{Remembered, Value, of_oracle, scalars_of};
 use super::state_log::{Found, Replay};
 use crate::wire::state::Footer;
@@ -101,13 +102,14 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
     if epoch != due.epoch {
         differ("the epoch of repairs", &epoch, &due.epoch);
     }
-    let last = footer
-        .last_applied
-        .map(|record| (record.offset.0, record.hash));
+    let last = last_of(footer);
     if last != oracle.last {
-        let offset = |last: Option<(i64, u128)>| last.map(|(offset, _)| offset);
+        let offset = |last: Option<(i64, i32, u128)>| last.map(|(offset, ..)| offset);
         if offset(last) == offset(oracle.last) {
-            words.push("the fingerprint of the last record is not that of the log".to_owned());
+            words.push(
+                "the leader or the fingerprint of the last record is not that of the log"
+                    .to_owned(),
+            );
         } else {
             differ("the last record", &offset(last), &offset(oracle.last));
         }

@@ -11,17 +11,17 @@ pub const BEGINNING: Position = (-1, -1);
 /// A link that this service wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Where the client's record lies.
+    /// The partition of the client's record.
     pub partition: u32,
     /// How often that partition was repaired, or when.
     pub epoch: u64,
-    /// Its position.
+    /// The position of the client's record.
     pub position: Position,
     /// The stray before it from there to here, since that repair.
     pub previous: Position,
 }
 
-/// What home knows of the chain from one partition.
+/// The end of the chain from one partition, as home knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub epoch: u64,
@@ -30,7 +30,7 @@ pub struct End {
     pub open: bool,
 }
 
-/// What a link is to home.
+/// The meaning of a link at home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     On(End),

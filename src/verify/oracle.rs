@@ -32,6 +32,13 @@ pub struct Service {
     pub secret: Option<[u8; 32]>,
 }
 
+impl Service {
+    /// The key before it was lost, and a repair drew this one: the lowest bit of its last byte says so.
+    pub fn is_key_of_repair(&self) -> bool {
+        self.secret.is_some_and(|secret| secret[31] & 1 == 1)
+    }
+}
+
 /// What happens to names that nobody defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
@@ -132,8 +139,9 @@ pub struct Oracle {
     accepted: BTreeMap<u32, End>,
     /// What is remembered besides.
     pub scalars: Scalars,
-    /// The last record that was read: its offset and the fingerprint that a footer has of it.
-    pub last: Option<(i64, u128)>,
+    /// The last record that was read: its offset, its leader's epoch, and the fingerprint that a footer
+    /// has of it.
+    pub last: Option<(i64, i32, u128)>,
     /// Keys that changed since they were last asked for.
     pub touched: IndexSet<Key>,
 }
@@ -192,7 +200,7 @@ impl Oracle {
     }
 
     /// The link of a forwarded record. It counts at home only.
-    fn link(&self, record: &Record<'_>) -> Option<Link> {
+    pub fn link(&self, record: &Record<'_>) -> Option<Link> {
         let (header, key) = (record.forwarded?, record.key?);
         let link = link::read(header, &self.service.secret?, key, record.value)?;
         let name = std::str::from_utf8(key).ok()?;
@@ -207,7 +215,7 @@ impl Oracle {
         self.scalars.applied += 1;
         let highest = &mut self.scalars.highest_timestamp;
         *highest = (*highest).max(record.timestamp_ms);
-        self.last = Some((record.offset, record.fingerprint()));
+        self.last = Some((record.offset, record.leader_epoch, record.fingerprint()));
     }
 
     fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {

@@ -7,6 +7,7 @@ use super::Error;
 use super::body;
 use super::checkpoint::Comparison;
 use super::facts::{self, Due as Fact, Given, Kind, Layout, NO_SEQUENCE};
+use super::link::Link;
 use super::oracle::{Answer, Due, Oracle, Service, WINDOW_DEFAULT};
 use super::progress::Progress;
 use super::remembered::scalars_of;
@@ -15,6 +16,7 @@ use super::rules::Grant;
 use super::source::{Extent, Flow, Logs, Record, Topic};
 use super::spill::Spill;
 use super::state_log::{Found, Repaired, Replay, Standing, StateLog};
+use crate::wire::state::Footer;
 
 /// Longest key that a reply repeats.
 const KEY_BYTES_MAX: usize = 255;
@@ -41,7 +43,9 @@ pub enum Begin {
 
 /// Finds the first footer that adds up at or after the start of the log.
 pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
-    if requests.start == 0 && log.torn_repair.is_none() {
+    // Links of before a repair that had to draw another key tell nothing any more.
+    let key_lost = service.is_key_of_repair() && !log.repairs.is_empty();
+    if requests.start == 0 && log.torn_repair.is_none() && !key_lost {
         return Ok(Begin::Zero);
     }
     let mut oracle = Oracle::new(0, service, WINDOW_DEFAULT);
@@ -199,8 +203,7 @@ impl Pass<'_, '_> {
     fn take_over(&mut self, found: &Found) {
         let scalars = scalars_of(&found.footer);
         self.replay.remembered.seed(&mut self.oracle, scalars);
-        let last = found.footer.last_applied;
-        self.oracle.last = last.map(|record| (record.offset.0, record.hash));
+        self.oracle.last = last_of(&found.footer);
         self.replay.touched.clear();
         self.oracle.touched.clear();
         self.comparison = Comparison::default();
@@ -323,9 +326,46 @@ impl Pass<'_, '_> {
         if self.halted {
             return Ok(());
         }
+        if self.is_left_out(record.offset) {
+            self.sinks.report.counts.passed_over += 1;
+            return self.unanswered(record);
+        }
         let answer = self.oracle.answer(record);
         self.bounded()?;
         self.tell(record, &answer)
+    }
+
+    /// The next footer is a repair that goes on behind this record with the state from before it.
+    fn is_left_out(&self, offset: i64) -> bool {
+        let Some(found) = &self.pending else {
+            return false;
+        };
+        let passed_over = found.repair.is_some_and(|repair| offset >= repair.answered);
+        passed_over
+            && found.footer.scalars.applied == self.oracle.scalars.applied
+            && last_of(&found.footer) == self.oracle.last
+    }
+
+    /// A record that nothing is due to: a reply to it is wrong.
+    fn unanswered(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        let link = self.oracle.link(record);
+        let known = |link: &Link| {
+            let end = self.oracle.accepted(link.partition);
+            end.is_some_and(|end| link.position <= end.position)
+        };
+        if link.as_ref().is_some_and(known) {
+            return Ok(());
+        }
+        let (partition, offset) = link.map_or((self.number, record.offset), |link| {
+            (link.partition, link.position.1)
+        });
+        let layout = self.common.layout;
+        let home = layout.place(self.number, record.offset);
+        let Some((place, home)) = layout.place(partition, offset).zip(home) else {
+            return Ok(());
+        };
+        let fact = Fact::unanswered(place, home);
+        Ok(self.sinks.dues.push(&fact)?)
     }
 
     /// What the oracle holds is the one thing that cannot go to disk.
@@ -394,18 +434,10 @@ impl Pass<'_, '_> {
         body::write(&mut self.body, answer, partition, offset);
         let key = record.key.filter(|key| key.len() <= KEY_BYTES_MAX);
         let mut fact = Fact {
-            place: home,
-            home,
             hash: body::hash(&[&self.body]),
             key: body::hash_of_key(key),
-            kind: Kind::Other,
             flags: self.flags(record, partition, offset),
-            sequence: NO_SEQUENCE,
-            run: 0,
-            life: 0,
-            first: 0,
-            increment: 1,
-            count: 0,
+            ..Fact::unanswered(home, home)
         };
         if let Some(number) = answer.name.and_then(|name| self.oracle.number(name))
             && let Some(sequence) = self.oracle.sequence(number)
@@ -467,7 +499,31 @@ impl Pass<'_, '_> {
     }
 }
 
+/// The last record that was read, as the oracle has it.
+pub fn last_of(footer: &Footer) -> Option<(i64, i32, u128)> {
+    let last = footer.last_applied;
+    last.map(|record| (record.offset.0, record.leader_epoch, record.hash))
+}
+
 impl Fact {
+    /// Of a record that nothing is due to.
+    fn unanswered(place: u64, home: u64) -> Fact {
+        Fact {
+            place,
+            home,
+            hash: 0,
+            key: 0,
+            kind: Kind::Other,
+            flags: 0,
+            sequence: NO_SEQUENCE,
+            run: 0,
+            life: 0,
+            first: 0,
+            increment: 1,
+            count: 0,
+        }
+    }
+
     fn granted(&mut self, kind: Kind, grant: Grant) {
         self.kind = kind;
         self.first = grant.first;

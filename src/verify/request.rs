@@ -61,7 +61,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// As the window has it: the halves of a hash over its word and its fields in the place of first ID and
+    /// As the window has it: the halves of a hash over its word and its fields instead of first ID and
     /// step, with a count of 0. None for one that changes nothing.
     pub fn remembered(self) -> Option<Grant> {
         let mut input = Vec::new();

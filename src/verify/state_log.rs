@@ -233,7 +233,7 @@ pub struct Found {
     pub standing: Standing,
 }
 
-/// What a repair says, and what came before it.
+/// A repair's statements, and the state before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repaired {
     /// Requests from here on up to where it goes on may be passed over.

@@ -22,7 +22,7 @@ use bytes::Reader;
 
 pub use crate::core::fold::{Entry, EntryKey};
 pub use crate::core::window::Place;
-pub use footer::{Decided, Fingerprint, Footer, TopicId};
+pub use footer::{Decided, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 pub use reset::Reset;
 
 /// Version of the envelope and of every record kind.

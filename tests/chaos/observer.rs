@@ -107,8 +107,8 @@ impl Observer {
             .collect()
     }
 
-    /// How long each answered request waited for its first reply, and which it is. What a client's own
-    /// transaction held back counts as well.
+    /// How long each answered request waited for its first reply, and which it is. A request that a
+    /// client's own transaction held back counts as well.
     pub fn waits(&self, asked: &[Asked]) -> Vec<(i64, (i32, i64))> {
         let seen = self.lock();
         let wait = |asked: &Asked| {

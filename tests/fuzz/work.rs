@@ -2,7 +2,7 @@
 //!
 //! It is counted and not timed, so that a busy machine cannot fail the test: the bytes that this thread
 //! allocates for one record. A copy for each field, or a message that repeats all of the value,
-//! allocates more than a small multiple of it. What computes without memory is bounded by the unit
+//! allocates more than a small multiple of it. Work without memory is bounded by the unit
 //! tests of `wire::request`, and `make bench-micro` has its time beside the parse of the same bytes.
 
 use std::alloc::{GlobalAlloc, Layout, System};

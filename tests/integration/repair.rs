@@ -5,9 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use sequencer::core::link::{Link, Position};
 use serde_json::Value;
 
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
+use crate::strays::link_key;
 use crate::support::admin::{self, Admin};
 use crate::support::command::run;
 use crate::support::instance::Instance;
@@ -46,6 +48,8 @@ enum Damage {
     Truncated,
     /// The log was cut and has grown again.
     OtherRecord,
+    /// A forwarded request does not follow the one before.
+    LinkBroken,
 }
 
 impl Damage {
@@ -57,6 +61,7 @@ impl Damage {
             Damage::OtherTopic => "other_topic",
             Damage::Truncated => "truncated",
             Damage::OtherRecord => "other_record",
+            Damage::LinkBroken => "link_broken",
         }
     }
 
@@ -66,6 +71,14 @@ impl Damage {
             self,
             Damage::OtherTopic | Damage::Truncated | Damage::OtherRecord
         )
+    }
+
+    /// The partitions that halt. No request is forwarded to one that is no home.
+    fn partitions(self) -> &'static [i32] {
+        match self {
+            Damage::LinkBroken => &[BELOW_N],
+            _ => &DAMAGED,
+        }
     }
 
     /// It is done to the files of a broker that is away.
@@ -256,12 +269,31 @@ impl Scene {
                     &[("message.timestamp.type", "LogAppendTime")],
                 );
             }
+            Damage::LinkBroken => {
+                // From a partition that forwards nothing else, above any leader epoch of a broker.
+                let position = |offset| Position {
+                    leader_epoch: 1_000,
+                    offset,
+                };
+                let link = Link {
+                    partition: 0,
+                    epoch: 0,
+                    position: position(150),
+                    previous: position(149),
+                };
+                let name = self.names[0].as_bytes();
+                let header = link.header(&link_key(service), name, None);
+                let headers = [("sequencer-forwarded", header.as_bytes())];
+                let mut writer = service.writer();
+                writer.send_with(Some(BELOW_N), Some(name), None, &headers);
+                writer.finish();
+            }
             Damage::Truncated | Damage::OtherRecord => panic!("done to the broker's files"),
         }
     }
 
-    /// From the halt to a log in which everything is answered.
-    fn repaired(&self, damage: Damage) {
+    /// From the halt to a log in which everything is answered, also what was written `since` the damage.
+    fn repaired(&self, damage: Damage, since: &BTreeSet<(i32, i64)>) {
         let service = &self.service;
         let replied = self.replies();
         let mut instance = service.spawn("a");
@@ -269,7 +301,8 @@ impl Scene {
         let halted = instance.wait("to halt the damaged partitions", |instance| {
             let halted = instance.halted();
             let all = halted.len() + instance.running() == GROWN as usize;
-            let damaged = DAMAGED
+            let damaged = damage
+                .partitions()
                 .iter()
                 .all(|partition| halted.contains_key(partition));
             (all && damaged).then_some(halted)
@@ -282,14 +315,40 @@ impl Scene {
             self.runs_as_it_stands(&format!("{} --owner-halted --yes", halted.repair));
         }
         self.runs(&mut instance, GROWN as usize);
+        self.answered_since(since, &replied);
         self.answered_since(&new, &replied);
         let newer = self.write();
         self.answered_since(&newer, &replied);
+        self.goes_its_way(&newer, &replied);
         assert_eq!(instance.sigterm_and_wait(), 0);
         self.no_id_repeats();
         if !damage.gives_offsets_twice() {
             let topics = ["--replies", self.own.as_str()];
             self.says(&["verify", "--wait-ms", "5000"], &topics);
+        }
+    }
+
+    /// Each sequence is what it was: its step and direction, and whether it is retired.
+    fn goes_its_way(
+        &self,
+        requests: &BTreeSet<(i32, i64)>,
+        before: &BTreeMap<(bool, i32, i64), Value>,
+    ) {
+        let of_new = |(at, body): ((bool, i32, i64), Value)| {
+            let cause = (body["partition"].as_i64()? as i32, body["offset"].as_i64()?);
+            (!before.contains_key(&at) && requests.contains(&cause)).then_some(body)
+        };
+        for body in self.replies().into_iter().filter_map(of_new) {
+            let name = self
+                .names
+                .iter()
+                .position(|name| body["sequence"] == name.as_str());
+            match name {
+                Some(4) => assert_eq!(body["error"]["code"], "retired", "{body}"),
+                Some(1) => assert_eq!(body["increment"], 10, "{body}"),
+                Some(3) => assert_eq!(body["increment"], -3, "{body}"),
+                _ => assert!(body["first"].is_i64(), "{body}"),
+            }
         }
     }
 
@@ -342,7 +401,7 @@ fn case(damage: Damage, mode: Mode) {
     let name = format!("repair-{}-{}", word(damage), mode.as_str());
     let scene = Scene::new(&name, mode, cluster::shared_bootstrap());
     scene.damage(damage);
-    scene.repaired(damage);
+    scene.repaired(damage, &BTreeSet::new());
 }
 
 /// The same in the long run only.
@@ -407,6 +466,16 @@ fn a_request_topic_that_was_made_again_is_repaired_in_exactly_once_mode() {
 }
 
 #[test]
+fn a_chain_that_broke_is_repaired() {
+    long_case(Damage::LinkBroken, Mode::Immediate);
+}
+
+#[test]
+fn a_chain_that_broke_is_repaired_in_exactly_once_mode() {
+    long_case(Damage::LinkBroken, Mode::ExactlyOnce);
+}
+
+#[test]
 fn a_log_that_was_cut_is_repaired() {
     after_a_cut(Damage::Truncated);
 }
@@ -440,16 +509,17 @@ fn after_a_cut(damage: Damage) {
         cut_log(&data, &format!("{requests}-{partition}"));
     }
     kafka.start_broker(0).unwrap();
+    let mut written = BTreeSet::new();
     if damage == Damage::OtherRecord {
         while DAMAGED
             .iter()
             .zip(ends)
             .any(|(partition, was)| end(*partition) < was)
         {
-            scene.write();
+            written.extend(scene.write());
         }
     }
-    scene.repaired(damage);
+    scene.repaired(damage, &written);
     kafka.stop().unwrap();
 }
 

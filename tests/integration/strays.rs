@@ -183,7 +183,7 @@ fn a_forged_link_is_an_ordinary_request() {
 }
 
 /// The key of the links, as the state of a partition has it.
-fn link_key(service: &Service) -> LinkKey {
+pub fn link_key(service: &Service) -> LinkKey {
     let records = tail::raw(&service.bootstrap, &service.state);
     let key = records.iter().find_map(|record| {
         let key = record.key.as_deref()?;

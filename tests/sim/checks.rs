@@ -40,10 +40,7 @@ impl World {
             };
             let uid = record.what.uid().expect("a request");
             let request = &mut self.requests[uid];
-            let link = matches!(record.what, What::Forward(_)).then(|| {
-                let header = record.header("sequencer-forwarded");
-                Link::read(header.expect("a stray has a link"))
-            });
+            let link = Link::of(record);
             let key = request.key.as_deref().unwrap_or_default();
             let at = Place {
                 partition: partition as u32,
@@ -75,10 +72,10 @@ impl World {
                 self.coverage.state("window full");
             }
             if outcome == Outcome::Broken {
+                let link = link.expect("only a link can be broken");
                 assert!(
-                    !log.cuts.is_empty() || part.deleted_ahead,
-                    "I6: nothing of partition {partition} was lost, and the link of {uid} does not \
-                     follow: {link:?}"
+                    part.lost_copies.contains(&(link.source, link.previous)),
+                    "I6: partition {partition} did not lose what the link of {uid} follows: {link:?}"
                 );
                 folding.broken = Some(offset);
                 return;
@@ -648,7 +645,19 @@ impl World {
                     .iter()
                     .map(|asked| asked.question)
                     .collect::<Vec<_>>(),
-                live.carried.as_ref().map(|carried| carried.calling),
+                live.carried.as_ref().map(|carried| {
+                    let sections = carried.checkpoint.sections.iter();
+                    let held = sections.map(|section| {
+                        let touched = section.touched.len();
+                        (
+                            section.partition,
+                            section.batch.len(),
+                            touched,
+                            section.replies.len(),
+                        )
+                    });
+                    (carried.calling, held.collect::<Vec<_>>())
+                }),
                 live.forwards
                     .iter()
                     .map(|parcel| parcel.landed)

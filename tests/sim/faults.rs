@@ -1,11 +1,12 @@
 //! What goes wrong, besides calls that fail: processes, leaders, logs.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use sequencer::wire::state::TopicId;
 
 use crate::log::{Record, Slot, Uid, What};
-use crate::oracle::Outcome;
+use crate::oracle::{Link, Outcome};
 use crate::takeover::TOPIC;
 use crate::transactions::Fate;
 use crate::world::{Unread, Void, World};
@@ -150,7 +151,6 @@ impl World {
         let removable = (to - part.requests.start).max(0) as usize;
         let by = self.random.below(removable + 1) as i64;
         self.partitions[partition].requests.start += by;
-        self.partitions[partition].deleted_ahead |= ahead;
         self.coverage.fault(if ahead {
             "requests deleted ahead of the checkpoint"
         } else {
@@ -244,12 +244,8 @@ impl World {
                 });
             }
         }
+        self.lose(partition, at..end);
         let part = &mut self.partitions[partition];
-        for offset in at..end {
-            if let Some(uid) = part.requests.record(offset).and_then(|r| r.what.uid()) {
-                self.requests[uid].lost = true;
-            }
-        }
         let stray = |outcome: &Option<(Uid, Outcome)>| {
             outcome
                 .as_ref()
@@ -267,6 +263,18 @@ impl World {
         part.folding.snapshots.truncate(at as usize + 1);
         part.folding.broken = part.folding.broken.filter(|broken| *broken < at);
         self.parcels_cut(partition, at);
+    }
+
+    /// Records here are not answered, or no longer.
+    pub fn lose(&mut self, partition: usize, offsets: Range<i64>) {
+        let part = &mut self.partitions[partition];
+        for record in offsets.filter_map(|offset| part.requests.record(offset)) {
+            if let Some(uid) = record.what.uid() {
+                self.requests[uid].lost = true;
+            }
+            part.lost_copies
+                .extend(Link::of(record).map(|link| (link.source, link.at)));
+        }
     }
 
     pub fn compact_some(&mut self) {

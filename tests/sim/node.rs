@@ -353,7 +353,11 @@ impl World {
         }
         let cuts = self.partitions[index].requests.cuts.len();
         let reading = Reading { at: from, cuts };
-        self.live(node).reading.insert(partition, reading);
+        let fetched = self.live(node).reading.insert(partition, reading);
+        assert!(
+            fetched.is_none(),
+            "partition {partition} is fetched already"
+        );
     }
 
     /// The assignment under which a partition was taken over last.

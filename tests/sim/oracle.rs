@@ -10,6 +10,8 @@ use sequencer::core::window::{RequestKey, SEGMENT};
 use sequencer::processor::restore::Restored;
 use serde_json::Value;
 
+use crate::log::{Record, What};
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -277,18 +279,25 @@ pub struct Link {
 }
 
 /// Leader epoch and offset.
-type Position = (i32, i64);
+pub type Position = (i32, i64);
 
-/// Where the chain from a partition stands.
+/// The end of the chain from a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub epoch: u64,
     pub at: Position,
-    /// Home was repaired.
+    /// Home was repaired: the next link need not follow.
     pub open: bool,
 }
 
 impl Link {
+    /// Of a copy at home.
+    pub fn of(record: &Record) -> Option<Link> {
+        let header = record.header("sequencer-forwarded");
+        matches!(record.what, What::Forward(_))
+            .then(|| Link::read(header.expect("a stray has a link")))
+    }
+
     pub fn read(header: &[u8]) -> Link {
         let text = std::str::from_utf8(header).expect("a link is text");
         let mut parts = text.split([':', '.']).map(|part| part.parse::<i64>());
@@ -580,8 +589,7 @@ impl Naive {
         Ok(Expected::Ids(ids))
     }
 
-    /// What an operator's repair by a jump leaves of the chains: each begins again, and home believes one
-    /// gap in each.
+    /// An operator repairs by a jump: each chain begins again, and home believes one gap in each.
     pub fn jumped(&mut self, epoch: u64) {
         self.sent.clear();
         self.accepted.values_mut().for_each(|end| end.open = true);

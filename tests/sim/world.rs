@@ -11,7 +11,7 @@ use sequencer::wire::state::TopicId;
 use crate::group::Group;
 use crate::log::{Log, Uid};
 use crate::node::Node;
-use crate::oracle::{Asked, Expected, Naive, Outcome};
+use crate::oracle::{Asked, Expected, Naive, Outcome, Position};
 use crate::random::Random;
 use crate::trace::{Coverage, Trace};
 use crate::transactions::{Coordinator, DelayedCommit, Leftover, Transactions};
@@ -147,8 +147,8 @@ pub struct Part {
     pub checkpointed: Option<Rc<Naive>>,
     /// Its owner has lost what it wrote, and has not yet written all of it again.
     pub state_lost: bool,
-    /// Requests were deleted before they were answered: copies of strays may be among them.
-    pub deleted_ahead: bool,
+    /// Copies of strays that its log has lost, or that a repair passed over: their sources and positions there.
+    pub lost_copies: BTreeSet<(u32, Position)>,
     /// Repairs so far.
     pub repairs: u64,
     /// The end of the last one in the state log.
@@ -281,7 +281,7 @@ impl World {
             cut_at: None,
             checkpointed: None,
             state_lost: false,
-            deleted_ahead: false,
+            lost_copies: BTreeSet::new(),
             repairs: 0,
             repaired_to: 0,
             unread: None,
@@ -386,11 +386,12 @@ impl World {
             return self.halted(partition).is_some();
         }
         let stable = part.requests.stable();
+        let shown = part.committed.map(|committed| committed.next.0);
+        // A repair leaves the group's offsets to the next commit, and there is none when nothing comes.
+        let repaired = part.truth.filter(|_| part.repairs > 0);
         self.halted(partition).is_none()
             && stable == part.requests.end()
-            && part
-                .committed
-                .is_some_and(|committed| committed.next.0 == stable)
+            && (shown == Some(stable) || repaired.is_some_and(|truth| truth.next == stable))
     }
 
     /// Everybody leaves in order.

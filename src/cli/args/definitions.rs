@@ -158,7 +158,7 @@ pub struct RetireArgs {
 #[derive(Args)]
 #[command(after_help = help::POLICY_EXAMPLES)]
 pub struct PolicyArgs {
-    /// What the first request for an undefined sequence does: create it, or get an error; without this
+    /// Let the first request for an undefined sequence create it, or refuse the request; without this
     /// word, show the present policy
     #[arg(
         value_name = "create|refuse",

@@ -64,7 +64,7 @@ pub struct Facts {
     pub repaired: Option<String>,
     /// IDs up to this one are taken for names that are not known; 0 without a repair.
     pub floor: Option<i64>,
-    /// What happens to undefined names: `create` or `refuse`.
+    /// The policy for undefined names: `create` or `refuse`.
     pub undefined: Option<&'static str>,
     /// N, as the footer has it.
     pub service_partitions: Option<u32>,

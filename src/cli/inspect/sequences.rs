@@ -30,17 +30,15 @@ pub struct Row {
     pub changed: Option<Changed>,
 }
 
-/// Who changed a sequence last, and why.
+/// The last change of a sequence by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Changed {
     /// `define`, `set_next`, `retire`.
     pub op: String,
-    /// When.
     pub at: String,
-    /// Who, as the request says.
+    /// The operator, as the request says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,
-    /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The offset of the request.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use super::cut::first_of_later_leader;
 use crate::cli::Error;
 use crate::cli::session::Session;
 use crate::core::definition::Definition;
@@ -17,9 +18,10 @@ use crate::core::link::{Accepted, LinkKey};
 use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
-use crate::core::{NextOffset, Offset, Scalars, Timestamp};
+use crate::core::{Fold, NextOffset, Offset, Scalars, Timestamp};
 use crate::kafka::admin::Access;
 use crate::kafka::consumer::{Flow, Reader};
+use crate::kafka::error::Error as KafkaError;
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
 use crate::processor::halt::Halt;
@@ -30,7 +32,7 @@ use crate::processor::takeover::{
     Action, Bound, Decided, Event, RequestLog, Step, Takeover, Verdict,
 };
 use crate::wire::headers::Headers;
-use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer};
+use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer, NO_LEADER_EPOCH};
 pub use decided::{Origin, Service};
 pub use ownership::Ownership;
 #[cfg(test)]
@@ -55,11 +57,11 @@ pub struct Evidence {
     pub replies: Replies,
     /// N, and the key of the links.
     pub decided: Decided,
-    /// Where these were found.
+    /// The source of these.
     pub origin: Origin,
     /// What an owner makes of log and state.
     pub judged: Judged,
-    /// Where the log was cut: the first request below the checkpoint that was appended after the last
+    /// The cut of the log: the first request below the checkpoint that was appended after the last
     /// answered one. None when it was not cut, or when nothing was appended since.
     pub cut: Option<NextOffset>,
     /// The group's committed offset: everything below it is answered.
@@ -150,6 +152,25 @@ impl State {
             }
         }
         self.restored = restored;
+    }
+
+    /// Takes over how the log defines each sequence, and how far it moved it. Its window is left out: by
+    /// it, requests that are read again would get IDs that the fold gave them, which may be of others.
+    pub fn learn(&mut self, log: &Fold) {
+        for entry in log.iter() {
+            if let Entry::Sequence {
+                name,
+                sequence,
+                defined,
+            } = entry
+            {
+                self.sequence(name, sequence, defined.map(|defined| defined.into_owned()));
+            }
+        }
+        let scalars = log.scalars();
+        self.scalars.undefined = scalars.undefined;
+        let highest = &mut self.scalars.highest_timestamp;
+        *highest = scalars.highest_timestamp.max(*highest);
     }
 
     fn footer(&mut self, footer: &Footer) {
@@ -292,8 +313,9 @@ impl Look<'_> {
         }
     }
 
-    /// The topic's records have the broker's time, and the fold remembers the highest that it saw. So a
-    /// record that came after a cut is younger, and one from before it never is. A leader whose clock is
+    /// The first record of a leader after the one of the last applied record, where that can be told.
+    /// Otherwise by time: the topic's records have the broker's, and the fold remembers the highest that
+    /// it saw. So a record that came after a cut is younger, and one from before it never is. A leader whose clock is
     /// behind can make it miss the first records after the cut, and never find one that was answered.
     fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
@@ -302,9 +324,36 @@ impl Look<'_> {
         let Some(footer) = &state.restored.footer else {
             return Ok(None);
         };
+        if let Some(cut) = self.cut_by_leaders(footer)? {
+            return Ok(Some(cut));
+        }
         let time = footer.scalars.highest_timestamp;
         let found = self.questions.first_after(self.partition, time)?;
         Ok(found.filter(|cut| *cut < footer.next))
+    }
+
+    /// None when no leader is known, or nothing is left of a later one that can be read.
+    fn cut_by_leaders(&self, footer: &Footer) -> Result<Option<NextOffset>, Error> {
+        let last = footer.last_applied.map(|last| last.leader_epoch);
+        let Some(last) = last.filter(|last| *last != NO_LEADER_EPOCH) else {
+            return Ok(None);
+        };
+        let topic = &self.session.settings.topics.requests;
+        let reader = Reader::new(&self.session.connection.reader())?;
+        let (start, end) = extent(&reader, topic, self.partition)?;
+        let first = |from, to| {
+            let mut first = None;
+            reader.read(topic, self.partition, from, to, |record| {
+                first = Some((record.offset, record.leader_epoch));
+                Flow::Stop
+            })?;
+            Ok::<_, KafkaError>(first)
+        };
+        match first_of_later_leader(start, end.min(footer.next.0), last, first) {
+            Ok(cut) => Ok(cut.map(NextOffset)),
+            Err(error) if error.is_unreadable() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Folds committed requests up to an offset.
@@ -373,7 +422,7 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
-                // What an earlier repair has kept of them follows it.
+                // The accepted ends that an earlier repair has kept follow it.
                 Ok(Content::Reset(_)) => state.accepted.clear(),
                 // A tombstone takes nothing back: the name may have been used up to there.
                 Ok(Content::Tombstone(_)) | Err(_) => {}
@@ -399,7 +448,11 @@ impl Look<'_> {
             .questions
             .answer(self.partition, Action::ReadRecord(offset));
         match answer {
-            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint { offset, hash })),
+            Ok(Event::Record(hash)) => Ok(hash.map(|hash| Fingerprint {
+                offset,
+                leader_epoch: NO_LEADER_EPOCH,
+                hash,
+            })),
             Ok(other) => Err(unexpected(&other)),
             // It may be what is to be passed over.
             Err(error) if error.is_unreadable() => Ok(None),
@@ -433,7 +486,7 @@ impl Look<'_> {
         Ok(replies)
     }
 
-    /// Who owns the partition once a rebalance is over.
+    /// The owner of the partition once a rebalance is over.
     pub fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
         let began = Instant::now();
         loop {
@@ -454,6 +507,39 @@ fn unexpected(event: &Event) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::definition::Changes;
+    use crate::core::fold::Note;
+
+    #[test]
+    fn a_log_tells_the_definitions_that_were_lost_with_the_state() {
+        let down = Defined {
+            definition: Definition::new(Changes {
+                increment: Some(-3),
+                ..Changes::default()
+            })
+            .unwrap(),
+            retired: false,
+            note: Note {
+                op: "define".into(),
+                requester: "".into(),
+                reason: "".into(),
+                offset: Offset(1),
+                timestamp: Timestamp(1),
+            },
+            chain: None,
+        };
+        let mut log = Fold::default();
+        log.put(Entry::Sequence {
+            name: "down",
+            sequence: Sequence::restored(-73),
+            defined: Some(std::borrow::Cow::Borrowed(&down)),
+        });
+        let mut state = State::default();
+        state.learn(&log);
+        let counter = &state.counters["down"];
+        assert_eq!(counter.sequence, Sequence::restored(-73));
+        assert_eq!(counter.defined.as_ref(), Some(&down));
+    }
 
     #[test]
     fn the_highest_counter_of_a_name_is_kept_whatever_came_last() {

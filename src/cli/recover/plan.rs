@@ -60,13 +60,12 @@ pub struct Plan {
 /// How a jump moves one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Its name.
     pub name: String,
     /// The next ID by what was seen; none when no ID was left.
     pub seen: Option<i64>,
-    /// What its jump is measured by.
+    /// The measure of its jump.
     pub beyond: Beyond,
-    /// Where it goes on.
+    /// The sequence after the jump.
     pub to: Raised,
 }
 
@@ -168,8 +167,13 @@ impl Plan {
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
-        let answered = self.answered;
-        batch.reset(id, &Reset { answered, reason });
+        let (answered, epoch) = (self.answered, self.footer.scalars.epoch);
+        let reset = Reset {
+            answered,
+            epoch,
+            reason,
+        };
+        batch.reset(id, &reset);
         for entry in self.fold.iter() {
             batch.entry(id, &entry);
         }
@@ -212,8 +216,8 @@ pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
     u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.partitions)
 }
 
-/// Names that nobody saw go on above this ID. Where the state is whole, such a name began at its floor
-/// after the last checkpoint; where it is lost, nothing is known of it but what others were given.
+/// Names that nobody saw go on above this ID. If the state is whole, such a name began at its floor
+/// after the last checkpoint; if it is lost, nothing is known of it but what others were given.
 fn floor(ask: &Ask, evidence: &Evidence) -> Result<i64, String> {
     let before = evidence.state.scalars.floor;
     if !is_home(ask.partition, evidence) {
@@ -519,6 +523,7 @@ pub mod tests {
             group: "g".to_owned(),
             before: Some(Fingerprint {
                 offset: Offset(149),
+                leader_epoch: 3,
                 hash: 9,
             }),
             now_ms: 1_700,

@@ -14,7 +14,7 @@ use crate::core::printable::printable;
 use crate::processor::halt::Halt;
 use crate::service::settings::Settings;
 
-/// So many sequences that are moved on are listed; the others are counted.
+/// Sequences moved on that are listed; the others are only counted.
 const MOVES_PRINTED_MAX: usize = 20;
 
 /// The evidence.

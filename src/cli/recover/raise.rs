@@ -14,7 +14,7 @@ pub enum Beyond {
     Id(i64),
 }
 
-/// Where a jump lets a sequence go on.
+/// A sequence after the jump, and the reason for its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raised {
     /// Beyond everything that may have been given.

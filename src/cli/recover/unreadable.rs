@@ -9,16 +9,16 @@ use crate::cli::Error;
 use crate::core::NextOffset;
 use crate::processor::rebuild::Rebuild;
 
-/// What is passed over, and the state behind it.
+/// A repair that passes over unreadable records.
 #[derive(Debug)]
 pub struct Skip {
-    /// The state, unchanged.
+    /// The restored state, to go on behind these records.
     pub rebuilt: Box<Rebuild>,
     /// The first offset that is passed over.
     pub from: NextOffset,
 }
 
-/// Where the next owner could not read the first record; none when it can.
+/// The repair for a next owner that could not read its first record; none when it can.
 pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Option<Skip>, Error> {
     let restored = &evidence.state.restored;
     let Some(footer) = &restored.footer else {
@@ -77,7 +77,7 @@ fn behind<E>(
     }
 }
 
-/// What the repair does.
+/// Tells the operator what the repair does.
 pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
     let (from, next) = (skip.from, skip.rebuilt.next);
     writeln!(out, "the repair, behind what cannot be read")?;

@@ -111,6 +111,22 @@ fn not_whole(evidence: &Evidence) -> Option<String> {
     ))
 }
 
+/// The log's evidence for a jump that is made all the same where the state is lost: the definition of each
+/// sequence, and an ID that it has come to at least. Forwards that cannot be told from forged ones are
+/// ordinary requests here, which moves a sequence on and never back.
+pub fn log_without_state(
+    look: &Look<'_>,
+    partition: i32,
+    evidence: &Evidence,
+) -> Result<Option<Fold>, Error> {
+    if evidence.state.restored.footer.is_some() || not_whole(evidence).is_some() {
+        return Ok(None);
+    }
+    let mut all = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
+    look.refold(&mut all, evidence.log.end)?;
+    Ok(Some(all.fold))
+}
+
 /// The state at the committed offset; or why the log cannot be the whole one.
 fn whole_log(
     look: &Look<'_>,

@@ -1,4 +1,4 @@
-//! What an operator's record asks for, as the window remembers it: a record that comes once more with its
+//! An operator's record, as the window remembers it: a record that comes once more with its
 //! `request_id` is known again, and one that asks for something else is told apart.
 
 use crate::core::command::{Action, Undefined};

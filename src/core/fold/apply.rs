@@ -336,7 +336,7 @@ impl Fold {
                     "the request_id was used for a record that asks for something else",
                 ));
             }
-            // It is not carried out again. Where the sequence stands by now is what its writer has to know.
+            // It is not carried out again. Its writer has to know where the sequence stands by now.
             return match operation.action {
                 Action::Policy(_) => Ok(Answer::Policy(self.scalars.undefined)),
                 _ => self

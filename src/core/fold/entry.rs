@@ -61,14 +61,14 @@ pub enum Entry<'a> {
     Sent {
         /// The partition that they go to.
         home: u32,
-        /// Where the last one lies here.
+        /// The place of the last one in this log.
         position: Position,
     },
     /// The other end.
     Accepted {
         /// The partition that they come from.
         source: u32,
-        /// The last one.
+        /// The last stray that was accepted.
         end: Accepted,
     },
 }

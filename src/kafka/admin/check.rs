@@ -17,14 +17,14 @@ const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
 /// What is missed without heartbeats.
 const NAMESAKE: &str = "a second process of one instance_id does not refuse to start";
 
-/// What a record of the state may have, in bytes: a segment of the window is the largest, with 2,300.
+/// Most bytes of a record of the state: a segment of the window is the largest, with 2,300.
 const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
-/// What a page of the ledger may have, in bytes: eight records with a few texts of 255 bytes, escaped.
+/// Most bytes of a page of the ledger: eight records with a few texts of 255 bytes, escaped.
 const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
-/// What a reply may have, in bytes: with a smaller limit, one with a long correlation loses it.
+/// Most bytes of a reply: with a smaller limit, one with a long correlation loses it.
 const REPLY_BYTES_MAX: i64 = 80 * 1024;
 
-/// What the settings say about topics that are there already.
+/// The settings for topics that are there already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {
     /// `topics.partitions`.
@@ -454,7 +454,7 @@ fn check_ledger(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What the largest record of a topic needs, and what comes of it where that is more than the topic takes.
+/// The bytes that a topic's largest record needs, and the consequence where the topic takes fewer.
 #[derive(Clone, Copy)]
 struct Need {
     bytes: i64,

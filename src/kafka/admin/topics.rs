@@ -22,7 +22,7 @@ pub const COMPACTION_LAG_MS: u64 = HOUR_MS;
 /// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
 /// week: a restore would read all of it.
 pub const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// What a batch of records may hold: Kafka's own default, written down because a broker's may be less than
+/// Most bytes of a batch of records: Kafka's own default, written down because a broker's may be less than
 /// what producers fill their batches up to.
 pub const BATCH_BYTES: u64 = 1_048_588;
 /// As above, for a service with little to write.

@@ -1,6 +1,6 @@
 //! Which source partition has how much of what waits to be forwarded, and which of them wait for that.
 //!
-//! A home that cannot be written keeps the strays for it, for ever by design. So each source partition has
+//! A home that cannot be written keeps the strays for it, forever by design. So each source partition has
 //! a share of the room, and the one that fills its share waits; the others have theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ impl Held {
     }
 }
 
-/// What each source partition holds.
+/// The strays and bytes held for each source partition.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     held: BTreeMap<i32, Held>,

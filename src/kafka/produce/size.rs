@@ -17,9 +17,9 @@ use crate::kafka::directory::Directory;
 use crate::wire::headers::{Block, UNDELIVERED, block};
 use crate::wire::route::Undelivered;
 
-/// What a batch has besides its records, at most.
+/// Most bytes of a batch besides its records.
 pub const BATCH_OVERHEAD_BYTES: usize = 61;
-/// What a record has besides key, value and headers, at most.
+/// Most bytes of a record besides key, value and headers.
 pub const RECORD_OVERHEAD_BYTES: usize = 64;
 /// A guess is not lowered below this: nearly every reply and every entry of the state is smaller.
 const GUESS_BYTES_MIN: usize = 1_000;
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// is tried.
 const QUESTION_DEADLINE: Duration = Duration::from_millis(500);
 
-/// What is known of one topic's limit.
+/// One topic's limit, as far as it is known.
 #[derive(Clone, Debug)]
 pub struct BatchSize {
     topic: String,
@@ -61,7 +61,7 @@ impl BatchSize {
         self.batch_bytes() > before
     }
 
-    /// Asks a broker.
+    /// Asks a broker for the topic's limit.
     pub fn ask(&mut self, directory: &Directory) {
         self.asked_at = Instant::now();
         let access = directory.access(&self.topic, QUESTION_DEADLINE);

@@ -56,8 +56,8 @@ impl Writer {
         })
     }
 
-    /// Writes it. A commit whose end is not known is settled and counts as written: whoever calls this
-    /// reads the state afterwards, and sees.
+    /// Writes it. A commit whose end is not known is settled and counts as written: the caller reads
+    /// the state afterwards, and sees.
     ///
     /// # Errors
     /// It was not written.

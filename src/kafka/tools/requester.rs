@@ -73,7 +73,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Failure {
-    /// In words.
+    /// The producer's error.
     pub error: Error,
     /// The producer is certain that the log does not have it. Without that certainty it may be there,
     /// and be answered at any time.

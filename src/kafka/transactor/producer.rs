@@ -65,7 +65,7 @@ struct Progress {
     /// Replies to topics that clients named.
     named: Vec<Sent>,
     refused: Vec<(usize, Error)>,
-    /// Whose batch was too large.
+    /// The topic whose batch was too large.
     too_large: Option<Role>,
 }
 
@@ -188,7 +188,7 @@ impl TransactionalProducer {
         })
     }
 
-    /// Whose batch was refused as too large since the last time.
+    /// The topic whose batch was refused as too large since the last call.
     pub(super) fn take_refused(&self) -> Option<Role> {
         self.refused.take()
     }

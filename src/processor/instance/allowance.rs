@@ -1,6 +1,6 @@
-//! What one transaction may hold, after one that did not fit into its time.
+//! The size limit of one transaction, after one that did not fit into its time.
 //!
-//! A transaction has a few seconds. Where brokers take less than it holds in that time (a produce quota, a slow
+//! A transaction has a few seconds. If brokers take less than it holds in that time (a produce quota, a slow
 //! disk, a thin line), the same work, made again, would be late again, and a larger one more so. So it becomes
 //! smaller: half of what was late, and half again. As far as that is possible, a transaction is cut between
 //! partitions. A partition by itself that holds more than the allowance cannot be cut, since its footer says
@@ -26,16 +26,18 @@ const GROWTH_PART: usize = 4;
 const QUICK_PART: u64 = 2;
 /// For so many transactions for which records waited it does not come near the size that was late.
 const CEILING_TRANSACTIONS: u32 = 100;
-/// So many late transactions in a row are no coincidence.
+/// Late transactions in a row from which on lateness is not a coincidence.
 const LATE_MAX: u32 = 2;
 
-/// What one transaction may hold.
+/// The size limit of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     /// None: no transaction was late for a long time.
     bytes: Option<usize>,
     /// Transactions that were late, in a row.
     late: u32,
+    /// The size of the last of them.
+    late_bytes: usize,
     /// It does not grow above this, three quarters of what was late, for so many transactions.
     ceiling: Option<(usize, u32)>,
     /// Something was kept out of the last transaction.
@@ -80,6 +82,7 @@ impl Allowance {
         let held = load.weight_bytes();
         if took.late && outcome != Outcome::Committed {
             self.late += 1;
+            self.late_bytes = held;
             if !planted!(LoadNotLowered) {
                 let bytes = self.bytes.unwrap_or(held).min(held);
                 self.bytes = Some((bytes / 2).max(ALLOWANCE_BYTES_MIN));
@@ -90,8 +93,9 @@ impl Allowance {
         if outcome != Outcome::Committed {
             return;
         }
-        // One that holds little, of other partitions, says nothing about the one that was late.
-        if held >= self.bytes.unwrap_or_default() / 2 {
+        // One that holds little, of other partitions, says nothing about the one that was late. The allowance
+        // is no measure of that: it falls each time that the same is late again.
+        if held >= self.late_bytes / 2 {
             self.late = 0;
         }
         let quick = took.ms <= took.timeout_ms / QUICK_PART;
@@ -155,7 +159,7 @@ impl Instance {
         }
     }
 
-    /// What the next checkpoint would hold.
+    /// The load of the next checkpoint.
     pub(super) fn load(&self) -> Load {
         let mut load = Load::default();
         for owned in self.owned.values() {
@@ -176,8 +180,11 @@ impl Instance {
                 continue;
             }
             if !self.allowance.is_full(partition.load()) {
-                partition.let_in();
+                let still_fetched = partition.let_in();
                 if partition.takes_records() {
+                    if still_fetched {
+                        effects.push(Effect::StopFetching { partition: *id });
+                    }
                     effects.push(Effect::Fetch {
                         partition: *id,
                         from: partition.next(),
@@ -260,7 +267,21 @@ mod tests {
         assert!(!allowance.is_far_exceeded(holds(2_000)));
         allowance.settled(Outcome::Committed, holds(1), QUICK);
         assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
-        allowance.settled(Outcome::Committed, holds(2_000), QUICK);
+        allowance.settled(Outcome::Committed, holds(5_000), QUICK);
         assert!(!allowance.is_far_exceeded(holds(10_000)));
+    }
+
+    #[test]
+    fn small_transactions_of_others_do_not_excuse_a_large_one_that_is_late_each_time() {
+        let mut allowance = Allowance::default();
+        for _ in 0..5 {
+            allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+        }
+        // The allowance has fallen to what the others hold.
+        for _ in 0..2 {
+            allowance.settled(Outcome::Committed, holds(600), QUICK);
+            allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+            assert!(allowance.is_far_exceeded(holds(10_000)));
+        }
     }
 }

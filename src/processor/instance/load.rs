@@ -19,11 +19,11 @@ pub const LEDGER_RECORDS_MAX: usize = 100_000;
 /// Bytes of ledger records held for one transaction, likewise (32 MiB).
 pub const LEDGER_BYTES_MAX: usize = 32 << 20;
 
-/// What an entry of the state is taken to have in the log, in bytes: a sequence has less, a segment of the
+/// Assumed bytes of a state entry in the log: a sequence has less, a segment of the
 /// window ten times as much.
 pub(super) const ENTRY_BYTES: usize = 256;
 
-/// What a record has besides key, value and headers, in bytes.
+/// Assumed bytes of a record besides key, value and headers.
 const RECORD_BYTES: usize = 64;
 
 /// What a checkpoint holds or will hold.
@@ -60,7 +60,7 @@ impl Load {
         }
     }
 
-    /// What its transaction writes, about.
+    /// The approximate size of its transaction.
     pub(in crate::processor) fn weight_bytes(self) -> usize {
         self.bytes
             + self.ledger_bytes

@@ -83,7 +83,7 @@ pub enum Input {
     },
     /// A transactional producer of the same ID was made in the place of the one in use.
     FencedOurselves,
-    /// What others wrote to a partition's state log in a range of it.
+    /// Records that others wrote to a range of a partition's state log.
     Foreign {
         /// Which partition.
         partition: i32,
@@ -96,15 +96,15 @@ pub enum Input {
         /// End of what was read.
         end: i64,
     },
-    /// What others wrote could not be read.
+    /// The records of others could not be read.
     ForeignUnread {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
         /// Under which assignment this was asked.
         assignment: u32,
-        /// As it was asked for.
+        /// Start of the range, as it was asked for.
         from: i64,
-        /// Likewise.
+        /// End of the range, as it was asked for.
         to: Option<i64>,
     },
     /// Partitions of the default reply topic.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::core::link::LinkKey;
@@ -30,6 +30,8 @@ struct Driven {
     state_ends: BTreeMap<i32, i64>,
     /// Next request offset by partition.
     offsets: BTreeMap<i32, i64>,
+    /// The consumer refuses to fetch a partition twice.
+    fetched: BTreeSet<i32>,
 }
 
 impl Driven {
@@ -62,6 +64,7 @@ impl Driven {
             under_way: None,
             state_ends: BTreeMap::new(),
             offsets: BTreeMap::new(),
+            fetched: BTreeSet::new(),
         }
     }
 
@@ -98,9 +101,22 @@ impl Driven {
                 self.assignments.insert(partition, assignment);
                 format!("restore {partition}")
             }
-            Effect::Fetch { partition, from } => format!("fetch {partition} from {from}"),
-            Effect::StopFetching { partition } => format!("stop fetching {partition}"),
-            Effect::GiveUp { partitions } => format!("give up {partitions:?}"),
+            Effect::Fetch { partition, from } => {
+                assert!(
+                    self.fetched.insert(partition),
+                    "{partition} is fetched already"
+                );
+                format!("fetch {partition} from {from}")
+            }
+            Effect::StopFetching { partition } => {
+                self.fetched.remove(&partition);
+                format!("stop fetching {partition}")
+            }
+            Effect::GiveUp { partitions } => {
+                self.fetched
+                    .retain(|partition| !partitions.contains(partition));
+                format!("give up {partitions:?}")
+            }
             Effect::Transact(checkpoint) => {
                 let sections = checkpoint.sections.iter();
                 let partitions: Vec<i32> = sections.map(|section| section.partition).collect();
@@ -1049,7 +1065,7 @@ mod limits {
     }
 }
 
-/// What did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
+/// Work that did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
 #[test]
 fn a_transaction_that_is_late_again_is_made_smaller() {
     let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
@@ -1103,6 +1119,23 @@ fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
     for partition in ["0", "1", "2", "3"] {
         assert_eq!(all.matches(partition).count(), 1, "{cuts:?}");
     }
+}
+
+/// However often others fit into their time.
+#[test]
+fn a_partition_that_is_late_again_is_made_smaller_although_others_go_on() {
+    let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1]);
+    driven.requests(0, 100);
+    assert_eq!(driven.wait(0), ["transact [0]"]);
+    assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
+    driven.requests(1, 40);
+    let mut effects = driven.wait(INTERVAL_MS);
+    assert!(effects.contains(&"transact [1]".to_owned()), "{effects:?}");
+    effects = driven.settled(Outcome::Committed);
+    effects.extend(driven.wait(INTERVAL_MS));
+    assert!(effects.contains(&"transact [0]".to_owned()), "{effects:?}");
+    let again = driven.settled_in_time(Outcome::Aborted, false);
+    assert!(again.contains(&"restore 0".to_owned()), "{again:?}");
 }
 
 mod trouble {

@@ -1,6 +1,6 @@
 //! A partition that cannot be read: the error came with the partition, so it stops the partition, and
-//! nothing else. It stays ours, is checkpointed and handed over, and is taken over anew at growing
-//! distances, since nobody knows what the log went through meanwhile. What makes the same trouble each time
+//! nothing else. It stays ours, is checkpointed and handed over, and is taken over again at growing
+//! distances, since nobody knows what the log went through meanwhile. Trouble that is the same each time
 //! lies in the log, and halts it.
 
 use super::{Effect, Instance, Owned, Stage};
@@ -23,11 +23,11 @@ pub const UNREADABLE_ATTEMPTS: u32 = 3;
 /// Why a partition could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadFailure {
-    /// Where.
+    /// The offset at which reading failed.
     pub offset: Offset,
-    /// In words.
+    /// The problem, in words.
     pub problem: String,
-    /// It is what lies in the log that cannot be read, whoever asks.
+    /// The fault lies in the log itself: no reader can read it.
     pub in_log: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Trouble {
 enum Fetching {
     /// It has just failed, and is to be stopped.
     Failed,
-    /// It is not taken over anew before this time.
+    /// It is not taken over again before this time.
     Stopped { again_ms: u64 },
     /// It halts once what was folded is committed.
     Halting,
@@ -72,7 +72,7 @@ impl Owned {
         fetching.is_none_or(|fetching| fetching == Fetching::Again)
     }
 
-    /// It is being taken over anew, whatever the reason.
+    /// It is being taken over again, whatever the reason.
     pub(super) fn taken_over_anew(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.fetching = Fetching::Again;
@@ -134,7 +134,7 @@ impl Instance {
         }
     }
 
-    /// Stops what could not be read, takes it over anew when it is time, and halts what never can be read.
+    /// Stops what could not be read, takes it over again when it is time, and halts what never can be read.
     /// A transaction with it is waited for: others are in it as well.
     pub(super) fn read_again(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let mut due = Vec::new();

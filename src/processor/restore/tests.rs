@@ -81,10 +81,11 @@ fn seen(restored: &Restored) -> impl PartialEq + std::fmt::Debug + use<> {
         records,
         skipped_batches,
         reset,
+        epoch,
         touched,
     } = restored;
     let digest = fold.digest_with(fold.scalars());
-    let rest = (footer.clone(), reset.clone(), touched.clone());
+    let rest = (footer.clone(), reset.clone(), *epoch, touched.clone());
     (digest, fold.len(), *records, *skipped_batches, rest)
 }
 
@@ -197,6 +198,7 @@ impl Owner {
             batch_id,
             &Reset {
                 answered: NextOffset::ZERO,
+                epoch: self.fold.scalars().epoch,
                 reason,
             },
         );
@@ -493,6 +495,29 @@ fn a_torn_reset_changes_nothing() {
         assert!(restored.touched.contains(state::RESET_KEY), "{missing}");
         assert!(restored.touched.is_superset(&keys(["b"])), "{missing}");
     }
+}
+
+/// Compaction has removed the footer of the repair, so the zombie's footer is the first one behind the reset.
+#[test]
+fn a_footer_of_an_epoch_before_the_repair_is_not_believed_behind_its_reset() {
+    let mut zombie = Owner::new(3);
+    zombie.take("a", 5);
+    let mut owner = zombie.clone();
+    owner.writer = 9;
+    owner.fold.set_scalars(Scalars {
+        epoch: 7,
+        ..owner.fold.scalars()
+    });
+    let mut log = owner.repair("gone");
+    log.pop();
+    log.extend(zombie.take("a", 1).checkpoint());
+    assert_eq!(next_of(&restore(&log)), None);
+    // The new owner's next checkpoint adds up without the zombie's records.
+    log.extend(owner.take("b", 1).checkpoint());
+    let restored = restore(&log);
+    assert_eq!(counters(&restored.fold), expected([("a", 5), ("b", 1)]));
+    assert_eq!(restored.fold.scalars().epoch, 7);
+    assert!(restored.touched.is_superset(&keys(["a"])));
 }
 
 #[test]

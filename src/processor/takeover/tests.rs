@@ -12,6 +12,7 @@ const FRESH_KEY: LinkKey = LinkKey([6; 32]);
 /// The last applied record of [`footer`].
 const LAST: Fingerprint = Fingerprint {
     offset: Offset(41),
+    leader_epoch: 3,
     hash: 0xf00d,
 };
 

@@ -17,7 +17,7 @@ struct Table {
     slots: BTreeMap<u64, Arc<Slot>>,
 }
 
-/// One of them.
+/// An open connection in the table.
 pub(super) struct Slot {
     number: u64,
     peer: IpAddr,
@@ -30,7 +30,6 @@ struct Place {
     /// Since when it waits for its client: since it was accepted, or had the last byte of an answer.
     since: Instant,
     closed: bool,
-    /// Its task.
     waker: Option<Waker>,
 }
 

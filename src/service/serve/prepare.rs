@@ -160,7 +160,7 @@ fn is_new_group(admin: &Admin, group: &str) -> Result<bool, crate::kafka::error:
     }
 }
 
-/// What to do about topics that are not there.
+/// The way to deal with missing topics.
 #[derive(Debug, PartialEq, Eq)]
 enum Missing {
     Create,
@@ -215,7 +215,7 @@ fn missing<E>(
     })
 }
 
-/// What topics that are there already should be like.
+/// The wanted properties of topics that are there already.
 pub fn expected(connection: &Connection, settings: &Settings) -> Expected {
     Expected {
         partitions: Some(positive(settings.topics.partitions)),

@@ -106,10 +106,10 @@ pub struct Settings {
     /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May
     /// hold secrets.
     pub kafka: BTreeMap<String, String>,
-    /// Where each property of `kafka` was given.
+    /// The source of each property of `kafka`.
     kafka_origins: BTreeMap<String, String>,
-    /// What lets others pose as the brokers, a line each: the part of the warnings that concerns every
-    /// command that connects.
+    /// Settings that let others pose as the brokers, a line each: the part of the warnings that concerns
+    /// every command that connects.
     pub unverified: Vec<String>,
 }
 

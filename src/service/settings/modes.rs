@@ -36,9 +36,9 @@ pub enum CreateTopics {
     /// All of them for a new group; for one with a past, only beside a request topic that is there.
     #[default]
     Auto,
-    /// Whatever is missing.
+    /// Every missing topic.
     Always,
-    /// None.
+    /// No topic: the operator creates them.
     Never,
 }
 

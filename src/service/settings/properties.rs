@@ -98,7 +98,7 @@ const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// The property of the mechanism, and librdkafka's other name for it.
 const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
 
-/// What is said of a mechanism, as it follows "expected".
+/// The text about mechanisms that follows "expected".
 const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI \
                                   (Kerberos) and AWS_MSK_IAM are not supported";
 
@@ -233,7 +233,7 @@ impl Properties {
         Ok(())
     }
 
-    /// What only all layers together show: SASL without a mechanism, which librdkafka takes for GSSAPI.
+    /// Checks all layers together: SASL without a mechanism, which librdkafka takes for GSSAPI.
     ///
     /// # Errors
     /// SASL is chosen and no mechanism.
@@ -277,7 +277,7 @@ impl Properties {
         warnings
     }
 
-    /// What lets others pose as the brokers, a line each. It concerns every command that connects.
+    /// Settings that let others pose as the brokers, a line each. It concerns every command that connects.
     pub fn unverified(&self) -> Vec<String> {
         let off = |value: &str| {
             let value = value.to_ascii_lowercase();

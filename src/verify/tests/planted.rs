@@ -258,7 +258,7 @@ fn a_wrong_counter_under_a_footer_that_adds_up_is_found() {
 #[test]
 fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
     type Edit = fn(&mut state::Footer, &mut Fold);
-    let edits: [(&str, Edit); 8] = [
+    let edits: [(&str, Edit); 9] = [
         ("digest", |footer, _| footer.digest.0 ^= 1),
         ("next", |footer, _| footer.next.0 -= 1),
         ("applied", |footer, _| footer.scalars.applied += 1),
@@ -266,6 +266,9 @@ fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
         ("window", |footer, _| footer.scalars.window_next += 1),
         ("epoch", |footer, _| footer.scalars.epoch += 1),
         ("N", |footer, _| footer.partitions = 2),
+        ("leader", |footer, _| {
+            footer.last_applied.as_mut().unwrap().leader_epoch += 1;
+        }),
         ("fingerprint", |footer, _| {
             footer.last_applied.as_mut().unwrap().hash ^= 1;
         }),

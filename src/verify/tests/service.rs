@@ -19,7 +19,7 @@ use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, BatchId, Content, Reset, TopicId};
 
 const TOPIC_ID: [u8; 16] = [7; 16];
-const LINK_KEY: LinkKey = LinkKey([5; 32]);
+const LINK_KEY: LinkKey = LinkKey([4; 32]);
 /// Few places, so that some are overwritten.
 const BATCHES_EVERY: usize = 17;
 
@@ -357,8 +357,12 @@ impl World {
         }
         footer.digest = fold.digest_with(footer.scalars);
         let mut batch = Batch::default();
-        let reason = "test".to_owned();
-        batch.reset(id, &Reset { answered, reason });
+        let reset = Reset {
+            answered,
+            epoch: footer.scalars.epoch,
+            reason: "test".to_owned(),
+        };
+        batch.reset(id, &reset);
         for entry in fold.iter() {
             batch.entry(id, &entry);
         }
@@ -388,8 +392,12 @@ impl World {
         footer.scalars.epoch = epoch;
         footer.digest = right.fold.digest_with(footer.scalars);
         let mut batch = Batch::default();
-        let (answered, reason) = (NextOffset(answered), "test".to_owned());
-        batch.reset(id, &Reset { answered, reason });
+        let reset = Reset {
+            answered: NextOffset(answered),
+            epoch,
+            reason: "test".to_owned(),
+        };
+        batch.reset(id, &reset);
         for entry in right.fold.iter() {
             batch.entry(id, &entry);
         }

@@ -22,6 +22,8 @@ impl std::fmt::Display for TopicId {
 pub struct Fingerprint {
     /// Where it lies.
     pub offset: Offset,
+    /// Of the leader that appended it; -1 where it is not known. After a cut, leaders have higher ones.
+    pub leader_epoch: i32,
     /// [`crate::core::digest::fingerprint`] of it.
     pub hash: u128,
 }
@@ -53,10 +55,12 @@ pub struct Footer {
     pub instance: String,
 }
 
-/// In the place of the last applied offset when there is none.
+/// Stands for the last applied offset when there is none.
 const NO_OFFSET: i64 = -1;
+/// Stands for an unknown leader epoch.
+pub const NO_LEADER_EPOCH: i32 = -1;
 
-/// What is decided once for the whole service, by the first footer of state partition 0.
+/// Decided once for the whole service, by the first footer of state partition 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// N: the partitions among which names have their homes.
@@ -118,8 +122,11 @@ impl Footer {
         out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
         out.extend_from_slice(&topic_id.0);
-        let (offset, hash) = last_applied.map_or((NO_OFFSET, 0), |f| (f.offset.0, f.hash));
+        let none = (NO_OFFSET, NO_LEADER_EPOCH, 0);
+        let last = last_applied.map(|last| (last.offset.0, last.leader_epoch, last.hash));
+        let (offset, leader_epoch, hash) = last.unwrap_or(none);
         out.extend_from_slice(&offset.to_be_bytes());
+        out.extend_from_slice(&leader_epoch.to_be_bytes());
         out.extend_from_slice(&hash.to_be_bytes());
         out.extend_from_slice(&batch_records.to_be_bytes());
         push_text(out, group);
@@ -149,11 +156,17 @@ impl Footer {
             link_key: LinkKey(reader.array()?),
             fold_version: reader.u16()?,
             topic_id: TopicId(reader.array()?),
-            last_applied: match (reader.i64()?, reader.u128()?) {
-                (NO_OFFSET, 0) => None,
-                (NO_OFFSET, _) => return None,
-                (offset, hash) => Some(Fingerprint {
+            last_applied: match (
+                reader.i64()?,
+                i32::from_be_bytes(reader.array()?),
+                reader.u128()?,
+            ) {
+                (NO_OFFSET, NO_LEADER_EPOCH, 0) => None,
+                (NO_OFFSET, ..) => return None,
+                (_, leader_epoch, _) if leader_epoch < NO_LEADER_EPOCH => return None,
+                (offset, leader_epoch, hash) => Some(Fingerprint {
                     offset: Offset(offset),
+                    leader_epoch,
                     hash,
                 }),
             },

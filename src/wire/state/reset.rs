@@ -10,6 +10,9 @@ pub struct Reset {
     /// Requests from here on, up to where the repair goes on, may never be answered. It passes over none
     /// when both are the same.
     pub answered: NextOffset,
+    /// The epoch of the repair. It is here as well as in the footer, because compaction removes that footer:
+    /// a footer of an earlier epoch behind the reset is that of a zombie.
+    pub epoch: u64,
     /// Who and why, for people.
     pub reason: String,
 }
@@ -19,12 +22,14 @@ impl Reset {
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
         encode_envelope(out, batch);
         out.extend_from_slice(&self.answered.0.to_be_bytes());
+        out.extend_from_slice(&self.epoch.to_be_bytes());
         push_text(out, &self.reason);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Reset> {
         Some(Reset {
             answered: NextOffset(reader.offset()?),
+            epoch: reader.u64()?,
             reason: reader.text()?.to_owned(),
         })
     }

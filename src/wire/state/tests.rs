@@ -35,6 +35,7 @@ fn footer() -> Footer {
         topic_id: TopicId([7; 16]),
         last_applied: Some(Fingerprint {
             offset: Offset(1234),
+            leader_epoch: 6,
             hash: 0x3344,
         }),
         batch_records: 2,
@@ -92,6 +93,7 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "0001",                             // fold version
             "07070707070707070707070707070707", // topic
             "00000000000004d2",                 // last applied
+            "00000006",                         // its leader epoch
             "00000000000000000000000000003344", // its fingerprint
             "00000002",                         // records
             "000973657175656e636572",           // group
@@ -104,12 +106,13 @@ fn the_stored_bytes_do_not_change_between_releases() {
     let mut value = Vec::new();
     Reset {
         answered: NextOffset(7),
+        epoch: 12,
         reason: "why".into(),
     }
     .encode(&mut value, BATCH);
     assert_eq!(
         hex(&value),
-        "010102030405060708000000000000000900000000000000070003776879"
+        "01010203040506070800000000000000090000000000000007000000000000000c0003776879"
     );
 }
 

@@ -39,7 +39,7 @@ impl Mode {
     }
 }
 
-/// What the operator did to a partition with `sequencer recover`: from this offset on it counts again.
+/// An operator's repair of a partition with `sequencer recover`: from this offset on it counts again.
 #[derive(Clone, Debug)]
 pub struct Repair {
     pub partition: i32,

@@ -86,10 +86,19 @@ pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseCons
 
 /// The end of a partition's log, transaction markers included.
 pub fn high_watermark(bootstrap: &str, topic: &str, partition: i32) -> i64 {
-    consumer(bootstrap, Isolation::Uncommitted)
-        .fetch_watermarks(topic, partition, DEADLINE)
-        .unwrap()
-        .1
+    watermark(
+        &consumer(bootstrap, Isolation::Uncommitted),
+        topic,
+        partition,
+    )
+}
+
+/// Up to where this consumer may read. A broker that has just started leads its partitions a moment later.
+fn watermark(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+    wait_for(&format!("the end of {topic}:{partition}"), || {
+        let found = consumer.fetch_watermarks(topic, partition, DEADLINE);
+        found.ok().map(|(_, end)| end)
+    })
 }
 
 /// Reads all of a topic. As `Committed` it waits until no transaction is open any more, so that
@@ -104,12 +113,12 @@ fn read<T>(
     if isolation != Isolation::Uncommitted {
         let all = consumer(bootstrap, Isolation::Uncommitted);
         for partition in 0..partitions {
-            let (_, end) = all.fetch_watermarks(topic, partition, DEADLINE).unwrap();
+            let end = watermark(&all, topic, partition);
             wait_for(
                 &format!("the transactions on {topic}:{partition} to end"),
                 || {
                     // For this reader the high watermark is where the first open transaction begins.
-                    let (_, stable) = reader.fetch_watermarks(topic, partition, DEADLINE).unwrap();
+                    let stable = watermark(&reader, topic, partition);
                     (stable >= end).then_some(())
                 },
             );

@@ -9,13 +9,13 @@ use crate::core::link::LinkKey;
 use crate::processor::checkpoint::service_partitions;
 use crate::processor::takeover::Decided;
 
-/// What is decided, and where it was found.
+/// The decided values and their source.
 pub struct Service {
     pub decided: Decided,
     pub origin: Origin,
 }
 
-/// Where N was found.
+/// The source of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In the state of this partition, with the key.

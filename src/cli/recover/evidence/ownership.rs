@@ -1,4 +1,4 @@
-//! Who owns the partition, and with it its state.
+//! Finds the owner of the partition, and so of its state.
 
 use std::collections::BTreeSet;
 
@@ -16,22 +16,12 @@ pub enum Ownership {
     /// Members read the request topic, and none of them owns the partition: a rebalance is going on.
     Unsettled,
     /// The state is that of another request topic, which a member reads.
-    OfOtherTopic {
-        /// In words.
-        member: String,
-        /// What it reads.
-        topic: String,
-    },
+    OfOtherTopic { member: String, topic: String },
     /// All members read other request topics, and whose state it is cannot be told.
-    Unknown {
-        /// In words.
-        member: String,
-        /// What it reads.
-        topic: String,
-    },
+    Unknown { member: String, topic: String },
 }
 
-/// What the state says about request topics that members of the group read.
+/// The request topic of the state, compared with those that members of the group read.
 struct Others {
     /// The one that the state is of.
     of_state: Option<String>,

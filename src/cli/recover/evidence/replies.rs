@@ -1,4 +1,4 @@
-//! What the default replies say: which IDs were given.
+//! The IDs that were given, by the default replies.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,11 +9,9 @@ use crate::core::limits::{ID_FIRST, ID_LAST};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replies {
-    /// Replies read.
     pub read: u64,
     /// Those to names that have their home in this partition.
     pub of_partition: u64,
-    /// By name.
     pub given: BTreeMap<String, Given>,
 }
 

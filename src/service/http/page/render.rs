@@ -1,4 +1,4 @@
-//! HTML as text. What comes from outside goes through [`shown`], or [`escape`] where a form sends it back.
+//! HTML as text. Text from outside goes through [`shown`], or [`escape`] where a form sends it back.
 
 use std::fmt::Write;
 use std::time::Duration;
