@@ -555,7 +555,7 @@ impl World {
             else {
                 continue;
             };
-            if self.partitions[partition].owner != Some(node) {
+            if !self.owns(node, partition) {
                 continue;
             }
             let part = &self.partitions[partition];

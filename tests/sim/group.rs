@@ -63,6 +63,15 @@ impl World {
         self.live(node).known = Some(known);
     }
 
+    /// Whether it owns the partition and has heard so: a process that was taken in again as another member goes on as
+    /// what it was, until it hears of that.
+    pub fn owns(&self, node: usize, partition: usize) -> bool {
+        let unaware = |rebalance: &Rebalance| matches!(rebalance, Rebalance::AnotherMember);
+        let live = self.nodes[node].as_ref();
+        self.partitions[partition].owner == Some(node)
+            && live.is_some_and(|live| !live.rebalances.iter().any(unaware))
+    }
+
     /// Assigns what nobody owns, or takes something back to give it to another.
     pub fn rebalance(&mut self) {
         let able: Vec<usize> = self.group.members.keys().copied().collect();

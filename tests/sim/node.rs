@@ -337,13 +337,13 @@ impl World {
         let index = partition as usize;
         let live = self.nodes[node].as_ref().expect("a live process");
         let (run, assignment) = (live.run, self.assignment_of(node, partition));
+        let bound = live.bounds.get(&(partition, assignment)).copied();
         let started = self.partitions[index].started;
         let goes_on =
             started.is_some_and(|begun| (begun.run, begun.assignment) == (run, assignment));
         if goes_on {
             self.coverage.state("fetched again by its owner");
-        } else if self.partitions[index].owner == Some(node) {
-            let bound = live.bounds.get(&(partition, assignment)).copied();
+        } else if self.owns(node, index) {
             self.partitions[index].started = Some(Started {
                 run,
                 assignment,
