@@ -356,7 +356,19 @@ impl Admin {
     /// # Errors
     /// No answer, or no permission.
     pub fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
-        groups::members(&self.client, group, CALL_DEADLINE)
+        self.group_members_within(group, CALL_DEADLINE)
+    }
+
+    /// The same, for whom a late answer is none.
+    ///
+    /// # Errors
+    /// As [`Admin::group_members`].
+    pub fn group_members_within(
+        &self,
+        group: &str,
+        deadline: Duration,
+    ) -> Result<Vec<Member>, Error> {
+        groups::members(&self.client, group, deadline)
             .map_err(|error| error.about_group_or(group, "members"))
     }
 }

@@ -148,6 +148,8 @@ pub struct GroupConsumer {
     wake_next: Cell<Instant>,
     /// Whether this consumer was a member then.
     was_member: Cell<bool>,
+    /// It was told to join.
+    joining: Cell<bool>,
 }
 
 impl GroupConsumer {
@@ -158,6 +160,16 @@ impl GroupConsumer {
     /// # Errors
     /// A configuration that librdkafka refuses.
     pub fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+        let prepared = GroupConsumer::prepare(config, topic)?;
+        prepared.join()?;
+        Ok(prepared)
+    }
+
+    /// The same without joining: it only looks for the group's coordinator.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub fn prepare(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
         const OPERATION: &str = "create consumer";
         if topic.contains('\0') {
             return Err(Error::new(
@@ -175,7 +187,7 @@ impl GroupConsumer {
         let records = Records::new(consumer.client(), &queue)
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "no queue for records"))?;
         let consumer = Arc::new(consumer);
-        let joined = GroupConsumer {
+        Ok(GroupConsumer {
             credentials: Credentials::of(&consumer),
             queue: Some(queue),
             records: Some(records),
@@ -196,11 +208,19 @@ impl GroupConsumer {
             close_deadline: DROP_DEADLINE,
             wake_next: Cell::new(Instant::now()),
             was_member: Cell::new(false),
-        };
+            joining: Cell::new(false),
+        })
+    }
+
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// What librdkafka says of the topic's name.
+    pub fn join(&self) -> Result<(), Error> {
         let mut topics = TopicPartitionList::new();
-        topics.add_topic_unassigned(topic);
-        native::subscribe(joined.consumer()?.client(), &topics)?;
-        Ok(joined)
+        topics.add_topic_unassigned(&self.topic);
+        self.joining.set(true);
+        native::subscribe(self.consumer()?.client(), &topics)
     }
 
     /// Serves records and all other events: waits for the first one up to `wait`, then takes what is

@@ -42,8 +42,9 @@ fn an_instance_that_is_stopped_leaves_the_group() {
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 
+/// It hears nobody of its name, so it begins again.
 #[test]
-fn an_instance_that_is_fenced_leaves_the_group() {
+fn an_instance_that_is_fenced_leaves_the_group_and_begins_again() {
     let service = patient("fenced-leaves", Mode::Immediate);
     let (mut first, second) = (service.start("a"), service.start("b"));
     service.wait_shared(&[&first, &second]);
@@ -54,8 +55,16 @@ fn an_instance_that_is_fenced_leaves_the_group() {
         .unwrap();
     stranger.init_transactions(INIT_DEADLINE).unwrap();
     service.preload(&Names::new(20), 200, &mut Random::from_environment());
-    assert_eq!(first.wait_exit(), 1);
-    service.wait_shared(&[&second]);
+    first.wait("to begin again", |first| {
+        (first.metric("sequencer_start_overs_total") == Some(1.0)).then_some(())
+    });
+    service.wait_shared(&[&first, &second]);
+    assert!(
+        first.log().contains("evicted while it lived"),
+        "{}",
+        first.log()
+    );
+    assert_eq!(first.sigterm_and_wait(), 0);
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 

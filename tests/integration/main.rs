@@ -27,6 +27,7 @@ mod cli;
 mod define;
 mod drain;
 mod errors;
+mod failover;
 mod happy;
 mod kill;
 mod leaving;

@@ -300,7 +300,9 @@ impl World {
         let recent = self.log[..process.read].iter();
         recent
             .filter(|record| record.appended_ms + SESSION_MS >= now_ms)
-            .for_each(|record| observer.heard(now_ms, &record.heartbeat));
+            .for_each(|record| {
+                observer.heard(now_ms, &record.heartbeat);
+            });
         process.state = State::Running(Box::new(Engine {
             incarnation,
             observer,

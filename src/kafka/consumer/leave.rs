@@ -24,6 +24,9 @@ const FIRST_JOIN_WAIT: Duration = Duration::from_millis(500);
 impl GroupConsumer {
     /// Leaves the group, or gives it up at `until`; the session ends the membership then.
     pub(super) fn leave(&self, until: Instant) {
+        if !self.joining.get() {
+            return;
+        }
         if let Err(error) = self.try_leave(until) {
             warn!(%error, "the group was not left on purpose, it notices the missing heartbeats");
         }

@@ -14,13 +14,14 @@ const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How much of the past is read, for the interval at which instances write.
 const BACK: Duration = Duration::from_secs(2);
 
-/// Listens for a few intervals. True when the name is in use; nothing of a process that has crashed is heard.
+/// Listens for a few intervals. True when the name is in use; nothing of a process that has crashed is heard. `own`:
+/// the incarnations of this process so far.
 ///
 /// # Errors
 /// The topic cannot be read, so nobody can tell.
-pub fn is_in_use(connection: &Connection, topic: &str) -> Result<bool, Error> {
+pub fn is_in_use(connection: &Connection, topic: &str, own: Vec<u64>) -> Result<bool, Error> {
     let tail = Tail::begin(connection, topic, BACK)?;
-    let mut namesake = Namesake::new(&connection.instance_id, Vec::new());
+    let mut namesake = Namesake::new(&connection.instance_id, own);
     let asked = Instant::now();
     let (mut began, mut interval_ms) = (None, 0);
     loop {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::SILENT_INTERVALS;
-use super::heartbeat::Heartbeat;
+use super::heartbeat::{Heartbeat, interval_ms};
 use super::order::{self, STAGGER_MS};
 use crate::core::planted::planted;
 
@@ -27,6 +27,8 @@ const UNDER_WAY_MAX: usize = 64;
 const RETURN_MS: u64 = 2_000;
 /// How long a victim that was evicted is left alone, in ms, if it is a member all the same.
 const AGAIN_MS: u64 = 1_000;
+/// After so many sessions a silent peer is forgotten: the group has noticed by itself.
+const FORGET_SESSIONS: u64 = 2;
 
 /// Who observes, and how strictly.
 #[derive(Clone, Debug)]
@@ -52,6 +54,17 @@ pub struct Victim {
     pub incarnation: u64,
 }
 
+/// A peer that has fallen silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Who.
+    pub victim: Victim,
+    /// When it was heard last.
+    pub heard_ms: u64,
+    /// Since then, in ms.
+    pub silence_ms: u64,
+}
+
 #[derive(Clone, Debug)]
 struct Peer {
     incarnation: u64,
@@ -60,6 +73,8 @@ struct Peer {
     patience_ms: u64,
     /// Was heard since the last interruption.
     trusted: bool,
+    /// Its silence was told.
+    suspected: bool,
     /// When it was evicted by us last.
     evicted_ms: Option<u64>,
 }
@@ -95,6 +110,9 @@ impl Observer {
     pub fn turn(&mut self, now_ms: u64) -> bool {
         let late = self.is_late(now_ms);
         self.turned_ms = now_ms;
+        let forget_ms = FORGET_SESSIONS * self.options.session_ms;
+        self.peers
+            .retain(|_, peer| now_ms < peer.heard_ms + forget_ms);
         if late {
             self.interrupted_ms = now_ms;
             self.peers
@@ -111,6 +129,12 @@ impl Observer {
         (slept || unreturned) && !planted!(SilenceWhileAsleep)
     }
 
+    /// How often this engine writes from here on, in ms: by how many instances there are.
+    pub fn write_every(&mut self) -> u32 {
+        self.options.interval_ms = interval_ms(self.peers.len() + 1);
+        self.options.interval_ms
+    }
+
     /// This engine has written its heartbeat of this number.
     pub fn wrote(&mut self, now_ms: u64, count: u64) {
         if self.under_way.len() == UNDER_WAY_MAX {
@@ -120,8 +144,8 @@ impl Observer {
     }
 
     /// A heartbeat was read, one's own among them. Those of the last session that are found at the start count as
-    /// heard then.
-    pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) {
+    /// heard then. True when its instance had been told as silent.
+    pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
         if heartbeat.instance == self.options.instance {
             if heartbeat.incarnation == self.options.incarnation {
                 while let Some((count, written_ms)) = self.under_way.front().copied()
@@ -131,14 +155,14 @@ impl Observer {
                     self.under_way.pop_front();
                 }
             }
-            return;
+            return false;
         }
         if heartbeat.goodbye {
             let said = |peer: &Peer| peer.incarnation == heartbeat.incarnation;
             if self.peers.get(&heartbeat.instance).is_some_and(said) {
                 self.peers.remove(&heartbeat.instance);
             }
-            return;
+            return false;
         }
         let before = self.peers.get(&heartbeat.instance);
         let same = before.filter(|peer| peer.incarnation == heartbeat.incarnation);
@@ -148,9 +172,33 @@ impl Observer {
             interval_ms: heartbeat.interval_ms.into(),
             patience_ms: heartbeat.patience_ms.into(),
             trusted: true,
+            suspected: false,
             evicted_ms: same.and_then(|peer| peer.evicted_ms),
         };
-        self.peers.insert(heartbeat.instance.clone(), peer);
+        let before = self.peers.insert(heartbeat.instance.clone(), peer);
+        before.is_some_and(|peer| peer.suspected)
+    }
+
+    /// Those who have fallen silent since this was asked last.
+    pub fn suspects(&mut self, now_ms: u64) -> Vec<Suspect> {
+        let is_new = |peer: &Peer| !peer.suspected && self.is_silent(now_ms, peer);
+        let suspects = self.peers.iter().filter(|(_, peer)| is_new(peer));
+        let suspects: Vec<Suspect> = suspects
+            .map(|(instance, peer)| Suspect {
+                victim: Victim {
+                    instance: instance.clone(),
+                    incarnation: peer.incarnation,
+                },
+                heard_ms: peer.heard_ms,
+                silence_ms: now_ms.saturating_sub(peer.heard_ms),
+            })
+            .collect();
+        for suspect in &suspects {
+            if let Some(peer) = self.peers.get_mut(&suspect.victim.instance) {
+                peer.suspected = true;
+            }
+        }
+        suspects
     }
 
     /// The group has no member of this name any more.
@@ -197,6 +245,12 @@ impl Observer {
         self.peers
             .get(instance)
             .is_some_and(|peer| self.is_silent(now_ms, peer))
+    }
+
+    /// How long it has not been heard, in ms.
+    pub fn silence(&self, now_ms: u64, instance: &str) -> u64 {
+        let peer = self.peers.get(instance);
+        peer.map_or(0, |peer| now_ms.saturating_sub(peer.heard_ms))
     }
 
     /// Peers and the age of their last heartbeats, in ms.

@@ -118,8 +118,9 @@ fn heartbeats(
     let topic = &settings.topics.heartbeats;
     // Also beside a group with a past: it had none before the release that has it, and a wrong name harms nobody.
     let may_create = settings.topics.create != CreateTopics::Never;
-    let heard = topic::prepare(admin, topic, options, may_create)
-        .and_then(|()| listen::is_in_use(connection, topic).map_err(|error| error.to_string()));
+    let heard = topic::prepare(admin, topic, options, may_create).and_then(|()| {
+        listen::is_in_use(connection, topic, Vec::new()).map_err(|error| error.to_string())
+    });
     match heard {
         Ok(false) => Ok(Some(topic.clone())),
         Ok(true) => Err(Error::Fenced(format!(

@@ -87,6 +87,8 @@ pub struct Settings {
     /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
     /// partition's state nothing is rewritten.
     pub rewrite_floor_records: u64,
+    /// `failover.silence_ms`: a peer that is silent for so long is taken for gone; 0 for never.
+    pub failover_silence_ms: u64,
     /// `http.address` as HOST:PORT; `None` when it is off.
     pub http_address: Option<String>,
     /// `http.token`: what a reader of HTTP must know; a secret.
@@ -289,6 +291,7 @@ impl Settings {
                 "restore.rewrite_floor_records",
                 self.rewrite_floor_records.to_string(),
             ),
+            ("failover.silence_ms", self.failover_silence_ms.to_string()),
             (
                 "http.address",
                 self.http_address.clone().unwrap_or_default(),

@@ -32,6 +32,7 @@ struct Shape {
     reply: ReplyShape,
     checkpoint: CheckpointShape,
     restore: RestoreShape,
+    failover: FailoverShape,
     membership: Option<MembershipShape>,
     http: HttpShape,
     ready: ReadyShape,
@@ -66,6 +67,11 @@ struct CheckpointShape {
 #[derive(Deserialize)]
 struct RestoreShape {
     rewrite_floor_records: u64,
+}
+
+#[derive(Deserialize)]
+struct FailoverShape {
+    silence_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +157,7 @@ fn settings(
         reply_headers: Names::from(shape.reply.headers),
         checkpoint_interval: Duration::from_millis(shape.checkpoint.interval_ms),
         rewrite_floor_records: shape.restore.rewrite_floor_records,
+        failover_silence_ms: shape.failover.silence_ms,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
         http_hosts: shape.http.hosts,

@@ -216,6 +216,52 @@ fn an_own_heartbeat_counts_from_when_it_was_written() {
 }
 
 #[test]
+fn a_silence_is_told_once_and_its_end_too() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer"]);
+    live(&mut observer, 1_010, 1_200, &[]);
+    let suspect = Suspect {
+        victim: victim("peer", 7),
+        heard_ms: 1_000,
+        silence_ms: 200,
+    };
+    assert_eq!(observer.suspects(1_200), [suspect]);
+    assert_eq!(observer.suspects(1_210), []);
+    assert!(observer.heard(1_210, &heartbeat("peer", 7)));
+    assert!(!observer.heard(1_220, &heartbeat("peer", 7)));
+}
+
+#[test]
+fn one_that_is_silent_for_two_sessions_is_forgotten() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer"]);
+    live(&mut observer, 1_010, 990 + 2 * SESSION_MS, &[]);
+    assert_eq!(observer.ages(0).count(), 1);
+    live(
+        &mut observer,
+        1_000 + 2 * SESSION_MS,
+        1_000 + 2 * SESSION_MS,
+        &[],
+    );
+    assert_eq!(observer.ages(0).count(), 0);
+}
+
+/// Three of its own intervals, not of those that it wrote at before.
+#[test]
+fn with_many_peers_it_writes_less_often_and_its_own_come_back_later() {
+    let mut observer = observer();
+    assert_eq!(observer.write_every(), INTERVAL_MS);
+    for peer in 0..99 {
+        observer.heard(0, &heartbeat(&format!("peer-{peer}"), 7));
+    }
+    assert_eq!(observer.write_every(), 250);
+    for now_ms in (10..=750).step_by(10) {
+        assert!(!observer.turn(now_ms), "at {now_ms}");
+    }
+    assert!(observer.turn(760));
+}
+
+#[test]
 fn zero_turns_it_off() {
     let mut observer = observer();
     observer.options.silence_ms = 0;
