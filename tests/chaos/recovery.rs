@@ -25,11 +25,18 @@ pub fn broker_properties() -> Vec<(String, String)> {
         .into()
 }
 
+/// `failover.silence_ms` of the instances, 0 for off; as it is by default when it is not set.
+const SILENCE_VARIABLE: &str = "SEQUENCER_CHAOS_SILENCE_MS";
+
 /// What of it the instances must be told that no other test tells them.
 pub fn settings() -> Vec<String> {
-    vec![format!(
+    let mut settings = vec![format!(
         "kafka.transaction.timeout.ms={TRANSACTION_TIMEOUT_MS}"
-    )]
+    )];
+    if let Ok(silence_ms) = std::env::var(SILENCE_VARIABLE) {
+        settings.push(format!("failover.silence_ms={silence_ms}"));
+    }
+    settings
 }
 
 /// The silence that the project asks for at most, on a machine of its own: one that leaves hands over in
