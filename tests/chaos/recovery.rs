@@ -18,11 +18,18 @@ const CLEAN_UP_INTERVAL: &str = "transaction.abort.timed.out.transaction.cleanup
 /// What of it the brokers must be told.
 pub fn broker_properties() -> Vec<(String, String)> {
     let interval_ms = CLEAN_UP_INTERVAL_MS.to_string();
-    // The judge reads all of a partition at once.
-    let whole_answers = ("fetch.max.bytes", WHOLE_BYTES);
-    [(CLEAN_UP_INTERVAL, interval_ms.as_str()), whole_answers]
-        .map(|(property, value)| (property.to_owned(), value.to_owned()))
-        .into()
+    [
+        (CLEAN_UP_INTERVAL, interval_ms.as_str()),
+        // As docs/operations.md advises. A broker that is back before its session has ended leads as
+        // before, with records that it alone has, and may half commit a transaction with them
+        // (docs/verification.md).
+        ("broker.session.timeout.ms", "3000"),
+        ("broker.heartbeat.interval.ms", "500"),
+        // The judge reads all of a partition at once.
+        ("fetch.max.bytes", WHOLE_BYTES),
+    ]
+    .map(|(property, value)| (property.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// `failover.silence_ms` of the instances, 0 for off; as it is by default when it is not set.
