@@ -27,6 +27,9 @@ const UNDER_WAY_MAX: usize = 64;
 const RETURN_MS: u64 = 2_000;
 /// How long a victim that was evicted is left alone, in ms, if it is a member all the same.
 const AGAIN_MS: u64 = 1_000;
+/// So many peers are known at most: more than a group has. Names that nobody has may be written by whoever may write
+/// to the topic.
+const PEERS_MAX: usize = 1_000;
 /// After so many sessions a silent peer is forgotten: the group has noticed by itself.
 const FORGET_SESSIONS: u64 = 2;
 
@@ -165,6 +168,9 @@ impl Observer {
             return false;
         }
         let before = self.peers.get(&heartbeat.instance);
+        if before.is_none() && self.peers.len() >= PEERS_MAX {
+            return false;
+        }
         let same = before.filter(|peer| peer.incarnation == heartbeat.incarnation);
         let peer = Peer {
             incarnation: heartbeat.incarnation,

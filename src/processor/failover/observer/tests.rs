@@ -262,6 +262,15 @@ fn with_many_peers_it_writes_less_often_and_its_own_come_back_later() {
 }
 
 #[test]
+fn names_that_somebody_makes_up_do_not_fill_the_memory() {
+    let mut observer = observer();
+    for peer in 0..2 * PEERS_MAX {
+        observer.heard(0, &heartbeat(&format!("peer-{peer}"), 7));
+    }
+    assert_eq!(observer.ages(0).count(), PEERS_MAX);
+}
+
+#[test]
 fn zero_turns_it_off() {
     let mut observer = observer();
     observer.options.silence_ms = 0;
