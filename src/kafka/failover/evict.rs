@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::fence;
 use super::shared::Shared;
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, Listed};
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Event, GroupConsumer};
 use crate::kafka::error::{Class, Error};
@@ -22,9 +22,9 @@ use crate::service::metrics::Metrics;
 
 /// What the client ID of an evictor ends with. No instance is called so: its name has no slash.
 const EVICTOR: &str = "/evicts";
-/// How long the group may take to say who is in it. An answer that takes longer says that this is no time to judge
-/// others.
-const ASK_DEADLINE: Duration = Duration::from_secs(1);
+/// How long brokers may take to say who is in the group: many times what they take. All of them are asked, and one
+/// that is away must not keep the answer of the group's coordinator.
+const ASK_DEADLINE: Duration = Duration::from_millis(300);
 /// How long the join may take to be answered: in a group that waits for another member it takes until that one has
 /// joined again or its session ends. Given up earlier, it leaves a member behind that nobody is, for a session.
 const JOIN_DEADLINE: Duration = Duration::from_secs(6);
@@ -78,16 +78,20 @@ impl Evictor {
         outcome
     }
 
+    /// Who is in the group. Asked once at the start, it finds out whether it may, and has its connections.
+    pub(super) fn ask(&self) -> Result<Vec<Listed>, Error> {
+        self.admin
+            .listed_members(&self.connection.group, ASK_DEADLINE)
+    }
+
     fn try_evict(&self, victim: &Victim) -> Result<Outcome, Error> {
         // Made first: it finds the coordinator while the group is asked.
         let consumer = GroupConsumer::prepare(&self.consumer(victim), &self.requests)?;
-        let group = &self.connection.group;
-        let members = self.admin.group_members_within(group, ASK_DEADLINE)?;
+        let members = self.ask()?;
         let is_member = |instance: &str| {
-            let mut names = members
+            members
                 .iter()
-                .filter_map(|member| member.instance_id.as_deref());
-            names.any(|name| name == instance)
+                .any(|member| member.instance() == Some(instance))
         };
         if members
             .iter()

@@ -71,6 +71,11 @@ impl Watch {
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
         });
+        match evictor.ask() {
+            Err(error) if error.class == Class::Denied => return Err(error),
+            Err(error) => debug!(%error, "the group was not asked yet"),
+            Ok(_) => {}
+        }
         let mut turns = Turns {
             watch: self,
             evictor,
