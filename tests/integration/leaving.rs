@@ -9,10 +9,12 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::support::admin::Admin;
 use crate::support::heavy;
+use crate::support::instance::Instance;
 use crate::support::load::Names;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
+use crate::support::wait_for;
 
 /// Longer than anything is waited for here, and at most `max.poll.interval.ms`.
 const SESSION_TIMEOUT_MS: u64 = 300_000;
@@ -156,4 +158,32 @@ fn a_second_process_of_one_name_refuses_to_start_and_the_first_goes_on() {
     // One that comes after a crash hears nobody.
     let after = service.start("a");
     assert_eq!(after.sigterm_and_wait(), 0);
+}
+
+/// Nobody hears anybody before it begins; then they fence each other, until all but one have heard another.
+#[test]
+fn of_processes_of_one_name_that_start_at_once_one_goes_on() {
+    let _machine = heavy();
+    let service = Service::new("at-once", Mode::Immediate);
+    // The topics are there, so nobody waits for them.
+    assert_eq!(service.start("b").sigterm_and_wait(), 0);
+    let mut all: Vec<Instance> = (0..3).map(|_| service.spawn("a")).collect();
+    wait_for("all but one to end", || {
+        let ended = all.iter_mut().filter_map(Instance::ended).count();
+        (ended == 2).then_some(())
+    });
+    let mut left = Vec::new();
+    for mut instance in all {
+        match instance.ended() {
+            Some(status) => assert_eq!(status.code(), Some(1)),
+            None => left.push(instance),
+        }
+    }
+    let mut last = left.pop().expect("one that goes on");
+    last.wait("to own every partition", |last| {
+        (last.running() == PARTITIONS as usize).then_some(())
+    });
+    service.preload(&Names::new(20), 200, &mut Random::from_environment());
+    service.check();
+    assert_eq!(last.sigterm_and_wait(), 0);
 }

@@ -456,7 +456,7 @@ impl World {
                     None => engine.observer.left(&victim),
                     Some(member) if one_at_a_time && !member.evictor => {
                         if engine.observer.may_join(now_ms, &victim) {
-                            engine.observer.evicted(now_ms, &victim);
+                            engine.observer.evicts(now_ms, &victim);
                             let arrives_ms = now_ms + delay;
                             engine.eviction = Some((victim.clone(), Step::Joining { arrives_ms }));
                             self.check_join(&victim);
@@ -481,6 +481,7 @@ impl World {
             }
             Step::Joined { leaves_ms } if now_ms >= leaves_ms => {
                 let evictor = |member: &Member| member.evictor && member.process == index;
+                engine.observer.evicted(&victim);
                 if self.group.get(&victim.instance).is_some_and(evictor) {
                     self.group.remove(&victim.instance);
                     self.rebalanced_ms = now_ms + REBALANCE_MS;
@@ -614,15 +615,22 @@ fn history(seed: u64) -> Reached {
     let last = world.processes.iter().position(running);
     if let Some(last) = last.filter(|_| alive > 1 && !world.duplicates) {
         let expired = world.expired;
+        let instance = world.processes[last].instance.clone();
+        let needed = world
+            .processes
+            .iter()
+            .filter_map(|process| match &process.state {
+                State::Running(engine) => engine.observer.needs(&instance),
+                _ => None,
+            });
+        let needed_ms = needed.max().unwrap_or(0);
         world.processes[last].state = State::Dead { again_ms: None };
         world.processes[last].dies_calm = true;
         for _ in 0..CALM_STEPS {
             world.step();
         }
-        let instance = &world.processes[last].instance;
-        let asked_ms = world.processes[last].patience.asked(world.now_ms);
         assert!(
-            world.expired == expired || asked_ms >= SESSION_MS / 2,
+            world.expired == expired || needed_ms >= SESSION_MS / 2,
             "liveness: the session of {instance} had to end"
         );
     }

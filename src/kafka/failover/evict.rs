@@ -72,9 +72,11 @@ impl Evictor {
                 warn!(peer = instance, %error, "the eviction failed");
             }
         }
-        if matches!(outcome, Outcome::Evicted | Outcome::Left) {
-            self.shared.observe(|observer, _| observer.left(victim));
-        }
+        self.shared.observe(|observer, _| match &outcome {
+            Outcome::Evicted => observer.evicted(victim),
+            Outcome::Left => observer.left(victim),
+            Outcome::NotNow(_) | Outcome::Failed(_) => {}
+        });
         outcome
     }
 
@@ -108,7 +110,7 @@ impl Evictor {
         let silence_ms = self.shared.observe(|observer, now_ms| {
             let may_join = observer.may_join(now_ms, victim);
             may_join.then(|| {
-                observer.evicted(now_ms, victim);
+                observer.evicts(now_ms, victim);
                 observer.silence(now_ms, &victim.instance)
             })
         });

@@ -13,7 +13,7 @@ use crate::kafka::admin::Admin;
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
-use crate::processor::failover::observer::{Suspect, TURN_MS, Victim};
+use crate::processor::failover::observer::{self, Suspect, TURN_MS, Victim};
 use crate::service::metrics::Metrics;
 
 /// How long a turn waits for heartbeats: two turns fit into [`TURN_MS`].
@@ -160,12 +160,22 @@ impl Turns<'_> {
         let past = self.past.take().unwrap_or_default().into_iter();
         let past = past.filter(|old| old.appended_ms >= began_ms);
         for heard in past.chain([heard]) {
-            let again = self
+            let said = self
                 .shared()
                 .observe(|observer, now_ms| observer.heard(now_ms, &heard.heartbeat));
-            if again {
-                let peer = heard.heartbeat.instance;
-                info!(peer, "a peer that was silent is heard again");
+            let peer = heard.heartbeat.instance;
+            match said {
+                observer::Heard::Ordinary => {}
+                observer::Heard::AfterSilence => {
+                    info!(peer, "a peer that was silent is heard again");
+                }
+                observer::Heard::AfterEviction => {
+                    self.watch.metrics.failover.alive.inc();
+                    warn!(
+                        peer,
+                        "a peer that was evicted lives; it is given more time from now on"
+                    );
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::SILENT_INTERVALS;
 use super::heartbeat::{Heartbeat, interval_ms};
 use super::order::{self, STAGGER_MS};
+use super::patience::Patience;
 use crate::core::planted::planted;
 
 /// How often [`Observer::turn`] is due, in ms: several times in the shortest silence.
@@ -68,6 +69,27 @@ pub struct Suspect {
     pub silence_ms: u64,
 }
 
+/// What a heartbeat says beside that its instance lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    Ordinary,
+    /// It had been told as silent.
+    AfterSilence,
+    /// It had been evicted by this process: a pause was taken for a death.
+    AfterEviction,
+}
+
+/// One that this process has evicted.
+#[derive(Debug, Default)]
+struct Evicted {
+    incarnation: u64,
+    /// It has not been heard since.
+    is_gone: bool,
+    /// What it is given since it was heard again. Another incarnation asks for itself.
+    patience: Patience,
+}
+
 #[derive(Clone, Debug)]
 struct Peer {
     incarnation: u64,
@@ -87,6 +109,8 @@ struct Peer {
 pub struct Observer {
     options: Options,
     peers: BTreeMap<String, Peer>,
+    /// By name, those of [`PEERS_MAX`] peers at most.
+    evicted: BTreeMap<String, Evicted>,
     turned_ms: u64,
     /// Own heartbeats on their way: number, and when it was written.
     under_way: VecDeque<(u64, u64)>,
@@ -101,6 +125,7 @@ impl Observer {
         Observer {
             options,
             peers: BTreeMap::new(),
+            evicted: BTreeMap::new(),
             turned_ms: now_ms,
             under_way: VecDeque::new(),
             returned_ms: now_ms,
@@ -147,8 +172,8 @@ impl Observer {
     }
 
     /// A heartbeat was read, one's own among them. Those of the last session that are found at the start count as
-    /// heard then. True when its instance had been told as silent.
-    pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
+    /// heard then.
+    pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
         if heartbeat.instance == self.options.instance {
             if heartbeat.incarnation == self.options.incarnation {
                 while let Some((count, written_ms)) = self.under_way.front().copied()
@@ -158,31 +183,55 @@ impl Observer {
                     self.under_way.pop_front();
                 }
             }
-            return false;
+            return Heard::Ordinary;
         }
         if heartbeat.goodbye {
             let said = |peer: &Peer| peer.incarnation == heartbeat.incarnation;
             if self.peers.get(&heartbeat.instance).is_some_and(said) {
                 self.peers.remove(&heartbeat.instance);
             }
-            return false;
+            return Heard::Ordinary;
         }
         let before = self.peers.get(&heartbeat.instance);
         if before.is_none() && self.peers.len() >= PEERS_MAX {
-            return false;
+            return Heard::Ordinary;
         }
+        let was_evicted = self.is_evicted_alive(now_ms, heartbeat);
+        let given = self.evicted.get(&heartbeat.instance);
+        let given = given.filter(|evicted| evicted.incarnation == heartbeat.incarnation);
+        let given_ms = given.map_or(0, |evicted| evicted.patience.asked(now_ms));
+        let before = self.peers.get(&heartbeat.instance);
         let same = before.filter(|peer| peer.incarnation == heartbeat.incarnation);
         let peer = Peer {
             incarnation: heartbeat.incarnation,
             heard_ms: now_ms,
             interval_ms: heartbeat.interval_ms.into(),
-            patience_ms: heartbeat.patience_ms.into(),
+            patience_ms: given_ms.max(heartbeat.patience_ms.into()),
             trusted: true,
             suspected: false,
             evicted_ms: same.and_then(|peer| peer.evicted_ms),
         };
         let before = self.peers.insert(heartbeat.instance.clone(), peer);
-        before.is_some_and(|peer| peer.suspected)
+        match before {
+            _ if was_evicted => Heard::AfterEviction,
+            Some(peer) if peer.suspected => Heard::AfterSilence,
+            _ => Heard::Ordinary,
+        }
+    }
+
+    /// Whether it comes from one that was evicted, which is given twice the silence from then on. It may not know by
+    /// itself: the group told it only that it is no member any more, if it woke late.
+    fn is_evicted_alive(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
+        let silence_ms = self.silence_of(heartbeat.interval_ms.into(), 0);
+        match self.evicted.get_mut(&heartbeat.instance) {
+            Some(evicted) if evicted.incarnation == heartbeat.incarnation && evicted.is_gone => {
+                evicted.is_gone = false;
+                let session_ms = self.options.session_ms;
+                evicted.patience.fenced(now_ms, silence_ms, session_ms);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Those who have fallen silent since this was asked last.
@@ -215,8 +264,21 @@ impl Observer {
         }
     }
 
-    /// An eviction of it was tried.
-    pub fn evicted(&mut self, now_ms: u64, victim: &Victim) {
+    /// It was evicted by this process.
+    pub fn evicted(&mut self, victim: &Victim) {
+        self.left(victim);
+        if self.evicted.len() < PEERS_MAX || self.evicted.contains_key(&victim.instance) {
+            let evicted = self.evicted.entry(victim.instance.clone()).or_default();
+            if evicted.incarnation != victim.incarnation {
+                evicted.incarnation = victim.incarnation;
+                evicted.patience = Patience::default();
+            }
+            evicted.is_gone = true;
+        }
+    }
+
+    /// An eviction of it begins.
+    pub fn evicts(&mut self, now_ms: u64, victim: &Victim) {
         if let Some(peer) = self.peers.get_mut(&victim.instance)
             && peer.incarnation == victim.incarnation
         {
@@ -259,6 +321,12 @@ impl Observer {
         peer.map_or(0, |peer| now_ms.saturating_sub(peer.heard_ms))
     }
 
+    /// The silence that is needed to take it for gone, in ms.
+    pub fn needs(&self, instance: &str) -> Option<u64> {
+        let peer = self.peers.get(instance)?;
+        Some(self.silence_of_peer(peer))
+    }
+
     /// Peers and the age of their last heartbeats, in ms.
     pub fn ages(&self, now_ms: u64) -> impl Iterator<Item = (&str, u64)> {
         let age = move |peer: &Peer| now_ms.saturating_sub(peer.heard_ms);
@@ -280,7 +348,7 @@ impl Observer {
             .filter(|(_, peer)| !self.is_silent(now_ms, peer));
         let alive = alive.map(|(name, _)| name.as_str());
         let place = order::place(instance, &self.options.instance, alive);
-        now_ms >= peer.heard_ms + self.silence_of(peer) + place * STAGGER_MS
+        now_ms >= peer.heard_ms + self.silence_of_peer(peer) + place * STAGGER_MS
     }
 
     fn is_silent(&self, now_ms: u64, peer: &Peer) -> bool {
@@ -288,14 +356,18 @@ impl Observer {
         self.options.silence_ms > 0
             && (!returning || planted!(SilenceWhileAsleep))
             && !self.is_late(now_ms)
-            && now_ms >= peer.heard_ms + self.silence_of(peer)
+            && now_ms >= peer.heard_ms + self.silence_of_peer(peer)
     }
 
-    fn silence_of(&self, peer: &Peer) -> u64 {
+    fn silence_of_peer(&self, peer: &Peer) -> u64 {
+        self.silence_of(peer.interval_ms, peer.patience_ms)
+    }
+
+    fn silence_of(&self, interval_ms: u64, patience_ms: u64) -> u64 {
         self.options
             .silence_ms
-            .max(SILENT_INTERVALS * peer.interval_ms)
-            .max(peer.patience_ms)
+            .max(SILENT_INTERVALS * interval_ms)
+            .max(patience_ms)
             .min(self.options.session_ms)
     }
 }

@@ -21,6 +21,8 @@ pub struct Failover {
     pub suspicions: IntCounter,
     /// Peers evicted.
     pub evicted: IntCounter,
+    /// Peers that were evicted here and lived.
+    pub alive: IntCounter,
     /// Evictions that failed.
     pub failed: IntCounter,
     /// How often this instance was evicted while it lived.
@@ -37,6 +39,7 @@ impl Failover {
             late: counter(registry, HEARTBEATS_LATE)?,
             suspicions: counter(registry, SUSPICIONS)?,
             evicted: evictions.get_metric_with_label_values(&["done"])?,
+            alive: evictions.get_metric_with_label_values(&["alive"])?,
             failed: evictions.get_metric_with_label_values(&["failed"])?,
             evicted_alive: counter(registry, EVICTED_ALIVE)?,
             seconds: histogram(registry, FAILOVER_DURATION, &SECONDS)?,

@@ -202,7 +202,7 @@ pub const SUSPICIONS: Named = (
     "sequencer_failover_suspicions_total",
     "Peers that fell silent while this instance's own heartbeats came back.",
 );
-/// Peers removed from the group by this instance, by `result`: done or failed.
+/// Peers removed from the group by this instance, by `result`: done, failed, or alive (heard again after it was done).
 pub const EVICTIONS: Named = (
     "sequencer_failover_evictions_total",
     "Evictions of silent peers from the group by this instance, by result.",

@@ -191,7 +191,7 @@ fn after_an_eviction_the_group_is_given_time() {
     let mut observer = observer();
     live(&mut observer, 0, 1_000, &["peer"]);
     live(&mut observer, 1_010, 1_300, &[]);
-    observer.evicted(1_300, &victim("peer", 7));
+    observer.evicts(1_300, &victim("peer", 7));
     live(&mut observer, 1_310, 1_300 + AGAIN_MS, &[]);
     assert_eq!(observer.victim(1_299 + AGAIN_MS), None);
     assert!(observer.victim(1_300 + AGAIN_MS).is_some());
@@ -227,8 +227,10 @@ fn a_silence_is_told_once_and_its_end_too() {
     };
     assert_eq!(observer.suspects(1_200), [suspect]);
     assert_eq!(observer.suspects(1_210), []);
-    assert!(observer.heard(1_210, &heartbeat("peer", 7)));
-    assert!(!observer.heard(1_220, &heartbeat("peer", 7)));
+    let heard = observer.heard(1_210, &heartbeat("peer", 7));
+    assert_eq!(heard, Heard::AfterSilence);
+    let heard = observer.heard(1_220, &heartbeat("peer", 7));
+    assert_eq!(heard, Heard::Ordinary);
 }
 
 #[test]
@@ -268,6 +270,25 @@ fn names_that_somebody_makes_up_do_not_fill_the_memory() {
         observer.heard(0, &heartbeat(&format!("peer-{peer}"), 7));
     }
     assert_eq!(observer.ages(0).count(), PEERS_MAX);
+}
+
+#[test]
+fn one_that_was_evicted_alive_is_given_twice_the_silence_by_whoever_evicted_it() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer"]);
+    live(&mut observer, 1_010, 1_300, &[]);
+    observer.evicted(&victim("peer", 7));
+    assert_eq!(observer.victim(1_300), None);
+    let heard = observer.heard(1_310, &heartbeat("peer", 7));
+    assert_eq!(heard, Heard::AfterEviction);
+    live(&mut observer, 1_310, 1_310 + 2 * SILENCE_MS, &[]);
+    assert_eq!(observer.victim(1_309 + 2 * SILENCE_MS), None);
+    let due = observer.victim(1_310 + 2 * SILENCE_MS);
+    assert_eq!(due, Some(victim("peer", 7)));
+    // Another incarnation is another process: it did not live.
+    observer.evicted(&victim("peer", 7));
+    let heard = observer.heard(1_800, &heartbeat("peer", 8));
+    assert_eq!(heard, Heard::Ordinary);
 }
 
 #[test]
