@@ -189,7 +189,7 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
                 defined: Some(std::borrow::Cow::Owned(defined)),
             },
             "5364",
-            // As releases without a ledger wrote it, too.
+            // Releases without a ledger wrote it like this, too.
             defined_hex,
         ),
         (
