@@ -1,5 +1,5 @@
-//! Against librdkafka's mock cluster, which has groups but proves nothing about transactions: those
-//! are the business of the integration tests.
+//! Tests against librdkafka's mock cluster. It has groups but proves nothing about transactions, which the
+//! integration tests cover.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::kafka::error::{Scope, scope};
 const TOPIC: &str = "requests";
 /// The mock cluster takes 3 s to form a group.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough for a record that should not come.
+/// Long enough to see that a record does not come.
 const SILENCE: Duration = Duration::from_millis(300);
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -41,7 +41,7 @@ fn configured(cluster: &Cluster) -> ClientConfig {
         .set("enable.partition.eof", "true")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
-        // The mock cluster waits for all but a second of it in each rebalance.
+        // The mock cluster waits for this time less one second in each rebalance.
         .set("session.timeout.ms", "4000")
         .set("heartbeat.interval.ms", "100")
         .set("fetch.wait.max.ms", "10");
@@ -56,7 +56,7 @@ fn produce_compressed(cluster: &Cluster, codec: &str, records: Vec<BaseRecord<'_
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("compression.type", codec)
-        // So that all of them are one batch.
+        // So that all records are in one batch.
         .set("linger.ms", "100")
         .create()
         .expect("a producer");
@@ -78,7 +78,7 @@ fn numbered(partition: i32, count: u8) -> Vec<BaseRecord<'static, [u8], [u8]>> {
         .collect()
 }
 
-/// An event without what it borrows.
+/// An event without borrowed data.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Record(i32, i64),
@@ -108,7 +108,7 @@ fn seen(event: &Event<'_>) -> Seen {
     }
 }
 
-/// Polls until an event that `is` it, and returns that and all before it.
+/// Polls until an event satisfies `is`. Returns it and all events before it.
 fn until(member: &mut GroupConsumer, is: impl Fn(&Seen) -> bool) -> Vec<Seen> {
     let begin = Instant::now();
     let mut all = Vec::new();
@@ -187,7 +187,7 @@ fn a_record_is_as_it_was_written() {
     assert_eq!(count, 3);
 }
 
-/// What follows a value is looked at to see whether there are any.
+/// The bytes after a value show whether the record has headers.
 #[test]
 fn headers_are_found_behind_any_value() {
     const VALUES: [Option<&[u8]>; 4] = [Some(b"v"), Some(b""), None, Some(&[0; 300])];
@@ -298,7 +298,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     let mut first = member(&cluster);
     join(&mut first);
     for partition in [0, 1] {
-        // The others are never started.
+        // The other partitions are never started.
         first.start(partition, 0).expect("started");
     }
     first.give_up(&[0]).expect_err("nobody asked");
@@ -324,7 +324,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
         second.accept_assignment().expect("accepted");
     }
     assert_eq!(revoked.len(), 2);
-    // Nothing is handed on before the answer.
+    // No event is handed on before the answer.
     let mut early = Vec::new();
     second.poll(SILENCE, |event| early.push(seen(&event)));
     assert!(
@@ -368,7 +368,7 @@ fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
     sent.map_err(|(error, _)| error).expect("queued");
     producer.flush(PATIENCE).expect("written");
     let mut config = configured(&cluster);
-    // Less than the batch holds when it is decompressed, as 100 MB are less than what a small batch can hold.
+    // Less than the batch holds after decompression, as 100 MB is less than a small batch can hold.
     config
         .set("receive.message.max.bytes", "1100000")
         .set("fetch.max.bytes", "1000000")
