@@ -274,7 +274,8 @@ impl Error {
         self.is_purged() || matches!(self.class, Class::Fatal | Class::Fenced)
     }
 
-    /// True for a broker's failure without a known cause. It may come after the operation took effect.
+    /// True for a broker's failure without a stated cause. Such a failure may come after the operation took
+    /// effect.
     pub fn is_silent(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::Unknown)
     }

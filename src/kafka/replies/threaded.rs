@@ -196,7 +196,7 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Locks the reports. The lock cannot be poisoned half-way: no code under it panics.
+    /// Locks the reports, also after a panic: no code under the lock can panic half-way.
     fn reported(&self) -> MutexGuard<'_, Reported> {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
