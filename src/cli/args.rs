@@ -1,5 +1,5 @@
-//! The command line: what can be asked for, and the help for it. What is done is in the modules
-//! beside this one.
+//! The command line: its commands and flags, and their help. The modules beside this one carry the commands
+//! out.
 
 mod definitions;
 pub(super) mod help;
@@ -23,15 +23,15 @@ pub use definitions::{
 
 /// Longest wait for an answer in milliseconds (10 minutes).
 const TIMEOUT_MS_MAX: u64 = 600_000;
-/// IDs that a repair leaves out above the highest that it saw. Requests that were answered and left no
-/// trace are those since the last checkpoint; this is what the largest of them may have taken without
-/// a definition of its own.
+/// IDs that a repair leaves out above the highest that it saw. Only requests since the last checkpoint can have
+/// been answered without a trace. This margin is the most IDs that the largest of them can have taken without a
+/// definition of its own.
 pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
-/// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
+/// Most demo requests of `dev` in a second. The demo is for people to watch; `bench` makes load.
 const DEMO_RATE_MAX: u32 = 10_000;
 
-/// Most rows that `inspect` prints; a partition holds no more sequences than that.
+/// Most rows that `inspect` prints. A partition holds no more sequences than this.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
 
 /// Least memory of `verify` in MB: what the client fetches ahead, and as much again.
@@ -305,7 +305,7 @@ pub struct Above {
 }
 
 fn above(text: &str) -> Result<Above, String> {
-    // A name may have the sign in it, a number may not.
+    // A name may contain the equals sign, but a number may not.
     let (name, id) = match text.rsplit_once('=') {
         Some((name, id)) => (Some(name.to_owned()), id),
         None => (None, text),

@@ -1,4 +1,4 @@
-//! The verbs that define sequences and move them.
+//! The commands that define sequences and move them.
 
 use std::path::PathBuf;
 

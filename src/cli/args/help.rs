@@ -1,4 +1,4 @@
-//! The longer texts of the help: what a command is for, by example.
+//! The longer help texts: the purpose of each command, with examples.
 
 pub(super) const ABOUT: &str = "Unique, gapless, monotonic IDs over Kafka";
 
