@@ -1,4 +1,4 @@
-//! The questions of a takeover, answered from the logs one at a time, with anything in between.
+//! Answers the questions of a takeover from the logs, one at a time, with any events in between.
 
 use std::convert::Infallible;
 
@@ -21,7 +21,7 @@ pub struct Asked {
     pub assignment: u32,
     takeover: Takeover,
     pub question: Action,
-    /// Repairs of the partition when it began.
+    /// Number of repairs of the partition when the takeover began.
     repairs: u64,
 }
 
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// Counts what was reached; a new partition gets the window of this run.
+    /// Counts what was reached. A new partition gets the window of this run.
     fn look_at(&mut self, verdict: &mut Verdict) {
         match verdict {
             Verdict::Wait(_) => self.coverage.state("takeover waits"),
@@ -158,7 +158,7 @@ impl World {
         })
     }
 
-    /// Committed records up to a bound; none while one below it is not decided and marked.
+    /// Committed records up to a bound. None while a transaction below it is undecided or has no marker.
     fn read_state(
         &self,
         partition: usize,
@@ -169,7 +169,7 @@ impl World {
         (state.stable() >= to).then(|| self.read_committed(partition, from, to))
     }
 
-    /// What the shipped restore makes of committed records, marked or not.
+    /// The result of the shipped restore from committed records, with or without markers.
     pub fn restored(&self, partition: usize, from: i64, to: i64) -> Restored {
         let read = self.read_committed(partition, from, to);
         read.expect("no newer format")
@@ -236,7 +236,7 @@ impl World {
         );
     }
 
-    /// By which word a partition is halted at its owner.
+    /// The word with which a partition is halted at its owner.
     pub fn halted(&self, partition: usize) -> Option<&'static str> {
         let owner = self.partitions[partition].owner?;
         let reports = self.nodes[owner].as_ref()?.instance.report();
