@@ -1,4 +1,4 @@
-//! The broker goes away under load, once cleanly and once not, and comes back with its data.
+//! The broker stops under load, once cleanly and once not, and comes back with its data.
 
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -6,7 +6,7 @@ use crate::support::records::Mode;
 use crate::support::service::Service;
 use crate::support::{cluster, heavy};
 
-/// Answers to wait for before each change.
+/// Number of answers to wait for before each change.
 const ANSWERS: usize = 2_000;
 /// Requests a second.
 const RATE: u64 = 1_000;

@@ -89,7 +89,8 @@ impl Config {
 }
 
 impl Config {
-    /// One history in five. It is shorter, since each late transaction takes a thousand steps.
+    /// Makes brokers slow in one history of five. It is shorter, since each late transaction takes a thousand
+    /// steps.
     fn with_slow_brokers(self, random: &mut Random) -> Config {
         match random.below(5) {
             0 => Config {
