@@ -130,7 +130,7 @@ pub struct Report {
     pub clean: bool,
 }
 
-/// What the state knows about a sequence's ledger.
+/// The state's knowledge of a sequence's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
     /// The end of its chain.

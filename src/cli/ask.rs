@@ -42,7 +42,7 @@ pub const CHANGES: Effect = Effect::Changes;
 pub const READS: Effect = Effect::Reads;
 
 impl Effect {
-    /// What did not happen, when the request was certainly not written.
+    /// The effect that did not happen, when the request was certainly not written.
     const fn spared(self) -> &'static str {
         match self {
             Effect::Takes => "no ID was taken",
@@ -51,7 +51,7 @@ impl Effect {
         }
     }
 
-    /// What may happen later, when the request is or may be in the log.
+    /// The effect that may come later, when the request is or may be in the log.
     const fn later(self) -> &'static str {
         match self {
             Effect::Takes => "it may have taken its IDs, or take them later",

@@ -1,4 +1,4 @@
-//! What a request can ask for.
+//! The operations that a request can ask for.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::definition::Changes;
 use super::name::Name;
 use super::rejection::Rejection;
 
-/// What happens to a name that nobody defined when IDs are first asked for.
+/// The rule for a name that nobody defined, when its first request comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Undefined {
     /// The first request creates a sequence.

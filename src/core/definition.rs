@@ -16,7 +16,7 @@
 use super::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_FIRST, ID_LAST};
 use super::rejection::{Code, Rejection};
 
-/// What happens when no ID is left.
+/// The rule for a sequence that has no ID left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
     /// Requests are refused with [`Code::Exhausted`].
@@ -46,7 +46,7 @@ pub struct Definition {
     pub min: i64,
     /// Highest ID.
     pub max: i64,
-    /// What happens when no ID is left.
+    /// The rule when no ID is left.
     pub at_end: AtEnd,
     /// Most IDs that one request can take.
     pub max_count: u64,

@@ -48,7 +48,7 @@ pub struct Element(u128);
 pub enum Kind {
     /// The counter of one sequence.
     Sequence = 1,
-    /// What the fold remembers once for each partition.
+    /// The scalars of a partition.
     Scalars = 2,
     /// A grant in the window.
     Place = 3,

@@ -85,7 +85,7 @@ pub enum Answer {
     Broken {
         /// The link that arrived.
         link: Link,
-        /// The last link that was accepted from the same partition.
+        /// The position of the last link that was accepted from the same partition.
         accepted: Position,
     },
 }

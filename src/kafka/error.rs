@@ -68,7 +68,7 @@ pub struct Error {
     pub class: Class,
     /// The code, for the log and for metrics. Never decide by it.
     pub code: RDKafkaErrorCode,
-    /// What happened and, if there is one, the remedy.
+    /// The problem and, if there is one, the remedy.
     pub message: String,
     /// The operation that failed, such as `commit transaction`.
     pub operation: &'static str,

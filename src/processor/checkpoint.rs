@@ -42,7 +42,7 @@ pub enum Choice {
 pub struct Outgoing<'a> {
     /// The topic and partition of the reply.
     pub destination: Destination<'a>,
-    /// The key of the reply: the name of the sequence.
+    /// The key of the reply, which is the request's key. None when that is longer than a name may be.
     pub key: Option<&'a [u8]>,
     /// The JSON body of the reply.
     pub body: &'a [u8],

@@ -324,7 +324,7 @@ impl Instance {
     }
 }
 
-/// Assignment and takeover.
+/// Handles assignments and takeovers.
 impl Instance {
     fn assigned(&mut self, partitions: &[i32], now_ms: u64, effects: &mut Vec<Effect>) {
         effects.push(Effect::AcceptAssignment);
@@ -426,7 +426,7 @@ impl Instance {
     }
 }
 
-/// Checkpoints.
+/// Cuts checkpoints, and begins and ends their transactions.
 impl Instance {
     /// Moves on everything that can move on now. The hand-over of partitions comes first: at the deadline of a
     /// revocation nothing more is begun with them (T3).

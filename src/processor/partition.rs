@@ -40,7 +40,7 @@ pub struct Record<'a> {
     pub offset: Offset,
     /// The record's LogAppendTime.
     pub timestamp: Timestamp,
-    /// The record's key: the name of the sequence.
+    /// The record's key, which names the sequence.
     pub key: Option<&'a [u8]>,
     /// The record's value.
     pub value: Option<&'a [u8]>,

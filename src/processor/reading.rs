@@ -38,7 +38,7 @@ pub fn requests_view() -> View {
     View::Committed
 }
 
-/// What a consumer does when the log has no record at its read offset.
+/// The behaviour of a consumer when the log has no record at its read offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetReset {
     /// The consumer reports an error.

@@ -15,7 +15,7 @@ use crate::core::fold::Outlook;
 pub struct Status {
     /// Name of this instance.
     pub instance_id: String,
-    /// Consumer group.
+    /// Name of the consumer group.
     pub group: String,
     /// `immediate` or `exactly_once`.
     pub reply_mode: ReplyMode,

@@ -121,7 +121,7 @@ pub struct Said {
     /// The partition of the record that the reply answers.
     pub partition: u32,
     pub offset: i64,
-    /// What the reply gives.
+    /// The result in the reply.
     pub gives: Gives,
     /// Hash over the body without an error's message.
     pub hash: u64,

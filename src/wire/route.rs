@@ -27,7 +27,7 @@ use super::headers::{
 pub enum Cause {
     /// The allow-list does not have the topic, or it is one of the service's own.
     TopicRefused,
-    /// No topic can have that name.
+    /// The name is not valid for a topic.
     TopicIllegal,
     /// The topic does not exist, or no longer exists.
     TopicUnknown,

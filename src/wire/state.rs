@@ -89,7 +89,7 @@ pub enum Content<'a> {
 pub struct Record<'a> {
     /// The record's batch. A tombstone without the header has none.
     pub batch: Option<BatchId>,
-    /// What the record says.
+    /// The content of the record.
     pub content: Content<'a>,
 }
 

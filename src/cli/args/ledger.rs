@@ -34,7 +34,7 @@ pub struct TraceArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -63,7 +63,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

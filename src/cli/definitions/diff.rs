@@ -9,7 +9,7 @@ use crate::cli::operation::Field;
 use crate::cli::reply::{Reply, ReplyError};
 use crate::core::Code;
 
-/// What happens to a sequence.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -41,7 +41,7 @@ const RETIRED: &str = "retired";
 pub struct Change {
     /// The name of the sequence.
     pub sequence: String,
-    /// What happens to the sequence.
+    /// The kind of the change.
     pub change: Kind,
     /// The fields that change.
     pub fields: Vec<Difference>,

@@ -7,7 +7,7 @@
 //!
 //! [sequences."orders.eu"]  # a name with dots or blanks is quoted
 //!
-//! [policy]                 # what happens to names that nobody defined
+//! [policy]                 # the rule for names that nobody defined
 //! undefined = "refuse"
 //! ```
 

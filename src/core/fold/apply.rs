@@ -49,7 +49,7 @@ impl At {
     }
 }
 
-/// The IDs that a request took. Also the slot of the sequence, if the sequence is audited.
+/// The IDs that a request took. Also the index of the sequence, if the sequence is audited.
 struct Taken {
     grant: Grant,
     audited: Option<usize>,

@@ -1,4 +1,4 @@
-//! What the fold writes to the ledger.
+//! Writes the ledger records of a fold.
 
 use super::Fold;
 use super::apply::At;

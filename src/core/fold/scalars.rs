@@ -1,11 +1,11 @@
-//! What the fold remembers once for each partition.
+//! The values that the fold remembers once for each partition.
 
 use crate::core::command::Undefined;
 use crate::core::digest::{Element, ElementBuilder, Kind};
 use crate::core::limits::WINDOW_REQUESTS;
 use crate::core::position::Timestamp;
 
-/// What the fold remembers once for each partition.
+/// The values that the fold remembers once for each partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalars {
     /// Highest record time seen. LogAppendTime can step back at a leader change. Time in the fold cannot.

@@ -34,7 +34,7 @@ pub struct Reader {
     learnt: RefCell<BTreeSet<String>>,
 }
 
-/// What a read does after a record.
+/// Whether a read goes on after a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// Go on with the next record.

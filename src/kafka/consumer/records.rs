@@ -2,10 +2,10 @@
 //! (`rd_kafka_consume_batch_queue` is not usable for this: it counts the end of a partition as a record, so
 //! that the fetch after the next pause begins one record too late.)
 //!
-//! The group's queue mixes records with rebalances. Only an event-wise poll (`rd_kafka_poll_cb`) returns
-//! rebalances unanswered, and this poll costs four looks at the clock and two locks for each record. So each
-//! partition is *diverted*: librdkafka forwards its records to this queue, and the group's queue keeps the
-//! rest. An event on the group's queue wakes a thread that waits for this queue.
+//! The group's queue mixes records with rebalances. Only an event-wise poll returns rebalances
+//! unanswered (see `rd_kafka_poll_cb`), and this poll costs four looks at the clock and two locks for each
+//! record. So each partition is *diverted*: librdkafka forwards its records to this queue, and the group's
+//! queue keeps the rest. An event on the group's queue wakes a thread that waits for this queue.
 //!
 //! *Architecture invariant*: librdkafka undoes a diversion when it stops the partition's previous fetch
 //! (`rd_kafka_toppar_fetch_stop`). This may be after the next fetch was ordered, and then the partition would

@@ -49,7 +49,7 @@ pub(super) enum Way {
     Elsewhere(Undelivered),
 }
 
-/// What is known of clients' topics.
+/// The known facts about clients' topics.
 pub(super) struct Deliveries {
     directory: Arc<Directory>,
     memory: Memory,

@@ -17,8 +17,8 @@ const SILENCE_S_MAX: u64 = 30;
 /// and longer than a broker's restart or a change of leader delays them.
 const UNANSWERED_S_MAX: u64 = 10;
 
-/// Most checkpoints that may fail in a row. A reply topic that cannot be written aborts at most one checkpoint
-/// every 10 s, with committed ones in between. A state topic that cannot be written aborts every one.
+/// Most checkpoints that may fail in a row. Each reply topic that cannot be written aborts at most one
+/// checkpoint every 10 s, with committed ones in between. A state topic that cannot be written aborts every one.
 const CHECKPOINT_FAILURES_MAX: u32 = 5;
 
 /// The body of `/healthz`.

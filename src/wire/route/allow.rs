@@ -1,4 +1,4 @@
-//! Which topics a client may name for its replies.
+//! The topics that a client may name for its replies.
 
 /// Patterns that match whole names; `*` stands for any characters. Some topics are refused even if a pattern
 /// matches.

@@ -61,7 +61,7 @@ const NO_OFFSET: i64 = -1;
 /// Stands for an unknown leader epoch.
 pub const NO_LEADER_EPOCH: i32 = -1;
 
-/// What the first footer of state partition 0 decides once for the whole service.
+/// The values that the first footer of state partition 0 decides once for the whole service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// N, the number of partitions that names are spread over.

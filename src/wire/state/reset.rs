@@ -13,7 +13,7 @@ pub struct Reset {
     /// The epoch of the repair. It is here as well as in the footer, because compaction removes that footer. A
     /// footer of an earlier epoch behind the reset is that of a zombie.
     pub epoch: u64,
-    /// Who made the repair and why, for people.
+    /// The author and the reason of the repair, for people.
     pub reason: String,
 }
 
