@@ -63,7 +63,7 @@ struct Inner {
     answered: Condvar,
 }
 
-/// The handle on the list and its thread. Clones share them.
+/// The handle on the list and its thread.
 pub struct Directory(Arc<Inner>);
 
 impl Directory {

@@ -9,7 +9,7 @@ use crate::support::service::{PARTITIONS, Service};
 const NAMES: usize = 40;
 /// Below this nothing is rewritten. It is small, so that many rewrites fit into the test.
 const FLOOR: usize = 500;
-/// At 100 ms each, this is several minutes.
+/// At 100 ms between two checkpoints, this is several minutes.
 const CHECKPOINTS: f64 = 3_000.0;
 
 #[test]
