@@ -148,7 +148,7 @@ impl Instance {
         }
         match &mut owned.stage {
             Stage::Running(partition) => {
-                if self.allowance.is_full(partition.load()) {
+                if self.allowance.is_limited() && self.allowance.is_full(partition.load()) {
                     self.allowance.keep_out();
                     partition.keep_out();
                 }

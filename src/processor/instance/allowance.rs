@@ -58,6 +58,11 @@ pub(super) struct Took {
 }
 
 impl Allowance {
+    /// False while transactions fit into their time. Then no record has to ask for the load.
+    pub(super) fn is_limited(&self) -> bool {
+        self.bytes.is_some()
+    }
+
     /// True when a partition with this load takes no more records.
     pub(super) fn is_full(&self, load: Load) -> bool {
         self.bytes.is_some_and(|bytes| load.weight_bytes() >= bytes)
