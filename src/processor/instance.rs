@@ -181,6 +181,18 @@ impl Instance {
         self.owned.iter().filter_map(position).collect()
     }
 
+    /// The leader epoch of the last record that was folded of a partition since it was taken over. Who
+    /// fetches it again from [`Instance::positions`] on has the log compared by it: while a partition is not
+    /// fetched, nobody sees that its log is cut and grows again (I6).
+    ///
+    /// None behind a takeover, which has compared the last record itself.
+    pub fn leader_epoch(&self, partition: i32) -> Option<i32> {
+        match self.owned.get(&partition).map(|owned| &owned.stage) {
+            Some(Stage::Running(running)) => running.read_under(),
+            _ => None,
+        }
+    }
+
     /// How many partitions it owns.
     pub fn owned(&self) -> usize {
         self.owned.len()
@@ -419,8 +431,10 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        // Trouble with reading shows only when the partition is read again.
-        if owned.trouble.is_none() {
+        // Trouble with reading shows only when the partition is read again. Any other halt is over with a
+        // verdict, also where there was such trouble before it.
+        let of_reading = matches!(&owned.halted, Some((Halt::Unreadable { .. }, _)));
+        if owned.trouble.is_none() || !of_reading {
             owned.halted = None;
         }
     }

@@ -151,6 +151,8 @@ pub struct Part {
     pub lost_copies: BTreeSet<(u32, Position)>,
     /// Repairs so far.
     pub repairs: u64,
+    /// No takeover has come to an end since the last one.
+    pub repair_unseen: bool,
     /// The end of the last one in the state log.
     pub repaired_to: i64,
     /// Fetches of it fail.
@@ -283,6 +285,7 @@ impl World {
             state_lost: false,
             lost_copies: BTreeSet::new(),
             repairs: 0,
+            repair_unseen: false,
             repaired_to: 0,
             unread: None,
         });
