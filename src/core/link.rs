@@ -67,6 +67,17 @@ impl Position {
         leader_epoch: -1,
         offset: -1,
     };
+
+    /// From bytes that somebody wrote. `None` for numbers that no broker gives a record, except
+    /// [`Position::NONE`]: such a place would be before all others, and what claims it would look repeated.
+    pub fn read(leader_epoch: i32, offset: i64) -> Option<Position> {
+        let position = Position {
+            leader_epoch,
+            offset,
+        };
+        let is_of_a_record = leader_epoch >= -1 && offset >= 0;
+        (is_of_a_record || position == Position::NONE).then_some(position)
+    }
 }
 
 impl fmt::Display for Position {
@@ -169,7 +180,8 @@ impl Link {
         format!("{partition}:{epoch}:{position}:{previous}:{tag}")
     }
 
-    /// Returns the link of a record, if this service wrote its header.
+    /// Returns the link of a record, if this service wrote its header. The tag alone does not prove that: a link
+    /// that no owner makes counts as absent too, so that the request is answered instead of dropped.
     pub fn verified(
         header: &[u8],
         key: &LinkKey,
@@ -179,15 +191,13 @@ impl Link {
         let mut parts = std::str::from_utf8(header).ok()?.splitn(5, ':');
         let position = |text: &str| {
             let (leader_epoch, offset) = text.split_once('.')?;
-            Some(Position {
-                leader_epoch: leader_epoch.parse().ok()?,
-                offset: offset.parse().ok()?,
-            })
+            Position::read(leader_epoch.parse().ok()?, offset.parse().ok()?)
         };
         let link = Link {
-            partition: parts.next()?.parse().ok()?,
+            // Kafka numbers partitions with a signed integer.
+            partition: u32::try_from(parts.next()?.parse::<i32>().ok()?).ok()?,
             epoch: parts.next()?.parse().ok()?,
-            position: position(parts.next()?)?,
+            position: position(parts.next()?).filter(|position| *position != Position::NONE)?,
             previous: position(parts.next()?)?,
         };
         let tag = parts.next()?;
@@ -284,6 +294,42 @@ mod tests {
                 None,
                 "{forged}"
             );
+        }
+    }
+
+    #[test]
+    fn a_link_with_numbers_that_no_record_has_counts_as_absent_whatever_its_tag() {
+        let verified = |link: Link| {
+            let header = link.header(&KEY, b"orders", None);
+            Link::verified(header.as_bytes(), &KEY, b"orders", None)
+        };
+        let sound = [
+            link(0, at(0, 0), Position::NONE),
+            link(0, at(-1, 5), at(-1, 0)),
+            Link {
+                partition: i32::MAX.unsigned_abs(),
+                ..LINK
+            },
+        ];
+        for sound in sound {
+            assert_eq!(verified(sound), Some(sound));
+        }
+        let nonsense = [
+            link(7, at(-13, 12), at(3, 11)),
+            link(7, at(i32::MIN, 12), Position::NONE),
+            link(7, at(2, -1), Position::NONE),
+            link(7, at(2, i64::MIN), Position::NONE),
+            link(7, Position::NONE, Position::NONE),
+            link(7, at(3, 12), at(-2, 11)),
+            link(7, at(3, 12), at(3, -1)),
+            link(7, at(3, 12), at(-1, -2)),
+            Link {
+                partition: i32::MAX.unsigned_abs() + 1,
+                ..LINK
+            },
+        ];
+        for nonsense in nonsense {
+            assert_eq!(verified(nonsense), None, "{nonsense:?}");
         }
     }
 

@@ -181,6 +181,18 @@ impl Instance {
         self.owned.iter().filter_map(position).collect()
     }
 
+    /// The leader epoch of the last record that was folded of a partition since its restore. A consumer that
+    /// fetches the partition again from [`Instance::positions`] has the log compared by this epoch: while a
+    /// partition is not fetched, nobody sees that its log is cut and grows again (I6).
+    ///
+    /// None directly after a restore, which has compared the last record itself.
+    pub fn leader_epoch(&self, partition: i32) -> Option<i32> {
+        match self.owned.get(&partition).map(|owned| &owned.stage) {
+            Some(Stage::Running(running)) => running.read_under(),
+            _ => None,
+        }
+    }
+
     /// Number of partitions that this instance owns.
     pub fn owned(&self) -> usize {
         self.owned.len()
@@ -419,8 +431,10 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        // A failed read shows only when the partition is read again.
-        if owned.trouble.is_none() {
+        // A failed read shows only when the partition is read again. A verdict ends any other halt, also after
+        // a failed read.
+        let of_reading = matches!(&owned.halted, Some((Halt::Unreadable { .. }, _)));
+        if owned.trouble.is_none() || !of_reading {
             owned.halted = None;
         }
     }

@@ -27,7 +27,7 @@ use crate::wire::ledger::Lines;
 use crate::wire::reply::{self, Subject};
 use crate::wire::request;
 use crate::wire::route::{Cause, Route, Routing, Undelivered};
-use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
+use crate::wire::state::{self, BatchId, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 
 /// A request record.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +138,8 @@ pub struct Partition {
     fold: Fold,
     next: NextOffset,
     last_applied: Option<Fingerprint>,
+    /// The leader epoch of the last record that was folded here, and not by an owner before.
+    read_under: Option<i32>,
     decided: Decided,
     /// True while the decision for the service is this partition's own and not committed. Another owner might
     /// decide otherwise, so nothing is folded by it.
@@ -191,6 +193,7 @@ impl Partition {
             fold: restored.fold,
             next,
             last_applied,
+            read_under: None,
             decided,
             undecided: decides,
             topic_id,
@@ -267,6 +270,7 @@ impl Partition {
             leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
+        self.read_under = Some(record.leader_epoch).filter(|epoch| *epoch != NO_LEADER_EPOCH);
         match answer {
             Answer::Repeated => return None,
             Answer::Stray { .. } if planted!(StrayLost) => return None,
@@ -612,6 +616,11 @@ impl Partition {
     /// The ID of the request topic whose log the partition folds.
     pub fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// The leader epoch of the last record that was folded here; none before the first.
+    pub fn read_under(&self) -> Option<i32> {
+        self.read_under
     }
 
     /// The next offset to read.

@@ -65,7 +65,8 @@ impl Link {
     }
 }
 
-/// Reads a header. None for an invalid link: then the record is an ordinary request.
+/// Reads a header. None for an invalid link: then the record is an ordinary request. A right tag over numbers
+/// that no record of Kafka's has makes no link either.
 pub fn read(header: &[u8], secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> Option<Link> {
     let text = std::str::from_utf8(header).ok()?;
     let parts = text.split(':').collect::<Vec<_>>();
@@ -81,7 +82,10 @@ pub fn read(header: &[u8], secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) 
         previous: pair(previous)?,
     };
     let one_spelling = text == spelled(link, tag);
-    (one_spelling && tag == tag_of(link, secret, key, value)).then_some(link)
+    let lies = |(leader_epoch, offset): Position| leader_epoch >= -1 && offset >= 0;
+    let follows = link.previous == BEGINNING || lies(link.previous);
+    let sound = link.partition <= i32::MAX as u32 && lies(link.position) && follows;
+    (sound && one_spelling && tag == tag_of(link, secret, key, value)).then_some(link)
 }
 
 fn spelled(link: Link, tag: &str) -> String {
@@ -145,5 +149,24 @@ mod tests {
         assert_eq!(known(&header.replacen("3:", "03:", 1)), None);
         assert_eq!(known(&header.replacen("120", "121", 1)), None);
         assert_eq!(known(&format!("{header}:")), None);
+    }
+
+    #[test]
+    fn a_right_tag_over_numbers_that_no_record_has_is_none() {
+        let is_known = |partition, position, previous| {
+            let link = Link {
+                partition,
+                epoch: 7,
+                position,
+                previous,
+            };
+            let header = write(link, &[7; 32], b"a", None);
+            read(header.as_bytes(), &[7; 32], b"a", None).is_some()
+        };
+        assert!(is_known(1, (-1, 12), BEGINNING));
+        assert!(!is_known(1, (-13, 12), (3, 11)));
+        assert!(!is_known(1, BEGINNING, BEGINNING));
+        assert!(!is_known(1, (3, 12), (3, -1)));
+        assert!(!is_known(u32::MAX, (3, 12), BEGINNING));
     }
 }

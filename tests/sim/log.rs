@@ -73,6 +73,8 @@ pub struct Log {
     open: BTreeMap<usize, i64>,
     /// Ends to which the log was cut below its high watermark, in order.
     pub cuts: Vec<i64>,
+    /// The leader epoch that began with each of them.
+    cut_epochs: Vec<i32>,
 }
 
 impl Log {
@@ -121,7 +123,15 @@ impl Log {
         self.open.retain(|_, first| *first < at);
         if unclean {
             self.cuts.push(at);
+            self.cut_epochs.push(self.leader_epoch);
         }
+    }
+
+    /// How many of the cuts a reader knows of whose last record has this leader epoch: a broker that is asked
+    /// where that epoch ends tells the others. A reader without one is told of none, and takes the log as it is.
+    pub fn cuts_known(&self, leader_epoch: Option<i32>) -> usize {
+        let known = |known: i32| self.cut_epochs.iter().filter(|cut| **cut <= known).count();
+        leader_epoch.map_or(self.cuts.len(), known)
     }
 
     pub fn record(&self, offset: i64) -> Option<&Record> {

@@ -64,13 +64,22 @@ impl World {
                 let repairs = self.partitions[partition as usize].repairs;
                 let outdated = asked.repairs != repairs;
                 self.look_at(&mut verdict);
+                let halts = matches!(verdict, Verdict::Halt(..));
                 let verdict = Input::Restored {
                     partition,
                     assignment,
                     verdict,
                 };
                 self.input(node, verdict);
-                if !outdated {
+                if outdated {
+                    return;
+                }
+                // Where nothing could be found out, or the partition is about to leave, a halted one stays so
+                // for the reason that it had when it halted, and that a repair may have taken away since.
+                let goes_on = self.halted(partition as usize).is_none();
+                let part = &mut self.partitions[partition as usize];
+                part.repair_unseen &= !halts && !goes_on;
+                if !part.repair_unseen {
                     self.check_halt(node, partition as usize);
                 }
             }

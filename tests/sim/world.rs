@@ -153,6 +153,8 @@ pub struct Part {
     pub lost_copies: BTreeSet<(u32, Position)>,
     /// Number of repairs so far.
     pub repairs: u64,
+    /// True when no restore has ended since the last repair.
+    pub repair_unseen: bool,
     /// The end of the last repair in the state log.
     pub repaired_to: i64,
     /// Present while fetches of the partition fail.
@@ -285,6 +287,7 @@ impl World {
             state_lost: false,
             lost_copies: BTreeSet::new(),
             repairs: 0,
+            repair_unseen: false,
             repaired_to: 0,
             unread: None,
         });

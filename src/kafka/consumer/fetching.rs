@@ -29,11 +29,12 @@ pub(super) struct Fetched {
 
 impl GroupConsumer {
     /// Fetches `partition` from `next` on. This also restarts a partition that was stopped, or whose offset was
-    /// lost.
+    /// lost. `leader_epoch` is that of the record before `next`, for a stopped partition whose log is to be
+    /// compared by it: where the log was cut below `next` in the meantime, the offset is lost.
     ///
     /// # Errors
     /// The partition is being fetched, or the client is closed or had a fatal error.
-    pub fn start(&self, partition: i32, next: i64) -> Result<(), Error> {
+    pub fn start(&self, partition: i32, next: i64, leader_epoch: Option<i32>) -> Result<(), Error> {
         let list = self.at(partition, next)?;
         self.note_position();
         self.divert_anew(partition)?;
@@ -65,6 +66,9 @@ impl GroupConsumer {
                 // In this order: a seek wakes the fetcher, a resume does not. The seek drops the records that
                 // come from the old position between the two calls.
                 native::resume(client, &list)?;
+                if let Some(leader_epoch) = leader_epoch {
+                    native::set_leader_epoch(&list, leader_epoch);
+                }
                 native::seek(client, &list, SEEK_TIMEOUT)?;
             }
             _ => self.assign(&list)?,
@@ -100,7 +104,7 @@ impl GroupConsumer {
             .filter_map(|(&partition, fetched)| Some((partition, fetched.restart?)))
             .collect();
         for (partition, next) in waiting {
-            self.start(partition, next)?;
+            self.start(partition, next, None)?;
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ fn a_record_is_as_it_was_written() {
     );
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut count = 0;
     let begin = Instant::now();
     while count < 3 && begin.elapsed() < PATIENCE {
@@ -217,7 +217,7 @@ fn headers_are_found_behind_any_value() {
     }
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut found = Vec::new();
     let begin = Instant::now();
     while found.len() < 24 && begin.elapsed() < PATIENCE {
@@ -243,14 +243,14 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
     produce(&cluster, numbered(0, 4));
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 2).expect("started");
+    member.start(0, 2, None).expect("started");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(
         all,
         [Seen::Record(0, 2), Seen::Record(0, 3), Seen::End(0, 4)]
     );
 
-    member.start(0, 0).expect_err("it is being fetched");
+    member.start(0, 0, None).expect_err("it is being fetched");
     member.stop(0).expect("stopped");
     member
         .resume(&[0])
@@ -260,7 +260,7 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
     member.poll(SILENCE, |_| after += 1);
     assert_eq!(after, 0);
 
-    member.start(0, 3).expect("started anew");
+    member.start(0, 3, None).expect("started anew");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(
         all,
@@ -279,14 +279,28 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
 }
 
 #[test]
+fn i6_the_log_of_a_stopped_partition_is_compared_by_its_leader_epoch() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 4));
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 0, None).expect("started");
+    until(&mut member, |seen| matches!(seen, Seen::End(0, 4)));
+    member.stop(0).expect("stopped");
+    // Of no leader that this log has had: what was read under it is gone.
+    member.start(0, 4, Some(1_000)).expect("started anew");
+    until(&mut member, |seen| *seen == Seen::OffsetLost(0));
+}
+
+#[test]
 fn a_partition_whose_offset_was_lost_can_be_started_anew() {
     let cluster = cluster(1);
     produce(&cluster, numbered(0, 2));
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 1_000).expect("started");
+    member.start(0, 1_000, None).expect("started");
     until(&mut member, |seen| *seen == Seen::OffsetLost(0));
-    member.start(0, 1).expect("started anew");
+    member.start(0, 1, None).expect("started anew");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(all, [Seen::Record(0, 1), Seen::End(0, 2)]);
 }
@@ -299,7 +313,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     join(&mut first);
     for partition in [0, 1] {
         // The other partitions are never started.
-        first.start(partition, 0).expect("started");
+        first.start(partition, 0, None).expect("started");
     }
     first.give_up(&[0]).expect_err("nobody asked");
 
@@ -375,7 +389,7 @@ fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
         .set("message.max.bytes", "1000000");
     let mut member = GroupConsumer::new(&config, TOPIC).expect("a consumer");
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut failed = None;
     let begin = Instant::now();
     while failed.is_none() {
@@ -391,7 +405,7 @@ fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
     assert!(error.is_unreadable(), "{error}");
     assert_eq!(scope(&error, Some(0)), Scope::Partition(0));
     member.stop(0).expect("stopped");
-    member.start(1, 0).expect("started");
+    member.start(1, 0, None).expect("started");
     until(&mut member, |seen| *seen == Seen::Record(1, 0));
 }
 
@@ -403,7 +417,7 @@ fn a_broker_that_fails_for_unknown_reasons_is_an_error_of_the_partition() {
     join(&mut member);
     let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
     cluster.request_errors(RDKafkaApiKey::Fetch, &[unknown; 3]);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let seen = until(&mut member, |seen| *seen == Seen::Record(0, 0));
     let failed = |seen: &&Seen| matches!(seen, Seen::Failed(0, Scope::Partition(0)));
     assert!(seen.iter().any(|seen| failed(&seen)), "{seen:?}");

@@ -1100,6 +1100,24 @@ fn a_transaction_that_is_late_again_is_made_smaller() {
 }
 
 #[test]
+fn i6_a_partition_that_is_fetched_again_is_compared_by_the_record_that_it_folded_last() {
+    let mut driven = Driven::running(Mode::Immediate, [0]);
+    let known = |driven: &Driven| driven.instance.leader_epoch(0);
+    assert_eq!(
+        known(&driven),
+        None,
+        "a takeover has compared its last record"
+    );
+    driven.request(0, "a");
+    assert_eq!(known(&driven), Some(0));
+    driven.on(Input::LogError { partition: 0 });
+    assert_eq!(known(&driven), None);
+    // Else it would be compared with what the takeover has found to be right, for ever.
+    driven.starts(0);
+    assert_eq!(known(&driven), None);
+}
+
+#[test]
 fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
     let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1, 2, 3]);
     for partition in 0..4 {
@@ -1268,6 +1286,28 @@ mod trouble {
         driven.offsets.insert(0, 9);
         assert!(driven.request(0, "a").is_some(), "repaired");
         assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn a_repaired_partition_is_not_called_halted_because_it_could_not_be_read_before() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        driven.read_fails(0, false);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), ["restore 0"]);
+        let halt = Halt::Truncated {
+            next: NextOffset(9),
+            end: NextOffset(3),
+        };
+        driven.verdict(0, Verdict::Halt(halt, 0));
+        assert!(matches!(driven.phase(0), Phase::Halted { .. }));
+        assert_eq!(driven.wait(HALT_AGAIN_MS), ["restore 0"]);
+        driven.starts(0);
+        let Phase::Waiting(reason) = driven.phase(0) else {
+            panic!("{:?}", driven.phase(0));
+        };
+        assert_eq!(
+            reason, "cannot be read: a broker's words",
+            "until it is read"
+        );
     }
 
     #[test]

@@ -156,10 +156,7 @@ pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Ent
 }
 
 fn read_position(reader: &mut Reader<'_>) -> Option<Position> {
-    Some(Position {
-        leader_epoch: i32::from_be_bytes(reader.array()?),
-        offset: reader.i64()?,
-    })
+    Position::read(i32::from_be_bytes(reader.array()?), reader.i64()?)
 }
 
 fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
@@ -212,7 +209,7 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
             op,
             requester,
             reason,
-            offset: Offset(reader.i64()?),
+            offset: Offset(reader.offset()?),
             timestamp: Timestamp(reader.i64()?),
         },
         // Records of earlier releases end here, and so do records of sequences without a ledger.

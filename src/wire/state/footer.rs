@@ -163,8 +163,9 @@ impl Footer {
                 reader.u128()?,
             ) {
                 (NO_OFFSET, NO_LEADER_EPOCH, 0) => None,
-                (NO_OFFSET, ..) => return None,
-                (_, leader_epoch, _) if leader_epoch < NO_LEADER_EPOCH => return None,
+                (offset, leader_epoch, _) if offset < 0 || leader_epoch < NO_LEADER_EPOCH => {
+                    return None;
+                }
                 (offset, leader_epoch, hash) => Some(Fingerprint {
                     offset: Offset(offset),
                     leader_epoch,
