@@ -18,7 +18,7 @@
 pub mod args;
 mod ask;
 mod audit;
-mod bench;
+pub mod bench;
 mod define;
 mod definitions;
 mod dev;
@@ -35,7 +35,7 @@ mod serve;
 mod session;
 mod shell;
 mod signals;
-mod table;
+pub mod table;
 mod topics;
 mod trace;
 mod verify;
@@ -49,8 +49,13 @@ pub use error::Error;
 
 /// Does what was asked for and says how it went.
 pub fn run(cli: Cli) -> ExitCode {
+    program(|mut out| dispatch(cli.command, &mut out))
+}
+
+/// Runs a program that prints to standard output, says how it ended, and gives its exit code.
+pub fn program(verb: impl FnOnce(&mut dyn Write) -> Result<(), Error>) -> ExitCode {
     let mut out = output::stdout();
-    let done = dispatch(cli.command, &mut out);
+    let done = verb(&mut out);
     let flushed = out.flush().map_err(Error::Output);
     logging::flush();
     match done.and(flushed) {

@@ -18,7 +18,7 @@ pub(super) enum Pace {
 
 /// With more replies than this under way there is a backlog. At 200,000 a second fewer are under way
 /// when each is sent at once.
-const BACKLOG_REPLIES: i32 = 1_500;
+pub(in crate::kafka) const BACKLOG_REPLIES: i32 = 1_500;
 /// With fewer than this under way there may be none any more: what linger and the way to the broker keep under
 /// way at 60,000 a second. Not above the other, or an even stream could have a backlog by this and none by that:
 /// a reply takes longer with the linger.
