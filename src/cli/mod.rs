@@ -19,7 +19,7 @@
 pub mod args;
 mod ask;
 mod audit;
-mod bench;
+pub mod bench;
 mod define;
 mod definitions;
 mod dev;
@@ -36,7 +36,7 @@ mod serve;
 mod session;
 mod shell;
 mod signals;
-mod table;
+pub mod table;
 mod topics;
 mod trace;
 mod verify;
@@ -50,8 +50,13 @@ pub use error::Error;
 
 /// Runs the command, prints its error, and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
+    program(|mut out| dispatch(cli.command, &mut out))
+}
+
+/// Runs a program that prints to standard output, says how it ended, and gives its exit code.
+pub fn program(verb: impl FnOnce(&mut dyn Write) -> Result<(), Error>) -> ExitCode {
     let mut out = output::stdout();
-    let done = dispatch(cli.command, &mut out);
+    let done = verb(&mut out);
     let flushed = out.flush().map_err(Error::Output);
     logging::flush();
     match done.and(flushed) {

@@ -71,6 +71,27 @@ impl Table {
     }
 }
 
+/// Prints rows under their heads; a column is one of numbers when most of its cells begin like one.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn figures<W: Write>(out: &mut W, heads: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
+    let sides = (0..heads.len()).map(|column| {
+        let cells = || rows.iter().filter_map(|row| row.get(column));
+        let numbers = cells().filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
+        let filled = cells().filter(|cell| !cell.is_empty()).count();
+        match numbers.filter(|cell| !cell.contains(' ')).count() * 2 > filled {
+            true => Side::Right,
+            false => Side::Left,
+        }
+    });
+    let mut table = Table::of(heads.iter().copied().zip(sides).collect());
+    for row in rows {
+        table.row(row);
+    }
+    table.print(out)
+}
+
 /// A cell for a value that may be absent.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())

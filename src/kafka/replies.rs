@@ -29,9 +29,11 @@ use crate::processor::checkpoint::{Destination, Outgoing};
 use crate::processor::partition::Reply;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
+pub(super) use default::BATCH_REPLIES;
 use default::DefaultReplies;
 use named::NamedReplies;
 pub(super) use named::partition;
+pub(super) use pace::BACKLOG_REPLIES;
 
 /// The results of serving the producers.
 #[derive(Clone, Copy, Debug, Default)]

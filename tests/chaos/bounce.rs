@@ -12,6 +12,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
+use crate::support::broker::Controls;
 use crate::support::check::cause;
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -100,11 +101,11 @@ fn cell(
                 wait_in_sync(kafka.bootstrap());
                 let broker = bounce % 3;
                 if hard {
-                    kafka.kill_broker(broker).unwrap();
+                    kafka.kill_broker(broker);
                 } else {
-                    kafka.stop_broker(broker).unwrap();
+                    kafka.stop_broker(broker);
                 }
-                kafka.start_broker(broker).unwrap();
+                kafka.start_broker(broker);
             }
         }
     }

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sequencer::embedded::{Kafka, Options};
+use sequencer::embedded::{Kafka, Listener, Options};
 
 use crate::support::admin::{self, Admin};
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation, Raw};
-use crate::support::{DEADLINE, heavy, wait_for};
+use crate::support::{DEADLINE, heavy, http, wait_for};
 
 use super::check::{Asked, Evidence, Report, Told, check};
 use super::faults::Deck;
@@ -85,10 +85,21 @@ pub fn run(mode: Mode) {
     let journal = Journal::default();
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
-    options.proxy_ports = bound.ports();
+    // Clients that come by these are told to come by the proxy.
+    let behind: Vec<u16> = bound.ports().iter().map(|_| http::free_port()).collect();
+    let proxied = behind.iter().zip(bound.ports()).enumerate();
+    options.listeners = proxied
+        .map(|(broker, (&port, advertised_port))| Listener {
+            broker,
+            name: "PROXIED".to_owned(),
+            protocol: "PLAINTEXT".to_owned(),
+            port,
+            advertised_port,
+        })
+        .collect();
     options.properties = recovery::broker_properties();
     let mut kafka = Kafka::start(options).unwrap();
-    let proxy = bound.serve(&kafka.proxied_ports());
+    let proxy = bound.serve(&behind);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         play(&name, mode, (&mut kafka, proxy), &history, &journal);
     }));

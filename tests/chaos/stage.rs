@@ -10,11 +10,12 @@ use sequencer::embedded::Kafka;
 use serde_json::Value;
 
 use crate::support::admin::Admin;
+use crate::support::broker::{Controls, signal_to};
 use crate::support::instance::Instance;
 use crate::support::random::Random;
 use crate::support::service::Service;
 use crate::support::tail::{self, Isolation};
-use crate::support::{DEADLINE, wait_for};
+use crate::support::{DEADLINE, signal, wait_for};
 
 use super::faults::{Brokers, Fault, Instances, Links};
 use super::observer::Observer;
@@ -237,9 +238,9 @@ impl<'a> Stage<'a> {
             .collect();
         let other = others[self.random.below(others.len() as u64) as usize];
         match fault {
-            Brokers::Kill => self.kafka.kill_broker(other).unwrap(),
-            Brokers::KillController => self.kafka.kill_broker(controller).unwrap(),
-            Brokers::Pause => self.kafka.pause_broker(other).unwrap(),
+            Brokers::Kill => self.kafka.kill_broker(other),
+            Brokers::KillController => self.kafka.kill_broker(controller),
+            Brokers::Pause => signal_to(self.kafka, other, signal::SIGSTOP),
         }
         let hold = match fault {
             Brokers::Pause => self.seconds(2, 13),
@@ -255,8 +256,8 @@ impl<'a> Stage<'a> {
 
     fn mend_broker(&mut self, broker: usize, fault: Brokers) {
         match fault {
-            Brokers::Pause => self.kafka.resume_broker(broker).unwrap(),
-            Brokers::Kill | Brokers::KillController => self.kafka.start_broker(broker).unwrap(),
+            Brokers::Pause => signal_to(self.kafka, broker, signal::SIGCONT),
+            Brokers::Kill | Brokers::KillController => self.kafka.start_broker(broker),
         }
     }
 

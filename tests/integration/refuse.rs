@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::admin::{self, Admin};
+use crate::support::broker::Controls;
 use crate::support::check::cause;
 use crate::support::command::run;
 use crate::support::instance::Instance;
@@ -441,10 +442,10 @@ fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let service = Service::on(kafka.bootstrap(), "refuse-truncated", Mode::Immediate);
     let stopped = Stopped::of(service);
     let checkpoint = stopped.committed(DAMAGED);
-    kafka.stop_broker(0).unwrap();
+    kafka.stop_broker(0);
     let data = cluster::directory().join("refuse-truncated/broker-1/data");
     let kept = cut_log(&data, &format!("{}-{DAMAGED}", stopped.service.requests));
-    kafka.start_broker(0).unwrap();
+    kafka.start_broker(0);
     assert!(
         kept < checkpoint,
         "{kept} is below the checkpoint at {checkpoint}"

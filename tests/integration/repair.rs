@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
 use crate::strays::link_key;
 use crate::support::admin::{self, Admin};
+use crate::support::broker::Controls;
 use crate::support::command::run;
 use crate::support::instance::Instance;
 use crate::support::murmur2::names_at_home;
@@ -499,7 +500,7 @@ fn after_a_cut(damage: Damage) {
     let requests = &scene.service.requests;
     let end = |partition| tail::high_watermark(&scene.service.bootstrap, requests, partition);
     let ends = DAMAGED.map(end);
-    kafka.stop_broker(0).unwrap();
+    kafka.stop_broker(0);
     let data = cluster::directory().join(format!("{name}/broker-1/data"));
     for (at, partition) in DAMAGED.into_iter().enumerate() {
         // The first cut removes the mark of a clean stop.
@@ -509,7 +510,7 @@ fn after_a_cut(damage: Damage) {
         }
         cut_log(&data, &format!("{requests}-{partition}"));
     }
-    kafka.start_broker(0).unwrap();
+    kafka.start_broker(0);
     let mut written = BTreeSet::new();
     if damage == Damage::OtherRecord {
         while DAMAGED

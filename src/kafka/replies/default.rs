@@ -47,7 +47,7 @@ const LOOK_WAIT: Duration = Duration::from_millis(500);
 const UNDER_WAY_MAX: i32 = 40_000;
 /// Replies handed over in one call: enough that the cost of the call does not matter, and few enough that they
 /// are still in the processor's cache.
-const BATCH_REPLIES: usize = 256;
+pub(in crate::kafka) const BATCH_REPLIES: usize = 256;
 
 /// The producer that sends each reply at once, and the topic.
 struct Swift {

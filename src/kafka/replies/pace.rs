@@ -18,7 +18,7 @@ pub(super) enum Pace {
 
 /// With more replies than this in progress there is a backlog. At 200,000 a second, fewer are in progress when
 /// each reply is sent at once.
-const BACKLOG_REPLIES: i32 = 1_500;
+pub(in crate::kafka) const BACKLOG_REPLIES: i32 = 1_500;
 /// With fewer than this in progress the backlog may be over. At 60,000 replies a second, linger and the round
 /// trip to the broker keep this many in progress. This must not be above [`BACKLOG_REPLIES`]. Otherwise a
 /// steady stream could have a backlog by one limit and none by the other, because a reply takes longer with the

@@ -3,6 +3,7 @@
 pub mod acls;
 pub mod admin;
 pub mod asker;
+pub mod broker;
 pub mod certificates;
 pub mod check;
 pub mod cluster;

@@ -67,9 +67,11 @@ impl Secured {
         for ((name, identity), port) in listeners.iter().zip(ports) {
             options.properties.extend(shows(name, identity));
             options.listeners.push(Listener {
+                broker: 0,
                 name: (*name).to_owned(),
                 protocol: "SASL_SSL".to_owned(),
                 port,
+                advertised_port: port,
             });
         }
         let kafka = Kafka::start(options).unwrap();

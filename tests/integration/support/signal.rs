@@ -12,6 +12,8 @@ unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
 }
 
+/// Ends a process without asking it.
+pub const SIGKILL: c_int = 9;
 /// Asks for a clean stop.
 pub const SIGTERM: c_int = 15;
 /// Pauses a process, which then does not answer and does not notice it.
@@ -21,7 +23,13 @@ pub const SIGCONT: c_int = if cfg!(target_os = "linux") { 18 } else { 19 };
 
 /// Sends a signal to a child that has not been waited for.
 pub fn send(child: &Child, signal: c_int) {
-    let result = kill(c_int::try_from(child.id()).unwrap(), signal);
+    send_to(child.id(), signal);
+}
+
+/// Sends a signal to a process, which must be a child that has not been waited for: otherwise the number
+/// may be another's.
+pub fn send_to(process: u32, signal: c_int) {
+    let result = kill(c_int::try_from(process).unwrap(), signal);
     assert_eq!(result, 0, "signal {signal}: {}", io::Error::last_os_error());
 }
 
