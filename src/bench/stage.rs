@@ -94,7 +94,6 @@ impl<'a> Stage<'a> {
             properties: options.properties.clone(),
             group: CLIENT.to_owned(),
             instance_id: CLIENT.to_owned(),
-            static_membership: false,
             awaited_transactions: true,
         };
         let admin = Admin::new(&connection.admin())?;

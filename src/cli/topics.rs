@@ -35,6 +35,12 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     let mut topics = session
         .admin
         .explained(session.admin.create_topics(&names, options))?;
+    let heartbeats = &settings.topics.heartbeats;
+    topics.extend(
+        session
+            .admin
+            .explained(session.admin.create_heartbeats(heartbeats, options))?,
+    );
     if !replies.is_empty() {
         let admin = &session.admin;
         topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);
@@ -72,9 +78,9 @@ fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
         replication: None,
         ..expected(&session.connection, &session.settings)
     };
-    let findings = session
-        .admin
-        .check_topics(&session.topic_names(), expected)?;
+    let admin = &session.admin;
+    let mut findings = admin.check_topics(&session.topic_names(), expected)?;
+    findings.extend(admin.check_heartbeats(&session.settings.topics.heartbeats)?);
     print_findings(&findings, out)?;
     match findings
         .iter()

@@ -23,6 +23,8 @@ pub enum Bug {
     NotFenced,
     /// T4: a checkpoint by a consumer that is no member.
     CheckpointWithoutMembership,
+    /// T3, T4: offsets sent as a member that has joined since the transaction began.
+    OffsetsAsAnotherMember,
     /// T5: an indefinite commit taken for an abort.
     IndefiniteIsAborted,
     /// T8: requests of open and aborted transactions are folded.
@@ -77,11 +79,19 @@ pub enum Bug {
     UnreadIsLeft,
     /// I6: a request topic that was made again under running partitions is not noticed.
     OtherTopicIgnored,
+    /// Failover: a peer's silence counts while this process slept or reached no broker.
+    SilenceWhileAsleep,
+    /// Failover: a transaction of a member is ended by others.
+    LiveMemberFenced,
+    /// Failover: an eviction is not checked again right before the join.
+    EvictionUnchecked,
+    /// Failover: an engine that was fenced ends the process without having heard another of its name.
+    FencedExitsUnheard,
 }
 
 impl Bug {
     /// Every mistake.
-    pub const ALL: [Bug; 35] = [
+    pub const ALL: [Bug; 40] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -90,6 +100,7 @@ impl Bug {
         Bug::RevokedCommittedLate,
         Bug::NotFenced,
         Bug::CheckpointWithoutMembership,
+        Bug::OffsetsAsAnotherMember,
         Bug::IndefiniteIsAborted,
         Bug::UncommittedRequests,
         Bug::RepliesNotAwaited,
@@ -117,7 +128,22 @@ impl Bug {
         Bug::ReadOnBehindError,
         Bug::UnreadIsLeft,
         Bug::OtherTopicIgnored,
+        Bug::SilenceWhileAsleep,
+        Bug::LiveMemberFenced,
+        Bug::EvictionUnchecked,
+        Bug::FencedExitsUnheard,
     ];
+
+    /// Whether it is one of failover, which the simulation of the logs does not run.
+    pub const fn is_of_failover(self) -> bool {
+        matches!(
+            self,
+            Bug::SilenceWhileAsleep
+                | Bug::LiveMemberFenced
+                | Bug::EvictionUnchecked
+                | Bug::FencedExitsUnheard
+        )
+    }
 }
 
 /// True where this mistake is planted.

@@ -19,7 +19,7 @@ use rdkafka::types::RDKafkaType;
 
 use super::context::Context;
 use super::error::{Class, Error, UNREACHABLE};
-pub use groups::{Committed, Member};
+pub use groups::{Committed, Listed, Member};
 
 /// How long the first contact may take. Brokers answer in milliseconds; a name server or a
 /// connection that is dropped in silence takes seconds. Whoever waits is at a terminal.
@@ -357,6 +357,15 @@ impl Admin {
     /// No answer, or no permission.
     pub fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
         groups::members(&self.client, group, CALL_DEADLINE)
+            .map_err(|error| error.about_group_or(group, "members"))
+    }
+
+    /// The same for whom a late answer is none: a broker that is away is not waited for.
+    ///
+    /// # Errors
+    /// No answer in time, or no permission.
+    pub fn listed_members(&self, group: &str, deadline: Duration) -> Result<Vec<Listed>, Error> {
+        groups::listed(&self.client, group, deadline)
             .map_err(|error| error.about_group_or(group, "members"))
     }
 }

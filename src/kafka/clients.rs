@@ -25,8 +25,6 @@ pub struct Connection {
     pub group: String,
     /// Unique in the group.
     pub instance_id: String,
-    /// Whether `instance_id` is a static member.
-    pub static_membership: bool,
     /// Whether clients wait for the end of a transaction, as in `exactly_once` mode.
     pub awaited_transactions: bool,
 }
@@ -79,6 +77,8 @@ pub const FORWARD_BYTES_MAX: usize = FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX
 /// of ours never has less for a record, whatever the operator says.
 const MESSAGE_BYTES_MAX: usize = 1_000_000;
 const _: () = assert!(FORWARD_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
+/// A heartbeat that took so long would come when its instance is taken for gone.
+const HEARTBEAT_EXPIRY_MS: &str = "200";
 /// Statistics give lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -151,9 +151,8 @@ impl Connection {
         ]);
         fix_consumer(&mut config, requests_view(), &self.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
-        if self.static_membership {
-            config.set("group.instance.id", &self.instance_id);
-        }
+        // A process that is back after a crash takes its old place (T7); one that ends leaves on purpose.
+        config.set("group.instance.id", &self.instance_id);
         config
     }
 
@@ -271,6 +270,23 @@ impl Connection {
         config
     }
 
+    /// Writes heartbeats. One that cannot be written soon expires: it would say what is not true any more.
+    pub fn heartbeat_producer(&self) -> ClientConfig {
+        let mut config = self.config(&[("linger.ms", "0")]);
+        config
+            .set("acks", "1")
+            .set("message.timeout.ms", HEARTBEAT_EXPIRY_MS);
+        config
+    }
+
+    /// Reads heartbeats; joins nothing. Those that were deleted meanwhile are not missed.
+    pub fn heartbeat_consumer(&self) -> ClientConfig {
+        let mut config = self.config(&[]);
+        fix_consumer(&mut config, View::Uncommitted, &self.group);
+        config.set("auto.offset.reset", "latest");
+        config
+    }
+
     /// Talks to the cluster about topics and groups.
     pub fn admin(&self) -> ClientConfig {
         self.config(&[])
@@ -357,7 +373,6 @@ mod tests {
             properties: BTreeMap::new(),
             group: group.to_owned(),
             instance_id: instance_id.to_owned(),
-            static_membership: false,
             awaited_transactions: false,
         }
     }

@@ -19,7 +19,9 @@
 //! meanwhile.
 
 mod close;
+mod credentials;
 mod fetching;
+mod leave;
 mod native;
 mod quiet;
 mod reader;
@@ -28,17 +30,19 @@ mod records;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
-use tracing::warn;
 
 use super::context::keep_off_stderr;
 use super::error::{Class, Error};
+use crate::processor::membership::MemberId;
 use close::Membership;
+pub use credentials::{Credentials, GroupMetadata};
 use fetching::Fetched;
 use native::{Queue, RawEvent, Signal};
 use quiet::Quiet;
@@ -46,11 +50,23 @@ pub use reader::{Flow, Reader};
 pub use record::{Headers, Record};
 use records::{Records, Source, Taken};
 
+/// The least that closing is given after leaving has taken its time.
+const CLOSE_DEADLINE_MIN: Duration = Duration::from_millis(500);
+
 /// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
 /// as a broker may take to answer, and shorter than the grace period of a container.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
 
 const NO_WAIT: Duration = Duration::ZERO;
+
+/// Who owned its partitions in between is not known here.
+fn became_another() -> Event<'static> {
+    let message = "the group threw this member out and took it in again under another name";
+    Event::Error {
+        at: None,
+        error: Error::own("rebalance", Class::Fatal, message),
+    }
+}
 
 /// How often librdkafka's main thread is woken. It sends heartbeats, by which a member hears of a
 /// rebalance, only when something wakes it (`rd_kafka_thread_main`); of itself that is a timer of
@@ -102,7 +118,8 @@ pub struct GroupConsumer {
     // All are taken apart by `Drop`, in this order.
     queue: Option<Queue>,
     records: Option<Records>,
-    consumer: Option<BaseConsumer<Membership>>,
+    consumer: Option<Arc<BaseConsumer<Membership>>>,
+    credentials: Credentials,
     topic: String,
     brokers: String,
     /// Partitions that librdkafka has been told to fetch.
@@ -113,11 +130,15 @@ pub struct GroupConsumer {
     polled: Cell<Option<(i32, i64)>>,
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
+    /// The group's name for this member at the last answer to a rebalance; none after a loss.
+    member: RefCell<Option<MemberId>>,
     quiet: Quiet,
     /// An assignment was handed out and not answered yet.
     assigning: Cell<bool>,
     /// A revoke was handed out and not answered yet.
     revoking: Cell<bool>,
+    /// That revoke was a loss.
+    revoked_lost: Cell<bool>,
     /// The assignment was lost, and the revoke that says so has not been polled yet.
     lost: Cell<bool>,
     /// A revoke that has not been polled yet may have been answered already.
@@ -126,7 +147,9 @@ pub struct GroupConsumer {
     /// When librdkafka's main thread is to be woken next.
     wake_next: Cell<Instant>,
     /// Whether this consumer was a member then.
-    member: Cell<bool>,
+    was_member: Cell<bool>,
+    /// It was told to join.
+    joining: Cell<bool>,
 }
 
 impl GroupConsumer {
@@ -137,6 +160,16 @@ impl GroupConsumer {
     /// # Errors
     /// A configuration that librdkafka refuses.
     pub fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+        let prepared = GroupConsumer::prepare(config, topic)?;
+        prepared.join()?;
+        Ok(prepared)
+    }
+
+    /// The same without joining: it only looks for the group's coordinator.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub fn prepare(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
         const OPERATION: &str = "create consumer";
         if topic.contains('\0') {
             return Err(Error::new(
@@ -153,7 +186,9 @@ impl GroupConsumer {
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
         let records = Records::new(consumer.client(), &queue)
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "no queue for records"))?;
-        let joined = GroupConsumer {
+        let consumer = Arc::new(consumer);
+        Ok(GroupConsumer {
+            credentials: Credentials::of(&consumer),
             queue: Some(queue),
             records: Some(records),
             consumer: Some(consumer),
@@ -163,19 +198,29 @@ impl GroupConsumer {
             silent: RefCell::default(),
             polled: Cell::new(None),
             answered: Cell::new(None),
+            member: RefCell::default(),
             quiet: Quiet::default(),
             assigning: Cell::new(false),
             revoking: Cell::new(false),
+            revoked_lost: Cell::new(false),
             lost: Cell::new(false),
             gave_up_early: Cell::new(false),
             close_deadline: DROP_DEADLINE,
             wake_next: Cell::new(Instant::now()),
-            member: Cell::new(false),
-        };
+            was_member: Cell::new(false),
+            joining: Cell::new(false),
+        })
+    }
+
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// What librdkafka says of the topic's name.
+    pub fn join(&self) -> Result<(), Error> {
         let mut topics = TopicPartitionList::new();
-        topics.add_topic_unassigned(topic);
-        native::subscribe(joined.consumer()?.client(), &topics)?;
-        Ok(joined)
+        topics.add_topic_unassigned(&self.topic);
+        self.joining.set(true);
+        native::subscribe(self.consumer()?.client(), &topics)
     }
 
     /// Serves records and all other events: waits for the first one up to `wait`, then takes what is
@@ -288,7 +333,7 @@ impl GroupConsumer {
             self.wake_next.set(now + WAKE_INTERVAL);
             let consumer = self.consumer.as_ref();
             let member = consumer.is_some_and(|consumer| native::is_member(consumer.client()));
-            self.member.set(member);
+            self.was_member.set(member);
         }
     }
 
@@ -296,19 +341,27 @@ impl GroupConsumer {
     /// after this was asked is younger than the answer.
     pub fn is_member(&self) -> bool {
         self.wake_main_thread();
-        self.member.get()
+        self.was_member.get()
     }
 
     fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
         let partitions = event.partitions();
         if event.is_assignment() {
             self.assigning.set(true);
-            on(Event::Assigned(partitions));
+            on(match self.is_another_member() {
+                true => became_another(),
+                false => Event::Assigned(partitions),
+            });
             return;
         }
         self.note_loss();
         let lost = self.lost.take() | self.gave_up_early.take();
         self.revoking.set(true);
+        self.revoked_lost.set(lost);
+        if !lost && self.is_another_member() {
+            on(became_another());
+            return;
+        }
         on(Event::Revoked { partitions, lost });
     }
 
@@ -317,6 +370,20 @@ impl GroupConsumer {
         if let Some(consumer) = &self.consumer {
             self.lost.set(self.lost.get() || consumer.assignment_lost());
         }
+    }
+
+    /// Without having heard of a loss: a static member that the group threw out during a rebalance joins
+    /// again under another name, and keeps what it had (`rd_kafka_cgrp_handle_JoinGroup`).
+    fn is_another_member(&self) -> bool {
+        let before = self.member.borrow();
+        before.is_some()
+            && self
+                .member_now()
+                .is_some_and(|now| before.as_ref() != Some(&now))
+    }
+
+    fn member_now(&self) -> Option<MemberId> {
+        self.credentials.now()?.member()
     }
 
     fn error(&self, at: Option<(i32, i64)>, error: Error, on: &mut impl FnMut(Event<'_>)) {
@@ -356,6 +423,7 @@ impl GroupConsumer {
         self.assign(&TopicPartitionList::new())?;
         self.assigning.set(false);
         self.answered.set(self.generation());
+        self.member.replace(self.member_now());
         // A revoke would have come before.
         self.gave_up_early.set(false);
         self.wake_all();
@@ -379,6 +447,8 @@ impl GroupConsumer {
         fetched.retain(|partition| self.fetched.borrow().contains_key(partition));
         self.unassign(&fetched)?;
         self.answered.set(self.generation());
+        let lost = self.revoked_lost.take();
+        self.member.replace(self.member_now().filter(|_| !lost));
         self.revoking.set(false);
         self.wake_all();
         self.hasten_next_join();
@@ -397,9 +467,14 @@ impl GroupConsumer {
         }
     }
 
-    /// This member's credentials for a transaction that commits its offsets.
-    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.as_ref()?.group_metadata()
+    /// The group's name for this member, as of the last answer to a rebalance (T4).
+    pub fn member(&self) -> Option<MemberId> {
+        self.member.borrow().clone()
+    }
+
+    /// For the thread that commits this member's offsets.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.clone()
     }
 
     /// The generation of the group that this member is in; -1 when it is no member (T4).
@@ -414,7 +489,7 @@ impl GroupConsumer {
 
     fn consumer(&self) -> Result<&BaseConsumer<Membership>, Error> {
         self.consumer
-            .as_ref()
+            .as_deref()
             .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
     }
 }
@@ -424,16 +499,9 @@ pub const NO_GENERATION: i32 = -1;
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        // A rebalance without an answer would keep the consumer from closing.
-        if self.assigning.get()
-            && let Err(error) = self.accept_assignment()
-        {
-            warn!(%error, "an assignment was not answered before leaving the group");
-        }
-        let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
-        if let Err(error) = self.unassign(&fetched) {
-            warn!(%error, "partitions were not given up before leaving the group");
-        }
+        // A rebalance without an answer would keep the consumer from closing, too.
+        let until = Instant::now() + self.close_deadline;
+        self.leave(until);
         // The queues must be gone before their client is.
         self.silent.get_mut().clear();
         if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
@@ -441,8 +509,10 @@ impl Drop for GroupConsumer {
         }
         drop(self.queue.take());
         drop(self.records.take());
-        if let Some(consumer) = self.consumer.take() {
-            close::within(consumer, self.close_deadline);
+        self.credentials.end();
+        if let Some(consumer) = self.consumer.take().and_then(Arc::into_inner) {
+            let left = until.saturating_duration_since(Instant::now());
+            close::within(consumer, left.max(CLOSE_DEADLINE_MIN));
         }
     }
 }

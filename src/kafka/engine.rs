@@ -12,6 +12,7 @@
 //! acknowledgements, then time, then records.
 
 mod effects;
+mod failover;
 pub mod inquiry;
 mod latency;
 mod report;
@@ -27,6 +28,7 @@ use super::clients::Connection;
 use super::consumer::{Event, GroupConsumer};
 use super::directory::Directory;
 use super::error::{Class, Error, Scope, scope};
+use super::failover::heart::{Heart, Heartbeats};
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
@@ -35,10 +37,12 @@ use crate::core::{NextOffset, Offset, Timestamp};
 use crate::processor::instance::trouble::ReadFailure;
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
+use crate::processor::takeover::Verdict;
 use crate::service::metrics::Metrics;
 use crate::service::status::Shared;
 use crate::wire::headers::Headers;
 use crate::wire::state::TopicId;
+use failover::Failovers;
 use report::Reporter;
 
 /// How long a turn waits for records when something else will need attention soon.
@@ -71,6 +75,8 @@ pub struct Config {
     pub service_flags: String,
     /// Shared with the engines before and after it.
     pub turn: Turn,
+    /// Where its topic can be used.
+    pub heartbeats: Option<Heartbeats>,
 }
 
 /// Why an engine ended.
@@ -110,6 +116,8 @@ pub struct Engine {
     transactor: Transactor,
     takeovers: Takeovers,
     directory: Arc<Directory>,
+    heart: Option<Heart>,
+    failovers: Failovers,
     /// When the default reply topic is looked at next, and its partitions as the instance has them.
     reply_topic_look: Instant,
     reply_partitions: u32,
@@ -172,6 +180,8 @@ impl Engine {
             &config.topics.requests,
             Arc::clone(&directory),
         );
+        // Before the group hears of this engine: a member that its peers have not heard is one that is gone.
+        let heart = heart(&config).map_err(|error| over(&error))?;
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
@@ -182,6 +192,8 @@ impl Engine {
             transactor,
             takeovers,
             directory,
+            heart,
+            failovers: Failovers::default(),
             reply_topic_look: Instant::now(),
             identity_looks: 0,
             reply_partitions: config.options.service.reply_partitions,
@@ -219,6 +231,7 @@ impl Engine {
     }
 
     fn turn(&mut self) -> Result<(), Exit> {
+        self.heart.iter().for_each(Heart::turned);
         while let Ok(message) = self.messages.try_recv() {
             self.message(message)?;
         }
@@ -232,7 +245,11 @@ impl Engine {
             self.input(input)?;
         }
         let queued = self.queued();
-        self.reporter.publish_when_due(&mut self.instance, queued);
+        let heart = self.heart.as_ref();
+        self.reporter
+            .publish_when_due(&mut self.instance, queued, || {
+                heart.map(Heart::peers).unwrap_or_default()
+            });
         Ok(())
     }
 
@@ -285,6 +302,9 @@ impl Engine {
                 records,
             }) => {
                 self.reporter.restored(partition, &verdict, took, records);
+                if matches!(verdict, Verdict::Start(_)) {
+                    self.failovers.restored(partition, &self.config.metrics);
+                }
                 self.input(Input::Restored {
                     partition,
                     assignment,
@@ -459,6 +479,8 @@ impl Engine {
             reporter,
             config,
             held_back,
+            heart,
+            failovers,
             ..
         } = self;
         let names = &config.options.service.routing.names;
@@ -501,6 +523,7 @@ impl Engine {
             }),
             Event::Assigned(partitions) => {
                 reporter.rebalanced("assign", &partitions);
+                failovers.assigned(&partitions, heart.as_ref().and_then(Heart::since_gone));
                 events.push(Input::Assigned(partitions));
             }
             Event::Revoked { partitions, lost } => {
@@ -522,6 +545,23 @@ impl Engine {
             .flush()
             .map_err(|error| Exit::StartOver(error.to_string()))
     }
+}
+
+fn heart(config: &Config) -> Result<Option<Heart>, Error> {
+    let Some(heartbeats) = &config.heartbeats else {
+        return Ok(None);
+    };
+    let (connection, requests) = (&config.connection, &config.topics.requests);
+    // Its writer is drawn for each engine, too.
+    let incarnation = config.options.run.writer;
+    Heart::start(
+        connection,
+        heartbeats,
+        requests,
+        incarnation,
+        &config.metrics,
+    )
+    .map(Some)
 }
 
 /// At once, since more of the same partition may follow in the same poll.

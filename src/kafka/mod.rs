@@ -5,6 +5,7 @@
 //! | [`engine`] | the loop: records in, replies out, effects carried out |
 //! | [`consumer`] | the member of the group; reading ranges of logs |
 //! | [`replies`] | the idempotent producers of `immediate` mode |
+//! | [`failover`] | heartbeats: who is alive |
 //! | [`forwards`] | strays on their way home |
 //! | [`directory`] | which topics there are, for clients that name one |
 //! | [`undelivered`] | what is remembered of topics that could not be written |
@@ -22,6 +23,7 @@ pub mod context;
 pub mod directory;
 pub mod engine;
 pub mod error;
+pub mod failover;
 pub mod forwards;
 pub mod produce;
 pub mod replies;

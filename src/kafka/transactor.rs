@@ -21,14 +21,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::ConsumerGroupMetadata;
 use tracing::{debug, warn};
 
 use super::clients::Connection;
+use super::consumer::{Credentials, GroupMetadata};
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::undelivered::Tally;
 use crate::processor::checkpoint::{Checkpoint, Written};
+use crate::processor::membership::{MemberId, may_send};
 use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
@@ -74,7 +75,9 @@ pub struct Job {
     /// What to write and to commit.
     pub checkpoint: Box<Checkpoint>,
     /// The member whose offsets these are; `None` when it is no member of its group (T4).
-    pub member: Option<ConsumerGroupMetadata>,
+    pub member: Option<MemberId>,
+    /// Its generation when they are sent.
+    pub credentials: Credentials,
 }
 
 /// A transaction that has ended.
@@ -288,6 +291,7 @@ impl Worker {
         let mut transaction = Transaction::default();
         let mut problem = None;
         let mut written = Vec::new();
+        let mut metadata: Option<GroupMetadata> = None;
         self.deliveries.begin(&job.checkpoint);
         let outcome = loop {
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
@@ -308,9 +312,9 @@ impl Worker {
                     })
                     .map(|lies| written = lies)
                 }
-                Action::SendOffsets => match &job.member {
-                    Some(member) => {
-                        self.with_producer(|p| p.send_offsets(&job.checkpoint, member, deadline))
+                Action::SendOffsets => match &metadata {
+                    Some(metadata) => {
+                        self.with_producer(|p| p.send_offsets(&job.checkpoint, metadata, deadline))
                     }
                     None => Ok(()),
                 },
@@ -318,13 +322,21 @@ impl Worker {
                 Action::Abort => self.with_producer(|producer| producer.abort(deadline)),
             };
             drop(call);
+            if action == Action::Produce && result.is_ok() {
+                // Before the flag is looked at: the engine cancels what a loss concerns before this consumer
+                // joins again, so a membership that is newer than a loss comes with the flag (T3).
+                metadata = job.credentials.now();
+            }
             // Our own fence breaks the call that is under way: that is a cancellation, and no other
             // process.
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
                 transaction.cancel();
             }
             match result {
-                Ok(()) => transaction.succeeded(job.member.is_some()),
+                Ok(()) => {
+                    let now = metadata.as_ref().and_then(GroupMetadata::member);
+                    transaction.succeeded(may_send(job.member.as_ref(), now.as_ref()));
+                }
                 Err(error) => {
                     let own_timeout = began.elapsed() >= timeout;
                     debug!(%error, ?action, own_timeout, "transaction step failed");

@@ -19,16 +19,20 @@
 //! | [`replies`] | which replies are out, and when a checkpoint may cover them (I4) |
 //! | [`rewrite`] | when the whole state is written again, so that restore does not grow |
 //! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
+//! | [`membership`] | as whom a transaction sends its offsets: T3, T4 |
 //! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and believes only what adds up |
 //! | [`rebuild`] | folds the request log again, for a repair |
 //! | [`repair`] | what a repair makes of the chains of strays |
+//! | [`failover`] | who is gone and who says so, besides the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
 pub mod checkpoint;
+pub mod failover;
 pub mod halt;
 pub mod instance;
+pub mod membership;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;

@@ -5,6 +5,7 @@
 //! from the [`Status`] at each scrape. It also removes the series of partitions that went to another instance.
 //! So these series never disagree with `/readyz`.
 
+pub mod failover;
 pub mod latency;
 pub mod names;
 mod partitions;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use self::failover::Failover;
 use self::latency::Latency;
 use self::names::{
     BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
@@ -87,6 +89,8 @@ pub struct Metrics {
     pub rebalances_lost: IntCounter,
     /// Engines that were given up.
     pub start_overs: IntCounter,
+    /// Silent peers, and what was done about them.
+    pub failover: Failover,
     /// Latencies from request to reply.
     pub latency: Latency,
     /// Messages waiting in the producers' queues.
@@ -152,6 +156,7 @@ impl Metrics {
             rebalances_revoke: rebalances.get_metric_with_label_values(&["revoke"])?,
             rebalances_lost: rebalances.get_metric_with_label_values(&["lost"])?,
             start_overs: counter(registry, START_OVERS)?,
+            failover: Failover::register(registry)?,
             latency: Latency::register(registry)?,
             producer_queue_messages: gauge(registry, PRODUCER_QUEUE)?,
             rejections,

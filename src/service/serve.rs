@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use tokio::sync::oneshot;
@@ -22,11 +22,14 @@ use crate::core::link::LinkKey;
 use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
+use crate::kafka::failover::heart::Heartbeats;
 use crate::kafka::transactor::{Topics, Turn};
 use crate::processor::Mode;
+use crate::processor::failover::patience::Patience;
 use crate::processor::instance::{Options, Run};
 use crate::processor::partition::Service;
 use crate::wire::route::Routing;
+use fenced::Incarnations;
 
 /// Pause before an engine that ended is made anew.
 const START_OVER_PAUSE: Duration = Duration::from_secs(1);
@@ -129,7 +132,7 @@ pub async fn run_until(
         let (connection, settings) = (connection.clone(), settings.clone());
         tokio::task::spawn_blocking(move || prepare::topics(&connection, &settings))
     };
-    let reply_partitions = match prepared.await {
+    let prepared = match prepared.await {
         Ok(prepared) => prepared?,
         Err(error) => return Err(Error::Kafka(error.to_string())),
     };
@@ -139,7 +142,7 @@ pub async fn run_until(
     let config = Config {
         options: options(
             settings,
-            reply_partitions,
+            prepared.reply_partitions,
             connection.transaction_timeout_ms(),
         )?,
         connection,
@@ -148,6 +151,12 @@ pub async fn run_until(
         metrics: Arc::new(metrics.clone()),
         service_flags: settings.service_flags(),
         turn: Turn::default(),
+        heartbeats: prepared.heartbeats.map(|topic| Heartbeats {
+            topic,
+            silence_ms: settings.failover_silence_ms,
+            patience: Patience::default(),
+            began: Instant::now(),
+        }),
     };
     let (http_stop, http_stopped) = oneshot::channel::<()>();
     let page = listener.map(|listener| {
@@ -217,7 +226,6 @@ pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
         properties: settings.kafka.clone(),
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
-        static_membership: settings.membership_static,
         awaited_transactions: settings.reply_mode == ReplyMode::ExactlyOnce,
     })
 }
@@ -290,28 +298,47 @@ async fn supervise(
 ) -> Result<(), Error> {
     tokio::pin!(stop);
     let status = config.status.clone();
-    let start_overs = config.metrics.start_overs.clone();
+    let metrics = Arc::clone(&config.metrics);
+    let start_over = |reason: String| {
+        error!(reason, "starting over");
+        metrics.start_overs.inc();
+        status.update(|status| {
+            status.connected = false;
+            status.checkpoint_failures = 0;
+            status.problem = Some(reason);
+            status.partitions.clear();
+        });
+    };
+    let (mut config, mut incarnations) = (config, Incarnations::default());
     loop {
-        let mut config = config.clone();
         // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
         let run = &mut config.options.run;
         run.writer = getrandom::u64().unwrap_or(run.writer.wrapping_add(1));
-        let (sender, mut ended) = spawn(config)?;
+        incarnations.begins(run.writer);
+        let (sender, mut ended) = spawn(config.clone())?;
         inquiries.connect(sender.clone());
         tokio::select! {
             biased;
             exit = &mut ended => match exit {
-                Ok(Err(Exit::Fenced(id))) => return Err(Error::Fenced(Exit::Fenced(id).to_string())),
+                Ok(Err(fenced @ Exit::Fenced(_))) => {
+                    let Some(heartbeats) = &mut config.heartbeats else {
+                        return Err(Error::Fenced(fenced.to_string()));
+                    };
+                    let in_use = tokio::select! {
+                        in_use = incarnations.is_in_use(&config.connection, heartbeats) => in_use,
+                        () = &mut stop => return Ok(()),
+                    };
+                    if in_use {
+                        return Err(Error::Fenced(fenced.to_string()));
+                    }
+                    metrics.failover.evicted_alive.inc();
+                    let session_ms = config.connection.session_timeout_ms();
+                    heartbeats.evicted(session_ms);
+                    start_over("this instance was evicted while it lived".to_owned());
+                }
                 Ok(Err(Exit::Denied(reason))) => return Err(Error::Kafka(reason)),
                 Ok(Err(Exit::StartOver(reason))) => {
-                    error!(reason, "starting over");
-                    start_overs.inc();
-                    status.update(|status| {
-                        status.connected = false;
-                        status.checkpoint_failures = 0;
-                        status.problem = Some(reason);
-                        status.partitions.clear();
-                    });
+                    start_over(reason);
                     tokio::select! {
                         () = tokio::time::sleep(START_OVER_PAUSE) => {}
                         () = &mut stop => return Ok(()),
@@ -373,4 +400,5 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+mod fenced;
 pub mod prepare;

@@ -33,6 +33,8 @@ pub struct Status {
     pub service_partitions: u32,
     /// Partitions of the request topic at the last takeover; 0 before the first.
     pub request_partitions: u32,
+    /// The age of the last heartbeat of each other instance, in milliseconds; none without `failover.silence_ms`.
+    pub peers: BTreeMap<String, u64>,
     /// The partitions that this instance owns.
     pub partitions: BTreeMap<i32, PartitionStatus>,
 }

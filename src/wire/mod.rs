@@ -4,6 +4,7 @@
 //! bytes that a test compares; a reply's bytes are part of I3.
 
 pub mod headers;
+pub mod heartbeat;
 pub mod ledger;
 pub mod reply;
 pub mod request;

@@ -17,8 +17,9 @@
 //! | `bounce` | Kafka's own matrix: clients and brokers, clean and hard |
 //!
 //! A run is short by default. `SEQUENCER_CHAOS_MINUTES`, `SEQUENCER_CHAOS_RATE` (requests a second),
-//! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, such as `link`) and `SEQUENCER_TEST_SEED` change
-//! it. The seed decides the faults and the load, but not how the kernel schedules threads.
+//! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, such as `link`), `SEQUENCER_CHAOS_SILENCE_MS`
+//! (`failover.silence_ms` of the instances, 0 for off) and `SEQUENCER_TEST_SEED` change it. The seed decides
+//! the faults and the load, but not how the kernel schedules threads.
 
 #![allow(
     clippy::unwrap_used,

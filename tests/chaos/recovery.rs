@@ -32,11 +32,18 @@ pub fn broker_properties() -> Vec<(String, String)> {
     .into()
 }
 
+/// `failover.silence_ms` of the instances, 0 for off; as it is by default when it is not set.
+const SILENCE_VARIABLE: &str = "SEQUENCER_CHAOS_SILENCE_MS";
+
 /// The settings of the instances for these times, in addition to those of every test.
 pub fn settings() -> Vec<String> {
-    vec![format!(
+    let mut settings = vec![format!(
         "kafka.transaction.timeout.ms={TRANSACTION_TIMEOUT_MS}"
-    )]
+    )];
+    if let Ok(silence_ms) = std::env::var(SILENCE_VARIABLE) {
+        settings.push(format!("failover.silence_ms={silence_ms}"));
+    }
+    settings
 }
 
 /// The longest silence that the project allows, on a dedicated machine. An instance that leaves hands over in a

@@ -46,6 +46,7 @@ impl Stage {
             replies: "sequencer.replies".to_owned(),
             state: "sequencer.state".to_owned(),
             ledger: "sequencer.ledger".to_owned(),
+            heartbeats: "sequencer.heartbeats".to_owned(),
             group: "sequencer".to_owned(),
             mode,
             settings: Vec::new(),

@@ -93,7 +93,7 @@ def pod_problems(root: Path, pod: dict) -> list[str]:
 
 def topic_problems(root: Path, spec: dict) -> list[str]:
     """The settings are those with which serve creates the topic."""
-    role = re.search(r"(requests|replies|state|ledger)$", spec["topicName"])[1]
+    role = re.search(r"(requests|replies|state|ledger|heartbeats)$", spec["topicName"])[1]
     wanted = defaults.topic_config(root, role, spec["replicas"])
     given = {key: str(value).lower() if isinstance(value, bool) else str(value)
              for key, value in spec["config"].items()}

@@ -36,7 +36,7 @@ PLANTED = [
     Bug("chart", "a retention that is not serve's", "src/kafka/admin/topics.rs",
         "RETENTION_MS: u64 = 7 *", "RETENTION_MS: u64 = 14 *", "retention.ms"),
     Bug("chart", "a key that the service does not know", f"{CHART}/templates/configmap.yaml",
-        "SEQUENCER__MEMBERSHIP__STATIC", "SEQUENCER__MEMBERSHIP__STATICS", "membership.statics"),
+        "SEQUENCER__HTTP__ADDRESS", "SEQUENCER__HTTP__ADDRESSES", "http.addresses"),
     Bug("chart", "a number printed as 1e+09", f"{CHART}/templates/_helpers.tpl",
         "{{- int64 . -}}", "{{- toString . -}}", "1e+"),
     Bug("chart", "values that are no longer refused", f"{CHART}/values.schema.json",

@@ -92,6 +92,7 @@ fn service(broker: &Secured, mode: Mode) -> Service {
     admin.create(&service.replies, PARTITIONS, &[]);
     admin.create(&service.state, PARTITIONS, &[("cleanup.policy", "compact")]);
     admin.create(&service.ledger, PARTITIONS, &[]);
+    admin.create(&service.heartbeats, 1, &[]);
     service
 }
 
@@ -147,6 +148,40 @@ fn every_command_works_with_the_acls_that_are_listed_and_no_more() {
         said += &worked(client.run(&missing, &["topics", "create"]));
         assert!(!said.contains(PASSWORD), "the password was told");
     }
+}
+
+/// With the list, and what the table of optional permissions says of heartbeats.
+#[test]
+fn a_peer_that_is_gone_is_evicted_with_the_acls_that_are_listed() {
+    let _machine = heavy();
+    let broker = secured();
+    let mut service = service(broker, Mode::ExactlyOnce);
+    // Nothing is done by waiting for a session.
+    let settings = ["kafka.session.timeout.ms=300000", "failover.silence_ms=200"];
+    service.settings.extend(settings.map(str::to_owned));
+    let mut acls = listed("serve", &service);
+    acls.extend(["Read", "Write"].map(|operation| Acl {
+        resource: "topic".to_owned(),
+        name: service.heartbeats.clone(),
+        prefix: false,
+        operation: operation.to_owned(),
+    }));
+    let client = permitted(broker, &acls);
+    let [mut first, mut second] = ["a", "b"].map(|name| client.serve(&service, name));
+    for instance in [&mut first, &mut second] {
+        instance.wait_ready();
+        instance.wait("to watch its peers", |instance| {
+            (instance.metric("sequencer_failover_active") == Some(1.0)).then_some(())
+        });
+    }
+    service.wait_shared(&[&first, &second]);
+    second.sigkill();
+    service.wait_shared(&[&first]);
+    first.wait("to end the transaction of the other", |first| {
+        let ended = "the transaction of an evicted peer is ended";
+        first.log().contains(ended).then_some(())
+    });
+    assert_eq!(first.sigterm_and_wait(), 0);
 }
 
 const TRACE: [&str; 3] = ["trace", AUDITED, "2"];

@@ -570,7 +570,7 @@ impl World {
             else {
                 continue;
             };
-            if self.partitions[partition].owner != Some(node) {
+            if !self.owns(node, partition) {
                 continue;
             }
             let part = &self.partitions[partition];
@@ -652,7 +652,7 @@ impl World {
         for live in self.nodes.iter().flatten() {
             words.push(format!(
                 "run {}: {:?}, reads {:?}, asks {:?}, transaction {:?}, strays {:?}, replies {}, \
-                 takes records {}, rebalances {:?}, revoking {:?}, generation {:?}",
+                 takes records {}, rebalances {:?}, revoking {:?}, membership {:?}",
                 live.run,
                 live.instance.report(),
                 live.reading,
@@ -681,7 +681,7 @@ impl World {
                 live.instance.takes_records(),
                 live.rebalances,
                 live.revoking,
-                live.generation,
+                live.known,
             ));
         }
         panic!("liveness: no rest: {}", words.join("; "));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use sequencer::processor::instance::Input;
+use sequencer::processor::membership::MemberId;
 
 use crate::world::World;
 
@@ -14,13 +15,27 @@ pub const SESSION_MS: u64 = 500;
 #[derive(Debug, Default)]
 pub struct Group {
     pub generation: u64,
-    /// By process, its run.
+    /// By process, the name that it was given.
     pub members: BTreeMap<usize, u64>,
+    pub names: u64,
+}
+
+/// What a process knows of its membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub name: u64,
+    pub generation: u64,
+}
+
+impl Known {
+    pub fn id(self) -> MemberId {
+        MemberId::of(&self.name.to_string(), self.generation as i32).expect("a member")
+    }
 }
 
 impl Group {
-    pub fn is_member(&self, node: usize, generation: u64) -> bool {
-        self.members.contains_key(&node) && self.generation == generation
+    pub fn is_member(&self, node: usize, known: Known) -> bool {
+        self.members.get(&node) == Some(&known.name) && self.generation == known.generation
     }
 }
 
@@ -30,16 +45,31 @@ pub enum Rebalance {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
     Lost,
+    /// A static member that was thrown out during a rebalance has joined again, and was told of no loss.
+    AnotherMember,
 }
 
 pub type Rebalances = VecDeque<Rebalance>;
 
 impl World {
     pub fn join(&mut self, node: usize) {
-        let run = self.live(node).run;
-        self.group.members.insert(node, run);
+        self.group.names += 1;
         self.group.generation += 1;
-        self.live(node).generation = Some(self.group.generation);
+        let known = Known {
+            name: self.group.names,
+            generation: self.group.generation,
+        };
+        self.group.members.insert(node, known.name);
+        self.live(node).known = Some(known);
+    }
+
+    /// Whether it owns the partition and has heard so: a process that was taken in again as another member goes on as
+    /// what it was, until it hears of that.
+    pub fn owns(&self, node: usize, partition: usize) -> bool {
+        let unaware = |rebalance: &Rebalance| matches!(rebalance, Rebalance::AnotherMember);
+        let live = self.nodes[node].as_ref();
+        self.partitions[partition].owner == Some(node)
+            && live.is_some_and(|live| !live.rebalances.iter().any(unaware))
     }
 
     /// Assigns what nobody owns, or takes something back to give it to another.
@@ -96,9 +126,16 @@ impl World {
 
     /// A heartbeat's answer: the generation, or that there is no membership any more.
     pub fn heartbeat(&mut self, node: usize) {
-        let known = self.group.members.contains_key(&node);
+        let name = self.group.members.get(&node).copied();
         let generation = self.group.generation;
-        self.live(node).generation = known.then_some(generation);
+        let known = name.map(|name| Known { name, generation });
+        let live = self.live(node);
+        if live.joins_unaware && live.revoking.is_none() {
+            live.joins_unaware = false;
+            live.rebalances.push_back(Rebalance::AnotherMember);
+            return self.join(node);
+        }
+        live.known = known;
     }
 
     /// The group throws a process out; it goes on without knowing.
@@ -110,7 +147,10 @@ impl World {
         self.disown(node);
         if let Some(live) = &mut self.nodes[node] {
             live.rebalances.clear();
-            live.rebalances.push_back(Rebalance::Lost);
+            live.joins_unaware = self.random.one_in(3);
+            if !live.joins_unaware {
+                live.rebalances.push_back(Rebalance::Lost);
+            }
         }
     }
 
@@ -139,13 +179,17 @@ impl World {
             }
             Some(Rebalance::Lost) => {
                 live.revoking = Some(true);
-                live.generation = None;
+                live.known = None;
                 let partitions = live.assigned.iter().copied().collect();
                 let lost = true;
                 self.input(node, Input::Revoked { partitions, lost });
                 if self.nodes[node].is_some() {
                     self.join(node);
                 }
+            }
+            Some(Rebalance::AnotherMember) => {
+                self.coverage.state("taken in again as another member");
+                self.crash(node);
             }
             None => {}
         }
@@ -155,6 +199,7 @@ impl World {
     pub fn give_up(&mut self, node: usize, partitions: &[i32]) {
         let live = self.live(node);
         let lost = live.revoking.take().expect("a revocation to answer");
+        live.answered = live.known.filter(|_| !lost);
         for partition in partitions {
             live.assigned.remove(partition);
             live.reading.remove(partition);

@@ -11,6 +11,7 @@
 //! | `faults` | the faults |
 //! | `oracle` | the expected answer of each request, from a plain fold of its own |
 //! | `checks` | I1 to I6, at each reply, commit, start and halt |
+//! | `failover` | evictions, in a world of their own |
 //! | `seeds`, `crash_points`, `halts`, `planted` | the tests |
 
 #![allow(
@@ -25,6 +26,7 @@
 
 mod checks;
 mod crash_points;
+mod failover;
 mod faults;
 mod forwards;
 mod group;

@@ -15,7 +15,7 @@ use sequencer::wire::headers::{Headers, Names};
 use sequencer::wire::route::{AllowList, Routing};
 
 use crate::forwards::Parcel;
-use crate::group::{Rebalances, SESSION_MS};
+use crate::group::{Known, Rebalances, SESSION_MS};
 use crate::log::Uid;
 use crate::takeover::{Asked, TOPIC};
 use crate::transactions::{Carried, TRANSACTION_TIMEOUT_MS};
@@ -54,8 +54,12 @@ pub struct Node {
     pub revoking: Option<bool>,
     /// What it believes to own.
     pub assigned: BTreeSet<i32>,
-    /// The generation it knows; none when it has heard that it is no member.
-    pub generation: Option<u64>,
+    /// None when it has heard that it is no member.
+    pub known: Option<Known>,
+    /// As of the last answer to a rebalance; none after a loss.
+    pub answered: Option<Known>,
+    /// Was thrown out, and joins again before it hears of it.
+    pub joins_unaware: bool,
     pub fenced_ourselves: bool,
     /// Another process has made a producer of the same transactional ID.
     pub contested: bool,
@@ -118,7 +122,9 @@ impl World {
             rebalances: Rebalances::new(),
             revoking: None,
             assigned: BTreeSet::new(),
-            generation: None,
+            known: None,
+            answered: None,
+            joins_unaware: false,
             fenced_ourselves: false,
             contested: false,
             stopping: false,
@@ -140,8 +146,7 @@ impl World {
         {
             self.commit_on_its_way(live.transactional_id, carried.epoch, number);
         }
-        if self.group.members.get(&node) == Some(&live.run) {
-            self.group.members.remove(&node);
+        if self.group.members.remove(&node).is_some() {
             self.group.generation += 1;
         }
         self.disown(node);
@@ -237,7 +242,10 @@ impl World {
 
     fn carry_out(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::AcceptAssignment => {}
+            Effect::AcceptAssignment => {
+                let live = self.live(node);
+                live.answered = live.known;
+            }
             Effect::Restore {
                 partition,
                 assignment,
@@ -264,7 +272,8 @@ impl World {
                     landed,
                     transaction: None,
                     calling: None,
-                    generation: live.generation,
+                    begun: live.answered.map(Known::id),
+                    member: None,
                     epoch: live.producer_epoch,
                     begun_ms: now_ms,
                     too_late: false,
@@ -328,13 +337,13 @@ impl World {
         let index = partition as usize;
         let live = self.nodes[node].as_ref().expect("a live process");
         let (run, assignment) = (live.run, self.assignment_of(node, partition));
+        let bound = live.bounds.get(&(partition, assignment)).copied();
         let started = self.partitions[index].started;
         let goes_on =
             started.is_some_and(|begun| (begun.run, begun.assignment) == (run, assignment));
         if goes_on {
             self.coverage.state("fetched again by its owner");
-        } else if self.partitions[index].owner == Some(node) {
-            let bound = live.bounds.get(&(partition, assignment)).copied();
+        } else if self.owns(node, index) {
             self.partitions[index].started = Some(Started {
                 run,
                 assignment,

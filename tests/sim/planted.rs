@@ -24,15 +24,11 @@ fn look_for(bug: Bug) -> Option<Caught> {
     let mut before = 0;
     for seed in 0..SEEDS_MAX {
         crate::STEP.set(0);
-        let run = catch_unwind(AssertUnwindSafe(|| match bug {
-            Bug::StateLossIgnored => crate::halts::lose_state(seed),
-            _ => drop(live_through(Config::of_seed(seed))),
-        }));
-        if let Err(panic) = run {
+        if let Some(said) = wrong(bug, seed) {
             caught = Some(Caught {
                 seeds: seed + 1,
                 steps: before + crate::STEP.get(),
-                said: said(&*panic),
+                said,
             });
             break;
         }
@@ -40,6 +36,17 @@ fn look_for(bug: Bug) -> Option<Caught> {
     }
     plant(None);
     caught
+}
+
+fn wrong(bug: Bug, seed: u64) -> Option<String> {
+    if bug.is_of_failover() {
+        return crate::failover::wrong(seed);
+    }
+    let run = catch_unwind(AssertUnwindSafe(|| match bug {
+        Bug::StateLossIgnored => crate::halts::lose_state(seed),
+        _ => drop(live_through(Config::of_seed(seed))),
+    }));
+    run.err().map(|panic| said(&*panic))
 }
 
 /// The check that failed: the first words of its message.

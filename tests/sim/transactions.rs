@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use sequencer::processor::checkpoint::{Checkpoint, Written};
 use sequencer::processor::instance::Input;
+use sequencer::processor::membership::{MemberId, may_send};
 use sequencer::processor::takeover::Committed;
 use sequencer::processor::transaction::{Action, Failure, Outcome, Transaction as Steps};
 use sequencer::wire::ledger::Lines;
 
+use crate::group::Known;
 use crate::log::{Record, What};
 use crate::world::{Void, World};
 
@@ -81,8 +83,10 @@ pub struct Carried {
     pub transaction: Option<usize>,
     /// The call that has not returned yet.
     pub calling: Option<Action>,
-    /// Membership under which it was begun; none, as librdkafka says generation -1.
-    pub generation: Option<u64>,
+    /// The member that it was begun as; none, as librdkafka says generation -1.
+    pub begun: Option<MemberId>,
+    /// The member that its offsets are sent as, and the generation.
+    pub member: Option<Known>,
     pub epoch: u32,
     pub begun_ms: u64,
     pub too_late: bool,
@@ -266,7 +270,14 @@ impl World {
         let called = self.call(node, &mut carried, action);
         match called {
             Called::Waits => carried.calling = Some(action),
-            Called::Succeeded => carried.steps.succeeded(carried.generation.is_some()),
+            Called::Succeeded => {
+                if action == Action::Produce {
+                    carried.member = self.nodes[node].as_ref().and_then(|live| live.known);
+                }
+                let now = carried.member.map(|known| known.id());
+                let may = may_send(carried.begun.as_ref(), now.as_ref());
+                carried.steps.succeeded(may);
+            }
             Called::Failed(failure) => {
                 self.coverage.fault("call of a transaction failed");
                 let own_timeout = self.now_ms >= carried.begun_ms + TRANSACTION_TIMEOUT_MS;
@@ -328,8 +339,8 @@ impl World {
                 }
             }
             Action::SendOffsets => {
-                let known = match carried.generation {
-                    Some(generation) => self.group.is_member(node, generation),
+                let known = match carried.member {
+                    Some(known) => self.group.is_member(node, known),
                     // Kafka asks nothing of a consumer that says it is no member.
                     None => true,
                 };

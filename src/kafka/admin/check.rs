@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::topics::{
-    BATCH_BYTES, COMPACTION_LAG_MS, REPLICATION_MAX, TopicNames, min_insync_replicas,
+    BATCH_BYTES, COMPACTION_LAG_MS, HEARTBEATS_KEPT_MS, REPLICATION_MAX, TopicNames,
+    min_insync_replicas,
 };
 use super::{Admin, Cluster, Topic, TopicConfig};
 use crate::core::shell;
@@ -12,6 +13,9 @@ use crate::kafka::error::{Class, Error};
 
 /// Requests should outlast an outage over a night.
 const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
+
+/// What is missed without heartbeats.
+const NAMESAKE: &str = "a second process of one instance_id does not refuse to start";
 
 /// Most bytes of a record of the state: a segment of the window is the largest, with 2,300.
 const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
@@ -101,6 +105,30 @@ impl Admin {
             findings.insert(0, hidden);
         }
         Ok(findings)
+    }
+
+    /// Looks at the topic of the heartbeats. No answer depends on it, so nothing is more than a warning.
+    ///
+    /// # Errors
+    /// The cluster cannot be reached.
+    pub fn check_heartbeats(&self, name: &str) -> Result<Vec<Finding>, Error> {
+        let cluster = self.cluster()?;
+        let hidden = match cluster.topics.contains_key(name) {
+            true => None,
+            false => self.hidden(name),
+        };
+        if let Some(hidden) = hidden {
+            return Ok(vec![Finding {
+                severity: Severity::Warning,
+                ..hidden
+            }]);
+        }
+        let config = match self.topic_config(name) {
+            Err(error) if error.class == Class::Denied => None,
+            config => config?,
+        };
+        let config = config.unwrap_or_default();
+        Ok(heartbeats(name, &cluster, &config, self.brokers()))
     }
 
     /// Says so if a topic is not in the list because of a missing ACL.
@@ -195,6 +223,62 @@ pub fn findings(
         }
     }
     findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+/// What is wrong with the topic of the heartbeats.
+fn heartbeats(
+    name: &str,
+    cluster: &Cluster,
+    config: &TopicConfig,
+    bootstrap: &str,
+) -> Vec<Finding> {
+    let warning = |problem: String, remedy: String| Finding {
+        severity: Severity::Warning,
+        topic: name.to_owned(),
+        problem: format!("topic {name:?} {problem}"),
+        remedy,
+    };
+    let Some(&shape) = cluster.topics.get(name) else {
+        return vec![warning(
+            format!("does not exist: {NAMESAKE}"),
+            format!(
+                "create it with: sequencer topics create --brokers {}",
+                shell::word(bootstrap.as_ref())
+            ),
+        )];
+    };
+    let topic = Found {
+        name,
+        shape,
+        config,
+        brokers: cluster.brokers,
+        bootstrap,
+        expected: Expected::default(),
+    };
+    let mut findings = Vec::new();
+    if shape.partitions != 1 {
+        findings.push(warning(
+            format!(
+                "has {} partitions, and heartbeats need one, to be in order: {NAMESAKE}",
+                shape.partitions
+            ),
+            "set topics.heartbeats to another name".to_owned(),
+        ));
+    }
+    if topic.cleans_by("compact") {
+        findings.push(warning(
+            "is compacted: heartbeats are kept for no use".to_owned(),
+            topic.set("cleanup.policy", "delete"),
+        ));
+    }
+    let key = "retention.ms";
+    if let Some(kept) = topic.number(key).filter(|kept| *kept < 0) {
+        findings.push(warning(
+            format!("has {key}={kept}: it grows forever"),
+            topic.set(key, HEARTBEATS_KEPT_MS),
+        ));
+    }
     findings
 }
 

@@ -82,6 +82,47 @@ pub(super) fn members<C: ClientContext>(
     Ok(members)
 }
 
+/// A member, as a question tells it that is quicker and knows less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The broker's name for it.
+    pub id: String,
+    /// Its own name for itself.
+    pub client_id: String,
+}
+
+/// Letters of a UUID.
+const UUID_LETTERS: usize = 36;
+
+impl Listed {
+    /// `group.instance.id` of a static member: brokers call it by that, a dash and a UUID. Of another member it is its
+    /// `client.id`.
+    pub fn instance(&self) -> Option<&str> {
+        let (instance, uuid) = self
+            .id
+            .split_at_checked(self.id.len().checked_sub(1 + UUID_LETTERS)?)?;
+        uuid.starts_with('-').then_some(instance)
+    }
+}
+
+pub(super) fn listed<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    deadline: Duration,
+) -> Result<Vec<Listed>, Error> {
+    let mut members = Vec::new();
+    native::list_group(client, group, deadline, |member| {
+        // SAFETY: the member is alive during this call, and so are its texts, which are copied.
+        members.push(unsafe {
+            Listed {
+                id: text(member.member_id),
+                client_id: text(member.client_id),
+            }
+        });
+    })?;
+    Ok(members)
+}
+
 /// # Safety
 /// `member` is a description that lives during the call.
 unsafe fn member_of(member: *const sys::rd_kafka_MemberDescription_t) -> Member {
@@ -125,4 +166,25 @@ unsafe fn assignment_of(
         .values_mut()
         .for_each(|partitions| partitions.sort_unstable());
     assigned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_static_member_is_known_by_what_its_name_begins_with() {
+        let instance = |id: &str| {
+            let listed = Listed {
+                id: id.to_owned(),
+                client_id: "client".to_owned(),
+            };
+            listed.instance().map(str::to_owned)
+        };
+        let id = "sequencer-0-9d3b1a5c-7a51-4d0e-8a57-1f7f4c2a9d10";
+        assert_eq!(instance(id).as_deref(), Some("sequencer-0"));
+        assert_eq!(instance("short"), None);
+        assert_eq!(instance(&"é".repeat(30)), None);
+        assert_eq!(instance(&id.replace('-', "+")), None);
+    }
 }

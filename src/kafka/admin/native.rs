@@ -593,6 +593,53 @@ pub(super) fn describe_group<C: ClientContext>(
     }
 }
 
+/// Reads the members of a group, if there is one, with `read`: by the older question, which all brokers are asked.
+/// Those that do not answer within the deadline are not waited for. Unlike [`describe_group`] it may be given up:
+/// that one ends the process when its coordinator is away for longer than its deadline
+/// (<https://github.com/confluentinc/librdkafka/issues/4605>).
+pub(super) fn list_group<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    deadline: Duration,
+    mut read: impl FnMut(&sys::rd_kafka_group_member_info),
+) -> Result<(), Error> {
+    const OPERATION: &str = "list group";
+    let name = c_string(OPERATION, group)?;
+    let mut list: *const sys::rd_kafka_group_list = std::ptr::null();
+    // SAFETY: client and name are alive. A list that is returned, which may lack what some brokers know, is alive until
+    // it is destroyed, which is the last that happens to it; it has as many groups and members as it says.
+    unsafe {
+        let code = sys::rd_kafka_list_groups(
+            client.native_ptr(),
+            name.as_ptr(),
+            &raw mut list,
+            milliseconds(deadline),
+        );
+        let Some(found) = list.as_ref() else {
+            return Error::check(OPERATION, code);
+        };
+        let mut result = Ok(());
+        for group in elements(found.groups, found.group_cnt) {
+            result = result.and(Error::check(OPERATION, group.err));
+            elements(group.members, group.member_cnt)
+                .iter()
+                .for_each(&mut read);
+        }
+        sys::rd_kafka_group_list_destroy(list);
+        result
+    }
+}
+
+/// # Safety
+/// `first` is null, or points to `count` elements that live during the call.
+unsafe fn elements<'a, T>(first: *const T, count: c_int) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: as the caller promises.
+        Ok(count) if !first.is_null() => unsafe { slice::from_raw_parts(first, count) },
+        _ => &[],
+    }
+}
+
 /// True when a group has committed an offset for any topic.
 pub(super) fn has_committed<C: ClientContext>(
     client: &Client<C>,

@@ -30,6 +30,10 @@ pub const STATE_SEGMENT_MS: u64 = HOUR_MS;
 /// More replicas cost writes without losing less: Kafka's own recommendation.
 pub const REPLICATION_MAX: u32 = 3;
 
+/// How long heartbeats are kept: nobody reads one that is older than a session, and an hour helps a person. The
+/// segment that is written is never deleted, so it is closed as often.
+pub const HEARTBEATS_KEPT_MS: u64 = HOUR_MS;
+
 /// How long new topics may take until every broker knows them and their leaders.
 const CREATION_DEADLINE: Duration = Duration::from_secs(10);
 /// How often to look.
@@ -174,6 +178,20 @@ pub fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
     topic
 }
 
+/// The topic of the heartbeats as `serve` makes it: in one partition, so in order. It is for being there, and not for
+/// keeping.
+pub fn heartbeats(name: &str, replication: u32) -> NewTopic {
+    let mut topic = durable(name, 1, replication);
+    topic.config.extend([
+        ("cleanup.policy", "delete".to_owned()),
+        ("message.timestamp.type", "LogAppendTime".to_owned()),
+        ("retention.ms", HEARTBEATS_KEPT_MS.to_string()),
+        ("segment.ms", HEARTBEATS_KEPT_MS.to_string()),
+        ("min.insync.replicas", "1".to_owned()),
+    ]);
+    topic
+}
+
 /// What keeps an acknowledged record: written down, because a cluster's defaults may be weaker.
 fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
     NewTopic {
@@ -228,6 +246,23 @@ impl Admin {
             .map(|name| replies(name, partitions, replication))
             .collect();
         self.create_missing(names, &topics, &before)
+    }
+
+    /// Likewise the topic of the heartbeats.
+    ///
+    /// # Errors
+    /// As [`Admin::create_topics`].
+    pub fn create_heartbeats(
+        &self,
+        name: &str,
+        options: CreateOptions,
+    ) -> Result<Vec<Created>, Error> {
+        let before = self.cluster()?;
+        let topics = match before.topics.contains_key(name) {
+            true => Vec::new(),
+            false => vec![heartbeats(name, options.replication_on(&before))],
+        };
+        self.create_missing(&[name], &topics, &before)
     }
 
     fn create_missing(
@@ -363,6 +398,16 @@ mod tests {
         assert_eq!(of(2, "min.compaction.lag.ms"), Some("3600000"));
         assert_eq!(of(3, "cleanup.policy"), Some("delete"));
         assert_eq!(of(3, "retention.ms"), Some("-1"));
+    }
+
+    #[test]
+    fn heartbeats_are_in_one_partition_and_deleted_by_age() {
+        let topic = heartbeats("heartbeats", 3);
+        assert_eq!((topic.partitions, topic.replication), (1, 3));
+        assert_eq!(topic.config["cleanup.policy"], "delete");
+        assert_eq!(topic.config["message.timestamp.type"], "LogAppendTime");
+        assert_eq!(topic.config["segment.ms"], topic.config["retention.ms"]);
+        assert_eq!(topic.config["min.insync.replicas"], "1");
     }
 
     #[test]

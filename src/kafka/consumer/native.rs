@@ -192,6 +192,13 @@ pub(super) fn subscribe<C: ClientContext>(
     })
 }
 
+pub(super) fn unsubscribe<C: ClientContext>(client: &Client<C>) -> Result<(), Error> {
+    // SAFETY: the client is alive.
+    Error::check("unsubscribe", unsafe {
+        sys::rd_kafka_unsubscribe(client.native_ptr())
+    })
+}
+
 pub(super) fn incremental_assign<C: ClientContext>(
     client: &Client<C>,
     partitions: &TopicPartitionList,

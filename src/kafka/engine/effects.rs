@@ -4,7 +4,6 @@ use tracing::{info, warn};
 
 use super::{Engine, Exit};
 use crate::core::NextOffset;
-use crate::kafka::consumer::NO_GENERATION;
 use crate::kafka::error::Error;
 use crate::kafka::forwards::Changes;
 use crate::kafka::takeovers::Task;
@@ -117,12 +116,13 @@ impl Engine {
 
     fn transact(&mut self, checkpoint: Box<Checkpoint>) -> Result<(), Exit> {
         // T4: a consumer that is no member has no say in the group's offsets.
-        let member = match self.consumer.generation() {
-            None | Some(NO_GENERATION) => None,
-            Some(_) => self.consumer.group_metadata(),
+        let job = Job {
+            checkpoint,
+            member: self.consumer.member(),
+            credentials: self.consumer.credentials(),
         };
         self.transactor
-            .submit(Job { checkpoint, member })
+            .submit(job)
             .map_err(|_| Exit::StartOver("the transaction thread has ended".to_owned()))
     }
 

@@ -296,7 +296,13 @@ impl Reporter {
         }
     }
 
-    pub fn publish_when_due(&mut self, instance: &mut Instance, queued: i32) {
+    /// `peers`: those who write heartbeats, and how old their last ones are, in ms.
+    pub fn publish_when_due(
+        &mut self,
+        instance: &mut Instance,
+        queued: i32,
+        peers: impl FnOnce() -> Vec<(String, u64)>,
+    ) {
         if self
             .published
             .is_some_and(|at| at.elapsed() < PUBLISH_INTERVAL)
@@ -304,6 +310,8 @@ impl Reporter {
             return;
         }
         self.metrics.producer_queue_messages.set(queued.into());
+        let peers = peers().into_iter().collect();
+        self.status.update(|status| status.peers = peers);
         self.publish(instance);
     }
 

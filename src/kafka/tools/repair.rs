@@ -219,7 +219,6 @@ mod tests {
             properties: BTreeMap::new(),
             group: "g".to_owned(),
             instance_id: "host".to_owned(),
-            static_membership: false,
             awaited_transactions: true,
         };
         let repair = connection_of_repair(&instance, 3);

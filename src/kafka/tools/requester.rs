@@ -419,7 +419,6 @@ mod tests {
             properties: BTreeMap::new(),
             group: "g".to_owned(),
             instance_id: "i".to_owned(),
-            static_membership: false,
             awaited_transactions: false,
         };
         let route = Route {

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
@@ -13,6 +12,7 @@ use super::Topics;
 use super::delivery::{Deliveries, Sent, Way};
 use super::sizes::{Role, Sizes};
 use crate::kafka::clients::{Connection, with_batches};
+use crate::kafka::consumer::GroupMetadata;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{self, Enqueued, OpenTopics, Report, Reports, Topic};
@@ -607,7 +607,7 @@ impl TransactionalProducer {
     pub(super) fn send_offsets(
         &self,
         checkpoint: &Checkpoint,
-        member: &ConsumerGroupMetadata,
+        member: &GroupMetadata,
         timeout: Duration,
     ) -> Result<(), Error> {
         let mut offsets = TopicPartitionList::with_capacity(checkpoint.sections.len());
@@ -618,9 +618,7 @@ impl TransactionalProducer {
                 .set_offset(Offset::Offset(section.next.0))
                 .map_err(|error| self.error("send offsets", &error))?;
         }
-        self.producer
-            .send_offsets_to_transaction(&offsets, member, timeout)
-            .map_err(|error| self.error("send offsets to transaction", &error))
+        member.send_offsets(self.producer.client(), &offsets, timeout)
     }
 
     /// Everything is acknowledged, so rust-rdkafka's flush before it returns at once.

@@ -187,6 +187,36 @@ pub const OPEN_TRANSACTION_HOLD: Named = (
     "sequencer_open_transaction_hold_seconds",
     "How long a producer's open transaction has held an owned partition back; 0 if none does.",
 );
+/// Whether this instance watches its peers.
+pub const FAILOVER_ACTIVE: Named = (
+    "sequencer_failover_active",
+    "1 if this instance watches its peers and may evict one, else 0.",
+);
+/// How often no peer was suspected because own heartbeats were late.
+pub const HEARTBEATS_LATE: Named = (
+    "sequencer_heartbeats_late_total",
+    "How often this instance's own heartbeats came back late, so that it suspected nobody.",
+);
+/// Peers that fell silent.
+pub const SUSPICIONS: Named = (
+    "sequencer_failover_suspicions_total",
+    "Peers that fell silent while this instance's own heartbeats came back.",
+);
+/// Peers removed from the group by this instance, by `result`: done or failed.
+pub const EVICTIONS: Named = (
+    "sequencer_failover_evictions_total",
+    "Evictions of silent peers from the group by this instance, by result.",
+);
+/// How often this instance was taken for gone.
+pub const EVICTED_ALIVE: Named = (
+    "sequencer_failover_evicted_alive_total",
+    "How often this instance was evicted from the group while it lived.",
+);
+/// How long a partition of a peer that is gone was without an owner.
+pub const FAILOVER_DURATION: Named = (
+    "sequencer_failover_seconds",
+    "Time from the last heartbeat of a peer until a partition that it had runs on this instance.",
+);
 /// Log lines that were lost.
 pub const LOG_LINES_LOST: Named = (
     "sequencer_log_lines_lost_total",

@@ -11,6 +11,7 @@ use crate::kafka::admin::topics::{CreateOptions, TopicNames};
 use crate::kafka::admin::{Access, Admin, Cluster};
 use crate::kafka::clients::Connection;
 use crate::kafka::error::Class;
+use crate::kafka::failover::{listen, topic};
 use crate::service::settings::{CreateTopics, Settings};
 
 /// Brokers hear of a new topic one after the other, and any of them may be the one that is asked: for so
@@ -19,13 +20,21 @@ const HEARD_DEADLINE: Duration = Duration::from_secs(10);
 /// How often to look.
 const HEARD_POLL: Duration = Duration::from_millis(100);
 
-/// Creates the topics that are missing and checks all of them. Returns the partition count of the
-/// default reply topic.
+/// What an engine needs to know of the topics.
+pub(super) struct Prepared {
+    /// Partitions of the default reply topic.
+    pub reply_partitions: u32,
+    /// The topic of the heartbeats, where it can be used.
+    pub heartbeats: Option<String>,
+}
+
+/// Creates the topics that are missing and checks all of them, then listens whether another process has this
+/// `instance_id`.
 ///
 /// # Errors
 /// No cluster, a topic that is missing and cannot be made, or one with which the promise does not
 /// hold.
-pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32, Error> {
+pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<Prepared, Error> {
     let failed = |error: crate::kafka::error::Error| Error::Kafka(error.to_string());
     let admin = Admin::new(&connection.admin()).map_err(failed)?;
     let names = TopicNames {
@@ -89,9 +98,41 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<u32
     }
     // Not asked for once more, for the same reason.
     let count = topics.iter().find(|topic| topic.name == names.replies);
-    count
+    let reply_partitions = count
         .map(|topic| topic.partitions)
-        .ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))
+        .ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))?;
+    Ok(Prepared {
+        reply_partitions,
+        heartbeats: heartbeats(&admin, connection, settings, options)?,
+    })
+}
+
+/// Without heartbeats everything is as before there were any; only another process of the same name is found
+/// when both have thrown each other out.
+fn heartbeats(
+    admin: &Admin,
+    connection: &Connection,
+    settings: &Settings,
+    options: CreateOptions,
+) -> Result<Option<String>, Error> {
+    let topic = &settings.topics.heartbeats;
+    // Also beside a group with a past: it had none before the release that has it, and a wrong name harms nobody.
+    let may_create = settings.topics.create != CreateTopics::Never;
+    let heard = topic::prepare(admin, topic, options, may_create).and_then(|()| {
+        listen::is_in_use(connection, topic, Vec::new()).map_err(|error| error.to_string())
+    });
+    match heard {
+        Ok(false) => Ok(Some(topic.clone())),
+        Ok(true) => Err(Error::Fenced(format!(
+            "another process uses instance_id {0:?}: give each instance its own with --set \
+             instance_id=NAME; that one goes on",
+            connection.instance_id
+        ))),
+        Err(reason) => {
+            warn!(topic, reason, "no heartbeats");
+            Ok(None)
+        }
+    }
 }
 
 /// Each would show later by itself, as a partition that waits; here it is one line, and the end.

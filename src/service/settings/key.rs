@@ -35,13 +35,14 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 31] = [
+pub(super) const KEYS: [Key; 33] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
     key("topics.replies", Kind::Text(checks::TOPIC)),
     key("topics.state", Kind::Text(checks::TOPIC)),
     key("topics.ledger", Kind::Text(checks::TOPIC)),
+    key("topics.heartbeats", Kind::Text(checks::TOPIC)),
     key("topics.create", Kind::Choice(&["auto", "always", "never"])),
     key("topics.partitions", Kind::Integer(1, 10_000)),
     key("topics.replication", Kind::Integer(0, 100)),
@@ -62,6 +63,7 @@ pub(super) const KEYS: [Key; 31] = [
         "restore.rewrite_floor_records",
         Kind::Integer(1, 1_000_000_000),
     ),
+    key("failover.silence_ms", Kind::Integer(0, 60_000)),
     key("membership.static", Kind::Flag),
     key("http.address", Kind::Text(checks::ADDRESS)),
     key("http.token", Kind::Text(checks::TOKEN)),

@@ -87,8 +87,8 @@ pub struct Settings {
     /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
     /// partition's state nothing is rewritten.
     pub rewrite_floor_records: u64,
-    /// `membership.static`: whether `instance_id` is a static member of the group.
-    pub membership_static: bool,
+    /// `failover.silence_ms`: a peer that is silent for so long is taken for gone; 0 for never.
+    pub failover_silence_ms: u64,
     /// `http.address` as HOST:PORT; `None` when it is off.
     pub http_address: Option<String>,
     /// `http.token`: what a reader of HTTP must know; a secret.
@@ -126,6 +126,8 @@ pub struct Topics {
     pub state: String,
     /// Where the grants of audited sequences are written down.
     pub ledger: String,
+    /// Where instances say that they are alive.
+    pub heartbeats: String,
     /// Whether `serve` creates those that are missing.
     pub create: CreateTopics,
     /// Partitions of topics that are created.
@@ -191,9 +193,12 @@ impl Settings {
             requests,
             state,
             ledger,
+            heartbeats,
             ..
         } = &self.topics;
-        let own = [requests, state, ledger].map(String::clone).to_vec();
+        let own = [requests, state, ledger, heartbeats]
+            .map(String::clone)
+            .to_vec();
         AllowList::new(self.reply_allow.clone(), own)
     }
 
@@ -265,6 +270,7 @@ impl Settings {
             ("topics.replies", self.topics.replies.clone()),
             ("topics.state", self.topics.state.clone()),
             ("topics.ledger", self.topics.ledger.clone()),
+            ("topics.heartbeats", self.topics.heartbeats.clone()),
             ("topics.create", self.topics.create.to_string()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
@@ -285,7 +291,7 @@ impl Settings {
                 "restore.rewrite_floor_records",
                 self.rewrite_floor_records.to_string(),
             ),
-            ("membership.static", self.membership_static.to_string()),
+            ("failover.silence_ms", self.failover_silence_ms.to_string()),
             (
                 "http.address",
                 self.http_address.clone().unwrap_or_default(),

@@ -21,10 +21,7 @@ const REFUSED: [(&str, &str); 17] = [
         "transactional.id",
         "it is made of group and instance_id, so that a restart fences its own past",
     ),
-    (
-        "group.instance.id",
-        "use instance_id with membership.static",
-    ),
+    ("group.instance.id", "use instance_id"),
     (
         "enable.idempotence",
         "a retry without it can write an answer or a checkpoint twice",

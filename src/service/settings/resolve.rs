@@ -32,7 +32,8 @@ struct Shape {
     reply: ReplyShape,
     checkpoint: CheckpointShape,
     restore: RestoreShape,
-    membership: MembershipShape,
+    failover: FailoverShape,
+    membership: Option<MembershipShape>,
     http: HttpShape,
     ready: ReadyShape,
     shutdown: ShutdownShape,
@@ -45,6 +46,7 @@ struct TopicsShape {
     replies: String,
     state: String,
     ledger: String,
+    heartbeats: String,
     create: CreateTopics,
     partitions: i32,
     replication: i32,
@@ -65,6 +67,11 @@ struct CheckpointShape {
 #[derive(Deserialize)]
 struct RestoreShape {
     rewrite_floor_records: u64,
+}
+
+#[derive(Deserialize)]
+struct FailoverShape {
+    silence_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +125,7 @@ pub(super) fn load(
     properties.check()?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
+    warnings.extend(always_static(&shape, &values));
     let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
     Ok((settings, warnings))
@@ -139,6 +147,7 @@ fn settings(
             replies: shape.topics.replies,
             state: shape.topics.state,
             ledger: shape.topics.ledger,
+            heartbeats: shape.topics.heartbeats,
             create: shape.topics.create,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
@@ -148,7 +157,7 @@ fn settings(
         reply_headers: Names::from(shape.reply.headers),
         checkpoint_interval: Duration::from_millis(shape.checkpoint.interval_ms),
         rewrite_floor_records: shape.restore.rewrite_floor_records,
-        membership_static: shape.membership.r#static,
+        failover_silence_ms: shape.failover.silence_ms,
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
         http_hosts: shape.http.hosts,
@@ -187,6 +196,7 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
         ("topics.replies", topics.replies.as_str()),
         ("topics.state", topics.state.as_str()),
         ("topics.ledger", topics.ledger.as_str()),
+        ("topics.heartbeats", topics.heartbeats.as_str()),
     ];
     distinct("topic", &named, values)
 }
@@ -235,6 +245,16 @@ fn place(values: &Map<String, Value>, key: &str) -> String {
         });
     }
     value.and_then(Value::origin).unwrap_or_default().to_owned()
+}
+
+/// A key of earlier releases.
+fn always_static(shape: &Shape, values: &Map<String, Value>) -> Option<String> {
+    let given = shape.membership.as_ref()?.r#static;
+    let place = place(values, "membership.static");
+    Some(format!(
+        "membership.static={given} in {place} has no effect: an instance is always a static member of the \
+         group, and leaves it when it stops"
+    ))
 }
 
 fn slow_answers(shape: &Shape) -> Option<String> {

@@ -25,6 +25,7 @@ pub struct Service {
     pub replies: String,
     pub state: String,
     pub ledger: String,
+    pub heartbeats: String,
     pub group: String,
     pub mode: Mode,
     /// Additional settings of its instances, in the form of `--set`.
@@ -46,6 +47,7 @@ impl Service {
             replies: format!("{name}.replies"),
             state: format!("{name}.state"),
             ledger: format!("{name}.ledger"),
+            heartbeats: format!("{name}.heartbeats"),
             group: name,
             mode,
             settings: Vec::new(),
@@ -63,6 +65,7 @@ impl Service {
             replies,
             state,
             ledger,
+            heartbeats,
             group,
             ..
         } = self;
@@ -73,6 +76,7 @@ impl Service {
             ("--set", format!("topics.replies={replies}")),
             ("--set", format!("topics.state={state}")),
             ("--set", format!("topics.ledger={ledger}")),
+            ("--set", format!("topics.heartbeats={heartbeats}")),
             ("--set", format!("topics.partitions={PARTITIONS}")),
         ];
         pairs

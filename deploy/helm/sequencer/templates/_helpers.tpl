@@ -38,9 +38,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if lt (int64 .Values.terminationGracePeriodSeconds) $leave -}}
 {{- fail (printf "terminationGracePeriodSeconds must be at least %d: config.shutdown.deadline_ms, and 5 s to leave the group" $leave) -}}
 {{- end -}}
-{{- if and .Values.keda.enabled .Values.membership.static -}}
-{{- fail "keda.enabled needs membership.static=false: a static member that is scaled in says nothing, and its partitions stand still for membership.sessionTimeoutMs" -}}
-{{- end -}}
 {{- if and .Values.keda.enabled (lt (int64 .Values.keda.maxReplicas) (int64 .Values.keda.minReplicas)) -}}
 {{- fail "keda.maxReplicas must not be below keda.minReplicas" -}}
 {{- end -}}

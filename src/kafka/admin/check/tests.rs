@@ -262,3 +262,30 @@ fn a_session_outside_the_brokers_range_is_named_with_both_settings() {
     assert_eq!(session(&broker, 6_000), None);
     assert_eq!(session(&TopicConfig::new(), 1), None);
 }
+
+#[test]
+fn heartbeats_that_cannot_be_used_are_a_warning() {
+    use super::super::topics::heartbeats as made;
+    const NAME: &str = "sequencer.heartbeats";
+    let topic = made(NAME, 3);
+    let config = topic.config.into_iter();
+    let config: TopicConfig = config.map(|(key, value)| (key.to_owned(), value)).collect();
+    let found = |world: &World, config: &TopicConfig| {
+        let findings = heartbeats(NAME, &world.cluster, config, "kafka:9092");
+        let warns = |finding: &Finding| finding.severity == Severity::Warning;
+        assert!(findings.iter().all(warns), "{findings:?}");
+        findings
+    };
+    let missing = found(&World::new(), &TopicConfig::new());
+    assert!(missing[0].problem.contains("does not exist"));
+    assert!(missing[0].remedy.contains("sequencer topics create"));
+    let world = World::new().shape(NAME, 1, 3);
+    assert_eq!(found(&world, &config), []);
+    let forever = TopicConfig::from([
+        ("cleanup.policy".to_owned(), "compact".to_owned()),
+        ("retention.ms".to_owned(), "-1".to_owned()),
+    ]);
+    assert_eq!(found(&world, &forever).len(), 2);
+    let world = World::new().shape(NAME, 4, 3);
+    assert!(found(&world, &config)[0].problem.contains("4 partitions"));
+}

@@ -157,7 +157,7 @@ fn alarms(html: &mut String, status: &Status, silence: Duration) {
 fn instances(html: &mut String, status: &Status, members: &[Owner]) {
     html.push_str(
         "<table><thead><tr><th scope=\"col\">Instance</th><th scope=\"col\">Host</th>\
-         <th scope=\"col\">Partitions</th></tr></thead><tbody>",
+         <th scope=\"col\">Partitions</th><th scope=\"col\">Heartbeat</th></tr></thead><tbody>",
     );
     for member in members {
         let own = if member.instance == status.instance_id {
@@ -174,12 +174,22 @@ fn instances(html: &mut String, status: &Status, members: &[Owner]) {
         push!(
             html,
             "<tr><td data-label=\"Instance\">{}{own}</td><td data-label=\"Host\">{}</td>\
-             <td data-label=\"Partitions\">{partitions}</td></tr>",
+             <td data-label=\"Partitions\">{partitions}</td><td data-label=\"Heartbeat\">{}</td></tr>",
             shown(&member.instance),
-            shown(&member.host)
+            shown(&member.host),
+            heartbeat(status, &member.instance)
         );
     }
     html.push_str("</tbody></table>");
+}
+
+/// Of another instance, while this one watches its peers.
+fn heartbeat(status: &Status, instance: &str) -> String {
+    let age_ms = status.peers.get(instance);
+    age_ms.map_or_else(
+        || "–".to_owned(),
+        |age_ms| format!("{} ago", seconds(*age_ms)),
+    )
 }
 
 fn partitions(html: &mut String, status: &Status, members: &[Owner]) {

@@ -35,7 +35,10 @@ fn the_defaults_are_those_of_the_documentation() {
 fn every_key_has_a_default_and_is_described() {
     let defaults = layer::defaults().unwrap();
     let documented: BTreeSet<&str> = defaults.iter().map(|(name, ..)| name.as_str()).collect();
+    // Accepted, with a warning.
+    let retired = BTreeSet::from(["membership.static"]);
     let known: BTreeSet<&str> = key::KEYS.iter().map(|key| key.name).collect();
+    let known: BTreeSet<&str> = known.difference(&retired).copied().collect();
     assert_eq!(documented, known);
     let settings = loaded(&Flags::default());
     let described: Vec<String> = settings
@@ -44,6 +47,7 @@ fn every_key_has_a_default_and_is_described() {
         .map(|(key, _)| key)
         .collect();
     let mut expected: Vec<&str> = key::KEYS.iter().map(|key| key.name).collect();
+    expected.retain(|key| !retired.contains(key));
     expected.push("kafka.bootstrap.servers");
     assert_eq!(described, expected);
 }
@@ -102,13 +106,26 @@ fn named_flags_set_their_keys() {
 
 #[test]
 fn lists_and_booleans_can_be_set_without_toml() {
-    let settings = loaded(&set(&[
-        "reply.allow=a.reply, b-*",
-        "membership.static=true",
-    ]));
+    let settings = loaded(&set(&["reply.allow=a.reply, b-*"]));
     assert_eq!(settings.reply_allow, ["a.reply", "b-*"]);
-    assert!(settings.membership_static);
     assert!(loaded(&set(&["reply.allow="])).reply_allow.is_empty());
+}
+
+#[test]
+fn static_membership_is_no_choice_any_more() {
+    let (_, silent) = Settings::load(&Flags::default(), environment(&[])).unwrap();
+    assert!(silent.is_empty(), "{silent:?}");
+    for given in ["true", "false"] {
+        let variables = environment(&[("SEQUENCER__MEMBERSHIP__STATIC", given)]);
+        let (_, warnings) = Settings::load(&Flags::default(), variables).unwrap();
+        assert_eq!(
+            warnings,
+            [format!(
+                "membership.static={given} in environment variable SEQUENCER__MEMBERSHIP__STATIC has no \
+                 effect: an instance is always a static member of the group, and leaves it when it stops"
+            )]
+        );
+    }
 }
 
 #[test]

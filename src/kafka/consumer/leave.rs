@@ -1,0 +1,91 @@
+//! Leaving the group on purpose, which a static member does not do by being closed.
+//!
+//! librdkafka leaves LeaveGroup out for a static member that is being closed (`rd_kafka_cgrp_leave_maybe`), so its
+//! partitions would stand still until its session ends. It sends LeaveGroup when the member unsubscribes and the
+//! revocation of all it had is answered, and forgets the member's name at that moment. A close that follows waits
+//! for the broker's answer; one that comes before would take the leaving back.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tracing::{debug, warn};
+
+use super::native::Signal;
+use super::{GroupConsumer, native};
+use crate::kafka::error::Error;
+
+/// How long to wait for an event before looking at the member's name again.
+const LEAVE_POLL: Duration = Duration::from_millis(5);
+/// How long the first join of a consumer that is no member yet is waited for. Left alone while under way, it would
+/// leave a member behind that nobody is, for a session.
+const FIRST_JOIN_WAIT: Duration = Duration::from_millis(500);
+
+impl GroupConsumer {
+    /// Leaves the group, or gives it up at `until`; the session ends the membership then.
+    pub(super) fn leave(&self, until: Instant) {
+        if !self.joining.get() {
+            return;
+        }
+        if let Err(error) = self.try_leave(until) {
+            warn!(%error, "the group was not left on purpose, it notices the missing heartbeats");
+        }
+    }
+
+    fn try_leave(&self, until: Instant) -> Result<(), Error> {
+        if self.assigning.get() {
+            self.accept_assignment()?;
+        }
+        let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
+        // Answers a revoke that waits, too.
+        self.unassign(&fetched)?;
+        if !self.has_name() && self.answered.get().is_some() {
+            debug!("no member of the group any more");
+            return Ok(());
+        }
+        // Unsubscribing now would make librdkafka pass over the answer to its first join.
+        if !self.comes_to(true, until.min(Instant::now() + FIRST_JOIN_WAIT))? {
+            return Ok(());
+        }
+        native::unsubscribe(self.consumer()?.client())?;
+        if !self.comes_to(false, until)? {
+            warn!("the group was not left in time, it notices the missing heartbeats");
+        }
+        Ok(())
+    }
+
+    /// Answers rebalances until the group has a name for this member, or none any more; false when it is not so in
+    /// time.
+    fn comes_to(&self, named: bool, until: Instant) -> Result<bool, Error> {
+        while self.has_name() != named {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            self.answer_waiting()?;
+        }
+        Ok(true)
+    }
+
+    /// Forgotten as soon as LeaveGroup is on its way.
+    fn has_name(&self) -> bool {
+        self.credentials
+            .now()
+            .is_some_and(|known| !known.name().is_empty())
+    }
+
+    /// Waits for an event, and answers it when it is a rebalance. All else concerns nobody any more.
+    fn answer_waiting(&self) -> Result<(), Error> {
+        let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(LEAVE_POLL)) else {
+            return Ok(());
+        };
+        if event.signal() != Signal::Rebalance {
+            return Ok(());
+        }
+        let (client, nothing) = (self.consumer()?.client(), TopicPartitionList::new());
+        if event.is_assignment() {
+            native::incremental_assign(client, &nothing)
+        } else {
+            native::incremental_unassign(client, &nothing)
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Writes the heartbeats of one engine, on a thread of its own.
+//!
+//! It falls silent when the engine does: a process whose engine stands still answers nobody, however well its other
+//! threads do. A heartbeat that cannot be written expires; one that came late would say what is not true any more.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tracing::{debug, info};
+
+use super::evict::EVICTION_MAX;
+use super::shared::Shared;
+use super::tail::PARTITION;
+use super::watch::Watch;
+use crate::kafka::clients::Connection;
+use crate::kafka::context::Context;
+use crate::kafka::error::Error;
+use crate::processor::failover::SILENT_INTERVALS;
+use crate::processor::failover::heartbeat::INTERVAL_MS;
+use crate::processor::failover::observer::Options;
+use crate::processor::failover::patience::Patience;
+use crate::service::metrics::Metrics;
+use crate::wire::heartbeat::Heartbeat;
+
+/// How often an engine writes one that watches no peers, in ms. A process of the same name that starts must hear two
+/// of them while it listens, for 0.3 s (`processor::failover::namesake`).
+const UNWATCHED_INTERVAL_MS: u32 = 100;
+/// An engine without a turn for so long is not alive: longer than a fence inside a revocation may take, in which it
+/// waits twice for a producer.
+const TURN_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// How long the last heartbeat may take on its way.
+const GOODBYE_DEADLINE: Duration = Duration::from_millis(200);
+/// How often to look whether an eviction has ended.
+const EVICTION_POLL: Duration = Duration::from_millis(5);
+
+/// How an engine says that it is alive, and takes others for gone.
+#[derive(Clone, Debug)]
+pub struct Heartbeats {
+    /// The topic.
+    pub topic: String,
+    /// The silence that is taken for a death, in ms; 0 for never.
+    pub silence_ms: u64,
+    /// What this process asks for.
+    pub patience: Patience,
+    /// From when it counts its time.
+    pub began: Instant,
+}
+
+impl Heartbeats {
+    /// By the clock of [`Heartbeats::patience`].
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// An engine of this process was evicted while it lived: the next ones ask for more patience.
+    pub fn evicted(&mut self, session_ms: u64) {
+        let silence_ms = self
+            .silence_ms
+            .max(SILENT_INTERVALS * u64::from(INTERVAL_MS));
+        self.patience.fenced(self.now_ms(), silence_ms, session_ms);
+    }
+}
+
+/// The heartbeats of an engine, until it is dropped.
+pub struct Heart {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Heart {
+    /// Starts the threads. `requests`: the topic of the group's members; `incarnation`: drawn for this engine.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses, or no thread.
+    pub fn start(
+        connection: &Connection,
+        heartbeats: &Heartbeats,
+        requests: &str,
+        incarnation: u64,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Heart, Error> {
+        let producer: BaseProducer<Context> = connection
+            .heartbeat_producer()
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka("create producer of heartbeats", &error))?;
+        let watches = heartbeats.silence_ms > 0;
+        let interval_ms = match watches {
+            true => INTERVAL_MS,
+            false => UNWATCHED_INTERVAL_MS,
+        };
+        let shared = Arc::new(Shared::new(Options {
+            instance: connection.instance_id.clone(),
+            incarnation,
+            interval_ms,
+            silence_ms: heartbeats.silence_ms,
+            session_ms: connection.session_timeout_ms(),
+        }));
+        if watches {
+            let watch = Watch {
+                connection: connection.clone(),
+                topic: heartbeats.topic.clone(),
+                requests: requests.to_owned(),
+                shared: Arc::clone(&shared),
+                metrics: Arc::clone(metrics),
+            };
+            spawn("watch", move || watch.run())?;
+        }
+        let writer = Writer {
+            producer,
+            heartbeats: heartbeats.clone(),
+            group: connection.group.clone(),
+            heartbeat: Heartbeat {
+                instance: connection.instance_id.clone(),
+                incarnation,
+                count: 0,
+                interval_ms,
+                patience_ms: 0,
+                goodbye: false,
+            },
+            shared: Arc::clone(&shared),
+        };
+        let writer = Some(spawn("heart", move || writer.run())?);
+        Ok(Heart { shared, writer })
+    }
+
+    /// The engine had a turn.
+    pub fn turned(&self) {
+        self.shared.turned();
+    }
+
+    /// Peers and the age of their last heartbeats, in ms.
+    pub fn peers(&self) -> Vec<(String, u64)> {
+        self.shared.observe(|observer, now_ms| {
+            let ages = observer.ages(now_ms);
+            ages.map(|(name, age_ms)| (name.to_owned(), age_ms))
+                .collect()
+        })
+    }
+
+    /// How long ago the peer that fell silent last was heard last.
+    pub fn since_gone(&self) -> Option<Duration> {
+        self.shared.since_gone()
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| Error::thread(&error))
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.shared.stop();
+        let until = Instant::now() + EVICTION_MAX;
+        // Given up half-way, it would leave a member behind that nobody is.
+        while self.shared.is_evicting() && Instant::now() < until {
+            std::thread::sleep(EVICTION_POLL);
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.thread().unpark();
+            // It has a deadline for its goodbye. The watch is not waited for: it may be asking a broker that is away.
+            let _ = writer.join();
+        }
+    }
+}
+
+struct Writer {
+    producer: BaseProducer<Context>,
+    heartbeats: Heartbeats,
+    group: String,
+    heartbeat: Heartbeat,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let incarnation = self.heartbeat.incarnation;
+        let topic = &self.heartbeats.topic;
+        info!(incarnation, topic, "heartbeats begin");
+        while !self.shared.stops() {
+            if self.shared.engine_silence() < TURN_SILENCE_MAX {
+                self.write();
+            }
+            // Reports of what was written, which nobody asks for.
+            self.producer.poll(Duration::ZERO);
+            std::thread::park_timeout(Duration::from_millis(self.heartbeat.interval_ms.into()));
+        }
+        self.heartbeat.goodbye = true;
+        self.write();
+        if let Err(error) = self.producer.flush(GOODBYE_DEADLINE) {
+            debug!(%error, "the last heartbeat was not written in time");
+        }
+    }
+
+    fn write(&mut self) {
+        let Heartbeats { patience, .. } = &self.heartbeats;
+        let asked_ms = patience.asked(self.heartbeats.now_ms());
+        self.heartbeat.patience_ms = u32::try_from(asked_ms).unwrap_or(u32::MAX);
+        let count = self.heartbeat.count;
+        self.shared
+            .observe(|observer, now_ms| observer.wrote(now_ms, count));
+        if self.heartbeats.silence_ms > 0 {
+            self.heartbeat.interval_ms = self.shared.observe(|observer, _| observer.write_every());
+        }
+        let (key, value) = (self.heartbeat.key(&self.group), self.heartbeat.encode());
+        self.heartbeat.count += 1;
+        let record = BaseRecord::to(&self.heartbeats.topic)
+            .partition(PARTITION)
+            .key(key.as_bytes())
+            .payload(&value[..]);
+        if let Err((error, _)) = self.producer.send(record) {
+            debug!(%error, "a heartbeat was not written");
+        }
+    }
+}

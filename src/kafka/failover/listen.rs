@@ -1,0 +1,51 @@
+//! Whether another process lives under this `instance_id`, before any client is made that would throw it out.
+
+use std::time::{Duration, Instant};
+
+use super::tail::Tail;
+use crate::kafka::clients::Connection;
+use crate::kafka::error::{Class, Error};
+use crate::processor::failover::namesake::{Namesake, listen_ms};
+
+/// How long to wait for one heartbeat before looking at the time.
+const LISTEN_POLL: Duration = Duration::from_millis(10);
+/// How long reading may take to begin: what a client takes to find the partition's leader on a busy machine.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How much of the past is read, for the interval at which instances write.
+const BACK: Duration = Duration::from_secs(2);
+
+/// Listens for a few intervals. True when the name is in use; nothing of a process that has crashed is heard. `own`:
+/// the incarnations of this process so far.
+///
+/// # Errors
+/// The topic cannot be read, so nobody can tell.
+pub fn is_in_use(connection: &Connection, topic: &str, own: Vec<u64>) -> Result<bool, Error> {
+    let tail = Tail::begin(connection, topic, BACK)?;
+    let mut namesake = Namesake::new(&connection.instance_id, own);
+    let asked = Instant::now();
+    let (mut began, mut interval_ms) = (None, 0);
+    loop {
+        let heard = tail.next(LISTEN_POLL)?;
+        if tail.reads() {
+            let began = *began.get_or_insert_with(Instant::now);
+            if began.elapsed() >= Duration::from_millis(listen_ms(interval_ms)) {
+                return Ok(false);
+            }
+        } else if asked.elapsed() >= BEGIN_DEADLINE {
+            let message = format!("nothing is read within {} s", BEGIN_DEADLINE.as_secs());
+            return Err(Error::own("listen", Class::Retriable, message));
+        }
+        let Some(heard) = heard else {
+            continue;
+        };
+        if heard.heartbeat.instance == connection.instance_id {
+            interval_ms = interval_ms.max(heard.heartbeat.interval_ms);
+        }
+        if !heard.old {
+            namesake.heard(&heard.heartbeat);
+        }
+        if namesake.is_in_use() {
+            return Ok(true);
+        }
+    }
+}

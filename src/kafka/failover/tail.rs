@@ -1,0 +1,109 @@
+//! Reads the tail of the heartbeats without a group: what was written last, then what comes.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::kafka::clients::Connection;
+use crate::kafka::context::Context;
+use crate::kafka::error::{Class, Error};
+use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
+use crate::wire::heartbeat::Heartbeat;
+
+/// The only partition.
+pub(super) const PARTITION: i32 = 0;
+/// How long the question for the end of the topic may take: as long as a leader may take to move.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+const OPERATION: &str = "read heartbeats";
+
+/// A heartbeat as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What it says.
+    pub heartbeat: Heartbeat,
+    /// It was there when reading began.
+    pub old: bool,
+    /// When the broker appended it, in ms since 1970.
+    pub appended_ms: i64,
+}
+
+/// A consumer of the topic.
+pub struct Tail {
+    consumer: BaseConsumer<Context>,
+    group: String,
+    end: i64,
+    reads: Cell<bool>,
+}
+
+impl Tail {
+    /// Begins so far back that whatever was written in `back` is read: by number and not by time, so that no
+    /// clocks are compared.
+    ///
+    /// # Errors
+    /// No topic, no permission, or no answer.
+    pub fn begin(connection: &Connection, topic: &str, back: Duration) -> Result<Tail, Error> {
+        let consumer: BaseConsumer<Context> = connection
+            .heartbeat_consumer()
+            .create_with_context(Context)
+            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        // One that has not heard of a topic looks for its leader once a second.
+        consumer
+            .fetch_metadata(Some(topic), END_DEADLINE)
+            .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+        let (first, end) = consumer
+            .fetch_watermarks(topic, PARTITION, END_DEADLINE)
+            .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+        let records =
+            i64::from(RECORDS_PER_SECOND_MAX) * i64::try_from(back.as_secs()).unwrap_or(0);
+        let from = (end - records).max(first);
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, PARTITION, Offset::Offset(from))
+            .and_then(|()| consumer.assign(&list))
+            .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+        Ok(Tail {
+            consumer,
+            group: connection.group.clone(),
+            end,
+            reads: Cell::new(false),
+        })
+    }
+
+    /// Whether something was read, if only that there is nothing.
+    pub fn reads(&self) -> bool {
+        self.reads.get()
+    }
+
+    /// The next heartbeat of this service; none when none came within `wait`, or something else did.
+    ///
+    /// # Errors
+    /// Only what does not go away by itself.
+    pub fn next(&self, wait: Duration) -> Result<Option<Heard>, Error> {
+        let record = match self.consumer.poll(wait) {
+            None => return Ok(None),
+            Some(Ok(record)) => {
+                self.reads.set(true);
+                record
+            }
+            Some(Err(error)) => {
+                let error = Error::from_kafka(OPERATION, &error);
+                return match error.class {
+                    Class::EndOfLog => {
+                        self.reads.set(true);
+                        Ok(None)
+                    }
+                    Class::Denied | Class::Fatal => Err(error),
+                    _ => Ok(None),
+                };
+            }
+        };
+        let heartbeat = Heartbeat::decode(&self.group, record.key(), record.payload());
+        Ok(heartbeat.map(|heartbeat| Heard {
+            heartbeat,
+            old: record.offset() < self.end,
+            appended_ms: record.timestamp().to_millis().unwrap_or(0),
+        }))
+    }
+}

@@ -1,0 +1,35 @@
+//! What an instance says of itself, and how often.
+
+pub use crate::wire::heartbeat::Heartbeat;
+
+/// How often an instance writes one, in ms: four of them fit into the shortest silence that is taken for a death.
+pub const INTERVAL_MS: u32 = 50;
+/// What all instances together write at most, in records a second: each instance reads them all, which costs it
+/// about half a percent of a core.
+pub const RECORDS_PER_SECOND_MAX: u32 = 400;
+
+/// How often each of so many instances writes one, in ms.
+pub fn interval_ms(instances: usize) -> u32 {
+    let instances = u32::try_from(instances).unwrap_or(u32::MAX);
+    instances
+        .saturating_mul(1_000)
+        .div_ceil(RECORDS_PER_SECOND_MAX)
+        .max(INTERVAL_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_instances_write_less_often_each() {
+        assert_eq!(interval_ms(1), INTERVAL_MS);
+        assert_eq!(interval_ms(20), INTERVAL_MS);
+        assert_eq!(interval_ms(21), 53);
+        assert_eq!(interval_ms(100), 250);
+        for instances in 1..1_000_u32 {
+            let records = instances * 1_000 / interval_ms(instances as usize);
+            assert!(records <= RECORDS_PER_SECOND_MAX);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Who acts first: a rendezvous order, which all who see the same peers agree on without asking each other, and
+//! in which the work of two victims goes to two peers.
+
+use crate::core::partitioner::murmur2;
+
+/// How long each waits for the one before it, in ms: an eviction takes about 0.1 s, and its sight a heartbeat more.
+pub const STAGGER_MS: u64 = 300;
+
+/// The place of `own` among those who are alive, from 0. Equal weights are told apart by name.
+pub fn place<'a>(victim: &str, own: &str, alive: impl Iterator<Item = &'a str>) -> u64 {
+    let weight = |name: &str| murmur2(format!("{victim}\0{name}").as_bytes());
+    let mine = (weight(own), own);
+    let before = alive.filter(|peer| *peer != own && (weight(peer), *peer) > mine);
+    before.count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [&str; 4] = ["a", "b", "c", "d"];
+
+    #[test]
+    fn each_has_a_place_of_its_own_whoever_counts() {
+        let mut places: Vec<u64> = ALL
+            .iter()
+            .map(|own| place("victim", own, ALL.into_iter()))
+            .collect();
+        places.sort_unstable();
+        assert_eq!(places, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn one_that_is_gone_moves_those_behind_it_up_by_one() {
+        let first = ALL
+            .into_iter()
+            .find(|own| place("victim", own, ALL.into_iter()) == 0)
+            .unwrap();
+        let left = || ALL.into_iter().filter(|peer| *peer != first);
+        for own in left() {
+            let before = place("victim", own, ALL.into_iter());
+            assert_eq!(place("victim", own, left()) + 1, before);
+        }
+    }
+
+    #[test]
+    fn not_always_the_same_acts() {
+        let first = |victim: &str| {
+            let mut all = ALL.into_iter();
+            all.find(|own| place(victim, own, ALL.into_iter()) == 0)
+        };
+        assert!((0..20).any(|n| first(&format!("victim-{n}")) != first("victim-0")));
+    }
+}

@@ -1,0 +1,159 @@
+//! Every end of an instance leaves the group, and one that is back after a crash takes its old place.
+//!
+//! The sessions are so long that nothing here is done by waiting for one to end.
+
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, Producer};
+
+use crate::support::admin::Admin;
+use crate::support::heavy;
+use crate::support::load::Names;
+use crate::support::random::Random;
+use crate::support::records::Mode;
+use crate::support::service::{PARTITIONS, Service};
+
+/// Longer than anything is waited for here, and at most `max.poll.interval.ms`.
+const SESSION_TIMEOUT_MS: u64 = 300_000;
+/// How long the brokers may take to give another producer the transactional ID.
+const INIT_DEADLINE: Duration = Duration::from_secs(30);
+/// Requests a second.
+const RATE: u64 = 500;
+/// How often a third instance comes and goes.
+const ROUNDS: usize = 3;
+/// Each round of them is two rebalances of an incremental protocol: one to join, one to leave.
+const REBALANCES: usize = 2 * ROUNDS;
+
+fn patient(scenario: &str, mode: Mode) -> Service {
+    let mut service = Service::new(scenario, mode);
+    let session = format!("kafka.session.timeout.ms={SESSION_TIMEOUT_MS}");
+    service.settings.push(session);
+    service
+}
+
+#[test]
+fn an_instance_that_is_stopped_leaves_the_group() {
+    let service = patient("stopped-leaves", Mode::Immediate);
+    let (first, second) = (service.start("a"), service.start("b"));
+    service.wait_shared(&[&first, &second]);
+    assert_eq!(first.sigterm_and_wait(), 0);
+    service.wait_shared(&[&second]);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+/// It hears nobody of its name, so it begins again.
+#[test]
+fn an_instance_that_is_fenced_leaves_the_group_and_begins_again() {
+    let service = patient("fenced-leaves", Mode::Immediate);
+    let (mut first, second) = (service.start("a"), service.start("b"));
+    service.wait_shared(&[&first, &second]);
+    let stranger: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &service.bootstrap)
+        .set("transactional.id", format!("{}-instance/a", service.group))
+        .create()
+        .unwrap();
+    stranger.init_transactions(INIT_DEADLINE).unwrap();
+    service.preload(&Names::new(20), 200, &mut Random::from_environment());
+    first.wait("to begin again", |first| {
+        (first.metric("sequencer_start_overs_total") == Some(1.0)).then_some(())
+    });
+    service.wait_shared(&[&first, &second]);
+    assert!(
+        first.log().contains("evicted while it lived"),
+        "{}",
+        first.log()
+    );
+    assert_eq!(first.sigterm_and_wait(), 0);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn an_instance_that_was_killed_takes_its_old_place() {
+    let service = patient("old-place", Mode::ExactlyOnce);
+    let (first, second) = (service.start("a"), service.start("b"));
+    service.wait_shared(&[&first, &second]);
+    let (mine, others) = (first.running(), second.running());
+    first.sigkill();
+    let mut first = service.start("a");
+    first.wait("to answer for as many partitions as before", |first| {
+        (first.running() == mine).then_some(())
+    });
+    assert_eq!(
+        (mine + others, second.running()),
+        (PARTITIONS as usize, others)
+    );
+    assert_eq!(first.sigterm_and_wait(), 0);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+/// A generation that was taken when a transaction was handed over cost each member that stayed one to seven
+/// transactions in every rebalance.
+#[test]
+fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
+    let _machine = heavy();
+    let mut random = Random::from_environment();
+    let service = Service::new("stays", Mode::ExactlyOnce);
+    let first = service.start("a");
+    let load = service.open_loop(&Names::new(40), RATE, &mut random);
+    let second = service.start("b");
+    service.wait_shared(&[&first, &second]);
+    let problems = |log: String| log.matches("checkpoint had a problem").count();
+    let before = problems(first.log()) + problems(second.log());
+    for _ in 0..ROUNDS {
+        let third = service.start("c");
+        service.wait_shared(&[&first, &second, &third]);
+        assert_eq!(third.sigterm_and_wait(), 0);
+        service.wait_shared(&[&first, &second]);
+    }
+    let aborted = problems(first.log()) + problems(second.log()) - before;
+    println!("{aborted} transactions aborted in {REBALANCES} rebalances at two members that stay");
+    load.stop();
+    service.check();
+    // The answer to a join may be on its way while offsets are sent.
+    assert!(aborted < REBALANCES, "{aborted} in {REBALANCES} rebalances");
+    assert_eq!(first.sigterm_and_wait(), 0);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+/// After an upgrade there is a group with a past, and no topic for heartbeats yet.
+#[test]
+fn heartbeats_begin_beside_a_group_that_had_none() {
+    let service = Service::new("upgraded", Mode::Immediate);
+    let admin = Admin::new(&service.bootstrap);
+    // It cannot be used.
+    admin.create(&service.heartbeats, 2, &[]);
+    let first = service.start("a");
+    service.wait_shared(&[&first]);
+    assert!(first.log().contains("no heartbeats"), "{}", first.log());
+    admin.delete(&service.heartbeats);
+    let second = service.start("b");
+    service.wait_shared(&[&first, &second]);
+    assert_eq!(admin.partitions(&service.heartbeats), 1);
+    assert_eq!(first.sigterm_and_wait(), 0);
+    assert_eq!(second.sigterm_and_wait(), 0);
+}
+
+/// They threw each other out without end.
+#[test]
+fn a_second_process_of_one_name_refuses_to_start_and_the_first_goes_on() {
+    let service = Service::new("namesake", Mode::Immediate);
+    let mut first = service.start("a");
+    first.wait("to own every partition", |first| {
+        (first.running() == PARTITIONS as usize).then_some(())
+    });
+    for _ in 0..2 {
+        let mut other = service.spawn("a");
+        assert_eq!(other.wait_exit(), 1);
+        let log = other.log();
+        assert!(log.contains("another process uses instance_id"), "{log}");
+    }
+    service.preload(&Names::new(20), 200, &mut Random::from_environment());
+    service.check();
+    let lost = first.metric("sequencer_rebalances_total{kind=\"lost\"}");
+    assert_eq!(lost, Some(0.0));
+    first.sigkill();
+    // One that comes after a crash hears nobody.
+    let after = service.start("a");
+    assert_eq!(after.sigterm_and_wait(), 0);
+}
