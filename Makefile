@@ -24,10 +24,11 @@ sim: ## histories of the shipped pure code with every fault: SEEDS=10000; then t
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
 	$(CARGO) test --release --locked --features planted-bugs --test sim planted -- --nocapture
 
-bench: build ## throughput and latency beside a raw echo, half an hour; report.json and report.html
-	./target/release/sequencer bench --json report.json --html report.html
+bench: build ## figures of all scenarios, verified and judged, half an hour; report.json and report.html
+	$(CARGO) build --release --locked -p sequencer-acceptance
+	./target/release/sequencer-acceptance --json report.json --html report.html
 
-bench-quick: build ## the same in under a minute, for a first look
+bench-quick: build ## throughput and latency beside a raw echo in under a minute, for a first look
 	./target/release/sequencer bench --quick
 
 bench-micro: ## decode, fold and encode without a broker

@@ -60,7 +60,6 @@ fn records(case: Case, from: u64) -> Vec<shape::Request> {
         names: case.names,
         partitions: 1,
         request_id: case.request_id,
-        audited: false,
     };
     (from..from + RECORDS)
         .map(|number| {

@@ -163,6 +163,42 @@ fn each_room_imports_only_the_rooms_below_it() {
     );
 }
 
+/// Files of one folder that import each other in a circle, by what each names with `super::`.
+fn circle(files: &[(String, String)]) -> Vec<String> {
+    let stem = |name: &str| {
+        Path::new(name)
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let mut left: Vec<(String, String)> = files
+        .iter()
+        .map(|(name, text)| (stem(name), code(text).collect::<Vec<_>>().join("\n")))
+        .filter(|(name, _)| name != "mod")
+        .collect();
+    loop {
+        let names: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+        let free = left.iter().position(|(_, text)| {
+            let imports = |name: &String| text.contains(&format!("super::{name}::"));
+            !names.iter().any(imports)
+        });
+        match free {
+            Some(free) => left.swap_remove(free),
+            None => return names,
+        };
+    }
+}
+
+#[test]
+fn the_files_of_the_bench_do_not_import_each_other_in_a_circle() {
+    assert_eq!(circle(&files("src/bench", ".rs")), Vec::<String>::new());
+    let planted = [("a.rs", "use super::b::B;"), ("b.rs", "use super::a::A;")]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(circle(&planted).len(), 2);
+}
+
 /// What would make the checker share a mistake with what it checks. Of `wire` it may use the reading
 /// of state records and the names of headers.
 const SHARED: [&str; 8] = [
@@ -223,7 +259,9 @@ const FILE_LINES_MAX: usize = 800;
 
 #[test]
 fn files_are_short() {
-    let long: Vec<_> = files("src", ".rs")
+    let mut sources = files("src", ".rs");
+    sources.extend(files("benches", ".rs"));
+    let long: Vec<_> = sources
         .into_iter()
         .filter(|(name, _)| !name.ends_with("tests.rs"))
         .filter(|(_, text)| text.lines().count() > FILE_LINES_MAX)
@@ -234,7 +272,9 @@ fn files_are_short() {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest = ["Cargo.toml", "benches/acceptance/Cargo.toml"]
+        .map(|name| fs::read_to_string(root().join(name)).unwrap())
+        .join("\n");
     let reasons = fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
     let mut section = "";
     for line in manifest.lines() {
@@ -242,6 +282,8 @@ fn every_dependency_has_its_reason() {
             section = line;
         } else if section.ends_with("dependencies]")
             && let Some((name, _)) = line.split_once(" = ")
+            // Our own packages.
+            && !line.contains("path = ")
         {
             assert!(
                 reasons.contains(&format!("`{name}`")),
@@ -289,6 +331,7 @@ fn links_between_documents_lead_somewhere() {
 #[test]
 fn no_test_is_ignored_and_no_work_is_left_unnamed() {
     let mut all = files("src", ".rs");
+    all.extend(files("benches", ".rs"));
     all.extend(
         files("tests", ".rs")
             .into_iter()

@@ -41,8 +41,9 @@ if [ "$mode" = test-long ]; then
   export SEQUENCER_LONG=1 SEQUENCER_KILL_REQUESTS=1000000 SEQUENCER_VERIFY_REQUESTS=10000000
   export SEQUENCER_FUZZ_SECONDS=600
 fi
-suite build cargo test --release --locked --no-run
+suite build cargo test --release --locked --no-run -p sequencer -p sequencer-acceptance
 suite unit cargo test --release --locked --lib --bins
+suite acceptance cargo test --release --locked -p sequencer-acceptance
 suite docs cargo test --release --locked --doc
 suite repository cargo test --release --locked --test repository
 suite fuzz cargo test --release --locked --test fuzz

@@ -1,9 +1,9 @@
-//! Checks the records of one sequence, in order: that each page names the hash of the record before it,
-//! that their numbers follow each other, and that the IDs do.
+//! Checks the records of one sequence, in order: each page names the hash of the record before it, the numbers
+//! of records are consecutive, and so are the IDs.
 //!
-//! An operator's act is a record of its own, so that a jump that somebody ordered is told apart from a
-//! hole. The end of the chain is compared with what the state remembers of it: a record that was removed
-//! there leaves no gap.
+//! An operator's act is a record of its own, so that the checker distinguishes a jump that somebody ordered
+//! from a hole. The end of the chain is compared with the state: a record that was removed at the end leaves no
+//! gap.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ use crate::wire::ledger::{Entry, Kind, Rules, decode, hex};
 
 /// Examples of each finding that are kept.
 const EXAMPLES_MAX: usize = 10;
-/// Operators' acts that are listed.
+/// Most operators' acts that are listed.
 const ACTS_MAX: usize = 1_000;
 
-/// What can be wrong.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wrong {
-    /// A record that is none of ours.
+    /// A record that this service did not write.
     Unreadable,
-    /// The hash in a record is not that of the one before it.
+    /// The hash in a record is not the hash of the record before it.
     Altered,
-    /// Records of the chain are not there.
+    /// Records of the chain are missing.
     RecordMissing,
-    /// A record of the chain is there twice.
+    /// A record of the chain occurs twice.
     RecordTwice,
     /// IDs between two grants were never given.
     IdMissing,
     /// IDs were given again.
     IdTwice,
-    /// A grant that contradicts itself, or the rules.
+    /// A grant contradicts itself, or the rules.
     Contradiction,
 }
 
 impl Wrong {
-    /// In words.
+    /// The finding in words.
     pub const fn as_str(self) -> &'static str {
         match self {
             Wrong::Unreadable => "unreadable record",
@@ -52,60 +52,60 @@ impl Wrong {
     }
 }
 
-/// One instance of something wrong.
+/// One example of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// Its page's offset in the ledger; where the ledger ends, for what is missing there.
+    /// The offset of the page in the ledger. For missing records, the offset where the ledger ends.
     pub offset: i64,
-    /// In words.
+    /// The problem in words.
     pub problem: String,
 }
 
-/// Something wrong.
+/// All findings of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What.
+    /// The kind of the finding.
     pub wrong: Wrong,
-    /// How often.
+    /// Number of occurrences.
     pub count: u64,
-    /// The first of them.
+    /// The first occurrences.
     pub examples: Vec<Example>,
 }
 
-/// What an operator did.
+/// The act of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Act {
     /// `define`, `set_next`, `retire`, or `recover`.
     pub kind: &'static str,
-    /// Offset of its page in the ledger.
+    /// Offset of the act's page in the ledger.
     pub offset: i64,
-    /// The ID that came next from there.
+    /// The next ID after the act. None when no ID was left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
-    /// When, in milliseconds since 1970.
+    /// Time of the act, in milliseconds since 1970.
     pub timestamp: i64,
-    /// Who.
+    /// The requester that the operator's record names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,
-    /// Why.
+    /// The reason that the operator's record gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What was found.
+/// The result of an audit of one sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The sequence.
+    /// The name of the sequence.
     pub sequence: String,
     /// The partition of the ledger.
     pub partition: i32,
-    /// Pages read, of whatever sequence.
+    /// Pages that were read, of all sequences.
     pub pages_read: u64,
-    /// Records of this one.
+    /// Records of this sequence.
     pub records: u64,
-    /// Grants among them.
+    /// Grants among these records.
     pub grants: u64,
-    /// IDs that they gave.
+    /// IDs that the grants gave.
     pub ids: u64,
     /// Number of the first record.
     pub first_record: Option<u64>,
@@ -117,16 +117,16 @@ pub struct Report {
     pub last_id: Option<i64>,
     /// Hash of the last record.
     pub last_hash: Option<String>,
-    /// What operators did, the first of it.
+    /// Acts of operators, the first of them.
     pub acts: Vec<Act>,
-    /// Stretches of IDs that were given while the sequence was not audited, and what could not be looked at.
+    /// Ranges of IDs that were given while the sequence was not audited, and checks that were not possible.
     pub unchecked: Vec<String>,
-    /// What is wrong.
+    /// The findings.
     pub findings: Vec<Finding>,
-    /// Why there was nothing to check.
+    /// Why there was nothing to check. None when something was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Something was checked, and nothing is wrong.
+    /// True when something was checked and nothing is wrong.
     pub clean: bool,
 }
 
@@ -135,16 +135,16 @@ pub struct Report {
 pub enum Remembered {
     /// The end of its chain.
     Chain(Chain),
-    /// The sequence is there, and has no record in the ledger.
+    /// The sequence exists, and has no record in the ledger.
     NotAudited,
-    /// There is no such sequence.
+    /// The sequence does not exist.
     NoSequence,
-    /// The state cannot be used, and why.
+    /// The state cannot be used, for this reason.
     Unknown(String),
 }
 
 impl Remembered {
-    /// Why the end of the ledger cannot be compared with it.
+    /// Why the end of the ledger cannot be compared with the state.
     fn unchecked(&self) -> Option<String> {
         let why = match self {
             Remembered::Chain(_) => return None,
@@ -155,7 +155,7 @@ impl Remembered {
         Some(format!("the end of the ledger: {why}"))
     }
 
-    /// Why the ledger has no record of it.
+    /// Why the ledger has no record of the sequence.
     fn without_records(&self, name: &str) -> String {
         match self {
             Remembered::Chain(_) => format!("the ledger has no record of {name:?}"),
@@ -173,28 +173,28 @@ impl Remembered {
     }
 }
 
-/// Takes the pages of one sequence, in order.
+/// Checks the pages of one sequence, in order.
 pub struct Checker {
     report: Report,
     findings: BTreeMap<Wrong, Finding>,
-    /// What the state remembers, read before the ledger.
+    /// The chain in the state, read before the ledger.
     remembered: Remembered,
-    /// The first record that is taken may have any number.
+    /// True when the first record may have any number.
     begins_inside: bool,
     last: Option<Entry>,
-    /// Numbers and hashes of the records of this page.
+    /// Numbers and hashes of the records of the current page.
     page: Vec<(u64, Hash)>,
-    /// And of the one before, by which a page that comes again is known.
+    /// The same of the page before, by which a repeated page is recognised.
     page_before: Vec<(u64, Hash)>,
-    /// As the last `define` says.
+    /// The rules in the last `define` record.
     rules: Option<Rules>,
-    /// The ID that a grant must begin with now; none when any may.
+    /// The ID that the next grant must begin with. None when any ID is allowed.
     next: Option<i128>,
     last_offset: i64,
 }
 
 impl Checker {
-    /// `begins_inside`: the records before the first one are not looked at, or gone.
+    /// `begins_inside`: the records before the first one are not read, or are gone.
     pub fn new(
         sequence: &str,
         partition: i32,
@@ -220,7 +220,7 @@ impl Checker {
         }
     }
 
-    /// Reads the next page. Its records, if it can be read, are to be taken one by one.
+    /// Reads the next page. The caller hands its records to [`Checker::record`] one by one.
     pub fn page(&mut self, offset: i64, value: &[u8]) -> Vec<Entry> {
         self.last_offset = offset;
         let Some(entries) = decode(value) else {
@@ -242,7 +242,7 @@ impl Checker {
         entries
     }
 
-    /// Takes the next record, of the page that was read last.
+    /// Checks the next record of the current page.
     pub fn record(&mut self, offset: i64, entry: &Entry) {
         self.report.records += 1;
         if !self.link(offset, entry) {
@@ -259,7 +259,7 @@ impl Checker {
         self.last = Some(entry.clone());
     }
 
-    /// What was found. `whole`: the end of the ledger was reached.
+    /// Ends the check and returns the report. `whole`: the end of the ledger was reached.
     pub fn finish(mut self, whole: bool, pages_read: u64) -> Report {
         let last = self.last.as_ref().map_or(0, |last| last.record);
         if let Some(state) = self.chain().filter(|state| whole && state.records > last) {
@@ -286,12 +286,12 @@ impl Checker {
         }
     }
 
-    /// A line for what cannot be looked at.
+    /// Adds a line about a check that is not possible.
     pub fn unchecked(&mut self, what: String) {
         self.report.unchecked.push(what);
     }
 
-    /// Its place in the chain. False when it is a copy of one that was there.
+    /// Checks the record's place in the chain. False for a copy of an earlier record.
     fn link(&mut self, offset: i64, entry: &Entry) -> bool {
         let number = entry.record;
         if entry.repaired {
@@ -321,7 +321,7 @@ impl Checker {
             }
             return true;
         }
-        // A repair may go back to a state that had seen less, or none at all.
+        // A repair may go back to an older state, or to none.
         if entry.repaired {
             self.next = None;
             return true;
@@ -401,19 +401,19 @@ impl Checker {
         }
         self.next = Some(to + step);
         self.report.grants += 1;
-        // A crafted page may say anything.
+        // A forged page may have any count.
         self.report.ids = self.report.ids.saturating_add(count);
         self.report.first_id.get_or_insert(first);
         self.report.last_id = Some(last);
     }
 
-    /// The first grant of a new turn of a cycle.
+    /// True for the first grant of a new turn of a cycle.
     fn begins_again(&self, entry: &Entry, from: i128) -> bool {
         let turned = self
             .last
             .as_ref()
             .is_some_and(|last| last.turn.checked_add(1) == Some(entry.turn));
-        // What the rules are is not known when the search began inside.
+        // The rules are unknown when the search began inside the chain.
         turned
             && self.rules.is_none_or(|rules| {
                 let begin = if rules.increment < 0 {

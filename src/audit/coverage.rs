@@ -1,26 +1,26 @@
-//! Which part of a partition was read, so that a page that a search comes by twice counts once.
+//! Records which part of a partition was read, so that a page that a search reads twice counts once.
 //!
-//! Offsets are not pages: the marker of each transaction takes one, too. So pages are counted as they
-//! are read, and how much of the partition that was is told as a share of its offsets.
+//! Offsets are not pages: the marker of each transaction takes an offset, too. So pages are counted as they are
+//! read, and the part of the partition is reported as a share of its offsets.
 
 /// Ranges of offsets that were read, and the pages in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Pages read, of whatever sequence, each counted once.
+    /// Pages that were read, of all sequences, each counted once.
     pub pages: u64,
-    /// In order, and apart from each other.
+    /// The ranges, in order and without overlap.
     ranges: Vec<(i64, i64)>,
 }
 
 impl Coverage {
-    /// A page was read. [`Coverage::read`] has recorded what earlier readings read.
+    /// Notes a page that was read. [`Coverage::read`] has recorded the pages of earlier reads.
     pub(super) fn page(&mut self, offset: i64) {
         if !self.has(offset) {
             self.pages += 1;
         }
     }
 
-    /// A reading of these offsets has ended.
+    /// Notes the end of a read of these offsets.
     pub(super) fn read(&mut self, from: i64, to: i64) {
         if from >= to {
             return;
@@ -33,7 +33,7 @@ impl Coverage {
         self.ranges.splice(first..behind, [(from, to)]);
     }
 
-    /// Offsets in what was read, markers included.
+    /// Number of offsets that were read, markers included.
     pub fn offsets(&self) -> i64 {
         self.ranges.iter().map(|(start, end)| end - start).sum()
     }

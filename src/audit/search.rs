@@ -1,10 +1,9 @@
 //! Finds the record of an ID.
 //!
-//! Within a turn the IDs of a sequence only go on, so its records are in the order of (turn, ID), and a
-//! place in the partition is compared by the first page of the name behind it. A stretch in which there is
-//! none is never read twice, so the worst that a sequence with few records in a busy ledger can cost is one
-//! reading of the partition; a sequence with a share of one in so many pages costs about that many for each
-//! halving.
+//! Within a turn the IDs of a sequence only go on, so its records are in the order of (turn, ID). An offset is
+//! compared by the first page of the name after it. A range without such a page is never read twice. So the
+//! most that a sequence with few records in a busy ledger can cost is one read of the partition. For a sequence
+//! with one of every n pages, each halving costs about n pages.
 
 use std::cmp::Ordering;
 
@@ -14,70 +13,70 @@ use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
 use crate::wire::ledger::{Entry, decode};
 
-/// A stretch that is not worth halving.
+/// A range of this size is read instead of halved.
 const STRETCH_OFFSETS: i64 = 500;
 
-/// The first stretch, from the end back, in which the last record of a sequence is looked for; each
-/// further one is twice as long.
+/// The first range, from the end back, in which the last record of a sequence is searched. Each further range
+/// is twice as long.
 const TAIL_OFFSETS: i64 = 1_000;
 
-/// Turns that are searched, the last ones: each may hold the ID once.
+/// Number of turns that are searched, from the last one back. Each may hold the ID once.
 pub const TURNS_MAX: u32 = 64;
 
-/// A record and where it lies.
+/// A record and its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its page's offset in the ledger.
+    /// The offset of the record's page in the ledger.
     pub offset: i64,
-    /// What it says.
+    /// The record itself.
     pub entry: Entry,
 }
 
-/// What came of a search in one turn.
+/// The result of a search in one turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// By this record.
+    /// This record granted the ID.
     Granted(Box<Found>),
-    /// By none: it would lie between these.
+    /// No record granted the ID. It would lie between these.
     NotGranted {
-        /// The last record before it.
+        /// The last record before the ID.
         before: Option<Box<Found>>,
-        /// The first one behind it.
+        /// The first record after the ID.
         after: Option<Box<Found>>,
     },
 }
 
-/// The records before and after a place, where there are any.
+/// The records before and after an ID, if there are any.
 pub type Neighbours = (Option<Box<Found>>, Option<Box<Found>>);
 
-/// What came of a search.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traced {
     /// Every grant of the ID, the last first.
     pub grants: Vec<Found>,
-    /// Where it would lie in the last turn, when it was never granted.
+    /// The neighbours of the ID in the last turn, when it was never granted.
     pub between: Option<Neighbours>,
-    /// Turns before those that were searched.
+    /// Number of earlier turns that were not searched.
     pub turns_left: u32,
 }
 
-/// Reads of one sequence's records, counted.
+/// Reads the records of one sequence, and counts the reads.
 pub struct Search<'a> {
     ledger: &'a dyn Ledger,
     name: &'a str,
     /// The offsets and pages read so far.
     pub read: Coverage,
-    /// Pages of the sequence among that which are none of the ledger's, at any reading.
+    /// Unreadable pages of the sequence in all reads.
     pub unreadable: u64,
     start: i64,
     end: i64,
 }
 
 impl<'a> Search<'a> {
-    /// In the ledger as it is now.
+    /// Searches the ledger as it is now.
     ///
     /// # Errors
-    /// Its ends cannot be asked for.
+    /// The ends of the ledger cannot be read.
     pub fn new(ledger: &'a dyn Ledger, name: &'a str) -> Result<Search<'a>, Error> {
         let (start, end) = ledger.extent()?;
         Ok(Search {
@@ -90,7 +89,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Start and end of what is searched.
+    /// Start and end of the searched range.
     pub fn extent(&self) -> (i64, i64) {
         (self.start, self.end)
     }
@@ -141,7 +140,7 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// Where an ID lies in a turn.
+    /// Finds the place of an ID in a turn.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -194,7 +193,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The first page of the sequence in a range.
+    /// Reads the first page of the sequence in a range.
     fn first(&mut self, from: i64, to: i64) -> Result<Option<Page>, Error> {
         let mut first = None;
         self.each(from, to, &mut |page| {
@@ -204,7 +203,7 @@ impl<'a> Search<'a> {
         Ok(first)
     }
 
-    /// Each readable page of the sequence in a range.
+    /// Reads each readable page of the sequence in a range.
     fn each(&mut self, from: i64, to: i64, on: &mut dyn FnMut(Page) -> Flow) -> Result<(), Error> {
         let (name, read) = (self.name.as_bytes(), &mut self.read);
         let (mut reached, mut unreadable) = (to, 0);
@@ -229,7 +228,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Every page of a range, of whatever sequence, for a reader that judges them itself.
+    /// Reads every page of a range, of all sequences, for a caller that judges them itself.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -255,7 +254,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The records of a page, one at least.
+/// The records of a page, at least one.
 struct Page {
     offset: i64,
     entries: Vec<Entry>,
@@ -268,7 +267,7 @@ impl Page {
         self.entries.into_iter().map(found)
     }
 
-    /// What of it lies around an ID of a turn.
+    /// The records of the page next to an ID of a turn.
     fn around(self, turn: u32, id: i64) -> Around {
         let mut around = Around {
             less: None,
@@ -288,13 +287,13 @@ impl Page {
     }
 }
 
-/// The last record before an ID, and the first one that is not before it.
+/// The last record before an ID, and the first record that is not before it.
 struct Around {
     less: Option<Box<Found>>,
     rest: Option<(Ordering, Box<Found>)>,
 }
 
-/// Where a record stands to an ID of a turn: before it, behind it, or its grant.
+/// Compares a record with an ID of a turn: it is before the ID, after the ID, or its grant.
 fn position(entry: &Entry, turn: u32, id: i64) -> Ordering {
     if entry.turn != turn {
         return entry.turn.cmp(&turn);
@@ -310,7 +309,7 @@ fn position(entry: &Entry, turn: u32, id: i64) -> Ordering {
             } else if distance % i128::from(step).abs().max(1) == 0 {
                 Ordering::Equal
             } else {
-                // Between two steps, so of no grant.
+                // The ID lies between two steps, so it belongs to no grant.
                 Ordering::Less
             }
         }

@@ -5,55 +5,55 @@ use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::error::Error;
 use crate::kafka::tools;
 
-/// A record as it lies in the ledger.
+/// A record of the ledger.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
-    /// Its offset.
+    /// The record's offset.
     pub offset: i64,
-    /// Its key.
+    /// The record's key: the name of the sequence.
     pub key: &'a [u8],
-    /// Its value.
+    /// The record's value: the page.
     pub value: &'a [u8],
 }
 
 /// One partition of a ledger, committed records only.
 pub trait Ledger {
-    /// The first offset that there can be, and the one behind the last.
+    /// The first possible offset, and one past the last offset.
     ///
     /// # Errors
-    /// They cannot be asked for now.
+    /// The broker does not answer now.
     fn extent(&self) -> Result<(i64, i64), Error>;
 
-    /// The records of a range, in order.
+    /// Reads the records of a range, in order.
     ///
     /// # Errors
-    /// It cannot be read now, or not any more.
+    /// The range cannot be read now, or no longer exists.
     fn read(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error>;
 
-    /// The same for a range that will be read to its end.
+    /// The same for a range that the caller will read to its end.
     ///
     /// # Errors
-    /// As [`Ledger::read`].
+    /// The same as [`Ledger::read`].
     fn scan(&self, from: i64, to: i64, on: &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error> {
         self.read(from, to, on)
     }
 
-    /// The first offset whose record was written at this time or later, in milliseconds since 1970; the
-    /// end when there is none.
+    /// The first offset whose record was written at this time or later, in milliseconds since 1970. The end of
+    /// the ledger when there is none.
     ///
     /// # Errors
-    /// It cannot be asked for now.
+    /// The broker does not answer now.
     fn at_time(&self, time_ms: i64) -> Result<i64, Error>;
 }
 
 /// A partition of a cluster's ledger.
 pub struct Live {
-    /// Fetches little at a time, for a search.
+    /// Fetches little at a time, for searches.
     near: Reader,
-    /// Fetches ahead, for a scan.
+    /// Fetches ahead, for scans.
     far: Reader,
-    /// Sees the end as it is. What was acknowledged before may still be waiting for its marker, and a
-    /// reader of committed records waits for that.
+    /// Sees the end of the log without regard to transactions. A record that was acknowledged before may still
+    /// wait for its marker, and a reader of committed records waits for the marker.
     uncommitted: Reader,
     topic: String,
     partition: i32,
@@ -63,7 +63,7 @@ pub struct Live {
 const NEAR_OFFSETS: i64 = 100_000;
 
 impl Live {
-    /// Nothing is asked for yet.
+    /// Creates the readers. They send no request yet.
     ///
     /// # Errors
     /// A configuration that the client library refuses.

@@ -17,14 +17,14 @@ use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
 use crate::wire::ledger::{Lines, PAGE_RECORDS_MAX, decode};
 
-/// A ledger as the fold writes it; a marker lies behind every hundred pages.
+/// A ledger as the fold writes it. A marker follows every hundred pages.
 #[derive(Default)]
 struct Written {
     fold: Fold,
     lines: Lines,
     pages: Vec<Stored>,
     requests: i64,
-    /// Records between two checkpoints, less one.
+    /// Most records between two checkpoints, less one.
     held_max: usize,
 }
 
@@ -130,7 +130,7 @@ impl Ledger for Records {
     }
 }
 
-/// Counts what is read of it, again each time.
+/// A ledger that counts the pages that are read, each time again.
 struct Counted<'a>(&'a Records, Cell<u64>);
 
 impl Ledger for Counted<'_> {
@@ -183,7 +183,7 @@ fn wrongs(report: &Report) -> Vec<Wrong> {
 
 const ROUNDS: u64 = 4_000;
 
-/// A hundred sequences by turns, one of them but now and then.
+/// A hundred sequences by turns. One of them has few records.
 fn busy() -> Written {
     let mut written = Written::with_checkpoints(1_000);
     written.operate(POLICY, Action::Policy(Undefined::CreateAudited));
@@ -219,7 +219,7 @@ fn every_id_is_found_and_little_is_read_for_it() {
             }
         }
     }
-    // None at all, and what was not given yet.
+    // A sequence without records, and an ID that was not given yet.
     let mut search = Search::new(&records, "nobody").unwrap();
     assert_eq!(search.trace(1).unwrap(), None);
     assert_eq!(search.read.pages, total);
@@ -242,7 +242,7 @@ fn a_sequence_with_few_records_costs_at_most_two_readings() {
         let traced = search.trace(id).unwrap().unwrap();
         let ids = traced.grants[0].entry.ids().unwrap();
         assert!(ids.0 <= id && id <= ids.1);
-        // One to find the last record, one for the search.
+        // One read to find the last record, one for the search.
         let readings = counted.1.get();
         assert!(readings <= 2 * total, "{readings} of {total}");
         assert!(search.read.pages <= total, "{:?}", search.read);
@@ -277,7 +277,7 @@ fn an_id_that_was_given_in_several_turns_is_found_in_each() {
         let expected: &[u32] = if increment > 0 { &[2, 1, 0] } else { &[1, 0] };
         assert_eq!(turns, expected);
         assert!(records.audit("a", written.chain("a")).clean);
-        // The search is not helped by all being on one page.
+        // The search does not depend on all records being on one page.
         assert_eq!(records.of("a").count() > 5, held_max == 0);
     }
 }
@@ -406,7 +406,7 @@ fn a_record_that_was_removed_altered_or_repeated_is_found() {
 
 #[test]
 fn a_hole_or_an_id_given_twice_is_found_although_the_chain_holds() {
-    // Two logs whose chains are spliced by a fold that goes wrong in between.
+    // The chains of two logs, joined by a fold that goes wrong in between.
     for (last, wrong) in [(9, Wrong::IdMissing), (2, Wrong::IdTwice)] {
         let mut written = Written::default();
         written.define("a", Changes::default());
@@ -443,7 +443,7 @@ fn an_audit_without_a_record_is_not_clean_and_says_why() {
         assert!(report.findings.is_empty(), "{report:?}");
         assert!(report.problem.unwrap().contains(word), "{word}");
     }
-    // A ledger that is there can be checked without the state; only its end cannot.
+    // An existing ledger can be checked without the state, except for its end.
     let report = records.audit_with("n3", Remembered::NoSequence);
     assert!(report.clean && report.problem.is_none(), "{report:?}");
     assert_eq!(report.unchecked.len(), 1);
@@ -490,11 +490,11 @@ fn markers_of_transactions_are_no_pages() {
     let records = written.records();
     let trace = by_number(&records, 0, "a", 5).unwrap();
     assert_eq!(trace.grants.len(), 1);
-    // The range ends behind a marker.
+    // The range ends after a marker.
     assert_eq!((trace.read.pages_read, trace.read.offsets), (3, 4));
 }
 
-/// Records of which someone who may write to the ledger topic has changed a few pages.
+/// Records of which an attacker with write access to the ledger topic has changed a few pages.
 fn damaged(changes: &[(prop::sample::Index, Damage)]) -> Records {
     let mut written = Written::with_checkpoints(3);
     let cycle = Changes {

@@ -1,17 +1,17 @@
-//! Times as an operator reads and writes them: RFC 3339, printed in UTC.
+//! Times in the form that an operator reads and writes: RFC 3339, printed in UTC.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// How a time is written, as it follows "expected".
+/// The description of the format, to follow the word "expected".
 const EXPECTED: &str = "a time with its offset such as 2026-03-01T08:00:00Z or \
      2026-03-01T10:00:00+02:00, or a date such as 2026-03-01, which begins at midnight in UTC";
 
-/// Length of a date in bytes: anything longer has a time, and must say of which offset.
+/// Length of a date in bytes. Anything longer has a time, which needs a UTC offset.
 const DATE_BYTES: usize = 10;
 
-/// Now, as `2026-01-31T23:59:59Z`.
+/// The current time, as `2026-01-31T23:59:59Z`.
 pub fn now_utc() -> String {
     format!("{:.0}", Timestamp::now())
 }
@@ -26,10 +26,10 @@ pub fn of_millis(millis: i64) -> String {
     }
 }
 
-/// A time that somebody wrote, in milliseconds since 1970.
+/// Parses a time, and returns milliseconds since 1970.
 ///
 /// # Errors
-/// In words, with the format.
+/// A message with the expected format.
 pub fn to_millis(text: &str) -> Result<i64, String> {
     let expected = |why: &dyn std::fmt::Display| format!("{why}; expected {EXPECTED}");
     let time = if text.len() == DATE_BYTES {
@@ -40,7 +40,7 @@ pub fn to_millis(text: &str) -> Result<i64, String> {
     };
     let time = time.map_err(|error| expected(&error))?;
     match time.as_millisecond() {
-        // Kafka takes small negative numbers for something else than a time.
+        // Kafka gives small negative numbers a special meaning.
         ..0 => Err(expected(&"it lies before 1970")),
         millis => Ok(millis),
     }

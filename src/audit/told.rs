@@ -1,11 +1,11 @@
-//! Records of the ledger in the words of people.
+//! Records of the ledger in words for people.
 
 use super::time;
 use super::trace::Read;
 use crate::core::printable::printable;
 use crate::wire::ledger::{Entry, Kind};
 
-/// The IDs of a grant: `7`, or `7 to 9`. None for anything else.
+/// The IDs of a grant: `7`, or `7 to 9`. None for other records.
 pub fn ids(entry: &Entry) -> Option<String> {
     let (first, last) = entry.ids()?;
     Some(if first == last {
@@ -15,7 +15,7 @@ pub fn ids(entry: &Entry) -> Option<String> {
     })
 }
 
-/// A record in a line, without its sequence.
+/// Describes a record in one line, without its sequence.
 pub fn told(entry: &Entry) -> String {
     let next = |next: Option<i64>| next.map_or("no ID".to_owned(), |next| next.to_string());
     let what = match entry.kind {
@@ -44,8 +44,8 @@ pub fn told(entry: &Entry) -> String {
     line
 }
 
-/// How much of a partition was read: pages without the markers of transactions, and of the partition a
-/// share of its offsets, since nobody knows how many pages the rest has.
+/// Describes how much of a partition was read: the pages without transaction markers, and the share of the
+/// partition's offsets, since the number of pages in the rest is unknown.
 pub fn share(read: &Read, partition: i32) -> String {
     let Read {
         pages_read,
@@ -60,7 +60,7 @@ pub fn share(read: &Read, partition: i32) -> String {
     if offsets_read >= offsets {
         return format!("read all of {place}: {pages_read} {pages}");
     }
-    // For people; a rounded figure will do.
+    // For people, a rounded figure is enough.
     #[allow(clippy::cast_precision_loss)]
     let percent = offsets_read as f64 * 100.0 / offsets as f64;
     format!("read {pages_read} {pages}, {percent:.2}% of {place}")

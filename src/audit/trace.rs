@@ -1,4 +1,4 @@
-//! Who got an ID: what `sequencer trace` and the status page tell.
+//! Finds who got an ID: the content of `sequencer trace` and of the status page's trace.
 
 use serde::Serialize;
 
@@ -10,30 +10,30 @@ use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
 use crate::wire::ledger::{Entry, decode};
 
-/// What was found.
+/// The result of a trace.
 #[derive(Debug, Serialize)]
 pub struct Trace {
-    /// Whose IDs.
+    /// The name of the sequence.
     pub sequence: String,
     /// The partition of the ledger.
     pub partition: i32,
-    /// Every grant; of an ID that was given more than once, the last first.
+    /// Every grant that was found. For an ID that was given more than once, the last grant comes first.
     pub grants: Vec<Grant>,
-    /// How much was read.
+    /// The part of the partition that was read.
     #[serde(flatten)]
     pub read: Read,
-    /// What else there is to say.
+    /// Remarks in words.
     pub notes: Vec<String>,
 }
 
-/// How much of a partition was read.
+/// The part of a partition that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Read {
-    /// Pages, of whatever sequence.
+    /// Number of pages, of all sequences.
     pub pages_read: u64,
-    /// The offsets among which they lie. The markers of transactions have offsets, too.
+    /// Number of offsets in the ranges that were read. Transaction markers have offsets, too.
     pub offsets_read: i64,
-    /// Offsets of the partition.
+    /// Number of offsets of the partition.
     pub offsets: i64,
 }
 
@@ -47,12 +47,12 @@ impl Read {
     }
 }
 
-/// A grant and where its record lies.
+/// A grant and its place in the ledger.
 #[derive(Debug, Serialize)]
 pub struct Grant {
-    /// Its page's offset in the ledger.
+    /// The offset of the grant's page in the ledger.
     pub ledger_offset: i64,
-    /// What it says.
+    /// The record itself.
     pub record: Entry,
 }
 
@@ -65,7 +65,7 @@ impl From<Found> for Grant {
     }
 }
 
-/// By the ID itself: bisection.
+/// Finds the grants of an ID by bisection.
 ///
 /// # Errors
 /// The ledger cannot be read.
@@ -120,8 +120,8 @@ pub fn by_number(
     })
 }
 
-/// A request's ID says nothing about its place, so the ledger is read, from this time on (milliseconds
-/// since 1970) if there is one.
+/// Finds the grants of a `request_id`. A `request_id` says nothing about the offset, so the ledger is read from
+/// this time on (milliseconds since 1970) if there is one.
 ///
 /// # Errors
 /// The ledger cannot be read.
@@ -190,7 +190,7 @@ fn gone(start: i64) -> String {
     format!("records before offset {start} of the ledger are gone")
 }
 
-/// Unreadable pages may have held the ID that was looked for.
+/// A note that unreadable pages may have held the ID.
 fn unreadable(name: &str, pages: u64) -> Option<String> {
     (pages > 0).then(|| {
         format!(

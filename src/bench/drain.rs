@@ -10,13 +10,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Error;
+use super::error::Error;
+use super::figure::{EQUAL_BYTES, FLOOR, Figure};
 use super::process::{Process, cpu, resident_bytes};
 use super::series::shown;
 use super::server::{self, Echo, Mode, Server};
 use super::stage::{Stage, Topics, per_second};
-use super::verified::verify;
-use crate::kafka::tools::measure::backlog::{self, Held};
+use crate::kafka::tools::measure::backlog;
 use crate::kafka::tools::measure::ends::Ends;
 use crate::kafka::tools::measure::shape::Shape;
 
@@ -30,15 +30,18 @@ const QUIET: Duration = Duration::from_millis(150);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Requests in the log.
-pub(super) struct Backlog {
-    pub(super) topic: String,
-    pub(super) shape: Shape,
-    pub(super) requests: u64,
+pub struct Backlog {
+    /// The request topic.
+    pub topic: String,
+    /// What they look like.
+    pub shape: Shape,
+    /// How many.
+    pub requests: u64,
 }
 
 /// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
     /// Writes the same bytes.
     Floor(Echo),
     /// Writes records of the reply's size.
@@ -47,13 +50,9 @@ pub(super) enum Subject {
     Serve(Mode),
 }
 
-/// The name of the equal-bytes floor, against which everything is held.
-pub(super) const EQUAL_BYTES: &str = "equal-bytes floor";
-/// The name of the floor that writes the same bytes.
-pub(super) const FLOOR: &str = "floor";
-
 impl Subject {
-    pub(super) fn name(&self) -> String {
+    /// Its name in the report.
+    pub fn name(&self) -> String {
         match self {
             Subject::Floor(_) => FLOOR.to_owned(),
             Subject::EqualBytes(_) => EQUAL_BYTES.to_owned(),
@@ -68,29 +67,32 @@ impl Subject {
 
 /// What a drain came to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Drained {
+pub struct Drained {
     /// Requests a second.
-    pub(super) rate: f64,
+    pub rate: f64,
     /// CPU of the subject, microseconds a request.
-    pub(super) cpu_us: Option<f64>,
+    pub cpu_us: Option<f64>,
     /// CPU of the broker that runs on this machine.
-    pub(super) broker_cpu_us: Option<f64>,
+    pub broker_cpu_us: Option<f64>,
     /// Which share of all cores subject, broker and this process used together.
-    pub(super) busy: Option<f64>,
+    pub busy: Option<f64>,
     /// Memory of the subject, MiB.
-    pub(super) resident_mib: Option<f64>,
+    pub resident_mib: Option<f64>,
     /// Looks that saw the topic grow.
-    pub(super) looks: usize,
+    pub looks: usize,
 }
 
 impl Backlog {
-    /// Writes it.
-    pub(super) fn write(
-        stage: &mut Stage<'_>,
+    /// Writes it into a topic that has no requests yet.
+    ///
+    /// # Errors
+    /// A broker refuses a request, or somebody asked for a stop.
+    pub fn write(
+        stage: &Stage<'_>,
+        topic: String,
         shape: Shape,
         requests: u64,
     ) -> Result<Backlog, Error> {
-        let topic = stage.request_topic(shape.partitions)?;
         let stop = stage.stopping();
         backlog::write(&stage.connection, &topic, shape, 0..requests, stop)
             .map_err(|error| stage.check().err().unwrap_or(error.into()))?;
@@ -103,11 +105,7 @@ impl Backlog {
 }
 
 /// Lets the subject drain the backlog, on a reply topic of its own.
-pub(super) fn run(
-    stage: &mut Stage<'_>,
-    backlog: &Backlog,
-    subject: &Subject,
-) -> Result<Drained, Error> {
+pub fn run(stage: &mut Stage<'_>, backlog: &Backlog, subject: &Subject) -> Result<Drained, Error> {
     let partitions = backlog.shape.partitions;
     match subject {
         Subject::Floor(how) | Subject::EqualBytes(how) => {
@@ -116,7 +114,7 @@ pub(super) fn run(
             let body = equal.then(|| backlog.shape.reply(backlog.requests));
             let watch = Watch::new(stage, &replies, partitions, backlog.requests, false)?;
             let route = (backlog.topic.as_str(), replies.as_str());
-            let process = server::echo(stage, route, partitions, how, body.as_deref())?;
+            let process = server::echo(stage, route, partitions, *how, body.as_deref())?;
             let drained = watch.drain(stage, vec![process])?;
             stage.delete(&replies)?;
             Ok(drained)
@@ -124,7 +122,7 @@ pub(super) fn run(
         Subject::Serve(mode) => {
             let topics = stage.service_topics(&backlog.topic, partitions)?;
             let drained = serve(stage, backlog, &topics, *mode)?;
-            verify(stage, &topics)?;
+            stage.answered(&topics)?;
             stage.delete(&topics.replies)?;
             stage.delete(&topics.state)?;
             stage.delete(&topics.ledger)?;
@@ -144,7 +142,7 @@ pub(super) fn run(
 }
 
 /// The same for a service whose topics are to be kept.
-pub(super) fn serve(
+pub fn serve(
     stage: &mut Stage<'_>,
     backlog: &Backlog,
     topics: &Topics,
@@ -162,38 +160,8 @@ pub(super) fn serve(
     watch.drain(stage, vec![server.process])
 }
 
-/// Several instances that share the partitions before the backlog, all of it at once, is there.
-pub(super) fn shared(
-    stage: &mut Stage<'_>,
-    shape: Shape,
-    requests: u64,
-    instances: usize,
-) -> Result<Drained, Error> {
-    let topic = stage.request_topic(shape.partitions)?;
-    let topics = stage.service_topics(&topic, shape.partitions)?;
-    let stop = stage.stopping();
-    let held = Held::write(&stage.connection, &topic, shape, 0..requests, stop)
-        .map_err(|error| stage.check().err().unwrap_or(error.into()))?;
-    let mut servers = Vec::new();
-    for instance in 0..instances {
-        let name = format!("instance-{instance}");
-        servers.push(Server::spawn(stage, &topics, &name, Mode::IMMEDIATE)?);
-    }
-    let all = usize::try_from(shape.partitions).unwrap_or(usize::MAX);
-    let mut borrowed: Vec<&mut Server> = servers.iter_mut().collect();
-    server::wait(stage, &mut borrowed, |running| {
-        running.iter().sum::<usize>() == all && running.iter().all(|count| *count > 0)
-    })?;
-    let watch = Watch::new(stage, &topics.replies, shape.partitions, requests, false)?;
-    held.release()?;
-    let processes = servers.into_iter().map(|server| server.process).collect();
-    let drained = watch.drain(stage, processes)?;
-    verify(stage, &topics)?;
-    stage.delete_of(&topics)?;
-    Ok(drained)
-}
-
-struct Watch {
+/// Watches a reply topic.
+pub struct Watch {
     ends: Ends,
     requests: u64,
 }
@@ -224,7 +192,11 @@ struct Look {
 }
 
 impl Watch {
-    fn new(
+    /// From now on.
+    ///
+    /// # Errors
+    /// The topic is not there.
+    pub fn new(
         stage: &Stage<'_>,
         replies: &str,
         partitions: u32,
@@ -238,7 +210,14 @@ impl Watch {
     }
 
     /// Watches until all is answered, then stops the processes.
-    fn drain(&self, stage: &mut Stage<'_>, mut processes: Vec<Process>) -> Result<Drained, Error> {
+    ///
+    /// # Errors
+    /// Nothing more comes, or a process ends by itself.
+    pub fn drain(
+        &self,
+        stage: &mut Stage<'_>,
+        mut processes: Vec<Process>,
+    ) -> Result<Drained, Error> {
         let mut before = None;
         let (mut first, mut last): (Option<(Look, Look)>, Option<Look>) = (None, None);
         let mut looks = 0;
@@ -333,28 +312,21 @@ impl Watch {
     }
 }
 
-/// Figures of a drain.
-pub(super) const RATE: &str = "requests/s";
-pub(super) const CPU: &str = "CPU, µs/request";
-pub(super) const BROKER_CPU: &str = "broker's CPU, µs/request";
-pub(super) const BUSY: &str = "share of all cores";
-pub(super) const RESIDENT: &str = "memory, MiB";
-
 impl Drained {
     /// Takes its figures down.
-    pub(super) fn record(
+    pub fn record(
         &self,
         stage: &mut Stage<'_>,
         place: (&'static str, &str),
         subject: &str,
         round: usize,
     ) -> Result<(), Error> {
-        stage.figure(place, subject, RATE, round, self.rate);
+        stage.figure(place, subject, Figure::Rate, round, self.rate);
         for (figure, value) in [
-            (CPU, self.cpu_us),
-            (BROKER_CPU, self.broker_cpu_us),
-            (BUSY, self.busy),
-            (RESIDENT, self.resident_mib),
+            (Figure::Cpu, self.cpu_us),
+            (Figure::BrokerCpu, self.broker_cpu_us),
+            (Figure::Busy, self.busy),
+            (Figure::Resident, self.resident_mib),
         ] {
             if let Some(value) = value {
                 stage.figure(place, subject, figure, round, value);

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::{embedded, kafka};
+use crate::embedded;
+use crate::kafka;
 
 /// Why a measurement ended early.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn system(what: &'static str) -> impl Fn(io::Error) -> Error {
+    /// For what the operating system refuses.
+    pub fn system(what: &'static str) -> impl Fn(io::Error) -> Error {
         move |error| Error::System { what, error }
     }
 }

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::error::Error;
+use super::figure::{ECHO, ECHO_ADAPTIVE, Figure, Quantile};
+use super::options::{EXACTLY_ONCE_INTERVAL_MS, SHAPE, Scenario};
 use super::process::Process;
 use super::report::Curve;
 use super::series::shown;
 use super::server::{self, Echo, Mode, Server};
 use super::stage::Stage;
-use super::verified::verify;
-use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
 use crate::kafka::tools::measure::client::{Answered, Client, Route};
-use crate::kafka::tools::measure::shape::Shape;
+use crate::kafka::tools::measure::echo::{Pace, Take};
 
 /// Requests a second.
 const RATES: [u64; 4] = [100, 1_000, 10_000, 50_000];
-/// The rate at which bars are judged.
-const RATE_OF_BARS: u64 = 1_000;
+/// The only rate when there is no time.
+pub const QUICK_RATE: u64 = 1_000;
 /// What is due in the first part of a measurement is not counted: caches and batches are cold.
 const SETTLE: Duration = Duration::from_millis(500);
 /// Requests a second that warm a broker up.
@@ -29,26 +30,6 @@ const DIGITS: u8 = 3;
 const LATENCY_US_MAX: u64 = 120_000_000;
 /// Points of a curve: the share of requests that took longer, down to one in ten thousand.
 const CURVE_STEPS: u32 = 40;
-
-/// Figures, with the quantile of each.
-pub(super) const FIGURES: [(&str, f64); 5] = [
-    ("p50, ms", 0.5),
-    ("p90, ms", 0.9),
-    ("p99, ms", 0.99),
-    ("p99.9, ms", 0.999),
-    ("max, ms", 1.0),
-];
-/// The echo that sends each record at once.
-pub(super) const ECHO: &str = "echo";
-/// The echo that chooses as the service does.
-pub(super) const ECHO_ADAPTIVE: &str = "echo, adaptive";
-
-const SHAPE: Shape = Shape {
-    names: NAMES,
-    partitions: PARTITIONS,
-    request_id: false,
-    audited: false,
-};
 
 enum Subject {
     Echo(&'static str, Echo),
@@ -64,27 +45,33 @@ impl Subject {
     }
 }
 
-pub(super) fn setting(rate: u64) -> String {
+/// The setting of a rate, as the report has it.
+pub fn setting(rate: u64) -> String {
     format!("{}/s", shown(rate as f64))
 }
 
-/// As the bars have it.
-pub(super) fn setting_of_bars() -> String {
-    setting(RATE_OF_BARS)
+const fn echo(pace: Pace) -> Echo {
+    Echo {
+        pace,
+        take: Take::Each,
+    }
 }
 
-pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let echo = |pace| Echo { pace, take: "each" };
+/// All subjects at all rates, in turn.
+///
+/// # Errors
+/// What kept it from measuring.
+pub fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut subjects = vec![
-        Subject::Echo(ECHO, echo("swift")),
+        Subject::Echo(ECHO, echo(Pace::Swift)),
         Subject::Serve(Mode::IMMEDIATE),
         Subject::Serve(Mode::exactly_once(EXACTLY_ONCE_INTERVAL_MS)),
     ];
     let mut rates = RATES.to_vec();
     if stage.options.quick {
-        rates = vec![RATE_OF_BARS];
+        rates = vec![QUICK_RATE];
     } else {
-        subjects.push(Subject::Echo(ECHO_ADAPTIVE, echo("adaptive")));
+        subjects.push(Subject::Echo(ECHO_ADAPTIVE, echo(Pace::Adaptive)));
         subjects.push(Subject::Serve(Mode::exactly_once(5)));
     }
     let mut merged: BTreeMap<(u64, String), Histogram<u64>> = BTreeMap::new();
@@ -108,16 +95,12 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 /// A broker that has just started runs its code slowly at first, and the first subject would pay for
 /// it: small requests at a rate, through an echo, before anything is measured.
-pub(super) fn warm_broker(stage: &mut Stage<'_>) -> Result<(), Error> {
+pub fn warm_broker(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.say("warming the broker up")?;
-    let requests = stage.request_topic(PARTITIONS)?;
-    let replies = stage.reply_topic(PARTITIONS)?;
-    let way = Echo {
-        pace: "swift",
-        take: "each",
-    };
+    let requests = stage.request_topic(SHAPE.partitions)?;
+    let replies = stage.reply_topic(SHAPE.partitions)?;
     let route = (requests.as_str(), replies.as_str());
-    let process = server::echo(stage, route, PARTITIONS, &way, None)?;
+    let process = server::echo(stage, route, SHAPE.partitions, echo(Pace::Swift), None)?;
     let route = Route {
         requests: &requests,
         replies: &replies,
@@ -140,12 +123,15 @@ fn measure(
     rates: &[u64],
     round: usize,
 ) -> Result<Vec<(u64, Histogram<u64>)>, Error> {
-    let requests = stage.request_topic(PARTITIONS)?;
-    let topics = stage.service_topics(&requests, PARTITIONS)?;
+    let requests = stage.request_topic(SHAPE.partitions)?;
+    let topics = stage.service_topics(&requests, SHAPE.partitions)?;
     let (mut process, committed): (Process, bool) = match subject {
         Subject::Echo(_, how) => {
             let route = (topics.requests.as_str(), topics.replies.as_str());
-            (server::echo(stage, route, PARTITIONS, how, None)?, false)
+            (
+                server::echo(stage, route, SHAPE.partitions, *how, None)?,
+                false,
+            )
         }
         Subject::Serve(mode) => {
             let server = Server::start(stage, &topics, "a", *mode)?;
@@ -190,7 +176,7 @@ fn measure(
     }
     process.stop()?;
     if matches!(subject, Subject::Serve(_)) {
-        verify(stage, &topics)?;
+        stage.answered(&topics)?;
     }
     stage.delete_of(&topics)?;
     Ok(histograms)
@@ -218,14 +204,12 @@ fn record(
         round + 1,
         subject.name()
     );
-    for (figure, quantile) in FIGURES {
-        let value = milliseconds(histogram.value_at_quantile(quantile));
-        stage.figure(("latency", &setting), &subject.name(), figure, round, value);
-        line.push_str(&format!(
-            ", {} {}",
-            figure.trim_end_matches(", ms"),
-            shown(value)
-        ));
+    let place = (Scenario::Latency.as_str(), setting.as_str());
+    for quantile in Quantile::ALL {
+        let value = milliseconds(histogram.value_at_quantile(quantile.share()));
+        let figure = Figure::Latency(quantile);
+        stage.figure(place, &subject.name(), figure, round, value);
+        line.push_str(&format!(", {} {}", quantile.as_str(), shown(value)));
     }
     stage.say(&format!("{line} ms"))
 }

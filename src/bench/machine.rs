@@ -29,7 +29,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub(super) fn of(kafka: String, librdkafka: String) -> Machine {
+    /// This machine, now.
+    pub fn of(kafka: String, librdkafka: String) -> Machine {
         let cpus = read("/proc/cpuinfo");
         let memory = read("/proc/meminfo");
         let kilobytes = field(&memory, "MemTotal")
@@ -48,7 +49,8 @@ impl Machine {
         }
     }
 
-    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+    /// Names and values, for people.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
         vec![
             ("sequencer", self.sequencer.clone()),
             ("librdkafka", self.librdkafka.clone()),
@@ -65,7 +67,7 @@ impl Machine {
 }
 
 /// Load averages over 1, 5 and 15 minutes.
-pub(super) fn load() -> String {
+pub fn load() -> String {
     let load = read("/proc/loadavg");
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -1,60 +1,37 @@
-//! What to measure.
+//! What to measure, and with what load.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::kafka::tools::measure::shape::Shape;
+
+/// The load, unless a scenario varies it: requests for 100 names in 4 partitions.
+pub const SHAPE: Shape = Shape {
+    names: 100,
+    partitions: 4,
+    request_id: false,
+};
+/// The checkpoint interval of `exactly_once`, unless a scenario varies it.
+pub const EXACTLY_ONCE_INTERVAL_MS: u64 = 20;
 
 /// One group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// A backlog: floors, modes and checkpoint intervals.
     Drain,
-    /// 1, 100 and 1,000,000 names.
-    Names,
-    /// 1, 4, 16 and 64 partitions.
-    Partitions,
-    /// With and without `request_id`.
-    RequestId,
-    /// With and without `audit` of every sequence.
-    Audit,
-    /// 1 and 2 instances.
-    Instances,
     /// An open loop at several rates.
     Latency,
-    /// Taking over many sequences: time, memory, and what a checkpoint costs beside them.
-    Restore,
-    /// What a new member and a clean stop cost a client.
-    Pause,
 }
 
 impl Scenario {
     /// In the order in which they run.
-    pub const ALL: [Scenario; 9] = [
-        Scenario::Drain,
-        Scenario::Names,
-        Scenario::Partitions,
-        Scenario::RequestId,
-        Scenario::Audit,
-        Scenario::Instances,
-        Scenario::Latency,
-        Scenario::Restore,
-        Scenario::Pause,
-    ];
-
-    /// Those of `--quick`.
-    pub const QUICK: [Scenario; 3] = [Scenario::Drain, Scenario::Latency, Scenario::Restore];
+    pub const ALL: [Scenario; 2] = [Scenario::Drain, Scenario::Latency];
 
     /// As the command line has it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scenario::Drain => "drain",
-            Scenario::Names => "names",
-            Scenario::Partitions => "partitions",
-            Scenario::RequestId => "request-id",
-            Scenario::Audit => "audit",
-            Scenario::Instances => "instances",
             Scenario::Latency => "latency",
-            Scenario::Restore => "restore",
-            Scenario::Pause => "pause",
         }
     }
 
@@ -66,10 +43,10 @@ impl Scenario {
     }
 }
 
-/// What to measure.
+/// How to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The cluster; none: one is started, and thrown away at the end.
+    /// The cluster. Without one, a Kafka is started, and deleted at the end.
     pub brokers: Option<String>,
     /// The operator's librdkafka properties.
     pub properties: BTreeMap<String, String>,
@@ -77,20 +54,15 @@ pub struct Options {
     pub passed: Vec<String>,
     /// The program whose `serve` is measured.
     pub program: PathBuf,
-    /// Where logs go, and the data of a cluster that is started; made anew and removed.
+    /// Where logs and the data of a cluster that is started go. The run makes a directory of its own
+    /// there, and removes it.
     pub directory: PathBuf,
-    /// What to measure.
-    pub only: Vec<Scenario>,
     /// How often.
     pub rounds: usize,
     /// Requests of a backlog.
     pub requests: u64,
     /// Length of each measurement of latency.
     pub seconds: u64,
-    /// Sequences of a restore.
-    pub sequences: Vec<u64>,
     /// Only what fits into a minute.
     pub quick: bool,
-    /// Whether what the service answers is verified before its topics are deleted.
-    pub verify: bool,
 }

@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Error;
-use crate::embedded::{Signal, die_with_parent, send};
+use super::error::Error;
+use crate::embedded::{die_with_parent, terminate};
 
 /// How much of a log goes into an error.
 const TAIL_LINES: usize = 4;
@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(5);
 const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// A process. It is killed when the value goes.
-pub(super) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -27,11 +27,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts it, with all that it says in a file.
-    pub(super) fn spawn(
-        name: &str,
-        command: &mut Command,
-        directory: &Path,
-    ) -> Result<Process, Error> {
+    pub fn spawn(name: &str, command: &mut Command, directory: &Path) -> Result<Process, Error> {
         let failed = Error::system("start a process to measure");
         let log = directory.join(format!("{name}.log"));
         let output = File::create(&log).map_err(&failed)?;
@@ -50,19 +46,20 @@ impl Process {
         })
     }
 
-    pub(super) fn id(&self) -> u32 {
+    /// Its number.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What it has said so far.
-    pub(super) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
     /// An error if it has ended, though nobody told it to.
-    pub(super) fn check(&mut self) -> Result<(), Error> {
+    pub fn check(&mut self) -> Result<(), Error> {
         match self.ended()? {
             None => Ok(()),
             Some(status) => Err(self.failed(&format!("ended with {status}"))),
@@ -70,7 +67,7 @@ impl Process {
     }
 
     /// An error about it, with its last words.
-    pub(super) fn failed(&self, what: &str) -> Error {
+    pub fn failed(&self, what: &str) -> Error {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("; ");
@@ -86,12 +83,12 @@ impl Process {
     }
 
     /// Asks for a clean stop; returns without waiting for it.
-    pub(super) fn terminate(&mut self) -> Result<(), Error> {
-        send(&mut self.child, Signal::Terminate).map_err(Error::system("stop a process"))
+    pub fn terminate(&mut self) -> Result<(), Error> {
+        terminate(&mut self.child).map_err(Error::system("stop a process"))
     }
 
     /// Asks for a clean stop and waits for it.
-    pub(super) fn stop(mut self) -> Result<(), Error> {
+    pub fn stop(mut self) -> Result<(), Error> {
         // It may have been asked before, and be gone.
         if self.ended()?.is_none() {
             self.terminate()?;
@@ -112,7 +109,7 @@ impl Process {
     }
 
     /// SIGKILL: it has no say in it.
-    pub(super) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if self.status.is_none() {
             // It may have ended by itself.
             let _ = self.child.kill();
@@ -140,7 +137,7 @@ unsafe extern "C" {
 
 /// The CPU time that a process has taken, all its threads together; none where the system has no
 /// such clock.
-pub(super) fn cpu(id: u32) -> Option<Duration> {
+pub fn cpu(id: u32) -> Option<Duration> {
     if cfg!(not(all(target_os = "linux", target_pointer_width = "64"))) {
         return None;
     }
@@ -159,7 +156,7 @@ pub(super) fn cpu(id: u32) -> Option<Duration> {
 }
 
 /// Memory of a process that is resident, in bytes.
-pub(super) fn resident_bytes(id: u32) -> Option<u64> {
+pub fn resident_bytes(id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status
         .lines()

@@ -4,15 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::bars::Bar;
-use super::drain::{CPU, EQUAL_BYTES, RATE};
-use super::latency::{ECHO, FIGURES};
 use super::machine::Machine;
-use super::options::{Options, Scenario};
-use super::restore::{RAW_READ, RECORDS_RATE};
+use super::options::{EXACTLY_ONCE_INTERVAL_MS, Options, SHAPE};
 use super::series::{Key, Series, Spread, shown};
-use super::verified::Verified;
-use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS, html};
 
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
@@ -23,12 +17,8 @@ pub struct Report {
     pub settings: Vec<(String, String)>,
     /// How long it took.
     pub seconds: f64,
-    /// What should be, and is or is not.
-    pub bars: Vec<Bar>,
     /// Every figure.
     pub series: Vec<Series>,
-    /// What the service answered in all this, against the promise.
-    pub verified: Verified,
     /// Latencies over all rounds.
     pub curves: Vec<Curve>,
     /// What a reader of the figures must know.
@@ -48,36 +38,17 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// What a figure is compared with.
-pub(super) fn floor_of(key: &Key) -> Option<String> {
-    let latency = FIGURES.iter().any(|(figure, _)| *figure == key.figure);
-    let floor = match key.figure {
-        RATE | CPU => EQUAL_BYTES,
-        RECORDS_RATE => RAW_READ,
-        _ if latency => ECHO,
-        _ => return None,
-    };
-    Some(floor.to_owned())
-}
-
 impl Report {
     pub(super) fn new(machine: Machine, options: &Options) -> Report {
-        let names = |scenarios: &[Scenario]| {
-            let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.as_str()).collect();
-            names.join(",")
-        };
-        let sequences: Vec<String> = options.sequences.iter().map(u64::to_string).collect();
         let settings = [
-            ("scenarios", names(&options.only)),
             ("rounds", options.rounds.to_string()),
             ("requests of a backlog", options.requests.to_string()),
             ("seconds of each latency", options.seconds.to_string()),
-            ("sequences of a restore", sequences.join(",")),
-            ("partitions, unless varied", PARTITIONS.to_string()),
-            ("names, unless varied", NAMES.to_string()),
+            ("partitions, unless varied", SHAPE.partitions.to_string()),
+            ("names, unless varied", SHAPE.names.to_string()),
             ("request, key and value", "45 bytes".to_owned()),
             (
-                "interval at which exactly_once is judged",
+                "interval of exactly_once, unless varied",
                 format!("{EXACTLY_ONCE_INTERVAL_MS} ms"),
             ),
             (
@@ -94,9 +65,7 @@ impl Report {
                 .map(|(name, value)| (name.to_owned(), value))
                 .to_vec(),
             seconds: 0.0,
-            bars: Vec::new(),
             series: Vec::new(),
-            verified: Verified::default(),
             curves: Vec::new(),
             notes: Vec::new(),
         }
@@ -107,12 +76,7 @@ impl Report {
         serde_json::to_string_pretty(self)
     }
 
-    /// As one HTML document that needs nothing else.
-    pub fn html(&self) -> String {
-        html::page(self)
-    }
-
-    /// Prints machine, figures and bars; `table` prints rows under their heads.
+    /// Prints machine, settings, figures and notes; `table` prints rows under their heads.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -141,17 +105,9 @@ impl Report {
                 table(out, &HEADS, rows)?;
             }
         }
-        writeln!(out, "\nbars, by the median")?;
-        let rows = self.bars.iter().map(|bar| {
-            let met = met(bar.met);
-            vec![
-                bar.what.clone(),
-                bar.measured.clone(),
-                met.to_owned(),
-                bar.bar.clone(),
-            ]
-        });
-        table(out, &["WHAT", "MEASURED", "MET", "BAR"], rows.collect())?;
+        if !self.notes.is_empty() {
+            writeln!(out)?;
+        }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
@@ -175,7 +131,7 @@ impl Report {
             let key = &series.key;
             let mut row = vec![
                 key.setting.clone(),
-                key.figure.to_owned(),
+                key.figure.as_str().to_owned(),
                 key.subject.clone(),
             ];
             row.extend(spread(series.spread));
@@ -217,11 +173,3 @@ const HEADS: [&str; 10] = [
     "MAX",
     "AGAINST",
 ];
-
-pub(super) fn met(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "yes",
-        Some(false) => "NO",
-        None => "-",
-    }
-}

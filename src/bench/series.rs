@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::figure::Figure;
+
 /// Least, median and most.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
@@ -35,8 +37,8 @@ pub struct Key {
     pub setting: String,
     /// Who was measured.
     pub subject: String,
-    /// What was measured, with its unit.
-    pub figure: &'static str,
+    /// What was measured.
+    pub figure: Figure,
 }
 
 /// One thing, measured once in each round.
@@ -57,10 +59,11 @@ pub struct Series {
 
 /// All figures.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Figures(Vec<Series>);
+pub struct Figures(Vec<Series>);
 
 impl Figures {
-    pub(super) fn add(&mut self, key: Key, round: usize, value: f64) {
+    /// Adds the value of a round.
+    pub fn add(&mut self, key: Key, round: usize, value: f64) {
         let at = match self.0.iter().position(|series| series.key == key) {
             Some(at) => at,
             None => {
@@ -84,23 +87,23 @@ impl Figures {
         }
     }
 
-    /// The series with their spreads, each compared with the `floor` of its scenario and setting.
-    pub(super) fn finish(mut self, floor: impl Fn(&Key) -> Option<String>) -> Vec<Series> {
+    /// The series with their spreads, each compared with another subject of its scenario and setting.
+    pub fn finish(mut self) -> Vec<Series> {
         let all = self.0.clone();
         for series in &mut self.0 {
             series.spread = Spread::of(series.rounds.iter().copied().flatten());
-            let Some(subject) = floor(&series.key) else {
+            let Some(subject) = series.key.figure.against() else {
                 continue;
             };
             let of_floor = Key {
-                subject: subject.clone(),
+                subject: subject.to_owned(),
                 ..series.key.clone()
             };
             if let Some(floor) = all.iter().find(|other| other.key == of_floor)
                 && of_floor != series.key
             {
                 series.ratio = ratio(&series.rounds, &floor.rounds);
-                series.against = Some(subject);
+                series.against = Some(subject.to_owned());
             }
         }
         self.0
@@ -108,7 +111,7 @@ impl Figures {
 }
 
 /// Over the ratios of two series, round by round.
-pub(super) fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spread> {
+pub fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spread> {
     let ratios = these.iter().zip(those).filter_map(|(this, that)| {
         let (this, that) = ((*this)?, (*that)?);
         (that > 0.0).then_some(this / that)
@@ -117,7 +120,7 @@ pub(super) fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spre
 }
 
 /// A number for people: three digits that say something, thousands apart.
-pub(super) fn shown(value: f64) -> String {
+pub fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
@@ -143,6 +146,7 @@ pub(super) fn shown(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figure::EQUAL_BYTES;
     use super::*;
 
     fn key(subject: &str) -> Key {
@@ -150,7 +154,7 @@ mod tests {
             scenario: "drain",
             setting: "base".to_owned(),
             subject: subject.to_owned(),
-            figure: "requests/s",
+            figure: Figure::Rate,
         }
     }
 
@@ -159,11 +163,11 @@ mod tests {
         let mut figures = Figures::default();
         // The machine was twice as fast in the second round.
         for (round, value) in [10.0, 20.0, 12.0].into_iter().enumerate() {
-            figures.add(key("floor"), round, value);
+            figures.add(key(EQUAL_BYTES), round, value);
             figures.add(key("serve"), round, value * 0.9);
         }
         figures.add(key("serve"), 3, 1.0);
-        let series = figures.finish(|_| Some("floor".to_owned()));
+        let series = figures.finish();
         let serve = &series[1];
         let ratio = serve.ratio.unwrap();
         assert!((ratio.min - 0.9).abs() < 1e-9 && (ratio.max - 0.9).abs() < 1e-9);

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Error;
+use super::error::Error;
 use super::process::Process;
 use super::stage::{Stage, Topics};
+use crate::kafka::tools::measure::echo::{Pace, Take};
 
 /// How long a service may take until it runs every partition: after a kill the group misses the
 /// dead member for a session, and millions of sequences take a while.
@@ -20,26 +21,30 @@ const HTTP_MAX: Duration = Duration::from_secs(5);
 
 /// How a service is to run, where that is not its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mode {
-    pub(super) exactly_once: bool,
+pub struct Mode {
+    /// `reply.mode`.
+    pub exactly_once: bool,
     /// `checkpoint.interval_ms`.
-    pub(super) interval_ms: Option<u64>,
+    pub interval_ms: Option<u64>,
 }
 
 impl Mode {
-    pub(super) const IMMEDIATE: Mode = Mode {
+    /// The default.
+    pub const IMMEDIATE: Mode = Mode {
         exactly_once: false,
         interval_ms: None,
     };
 
-    pub(super) fn exactly_once(interval_ms: u64) -> Mode {
+    /// Replies in the transactions of checkpoints, at this interval.
+    pub fn exactly_once(interval_ms: u64) -> Mode {
         Mode {
             exactly_once: true,
             interval_ms: Some(interval_ms),
         }
     }
 
-    pub(super) fn name(self) -> String {
+    /// The name of the subject.
+    pub fn name(self) -> String {
         let mode = if self.exactly_once {
             "exactly_once"
         } else {
@@ -53,14 +58,15 @@ impl Mode {
 }
 
 /// A `sequencer serve` process.
-pub(super) struct Server {
-    pub(super) process: Process,
+pub struct Server {
+    /// The process.
+    pub process: Process,
     port: u16,
 }
 
 impl Server {
     /// Starts it without waiting for it.
-    pub(super) fn spawn(
+    pub fn spawn(
         stage: &mut Stage<'_>,
         topics: &Topics,
         instance: &str,
@@ -95,7 +101,7 @@ impl Server {
     }
 
     /// Starts it and waits until it runs every partition.
-    pub(super) fn start(
+    pub fn start(
         stage: &mut Stage<'_>,
         topics: &Topics,
         instance: &str,
@@ -108,8 +114,8 @@ impl Server {
     }
 
     /// Partitions that it runs.
-    pub(super) fn running(&self) -> usize {
-        let Ok(body) = get(self.port, "/readyz") else {
+    pub fn running(&self) -> usize {
+        let Ok(body) = self.page("/readyz") else {
             return 0;
         };
         let Ok(body) = serde_json::from_str::<Value>(&body) else {
@@ -126,26 +132,17 @@ impl Server {
         })
     }
 
-    /// The sum over the samples of a metric.
-    pub(super) fn metric(&self, begin: &str) -> Result<f64, Error> {
-        let page = get(self.port, "/metrics").map_err(Error::system("ask for metrics"))?;
-        let samples = page.lines().filter_map(|line| {
-            let rest = line.strip_prefix(begin)?;
-            rest.starts_with(['{', ' ']).then_some(())?;
-            rest.rsplit(' ').next()?.parse::<f64>().ok()
-        });
-        Ok(samples.sum())
-    }
-
-    /// What its log says of each partition's restore.
-    pub(super) fn restores(&self) -> Vec<Restored> {
-        let log = self.process.log();
-        log.lines().filter_map(restored).collect()
+    /// The body of one of its pages, whatever the status.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn page(&self, path: &str) -> Result<String, Error> {
+        get(self.port, path).map_err(Error::system("ask a service for a page"))
     }
 }
 
 /// What each program of this service is told: the cluster, the group, the topics.
-pub(super) fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
+pub fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
     let mut arguments = stage.options.passed.clone();
     let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
     add("--brokers", stage.connection.brokers.clone());
@@ -162,32 +159,8 @@ pub(super) fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
     arguments
 }
 
-/// One partition, taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Restored {
-    pub(super) took: Duration,
-    pub(super) records: u64,
-    pub(super) sequences: u64,
-}
-
-fn restored(line: &str) -> Option<Restored> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let fields = line.get("fields").unwrap_or(&line);
-    (fields.get("message")? == "restored").then_some(())?;
-    // A u128 is written as text.
-    let number = |name: &str| {
-        let value = fields.get(name)?;
-        value.as_u64().or_else(|| value.as_str()?.parse().ok())
-    };
-    Some(Restored {
-        took: Duration::from_millis(number("took_ms")?),
-        records: number("records")?,
-        sequences: number("sequences")?,
-    })
-}
-
 /// Waits until the numbers of partitions that these run are as they should be.
-pub(super) fn wait(
+pub fn wait(
     stage: &Stage<'_>,
     servers: &mut [&mut Server],
     good: impl Fn(&[usize]) -> bool,
@@ -217,26 +190,27 @@ pub(super) fn wait(
 }
 
 /// How an echo is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Echo {
-    /// `swift`, `bulk` or `adaptive`.
-    pub(super) pace: &'static str,
-    /// `each` or `batch`.
-    pub(super) take: &'static str,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// Which of the service's producers it uses.
+    pub pace: Pace,
+    /// How it takes records.
+    pub take: Take,
 }
 
 impl Echo {
-    pub(super) fn name(&self) -> String {
-        format!("{} {}", self.pace, self.take)
+    /// For the report.
+    pub fn name(self) -> String {
+        format!("{} {}", self.pace.as_str(), self.take.as_str())
     }
 }
 
-/// Starts an echo process. `body`: written in the place of each value.
-pub(super) fn echo(
+/// Starts an echo process. `body`: written instead of each value.
+pub fn echo(
     stage: &mut Stage<'_>,
     (from, to): (&str, &str),
     partitions: u32,
-    how: &Echo,
+    how: Echo,
     body: Option<&[u8]>,
 ) -> Result<Process, Error> {
     let name = stage.unique("echo");
@@ -253,9 +227,9 @@ pub(super) fn echo(
         "--partitions",
         &partitions.to_string(),
         "--pace",
-        how.pace,
+        how.pace.as_str(),
         "--take",
-        how.take,
+        how.take.as_str(),
     ]);
     if let Some(body) = body {
         command.args(["--body", &String::from_utf8_lossy(body)]);
@@ -286,22 +260,4 @@ fn get(port: u16, path: &str) -> io::Result<String> {
         .split_once("\r\n\r\n")
         .map(|(_, body)| body.to_owned())
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_of_a_restore_is_understood() {
-        let line = r#"{"level":"INFO","fields":{"message":"restored","partition":3,"sequences":7,"records":9,"took_ms":"12"}}"#;
-        let expected = Restored {
-            took: Duration::from_millis(12),
-            records: 9,
-            sequences: 7,
-        };
-        assert_eq!(restored(line), Some(expected));
-        assert_eq!(restored(r#"{"message":"starting"}"#), None);
-        assert_eq!(restored("no json"), None);
-    }
 }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::error::Error;
+use super::figure::Figure;
 use super::machine::{self, Machine};
+use super::options::Options;
 use super::report::{Curve, Report};
 use super::series::{Figures, Key, shown};
-use super::{Error, Options, Verified, bars};
 use crate::embedded::{self, Kafka};
 use crate::kafka::admin::topics::{
     NewTopic, default_replication, ledger, replies, requests, state,
@@ -25,23 +27,35 @@ const CLIENT: &str = "sequencer-bench";
 
 /// The topics of one service.
 #[derive(Clone, Debug)]
-pub(super) struct Topics {
-    pub(super) requests: String,
-    pub(super) replies: String,
-    pub(super) state: String,
-    pub(super) ledger: String,
-    pub(super) partitions: u32,
+pub struct Topics {
+    /// The request topic.
+    pub requests: String,
+    /// The default reply topic.
+    pub replies: String,
+    /// The state topic.
+    pub state: String,
+    /// The ledger.
+    pub ledger: String,
+    /// Partitions of each.
+    pub partitions: u32,
 }
 
+/// What is done with the topics of a service that has been measured and stopped, before they are
+/// deleted.
+pub type Judge<'a> = &'a dyn Fn(&mut Stage<'_>, &Topics) -> Result<(), Error>;
+
 /// The cluster, and all that a run makes and has to clear away.
-pub(super) struct Stage<'a> {
-    pub(super) options: &'a Options,
-    pub(super) connection: Connection,
+pub struct Stage<'a> {
+    /// How to measure.
+    pub options: &'a Options,
+    /// How to reach the cluster.
+    pub connection: Connection,
     admin: Admin,
     // Must be gone before the directory is.
     kafka: Option<Kafka>,
     directory: Directory,
     stop: &'a dyn Fn() -> bool,
+    judge: Option<Judge<'a>>,
     out: &'a mut dyn Write,
     replication: u32,
     /// Part of every name of this run.
@@ -54,7 +68,11 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn open(
+    /// Connects to the cluster, or starts one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(
         options: &'a Options,
         stop: &'a dyn Fn() -> bool,
         out: &'a mut dyn Write,
@@ -96,6 +114,7 @@ impl<'a> Stage<'a> {
             kafka,
             directory,
             stop,
+            judge: None,
             out,
             run: format!("sequencer-bench-{run}-{}", std::process::id()),
             serial: 0,
@@ -105,13 +124,21 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// The same, with a judge of what the service answers.
+    pub fn judged(self, judge: Judge<'a>) -> Stage<'a> {
+        Stage {
+            judge: Some(judge),
+            ..self
+        }
+    }
+
     /// Whether somebody asked for a stop.
-    pub(super) fn stopping(&self) -> &'a dyn Fn() -> bool {
+    pub fn stopping(&self) -> &'a dyn Fn() -> bool {
         self.stop
     }
 
     /// An error once somebody asked for a stop.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         if (self.stop)() {
             return Err(Error::Stopped);
         }
@@ -119,41 +146,37 @@ impl<'a> Stage<'a> {
     }
 
     /// Where logs go.
-    pub(super) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory.0
     }
 
     /// The process of the only broker, where it is ours.
-    pub(super) fn broker(&self) -> Option<u32> {
-        self.kafka.as_ref()?.pid(0)
+    pub fn broker(&mut self) -> Option<u32> {
+        self.kafka.as_mut()?.pid(0)
     }
 
     /// A name that no other thing of this cluster has.
-    pub(super) fn unique(&mut self, what: &str) -> String {
+    pub fn unique(&mut self, what: &str) -> String {
         self.serial += 1;
         format!("{}-{what}-{}", self.run, self.serial)
     }
 
     /// A request topic with so many partitions.
-    pub(super) fn request_topic(&mut self, partitions: u32) -> Result<String, Error> {
+    pub fn request_topic(&mut self, partitions: u32) -> Result<String, Error> {
         let name = self.unique("requests");
         self.create(vec![requests(&name, partitions, self.replication)])?;
         Ok(name)
     }
 
     /// A reply topic.
-    pub(super) fn reply_topic(&mut self, partitions: u32) -> Result<String, Error> {
+    pub fn reply_topic(&mut self, partitions: u32) -> Result<String, Error> {
         let name = self.unique("replies");
         self.create(vec![replies(&name, partitions, self.replication)])?;
         Ok(name)
     }
 
     /// Reply and state topic for the service on a request topic.
-    pub(super) fn service_topics(
-        &mut self,
-        requests: &str,
-        partitions: u32,
-    ) -> Result<Topics, Error> {
+    pub fn service_topics(&mut self, requests: &str, partitions: u32) -> Result<Topics, Error> {
         let topics = Topics {
             requests: requests.to_owned(),
             replies: self.unique("replies"),
@@ -177,13 +200,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Deletes one topic of this run.
-    pub(super) fn delete(&mut self, topic: &str) -> Result<(), Error> {
+    pub fn delete(&mut self, topic: &str) -> Result<(), Error> {
         self.topics.retain(|known| known != topic);
         Ok(self.admin.delete_topic(topic)?)
     }
 
     /// Deletes all topics of one service of this run.
-    pub(super) fn delete_of(&mut self, topics: &Topics) -> Result<(), Error> {
+    pub fn delete_of(&mut self, topics: &Topics) -> Result<(), Error> {
         let Topics {
             requests,
             replies,
@@ -198,7 +221,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Deletes the topics that this run has made.
-    pub(super) fn delete_topics(&mut self) -> Result<(), Error> {
+    pub fn delete_topics(&mut self) -> Result<(), Error> {
         let mut result = Ok(());
         for topic in std::mem::take(&mut self.topics) {
             // Every one is tried.
@@ -210,7 +233,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Clears away what others would find; the rest goes with this value.
-    pub(super) fn clear(&mut self) -> Result<(), Error> {
+    pub fn clear(&mut self) -> Result<(), Error> {
         match self.kafka {
             // It goes as a whole.
             Some(_) => Ok(()),
@@ -219,14 +242,14 @@ impl<'a> Stage<'a> {
     }
 
     /// A line that is seen at once.
-    pub(super) fn say(&mut self, line: &str) -> Result<(), Error> {
+    pub fn say(&mut self, line: &str) -> Result<(), Error> {
         let seconds = self.began.elapsed().as_secs();
         let line = format!("{:>4}:{:02}  {line}", seconds / 60, seconds % 60);
         say(self.out, &line)
     }
 
     /// Something that a reader of the figures must know.
-    pub(super) fn note(&mut self, note: String) -> Result<(), Error> {
+    pub fn note(&mut self, note: String) -> Result<(), Error> {
         self.say(&format!("note: {note}"))?;
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
@@ -235,11 +258,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Takes a figure down.
-    pub(super) fn figure(
+    pub fn figure(
         &mut self,
         (scenario, setting): (&'static str, &str),
         subject: &str,
-        figure: &'static str,
+        figure: Figure,
         round: usize,
         value: f64,
     ) {
@@ -253,31 +276,37 @@ impl<'a> Stage<'a> {
     }
 
     /// Takes a latency curve down.
-    pub(super) fn curve(&mut self, curve: Curve) {
+    pub fn curve(&mut self, curve: Curve) {
         self.report.curves.push(curve);
     }
 
-    /// Takes down what `verify` found in one service's topics.
-    pub(super) fn verified(&mut self, verified: Verified) {
-        self.report.verified.add(verified);
+    /// To be called when a service has been measured and has stopped, before its topics are deleted.
+    ///
+    /// # Errors
+    /// Those of the judge.
+    pub fn answered(&mut self, topics: &Topics) -> Result<(), Error> {
+        self.judge.map_or(Ok(()), |judge| judge(self, topics))
+    }
+
+    /// Takes down a setting of the run.
+    pub fn setting(&mut self, name: &str, value: String) {
+        self.report.settings.push((name.to_owned(), value));
     }
 
     /// Takes the configuration down of the clients that service and floors share.
-    pub(super) fn describe_clients(&mut self) {
+    pub fn describe_clients(&mut self) {
         let clients = measure::configurations(&self.connection);
         for (client, properties) in clients {
             let properties: Vec<String> = properties
                 .iter()
                 .map(|(property, value)| format!("{property}={}", redact(property, value)))
                 .collect();
-            self.report
-                .settings
-                .push((format!("client: {client}"), properties.join(" ")));
+            self.setting(&format!("client: {client}"), properties.join(" "));
         }
     }
 
     /// Takes down what a service said about its own settings, once.
-    pub(super) fn describe_service(&mut self, log: &str) {
+    pub fn describe_service(&mut self, log: &str) {
         const NAME: &str = "settings of the first serve, but for defaults";
         let settings = log.lines().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
@@ -287,18 +316,16 @@ impl<'a> Stage<'a> {
         });
         let known = self.report.settings.iter().any(|(name, _)| name == NAME);
         if let (Some(settings), false) = (settings, known) {
-            self.report.settings.push((NAME.to_owned(), settings));
+            self.setting(NAME, settings);
         }
     }
 
     /// What was measured.
-    pub(super) fn into_report(self) -> Report {
+    pub fn into_report(self) -> Report {
         let mut report = self.report;
         report.machine.load_after = machine::load();
         report.seconds = Duration::as_secs_f64(&self.began.elapsed());
-        report.series = self.figures.finish(super::report::floor_of);
-        report.bars = bars::judge(&report.series, report.machine.cores);
-        report.bars.extend(bars::promise(report.verified));
+        report.series = self.figures.finish();
         report
     }
 }
@@ -344,6 +371,6 @@ impl Drop for Directory {
 }
 
 /// For a line of progress.
-pub(super) fn per_second(rate: f64) -> String {
+pub fn per_second(rate: f64) -> String {
     format!("{}/s", shown(rate))
 }

@@ -1,5 +1,5 @@
-//! The command line: what can be asked for, and the help for it. What is done is in the modules
-//! beside this one.
+//! The command line: its commands and flags, and their help. The modules beside this one carry the commands
+//! out.
 
 mod definitions;
 pub(super) mod help;
@@ -23,15 +23,15 @@ pub use definitions::{
 
 /// Longest wait for an answer in milliseconds (10 minutes).
 const TIMEOUT_MS_MAX: u64 = 600_000;
-/// IDs that a repair leaves out above the highest that it saw. Requests that were answered and left no
-/// trace are those since the last checkpoint; this is what the largest of them may have taken without
-/// a definition of its own.
+/// IDs that a repair leaves out above the highest that it saw. Only requests since the last checkpoint can have
+/// been answered without a trace. This margin is the most IDs that the largest of them can have taken without a
+/// definition of its own.
 pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
-/// Most demo requests of `dev` in a second. It is for people to watch; load is the bench's.
+/// Most demo requests of `dev` in a second. The demo is for people to watch; `bench` makes load.
 const DEMO_RATE_MAX: u32 = 10_000;
 
-/// Most rows that `inspect` prints; a partition holds no more sequences than that.
+/// Most rows that `inspect` prints. A partition holds no more sequences than this.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
 
 /// Least memory of `verify` in MB: what the client fetches ahead, and as much again.
@@ -46,7 +46,7 @@ const MEMORY_MB_MAX: u64 = 1_000_000;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(max_term_width = 110)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -123,7 +123,7 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "HOST:PORT[,…]", help_heading = "Configuration")]
     pub brokers: Option<String>,
 
-    /// The rest of the configuration.
+    /// The other configuration flags.
     #[command(flatten)]
     pub common: CommonArgs,
 }
@@ -144,7 +144,7 @@ pub struct AskArgs {
     )]
     pub timeout_ms: u64,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -171,10 +171,10 @@ pub struct ServiceArgs {
 #[derive(Args)]
 #[command(after_help = help::SERVE_EXAMPLES)]
 pub struct ServeArgs {
-    /// How to answer and where to be asked about it.
+    /// The flags of the serving commands.
     #[command(flatten)]
     pub service: ServiceArgs,
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -200,10 +200,10 @@ pub struct DevArgs {
     #[arg(long, conflicts_with = "rate")]
     pub no_demo: bool,
 
-    /// How to answer and where to be asked about it.
+    /// The flags of the serving commands.
     #[command(flatten)]
     pub service: ServiceArgs,
-    /// The rest of the configuration; the brokers are those that it starts.
+    /// The other configuration flags. `dev` starts its own brokers.
     #[command(flatten)]
     pub common: CommonArgs,
 }
@@ -229,7 +229,7 @@ pub struct NextArgs {
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -259,7 +259,7 @@ pub struct InspectArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -269,7 +269,7 @@ pub struct InspectArgs {
 #[command(after_help = help::TOPICS_EXAMPLES)]
 #[command(arg_required_else_help = true)]
 pub struct TopicsArgs {
-    /// What to do with the topics.
+    /// The command for the topics.
     #[command(subcommand)]
     pub command: TopicsCommand,
 }
@@ -290,7 +290,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "NAME")]
     pub reply: Vec<String>,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -305,7 +305,7 @@ pub struct Above {
 }
 
 fn above(text: &str) -> Result<Above, String> {
-    // A name may have the sign in it, a number may not.
+    // A name may contain the equals sign, but a number may not.
     let (name, id) = match text.rsplit_once('=') {
         Some((name, id)) => (Some(name.to_owned()), id),
         None => (None, text),
@@ -380,7 +380,7 @@ pub struct RecoverArgs {
     #[arg(long)]
     pub owner_halted: bool,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -419,7 +419,7 @@ pub struct VerifyArgs {
     )]
     pub wait_ms: u64,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

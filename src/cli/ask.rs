@@ -1,4 +1,4 @@
-//! Asking the service as any client does: what the verbs that send requests share.
+//! Asks the service in the same way as any client. The commands that send requests share this file.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -16,24 +16,24 @@ use crate::kafka::admin::Access;
 use crate::kafka::tools::requester::{Failure, Outcome, Request, Requester, Route};
 use crate::service::settings::is_secret;
 
-/// Names that begin so are the service's own; it says itself which of them it refuses.
+/// Names with this prefix belong to the service, which decides itself which of them it refuses.
 const RESERVED_PREFIX: &str = "__";
 
-/// Requests under way at the same time: enough that no one waits for the network, and few enough
-/// that the producer's queue and the service's answers keep up.
+/// Requests in progress at the same time: enough that none waits for the network, and few enough that the
+/// producer's queue and the service's answers keep up.
 const IN_FLIGHT_MAX: usize = 1_000;
 
-/// Longest wait for an answer before the requests that have waited too long are looked at.
+/// Longest wait for an answer before the requests that have waited too long are checked.
 const STEP_MAX: Duration = Duration::from_millis(20);
 
-/// What a request does, for the words about one that nobody answered.
+/// The effect of a request, for the message about a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It takes IDs.
+    /// The request takes IDs.
     Takes,
-    /// It changes something that can be described.
+    /// The request changes something that can be described.
     Changes,
-    /// It changes nothing.
+    /// The request changes nothing.
     Reads,
 }
 
@@ -42,7 +42,7 @@ pub const CHANGES: Effect = Effect::Changes;
 pub const READS: Effect = Effect::Reads;
 
 impl Effect {
-    /// The effect that a request did not have, since it was certainly not written.
+    /// The effect that did not happen, when the request was certainly not written.
     const fn spared(self) -> &'static str {
         match self {
             Effect::Takes => "no ID was taken",
@@ -51,7 +51,7 @@ impl Effect {
         }
     }
 
-    /// The effect of a request that is or may be in the log.
+    /// The effect that may come later, when the request is or may be in the log.
     const fn later(self) -> &'static str {
         match self {
             Effect::Takes => "it may have taken its IDs, or take them later",
@@ -60,7 +60,7 @@ impl Effect {
         }
     }
 
-    /// Advice to the user for that case.
+    /// Advice to the user for this case.
     pub const fn remedy(self) -> &'static str {
         match self {
             Effect::Takes => {
@@ -72,12 +72,12 @@ impl Effect {
     }
 }
 
-/// One request.
+/// One request to the service.
 #[derive(Debug)]
 pub struct Ask<'a> {
-    /// The record's key.
+    /// The record's key: the name of the sequence.
     pub name: &'a str,
-    /// The request partition, when it is not for the name to decide.
+    /// The request partition. None when the name decides it.
     pub partition: Option<i32>,
     /// The record's value.
     pub value: Vec<u8>,
@@ -87,18 +87,18 @@ pub struct Ask<'a> {
 pub struct Client {
     session: Session,
     requester: Requester,
-    /// For an answer: what the connection has left of `--timeout-ms`.
+    /// How long to wait for an answer: the part of `--timeout-ms` that connecting has left.
     wait: Duration,
-    /// `--timeout-ms`.
+    /// The value of `--timeout-ms`.
     timeout: Duration,
-    /// How a verb of this program finds the same service.
+    /// The flags with which a command of this program finds the same service.
     again: Again,
     /// The command that repeats a request for IDs.
     repeat: Option<String>,
 }
 
 impl Client {
-    /// Connects, and reads the replies to these names from here on.
+    /// Connects, and reads the replies to these names from now on.
     pub fn open<'a>(
         args: &AskArgs,
         names: impl IntoIterator<Item = &'a str>,
@@ -134,24 +134,23 @@ impl Client {
         })
     }
 
-    /// How a verb of this program finds the same service.
+    /// The flags with which a command of this program finds the same service.
     pub fn again(&self) -> &Again {
         &self.again
     }
 
-    /// Asks for IDs once, and returns the body of the reply. `repeat`: the command that gets the same
-    /// IDs.
+    /// Asks for IDs once, and returns the body of the reply. `repeat` is the command that gets the same IDs.
     pub fn take(&mut self, name: &str, value: Vec<u8>, repeat: String) -> Result<Vec<u8>, Error> {
         self.repeat = Some(repeat);
         self.ask(name, value, TAKES)
     }
 
-    /// Every partition of the request topic.
+    /// Iterates over all partitions of the request topic.
     pub fn request_partitions(&self) -> impl Iterator<Item = i32> + use<> {
         (0..self.requester.request_partitions()).filter_map(|partition| partition.try_into().ok())
     }
 
-    /// Asks once, and returns the body of the reply.
+    /// Sends one request, and returns the body of its reply.
     pub fn ask(&mut self, name: &str, value: Vec<u8>, effect: Effect) -> Result<Vec<u8>, Error> {
         let ask = Ask {
             name,
@@ -164,8 +163,8 @@ impl Client {
             .unwrap_or_else(|| Err(Error::Failed("no request was sent".to_owned())))
     }
 
-    /// Asks all of it at the same time. Returns the body of each reply, or why there is none, in the
-    /// order of the requests.
+    /// Sends all requests at the same time. Returns the body of each reply, or why there is none, in the order
+    /// of the requests.
     pub fn ask_all(
         &mut self,
         asks: &[Ask<'_>],
@@ -177,13 +176,13 @@ impl Client {
         let mut looked = Instant::now();
         let _last_words = self.last_words(asks, effect)?;
         loop {
-            // In waves: between them every request is reported, and the requester can forget the
-            // replies to others that it kept until then.
+            // Requests go in waves. Between two waves every request is reported, and the requester can forget
+            // the replies to others that it kept until then.
             if indices.len() <= IN_FLIGHT_MAX / 2 {
                 for (index, ask) in unsent.by_ref().take(IN_FLIGHT_MAX - indices.len()) {
                     match self.send(ask) {
                         Ok(number) => drop(indices.insert(number, index)),
-                        // The producer did not take it.
+                        // The producer did not take the request.
                         Err(error) => {
                             let failure = Failure {
                                 error,
@@ -225,8 +224,8 @@ impl Client {
         Ok(bodies.into_iter().flatten().collect())
     }
 
-    /// Interrupted, a command says no less than when its time is up. A file of definitions can be
-    /// applied again, and needs no such words.
+    /// The message for an interrupt: an interrupted command gives the same information as one that timed out. A
+    /// file of definitions can be applied again, and needs no such message.
     fn last_words(&self, asks: &[Ask<'_>], effect: Effect) -> Result<Option<LastWords>, Error> {
         let name = match asks {
             [first, rest @ ..] if rest.iter().all(|ask| ask.name == first.name) => first.name,
@@ -240,7 +239,7 @@ impl Client {
         LastWords::of(self.unsure(name, &what, effect).to_string()).map(Some)
     }
 
-    /// The replies can no longer be read: what was sent may be answered without us.
+    /// Handles the case that replies can no longer be read: requests that were sent may be answered unseen.
     fn unreadable(
         &self,
         error: &kafka::error::Error,
@@ -269,7 +268,7 @@ impl Client {
         }
     }
 
-    /// Of a request that the producer reports as failed.
+    /// The error for a request that the producer reports as failed.
     fn failed(&self, name: &str, failure: &Failure, effect: Effect) -> Error {
         let requests = &self.session.settings.topics.requests;
         let waited_ms = self.timeout.as_millis();
@@ -291,7 +290,7 @@ impl Client {
         self.unsure(name, &format!("the request to {requests} {waited}"), effect)
     }
 
-    /// Of a request of which nothing more is known in time than, perhaps, its place in the log.
+    /// The error for a request without an answer in time. At most its place in the log is known.
     fn unanswered(&self, request: &Request, effect: Effect) -> Error {
         let settings = &self.session.settings;
         let (requests, group) = (&settings.topics.requests, &settings.group);
@@ -308,7 +307,7 @@ impl Client {
         self.unsure(&request.name, &what, effect)
     }
 
-    /// Of a request that may be in the log: what that can mean, and how to go on.
+    /// The error for a request that may be in the log: what this can mean, and how to go on.
     fn unsure(&self, name: &str, what: &str, effect: Effect) -> Error {
         let (later, remedy) = (effect.later(), effect.remedy());
         let command = match (&self.repeat, effect) {
@@ -322,17 +321,17 @@ impl Client {
     }
 }
 
-/// Command lines of this program that find the same service, as a shell takes them.
+/// Command lines of this program that find the same service, quoted for a shell.
 #[derive(Clone, Debug)]
 pub struct Again {
     program: String,
     flags: Vec<OsString>,
-    /// Keys whose `--set` may hold a secret. They are named, never repeated.
+    /// Keys whose `--set` may hold a secret. The command line names them, and never repeats their values.
     secrets: Vec<String>,
 }
 
 impl Again {
-    /// With the flags of this call. Settings from the environment or a file are found there again.
+    /// Takes the flags of this call. A later command finds settings from the environment or a file by itself.
     pub fn of(args: &AskArgs) -> Again {
         let ConnectionArgs { brokers, common } = &args.connection;
         let mut flags = Vec::new();
@@ -362,7 +361,7 @@ impl Again {
         }
     }
 
-    /// The line for a verb and its arguments, which may begin like flags.
+    /// The command line for a command and its arguments, which may begin like flags.
     pub fn command(&self, verb: &str, arguments: &[&str]) -> String {
         let mut words = vec![OsString::from(verb)];
         words.extend(self.flags.iter().cloned());
@@ -380,7 +379,7 @@ impl Again {
         }
     }
 
-    /// The same with flags of the verb before.
+    /// The same with more flags, which come before the present ones.
     pub fn with(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Again {
         let flags = flags.into_iter();
         let mut all: Vec<_> = flags
@@ -391,7 +390,7 @@ impl Again {
     }
 }
 
-/// A flag and its value in one word, which also takes a value that begins like a flag.
+/// A flag and its value as one word. This also works for a value that begins like a flag.
 fn joined(name: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(name);
     word.push("=");
@@ -399,7 +398,7 @@ fn joined(name: &str, value: &OsStr) -> OsString {
     word
 }
 
-/// A name that can be refused without asking: it could never be right.
+/// Refuses a name that can never be valid, without asking the service.
 pub fn check_name(name: &str) -> Result<(), Error> {
     match Name::from_key(Some(name.as_bytes())) {
         Err(rejection) if !name.starts_with(RESERVED_PREFIX) => {
@@ -409,7 +408,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
-/// A text that can be refused without asking.
+/// Refuses a text that can never be valid, without asking the service.
 pub fn check_text(flag: &str, text: Option<&str>) -> Result<(), Error> {
     match text {
         Some(text) if !(1..=TEXT_FIELD_BYTES_MAX).contains(&text.len()) => {

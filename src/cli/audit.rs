@@ -1,4 +1,4 @@
-//! `sequencer audit`: is the ledger of a sequence whole?
+//! `sequencer audit`: checks whether the ledger of a sequence is complete.
 
 mod csv;
 mod print;
@@ -18,7 +18,7 @@ use crate::kafka::consumer::Flow;
 use crate::processor::takeover::{Action, Bound, Event};
 use crate::wire::ledger::Entry as LedgerEntry;
 
-/// Checks and prints; fails on any finding.
+/// Checks the ledger and prints the report. Fails on any finding.
 pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
@@ -41,7 +41,7 @@ pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
 
 fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
     let name = args.name.as_str();
-    // The state first: what it knows of was acknowledged before it was committed.
+    // The state is read first: its records were acknowledged before it was committed.
     let state = remembered(name, place)?;
     let mut search = Search::new(&place.ledger, name)?;
     let (start, end) = search.extent();
@@ -106,18 +106,19 @@ fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Error {
     Error::Failed(format!("--csv: cannot write {}: {error}", path.display()))
 }
 
-/// The part of the ledger that is asked for.
+/// The part of the ledger to check.
 #[derive(Default)]
 struct Window {
-    /// The first record: the offset of its page, and its number.
+    /// The first record to check: the offset of its page, and its number.
     from: Option<(i64, u64)>,
-    /// The ID to end with.
+    /// The last ID to check.
     to: Option<i64>,
     notes: Vec<String>,
 }
 
 impl Window {
-    /// In a sequence that went back to lower IDs, an ID does not say where to begin and to end.
+    /// Finds the part of the ledger. If a sequence went back to lower IDs, an ID is not enough to find the
+    /// begin and the end.
     fn find(args: &AuditArgs, search: &mut Search<'_>) -> Result<Window, Error> {
         let mut window = Window::default();
         if args.from.is_none() && args.to.is_none() {
@@ -134,7 +135,7 @@ impl Window {
             ));
             return Ok(window);
         }
-        // Whoever counts down begins with the higher one.
+        // For a sequence that counts down, the higher ID comes first.
         let (first, end) = if last.entry.step() < 0 {
             (args.to, args.from)
         } else {
@@ -156,7 +157,7 @@ impl Window {
         Ok(window)
     }
 
-    /// On the first page there may be records that were not asked for.
+    /// True when a record is after the begin. The first page may hold earlier records too.
     fn is_behind(&self, offset: i64, entry: &LedgerEntry) -> bool {
         let begins = |(page, record)| page == offset && entry.record < record;
         self.from.is_some_and(begins)
@@ -173,7 +174,7 @@ impl Window {
     }
 }
 
-/// The knowledge that the partition's state has of a sequence's ledger.
+/// Returns what the partition's state knows about a sequence's ledger.
 fn remembered(name: &str, place: &Place) -> Result<Remembered, Error> {
     let Place {
         questions,

@@ -1,7 +1,7 @@
 //! `sequencer bench`, and the echo that it starts as a process of its own.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,11 +10,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::args::ConnectionArgs;
 use super::args::help::BENCH_EXAMPLES;
 use super::signals::Stop;
-use super::table::{Side, Table};
+use super::table;
 use super::{Error, session};
 use crate::bench::{self, Options, Scenario};
 use crate::kafka::tools::measure::echo::{self, Pace, Take};
 use crate::service::serve;
+use crate::service::settings::Settings;
 
 /// Most rounds, requests and seconds: a run ends within a day.
 const ROUNDS_MAX: u64 = 100;
@@ -24,15 +25,12 @@ const SECONDS_MAX: u64 = 600;
 const ROUNDS: [u64; 2] = [5, 1];
 const REQUESTS: [u64; 2] = [1_000_000, 200_000];
 const SECONDS: [u64; 2] = [10, 2];
-const SEQUENCES: [u64; 2] = [1_000_000, 50_000];
-/// With `--large`.
-const SEQUENCES_LARGE: u64 = 10_000_000;
 
 /// `sequencer bench`.
 #[derive(Args)]
 #[command(after_help = BENCH_EXAMPLES)]
 pub struct BenchArgs {
-    /// Only these: drain, names, partitions, request-id, audit, instances, latency, restore, pause
+    /// Only these: drain, latency
     #[arg(
         long,
         value_name = "SCENARIO[,…]",
@@ -43,7 +41,15 @@ pub struct BenchArgs {
     )]
     pub only: Vec<Scenario>,
 
-    /// One short round of drain, latency and restore, in under a minute
+    /// How to measure.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How to measure, whatever is measured.
+#[derive(Args)]
+pub struct RunArgs {
+    /// One short round of each, for a first look in under a minute
     #[arg(long)]
     pub quick: bool,
 
@@ -63,21 +69,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     pub seconds: Option<u64>,
 
-    /// Restore 10,000,000 sequences as well: takes about 4 GiB of disk and minutes
-    #[arg(long)]
-    pub large: bool,
-
-    /// Do not check with verify, after each measurement of the service, what it answered
-    #[arg(long)]
-    pub no_verify: bool,
-
     /// Write everything into a JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-
-    /// Write a report with charts into an HTML file
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
 
     /// Where logs and the data of a Kafka of its own are kept during the run [default: the system's]
     #[arg(long, value_name = "DIRECTORY")]
@@ -101,12 +95,20 @@ pub struct EchoArgs {
     #[arg(long)]
     pub partitions: u32,
     /// Which of the service's producers
-    #[arg(long, value_parser = ["swift", "bulk", "adaptive"])]
-    pub pace: String,
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(Pace::ALL.map(Pace::as_str))
+            .try_map(|word| Pace::ALL.into_iter().find(|pace| pace.as_str() == word).ok_or("no pace"))
+    )]
+    pub pace: Pace,
     /// How records are taken
-    #[arg(long, value_parser = ["each", "batch"])]
-    pub take: String,
-    /// Written in the place of each value
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(Take::ALL.map(Take::as_str))
+            .try_map(|word| Take::ALL.into_iter().find(|take| take.as_str() == word).ok_or("no way"))
+    )]
+    pub take: Take,
+    /// Written instead of each value
     #[arg(long)]
     pub body: Option<String>,
     /// How to connect.
@@ -114,19 +116,29 @@ pub struct EchoArgs {
     pub connection: ConnectionArgs,
 }
 
-impl BenchArgs {
-    fn options(&self, settings: &crate::service::settings::Settings) -> Result<Options, Error> {
-        let quick = usize::from(self.quick);
-        let pick = |given: Option<u64>, usual: [u64; 2]| {
-            given.unwrap_or(if quick == 1 { usual[1] } else { usual[0] })
-        };
-        let mut sequences = vec![pick(None, SEQUENCES)];
-        sequences.extend(self.large.then_some(SEQUENCES_LARGE));
-        let only = match (self.only.is_empty(), self.quick) {
-            (false, _) => self.only.clone(),
-            (true, true) => Scenario::QUICK.to_vec(),
-            (true, false) => Scenario::ALL.to_vec(),
-        };
+impl RunArgs {
+    /// Loads the settings, starts the log, and listens for a stop: from here on, signals do not end the
+    /// process by themselves.
+    ///
+    /// # Errors
+    /// Settings that are not valid.
+    pub fn prepare(&self) -> Result<(Settings, Stop), Error> {
+        let (settings, _) = session::load(&self.connection.flags())?;
+        session::start_log(&settings, "off")?;
+        // A file that cannot be written should be known before half an hour has passed.
+        if let Some(file) = &self.json {
+            write(file, "")?;
+        }
+        Ok((settings, Stop::listen()?))
+    }
+
+    /// How to measure the `serve` of this program.
+    ///
+    /// # Errors
+    /// There is no current directory.
+    pub fn options(&self, settings: &Settings, program: PathBuf) -> Result<Options, Error> {
+        let pick =
+            |given: Option<u64>, usual: [u64; 2]| given.unwrap_or(usual[usize::from(self.quick)]);
         let mut passed = Vec::new();
         if let Some(file) = &self.connection.common.config {
             let file = std::path::absolute(file)?;
@@ -139,67 +151,41 @@ impl BenchArgs {
             brokers: settings.brokers.clone(),
             properties: settings.kafka.clone(),
             passed,
-            program: std::env::current_exe()?,
+            program,
             directory: self.directory.clone().unwrap_or_else(std::env::temp_dir),
-            only,
             rounds: usize::try_from(pick(self.rounds, ROUNDS)).unwrap_or(1),
             requests: pick(self.requests, REQUESTS),
             seconds: pick(self.seconds, SECONDS),
-            sequences,
             quick: self.quick,
-            verify: !self.no_verify,
         })
     }
 }
 
-/// Measures and reports; fails when an answer was wrong, whatever the figures.
+/// Measures and reports.
 pub fn run(args: &BenchArgs, out: &mut impl Write) -> Result<(), Error> {
-    let (settings, _) = session::load(&args.connection.flags())?;
-    session::start_log(&settings, "off")?;
-    let options = args.options(&settings)?;
-    // A file that cannot be written should be known before half an hour has passed.
-    for file in [&args.json, &args.html].into_iter().flatten() {
-        write(file, "")?;
-    }
-    let stop = Stop::listen()?;
-    let report = bench::run(&options, &|| stop.is_asked(), out)?;
-    if let Some(file) = &args.json {
+    let (settings, stop) = args.run.prepare()?;
+    let options = args.run.options(&settings, std::env::current_exe()?)?;
+    let only = match args.only.as_slice() {
+        [] => &Scenario::ALL,
+        only => only,
+    };
+    let report = bench::run(&options, only, &|| stop.is_asked(), out)?;
+    if let Some(file) = &args.run.json {
         let json = report
             .json()
             .map_err(|error| Error::Failed(format!("report as JSON: {error}")))?;
         write(file, &json)?;
     }
-    if let Some(file) = &args.html {
-        write(file, &report.html())?;
-    }
-    report.print(out, table)?;
-    match report.verified.is_clean() {
-        true => Ok(()),
-        false => Err(Error::Said),
-    }
+    Ok(report.print(out, table::figures)?)
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Error> {
+/// Writes a report.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(file: &Path, text: &str) -> Result<(), Error> {
     fs::write(file, text)
         .map_err(|error| Error::Failed(format!("cannot write {}: {error}", file.display())))
-}
-
-fn table<W: Write>(out: &mut W, heads: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
-    // A column is one of numbers when most of its cells begin like one.
-    let sides = (0..heads.len()).map(|column| {
-        let cells = || rows.iter().filter_map(|row| row.get(column));
-        let numbers = cells().filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
-        let filled = cells().filter(|cell| !cell.is_empty()).count();
-        match numbers.filter(|cell| !cell.contains(' ')).count() * 2 > filled {
-            true => Side::Right,
-            false => Side::Left,
-        }
-    });
-    let mut table = Table::of(heads.iter().copied().zip(sides).collect());
-    for row in rows {
-        table.row(row);
-    }
-    table.print(out)
 }
 
 /// Echoes until SIGTERM.
@@ -213,15 +199,8 @@ pub fn echo(args: &EchoArgs) -> Result<(), Error> {
         to: args.to.clone(),
         partitions: args.partitions,
         body: args.body.clone().map(String::into_bytes),
-        pace: match args.pace.as_str() {
-            "swift" => Pace::Swift,
-            "bulk" => Pace::Bulk,
-            _ => Pace::Adaptive,
-        },
-        take: match args.take.as_str() {
-            "batch" => Take::Batch,
-            _ => Take::Each,
-        },
+        pace: args.pace,
+        take: args.take,
     };
     Ok(echo::run(&connection, &options, &|| stop.is_asked())?)
 }
@@ -233,33 +212,32 @@ mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
 
-    fn options(line: &str) -> Options {
+    fn args(line: &str) -> (Vec<Scenario>, Options) {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Bench(args) = cli.command else {
             panic!("not bench")
         };
-        let (settings, _) =
-            crate::service::settings::Settings::load(&args.connection.flags(), []).unwrap();
-        args.options(&settings).unwrap()
+        let (settings, _) = Settings::load(&args.run.connection.flags(), []).unwrap();
+        let options = args.run.options(&settings, PathBuf::new()).unwrap();
+        (args.only, options)
     }
 
     #[test]
     fn quick_is_short_and_all_else_is_everything() {
-        let quick = options("sequencer bench --quick --requests 5000");
+        let (only, quick) = args("sequencer bench --quick --requests 5000");
         assert_eq!((quick.rounds, quick.requests, quick.seconds), (1, 5_000, 2));
-        assert_eq!(quick.only, Scenario::QUICK);
-        let whole = options("sequencer bench --large");
+        assert_eq!(only, []);
+        let (_, whole) = args("sequencer bench");
         assert_eq!((whole.rounds, whole.brokers), (5, None));
-        assert_eq!(whole.only, Scenario::ALL);
-        assert_eq!(whole.sequences, [1_000_000, 10_000_000]);
+        assert_eq!((whole.requests, whole.seconds), (1_000_000, 10));
     }
 
     #[test]
     fn what_the_service_needs_to_connect_is_passed_on() {
-        let options = options(
-            "sequencer bench --only pause,drain --brokers a:1 --set kafka.session.timeout.ms=7000",
+        let (only, options) = args(
+            "sequencer bench --only latency,drain --brokers a:1 --set kafka.session.timeout.ms=7000",
         );
-        assert_eq!(options.only, [Scenario::Pause, Scenario::Drain]);
+        assert_eq!(only, [Scenario::Latency, Scenario::Drain]);
         assert_eq!(options.brokers.as_deref(), Some("a:1"));
         assert_eq!(options.passed, ["--set", "kafka.session.timeout.ms=7000"]);
         assert_eq!(options.properties["session.timeout.ms"], "7000");

@@ -1,5 +1,5 @@
-//! `sequencer define NAME`, `describe`, `set-next`, `retire`: one request, and how the sequence
-//! stands then.
+//! `sequencer define NAME`, `describe`, `set-next`, `retire`: sends one request, and shows the sequence after
+//! it.
 
 use std::io::{self, Write};
 
@@ -59,7 +59,7 @@ fn ask(
     Ok(())
 }
 
-/// A sequence as its description says: name, rules, what comes next.
+/// Shows a sequence by its description: name, rules, next ID.
 fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
     let mut row =
         |field: &str, value: &str| writeln!(out, "{:<9}  {}", printable(field), printable(value));
@@ -67,7 +67,7 @@ fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
     if let Some(definition) = &reply.definition {
         let known = FIELDS.into_iter();
         let unknown = definition.keys().map(String::as_str);
-        // A newer service may say more than this program knows.
+        // A newer service may return fields that this program does not know.
         let unknown = unknown.filter(|field| !FIELDS.contains(field));
         for field in known.chain(unknown) {
             if let Some(value) = definition.get(field) {

@@ -1,10 +1,10 @@
-//! `sequencer define --file`: a file of definitions against what is there, and what differs applied.
+//! `sequencer define --file`: compares a file of definitions with the service, and applies the differences.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `file` | the file's format |
-//! | `diff` | what is wanted against what is there |
-//! | `forecast` | what the service would refuse |
+//! | `diff` | the wanted definitions against the present ones |
+//! | `forecast` | definitions that the service would refuse |
 //! | `print` | the difference for people |
 
 mod diff;
@@ -28,10 +28,10 @@ use crate::core::printable::{printable, printable_json};
 use diff::{Change, Kind};
 use file::Definitions;
 
-/// Failures that are told one by one; the rest is counted, and `--json` has them all.
+/// Most failures that are printed. The others are counted, and `--json` has all of them.
 const FAILURES_TOLD_MAX: usize = 20;
 
-/// All that a file changes.
+/// All changes of a file.
 #[derive(Debug, Serialize)]
 struct Plan {
     dry_run: bool,
@@ -39,19 +39,19 @@ struct Plan {
     policy: Vec<Step<PolicyChange>>,
 }
 
-/// A change, and what came of it.
+/// A change and its result.
 #[derive(Debug, Serialize)]
 struct Step<C> {
     #[serde(flatten)]
     change: C,
-    /// Absent when nothing was tried.
+    /// The result. Absent when the change was not tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     applied: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
 }
 
-/// What becomes of the policy of a partition.
+/// The change of one partition's policy.
 #[derive(Debug, Serialize)]
 struct PolicyChange {
     partition: i32,
@@ -59,16 +59,16 @@ struct PolicyChange {
     new: String,
 }
 
-/// Why a change was not made.
+/// Why a change failed.
 #[derive(Debug, Serialize)]
 struct Failure {
-    /// The service's word; absent when it did not answer.
+    /// The service's error code. Absent when it did not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     message: String,
 }
 
-/// Shows what differs and applies it.
+/// Shows the differences and applies them.
 pub fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
     let wanted = file::read(path)?;
     let record = Record::of(&args.record)?;
@@ -113,7 +113,7 @@ fn told(failures: &[String]) -> String {
 }
 
 impl Plan {
-    /// Asks how everything stands, and compares.
+    /// Asks for the present state, and compares.
     fn of(wanted: &Definitions, client: &mut Client, dry_run: bool) -> Result<Plan, Error> {
         let asks: Vec<Ask<'_>> = wanted
             .sequences
@@ -144,8 +144,8 @@ impl Plan {
         })
     }
 
-    /// Applies what differs: the definitions first, so that no sequence of the file is refused by the
-    /// policy meanwhile.
+    /// Applies the differences. The definitions come first, so that the policy refuses no sequence of the file
+    /// in between.
     fn apply(&mut self, client: &mut Client, record: &Record) -> Result<(), Error> {
         let mut steps: Vec<_> = self
             .sequences
@@ -190,13 +190,13 @@ impl Plan {
         Ok(())
     }
 
-    /// How many changes the service would refuse, as far as that can be foreseen.
+    /// Number of changes that the service would refuse, as far as this can be predicted.
     fn refusals(&self) -> usize {
         let refused = |step: &&Step<Change>| step.change.would_be_refused.is_some();
         self.sequences.iter().filter(refused).count()
     }
 
-    /// How many changes were tried, and those that failed, a line each.
+    /// Number of changes that were tried, and one line for each that failed.
     fn failures(&self) -> (usize, Vec<String>) {
         let sequences = self
             .sequences

@@ -1,7 +1,7 @@
-//! `sequencer dev`: a Kafka, the service and a demo in one process, for trying things out.
+//! `sequencer dev`: runs a Kafka, the service and a demo in one process, to try the service.
 //!
-//! It starts from the bottom up and stops from the top down: demo, service (with its final
-//! checkpoint), Kafka. Each step says so in a line.
+//! It starts from the bottom up and stops from the top down: demo, service (with its final checkpoint), Kafka.
+//! Each step prints a line.
 
 mod demo;
 mod header;
@@ -24,23 +24,23 @@ use crate::service::settings::{CreateTopics, Settings};
 use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
 
-/// How often waits look at what may end them.
+/// How often a wait checks whether it should end.
 const POLL: Duration = Duration::from_millis(50);
-/// After this long without being ready, it says what it waits for.
+/// After this long without being ready, `dev` prints what it waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A start of Kafka that is stopped may finish within this time, to be stopped cleanly. A fetch of
-/// its jars takes longer, and can be left: what is not complete has no name yet.
+/// A start of Kafka that is interrupted may finish within this time, to be stopped cleanly. A download of its
+/// jars takes longer, and can be abandoned: an incomplete file does not have its final name yet.
 const START_GRACE: Duration = Duration::from_secs(5);
 
-/// The first line, while Kafka takes its seconds.
+/// The first line, printed while Kafka takes some seconds to start.
 const WELCOME: &str = "A Kafka on this machine, the service and a demo, to try things out. Lines to copy \
                        follow in a few seconds; Ctrl-C stops all of it.";
 
-/// Starts everything, shows it working, stops everything.
+/// Starts everything, shows it at work, and stops everything.
 pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
     let (settings, warnings) = session::load(&args.flags())?;
     session::start_log(&settings, "warn")?;
-    // Before Kafka, which takes seconds.
+    // This comes before Kafka, which takes seconds to start.
     serve::check(&of_our_own(settings.clone(), ""))?;
     let stop = Stop::listen()?;
     say(out, WELCOME)?;
@@ -60,7 +60,7 @@ pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
     say(out, "stopped; the next start goes on from the same IDs")
 }
 
-/// A line that is seen at once.
+/// Prints a line and flushes it.
 fn say(out: &mut impl Write, line: &str) -> Result<(), Error> {
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
@@ -68,7 +68,7 @@ fn say(out: &mut impl Write, line: &str) -> Result<(), Error> {
 
 fn starting(directory: &Path, cache: &Path) -> String {
     let directory = directory.display();
-    // The name of a fetch that is not complete ends so.
+    // A download that is not complete has this suffix.
     let fetched = |name: &str| name.starts_with("kafka-") && !name.ends_with(".partial");
     let there = cache.read_dir().is_ok_and(|entries| {
         entries
@@ -84,21 +84,21 @@ fn starting(directory: &Path, cache: &Path) -> String {
     )
 }
 
-/// `None` when it was stopped before.
+/// Starts Kafka. `None` when a stop came first.
 fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
     let options = Options::single(&args.directory);
     let (started, result) = channel();
     std::thread::Builder::new()
         .name("kafka-start".to_owned())
         .spawn(move || {
-            // When nobody waits any more, it is dropped, which kills what was started.
+            // If nobody waits any longer, the result is dropped, which kills the Kafka that was started.
             let _ = started.send(Kafka::start(options));
         })
         .map_err(system)?;
     let mut asked_to_stop = None;
     loop {
         match result.recv_timeout(POLL) {
-            // A fetch that Ctrl-C in the terminal has ended, too, is no failure.
+            // Ctrl-C in the terminal also ends a download. This is not a failure.
             Ok(Err(_)) if stop.is_asked() => return Ok(None),
             Ok(started) => return Ok(Some(started?)),
             Err(RecvTimeoutError::Disconnected) => {
@@ -117,7 +117,7 @@ fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
     }
 }
 
-/// The settings for the Kafka that was started: it is plain, and one broker only.
+/// The settings for the Kafka that was started: one broker without security.
 fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
     const NOT_OURS: [&str; 4] = ["security.", "sasl.", "ssl.", "enable.ssl."];
     settings.brokers = Some(bootstrap.to_owned());
@@ -131,7 +131,7 @@ fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
 
 type Served = Result<(), serve::Error>;
 
-/// The service on a thread of its own.
+/// The service, on a thread of its own.
 struct Service {
     status: Shared,
     stop: oneshot::Sender<()>,
@@ -150,7 +150,7 @@ impl Service {
                     .enable_all()
                     .build()?;
                 runtime.block_on(serve::run_until(&settings, &warnings, shared, async move {
-                    // An error means that the sender is gone, which is a stop as well.
+                    // An error means that the sender is gone, which also counts as a stop.
                     let _ = stopped.await;
                 }))
             })
@@ -166,7 +166,7 @@ impl Service {
         self.thread.is_finished()
     }
 
-    /// Every partition has come to rest: it runs, or it halted and says why.
+    /// True when every partition runs, or has halted with a reason.
     fn is_ready(&self) -> bool {
         let status = self.status.read();
         let settled = |state| matches!(state, PartitionState::Running | PartitionState::Halted);
@@ -175,7 +175,7 @@ impl Service {
     }
 
     fn finish(self) -> Result<(), Error> {
-        // An error means that it has ended already.
+        // An error means that the service has ended already.
         let _ = self.stop.send(());
         match self.thread.join() {
             Ok(served) => Ok(served?),
@@ -203,7 +203,7 @@ fn serve_and_show(
     shown
 }
 
-/// False when it was stopped or the service has ended.
+/// Waits until the service is ready. False when it was stopped or has ended.
 fn wait_until_ready(service: &Service, stop: &Stop, out: &mut impl Write) -> Result<bool, Error> {
     let began = Instant::now();
     let mut told = false;
@@ -227,7 +227,7 @@ fn still_waiting(service: &Service) -> String {
     let reason = status
         .problem
         .unwrap_or_else(|| match status.partitions.is_empty() {
-            // A run that was killed is missed by the group only after its session.
+            // After a killed run, the group notices the missing member only when its session ends.
             true => "the group gives partitions once the last run's session is over".to_owned(),
             false => "the state is being read".to_owned(),
         });

@@ -1,4 +1,4 @@
-//! How a verb can end badly: one or two lines for a person, and an exit code for a script.
+//! The errors of commands: one or two lines for a person, and an exit code for a script.
 
 use std::io::{self, Write};
 
@@ -6,40 +6,40 @@ use crate::core::printable::printable_lines;
 use crate::service::{serve, settings};
 use crate::{bench, embedded, kafka, verify};
 
-/// Exit code of what failed.
+/// Exit code of a failure.
 const FAILED: u8 = 1;
 
-/// Why a verb did not do what was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration.
+    /// A mistake in the configuration.
     #[error(transparent)]
     Settings(#[from] settings::Error),
-    /// The service.
+    /// An error of the service.
     #[error(transparent)]
     Serve(#[from] serve::Error),
-    /// Kafka.
+    /// An error of a Kafka client.
     #[error(transparent)]
     Kafka(#[from] kafka::error::Error),
-    /// The Kafka of `dev`.
+    /// An error of the Kafka that `dev` runs.
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
     /// The topics cannot be checked.
     #[error(transparent)]
     Verify(#[from] verify::Error),
-    /// A measurement.
+    /// An error of a measurement.
     #[error(transparent)]
     Bench(#[from] bench::Error),
-    /// An argument that cannot be right whatever the cluster says.
+    /// An argument that is wrong for every cluster.
     #[error("{0}")]
     Usage(String),
-    /// What was asked for cannot be had.
+    /// The request cannot be met.
     #[error("{0}")]
     Failed(String),
-    /// The output cannot be written, for another reason than that its reader has gone.
+    /// The output cannot be written, for another reason than a closed pipe.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
-    /// It failed, and standard output says how.
+    /// The command failed, and standard output has the reason.
     #[error("failed")]
     Said,
 }
@@ -61,10 +61,10 @@ impl Error {
     }
 }
 
-/// Says it on standard error.
+/// Prints the error on standard error.
 pub(super) fn tell(error: &Error) {
     if !matches!(error, Error::Said) {
-        // Where standard error is closed, too, only the exit code is left.
+        // If standard error is closed too, only the exit code is left.
         let _ = writeln!(
             io::stderr(),
             "sequencer: {}",
@@ -73,7 +73,7 @@ pub(super) fn tell(error: &Error) {
     }
 }
 
-/// Says on standard error what is probably not wanted.
+/// Prints a warning on standard error.
 pub(super) fn tell_warning(warning: &str) {
     let _ = writeln!(io::stderr(), "sequencer: warning: {warning}");
 }

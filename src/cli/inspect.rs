@@ -1,8 +1,7 @@
-//! `sequencer inspect`: what a restore would find, partition by partition.
+//! `sequencer inspect`: shows the result that a restore would have, partition by partition.
 //!
-//! The questions, their order and what the answers mean are those of an owner that takes a
-//! partition over, so the verdict shown is the one that an instance would come to. Nothing is
-//! changed, no group is joined.
+//! The questions, their order and the meaning of the answers are those of an owner that takes a partition over.
+//! So the verdict is the one that an instance would reach. `inspect` changes nothing, and joins no group.
 
 mod partition;
 mod print;
@@ -26,31 +25,31 @@ use crate::kafka::takeovers::questions::Questions;
 use partition::Facts;
 use sequences::{Row, Selection};
 
-/// Partitions looked at at once: most of the time goes into waiting for brokers.
+/// Partitions looked at in parallel: most of the time is waiting for brokers.
 const THREADS_MAX: usize = 3;
 
-/// Everything that is shown.
+/// The content of the output.
 #[derive(Debug, Serialize)]
 pub struct View {
-    /// The consumer group.
+    /// The name of the consumer group.
     pub group: String,
-    /// The request topic.
+    /// The name of the request topic.
     pub requests: String,
-    /// Its partitions now.
+    /// Number of partitions of the request topic now.
     pub request_partitions: u32,
-    /// The state topic.
+    /// The name of the state topic.
     pub state: String,
-    /// N: the partitions of the service, decided once; absent before the first checkpoint.
+    /// N, the number of partitions that names are spread over. Absent before the first checkpoint.
     pub service_partitions: Option<u32>,
-    /// The partitions asked about.
+    /// The partitions that were asked for.
     pub partitions: Vec<Facts>,
-    /// Sequences, by name, as many as asked for.
+    /// Sequences, by name, up to the requested number.
     pub sequences: Vec<Row>,
-    /// How many there are.
+    /// Number of all sequences.
     pub sequences_total: u64,
 }
 
-/// Looks and prints.
+/// Collects the data and prints it.
 pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
     if let Some(name) = &args.sequence
         && !(1..=NAME_BYTES_MAX).contains(&name.len())
@@ -124,7 +123,7 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     })
 }
 
-/// A name that was found nowhere: a home that was not read says nothing about it.
+/// The row of a name that was not found. If its home was not read, nothing is known about the name.
 fn absent(name: &str, home: i32, partitions: &[Facts]) -> Row {
     let facts = partitions.iter().find(|facts| facts.partition == home);
     let Some(facts) = facts.filter(|facts| facts.is_known()) else {
@@ -135,7 +134,7 @@ fn absent(name: &str, home: i32, partitions: &[Facts]) -> Row {
     Row::unused(name.to_owned(), home, floor)
 }
 
-/// Looks at a range of partitions, a few at a time.
+/// Looks at a range of partitions, a few in parallel.
 fn look_at(
     range: std::ops::Range<i32>,
     session: &Session,

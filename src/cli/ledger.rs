@@ -1,4 +1,4 @@
-//! What `trace` and `audit` share: where a sequence's ledger lies.
+//! Finds a sequence's ledger, for `trace` and `audit`.
 
 use super::Error;
 use super::ask::check_name;
@@ -8,18 +8,18 @@ use crate::core::partitioner::partition_id_of;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 
-/// A sequence's part of the ledger.
+/// The place of a sequence's ledger.
 pub struct Place {
-    /// Questions about the state.
+    /// Asks questions about the state.
     pub questions: Questions,
-    /// The name's home.
+    /// The home partition of the name.
     pub partition: i32,
-    /// That partition of the ledger topic.
+    /// This partition of the ledger topic.
     pub ledger: Live,
 }
 
 impl Place {
-    /// Of a name.
+    /// Finds the place for a name.
     pub fn of(name: &str, session: &Session) -> Result<Place, Error> {
         check_name(name)?;
         let cluster = session.admin.cluster()?;

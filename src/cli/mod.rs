@@ -1,24 +1,25 @@
-//! The command line: one file for each verb.
+//! The command line: one file for each command.
 //!
-//! A verb returns [`Error`]; how that is told and which exit code it has is decided here only. What
-//! a verb prints goes to an [`output::Output`], which takes a closed pipe for the end of interest
-//! and not for a failure.
+//! A command returns an [`Error`]. Only this module decides how it is printed and which exit code it has. The
+//! output of a command goes to an [`output::Output`]. For it a closed pipe means that the reader needs no more,
+//! and not a failure.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`args`] | what can be asked for |
-//! | `serve`, `next`, `inspect`, `topics`, `recover`, `verify`, `dev`, `bench` | the verbs |
-//! | `trace`, `audit`, `ledger` | the verbs that read the ledger, and what they share |
-//! | `define`, `definitions`, `policy` | the verbs for operators: one sequence, a file of them, undefined names |
-//! | `ask`, `operation`, `reply` | what the verbs that ask the service share: the client, what is asked, what is answered |
-//! | `session` | settings and connection, the same for every verb |
-//! | `signals` | a clean stop by Ctrl-C, for verbs that start things |
-//! | `output`, `table`, `shell` | how things are printed |
+//! | [`args`] | commands and flags |
+//! | `serve`, `next`, `inspect`, `topics`, `recover`, `verify`, `dev`, `bench` | the commands |
+//! | `trace`, `audit`, `ledger` | the commands that read the ledger, and their shared code |
+//! | `define`, `definitions`, `policy` | the commands for operators: one sequence, a file of them, undefined
+//! names |
+//! | `ask`, `operation`, `reply` | shared code of commands that ask the service: client, requests, replies |
+//! | `session` | settings and connection, the same for every command |
+//! | `signals` | a clean stop by Ctrl-C, for commands that start things |
+//! | `output`, `table`, `shell` | output for people and shells |
 
 pub mod args;
 mod ask;
 mod audit;
-mod bench;
+pub mod bench;
 mod define;
 mod definitions;
 mod dev;
@@ -35,7 +36,7 @@ mod serve;
 mod session;
 mod shell;
 mod signals;
-mod table;
+pub mod table;
 mod topics;
 mod trace;
 mod verify;
@@ -47,10 +48,15 @@ use crate::service::logging;
 use args::{Cli, Command};
 pub use error::Error;
 
-/// Does what was asked for and says how it went.
+/// Runs the command, prints its error, and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
+    program(|mut out| dispatch(cli.command, &mut out))
+}
+
+/// Runs a program that prints to standard output, says how it ended, and gives its exit code.
+pub fn program(verb: impl FnOnce(&mut dyn Write) -> Result<(), Error>) -> ExitCode {
     let mut out = output::stdout();
-    let done = dispatch(cli.command, &mut out);
+    let done = verb(&mut out);
     let flushed = out.flush().map_err(Error::Output);
     logging::flush();
     match done.and(flushed) {

@@ -1,4 +1,4 @@
-//! `sequencer next`: one request, its answer.
+//! `sequencer next`: sends one request and prints its answer.
 
 use std::io::Write;
 
@@ -9,13 +9,13 @@ use super::args::NextArgs;
 use super::ask::{Client, TAKES, check_name, check_text};
 use super::reply::Reply;
 
-/// Random bytes of a `request_id` that is drawn: two never meet.
+/// Random bytes of a generated `request_id`: enough that two are never the same.
 const DRAWN_BYTES: usize = 16;
 
-/// Asks and prints.
+/// Asks for IDs and prints them.
 ///
-/// Every request has a `request_id`: without one, an answer that does not come in time could not be
-/// asked for again, and its IDs would be lost.
+/// Every request has a `request_id`. Without it, a request whose answer does not come in time could not be
+/// repeated, and its IDs would be lost.
 pub fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
     check_name(&args.name)?;
     check_text("--request-id", args.request_id.as_deref())?;
@@ -48,14 +48,14 @@ fn drawn() -> Result<String, Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The request's value.
+/// The request's value as JSON.
 fn value(count: u64, request_id: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Body<'a> {
         count: u64,
         request_id: &'a str,
     }
-    // A number and a text are written without fail.
+    // A number and a text can always be serialised.
     serde_json::to_vec(&Body { count, request_id }).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! The value of an operator's request: which operation, with which fields, by whom and why.
+//! The value of an operator's request: the operation, its fields, its author and its reason.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub const FIELDS: [&str; 7] = [
     "audit",
 ];
 
-/// Who asks and why, as every change has it.
+/// The author and the reason of a change.
 #[derive(Debug)]
 pub struct Record {
     requester: Option<String>,
@@ -29,7 +29,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// As the flags say; by default the user of this process on this host.
+    /// Takes the values of the flags. By default the author is the user of this process on this host.
     pub fn of(args: &RecordArgs) -> Result<Record, Error> {
         check_text("--reason", args.reason.as_deref())?;
         check_text("--requester", args.requester.as_deref())?;
@@ -45,7 +45,7 @@ impl Record {
         })
     }
 
-    /// The value of a request.
+    /// The value of a request that changes something.
     pub fn value(&self, op: &str, fields: impl IntoIterator<Item = Field>) -> Vec<u8> {
         let texts = [("requester", &self.requester), ("reason", &self.reason)];
         let texts = texts
@@ -55,7 +55,7 @@ impl Record {
     }
 }
 
-/// The value of a request to describe, which leaves no record of anyone.
+/// The value of a `describe` request, which has no author.
 pub fn describe() -> Vec<u8> {
     value("describe", [])
 }
@@ -94,7 +94,7 @@ pub fn fields(args: &FieldArgs) -> Vec<Field> {
         .collect()
 }
 
-/// Who asks, by default; as much of it as fits.
+/// The default author, cut to the limit.
 fn who(user: Option<String>, host: String) -> Option<String> {
     let mut who = match user {
         Some(user) if host.is_empty() => user,

@@ -1,5 +1,5 @@
-//! Standard output whose reader may leave: `sequencer next orders --count 1000000 | head` is no
-//! failure, and no reason to panic.
+//! Standard output whose reader may leave: `sequencer next orders --count 1000000 | head` is not a failure, and
+//! must not panic.
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use crate::core::printable::{printable, printable_json};
 
-/// A writer for which a closed pipe is the end of interest: what is written after that goes
-/// nowhere, and the verb ends as if it had been read.
+/// A writer that accepts a closed pipe: later output is dropped, and the command ends as if all of it had been
+/// read.
 #[derive(Debug)]
 pub struct Output<W> {
     to: W,
     closed: bool,
 }
 
-/// Standard output for this process's one verb.
+/// Standard output of this process.
 pub fn stdout() -> BufWriter<Output<StdoutLock<'static>>> {
     BufWriter::new(Output::new(io::stdout().lock()))
 }
 
-/// Prints a value as JSON in lines.
+/// Prints a value as indented JSON.
 pub fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(out, "{}", printable_json(&text))
@@ -35,12 +35,12 @@ pub fn body(body: &[u8], out: &mut impl Write) -> io::Result<()> {
 }
 
 impl<W: Write> Output<W> {
-    /// Around a writer.
+    /// Wraps a writer.
     pub fn new(to: W) -> Output<W> {
         Output { to, closed: false }
     }
 
-    /// The result of a write, or `otherwise` once the reader has gone.
+    /// Returns the result of a write, or `otherwise` once the reader has left.
     fn unless_closed<T>(&mut self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
         match result {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {

@@ -1,4 +1,4 @@
-//! `sequencer policy`: what happens to undefined names, said to each partition or asked of each.
+//! `sequencer policy`: sets or shows the rule for undefined names, in each partition.
 
 use std::io::Write;
 
@@ -12,14 +12,13 @@ use super::{Error, output};
 use crate::core::name::POLICY;
 use crate::core::printable::printable;
 
-/// What is to happen to undefined names: the word, whether those that are created are audited, and the
-/// record of who said so.
+/// A new policy: the word, whether created sequences are audited, and the author and reason.
 pub type Change<'a> = (&'a str, bool, &'a Record);
 
 /// The answer of each partition.
 type Bodies = Vec<(i32, Result<Vec<u8>, Error>)>;
 
-/// Says or asks, and tells the answer of each partition.
+/// Sets or shows the policy, and prints the answer of each partition.
 pub fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> {
     let record = Record::of(&args.record)?;
     let mut client = Client::open(&args.ask, [POLICY])?;
@@ -74,8 +73,8 @@ fn tell(
     Ok(Ok(()))
 }
 
-/// Asks every partition of the request topic, also those that the topic has grown by: each keeps
-/// its own policy. `change`: what it should be from here on, for the record of who said so.
+/// Asks every partition of the request topic, with those that the topic has grown by: each keeps its own
+/// policy. `change` is the new policy. None to show it.
 pub fn ask_each(client: &mut Client, change: Option<Change<'_>>) -> Result<Bodies, Error> {
     let partitions: Vec<i32> = client.request_partitions().collect();
     let asks: Vec<Ask<'static>> = partitions

@@ -1,10 +1,10 @@
-//! `sequencer recover`: the operator's answer to a halt. It finds out what an owner stumbled over, and
-//! how the partition goes on: with the state that the request log gives, where the log reaches back
-//! far enough, else with each sequence beyond every ID that was seen of it, with a margin. The state
-//! begins again with a reset, which says which of the two it was.
+//! `sequencer recover`: the operator's answer to a halt. It finds the reason of the halt and how the partition
+//! goes on. If the request log reaches back far enough, the partition goes on with the state that the log
+//! gives. Otherwise each sequence goes on beyond every ID that was seen of it, with a margin. The new state
+//! begins with a reset, which says which of the two it was.
 //!
-//! It is the one writer of state that is no owner (the exception to T4), so it looks first: at the
-//! logs, at the IDs that were given, at who owns the partition. Without `--yes` that is all.
+//! It is the only writer of state that is not an owner (the exception to T4). So it first checks the logs, the
+//! IDs that were given, and the owner of the partition. Without `--yes` it does nothing else.
 
 mod cut;
 mod evidence;
@@ -29,7 +29,7 @@ use evidence::{Evidence, Look, Ownership};
 use plan::{Ask, Plan};
 use way::Way;
 
-/// Looks, shows, and with `--yes` repairs.
+/// Finds the evidence, prints the plan, and with `--yes` repairs.
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let look = Look::new(&session, args.partition)?;
@@ -96,12 +96,12 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
         return Ok(());
     }
     may_write(args, &look, &evidence, &session)?;
-    // A transaction that is denied its first partition says only that its records were purged.
+    // If the first partition of a transaction is denied, the error only says that its records were purged.
     let topic = &settings.topics.state;
     session
         .admin
         .explained(session.admin.permits(topic, Access::Write))?;
-    // Nothing is written before it has been said.
+    // The plan is printed before anything is written.
     out.flush()?;
     let batch_id = BatchId {
         writer: getrandom::u64()
@@ -110,7 +110,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     };
     let batch = plan.batch(batch_id, &said(&reason));
     let writer = repair::Writer::open(&session.connection, topic, args.partition)?;
-    // An earlier repair is fenced or done by now, and may have decided something else.
+    // An earlier repair is fenced or done by now, and may have decided differently.
     unchanged(&look, &evidence)?;
     writer.write(&batch)?;
     verify(&look, &plan)?;
@@ -118,7 +118,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the operator asks for, and what follows from the evidence where nothing was said.
+/// The operator's parameters. The evidence gives those that the operator left out.
 fn ask(
     args: &RecoverArgs,
     from: NextOffset,
@@ -146,7 +146,8 @@ fn ask(
     })
 }
 
-/// A mistyped request topic beside the live service: its state is no business of this repair.
+/// Refuses a state of another topic: the request topic may be mistyped beside the live service, whose state
+/// must not be repaired.
 fn not_of_another_topic(
     args: &RecoverArgs,
     ownership: &Ownership,
@@ -168,7 +169,7 @@ fn now_ms() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
-/// An owner that runs would go on with the state that it has in memory, and write it.
+/// Refuses while an owner runs: it would go on with the state in its memory, and write this state.
 fn may_write(
     args: &RecoverArgs,
     look: &Look<'_>,
@@ -198,7 +199,7 @@ fn may_write(
     }
 }
 
-/// The state is still the one that the repair was planned from.
+/// Checks that the state is still the one that the repair was planned from.
 fn unchanged(look: &Look<'_>, evidence: &Evidence) -> Result<(), Error> {
     let (before, now) = (&evidence.state, look.state()?);
     if now.restored.records == before.restored.records && now.last_footer == before.last_footer {
@@ -211,7 +212,7 @@ fn unchanged(look: &Look<'_>, evidence: &Evidence) -> Result<(), Error> {
     ))
 }
 
-/// The record of the repair, for people: in the state topic for as long as it begins with the reset,
+/// The record of the repair, for people. It is in the state topic as long as the state begins with the reset,
 /// in `sequencer inspect`, and in the log of each owner that restores from it.
 fn said(reason: &str) -> String {
     format!(
@@ -220,7 +221,7 @@ fn said(reason: &str) -> String {
     )
 }
 
-/// The state as an owner will find it.
+/// Checks the state as an owner will find it.
 fn verify(look: &Look<'_>, plan: &Plan) -> Result<(), Error> {
     let footer = look.state()?.restored.footer;
     if footer.as_ref() == Some(&plan.footer) {

@@ -1,4 +1,4 @@
-//! What a reply says, as far as the verbs look at it.
+//! The fields of a reply that the commands use.
 
 use std::io::Write;
 
@@ -15,48 +15,48 @@ pub struct Reply {
     pub first: Option<i64>,
     /// Last ID.
     pub last: Option<i64>,
-    /// Step from one to the next; 1 when it is not said.
+    /// Step from one ID to the next; 1 when absent.
     pub increment: Option<i64>,
     /// The rules of a sequence, field by field, as the service wrote them.
     pub definition: Option<Map<String, Value>>,
-    /// The ID that comes next; absent when none is left.
+    /// The next ID. Absent when none is left.
     pub next: Option<i64>,
-    /// No more IDs are given.
+    /// True when the sequence gives no more IDs.
     #[serde(default)]
     pub retired: bool,
-    /// What happens to undefined names.
+    /// The rule for undefined names.
     pub undefined: Option<String>,
-    /// Whether those that are created are audited.
+    /// True when created sequences are audited.
     #[serde(default)]
     pub audit: bool,
-    /// In the place of all these.
+    /// The error of a refused request. It replaces all other fields.
     pub error: Option<ReplyError>,
 }
 
 /// Why a request was refused.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReplyError {
-    /// Stable word.
+    /// The stable error code.
     pub code: String,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
 impl ReplyError {
-    /// In a line.
+    /// Code and message in one line.
     pub fn words(&self) -> String {
         format!("{}: {}", printable(&self.code), printable(&self.message))
     }
 }
 
 impl Reply {
-    /// Reads a body.
+    /// Parses a body.
     pub fn read(body: &[u8]) -> Result<Reply, Error> {
         serde_json::from_slice(body)
             .map_err(|error| Error::Failed(format!("the reply cannot be read: {error}")))
     }
 
-    /// Reads a body and, with `json`, prints it as it is. An error in it is an error.
+    /// Parses a body and, with `json`, prints it unchanged. An error in the body is returned as an error.
     pub fn take(body: &[u8], json: bool, out: &mut impl Write) -> Result<Reply, Error> {
         let reply = Reply::read(body)?;
         if json {

@@ -1,4 +1,4 @@
-//! What every verb begins with: settings, logs, the way to the cluster.
+//! The common start of every command: settings, log, connection to the cluster.
 
 use tracing::warn;
 
@@ -16,25 +16,25 @@ use super::error::tell_warning;
 /// `log.level` when nobody has set it.
 const DEFAULT_LEVEL: &str = "info";
 
-/// Settings and connection of a verb that asks or repairs, but does not serve.
+/// Settings and connection of a command that asks or repairs, but does not serve.
 pub struct Session {
-    /// The settings.
+    /// The settings of all layers.
     pub settings: Settings,
-    /// How to reach the cluster.
+    /// The connection to the cluster.
     pub connection: Connection,
     /// For questions about the cluster.
     pub admin: Admin,
 }
 
 impl Session {
-    /// Loads the settings and makes a client; nothing is connected yet.
+    /// Loads the settings and creates a client. Nothing is connected yet.
     pub fn open(flags: &Flags) -> Result<Session, Error> {
         let (settings, warnings) = load(flags)?;
-        // What such a verb has to say, it prints; Kafka's own words only on request.
+        // Such a command prints its own messages. Kafka's messages are logged only on request.
         start_log(&settings, "off")?;
         match settings.log_level.as_str() {
             DEFAULT_LEVEL => {
-                // The others are about serving.
+                // The other warnings concern serving.
                 for warning in &settings.unverified {
                     tell_warning(warning);
                 }
@@ -54,7 +54,7 @@ impl Session {
         })
     }
 
-    /// The topics, for what reads and writes them.
+    /// The topics, for code that reads and writes them.
     pub fn topics(&self) -> Topics {
         let TopicNames {
             requests,
@@ -70,7 +70,7 @@ impl Session {
         }
     }
 
-    /// The topics, for what creates and checks them.
+    /// The topics, for code that creates and checks them.
     pub fn topic_names(&self) -> TopicNames {
         let topics = &self.settings.topics;
         TopicNames {
@@ -81,11 +81,11 @@ impl Session {
         }
     }
 
-    /// How many partitions a topic has; it must be there.
+    /// The number of partitions of a topic, which must exist.
     pub fn partitions(&self, cluster: &Cluster, topic: &str, access: Access) -> Result<u32, Error> {
         let found = cluster.topics.get(topic);
         if found.is_none() {
-            // One that may not be seen seems to be missing.
+            // A topic that may not be seen looks like a missing one.
             self.admin.explained(self.admin.permits(topic, access))?;
         }
         found.map(|topic| topic.partitions).ok_or_else(|| {
@@ -103,7 +103,7 @@ pub fn load(flags: &Flags) -> Result<(Settings, Vec<String>), Error> {
     Ok(Settings::load(flags, std::env::vars_os())?)
 }
 
-/// Starts the log of a verb that is not the service: at `quiet`, unless a level was set.
+/// Starts the log of a command that is not the service: at `quiet`, unless a level was set.
 pub fn start_log(settings: &Settings, quiet: &str) -> Result<(), Error> {
     let level = match settings.log_level.as_str() {
         DEFAULT_LEVEL => quiet,

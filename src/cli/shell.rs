@@ -1,4 +1,4 @@
-//! Command lines that can be copied into a shell.
+//! Builds command lines that can be copied into a shell.
 
 use std::ffi::OsString;
 
@@ -13,8 +13,8 @@ pub fn program() -> String {
     called.map_or_else(|| "sequencer".to_owned(), |name| word(&name))
 }
 
-/// The flags by which a command finds the same service. Other settings make no difference to it; a
-/// secret is left out, see [`secrets`].
+/// The flags by which a command finds the same service. Other settings do not matter for this. Secrets are left
+/// out, see [`secrets`].
 pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
     let mut words: Vec<OsString> = Vec::new();
     if let Some(brokers) = brokers {
@@ -36,7 +36,7 @@ pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
     line(words)
 }
 
-/// The keys of the secrets among the flags, which no printed command repeats.
+/// The keys of the secrets among the flags. A printed command never repeats them.
 pub fn secrets(common: &CommonArgs) -> Vec<&str> {
     let key = |set: &'_ String| set.split_once('=').map_or(set.len(), |(key, _)| key.len());
     let secrets = common.set.iter().filter(|set| is_secret(set));

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process.
+//! Handles Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +8,15 @@ use tokio::runtime::Runtime;
 use super::{Error, error};
 use crate::service::serve::{self, stop_signal};
 
-/// Exit code of a process that was not given the time to stop cleanly: 128 and the number of
-/// SIGINT, as shells have it.
+/// Exit code of a process that could not stop cleanly: 128 and the number of SIGINT, as in shells.
 const IMPATIENT: i32 = 130;
 
-/// Whether a stop was asked for.
+/// Shows whether a stop was asked for.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// From here on, signals do not end the process by themselves.
+    /// Starts listening. From now on, signals do not end the process on their own.
     pub fn listen() -> Result<Stop, Error> {
         let (runtime, first) = listening()?;
         let stop = Stop(Arc::default());
@@ -30,7 +29,7 @@ impl Stop {
                     asked.store(true, Ordering::Relaxed);
                     if let Ok(second) = stop_signal() {
                         second.await;
-                        // Kafka dies with us, and comes back as after a crash.
+                        // Kafka ends with this process, and recovers later as after a crash.
                         std::process::exit(IMPATIENT);
                     }
                 });
@@ -39,13 +38,13 @@ impl Stop {
         Ok(stop)
     }
 
-    /// True once it was.
+    /// True once a stop was asked for.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The message for an interrupt while this lives: the first signal ends the process, with these words.
+/// The message for an interrupt. While this value lives, the first signal ends the process with this message.
 #[derive(Debug)]
 pub struct LastWords(Arc<Mutex<Option<String>>>);
 
@@ -75,7 +74,7 @@ impl Drop for LastWords {
     }
 }
 
-/// A runtime that has listened for signals since before this returned, and the first of them.
+/// Returns a runtime that already listens for signals, and a future of the first signal.
 fn listening() -> Result<(Runtime, impl Future<Output = ()>), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

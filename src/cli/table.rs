@@ -1,4 +1,4 @@
-//! Aligned columns for people: two spaces between them, numbers to the right, nothing drawn.
+//! Aligned columns for people: two spaces between them, numbers to the right, no lines.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,12 +7,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::core::printable::printable;
 
-/// On which side of its column a cell stands.
+/// The side of its column that a cell is aligned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Words.
+    /// For words.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
@@ -24,12 +24,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// With these columns.
+    /// Creates a table with a fixed number of columns.
     pub fn new<const N: usize>(columns: [(&str, Side); N]) -> Table {
         Table::of(columns.to_vec())
     }
 
-    /// With these columns, however many they are.
+    /// Creates a table with any number of columns.
     pub fn of(columns: Vec<(&str, Side)>) -> Table {
         Table {
             sides: columns.iter().map(|(_, side)| *side).collect(),
@@ -39,13 +39,13 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        // Names and texts of strangers stand in cells.
+        // Cells contain names and texts of clients.
         let cells = cells.into_iter();
         self.rows
             .push(cells.map(|cell| printable(&cell).into_owned()).collect());
     }
 
-    /// Prints it, without spaces at the ends of lines.
+    /// Prints the table, without spaces at the ends of lines.
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
@@ -58,7 +58,7 @@ impl Table {
                 if !line.is_empty() {
                     line.push_str("  ");
                 }
-                // Not by the formatter, for which a wide character is as wide as any.
+                // Done here, because the formatter counts a wide character as one column.
                 let padding = " ".repeat(width.saturating_sub(cell.width()));
                 match side {
                     Side::Left => line.extend([cell.as_str(), &padding]),
@@ -71,12 +71,33 @@ impl Table {
     }
 }
 
-/// A cell for what may be absent.
+/// Prints rows under their heads; a column is one of numbers when most of its cells begin like one.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn figures<W: Write>(out: &mut W, heads: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
+    let sides = (0..heads.len()).map(|column| {
+        let cells = || rows.iter().filter_map(|row| row.get(column));
+        let numbers = cells().filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
+        let filled = cells().filter(|cell| !cell.is_empty()).count();
+        match numbers.filter(|cell| !cell.contains(' ')).count() * 2 > filled {
+            true => Side::Right,
+            false => Side::Left,
+        }
+    });
+    let mut table = Table::of(heads.iter().copied().zip(sides).collect());
+    for row in rows {
+        table.row(row);
+    }
+    table.print(out)
+}
+
+/// A cell for a value that may be absent.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// So many of a thing.
+/// A number with its noun in singular or plural.
 pub fn counted<N: Display>(count: N, thing: &str) -> String {
     let count = count.to_string();
     let ending = match (count.as_str(), thing.ends_with("ch")) {

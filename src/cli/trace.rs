@@ -1,4 +1,4 @@
-//! `sequencer trace`: who got an ID.
+//! `sequencer trace`: prints who got an ID.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::audit::told::{share, told};
 use crate::audit::trace::{self, Trace};
 use crate::core::printable::printable;
 
-/// Searches and prints; fails when there is nothing.
+/// Searches and prints. Fails when nothing is found.
 pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
     check_text("--request-id", args.request_id.as_deref())?;
     let session = Session::open(&args.connection.flags())?;

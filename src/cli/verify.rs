@@ -1,4 +1,4 @@
-//! `sequencer verify`: the topics against the promise.
+//! `sequencer verify`: checks the topics against the promises.
 
 mod print;
 
@@ -15,7 +15,7 @@ use crate::verify::progress::Progress;
 use crate::verify::{self, Options};
 use crate::wire::route::AllowList;
 
-/// Checks and prints; fails when something is wrong.
+/// Checks and prints. Fails when something is wrong.
 pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let cluster = session.admin.cluster()?;
@@ -59,8 +59,8 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
     }
 }
 
-/// The topics that the patterns choose, besides the service's own. A pattern that chooses nothing is a
-/// mistake: what it was meant to check would stay unchecked.
+/// The topics that the patterns match, besides the service's own. A pattern without a match is a mistake: its
+/// topics would stay unchecked.
 fn chosen<'a>(
     patterns: &[String],
     own: Vec<String>,
@@ -78,7 +78,7 @@ fn chosen<'a>(
     Ok(topics.filter(|topic| all.allows(topic)).cloned().collect())
 }
 
-/// The headers by which a request names a topic for its reply, as this service is configured.
+/// The headers that name a topic for the reply, according to the service's configuration.
 fn topic_headers(settings: &Settings) -> Vec<String> {
     let headers = &settings.reply_headers;
     let families = [&headers.kafka, &headers.smallrye, &headers.faststream];

@@ -1,4 +1,4 @@
-//! What a request can ask for.
+//! The operations that a request can ask for.
 
 use std::borrow::Cow;
 
@@ -6,25 +6,25 @@ use super::definition::Changes;
 use super::name::Name;
 use super::rejection::Rejection;
 
-/// What happens to a name that nobody defined when IDs are first asked for.
+/// The rule for a name that nobody defined, when its first request comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Undefined {
-    /// It becomes a sequence.
+    /// The first request creates a sequence.
     #[default]
     Create,
-    /// It becomes a sequence with `audit`.
+    /// The first request creates a sequence with `audit`.
     CreateAudited,
     /// The request is refused.
     Refuse,
 }
 
 impl Undefined {
-    /// True when what is created is audited.
+    /// True when the sequence that the first request creates is audited.
     pub const fn audits(self) -> bool {
         matches!(self, Undefined::CreateAudited)
     }
 
-    /// As in requests and replies.
+    /// The word in requests and replies.
     pub const fn as_str(self) -> &'static str {
         match self {
             Undefined::Create | Undefined::CreateAudited => "create",
@@ -38,21 +38,21 @@ impl Undefined {
 pub enum Command<'a> {
     /// The next `count` IDs, contiguous. `count` is 1 to [`super::limits::COUNT_MAX`].
     Next {
-        /// How many IDs.
+        /// Number of IDs that the request takes.
         count: u64,
     },
-    /// Something that an operator does; boxed, because requests for IDs come by the million.
+    /// An operator's record. It is boxed, because requests for IDs come by the million.
     Operator(Box<Operation<'a>>),
 }
 
-/// What an operator does.
+/// An operator's record: the action, and who asked for it and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
-    /// What.
+    /// The action and its parameters.
     pub action: Action,
-    /// Who.
+    /// The person or system that the record names as its author.
     pub requester: Option<Cow<'a, str>>,
-    /// Why.
+    /// The author's reason; required with force.
     pub reason: Option<Cow<'a, str>>,
 }
 
@@ -61,19 +61,19 @@ pub struct Operation<'a> {
 pub enum Action {
     /// Define a sequence, or change its definition.
     Define(Changes),
-    /// Move a sequence on; back with force.
+    /// Move a sequence on; move it back only with force.
     SetNext {
         /// The next ID.
         next: i64,
-        /// Also back.
+        /// Permits a move back, after which IDs repeat.
         force: bool,
     },
-    /// Say how a sequence is defined and where it stands; under the key `__policy`, what happens to
-    /// undefined names.
+    /// Return the definition of a sequence and its next ID; under the key `__policy`, the rule for undefined
+    /// names.
     Describe,
     /// Give no more IDs.
     Retire,
-    /// Say what happens to undefined names; under the key `__policy`.
+    /// Set the rule for undefined names; the key is `__policy`.
     Policy(Undefined),
 }
 
@@ -90,19 +90,19 @@ impl Action {
     }
 }
 
-/// A request record as decoded: what can be said of it without the log before it.
+/// A request record as decoded, without knowledge of the log before it.
 ///
-/// A record that is no valid request is still part of the log and still gets a reply (I4), so the
-/// parts are results of their own.
+/// An invalid request is still part of the log and still gets a reply (I4). So each part has a result of its
+/// own.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// The key, checked.
+    /// The record's key after the check.
     pub name: Result<Name<'a>, Rejection>,
-    /// The value, parsed and checked.
+    /// The record's value after parsing and checking.
     pub command: Result<Command<'a>, Rejection>,
-    /// The client's own identification of the request, repeated in the reply; present only when
-    /// it is valid by itself.
+    /// The client's `request_id`, which the reply repeats. It is present only when it is valid by its own
+    /// rules, also when another part of the request is invalid.
     pub request_id: Option<Cow<'a, str>>,
-    /// Who asks for IDs, for the ledger; of an operator's request it is in the operation.
+    /// Who asks for IDs, for the ledger. An operator's record has the requester in its operation instead.
     pub requester: Option<Cow<'a, str>>,
 }

@@ -1,22 +1,22 @@
-//! What an operator says about a sequence: where it begins, by how much it steps, where it ends.
+//! Definitions: where a sequence begins, its step, and where it ends.
 //!
-//! A sequence that nobody defined counts by [`Definition::DEFAULT`]. Definitions are records in the
-//! request log, like requests for IDs, so who asked before a change and who after is decided by the
-//! log alone.
+//! A sequence that nobody defined counts by [`Definition::DEFAULT`]. Definitions are records in the request
+//! log, like requests for IDs. So the log alone decides which requests came before a change and which came
+//! after it.
 //!
-//! Of a sequence that exists, a definition may change
+//! A new definition of a sequence that exists may change
 //! - `increment`, but not its sign: the next ID stays where it is;
 //! - `min` and `max`, as long as the next ID lies between them, or as long as the sequence was
 //!   exhausted and stays so or goes on in its own direction;
 //! - `at_end`, `max_count` and `audit` freely;
 //! - `start` never: `set_next` moves a sequence.
 //!
-//! A retired name that is defined again may change `start` too, and goes on beyond its last ID.
+//! A retired name that is defined again may change `start` too. It goes on beyond its last ID.
 
 use super::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_FIRST, ID_LAST};
 use super::rejection::{Code, Rejection};
 
-/// What happens when no ID is left.
+/// The rule for a sequence that has no ID left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
     /// Requests are refused with [`Code::Exhausted`].
@@ -26,7 +26,7 @@ pub enum AtEnd {
 }
 
 impl AtEnd {
-    /// As in requests and replies.
+    /// The word in requests and replies.
     pub const fn as_str(self) -> &'static str {
         match self {
             AtEnd::Error => "error",
@@ -46,7 +46,7 @@ pub struct Definition {
     pub min: i64,
     /// Highest ID.
     pub max: i64,
-    /// What happens when no ID is left.
+    /// The rule when no ID is left.
     pub at_end: AtEnd,
     /// Most IDs that one request can take.
     pub max_count: u64,
@@ -54,7 +54,7 @@ pub struct Definition {
     pub audit: bool,
 }
 
-/// What a definition record says; what it leaves out stays, or is as by default.
+/// The fields of a definition record. A field that is absent keeps its value, or gets its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// [`Definition::start`].
@@ -78,7 +78,7 @@ fn invalid(message: String) -> Rejection {
 }
 
 impl Definition {
-    /// Of a sequence that nobody defined.
+    /// The rules of a sequence that nobody defined.
     pub const DEFAULT: Definition = Definition {
         start: ID_FIRST,
         increment: 1,
@@ -89,7 +89,7 @@ impl Definition {
         audit: false,
     };
 
-    /// Of a new sequence. One that counts down begins at its maximum, -1 by default.
+    /// Returns the definition of a new sequence. One that counts down begins at its maximum, -1 by default.
     ///
     /// # Errors
     /// [`Code::InvalidDefinition`], naming the field and the limit.
@@ -112,7 +112,7 @@ impl Definition {
         defaults.with(changes)?.beginning()
     }
 
-    /// Where a sequence begins must be one of its IDs; where one began that goes on need not be.
+    /// Checks that `start` is one of the sequence's IDs. A sequence that goes on need not satisfy this.
     ///
     /// # Errors
     /// [`Code::InvalidDefinition`].
@@ -128,7 +128,7 @@ impl Definition {
         )))
     }
 
-    /// With some fields changed.
+    /// Returns the definition with some fields changed.
     ///
     /// # Errors
     /// [`Code::InvalidDefinition`], when the fields contradict each other.
@@ -154,7 +154,7 @@ impl Definition {
         .checked()
     }
 
-    /// The bound at which it ends.
+    /// The bound at which the sequence ends.
     pub const fn end(&self) -> i64 {
         if self.increment < 0 {
             self.min
@@ -177,7 +177,7 @@ impl Definition {
         self.min <= id && id <= self.max
     }
 
-    /// The fields by themselves and against each other.
+    /// Checks each field, and the fields against each other.
     ///
     /// # Errors
     /// [`Code::InvalidDefinition`].

@@ -1,9 +1,9 @@
 //! A 128-bit multiset hash: the sum, modulo 2^128, of one XXH3-128 hash for each thing remembered.
 //!
-//! A change costs two additions, whatever the size of the state, and the order in which things were
-//! learnt does not matter. That is what lets a footer state in 16 bytes what a restore must arrive
-//! at (I6). It guards against torn, lost and foreign batches; it is no defence against somebody who
-//! may write to the state topic and wants a collision.
+//! A change costs two additions, whatever the size of the state, and the order in which entries arrive does not
+//! matter. So a footer can state in 16 bytes which state a restore must arrive at (I6). The digest guards
+//! against torn, lost and foreign batches. It is no defence against an attacker who may write to the state
+//! topic and wants a collision.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl Digest {
         Digest(self.0.wrapping_add(element.0))
     }
 
-    /// Takes one element out again.
+    /// Removes one element.
     #[must_use]
     pub const fn without(self, element: Element) -> Digest {
         Digest(self.0.wrapping_sub(element.0))
@@ -48,7 +48,7 @@ pub struct Element(u128);
 pub enum Kind {
     /// The counter of one sequence.
     Sequence = 1,
-    /// What the fold remembers once for each partition.
+    /// The scalars of a partition.
     Scalars = 2,
     /// A grant in the window.
     Place = 3,
@@ -81,7 +81,7 @@ impl<const BYTES: usize> ElementBuilder<BYTES> {
     }
 
     /// Adds a number.
-    // In place: to hand the bytes on by value copied all of them for each field.
+    // By reference: handing the bytes on by value copied all of them for each field.
     pub fn number(&mut self, value: i64) -> &mut ElementBuilder<BYTES> {
         self.push(&value.to_le_bytes());
         self
@@ -105,8 +105,8 @@ impl<const BYTES: usize> ElementBuilder<BYTES> {
     }
 }
 
-/// Hash of a request record as the footer remembers it, so that a restore notices another log in
-/// the place of the one that it knew: key, value and time of the record.
+/// Hash of a request record as the footer remembers it: key, value and time. With it a restore detects that the
+/// log was replaced by another one.
 pub fn fingerprint(key: Option<&[u8]>, value: Option<&[u8]>, timestamp: i64) -> u128 {
     let part = |bytes: Option<&[u8]>| bytes.map_or(1, |b| xxh3_128(b).rotate_left(1));
     part(key)

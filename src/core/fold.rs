@@ -1,11 +1,11 @@
 //! The counters of one partition, and how a record changes them.
 //!
-//! `Fold::apply` is the product: a request's answer, decided by the records before it. Everything
-//! that the fold remembers is an [`Entry`] or one of the [`Scalars`]; both are in the digest, and
-//! both are what a checkpoint writes and a restore reads.
+//! `Fold::apply` is the product: it decides a request's answer from the records before it. Everything that the
+//! fold remembers is an [`Entry`] or one of the [`Scalars`]. Both are in the digest, and a checkpoint writes
+//! both and a restore reads both.
 //!
-//! Sequences live in an `IndexMap`: its iteration order is the order of insertion, so the random
-//! seed of its hasher, which makes flooding with colliding names useless, changes no answer.
+//! Sequences live in an `IndexMap`, whose iteration order is the order of insertion. So the random seed of its
+//! hasher changes no answer. The seed makes flooding with colliding names useless.
 
 mod act;
 mod apply;
@@ -42,50 +42,50 @@ pub struct Grant {
     pub first: i64,
     /// Last ID.
     pub last: i64,
-    /// How many.
+    /// Number of IDs.
     pub count: u64,
     /// Step from one to the next.
     pub increment: i64,
 }
 
-/// How a sequence is defined and where it stands.
+/// The definition of a sequence and its next ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Its rules.
+    /// The rules of the sequence.
     pub definition: Definition,
     /// The ID that the next grant begins with; none when no ID is left.
     pub next: Option<i64>,
-    /// No more IDs are given.
+    /// True when the sequence gives no more IDs.
     pub retired: bool,
 }
 
-/// What one request record gets.
+/// The result of one request record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// IDs.
+    /// The IDs that the request gets.
     Granted(Grant),
     /// The IDs that an earlier request with the same `request_id` got (I5).
     Again(Grant),
-    /// What an operator's action came to.
+    /// The state of the sequence after an operator's action.
     Described(Box<Description>),
-    /// What happens to undefined names from here on.
+    /// The rule for undefined names from this record on.
     Policy(Undefined),
     /// An error; no counter moved.
     Rejected(Rejection),
-    /// A stray: to be forwarded to its home, under this link.
+    /// A stray, which must be forwarded to its home partition under this link.
     Stray {
         /// The home partition of its name.
         home: u32,
-        /// Its place in the chain.
+        /// The stray's position in the chain.
         link: Link,
     },
-    /// A link that was accepted before: nothing is to be done.
+    /// A link that was accepted before. Nothing is to be done.
     Repeated,
     /// A link is missing before this one (I6). The fold has not moved.
     Broken {
-        /// The link that came.
+        /// The link that arrived.
         link: Link,
-        /// The last one accepted from its partition.
+        /// The position of the last link that was accepted from the same partition.
         accepted: Position,
     },
 }
@@ -95,7 +95,7 @@ struct State {
     sequence: Sequence,
     /// None for a sequence that nobody defined.
     defined: Option<Box<Defined>>,
-    /// In `Fold::changed` already.
+    /// True when the sequence is in `Fold::changed` already.
     changed: bool,
 }
 
@@ -141,7 +141,7 @@ pub struct Fold {
     /// By partition, the last stray that was accepted from there.
     accepted: BTreeMap<u32, Accepted>,
     scalars: Scalars,
-    /// Over the entries: sequences as they stood at the last cut, all others as they are.
+    /// Digest of the entries: sequences as they stood at the last cut, all other entries as they are now.
     entries: Digest,
     /// Sequences that changed since the last cut.
     changed: Vec<Change>,
@@ -150,7 +150,7 @@ pub struct Fold {
     sequences_max: SequencesMax,
 }
 
-/// Most sequences: [`SEQUENCES_PER_PARTITION_MAX`] but in tests, which cannot fill as many.
+/// Limit of sequences: [`SEQUENCES_PER_PARTITION_MAX`], except in tests, which cannot fill as many.
 #[derive(Clone, Copy, Debug)]
 struct SequencesMax(usize);
 
@@ -161,13 +161,13 @@ impl Default for SequencesMax {
 }
 
 impl Fold {
-    /// Closes an interval: brings the digest up to date, appends the slots of all entries that
-    /// changed since the last cut to `slots`, and returns the digest of all that is remembered.
+    /// Closes an interval: updates the digest, appends the slots of all entries that changed since the last cut
+    /// to `slots`, and returns the digest of all that is remembered.
     ///
-    /// A cut is a fact about the log, whether or not what it describes is ever committed.
+    /// A cut is a fact about the log, whether or not the state that it describes is ever committed.
     pub fn cut(&mut self, slots: &mut Vec<Slot>) -> Digest {
         let mut changed = std::mem::take(&mut self.changed);
-        // In the order of memory, which also is the one in which they are written. A digest has none.
+        // In the order of memory, in which they are also written. The digest does not depend on the order.
         changed.sort_unstable_by_key(|change| change.index);
         for change in changed {
             if let Some((name, state)) = self.sequences.get_index_mut(change.index) {
@@ -183,8 +183,8 @@ impl Fold {
         self.digest()
     }
 
-    /// The digest as of the last cut of the sequences, with the scalars of now. Right after a cut,
-    /// or while restoring, that is the digest of all that is remembered.
+    /// The digest of the sequences as of the last cut, with the current scalars. Right after a cut, or during a
+    /// restore, this is the digest of all that is remembered.
     fn digest(&self) -> Digest {
         let Fold {
             sequences: _, // each is an element of `entries`
@@ -195,7 +195,7 @@ impl Fold {
             entries,
             changed: _,       // what `entries` does not know yet; empty after a cut
             touched: _,       // names entries only
-            sequences_max: _, // a limit, and the same in every owner
+            sequences_max: _, // a limit, which is the same in every owner
         } = self;
         entries.with(scalars.element())
     }
@@ -214,33 +214,33 @@ impl Fold {
         self.changed.len() + self.touched.len()
     }
 
-    /// Entries remembered.
+    /// Number of entries that the fold remembers.
     pub fn len(&self) -> usize {
         self.others() + self.sequences.len()
     }
 
-    /// Sequences remembered.
+    /// Number of sequences that the fold remembers.
     pub fn sequences(&self) -> usize {
         self.sequences.len()
     }
 
-    /// Entries that are no sequences.
+    /// Number of entries that are not sequences.
     fn others(&self) -> usize {
         self.sent.len() + self.accepted.len() + self.window.segments()
     }
 
-    /// True when nothing is remembered but the scalars.
+    /// True when the fold remembers nothing but the scalars.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What is remembered once for the partition.
+    /// The values that the fold remembers once for the partition.
     pub fn scalars(&self) -> Scalars {
         self.scalars
     }
 
-    /// The slot of the entry at a place below [`Fold::len`]. While entries are added, one may come
-    /// at two places, and none that was there at first is passed over: sequences come last.
+    /// The slot of the entry at an index below [`Fold::len`]. When entries are added during an iteration, an
+    /// entry may come at two indices. No entry that was there at first is skipped, because sequences come last.
     pub fn slot_at(&self, place: usize) -> Option<Slot> {
         let mut left = place;
         match self.sent.keys().nth(left) {
@@ -305,15 +305,15 @@ impl Fold {
         self.sequences.get(name).map(|state| state.sequence)
     }
 
-    /// How a name is defined and where it stands.
+    /// The definition of a name, and its next ID.
     pub fn description(&self, name: &str) -> Option<Description> {
         self.sequences.get(name).map(State::description)
     }
 }
 
-/// What a restore does to a fold: entries come in as they were stored, no request is applied.
+/// Used by a restore: entries come in as they were stored, and no request is applied.
 impl Fold {
-    /// Remembers an entry as stored, in the place of the one with the same key.
+    /// Remembers an entry as stored. It replaces the entry with the same key.
     pub fn put(&mut self, entry: Entry<'_>) {
         match entry {
             Entry::Sequence {
@@ -384,12 +384,12 @@ impl Fold {
         });
     }
 
-    /// Takes the scalars as stored.
+    /// Sets the scalars as stored.
     pub fn set_scalars(&mut self, scalars: Scalars) {
         self.scalars = scalars;
     }
 
-    /// The digest with these scalars in the place of those held now.
+    /// The digest with these scalars instead of the current ones.
     pub fn digest_with(&self, scalars: Scalars) -> Digest {
         self.entries.with(scalars.element())
     }

@@ -1,9 +1,9 @@
 //! The promise as predicates, under the numbers that the docs, the tests and the checkers use.
 //!
-//! Assertions ([`holds!`]) and tests call them; nothing else decides what "unique" or "gapless" means.
+//! Assertions ([`holds!`]) and tests call them. Nothing else decides what "unique" or "gapless" means.
 
-/// Asserts an invariant in tests and debug builds. Tests are built like the release, so that the
-/// native libraries are compiled once; `debug_assert!` would say nothing there.
+/// Asserts an invariant in tests and debug builds. Tests are built like the release, so that the native
+/// libraries are compiled once. `debug_assert!` would check nothing there.
 macro_rules! holds {
     ($condition:expr, $($message:tt)+) => {
         if cfg!(any(test, debug_assertions)) {
@@ -23,8 +23,7 @@ pub fn i1_unique(earlier: Grant, later: Grant) -> bool {
     last < next_first || next_last < first
 }
 
-/// I2 gapless and monotonic: a grant begins where the sequence stood and holds as many IDs as it
-/// says.
+/// I2 gapless and monotonic: a grant begins at the sequence's next ID and holds as many IDs as it says.
 pub fn i2_gapless_and_monotonic(next_before: i64, grant: Grant) -> bool {
     let distance = i128::from(grant.last) - i128::from(grant.first);
     let steps = distance
@@ -38,19 +37,19 @@ pub fn i3_stable(body: &[u8], again: &[u8]) -> bool {
     body == again
 }
 
-/// I4 nothing lost: a checkpoint covers a record only when its reply is acknowledged, or goes out
+/// I4 nothing lost: a checkpoint covers a record only when the reply to the record is acknowledged, or goes out
 /// in the checkpoint's own transaction.
 pub fn i4_nothing_lost(covered: NextOffset, oldest_unanswered: Option<Offset>) -> bool {
     oldest_unanswered.is_none_or(|offset| !covered.covers(offset))
 }
 
-/// I5 one request, one grant: a request that is remembered gets what it got before.
+/// I5 one request, one grant: a request that is remembered gets its earlier grant again.
 pub fn i5_one_grant(before: Grant, again: Grant) -> bool {
     before == again
 }
 
-/// I6 stop rather than guess: a fold goes on only at a place that the log still has, at or above
-/// its start and at or below its end.
+/// I6 stop rather than guess: a fold goes on only at an offset that the log still has, at or above the log's
+/// start and at or below its end.
 pub fn i6_log_reaches(start: NextOffset, next: NextOffset, end: NextOffset) -> bool {
     start <= next && next <= end
 }

@@ -1,13 +1,13 @@
 //! The ledger: who got which IDs of an audited sequence, as a chain of records.
 //!
-//! Each grant of a sequence whose definition says `audit` is one record, and so is each act of an
-//! operator that moves the sequence, so that a jump can be told from a hole. A record holds the hash
-//! of the record before it of the same sequence; the fold remembers the hash of the last one, so it is
-//! in the footer's digest as everything else. A record is a function of the request log: an owner who
-//! folds the same log writes the same records, byte for byte.
+//! Each grant of a sequence whose definition says `audit` is one record. Each act of an operator that moves the
+//! sequence is one record too, so that a reader can distinguish a jump from a hole. A record holds the hash of
+//! the record before it of the same sequence. The fold remembers the hash of the last record, so it is in the
+//! footer's digest. A record is a function of the request log: an owner that folds the same log writes the same
+//! records, byte for byte.
 //!
-//! The hash is taken over the bytes of a record as they are written, and those are not this room's
-//! business: the fold hands each record to a [`Ledger`], which writes it down and says what it hashes to.
+//! The hash is taken over the bytes of a record as they are written. This module does not know these bytes: the
+//! fold hands each record to a [`Ledger`], which writes it and returns its hash.
 
 use super::definition::Definition;
 use super::digest::ElementBuilder;
@@ -19,11 +19,11 @@ use super::position::{Offset, Timestamp};
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
-    /// In the place of the hash of a record before the first.
+    /// Stands for the hash of the record before the first one.
     pub const NONE: Hash = Hash([0; 32]);
 
-    /// Of one record behind another. As a key the hash before it costs nothing, as a part of the bytes it
-    /// would cost as much again.
+    /// The hash of a record that follows another. The previous hash costs nothing as a key. As a part of the
+    /// bytes it would cost as much again.
     pub fn of(previous: &Hash, bytes: &[u8]) -> Hash {
         Hash(*blake3::keyed_hash(&previous.0, bytes).as_bytes())
     }
@@ -32,19 +32,19 @@ impl Hash {
 /// Where the ledger of one sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// Records so far: the number of the last one.
+    /// Number of records so far, which is the number of the last one.
     pub records: u64,
-    /// How often the sequence went back to IDs that it had given or passed over. Within a turn the IDs
-    /// only go on, so a search can bisect.
+    /// How often the sequence went back to IDs that it had given or skipped. Within a turn the IDs only go on,
+    /// so a search can bisect.
     pub turn: u32,
-    /// A repair has moved the sequence, or lost what came before, since the last record.
+    /// True when a repair has moved the sequence, or lost its state, since the last record.
     pub repaired: bool,
-    /// Of the last record.
+    /// The hash of the last record.
     pub hash: Hash,
 }
 
 impl Chain {
-    /// Before the first record.
+    /// A chain before its first record.
     pub const fn new(repaired: bool) -> Chain {
         Chain {
             records: 0,
@@ -71,67 +71,67 @@ impl Chain {
     }
 }
 
-/// What a ledger record tells.
+/// The event that a ledger record reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// IDs were given.
     Granted(Grant),
-    /// The sequence was defined, or defined otherwise.
+    /// The sequence was defined, or its definition changed.
     Defined {
-        /// As it is now.
+        /// The definition from now on.
         definition: Definition,
         /// The ID that comes next; none when no ID is left.
         next: Option<i64>,
     },
-    /// An operator moved it.
+    /// An operator moved the sequence.
     Moved {
         /// The ID that comes next.
         next: Option<i64>,
         /// The step.
         increment: i64,
     },
-    /// It gives no more IDs.
+    /// The sequence was retired, so it gives no more IDs.
     Retired {
-        /// The ID that would come next.
+        /// The ID that would have come next; none when no ID was left.
         next: Option<i64>,
         /// The step.
         increment: i64,
     },
 }
 
-/// One record, before it is bytes.
+/// One ledger record before it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// The sequence.
+    /// The name of the sequence.
     pub sequence: &'a str,
-    /// Counts the records of the sequence, from 1.
+    /// The number of the record within its sequence, from 1.
     pub record: u64,
-    /// [`Chain::turn`] of what it tells.
+    /// The [`Chain::turn`] of the event.
     pub turn: u32,
-    /// What it tells.
+    /// The event.
     pub event: Event,
     /// The partition of the request as the client wrote it.
     pub partition: u32,
-    /// Its offset there.
+    /// The offset of the request in that partition.
     pub offset: Offset,
-    /// The offset in the home partition at which it was folded, of a request that was forwarded.
+    /// The offset in the home partition at which the request was folded. Present for a forwarded request.
     pub home_offset: Option<Offset>,
     /// The time of the record that was folded.
     pub timestamp: Timestamp,
-    /// Who asked, as the request says.
+    /// The requester that the request names.
     pub requester: Option<&'a str>,
-    /// The request's own ID.
+    /// The request's `request_id`.
     pub request_id: Option<&'a str>,
-    /// Why, as an operator's request says.
+    /// The reason in an operator's record.
     pub reason: Option<&'a str>,
-    /// [`Chain::repaired`] before it.
+    /// [`Chain::repaired`] before the record.
     pub repaired: bool,
-    /// Of the record before it.
+    /// The hash of the record before this one.
     pub previous: Hash,
 }
 
 /// Where the fold writes ledger records.
 pub trait Ledger {
-    /// Writes one, and returns the hash of its bytes.
+    /// Writes one record, and returns the hash of its bytes.
     fn write(&mut self, line: &Line<'_>) -> Hash;
 }

@@ -5,11 +5,11 @@
 /// version that it does not know.
 pub const FOLD_VERSION: u16 = 1;
 
-/// Longest sequence name in UTF-8 bytes. Kafka keys have no limit of their own; 255 keeps a key in
-/// a file name, a label and a log line.
+/// Longest sequence name in UTF-8 bytes. Kafka keys have no limit of their own. With 255, a key fits into a
+/// file name, a label and a log line.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// Longest request value in bytes (64 KiB): bounds what one record can make an owner parse.
+/// Longest request value in bytes (64 KiB). It bounds how much an owner has to parse for one record.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Most IDs that one request can take.
@@ -30,12 +30,12 @@ pub const BOUND_MIN: i64 = -i64::MAX;
 /// Highest bound of a definition.
 pub const BOUND_MAX: i64 = i64::MAX;
 
-/// Requests with a `request_id` that a partition remembers: about 10 MB of memory (see `core::window`).
-/// A retry that comes later than so many others counts as a new request.
+/// Requests with a `request_id` that a partition remembers: about 10 MB of memory (see `core::window`). A retry
+/// that comes after this many others counts as a new request.
 pub const WINDOW_REQUESTS: u32 = 100_000;
 
-/// Most sequences of one partition (2^24): bounds an owner's memory to about 2 GiB a partition,
-/// whoever floods it with names.
+/// Most sequences of one partition (2^24). It bounds an owner's memory to about 2 GiB a partition, even if a
+/// client floods it with names.
 pub const SEQUENCES_PER_PARTITION_MAX: usize = 1 << 24;
 
 /// Longest part of a client's own text that an error message repeats, in bytes.

@@ -1,46 +1,46 @@
 //! The chain of strays from one partition to another: each link names the one before it.
 //!
-//! Clients with different partitioners write one name to different partitions. A request that lies
-//! in another partition than its name's home is forwarded there, with a header that says where it
-//! came from: `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG`, the second position being that of the
-//! link before.
+//! Clients with different partitioners write one name to different partitions. A request outside its name's
+//! home partition is forwarded there, with a header that says where it came from:
+//! `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG`. The first position is that of the record, the second one
+//! that of the link before.
 //!
-//! - By the position home knows that none comes twice. It is the leader epoch that the broker gave the
-//!   record, and its offset. An unclean election cuts a log, and other records get the same offsets, but
-//!   under a higher leader epoch: two records of a partition never share a position, and positions rise
-//!   along its log.
-//! - By the position before, home knows that nothing was lost between two links.
-//! - The epoch counts the repairs of the source. Each begins the chain again, so the first link of a
-//!   higher epoch need not follow the last one of the epoch before, and a link of a lower epoch comes
-//!   from an owner that was replaced.
-//! - By TAG, a keyed hash, home knows that no client made it up.
+//! - The position shows the home partition that no record comes twice. It consists of the leader epoch that the
+//!   broker gave the record, and its offset. An unclean election cuts a log, and other records get the same
+//!   offsets, but under a higher leader epoch. So two records of a partition never share a position, and
+//!   positions rise along its log.
+//! - The position before shows the home partition that nothing was lost between two links.
+//! - The epoch counts the repairs of the source. Each repair begins the chain again. So the first link of a
+//!   higher epoch need not follow the last one of the epoch before, and a link of a lower epoch comes from an
+//!   owner that was replaced.
+//! - TAG, a keyed hash, shows the home partition that no client forged the link.
 
 use std::fmt;
 
 use super::planted::planted;
 
-/// The key of the tags: drawn at random once for the whole service, kept in the state topic.
+/// The key of the tags. It is drawn at random once for the whole service, and kept in the state topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkKey(pub [u8; 32]);
 
-/// The bit of the last byte by which a key that a repair drew is known: it cannot tell what was forwarded
-/// under the lost one from a forgery. 255 random bits are left.
+/// The bit of the last byte that marks a key drawn by a repair. Under such a key, a stray that was forwarded
+/// under the lost key cannot be distinguished from a forgery. 255 random bits are left.
 const OF_REPAIR: u8 = 1;
 
 impl LinkKey {
-    /// The key of a service that begins.
+    /// Returns the key of a new service.
     pub fn drawn(mut random: [u8; 32]) -> LinkKey {
         random[31] &= !OF_REPAIR;
         LinkKey(random)
     }
 
-    /// The key that replaces a lost one.
+    /// Returns the key that replaces a lost one.
     pub fn drawn_by_repair(mut random: [u8; 32]) -> LinkKey {
         random[31] |= OF_REPAIR;
         LinkKey(random)
     }
 
-    /// Another key was lost before it.
+    /// True when this key replaced a lost one.
     pub const fn is_of_repair(&self) -> bool {
         self.0[31] & OF_REPAIR != 0
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for LinkKey {
     }
 }
 
-/// The place of a record, in terms that a truncation of its log does not reuse.
+/// The position of a record. A truncation of its log does not reuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The leader epoch under which the broker appended it; -1 when the broker did not say.
@@ -67,6 +67,17 @@ impl Position {
         leader_epoch: -1,
         offset: -1,
     };
+
+    /// From bytes that somebody wrote. `None` for numbers that no broker gives a record, except
+    /// [`Position::NONE`]: such a place would be before all others, and what claims it would look repeated.
+    pub fn read(leader_epoch: i32, offset: i64) -> Option<Position> {
+        let position = Position {
+            leader_epoch,
+            offset,
+        };
+        let is_of_a_record = leader_epoch >= -1 && offset >= 0;
+        (is_of_a_record || position == Position::NONE).then_some(position)
+    }
 }
 
 impl fmt::Display for Position {
@@ -80,11 +91,11 @@ impl fmt::Display for Position {
 pub struct Link {
     /// The partition that the client wrote to.
     pub partition: u32,
-    /// Counts the repairs of that partition.
+    /// Number of repairs of that partition.
     pub epoch: u64,
-    /// The place of the client's record there.
+    /// The position of the client's record there.
     pub position: Position,
-    /// The record that the partition forwarded to the same home before, since its last repair.
+    /// The position of the record that the partition forwarded to the same home before, since its last repair.
     pub previous: Position,
 }
 
@@ -93,25 +104,25 @@ pub struct Link {
 pub struct Accepted {
     /// The highest epoch of an accepted link.
     pub epoch: u64,
-    /// The highest position of one.
+    /// The highest position of an accepted link.
     pub position: Position,
-    /// Home was repaired since: links may be missing before the next one.
+    /// True when home was repaired: links may be missing before the next one.
     pub open: bool,
 }
 
-/// The meaning of a link at home.
+/// How the home partition treats a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The next one: the end of the chain is this from here on.
+    /// The next link: from now on this is the end of the chain.
     Next(Accepted),
-    /// One that was accepted before, or one of a replaced owner that the chain does not need.
+    /// A link that was accepted before, or a link of a replaced owner that the chain does not need.
     Repeated,
-    /// One before it is missing.
+    /// A link before this one is missing.
     Broken,
 }
 
 impl Link {
-    /// Judges a link by the end of its chain. `open`: an unknown end is one that a repair has lost.
+    /// Judges a link by the end of its chain. `open`: an unknown end was lost by a repair.
     pub fn judged(&self, end: Option<Accepted>, open: bool) -> Verdict {
         let known = end.unwrap_or(Accepted {
             epoch: 0,
@@ -130,11 +141,11 @@ impl Link {
             return self.next(known);
         }
         if self.epoch < known.epoch {
-            // The owner that was repaired forwards the record itself, if its log still has it.
+            // The owner after the repair forwards the record itself, if its log still has it.
             return Verdict::Repeated;
         }
         let begins_again = self.epoch > known.epoch;
-        // The record that was accepted last is gone from the source's log.
+        // The record that was accepted last is no longer in the source's log.
         let cut = self.position.leader_epoch > known.position.leader_epoch;
         let missing = self.previous > known.position;
         if known.open || (!missing && (begins_again || cut)) {
@@ -157,7 +168,7 @@ impl Link {
 const TAG_DIGITS: usize = 32;
 
 impl Link {
-    /// The header's value for a record.
+    /// Returns the header's value for a record.
     pub fn header(&self, key: &LinkKey, name: &[u8], value: Option<&[u8]>) -> String {
         let Link {
             partition,
@@ -169,7 +180,8 @@ impl Link {
         format!("{partition}:{epoch}:{position}:{previous}:{tag}")
     }
 
-    /// The link of a record, if its header is one that this service wrote.
+    /// Returns the link of a record, if this service wrote its header. The tag alone does not prove that: a link
+    /// that no owner makes counts as absent too, so that the request is answered instead of dropped.
     pub fn verified(
         header: &[u8],
         key: &LinkKey,
@@ -179,19 +191,17 @@ impl Link {
         let mut parts = std::str::from_utf8(header).ok()?.splitn(5, ':');
         let position = |text: &str| {
             let (leader_epoch, offset) = text.split_once('.')?;
-            Some(Position {
-                leader_epoch: leader_epoch.parse().ok()?,
-                offset: offset.parse().ok()?,
-            })
+            Position::read(leader_epoch.parse().ok()?, offset.parse().ok()?)
         };
         let link = Link {
-            partition: parts.next()?.parse().ok()?,
+            // Kafka numbers partitions with a signed integer.
+            partition: u32::try_from(parts.next()?.parse::<i32>().ok()?).ok()?,
             epoch: parts.next()?.parse().ok()?,
-            position: position(parts.next()?)?,
+            position: position(parts.next()?).filter(|position| *position != Position::NONE)?,
             previous: position(parts.next()?)?,
         };
         let tag = parts.next()?;
-        // The whole text is compared, so that one link has one spelling.
+        // Compares the whole text, so that a link has only one spelling.
         (tag.len() == TAG_DIGITS && link.header(key, name, value).as_bytes() == header)
             .then_some(link)
     }
@@ -276,7 +286,7 @@ mod tests {
             format!("{header}0"),
             String::new(),
             "1:2:3".to_owned(),
-            // The form of a link before there were epochs.
+            // The format of a link before there were epochs.
             format!("3:120:-1:{}", &header[header.len() - TAG_DIGITS..]),
         ] {
             assert_eq!(
@@ -284,6 +294,42 @@ mod tests {
                 None,
                 "{forged}"
             );
+        }
+    }
+
+    #[test]
+    fn a_link_with_numbers_that_no_record_has_counts_as_absent_whatever_its_tag() {
+        let verified = |link: Link| {
+            let header = link.header(&KEY, b"orders", None);
+            Link::verified(header.as_bytes(), &KEY, b"orders", None)
+        };
+        let sound = [
+            link(0, at(0, 0), Position::NONE),
+            link(0, at(-1, 5), at(-1, 0)),
+            Link {
+                partition: i32::MAX.unsigned_abs(),
+                ..LINK
+            },
+        ];
+        for sound in sound {
+            assert_eq!(verified(sound), Some(sound));
+        }
+        let nonsense = [
+            link(7, at(-13, 12), at(3, 11)),
+            link(7, at(i32::MIN, 12), Position::NONE),
+            link(7, at(2, -1), Position::NONE),
+            link(7, at(2, i64::MIN), Position::NONE),
+            link(7, Position::NONE, Position::NONE),
+            link(7, at(3, 12), at(-2, 11)),
+            link(7, at(3, 12), at(3, -1)),
+            link(7, at(3, 12), at(-1, -2)),
+            Link {
+                partition: i32::MAX.unsigned_abs() + 1,
+                ..LINK
+            },
+        ];
+        for nonsense in nonsense {
+            assert_eq!(verified(nonsense), None, "{nonsense:?}");
         }
     }
 

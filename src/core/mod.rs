@@ -1,14 +1,14 @@
 //! The pure core: what a request means and which ID it gets.
 //!
-//! The request log of a partition is the counter. [`Fold`] folds that log, record by record, into
-//! counters; the answer to a record is a function of the records before it and of nothing else.
-//! Therefore nothing here reads a clock, draws a random number, awaits, or knows that Kafka exists:
-//! offsets and timestamps come in as arguments. `tests/architecture.rs` keeps it so.
+//! The request log of a partition is the counter. [`Fold`] folds that log, record by record, into counters. The
+//! answer to a record is a function of the records before it and of nothing else. Therefore nothing here reads
+//! a clock, draws a random number, awaits, or knows that Kafka exists: offsets and timestamps come in as
+//! arguments. `tests/architecture.rs` checks this.
 //!
 //! | room | subject |
 //! |---|---|
 //! | [`limits`] | every limit that can change an answer |
-//! | [`name`] | what a sequence may be called |
+//! | [`name`] | valid names of sequences |
 //! | [`command`] | what a request can ask for |
 //! | [`rejection`] | why a request got no ID: stable codes, readable messages |
 //! | [`position`] | offsets, next offsets and record times as types |
@@ -17,12 +17,12 @@
 //! | [`window`] | requests with an ID, and what they got (I5) |
 //! | [`link`] | the chain of requests that another partition forwarded |
 //! | [`fold`] | the counters of one partition and how a record changes them |
-//! | [`ledger`] | records of who got what of an audited sequence, and their chain |
+//! | [`ledger`] | records of each grant of an audited sequence, and their chain |
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
 //! | [`invariants`] | I1 to I6 as predicates |
 //! | [`partitioner`] | murmur2, the Java client's partitioner |
-//! | [`printable`] | text of strangers, as a terminal may have it |
-//! | [`shell`] | words of command lines that are printed |
+//! | [`printable`] | text from clients, made safe for a terminal |
+//! | [`shell`] | quotes the words of command lines that are printed |
 //! | [`planted`] | mistakes that tests plant, compiled out of every release |
 
 pub mod command;

@@ -29,7 +29,7 @@ impl<'a> Name<'a> {
         let Ok(text) = std::str::from_utf8(key) else {
             return refuse("the name must be valid UTF-8".into());
         };
-        // Printable ASCII, which most names are, has none.
+        // Printable ASCII, which most names are, has no control characters.
         let plain = key.iter().all(|byte| matches!(byte, b' '..=b'~'));
         if !plain && let Some(control) = text.chars().find(|c| c.is_control()) {
             return refuse(format!(

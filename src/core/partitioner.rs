@@ -1,6 +1,6 @@
 //! The Java client's partitioner: murmur2 with its seed, sign bit cleared, modulo partitions.
 //!
-//! Replies go where it says, and the home partition of a name is decided by it.
+//! It decides the home partition of a name, and the partition of a reply.
 
 /// Kafka's murmur2 (`org.apache.kafka.common.utils.Utils.murmur2`).
 pub fn murmur2(data: &[u8]) -> u32 {
@@ -30,7 +30,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
     h ^ (h >> 15)
 }
 
-/// Of a key, the number whose remainder by the partitions is its partition.
+/// The number of a key whose remainder, divided by the number of partitions, is the key's partition.
 pub fn hash_of(key: &[u8]) -> u32 {
     murmur2(key) & 0x7fff_ffff
 }
@@ -40,7 +40,7 @@ pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     hash_of(key) % partitions.max(1)
 }
 
-/// The same as Kafka's clients number partitions. There are never more than an `i32` counts.
+/// The same as an `i32`, as Kafka's clients number partitions. There are never more than an `i32` counts.
 pub fn partition_id_of(key: &[u8], partitions: u32) -> i32 {
     i32::try_from(partition_of(key, partitions)).unwrap_or(0)
 }

@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
 
-/// The offset to read next: everything below it has been read. Offsets have holes (transaction
-/// markers, aborted records), so this may be more than one above the last record.
+/// The offset to read next: everything below it has been read. Offsets have holes (transaction markers, aborted
+/// records), so the next offset may be more than one above the last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NextOffset(pub i64);
 
 impl NextOffset {
-    /// The beginning of a log that nothing was ever removed from.
+    /// The beginning of a log from which nothing was ever removed.
     pub const ZERO: NextOffset = NextOffset(0);
 
     /// The offset to read after the record at `offset`.
@@ -43,6 +43,6 @@ impl fmt::Display for NextOffset {
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Before any record.
+    /// The time before any record.
     pub const NONE: Timestamp = Timestamp(-1);
 }

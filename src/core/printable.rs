@@ -1,14 +1,14 @@
-//! Text of strangers, as it may be printed: the writer of a request chooses its requester, its reason and
-//! its `request_id`, and a terminal obeys control characters.
+//! Makes text from clients safe to print. The writer of a request chooses its requester, its reason and its
+//! `request_id`, and a terminal obeys control characters.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with everything escaped that moves a cursor, begins a line, changes colours, or turns the
-/// direction of what follows: control characters (C0, DEL, C1), the marks, embeddings, overrides and
-/// isolates of bidirectional text, and Unicode's own line and paragraph separators.
+/// Escapes every character that moves a cursor, begins a line, changes colours, or turns the direction of the
+/// text after it: control characters (C0, DEL, C1), the marks, embeddings, overrides and isolates of
+/// bidirectional text, and Unicode's own line and paragraph separators.
 ///
-/// A name may hold some of these, so the result is for reading and never for asking again.
+/// A name may hold some of these characters. So use the result for reading only, never to ask again.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_escaped) {
         return Cow::Borrowed(text);
@@ -20,7 +20,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
             '\r' => safe.push_str("\\r"),
             '\t' => safe.push_str("\\t"),
             other if is_escaped(other) => {
-                // Writing to a text cannot fail.
+                // Writing to a `String` cannot fail.
                 let _ = write!(safe, "\\u{{{:x}}}", u32::from(other));
             }
             other => safe.push(other),
@@ -29,7 +29,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The same for text of our own in several lines, in which a stranger's may stand.
+/// The same for our own text in several lines, which may contain text from a client.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c != '\n' && is_escaped(c)) {
         return Cow::Borrowed(text);
@@ -38,7 +38,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// JSON as it may be printed: the same document, in which strings have no such characters unescaped.
+/// The same JSON document with these characters escaped in its strings.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     if !json.chars().any(is_unsafe_in_json) {
         return Cow::Borrowed(json);
@@ -46,7 +46,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(json.len() + 8);
     for character in json.chars() {
         if is_unsafe_in_json(character) {
-            // All of them have four digits at most; writing to a text cannot fail.
+            // All of them have at most four digits. Writing to a `String` cannot fail.
             let _ = write!(safe, "\\u{:04x}", u32::from(character));
         } else {
             safe.push(character);
@@ -55,7 +55,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// C0 is never in a string of JSON, and between its parts are lines and blanks.
+/// Strings of JSON never contain C0 characters. Between the parts of JSON there are line breaks and blanks.
 fn is_unsafe_in_json(character: char) -> bool {
     is_escaped(character) && character >= '\u{7f}'
 }

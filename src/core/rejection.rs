@@ -2,7 +2,7 @@
 
 use super::limits::ECHO_BYTES_MAX;
 
-/// Stable error codes of the wire contract. More may be added, none change meaning.
+/// Stable error codes of the wire contract. More codes may be added. No code changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// The key is no valid sequence name.
@@ -23,7 +23,7 @@ pub enum Code {
     RequestIdReused,
     /// The value is over its size limit.
     RequestTooLarge,
-    /// The sequence has fewer IDs left than asked for.
+    /// The sequence has fewer IDs left than the request asks for.
     Exhausted,
     /// The sequence does not exist, and first use does not create it.
     UnknownSequence,
@@ -31,7 +31,7 @@ pub enum Code {
     TooManySequences,
     /// The sequence is retired.
     Retired,
-    /// The definition contradicts itself, or what the sequence has given already.
+    /// The definition contradicts itself, or the IDs that the sequence has given already.
     InvalidDefinition,
 }
 
@@ -75,17 +75,17 @@ impl Code {
     }
 }
 
-/// A refusal: the code decides what a client does, the message tells its author why.
+/// A refusal: the code tells the client what to do, and the message tells its author why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Stable, part of I3.
+    /// The stable code, part of I3.
     pub code: Code,
-    /// Its wording may change with a release.
+    /// The message, whose wording may change with a release.
     pub message: String,
 }
 
 impl Rejection {
-    /// A refusal with a message that names the field and the limit.
+    /// Creates a refusal with a message that names the field and the limit.
     pub fn new(code: Code, message: impl Into<String>) -> Rejection {
         Rejection {
             code,
@@ -94,7 +94,7 @@ impl Rejection {
     }
 }
 
-/// A client's own text as an error message repeats it: quoted, escaped, and cut to a bound.
+/// Returns a client's own text for an error message: quoted, escaped, and cut to a bound.
 pub fn echo(text: &str) -> String {
     if text.len() <= ECHO_BYTES_MAX {
         return format!("{text:?}");

@@ -1,4 +1,4 @@
-//! One counter.
+//! The counter of one sequence.
 
 use super::definition::{AtEnd, Changes, Definition};
 use super::fold::Grant;
@@ -8,27 +8,27 @@ use super::rejection::{Code, Rejection};
 /// Where the counter of one sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The ID that the next grant begins with, within the bounds or beyond the end; [`NONE`] when
-    /// that is beyond every number.
+    /// The ID that the next grant begins with, within the bounds or beyond the end. [`NONE`] when it would be
+    /// beyond every number.
     next: i64,
 }
 
-/// No definition's bound, so no ID.
+/// Lies outside the bounds of every definition, so it is no ID.
 const NONE: i64 = i64::MIN;
 
 impl Sequence {
     /// A counter that has no number left at all.
     pub const BEYOND_EVERY_NUMBER: Sequence = Sequence { next: NONE };
 
-    /// A counter by the default definition that nothing was taken from, above an operator's floor
-    /// (0 when there is none).
+    /// A counter by the default definition that has given no IDs. It begins above an operator's floor (0 when
+    /// there is none).
     pub fn above(floor: i64) -> Sequence {
         Sequence {
             next: floor.clamp(ID_FIRST - 1, ID_LAST) + 1,
         }
     }
 
-    /// A counter of a sequence as it is defined. A floor holds for sequences that count up.
+    /// A counter of a sequence with this definition. A floor applies to sequences that count up.
     pub fn defined(definition: &Definition, floor: i64) -> Sequence {
         let start = definition.start;
         let next = match floor.checked_add(1) {
@@ -43,7 +43,7 @@ impl Sequence {
         Sequence { next }
     }
 
-    /// As a state record holds it.
+    /// The counter as a state record holds it.
     pub const fn stored(self) -> i64 {
         self.next
     }
@@ -62,7 +62,7 @@ impl Sequence {
         }
     }
 
-    /// True when it stands at `id` or before it, in the direction in which it counts.
+    /// True when the counter stands at `id` or before it, in its direction of counting.
     pub const fn is_back_at(self, id: i64, increment: i64) -> bool {
         self.next != NONE
             && if increment < 0 {
@@ -72,7 +72,7 @@ impl Sequence {
             }
     }
 
-    /// True when it stands before another place of it, in the direction in which it counts.
+    /// True when the counter stands before `other`, in its direction of counting.
     pub const fn is_before(self, other: Sequence, increment: i64) -> bool {
         if self.next == NONE || other.next == NONE {
             return self.next != NONE;
@@ -91,7 +91,8 @@ impl Sequence {
         }
     }
 
-    /// The one of two places of a sequence that lies further on; of a cycle, the later one.
+    /// The one of two counters of a sequence that lies further on in its direction of counting. For a cycle,
+    /// `later`.
     #[must_use]
     pub fn furthest(self, later: Sequence, definition: &Definition) -> Sequence {
         let further = self.next == NONE
@@ -107,7 +108,7 @@ impl Sequence {
         }
     }
 
-    /// Moves on beyond IDs that were given, never back. A cycle gives them again anyway.
+    /// Moves on beyond IDs that were given, never back. A cycle gives these IDs again anyway.
     #[must_use]
     pub fn beyond(self, definition: &Definition, lowest: i64, highest: i64) -> Sequence {
         let last = if definition.increment < 0 {
@@ -119,7 +120,7 @@ impl Sequence {
         Sequence { next }.furthest(self, definition)
     }
 
-    /// Takes `count` IDs that follow each other, or none of them.
+    /// Takes `count` consecutive IDs, or none of them.
     ///
     /// # Errors
     /// [`Code::InvalidCount`] above the definition's own limit, [`Code::Exhausted`] when fewer are
@@ -141,8 +142,8 @@ impl Sequence {
             return Err(exhausted(definition, left, count));
         }
         let first = self.next;
-        // `count` is at least 1 and at most what is left, so the last ID lies within the bounds. The
-        // way there may be longer than 63 bits; the sum is right all the same.
+        // `count` is at least 1 and at most the number of IDs left, so the last ID lies within the bounds. The
+        // distance may be longer than 63 bits. The wrapping sum is still right.
         let way = (count - 1).cast_signed().wrapping_mul(increment);
         let last = first.wrapping_add(way);
         let after = last.checked_add(increment);
@@ -160,7 +161,7 @@ impl Sequence {
         })
     }
 
-    /// IDs left until the end.
+    /// Number of IDs left until the end.
     fn left(self, definition: &Definition) -> u128 {
         let Some(next) = self.next(definition) else {
             return 0;
@@ -172,8 +173,8 @@ impl Sequence {
         }
     }
 
-    /// What is left until the end, in millionths of all IDs between the bounds, rounded down but above 0
-    /// while an ID is left.
+    /// The share of IDs left until the end, in millionths of all IDs between the bounds. It is rounded down,
+    /// but stays above 0 while an ID is left.
     pub fn left_ppm(self, definition: &Definition) -> u32 {
         const WHOLE: u128 = 1_000_000;
         let left = self.left(definition);
@@ -185,10 +186,10 @@ impl Sequence {
         u32::try_from(ppm).unwrap_or(u32::MAX)
     }
 
-    /// Where the counter stands after a change of the definition of a sequence that exists.
+    /// Returns the counter after a new definition of a sequence that exists.
     ///
     /// # Errors
-    /// [`Code::InvalidDefinition`], when the sequence could not keep its promise under it.
+    /// [`Code::InvalidDefinition`], when the sequence could not keep its promise under the new definition.
     pub fn redefined(
         self,
         before: &Definition,
@@ -244,7 +245,7 @@ impl Sequence {
         Ok((after, Sequence { next }))
     }
 
-    /// Where the counter stands after an operator moved it.
+    /// Returns the counter after an operator's `set_next`.
     ///
     /// # Errors
     /// [`Code::InvalidDefinition`] outside the bounds, or back without force.

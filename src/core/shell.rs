@@ -1,11 +1,11 @@
-//! Words of a command line that can be copied into a shell.
+//! Quotes the words of a command line, so that a person can copy it into a shell.
 
 use std::ffi::OsStr;
 
-/// Characters that no shell gives a meaning.
+/// Characters that have no meaning in any shell.
 const PLAIN: &str = "+,-./:=@_%";
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 pub fn word(text: &OsStr) -> String {
     let text = text.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || PLAIN.contains(c);
@@ -15,7 +15,7 @@ pub fn word(text: &OsStr) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A command line of these words.
+/// Joins words to a command line.
 pub fn line<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     let words: Vec<String> = words.into_iter().map(|text| word(text.as_ref())).collect();
     words.join(" ")

@@ -1,14 +1,14 @@
-//! The window of requests with an ID: one request, one grant (I5), and one record of an operator, one act.
+//! The window of requests with a `request_id`: one request, one grant (I5), and one operator's record, one act.
 //!
-//! It holds the last so many of them that had a `request_id` and were not refused, in the order of the log: the
-//! next one takes the place of the oldest. So what expires is decided by the log alone, and an
-//! expiry needs no record of its own in the state topic: a *segment* of [`SEGMENT`] places is one
-//! entry there, written again when a place in it changes.
+//! The window holds the last requests that had a `request_id` and were not refused, in the order of the log.
+//! The next one replaces the oldest. So the log alone decides which requests expire, and an expiry needs no
+//! record of its own in the state topic. A *segment* of [`SEGMENT`] places is one entry there, written again
+//! when a place in it changes.
 //!
-//! A request is known by the first 128 bits of the BLAKE3 hash of its sequence and its ID: a fixed
-//! size in memory and in the state, and nobody can find two that collide. A place costs about 55
-//! bytes in memory, 5.5 MB for the default window of 100,000. A full rewrite of the state encodes all of it
-//! once more, 3.6 MB, and the allocator keeps what that took: 10 MB of resident memory in all.
+//! The first 128 bits of the BLAKE3 hash of its sequence and its `request_id` identify a request. This has a
+//! fixed size in memory and in the state, and nobody can find two requests that collide. A place costs about 55
+//! bytes in memory, 5.5 MB for the default window of 100,000. A full rewrite of the state encodes the window
+//! once more, 3.6 MB, and the allocator keeps this memory: 10 MB of resident memory in all.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
@@ -19,23 +19,23 @@ use super::fold::Grant;
 use super::limits::{NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use super::planted::planted;
 
-/// Places of one segment: few enough that writing one again for a single grant is cheap (2.3 kB),
+/// Places of one segment: few enough that writing a segment again for a single grant is cheap (2.3 kB), and
 /// many enough that a busy window is a few records.
 pub const SEGMENT: usize = 64;
 
-/// The longest name and ID, and the name's length.
+/// Bytes of the longest name and `request_id`, and of the name's length.
 const HASHED_BYTES_MAX: usize = 8 + NAME_BYTES_MAX + TEXT_FIELD_BYTES_MAX;
 
-/// Which request: a hash of sequence and `request_id`.
+/// Identifies a request: a hash of sequence and `request_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestKey(pub [u8; 16]);
 
 impl RequestKey {
-    /// Of one request; name and ID are within their limits, as decoding leaves them.
+    /// The key of one request. Name and `request_id` are within their limits, which decoding has checked.
     pub fn new(name: &str, request_id: &str) -> RequestKey {
         let length = (name.len() as u64).to_le_bytes();
         let parts = [&length[..], name.as_bytes(), request_id.as_bytes()];
-        // In one piece: a hasher that takes pieces costs as much again as the hash.
+        // In one piece: with a hasher that takes pieces, hashing costs twice as much.
         let mut bytes = [0; HASHED_BYTES_MAX];
         let mut used = 0;
         for part in parts {
@@ -48,26 +48,25 @@ impl RequestKey {
     }
 }
 
-/// A hash of what an operator's record asks for.
+/// A hash of an operator's action and its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Act(pub [u8; 16]);
 
-/// One grant that is remembered, or one act of an operator.
+/// One grant, or one act of an operator, that the window remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Whose.
+    /// The request that the place belongs to.
     pub key: RequestKey,
-    /// First ID.
+    /// First ID. For an act, one half of its hash.
     pub first: i64,
-    /// Step between the IDs.
+    /// Step between the IDs. For an act, the other half of its hash.
     pub increment: i64,
-    /// How many; at most [`super::limits::COUNT_MAX`]. None for an act, whose hash the two numbers before
-    /// are then.
+    /// Number of IDs, at most [`super::limits::COUNT_MAX`]. For an act this is 0.
     pub count: u32,
 }
 
 impl Place {
-    /// The place of an act, by the halves of its hash.
+    /// The place of an act, which holds the halves of the act's hash.
     pub fn of_act(key: RequestKey, act: Act) -> Place {
         let (high, low) = act.0.split_at(8);
         let half = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap_or_default());
@@ -79,12 +78,12 @@ impl Place {
         }
     }
 
-    /// True for an act.
+    /// True when the place is that of an act.
     pub fn is_act(&self) -> bool {
         self.count == 0
     }
 
-    /// What was granted.
+    /// The IDs that the request got.
     pub fn grant(&self) -> Grant {
         let count = u64::from(self.count);
         Grant {
@@ -122,9 +121,9 @@ impl Place {
 /// A change of the digest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Replaced {
-    /// Taken out.
+    /// The element that leaves the digest.
     pub before: Option<Element>,
-    /// Put in.
+    /// The element that enters the digest.
     pub after: Option<Element>,
 }
 
@@ -132,12 +131,11 @@ pub struct Replaced {
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     segments: Vec<Vec<Place>>,
-    /// Places by key; none until it is first asked for, because a restore fills segments in an
-    /// order of its own.
+    /// Places by key. None until the first lookup, because a restore fills segments in an order of its own.
     index: Option<Index>,
 }
 
-/// Places by key, and some that have another key by now.
+/// Places by key. It can also hold places that have another key by now.
 #[derive(Clone, Debug)]
 struct Index {
     table: HashTable<u32>,
@@ -145,7 +143,7 @@ struct Index {
 }
 
 impl Window {
-    /// What the request got, if it is in the window.
+    /// Returns the grant or act of the request, if it is in the window.
     pub fn find(&mut self, key: RequestKey) -> Option<&Place> {
         self.build_index();
         let Window { segments, index } = self;
@@ -156,8 +154,8 @@ impl Window {
         place(segments, *at)
     }
 
-    /// Remembers a grant at the place `number` modulo `capacity`. Returns the segment and what that
-    /// changes in the digest.
+    /// Remembers a grant at the place `number` modulo `capacity`. Returns the segment and the change of the
+    /// digest.
     pub fn remember(&mut self, number: u64, capacity: u32, new: Place) -> (u32, Replaced) {
         self.build_index();
         let mut at = u32::try_from(number % u64::from(capacity.max(1))).unwrap_or(0);
@@ -174,7 +172,7 @@ impl Window {
         match segments[segment].get_mut(within) {
             Some(place) => *place = new,
             None => {
-                // At its full size at once: growing it would leave holes of every size on the way there.
+                // Reserves the full size at once: growth in steps would leave holes of every size in the heap.
                 segments[segment].reserve_exact(SEGMENT.saturating_sub(within));
                 segments[segment].push(new);
             }
@@ -200,8 +198,7 @@ impl Window {
         self.segments.get(index).map(Vec::as_slice)
     }
 
-    /// Takes a segment as stored; an empty one holds nothing. Each change of the digest goes to
-    /// `on`.
+    /// Sets a segment as stored. An empty segment holds nothing. Each change of the digest goes to `on`.
     pub fn put(&mut self, segment: u32, places: &[Place], mut on: impl FnMut(Replaced)) {
         self.index = None;
         let Ok(index) = usize::try_from(segment) else {
@@ -237,7 +234,7 @@ impl Window {
 }
 
 impl Index {
-    /// Of all places, with room for as many again.
+    /// An index of all places, with room for as many again.
     fn of(segments: &[Vec<Place>]) -> Index {
         let places: usize = segments.iter().map(Vec::len).sum();
         let mut index = Index {
@@ -257,9 +254,11 @@ impl Index {
         }
     }
 
-    /// Adds a place that has been filled. What the table says of its grant before stays there: it misleads
-    /// nobody, since what a place holds is compared, and to take it out would be two looks into memory that
-    /// no cache holds. A full table is filled again, with each place once: the same one when it has room for as
+    /// Adds a place that has been filled. The index keeps the entry of the grant that was in this place before.
+    /// This entry misleads nobody, since a lookup compares the key in the place itself. Removing it would cost
+    /// two accesses to memory that no cache holds. A full index is filled again, with each place once. The same
+    /// table is used when it has room for as many again, since a second table beside it would leave a hole of
+    /// its size in the heap.
     /// many again, since a second one beside it would leave a hole of its size in the heap.
     fn insert(&mut self, at: u32, key: RequestKey, segments: &[Vec<Place>]) {
         if self.table.len() == self.table.capacity() {

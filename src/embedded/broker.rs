@@ -12,7 +12,7 @@ use super::options::Jvm;
 use super::process::{self, Spawner};
 use super::properties::Node;
 use super::runtime::Runtime;
-use super::system::{self, Signal};
+use super::system;
 use super::{Error, probe};
 
 /// Formatting takes under a second.
@@ -162,21 +162,25 @@ impl Broker {
         matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// Its process, while it runs.
+    pub(super) fn pid(&mut self) -> Option<u32> {
+        match self.is_running() {
+            true => self.child.as_ref().map(Child::id),
+            false => None,
+        }
     }
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Sends `signal` to a broker that runs.
-    pub(super) fn signal(&mut self, signal: Signal) -> Result<(), Error> {
+    /// Asks a broker that runs for a clean stop.
+    pub(super) fn terminate(&mut self) -> Result<(), Error> {
         let not_running = Error::NotRunning { broker: self.index };
         let Some(child) = self.child.as_mut() else {
             return Err(not_running);
         };
-        system::send(child, signal).map_err(|error| match error.kind() {
+        system::terminate(child).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => not_running,
             _ => Error::at(&self.directory)(error),
         })

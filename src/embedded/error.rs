@@ -54,14 +54,6 @@ pub enum Error {
         /// What was asked for.
         brokers: u8,
     },
-    /// [`super::Options::proxy_ports`] are not one for each broker.
-    #[error("proxy ports must be none or one for each of {brokers} brokers, got {proxies}")]
-    Proxies {
-        /// The number of brokers.
-        brokers: u8,
-        /// The number of ports.
-        proxies: usize,
-    },
     /// The data in the directory is that of a cluster of another size.
     #[error(
         "{} holds a cluster of {found} brokers, not {wanted}: \
@@ -112,18 +104,6 @@ pub enum Error {
     /// No port of the range is free.
     #[error("no free ports on 127.0.0.1")]
     NoPorts,
-    /// There is no broker of that index.
-    #[error("there is no broker {broker}")]
-    NoSuchBroker {
-        /// The index that was asked for, counted from 0.
-        broker: usize,
-    },
-    /// The broker has to be stopped first.
-    #[error("broker {broker} is already running")]
-    AlreadyRunning {
-        /// The broker's index.
-        broker: usize,
-    },
     /// The broker has to be started first.
     #[error("broker {broker} is not running")]
     NotRunning {

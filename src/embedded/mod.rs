@@ -38,13 +38,14 @@ use broker::Broker;
 use cluster::Cluster;
 use lock::Lock;
 use process::Spawner;
-use properties::{Node, Proxied};
+use properties::Node;
 use runtime::Runtime;
 
 pub use error::Error;
 pub use jars::{cache_directory, kafka_version};
 pub use options::{Jvm, Listener, Options};
-pub(crate) use system::{Signal, die_with_parent, send};
+pub use system::die_with_parent;
+pub(crate) use system::terminate;
 
 /// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
 /// first, and tests share the machine.
@@ -94,13 +95,6 @@ impl Kafka {
                 brokers: options.brokers,
             });
         }
-        let proxies = options.proxy_ports.len();
-        if proxies != 0 && proxies != usize::from(options.brokers) {
-            return Err(Error::Proxies {
-                brokers: options.brokers,
-                proxies,
-            });
-        }
         let runtime = Runtime::prepare()?;
         // Brokers run in directories of their own, so a relative one would mean another.
         let directory =
@@ -143,16 +137,9 @@ impl Kafka {
         &self.bootstrap
     }
 
-    /// Where a proxy finds each broker, when there are [`Options::proxy_ports`].
-    pub fn proxied_ports(&self) -> Vec<u16> {
-        let proxied = self.brokers.iter().filter_map(|broker| broker.node.proxied);
-        proxied.map(|proxied| proxied.port).collect()
-    }
-
-    /// The process of a broker; `None` when it was stopped or there is no such broker. One that
-    /// ended by itself keeps its id until it is started or stopped.
-    pub fn pid(&self, index: usize) -> Option<u32> {
-        self.brokers.get(index).and_then(Broker::pid)
+    /// The process of a broker; `None` when it does not run or there is no such broker.
+    pub fn pid(&mut self, index: usize) -> Option<u32> {
+        self.brokers.get_mut(index).and_then(Broker::pid)
     }
 
     /// Stops every broker cleanly: SIGTERM, and SIGKILL to what still runs after 15 s.
@@ -161,46 +148,33 @@ impl Kafka {
     ///
     /// A process cannot be signalled or waited for.
     pub fn stop(&mut self) -> Result<(), Error> {
-        self.stop_those(0..self.brokers.len())
-    }
-
-    /// Stops one broker cleanly; nothing happens to one that does not run.
-    ///
-    /// # Errors
-    ///
-    /// There is no such broker, or its process cannot be signalled or waited for.
-    pub fn stop_broker(&mut self, index: usize) -> Result<(), Error> {
-        self.broker(index)?;
-        self.stop_those(index..index + 1)
-    }
-
-    /// Kills one broker (SIGKILL); nothing happens to one that does not run.
-    ///
-    /// # Errors
-    ///
-    /// There is no such broker, or its process cannot be killed.
-    pub fn kill_broker(&mut self, index: usize) -> Result<(), Error> {
-        self.broker(index)?.kill()
-    }
-
-    /// Starts a broker that does not run, on its old port and data, and returns when it serves.
-    ///
-    /// It needs a majority of the brokers: when more are down, start them together with
-    /// [`Kafka::start_stopped`]. The controller may still hold the broker's last life for alive,
-    /// and then does not let it in before `broker.session.timeout.ms` has passed (Kafka's default
-    /// of 9 s, or 3 s where there is one broker only).
-    ///
-    /// # Errors
-    ///
-    /// There is no such broker, it runs already, it ended early or did not serve within 90 s.
-    pub fn start_broker(&mut self, index: usize) -> Result<(), Error> {
-        if self.broker(index)?.is_running() {
-            return Err(Error::AlreadyRunning { broker: index });
+        let started = Instant::now();
+        for broker in &mut self.brokers {
+            match broker.terminate() {
+                Ok(()) | Err(Error::NotRunning { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        self.start_those(&[index])
+        for broker in &mut self.brokers {
+            let left = STOP_LIMIT.saturating_sub(started.elapsed());
+            if !broker.ended(&self.runtime, left)? {
+                tracing::warn!(
+                    broker = broker.index,
+                    "kafka broker did not stop in time, killing it"
+                );
+                broker.kill()?;
+            }
+        }
+        tracing::info!(elapsed_ms = started.elapsed().as_millis(), "kafka stopped");
+        Ok(())
     }
 
-    /// Starts every broker that does not run, all at once, and returns when they serve.
+    /// Starts every broker that does not run, all at once, each on its old port and data, and returns
+    /// when they serve.
+    ///
+    /// The controller may still hold the broker's last life for alive, and then does not let it in
+    /// before `broker.session.timeout.ms` has passed (Kafka's default of 9 s, or 3 s where there is one
+    /// broker only).
     ///
     /// # Errors
     ///
@@ -215,54 +189,27 @@ impl Kafka {
         self.start_those(&stopped)
     }
 
-    /// Freezes a broker (SIGSTOP): its connections stay open and nothing answers, from a few
-    /// milliseconds after this returns.
-    ///
-    /// # Errors
-    ///
-    /// There is no such broker, or it does not run.
-    pub fn pause_broker(&mut self, index: usize) -> Result<(), Error> {
-        self.broker(index)?.signal(Signal::Pause)
-    }
-
-    /// Lets a paused broker go on (SIGCONT).
-    ///
-    /// # Errors
-    ///
-    /// There is no such broker, or it does not run.
-    pub fn resume_broker(&mut self, index: usize) -> Result<(), Error> {
-        self.broker(index)?.signal(Signal::Resume)
-    }
-
-    fn broker(&mut self, index: usize) -> Result<&mut Broker, Error> {
-        self.brokers
-            .get_mut(index)
-            .ok_or(Error::NoSuchBroker { broker: index })
-    }
-
     /// Chooses ports and writes the configurations.
     fn configure(&mut self, directory: &Path, options: &Options) -> Result<(), Error> {
-        let ports = ports::free(3 * usize::from(options.brokers))?;
+        let ports = ports::free(2 * usize::from(options.brokers))?;
         let nodes: Vec<Node> = (1..)
-            .zip(ports.chunks_exact(3).enumerate())
-            .map(|(id, (index, ports))| Node {
+            .zip(ports.chunks_exact(2))
+            .map(|(id, ports)| Node {
                 id,
                 client_port: ports[0],
                 controller_port: ports[1],
-                proxied: options.proxy_ports.get(index).map(|&proxy| Proxied {
-                    port: ports[2],
-                    advertised_port: proxy,
-                }),
             })
             .collect();
         self.brokers.clear();
         for (index, node) in nodes.iter().enumerate() {
-            let listeners: &[Listener] = if index == 0 { &options.listeners } else { &[] };
             let properties = properties::server(
                 *node,
                 &nodes,
                 options.jvm.heap_mb,
-                listeners,
+                options
+                    .listeners
+                    .iter()
+                    .filter(|listener| listener.broker == index),
                 &options.properties,
             );
             let home = directory.join(format!("broker-{}", node.id));
@@ -329,33 +276,6 @@ impl Kafka {
             elapsed_ms = started.elapsed().as_millis(),
             "kafka started"
         );
-        Ok(())
-    }
-
-    fn stop_those(&mut self, indexes: std::ops::Range<usize>) -> Result<(), Error> {
-        let started = Instant::now();
-        let brokers = &mut self.brokers[indexes];
-        for broker in brokers.iter_mut() {
-            // A paused process would not see the first without the second.
-            let asked = broker
-                .signal(Signal::Terminate)
-                .and_then(|()| broker.signal(Signal::Resume));
-            match asked {
-                Ok(()) | Err(Error::NotRunning { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        for broker in brokers {
-            let left = STOP_LIMIT.saturating_sub(started.elapsed());
-            if !broker.ended(&self.runtime, left)? {
-                tracing::warn!(
-                    broker = broker.index,
-                    "kafka broker did not stop in time, killing it"
-                );
-                broker.kill()?;
-            }
-        }
-        tracing::info!(elapsed_ms = started.elapsed().as_millis(), "kafka stopped");
         Ok(())
     }
 

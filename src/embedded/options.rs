@@ -15,15 +15,11 @@ pub struct Options {
     pub jvm: Jvm,
     /// Further settings for each broker's `server.properties`; they replace ours.
     pub properties: Vec<(String, String)>,
-    /// Further listeners of the first broker, on ports that the caller chooses; how they authenticate
-    /// is said by `properties`.
+    /// Further listeners, on ports that the caller chooses; how they authenticate is said by
+    /// `properties`.
     pub listeners: Vec<Listener>,
     /// Users with their passwords for SASL/SCRAM-SHA-512, made when a new directory is formatted.
     pub scram_users: Vec<(String, String)>,
-    /// Ports of the caller's proxy on 127.0.0.1, one for each broker: each then has a second listener
-    /// for clients, which tells them the proxy's port, and to which the proxy connects
-    /// ([`super::Kafka::proxied_ports`]). None without a proxy.
-    pub proxy_ports: Vec<u16>,
 }
 
 /// How the virtual machine of a broker is set up.
@@ -39,12 +35,16 @@ pub struct Jvm {
 /// A listener beside the plain one that the brokers themselves use.
 #[derive(Clone, Debug)]
 pub struct Listener {
+    /// The index of its broker, from 0.
+    pub broker: usize,
     /// Its name, in capitals.
     pub name: String,
     /// Kafka's name of the protocol, such as `SASL_SSL`.
     pub protocol: String,
     /// Where it listens on 127.0.0.1.
     pub port: u16,
+    /// Where clients are told to connect: the same port, or that of a proxy.
+    pub advertised_port: u16,
 }
 
 impl Options {
@@ -60,7 +60,6 @@ impl Options {
             properties: Vec::new(),
             listeners: Vec::new(),
             scram_users: Vec::new(),
-            proxy_ports: Vec::new(),
         }
     }
 

@@ -13,26 +13,15 @@ pub(super) struct Node {
     pub(super) client_port: u16,
     /// Where the other controllers connect.
     pub(super) controller_port: u16,
-    /// The second listener for clients, if there is one.
-    pub(super) proxied: Option<Proxied>,
-}
-
-/// A listener whose clients come by a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Proxied {
-    /// Where the proxy connects.
-    pub(super) port: u16,
-    /// Where clients are told to connect: the proxy's own port.
-    pub(super) advertised_port: u16,
 }
 
 /// The file for `node`, one of `nodes`. Later settings replace earlier ones, so that `extra` wins
 /// over ours.
-pub(super) fn server(
+pub(super) fn server<'a>(
     node: Node,
     nodes: &[Node],
     heap_mb: u32,
-    listeners: &[Listener],
+    listeners: impl IntoIterator<Item = &'a Listener>,
     extra: &[(String, String)],
 ) -> String {
     let brokers = nodes.len();
@@ -47,24 +36,17 @@ pub(super) fn server(
     );
     let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", node.client_port);
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
-    if let Some(proxied) = node.proxied {
-        // Writing to a string cannot fail.
-        let _ = write!(listening, ",PROXIED://127.0.0.1:{}", proxied.port);
-        let _ = write!(
-            advertised,
-            ",PROXIED://127.0.0.1:{}",
-            proxied.advertised_port
-        );
-        protocols.push_str(",PROXIED:PLAINTEXT");
-    }
     for Listener {
         name,
         protocol,
         port,
+        advertised_port,
+        broker: _,
     } in listeners
     {
+        // Writing to a string cannot fail.
         let _ = write!(listening, ",{name}://127.0.0.1:{port}");
-        let _ = write!(advertised, ",{name}://127.0.0.1:{port}");
+        let _ = write!(advertised, ",{name}://127.0.0.1:{advertised_port}");
         let _ = write!(protocols, ",{name}:{protocol}");
     }
     let mut settings: Vec<(&str, String)> = vec![
@@ -151,19 +133,16 @@ mod tests {
             id: 1,
             client_port: 20_001,
             controller_port: 20_002,
-            proxied: None,
         },
         Node {
             id: 2,
             client_port: 20_003,
             controller_port: 20_004,
-            proxied: None,
         },
         Node {
             id: 3,
             client_port: 20_005,
             controller_port: 20_006,
-            proxied: None,
         },
     ];
 
@@ -209,11 +188,13 @@ mod tests {
     #[test]
     fn a_further_listener_is_added_to_the_plain_one() {
         let secure = Listener {
+            broker: 0,
             name: "SECURE".to_owned(),
             protocol: "SASL_SSL".to_owned(),
             port: 20_009,
+            advertised_port: 20_009,
         };
-        let file = server(NODES[0], &NODES[..1], 512, &[secure], &[]);
+        let file = server(NODES[0], &NODES[..1], 512, [&secure], &[]);
         assert_eq!(
             value(&file, "advertised.listeners"),
             ["PLAINTEXT://127.0.0.1:20001,SECURE://127.0.0.1:20009"]
@@ -225,15 +206,15 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_the_second_listener_are_told_the_ports_of_the_proxy() {
-        let node = Node {
-            proxied: Some(Proxied {
-                port: 20_007,
-                advertised_port: 40_001,
-            }),
-            ..NODES[0]
+    fn clients_of_a_further_listener_are_told_the_port_of_the_proxy() {
+        let proxied = Listener {
+            broker: 0,
+            name: "PROXIED".to_owned(),
+            protocol: "PLAINTEXT".to_owned(),
+            port: 20_007,
+            advertised_port: 40_001,
         };
-        let file = server(node, &NODES, 400, &[], &[]);
+        let file = server(NODES[0], &NODES, 400, [&proxied], &[]);
         assert_eq!(
             value(&file, "listeners"),
             ["PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002,\

@@ -17,6 +17,7 @@ unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
 }
 
+const SIGTERM: c_int = 15;
 const LOCK_EX: c_int = 2;
 const LOCK_NB: c_int = 4;
 #[cfg(target_os = "linux")]
@@ -24,44 +25,14 @@ const PR_SET_PDEATHSIG: c_int = 1;
 #[cfg(target_os = "linux")]
 const SIGKILL: std::ffi::c_ulong = 9;
 
-/// A signal that [`Child`] cannot send by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Terminate,
-    Pause,
-    Resume,
-}
-
-impl Signal {
-    const fn number(self) -> c_int {
-        match self {
-            Signal::Terminate => 15,
-            Signal::Pause => {
-                if cfg!(target_os = "linux") {
-                    19
-                } else {
-                    17
-                }
-            }
-            Signal::Resume => {
-                if cfg!(target_os = "linux") {
-                    18
-                } else {
-                    19
-                }
-            }
-        }
-    }
-}
-
-/// Sends `signal`, and only to a child that has not been waited for: once it has, its id may be
+/// Sends SIGTERM, and only to a child that has not been waited for: once it has, its id may be
 /// another's.
-pub(crate) fn send(child: &mut Child, signal: Signal) -> io::Result<()> {
+pub(crate) fn terminate(child: &mut Child) -> io::Result<()> {
     if child.try_wait()?.is_some() {
         return Err(io::ErrorKind::NotFound.into());
     }
     let pid = c_int::try_from(child.id()).map_err(io::Error::other)?;
-    check(kill(pid, signal.number()))
+    check(kill(pid, SIGTERM))
 }
 
 /// Takes the lock on `file` for all who hold this open file, children included; `WouldBlock` when
@@ -73,7 +44,7 @@ pub(super) fn try_lock(file: &File) -> io::Result<()> {
 
 /// Has the kernel kill the command's process when the *thread* that spawns it ends (Linux only;
 /// elsewhere a parent that is killed leaves its children behind).
-pub(crate) fn die_with_parent(command: &mut Command) {
+pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         let parent = std::process::id();
@@ -125,10 +96,10 @@ mod tests {
     #[test]
     fn a_child_that_was_waited_for_gets_no_signal() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        send(&mut child, Signal::Terminate).unwrap();
+        terminate(&mut child).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
         assert_eq!(
-            send(&mut child, Signal::Terminate).unwrap_err().kind(),
+            terminate(&mut child).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
     }

@@ -19,6 +19,13 @@ fn processes_in(directory: &Path) -> Vec<String> {
     found
 }
 
+/// What the tests do to a broker, with the command of that name.
+fn signal(kafka: &mut Kafka, signal: &str) {
+    let pid = kafka.pid(0).unwrap().to_string();
+    let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(status.success());
+}
+
 fn port(kafka: &Kafka) -> u16 {
     kafka
         .bootstrap()
@@ -78,22 +85,21 @@ fn a_second_start_finds_the_data_of_the_first() {
 
     let taken = Kafka::start(Options::single(directory.path())).unwrap_err();
     assert!(matches!(taken, Error::InUse { .. }), "{taken}");
-    let mistaken = second.start_broker(0).unwrap_err();
-    assert!(
-        matches!(mistaken, Error::AlreadyRunning { broker: 0 }),
-        "{mistaken}"
-    );
 
     let (old_port, old_pid) = (port(&second), second.pid(0));
-    second.kill_broker(0).unwrap();
-    assert_eq!(second.pid(0), None);
+    second.start_stopped().unwrap();
+    assert_eq!(second.pid(0), old_pid);
+    signal(&mut second, "-KILL");
+    while second.pid(0).is_some() {
+        thread::sleep(process::POLL);
+    }
     assert!(probe::ask(old_port).is_err());
-    second.start_broker(0).unwrap();
+    second.start_stopped().unwrap();
     assert_eq!(port(&second), old_port);
     assert_ne!(second.pid(0), old_pid);
     assert_eq!(probe::ask(old_port).unwrap(), view);
 
-    second.pause_broker(0).unwrap();
+    signal(&mut second, "-STOP");
     let deadline = Instant::now() + Duration::from_secs(10);
     let silence = loop {
         match probe::ask(old_port) {
@@ -109,7 +115,7 @@ fn a_second_start_finds_the_data_of_the_first() {
         ),
         "{silence}"
     );
-    second.resume_broker(0).unwrap();
+    signal(&mut second, "-CONT");
     // Not its nodes: if it slept longer than its session, it may not be among them yet.
     assert_eq!(probe::ask(old_port).unwrap().cluster_id, view.cluster_id);
 

@@ -1,13 +1,13 @@
-//! Which topics there are: the full list, asked for when a client names one that is not known yet.
+//! The topics of the cluster: the full list, which is read when a client names an unknown topic.
 //!
-//! *Architecture invariant*: a topic that a client names is never asked for by its name alone, since
-//! brokers may create what is asked for so. The list is read by a thread of its own, so that nobody
-//! who answers requests waits for a broker.
+//! *Architecture invariant*: the service never asks for a topic that a client names by its name alone, since
+//! brokers may create a topic that is asked for in this way. A thread of its own reads the list, so no code
+//! that answers requests waits for a broker.
 //!
-//! Whoever misses a topic takes a [`Ticket`]: the list is younger than the ticket once
-//! [`Directory::has_answered`] says so, and then a topic that is not in it does not exist.
+//! A caller that misses a topic takes a [`Ticket`]. Once [`Directory::has_answered`] is true, the list is
+//! younger than the ticket, and a topic that is not in the list does not exist.
 //!
-//! The same thread looks now and then whether one topic is still the one that it was.
+//! The same thread checks regularly whether one topic still has the same ID.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,20 +20,20 @@ use super::admin::{Admin, TopicAccess};
 use super::clients::Connection;
 use super::error::Error;
 
-/// Shortest time between two questions: a list of ten thousand topics is a megabyte, and whoever
-/// asks for a topic that does not exist may do so at any rate.
+/// Shortest time between two questions. A list of ten thousand topics is a megabyte, and a client may name
+/// unknown topics at any rate.
 const QUESTION_PAUSE: Duration = Duration::from_millis(100);
-/// Pause after a question that was not answered.
+/// Pause after a question without an answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// A list older than this is asked for anew when it is used: topics grow, and replies without a
-/// partition are spread over all of a topic's partitions.
+/// When a list that is older than this is used, a new one is read. Topics grow, and replies without a partition
+/// are spread over all of a topic's partitions.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
-/// How often the identity of the watched topic is looked at. Between a topic's deletion and this look,
-/// answers come from a log that nobody has compared, so it is short; it is one small question.
+/// How often the ID of the watched topic is checked. Between a topic's deletion and this check, answers come
+/// from a log that nobody has compared, so the time is short. The check is one small question.
 const IDENTITY_PAUSE: Duration = Duration::from_secs(5);
 
-/// A question that was asked.
+/// The number of a question that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
@@ -43,12 +43,12 @@ struct State {
     read_at: Option<Instant>,
     asked: u64,
     answered: u64,
-    /// Looks at the identity that had an answer, and the last answer.
+    /// The number of identity checks with an answer, and the last answer.
     identity: Option<(u64, [u8; 16])>,
     closed: bool,
 }
 
-/// The thread's next step.
+/// The next work of the thread.
 enum Work {
     /// Read the list, for all questions up to this one.
     List(u64),
@@ -63,11 +63,11 @@ struct Inner {
     answered: Condvar,
 }
 
-/// The list.
+/// The handle on the list and its thread.
 pub struct Directory(Arc<Inner>);
 
 impl Directory {
-    /// Starts the thread, which asks for nothing yet but the identity of `watched`.
+    /// Starts the thread. Until a list is wanted, it asks only for the ID of `watched`.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or no thread.
@@ -87,7 +87,8 @@ impl Directory {
         Ok(Directory(inner))
     }
 
-    /// Partitions of a topic, if the list has it. Asks for a new list when there is none or an old one.
+    /// The number of partitions of a topic, if the list has it. Asks for a new list when there is none or an
+    /// old one.
     pub fn partitions(&self, topic: &str) -> Option<u32> {
         let mut state = self.0.lock();
         let partitions = state.partitions.get(topic).copied();
@@ -99,7 +100,7 @@ impl Directory {
         partitions
     }
 
-    /// Asks for a new list.
+    /// Asks for a new list, and returns the ticket for it.
     pub fn ask(&self) -> Ticket {
         let mut state = self.0.lock();
         state.asked += 1;
@@ -107,12 +108,12 @@ impl Directory {
         Ticket(state.asked)
     }
 
-    /// True when the list was asked for after the ticket was drawn.
+    /// True when the list was asked for after the ticket was taken.
     pub fn has_answered(&self, ticket: Ticket) -> bool {
         self.0.lock().answered >= ticket.0
     }
 
-    /// Asks for a new list and waits for it. False when there was none by the deadline.
+    /// Asks for a new list and waits for it. False when there was no answer by the deadline.
     pub fn wait(&self, deadline: Instant) -> bool {
         let ticket = self.ask();
         let mut state = self.0.lock();
@@ -127,15 +128,15 @@ impl Directory {
         true
     }
 
-    /// The ID of the watched topic, and how many looks there were; none before the first that had an answer.
+    /// The ID of the watched topic, and the number of answered checks. None before the first answer.
     pub fn identity(&self) -> Option<(u64, [u8; 16])> {
         self.0.lock().identity
     }
 
-    /// Whether we may write to a topic; none when there is no such topic. Asks a broker.
+    /// Whether the service may write to a topic. None when the topic does not exist. Asks a broker.
     ///
     /// # Errors
-    /// No answer.
+    /// A broker did not answer.
     pub fn access(&self, topic: &str, deadline: Duration) -> Result<Option<TopicAccess>, Error> {
         self.0.admin.topic_access(topic, deadline)
     }
@@ -184,7 +185,7 @@ impl Inner {
         }
     }
 
-    /// One that is gone says nothing: it may be made again.
+    /// Checks the ID of the watched topic. A missing topic changes nothing: it may be created again.
     fn look_at_identity(&self) {
         match self.admin.topic_id(&self.watched) {
             Ok(Some(id)) => {
@@ -197,7 +198,8 @@ impl Inner {
         }
     }
 
-    /// The identity when it is due, else everything asked so far; none when nobody will ask any more.
+    /// Returns the identity check when it is due, else the list for all questions so far. None when nobody can
+    /// ask any more.
     fn next_work(&self, look_at: Instant) -> Option<Work> {
         let mut state = self.lock();
         loop {

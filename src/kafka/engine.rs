@@ -46,9 +46,9 @@ use failover::Failovers;
 use report::Reporter;
 
 /// How long a turn waits for records when something else will need attention soon.
-const BUSY_WAIT: Duration = Duration::from_millis(1);
+pub(super) const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// How long it waits when nothing will: a completion is noticed this late at most.
-const IDLE_WAIT: Duration = Duration::from_millis(20);
+pub(super) const IDLE_WAIT: Duration = Duration::from_millis(20);
 /// After this long without taking records the consumer is served all the same, so that a rebalance
 /// does not wait for a broker that does not take replies.
 const HOLD_MAX: Duration = Duration::from_secs(1);

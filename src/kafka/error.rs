@@ -1,5 +1,5 @@
-//! What a Kafka error means for us. The only place that looks at Kafka's error codes: everything
-//! else decides by [`Class`].
+//! The meaning of each Kafka error for this service. This is the only file that looks at Kafka's error codes.
+//! All other code decides by [`Class`].
 
 use std::ffi::CStr;
 use std::os::raw::c_char;
@@ -12,38 +12,38 @@ use rdkafka_sys as sys;
 
 use crate::wire::route::Cause;
 
-/// What to do about an error.
+/// How to react to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Passes by itself or with another attempt by the same client: an unreachable broker, a
-    /// leader election, a time-out of something that may be asked again.
+    /// The problem ends without action, or with another attempt by the same client: an unreachable broker, a
+    /// leader election, a timeout of a call that may be repeated.
     Retriable,
     /// The transaction is lost and was not committed: abort it and go on with the same producer.
     AbortTransaction,
-    /// Another process took our place: the same `transactional.id` or `group.instance.id`. This
-    /// client is finished, and trying again would only throw out the other.
+    /// Another process replaced this one: it has the same `transactional.id` or `group.instance.id`. This
+    /// client is finished, and another attempt would only fence the other process.
     Fenced,
-    /// It may have happened or not: a commit that timed out, a record that expired on its way.
-    /// After a commit: a new producer, then read what is there (T5).
+    /// The operation may have happened or not: a commit that timed out, a record that expired in flight. After
+    /// a commit: create a new producer, then read what is there (T5).
     Indefinite,
-    /// Authentication or an ACL: nothing helps but the operator.
+    /// Authentication or an ACL: only the operator can help.
     Denied,
-    /// This record, topic or group is refused as it stands; other ones are not affected.
+    /// This record, topic or group is refused. Others are not affected.
     Refused,
-    /// The offset to read from is not in the log (any more, or yet).
+    /// The offset to read from is not in the log (no longer, or not yet).
     OffsetLost,
-    /// The end of a partition was reached: no error at all.
+    /// The end of a partition was reached. This is not an error.
     EndOfLog,
-    /// The client cannot be used any longer, or was used wrongly: librdkafka says so of this error, or
-    /// the code is one of a producer's or client's own state.
+    /// The client can no longer be used, or was used wrongly: librdkafka flags this error so, or the code is
+    /// one of a producer's or client's own state.
     Fatal,
-    /// A code that nobody has told what it means. It concerns whatever it was attached to, a partition
-    /// or a topic, and says nothing about the client.
+    /// A code with no known meaning. It concerns the partition or topic that it came with, and says nothing
+    /// about the client.
     Unexpected,
 }
 
 impl Class {
-    /// As metrics and logs have it.
+    /// The word in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Class::Retriable => "retriable",
@@ -64,22 +64,22 @@ impl Class {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct Error {
-    /// What to do about it.
+    /// How to react to the error.
     pub class: Class,
-    /// For the log and for metrics; never to decide by.
+    /// The code, for the log and for metrics. Never decide by it.
     pub code: RDKafkaErrorCode,
-    /// What happened and, where there is one, the remedy.
+    /// The problem and, if there is one, the remedy.
     pub message: String,
-    /// What was being done, such as `commit transaction`.
+    /// The operation that failed, such as `commit transaction`.
     pub operation: &'static str,
-    /// The offset in the log, of an error of a reader.
+    /// The offset in the log, for an error of a reader.
     pub offset: Option<i64>,
 }
 
-/// What librdkafka says about an error beside its code.
+/// The flags that librdkafka gives with an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// The client instance cannot be used any longer.
+    /// The client instance can no longer be used.
     pub fatal: bool,
     /// The operation may be tried again.
     pub retriable: bool,
@@ -88,12 +88,12 @@ pub struct Flags {
 }
 
 impl Error {
-    /// An error of a code, with librdkafka's or the broker's words (may be empty).
+    /// Creates an error from a code, with the text of librdkafka or the broker (may be empty).
     pub fn new(operation: &'static str, code: RDKafkaErrorCode, reason: &str) -> Error {
         Error::with_flags(operation, code, reason, Flags::default())
     }
 
-    /// An error of a code and librdkafka's flags.
+    /// Creates an error from a code and librdkafka's flags.
     pub fn with_flags(
         operation: &'static str,
         code: RDKafkaErrorCode,
@@ -109,7 +109,7 @@ impl Error {
         }
     }
 
-    /// An error of our own making: a deadline of ours that passed, an answer that is not there.
+    /// Creates an error of this service itself: a deadline that passed, or a missing answer.
     pub fn own(operation: &'static str, class: Class, message: impl Into<String>) -> Error {
         let code = match class {
             Class::Retriable | Class::Indefinite => RDKafkaErrorCode::OperationTimedOut,
@@ -124,12 +124,12 @@ impl Error {
         }
     }
 
-    /// A thread that could not be started.
+    /// Creates an error for a thread that could not be started.
     pub fn thread(error: &std::io::Error) -> Error {
         Error::own("start thread", Class::Fatal, error.to_string())
     }
 
-    /// From rust-rdkafka.
+    /// Converts an error of rust-rdkafka.
     pub fn from_kafka(operation: &'static str, error: &KafkaError) -> Error {
         match error {
             KafkaError::Transaction(error) => {
@@ -162,8 +162,8 @@ impl Error {
         }
     }
 
-    /// From rust-rdkafka, where the code may only say that the client had a fatal error before:
-    /// then it is that error.
+    /// Converts an error of rust-rdkafka. If its code only says that the client had a fatal error before, the
+    /// result is that fatal error.
     pub fn from_client<C: ClientContext>(
         operation: &'static str,
         error: &KafkaError,
@@ -176,7 +176,7 @@ impl Error {
         }
     }
 
-    /// The fatal error that a client has had, if any.
+    /// Returns the fatal error that a client has had, if any.
     pub fn fatal_of<C: ClientContext>(
         operation: &'static str,
         client: &Client<C>,
@@ -193,19 +193,19 @@ impl Error {
         ))
     }
 
-    /// From the result of a commit. Of a commit, only [`Class::AbortTransaction`] says for certain
-    /// that it did not happen: whatever librdkafka would let us try again, and a transaction that
-    /// timed out locally while its end was under way, is [`Class::Indefinite`] (T5).
+    /// Converts the result of a commit. Only [`Class::AbortTransaction`] says for certain that a commit did not
+    /// happen. An error that librdkafka would let the caller try again, and a transaction that timed out
+    /// locally while its end was in progress, is [`Class::Indefinite`] (T5).
     pub fn from_commit<C: ClientContext>(error: &KafkaError, client: &Client<C>) -> Error {
         let mut error = Error::from_client("commit transaction", error, client);
         error.class = class_of_commit(error.class, error.code);
         error
     }
 
-    /// From a code that librdkafka returned; none for `NO_ERROR`.
+    /// Checks a code that librdkafka returned; `NO_ERROR` is no error.
     ///
     /// # Errors
-    /// What the code means.
+    /// The error that the code means.
     pub fn check(operation: &'static str, code: RDKafkaRespErr) -> Result<(), Error> {
         match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
@@ -213,13 +213,13 @@ impl Error {
         }
     }
 
-    /// From an error object that librdkafka returned, which is destroyed; none for null.
+    /// Checks an error object that librdkafka returned, and destroys it. Null is no error.
     ///
     /// # Safety
     /// `error` is null or an error object that the caller owns and does not use any longer.
     ///
     /// # Errors
-    /// What the object says.
+    /// The error in the object.
     pub(super) unsafe fn check_native(
         operation: &'static str,
         error: *mut sys::rd_kafka_error_t,
@@ -227,8 +227,8 @@ impl Error {
         if error.is_null() {
             return Ok(());
         }
-        // SAFETY: not null, so a live error object by the caller's promise; its text lives until
-        // it is destroyed, which is the last that happens to it.
+        // SAFETY: not null, so a live error object by the caller's promise. Its text lives until it is
+        // destroyed, which is its last use.
         unsafe {
             let flags = Flags {
                 fatal: sys::rd_kafka_error_is_fatal(error) != 0,
@@ -242,7 +242,7 @@ impl Error {
         }
     }
 
-    /// True when what was asked for is not there.
+    /// True when the topic, group or other object does not exist.
     pub fn is_absent(&self) -> bool {
         use RDKafkaErrorCode as C;
         matches!(
@@ -256,33 +256,31 @@ impl Error {
         )
     }
 
-    /// True when a batch, or a record by itself, is larger than its topic or its producer takes.
+    /// True when a batch, or a single record, is larger than its topic or its producer accepts.
     pub fn is_too_large(&self) -> bool {
         delivery(self) == Delivery::Record(Cause::ReplyTooLarge)
     }
 
-    /// True when a record went with its transaction, and nothing is said about the record.
+    /// True when a record was purged with its transaction. The error says nothing about the record.
     pub fn is_purged(&self) -> bool {
         use RDKafkaErrorCode as C;
         matches!(self.code, C::PurgeInflight | C::PurgeQueue)
     }
 
-    /// True when a record was not taken because of its producer or its transaction, and nothing is said
-    /// about the record or its topic. Once a transaction has failed, librdkafka takes no record
-    /// (`State`), and the sequence numbers of what it has purged make the next one fail as well
-    /// (`OutOfOrderSequenceNumber`).
+    /// True when a record was refused because of its producer or its transaction. The error says nothing about
+    /// the record or its topic. Once a transaction has failed, librdkafka takes no record (`State`), and the
+    /// sequence numbers of purged records make the next one fail as well (`OutOfOrderSequenceNumber`).
     pub fn is_about_producer(&self) -> bool {
         self.is_purged() || matches!(self.class, Class::Fatal | Class::Fenced)
     }
 
-    /// True for a broker's failure of which it says nothing, so that it may come after what was asked
-    /// for was done.
+    /// True for a broker's failure without a stated cause. Such a failure may come after the operation took
+    /// effect.
     pub fn is_silent(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::Unknown)
     }
 
-    /// True when it is what lies in a log that cannot be read: nothing that a broker or a client does by
-    /// itself changes that.
+    /// True when the content of a log cannot be read: no broker or client changes this on its own.
     pub fn is_unreadable(&self) -> bool {
         use RDKafkaErrorCode as C;
         matches!(
@@ -298,27 +296,27 @@ impl Error {
         )
     }
 
-    /// True when a topic was taken to have fewer partitions than it may have by now.
+    /// True when a topic may have more partitions now than the client knows.
     pub fn is_unknown_partition(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::UnknownPartition)
     }
 
-    /// True when what was to be made is there already.
+    /// True when the object to create exists already.
     pub fn is_present(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::TopicAlreadyExists)
     }
 
-    /// True when it says no more than that the whole cluster is out of reach.
+    /// True when the error only says that the whole cluster is out of reach.
     pub fn is_general(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::AllBrokersDown)
     }
 
-    /// True for another occurrence of the same trouble, whatever its words.
+    /// True for another occurrence of the same problem, also with other words.
     pub fn is_like(&self, other: &Error) -> bool {
         self.code == other.code && self.operation == other.operation
     }
 
-    /// Names the brokers that were tried, where that helps.
+    /// Adds the brokers that were tried, if this helps.
     #[must_use]
     pub fn with_brokers(mut self, brokers: &str) -> Error {
         if matches!(self.code, RDKafkaErrorCode::AllBrokersDown) {
@@ -327,7 +325,8 @@ impl Error {
         self
     }
 
-    /// True when the service as a whole may not work: be a member of its group, or write transactions.
+    /// True when the service as a whole may not work: it may not be a member of its group, or may not write
+    /// transactions.
     pub fn bars_service(&self) -> bool {
         use RDKafkaErrorCode as C;
         matches!(
@@ -336,7 +335,7 @@ impl Error {
         )
     }
 
-    /// Names what it is about: the group where that is refused, else the subject.
+    /// Adds the subject: the group if the group is refused, else the given subject.
     #[must_use]
     pub fn about_group_or(self, group: &str, subject: &str) -> Error {
         match self.code {
@@ -345,7 +344,7 @@ impl Error {
         }
     }
 
-    /// Names the topic or group that it is about.
+    /// Adds the topic or group that the error is about.
     #[must_use]
     pub fn about(mut self, subject: &str) -> Error {
         self.message = format!("{subject}: {}", self.message);
@@ -353,22 +352,22 @@ impl Error {
     }
 }
 
-/// True when a producer refused a record only because its queue is full at the moment.
+/// True when a producer refused a record only because its queue is full now.
 pub fn is_queue_full(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
-/// As [`is_queue_full`], of a code that librdkafka returned.
+/// The same as [`is_queue_full`], for a code that librdkafka returned.
 pub fn is_queue_full_code(code: RDKafkaRespErr) -> bool {
     code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL
 }
 
-/// As [`is_queue_full`], of an error of ours.
+/// The same as [`is_queue_full`], for an [`Error`].
 pub fn is_queue_full_error(error: &Error) -> bool {
     error.code == RDKafkaErrorCode::QueueFull
 }
 
-/// What an error means for a reply to a topic that a client named.
+/// The meaning of an error for a reply to a topic that a client named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The broker refused the batch because of one of its records.
@@ -377,7 +376,7 @@ pub enum Delivery {
     Topic(Cause),
 }
 
-/// What a failed delivery means for a reply to a topic that a client named.
+/// Classifies a failed delivery of a reply to a topic that a client named.
 pub fn delivery(error: &Error) -> Delivery {
     use RDKafkaErrorCode as C;
     match error.code {
@@ -403,22 +402,23 @@ pub fn delivery(error: &Error) -> Delivery {
 /// The part of the service that an error of the group's consumer concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// This process: another one has its name in the group.
+    /// This process: another process has its name in the group.
     Identity,
     /// The service: it may not be a member of the group.
     Service,
     /// The client, which is no longer usable.
     Client,
-    /// The log of this partition, which is not where it was.
+    /// The log of this partition, which no longer has the read offset.
     Log(i32),
-    /// The reading of this partition, which does not come back by itself.
+    /// The fetch of this partition, which does not recover without help.
     Partition(i32),
-    /// The client itself sees to it: people are told, and no more.
+    /// The client recovers itself. The error is logged, and nothing else.
     Told,
 }
 
-/// The scope of an error of the group's consumer: the partition that it came with, if it came with one.
-/// The client only when librdkafka says that it is no longer usable, or a code of its own state does.
+/// The scope of an error of the group's consumer: the partition that it came with, if it came with one. The
+/// scope is the client only when librdkafka flags the client as no longer usable, or the code is one of the
+/// client's own state.
 pub fn scope(error: &Error, partition: Option<i32>) -> Scope {
     match (error.class, partition) {
         (Class::Fenced, _) => Scope::Identity,
@@ -430,8 +430,8 @@ pub fn scope(error: &Error, partition: Option<i32>) -> Scope {
     }
 }
 
-/// True for the end of a partition: comes with every record on a quiet partition, so it is told
-/// apart before an error is made of it.
+/// True for the end of a partition. It comes with every record on a quiet partition, so it is recognised before
+/// an error is created.
 pub(super) fn is_end_of_log(code: RDKafkaRespErr) -> bool {
     code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF
 }
@@ -458,8 +458,8 @@ fn flags_of(error: &RDKafkaError) -> Flags {
     }
 }
 
-/// The order matters: a fenced producer's errors are also fatal, and must end the process; what
-/// librdkafka says about this very error counts for more than what its code means in general.
+/// The order matters: a fenced producer's errors are also fatal, and must end the process. librdkafka's flags
+/// of this very error count for more than the general meaning of its code.
 fn classify(code: RDKafkaErrorCode, flags: Flags) -> Class {
     match class_of_code(code) {
         Class::Fenced => Class::Fenced,
@@ -615,7 +615,7 @@ fn class_of_code(code: RDKafkaErrorCode) -> Class {
     }
 }
 
-/// How the message about a broker that cannot be reached begins.
+/// The beginning of the message about a broker that cannot be reached.
 pub(super) const UNREACHABLE: &str = "a broker cannot be reached: ";
 
 fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
@@ -645,7 +645,7 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
         | C::TransactionalIdAuthorizationFailed => {
             format!("{reason}: missing ACL: {}", missing_acl(operation, code))
         }
-        // Of a fetch: no producer of ours decompresses anything.
+        // This is a fetch error: no producer of this service decompresses anything.
         C::BadCompression => format!(
             "{reason}: it is damaged, or larger than {RECEIVE_MAX} when it is decompressed: with a larger \
              {RECEIVE_MAX} it may be read, which takes as much memory"
@@ -663,10 +663,10 @@ fn explain(operation: &str, code: RDKafkaErrorCode, reason: &str) -> String {
     }
 }
 
-/// Up to how many bytes librdkafka decompresses (`rd_kafka_zstd_decompress`).
+/// The setting that limits how many bytes librdkafka decompresses (`rd_kafka_zstd_decompress`).
 const RECEIVE_MAX: &str = "kafka.receive.message.max.bytes";
 
-/// The ACL that an operation needs and that a code says is not there.
+/// The ACL that an operation needs, for a code that says that it is missing.
 fn missing_acl(operation: &str, code: RDKafkaErrorCode) -> &'static str {
     use RDKafkaErrorCode as C;
     match code {
@@ -695,7 +695,7 @@ fn description(code: RDKafkaErrorCode) -> String {
     }
 }
 
-/// Without librdkafka's note on its own state, `(after 0ms in state CONNECT, 1 identical error(s)
+/// The reason without librdkafka's note on its own state, `(after 0ms in state CONNECT, 1 identical error(s)
 /// suppressed)`.
 fn without_state(reason: &str) -> &str {
     reason

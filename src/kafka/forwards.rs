@@ -1,10 +1,9 @@
-//! Strays on their way to their home partition of the request topic.
+//! Forwards strays to their home partition of the request topic.
 //!
-//! They go outside any transaction, in both modes, and never expire: a checkpoint that covers one
-//! waits for its acknowledgement. Home believes a chain only without a gap, so the order of the
-//! chain is kept whatever happens: one batch at a time, a producer that stops at a gap
-//! (`enable.gapless.guarantee`), and after that a new one, to which everything that is not
-//! acknowledged is handed again in order. What comes twice is dropped at home.
+//! Strays go outside any transaction, in both modes, and never expire: a checkpoint that covers a stray waits
+//! for its acknowledgement. A home partition accepts a chain only without a gap, so the order of the chain is
+//! always kept: one batch at a time, and a producer that stops at a gap (`enable.gapless.guarantee`). After
+//! that a new producer gets all unacknowledged strays again, in order. The home partition drops repeats.
 
 mod shares;
 
@@ -25,7 +24,7 @@ use crate::wire::headers::Block;
 pub use shares::Changes;
 use shares::Shares;
 
-/// Pause before a producer that stopped is made anew.
+/// Pause before a stopped producer is created again.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
 struct Parcel {
@@ -45,21 +44,21 @@ impl Parcel {
 }
 
 struct Sender {
-    // This must go before the lane.
+    // Must be dropped before the lane.
     topic: Topic,
     lane: Lane,
 }
 
-/// Sends strays home.
+/// Sends strays to their home partitions.
 pub struct ForwardProducer {
     connection: Connection,
     topic: String,
     directory: Arc<Directory>,
-    /// Known when the first producer is made.
+    /// Known when the first producer is created.
     size: Option<BatchSize>,
-    /// Made when the first stray comes: most services never have one.
+    /// Created when the first stray comes: most services never have one.
     sender: Option<Sender>,
-    /// By number, in the order of the chains.
+    /// The strays by number, in the order of the chains.
     parcels: BTreeMap<u64, Parcel>,
     shares: Shares,
     next: u64,
@@ -69,7 +68,7 @@ pub struct ForwardProducer {
 }
 
 impl ForwardProducer {
-    /// For one request topic.
+    /// Creates a forwarder for one request topic.
     pub fn new(connection: &Connection, topic: &str, directory: Arc<Directory>) -> ForwardProducer {
         ForwardProducer {
             connection: connection.clone(),
@@ -85,7 +84,7 @@ impl ForwardProducer {
         }
     }
 
-    /// Takes a stray that was found in `source`.
+    /// Takes a stray that was found in partition `source`.
     pub fn send(&mut self, source: i32, forward: &Forward<'_>) {
         let parcel = Parcel {
             token: forward.token,
@@ -101,34 +100,34 @@ impl ForwardProducer {
         self.hand_over();
     }
 
-    /// Which sources are to wait from now on, and which need not wait any longer, of so many partitions.
+    /// The sources that must wait from now on, and the sources that may go on, among this number of partitions.
     pub fn changes(&mut self, partitions: usize) -> Changes {
         self.shares.changes(partitions)
     }
 
-    /// True while a source's share is full: what comes of it is passed over, and read again later.
+    /// True while a source's share is full: its records are skipped, and read again later.
     pub fn is_waiting(&self, source: i32) -> bool {
         self.shares.is_waiting(source)
     }
 
-    /// These sources are no longer ours. Strays found in them are still forwarded.
+    /// Notes that these sources are no longer owned. Strays found in them are still forwarded.
     pub fn forget(&mut self, partitions: &[i32]) {
         self.shares.forget(partitions);
     }
 
-    /// The homes that a source's strays wait for.
+    /// The home partitions that a source's strays wait for.
     pub fn homes_of(&self, source: i32) -> BTreeSet<i32> {
         let of_source = |parcel: &&Parcel| parcel.source == source;
         let parcels = self.parcels.values().filter(of_source);
         parcels.map(|parcel| parcel.home).collect()
     }
 
-    /// Strays that are not acknowledged.
+    /// Number of strays that are not acknowledged.
     pub fn pending(&self) -> i32 {
         i32::try_from(self.parcels.len()).unwrap_or(i32::MAX)
     }
 
-    /// Serves delivery reports, and passes on what was acknowledged.
+    /// Serves delivery reports, and passes acknowledgements on.
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
         let (mut done, mut problem) = (Vec::new(), None);
         if let Some(sender) = &self.sender {
@@ -136,14 +135,14 @@ impl ForwardProducer {
                 .lane
                 .serve_ready(Duration::ZERO, |report| match report.result {
                     Ok(_) => done.push(report.opaque as u64),
-                    // The other errors only say that the producer has stopped because of that one.
+                    // The other errors only say that the producer has stopped because of the first one.
                     Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
                         problem = Some(error);
                     }
                     Err(_) => {}
                 });
         }
-        // What was served then is for the log.
+        // Reports that are served then are only logged.
         if self.parcels.is_empty() {
             return;
         }
@@ -159,10 +158,10 @@ impl ForwardProducer {
         self.hand_over();
     }
 
-    /// From here on nothing of this producer counts: all that is not acknowledged goes again.
+    /// Stops the producer: from now on nothing of it counts, and all unacknowledged strays are sent again.
     fn stop(&mut self, error: &Error) {
         warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
-        // A producer without gaps stops for it, and then says only that it has stopped.
+        // A gapless producer stops because of this error, and then only reports that it has stopped.
         let fatal = self.sender.as_ref().and_then(|s| s.lane.fatal("forward"));
         let too_large = error.is_too_large() || fatal.is_some_and(|fatal| fatal.is_too_large());
         if too_large && let Some(size) = &mut self.size {
@@ -215,7 +214,7 @@ impl ForwardProducer {
             size.ask(directory);
             size
         });
-        // The limit may have been raised since the last producer was made.
+        // The limit may have been raised since the last producer was created.
         size.look_again(directory);
         let config = with_batches(connection.forward_producer(), size.batch_bytes());
         let lane = Lane::new(&config)?;

@@ -1,8 +1,8 @@
-//! Producing through a topic handle, and serving delivery reports: one call for each record, without
-//! a look-up of its name, an allocation or a lock.
+//! Produces through a topic handle, and serves delivery reports: one call for each record, without a look-up of
+//! the topic's name, an allocation or a lock.
 //!
-//! rust-rdkafka's own poll spins through the last millisecond of its time-out, and wraps each report
-//! for a callback; both showed in profiles.
+//! rust-rdkafka's own poll spins through the last millisecond of its timeout, and wraps each report for a
+//! callback. Both showed in profiles.
 
 mod batch;
 mod open;
@@ -26,10 +26,10 @@ pub use batch::Batch;
 pub use open::OpenTopics;
 pub use size::{BATCH_OVERHEAD_BYTES, BatchSize, RECORD_OVERHEAD_BYTES};
 
-/// A topic of one producer. Must be dropped before it.
+/// A topic handle of one producer. It must be dropped before the producer.
 pub struct Topic {
     topic: NonNull<sys::rd_kafka_topic_t>,
-    /// Of the producer, which lives longer.
+    /// The producer's client, which lives longer.
     client: *mut sys::rd_kafka_t,
 }
 
@@ -41,32 +41,32 @@ unsafe impl Sync for Topic {}
 /// A record to be produced.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Its partition.
+    /// The record's partition.
     pub partition: i32,
-    /// Its key.
+    /// The record's key.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// The record's value.
     pub value: Option<&'a [u8]>,
-    /// Its headers.
+    /// The record's headers.
     pub headers: Block<'a>,
-    /// Comes back with the report.
+    /// A number that comes back with the report.
     pub opaque: usize,
 }
 
-/// What became of a record that was handed to the producer.
+/// Whether the producer took a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
-    /// It is on its way; a delivery report will follow.
+    /// The record is in the queue. A delivery report will follow.
     Yes,
-    /// The producer's queue is full: serve its reports, then try again.
+    /// The producer's queue is full. Serve its reports, then try again.
     QueueFull,
 }
 
 impl Topic {
-    /// A handle for a topic.
+    /// Creates a handle for a topic.
     ///
     /// # Errors
-    /// A name that cannot be a topic's.
+    /// The name is not valid for a topic.
     pub fn new<C>(producer: &BaseProducer<C>, name: &str) -> Result<Topic, Error>
     where
         C: ProducerContext + 'static,
@@ -81,16 +81,16 @@ impl Topic {
         };
         let c_name = CString::new(name).map_err(|_| refuse())?;
         let client = producer.client().native_ptr();
-        // SAFETY: the client is alive; a null configuration means the client's own.
+        // SAFETY: the client is alive. A null configuration means the client's own.
         let topic = unsafe { sys::rd_kafka_topic_new(client, c_name.as_ptr(), ptr::null_mut()) };
         NonNull::new(topic)
             .map(|topic| Topic { topic, client })
             .ok_or_else(refuse)
     }
 
-    /// Its name.
+    /// The name of the topic.
     pub fn name(&self) -> &str {
-        // SAFETY: the topic is alive, and so is its name; a topic's name is ASCII.
+        // SAFETY: the topic is alive, and so is its name, which is ASCII.
         let name = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.topic.as_ptr())) };
         name.to_str().unwrap_or_default()
     }
@@ -98,7 +98,7 @@ impl Topic {
     /// Hands a record to the producer, which copies it.
     ///
     /// # Errors
-    /// What the producer refuses at once: a record over its size limit, a transaction in error.
+    /// The producer refuses the record at once: it is over the size limit, or the transaction is in error.
     pub fn produce(&self, record: Outgoing<'_>) -> Result<Enqueued, Error> {
         if record.headers.is_empty() {
             self.produce_plain(record)
@@ -117,8 +117,8 @@ impl Topic {
         } = record;
         let (key_pointer, key_length) = parts(key);
         let (value_pointer, value_length) = parts(value);
-        // SAFETY: the topic is alive; key and value are copied during the call, so the casts to
-        // mutable pointers write nothing; the opaque is a number that nobody follows.
+        // SAFETY: the topic is alive. Key and value are copied during the call, so nothing is written through
+        // the casts to mutable pointers. The opaque is a number that nobody follows as a pointer.
         let result = unsafe {
             sys::rd_kafka_produce(
                 self.topic.as_ptr(),
@@ -134,7 +134,7 @@ impl Topic {
         if result == 0 {
             return Ok(Enqueued::Yes);
         }
-        // SAFETY: reads this thread's last error, set by the call above.
+        // SAFETY: reads this thread's last error, which the call above has set.
         let code = unsafe { sys::rd_kafka_last_error() };
         if error::is_queue_full_code(code) {
             return Ok(Enqueued::QueueFull);
@@ -188,15 +188,15 @@ impl Topic {
             ),
         ]
         .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
-        // SAFETY: client, topic and headers are alive; key and value are copied during the call;
-        // each part is of the type that its kind says; the error is ours, and checked below.
+        // SAFETY: client, topic and headers are alive. Key and value are copied during the call. Each part is
+        // of the type that its kind says. The error is ours, and checked below.
         let result = unsafe {
             let error = sys::rd_kafka_produceva(self.client, parts.as_ptr(), parts.len());
             Error::check_native(OPERATION, error)
         };
         match result {
             Ok(()) => {
-                // They belong to the producer now.
+                // The headers belong to the producer now.
                 std::mem::forget(headers);
                 Ok(Enqueued::Yes)
             }
@@ -208,7 +208,7 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        // SAFETY: our own reference, not used after this.
+        // SAFETY: our own reference, which is not used after this.
         unsafe { sys::rd_kafka_topic_destroy(self.topic.as_ptr()) }
     }
 }
@@ -222,21 +222,21 @@ struct NativeHeaders(NonNull<sys::rd_kafka_headers_t>);
 
 impl Drop for NativeHeaders {
     fn drop(&mut self) {
-        // SAFETY: ours as long as no producer has taken them.
+        // SAFETY: the headers are ours as long as no producer has taken them.
         unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
     }
 }
 
 fn native_headers(block: Block<'_>) -> Result<NativeHeaders, Error> {
     let refuse = || Error::own(OPERATION, Class::Refused, "headers cannot be made");
-    // SAFETY: the result is ours, and destroyed when dropped.
+    // SAFETY: the result is ours, and is destroyed when dropped.
     let headers = NonNull::new(unsafe { sys::rd_kafka_headers_new(HEADERS_EXPECTED) })
         .map(NativeHeaders)
         .ok_or_else(refuse)?;
     for (name, value) in block.iter() {
         let length = |bytes: &[u8]| isize::try_from(bytes.len()).unwrap_or(isize::MAX);
-        // SAFETY: the headers are alive; name and value have these lengths, and are copied. An
-        // empty value has a pointer, so it does not become null.
+        // SAFETY: the headers are alive. Name and value have these lengths, and are copied. An empty value has
+        // a pointer, so it does not become null.
         let code = unsafe {
             sys::rd_kafka_header_add(
                 headers.0.as_ptr(),
@@ -251,14 +251,14 @@ fn native_headers(block: Block<'_>) -> Result<NativeHeaders, Error> {
     Ok(headers)
 }
 
-/// Room for so many headers to begin with.
+/// Initial room for this many headers.
 const HEADERS_EXPECTED: usize = 4;
 
 /// One delivery report.
 pub struct Report<'a> {
-    /// As it was given with the record.
+    /// The number that was given with the record.
     pub opaque: usize,
-    /// Offset of the record, or why there is none.
+    /// Offset of the record, or the reason why it was not written.
     pub result: Result<i64, Error>,
     /// The record's partition.
     pub partition: i32,
@@ -270,7 +270,7 @@ pub struct Report<'a> {
     pub headers: Headers<'a>,
 }
 
-/// The delivery reports of one producer. Must be dropped before it.
+/// The queue of one producer's delivery reports. It must be dropped before the producer.
 pub struct Reports(NonNull<sys::rd_kafka_queue_t>);
 
 // SAFETY: librdkafka's queues may be used from any thread, and from several.
@@ -279,22 +279,22 @@ unsafe impl Send for Reports {}
 unsafe impl Sync for Reports {}
 
 impl Reports {
-    /// Of this producer.
+    /// The reports of this producer. None when librdkafka has no queue for it.
     pub fn of<C>(producer: &BaseProducer<C>) -> Option<Reports>
     where
         C: ProducerContext + 'static,
     {
-        // SAFETY: the client is alive; the returned reference to the queue is ours to destroy.
+        // SAFETY: the client is alive. The returned reference to the queue is ours to destroy.
         let queue = unsafe { sys::rd_kafka_queue_get_main(producer.client().native_ptr()) };
         NonNull::new(queue).map(Reports)
     }
 
-    /// Serves one event, which may hold many reports, or a line for the log, waiting for it up to
-    /// `wait` (in whole milliseconds). False when there was none.
+    /// Serves one event, which may hold many reports or a log line. Waits for it up to `wait` (in whole
+    /// milliseconds). False when there was none.
     pub fn serve(&self, wait: Duration, mut on: impl FnMut(Report<'_>)) -> bool {
         let wait_ms = i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-        // SAFETY: the queue is alive; the event is ours, and destroyed below, after the last use
-        // of its messages.
+        // SAFETY: the queue is alive. The event is ours, and destroyed below, after the last use of its
+        // messages.
         unsafe {
             let event = sys::rd_kafka_queue_poll(self.0.as_ptr(), wait_ms);
             if event.is_null() {
@@ -307,7 +307,7 @@ impl Reports {
                     }
                 }
                 sys::RD_KAFKA_EVENT_LOG => context::log_event(event),
-                // An error is also returned by the operation that it concerns.
+                // The operation that an error concerns also returns the error.
                 _ => {}
             }
             sys::rd_kafka_event_destroy(event);
@@ -318,7 +318,7 @@ impl Reports {
 
 impl Drop for Reports {
     fn drop(&mut self) {
-        // SAFETY: our own reference, not used after this.
+        // SAFETY: our own reference, which is not used after this.
         unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) }
     }
 }
@@ -336,13 +336,12 @@ unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
         partition: message.partition,
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller's promise holds.
         headers: unsafe { Headers::of(message) },
     }
 }
 
-/// Null for none; an empty key or value has a pointer, so that it stays empty and does not become
-/// null.
+/// Null for none. An empty key or value has a pointer, so that it stays empty and does not become null.
 fn parts(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
     bytes.map_or((ptr::null_mut(), 0), |bytes| {
         (bytes.as_ptr().cast_mut().cast(), bytes.len())

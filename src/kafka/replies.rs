@@ -2,15 +2,15 @@
 //!
 //! | room | subject |
 //! |---|---|
-//! | [`default`] | the default reply topic: nothing expires, what cannot be written waits |
-//! | [`named`] | topics that clients name: what cannot be written goes to the default topic |
+//! | [`default`] | the default reply topic: nothing expires, and replies that cannot be written wait |
+//! | [`named`] | topics that clients name: replies that cannot be written go to the default topic |
 //! | [`lane`] | one producer |
-//! | [`threaded`] | one that is served by a thread of its own |
-//! | [`reported`] | what its delivery reports say |
-//! | [`pace`] | which of two, at once or in bulk |
+//! | [`threaded`] | a producer that a thread of its own serves |
+//! | [`reported`] | the results in delivery reports |
+//! | [`pace`] | the choice between two producers: at once or in bulk |
 //!
-//! The two have producers of their own, so that a client's topic that cannot be written takes no
-//! room from anybody else's replies.
+//! Default and named topics have producers of their own, so that a client's topic that cannot be written takes
+//! no room from the replies of others.
 
 mod default;
 pub(super) mod lane;
@@ -29,27 +29,29 @@ use crate::processor::checkpoint::{Destination, Outgoing};
 use crate::processor::partition::Reply;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
+pub(super) use default::BATCH_REPLIES;
 use default::DefaultReplies;
 use named::NamedReplies;
 pub(super) use named::partition;
+pub(super) use pace::BACKLOG_REPLIES;
 
-/// What came of serving the producers.
+/// The results of serving the producers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Served {
-    /// Replies that came back with an error, and are sent again or elsewhere.
+    /// Replies that came back with an error, and are sent again or to another topic.
     pub returned: usize,
-    /// Replies that went to the default topic in the place of the one that was asked for.
+    /// Replies that went to the default topic instead of the requested one.
     pub undelivered: Tally,
 }
 
-/// Sends replies.
+/// Sends the replies of `immediate` mode.
 pub struct ReplyProducer {
     default: DefaultReplies,
     named: NamedReplies,
 }
 
 impl ReplyProducer {
-    /// For one default reply topic.
+    /// Creates a sender for one default reply topic.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
@@ -64,10 +66,10 @@ impl ReplyProducer {
         })
     }
 
-    /// Takes a reply; [`ReplyProducer::flush`] sends it at the latest.
+    /// Takes a reply. [`ReplyProducer::flush`] sends it at the latest.
     ///
     /// # Errors
-    /// The producer is of no more use.
+    /// The producer is no longer usable.
     pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
         let Reply { token, outgoing } = reply;
         let Outgoing {
@@ -87,18 +89,19 @@ impl ReplyProducer {
         }
     }
 
-    /// Sends what was taken in this turn, or keeps it until there is room.
+    /// Sends the replies that were taken in this turn, or keeps them until there is room.
     ///
     /// # Errors
-    /// The producer is of no more use.
+    /// The producer is no longer usable.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.default.flush()
     }
 
-    /// Partitions of the default topic that can be written to, looked up now: a producer refuses what
-    /// goes to a partition that it does not know yet.
+    /// Number of partitions of the default topic that can be written, looked up now. A producer refuses a
+    /// record for a partition that it does not know yet.
     ///
     /// # Errors
+    /// A broker did not answer.
     /// No answer from a broker.
     pub fn default_partitions(&self) -> Result<u32, Error> {
         self.default.partitions()
@@ -109,10 +112,10 @@ impl ReplyProducer {
         self.default.has_room() && self.named.has_room()
     }
 
-    /// Serves delivery reports, sends again what came back, and passes on what was acknowledged.
+    /// Serves delivery reports, sends returned replies again, and passes acknowledgements on.
     ///
     /// # Errors
-    /// The producer of the default topic is of no more use: its fatal error.
+    /// The producer of the default topic is no longer usable: its fatal error.
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) -> Result<Served, Error> {
         let mut returned = self.named.serve(&mut acknowledged);
         self.reroute()?;

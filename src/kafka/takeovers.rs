@@ -1,6 +1,6 @@
-//! Answers a takeover's questions, on threads of their own, so that running partitions go on.
+//! Answers a takeover's questions on threads of their own, so that running partitions go on.
 //!
-//! The order of the questions and what the answers mean is [`Takeover`]'s.
+//! [`Takeover`] decides the order of the questions and the meaning of the answers.
 
 mod memory;
 pub mod questions;
@@ -19,75 +19,75 @@ use crate::processor::instance::Run;
 use crate::processor::takeover::{Event, Step, Takeover, Verdict};
 use questions::Questions;
 
-/// Takeovers at once: most of a takeover is waiting for brokers, and each thread has two clients.
+/// Takeovers at a time. Most of a takeover is waiting for brokers, and each thread has two clients.
 const THREADS: usize = 3;
 
-/// What to find out.
+/// A task for the threads.
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
-    /// All that a partition needs to run.
+    /// Find out everything that a partition needs to run.
     Takeover {
-        /// Which partition.
+        /// The partition to take over.
         partition: i32,
-        /// To be handed back.
+        /// The assignment, which comes back with the finding.
         assignment: u32,
     },
-    /// Which keys others wrote in a range of a partition's state log.
+    /// Find the keys that other writers wrote in a range of a partition's state log.
     Foreign {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
-        /// To be handed back.
+        /// The assignment, which comes back with the finding.
         assignment: u32,
-        /// First state offset.
+        /// The first state offset.
         from: i64,
-        /// One past the last; `None`: the end of the log.
+        /// One past the last offset. `None` for the end of the log.
         to: Option<i64>,
     },
 }
 
-/// What was found out.
+/// The result of a task.
 #[derive(Debug)]
 pub enum Finding {
     /// The end of a takeover.
     Verdict {
-        /// Which partition.
+        /// The partition that was taken over.
         partition: i32,
-        /// As handed in.
+        /// The assignment from the task.
         assignment: u32,
-        /// Its end.
+        /// The result of the takeover.
         verdict: Verdict,
-        /// How long it took.
+        /// How long the takeover took.
         took: Duration,
-        /// State records read.
+        /// Number of state records that were read.
         records: u64,
     },
-    /// What others wrote.
+    /// The records of other writers.
     Foreign {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
-        /// As handed in.
+        /// The assignment from the task.
         assignment: u32,
-        /// As handed in.
+        /// The first offset from the task.
         from: i64,
-        /// Their keys.
+        /// The keys that other writers wrote.
         keys: Vec<Vec<u8>>,
-        /// End of what was read.
+        /// The end of the range that was read.
         end: i64,
     },
-    /// The records of others could not be read.
+    /// The records of other writers could not be read.
     ForeignUnread {
         /// The partition of the state log.
         partition: i32,
-        /// The assignment under which this was asked.
+        /// The assignment from the task.
         assignment: u32,
-        /// Start of the range, as it was asked for.
+        /// The start of the range from the task.
         from: i64,
-        /// End of the range, as it was asked for.
+        /// The end of the range from the task.
         to: Option<i64>,
     },
 }
 
-/// Handle on the threads; they end when it is dropped and their work is done.
+/// Handle on the threads. They end when it is dropped and their work is done.
 pub struct Takeovers {
     tasks: Sender<Task>,
 }
@@ -124,7 +124,7 @@ impl Takeovers {
         Ok(Takeovers { tasks })
     }
 
-    /// Hands in a task; there are at most a few for each partition, so the queue is bounded by them.
+    /// Hands in a task. There are at most a few tasks for each partition, so this bounds the queue.
     pub fn submit(&self, task: Task) {
         if self.tasks.send(task).is_err() {
             warn!(?task, "no takeover thread is left");
@@ -189,7 +189,7 @@ impl Worker {
         Ok(self.questions.insert(questions))
     }
 
-    /// What was found out, and how many state records were read for it.
+    /// Returns the finding, and the number of state records that were read for it.
     fn take_over(&mut self, partition: i32, assignment: u32) -> (Finding, u64) {
         let began = Instant::now();
         let mut takeover = Takeover::new(partition, &self.connection.group, self.fresh_key);
@@ -214,7 +214,7 @@ impl Worker {
                 Ok(event) => event,
                 Err(error) => {
                     debug!(partition, ?action, %error, "a takeover's question has no answer yet");
-                    // A client that has failed once is not trusted with the next question.
+                    // A client that has failed once is not used for the next question.
                     self.questions = None;
                     Event::Unavailable(error.to_string())
                 }

@@ -1,5 +1,5 @@
-//! A checkpoint as bytes: for each partition a batch of state records that ends with a footer, the
-//! offset to commit, the ledger records, and in `exactly_once` mode the replies.
+//! A checkpoint as bytes. For each partition: a batch of state records that ends with a footer, the offset to
+//! commit, the ledger records, and in `exactly_once` mode the replies.
 
 use std::ops::Range;
 
@@ -14,16 +14,16 @@ use crate::wire::state::{self, BatchId, Footer};
 pub enum Destination<'a> {
     /// A partition of the default reply topic.
     Default {
-        /// Its number.
+        /// The number of the partition.
         partition: i32,
     },
-    /// A topic that the client named, and that the allow-list has.
+    /// A topic that the client named and the allow-list permits.
     Named {
-        /// Its name.
+        /// The name of the topic.
         topic: &'a str,
-        /// Which of its partitions.
+        /// How the partition of the topic is chosen.
         partition: Choice,
-        /// The partition of the default reply topic, for when the topic cannot be written.
+        /// The partition of the default reply topic for the case that the topic cannot be written.
         fallback: i32,
     },
 }
@@ -31,22 +31,22 @@ pub enum Destination<'a> {
 /// A partition of a topic whose number of partitions is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The client asked for this one.
+    /// The partition that the client asked for.
     Exact(i32),
-    /// This number modulo the topic's partitions.
+    /// The partition is this number modulo the topic's partitions.
     Hash(u32),
 }
 
-/// A reply, borrowed from where it is held.
+/// A reply, borrowed from the buffer that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outgoing<'a> {
-    /// Where it goes.
+    /// The topic and partition of the reply.
     pub destination: Destination<'a>,
-    /// Its key.
+    /// The key of the reply, which is the request's key. None when that is longer than a name may be.
     pub key: Option<&'a [u8]>,
-    /// Its body.
+    /// The JSON body of the reply.
     pub body: &'a [u8],
-    /// Its headers.
+    /// The headers of the reply.
     pub headers: Block<'a>,
 }
 
@@ -58,41 +58,41 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds an entry as it stands.
+    /// Adds an entry with its current value.
     pub fn entry(&mut self, batch: BatchId, entry: &Entry<'_>) {
         let key = self.write(|out| state::encode_key(out, entry.key()));
         let value = self.write(|out| state::entry::encode(out, batch, entry));
         self.records.push((key, Some(value)));
     }
 
-    /// Adds a tombstone for a key as it lies in the state topic.
+    /// Adds a tombstone for a key of the state topic.
     pub fn tombstone(&mut self, key: &[u8]) {
         let key = self.write(|out| out.extend_from_slice(key));
         self.records.push((key, None));
     }
 
-    /// Adds a record as it was read.
+    /// Adds a record unchanged, as it was read.
     pub fn raw(&mut self, key: &[u8], value: Option<&[u8]>) {
         let key = self.write(|out| out.extend_from_slice(key));
         let value = value.map(|value| self.write(|out| out.extend_from_slice(value)));
         self.records.push((key, value));
     }
 
-    /// Adds the reset with which a repair begins.
+    /// Adds the reset, which is the first record of a repair.
     pub fn reset(&mut self, batch: BatchId, reset: &state::Reset) {
         let key = self.write(|out| out.extend_from_slice(state::RESET_KEY));
         let value = self.write(|out| reset.encode(out, batch));
         self.records.push((key, Some(value)));
     }
 
-    /// Closes the batch.
+    /// Closes the batch with a footer.
     pub fn footer(&mut self, batch: BatchId, footer: &Footer) {
         let key = self.write(|out| out.extend_from_slice(state::FOOTER_KEY));
         let value = self.write(|out| footer.encode(out, batch));
         self.records.push((key, Some(value)));
     }
 
-    /// Keys and values in order; a tombstone has no value.
+    /// Iterates over keys and values in order. A tombstone has no value.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> {
         self.records.iter().map(|(key, value)| {
             let value = value.clone().map(|value| &self.bytes[value]);
@@ -100,7 +100,7 @@ impl Batch {
         })
     }
 
-    /// How many records.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
@@ -117,7 +117,7 @@ impl Batch {
     }
 }
 
-/// A reply's parts as ranges of the buffer.
+/// The parts of a reply as ranges of the buffer.
 #[derive(Debug)]
 struct HeldReply {
     destination: HeldDestination,
@@ -132,7 +132,7 @@ enum HeldDestination {
     Named(Range<usize>, Choice, i32),
 }
 
-/// Replies that wait for their transaction, in one buffer, in log order.
+/// Replies that wait for their transaction: in one buffer, in log order.
 #[derive(Debug, Default)]
 pub struct HeldReplies {
     bytes: Vec<u8>,
@@ -140,7 +140,7 @@ pub struct HeldReplies {
 }
 
 impl HeldReplies {
-    /// Holds one more.
+    /// Holds one more reply.
     pub fn push(&mut self, reply: Outgoing<'_>) {
         let mut write = |bytes: &[u8]| {
             let start = self.bytes.len();
@@ -164,7 +164,7 @@ impl HeldReplies {
         self.replies.push(held);
     }
 
-    /// All of them, in order.
+    /// All replies, in order.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
         self.replies.iter().map(|reply| Outgoing {
             destination: match &reply.destination {
@@ -172,7 +172,7 @@ impl HeldReplies {
                     partition: *partition,
                 },
                 HeldDestination::Named(topic, partition, fallback) => Destination::Named {
-                    // It was text when it was written.
+                    // The bytes were valid UTF-8 when they were written.
                     topic: std::str::from_utf8(&self.bytes[topic.clone()]).unwrap_or_default(),
                     partition: *partition,
                     fallback: *fallback,
@@ -184,7 +184,7 @@ impl HeldReplies {
         })
     }
 
-    /// Puts those of an aborted transaction back in front of the later ones.
+    /// Puts the replies of an aborted transaction back in front of the later ones.
     pub fn prepend(&mut self, mut earlier: HeldReplies) {
         for reply in self.iter() {
             earlier.push(reply);
@@ -192,60 +192,60 @@ impl HeldReplies {
         *self = earlier;
     }
 
-    /// How many.
+    /// Number of replies held.
     pub fn len(&self) -> usize {
         self.replies.len()
     }
 
-    /// True when none is held.
+    /// True when no reply is held.
     pub fn is_empty(&self) -> bool {
         self.replies.is_empty()
     }
 
-    /// Bytes held.
+    /// Number of bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// One partition's part of a checkpoint.
+/// The part of a checkpoint that belongs to one partition.
 #[derive(Debug)]
 pub struct Section {
-    /// The partition.
+    /// The partition of the section.
     pub partition: i32,
-    /// The assignment under which it was cut.
+    /// The assignment of the partition under which the section was cut.
     pub assignment: u32,
-    /// Of its batch.
+    /// The ID of the section's batch.
     pub batch_id: BatchId,
     /// State records, the footer last.
     pub batch: Batch,
-    /// Entries in the batch, by slot.
+    /// Slots of the entries in the batch.
     pub slots: Vec<Slot>,
-    /// Keys in the batch that are written because somebody else touched them.
+    /// Keys that the batch writes because another writer touched them.
     pub touched: Vec<Vec<u8>>,
     /// The offset to commit.
     pub next: NextOffset,
-    /// For the committed offset's metadata.
+    /// State offset at which the last full rewrite begins, for the committed offset's metadata.
     pub rewrite_from: Option<i64>,
-    /// N, for the same.
+    /// N, for the committed offset's metadata.
     pub service_partitions: u32,
-    /// The epoch whose replies must be acknowledged before.
+    /// The epoch whose replies must be acknowledged before the commit.
     pub epoch: u32,
-    /// In `exactly_once` mode, the replies that it carries.
+    /// The replies that the transaction carries, in `exactly_once` mode.
     pub replies: HeldReplies,
-    /// The ledger records of what it covers.
+    /// The ledger records of the requests that the section covers.
     pub ledger: Lines,
 }
 
 /// The work of one interval of one instance: one transaction.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Its sections, at most one for each partition.
+    /// The sections, at most one for each partition.
     pub sections: Vec<Section>,
 }
 
 impl Checkpoint {
-    /// State records in all its batches.
+    /// Number of state records in all batches.
     pub fn records(&self) -> usize {
         self.sections
             .iter()
@@ -254,7 +254,7 @@ impl Checkpoint {
     }
 }
 
-/// Where a section's records came to lie in the state log.
+/// The state offsets of a section's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Offset of the first record.
@@ -267,8 +267,8 @@ const REWRITE_PREFIX: &str = "rewrite=";
 const PARTITIONS_PREFIX: &str = "partitions=";
 const METADATA_SEPARATOR: char = ';';
 
-/// The committed offset's metadata. N is there as well because it cannot be found out again when the
-/// state topic is lost; the key of the links is not, because everyone who may look at a group reads this.
+/// The committed offset's metadata. N is there as well, because without the state topic it cannot be found in
+/// any other place. The key of the links is not there, because everyone who may describe a group can read this.
 pub fn metadata(service_partitions: u32, rewrite_from: Option<i64>) -> String {
     let rewrite = rewrite_from.map(|at| format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
     format!(
@@ -282,12 +282,13 @@ fn of_metadata<'a>(metadata: &'a str, prefix: &str) -> Option<&'a str> {
     parts.find_map(|part| part.strip_prefix(prefix))
 }
 
-/// Reads the committed offset's metadata; a hint, so anything else is no hint.
+/// Reads where the last full rewrite begins from the committed offset's metadata. It is a hint, so unreadable
+/// metadata gives none.
 pub fn rewrite_from(metadata: &str) -> Option<i64> {
     of_metadata(metadata, REWRITE_PREFIX)?.parse().ok()
 }
 
-/// N in the committed offset's metadata; for a repair that has no state.
+/// Reads N from the committed offset's metadata, for a repair without a state.
 pub fn service_partitions(metadata: &str) -> Option<u32> {
     let n = of_metadata(metadata, PARTITIONS_PREFIX)?.parse().ok();
     n.filter(|n| *n > 0)

@@ -6,63 +6,63 @@ use crate::core::limits::FOLD_VERSION;
 use crate::core::{NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
 
-/// What a remedy begins with that is a command.
+/// The beginning of a remedy that is a command.
 pub const RECOVER: &str = "sequencer recover";
 
 /// A reason to stop rather than guess.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// The state topic says nothing of the partition, yet it has a past.
+    /// The state topic has nothing about the partition, but the partition has a past.
     NoState {
-        /// Where the request log starts.
+        /// The start of the request log.
         start: NextOffset,
-        /// What the group committed.
+        /// The group's committed offset.
         committed: Option<NextOffset>,
     },
     /// No footer in the state log matches the records before it.
     NothingAddsUp {
-        /// Records read.
+        /// Number of records that were read.
         records: u64,
-        /// What the group committed.
+        /// The group's committed offset.
         committed: Option<NextOffset>,
-        /// Where the request log starts.
+        /// The start of the request log.
         start: NextOffset,
     },
-    /// The request log ends before the checkpoint.
+    /// The request log ends below the checkpoint's next offset.
     Truncated {
-        /// The checkpoint.
+        /// The checkpoint's next offset.
         next: NextOffset,
-        /// The end of the log.
+        /// The end of the request log.
         end: NextOffset,
     },
-    /// The request log starts after the checkpoint: requests are missing.
+    /// The request log starts above the checkpoint's next offset: requests are missing.
     RequestsMissing {
-        /// The checkpoint.
+        /// The checkpoint's next offset.
         next: NextOffset,
-        /// The start of the log.
+        /// The start of the request log.
         start: NextOffset,
     },
-    /// Another record lies where the last applied one was.
+    /// Another record is at the offset of the last applied one.
     OtherRecord {
-        /// Where.
+        /// The offset of the last applied record.
         offset: Offset,
-        /// The checkpoint.
+        /// The checkpoint's next offset.
         next: NextOffset,
     },
-    /// The request topic was deleted and made again, or `topics.requests` names another one.
+    /// The request topic was deleted and created again, or `topics.requests` names another one.
     OtherTopic {
-        /// The topic that the state is of.
+        /// The ID of the topic that the state belongs to.
         expected: TopicId,
-        /// The topic that there is.
+        /// The ID of the current topic.
         found: TopicId,
-        /// Where its log starts.
+        /// The start of the current topic's log.
         start: NextOffset,
     },
-    /// Another consumer group counts here.
+    /// The state belongs to another consumer group.
     OtherGroup {
         /// The group in the footer.
         expected: String,
-        /// Our own.
+        /// The group of this instance.
         found: String,
     },
     /// The state was written under rules that this release does not know.
@@ -72,27 +72,27 @@ pub enum Halt {
     },
     /// The state has records of a newer format.
     UnknownFormat {
-        /// What the decoder said.
+        /// The decoder's message.
         problem: String,
     },
     /// A request that another partition forwarded is missing.
     LinkBroken {
         /// The partition that forwarded it.
         source: u32,
-        /// The offset there of the request that came.
+        /// The offset of the request that arrived, in the partition that forwarded it.
         offset: i64,
-        /// The offset there that should have come before it.
+        /// The offset in that partition of the request that should have come before it.
         previous: i64,
-        /// The offset there that did.
+        /// The offset in that partition of the request that did come before it.
         accepted: i64,
-        /// Where the request that came lies here.
+        /// The offset of the arrived request in this partition.
         at: NextOffset,
     },
     /// A batch of the request log cannot be read.
     Unreadable {
         /// The first offset of the batch.
         at: NextOffset,
-        /// Why, and what reads it.
+        /// The cause, and the reader that can read the batch.
         problem: String,
     },
     /// The state topic lacks the partition.
@@ -100,7 +100,7 @@ pub enum Halt {
 }
 
 impl Halt {
-    /// A stable word for metrics and programs.
+    /// The stable word for metrics and programs.
     pub const fn code(&self) -> &'static str {
         match self {
             Halt::NoState { .. } => "no_state",
@@ -118,7 +118,8 @@ impl Halt {
         }
     }
 
-    /// Where a repair that cannot refold the log goes on; `None` when no repair of the state helps.
+    /// The offset from which a repair that cannot refold the log goes on. `None` when no repair of the state
+    /// helps.
     pub fn repair_from(&self) -> Option<NextOffset> {
         match self {
             Halt::NoState { start, committed }
@@ -136,12 +137,11 @@ impl Halt {
         }
     }
 
-    /// What to do about it: a command, to which whoever prints it adds the way to the cluster, or what
-    /// to change.
+    /// The remedy: a command, to which the caller adds the connection to the cluster, or what to change.
     pub fn remedy(&self, partition: i32) -> String {
         match self {
-            // No end of the log is named: what has been appended since the cut hides where it was, and the
-            // command finds that place.
+            // The command does not name the end of the log: records appended since the cut hide where the log
+            // was cut, and the command finds this offset.
             halt if halt.repair_from().is_some() => format!("{RECOVER} --partition {partition}"),
             Halt::OtherGroup { expected, .. } => {
                 let expected = shell::word(expected.as_ref());

@@ -1,8 +1,8 @@
-//! All partitions of one process, and their one transaction at a time.
+//! All partitions of one process, and the one transaction that is in progress at a time.
 //!
-//! An instance takes inputs and the time, and appends effects, which are to be carried out before
-//! the next input. Records come in by a door of their own, [`Instance::record`], because a reply is
-//! borrowed from the fold's buffer and not copied into an effect.
+//! An instance takes inputs and the time, and appends effects. The caller carries out all effects before the
+//! next input. Records come in by a method of their own, [`Instance::record`], because a reply is borrowed from
+//! the fold's buffer and not copied into an effect.
 
 mod allowance;
 mod foreign;
@@ -32,35 +32,35 @@ use crate::core::planted::planted;
 use crate::core::{Fold, NextOffset};
 use crate::wire::state::BatchId;
 
-/// After a transaction with so few replies at most, the next one does not wait for the interval: in
-/// `exactly_once` mode an answer then takes as long as a transaction. With more of them, transactions
-/// become a cost, and a full interval's worth goes into one.
+/// After a transaction with at most this many replies, the next one does not wait for the interval. So in
+/// `exactly_once` mode an answer takes as long as a transaction. With more replies, the cost of transactions
+/// counts, and the replies of a full interval go into one.
 pub const EAGER_REPLIES_MAX: usize = 100;
 
-/// How long a checkpoint waits for the replies of some partitions while those of others are there, in
-/// ms: several times what an acknowledgement takes. After that the others go on without them.
+/// How long a checkpoint waits for the replies of some partitions after those of the others are there, in ms:
+/// several times what an acknowledgement takes. After that the other partitions go on without them.
 const UNCOVERED_WAIT_MS: u64 = 500;
 
-/// How long a partition that waits for something is left before it is asked about again, in ms.
+/// Pause before a partition that waits for something is tried again, in ms.
 const WAIT_AGAIN_MS: u64 = 100;
 
-/// How long a halted partition is left before it is looked at again, in ms: a repair is noticed
-/// within this time, and looking costs a read of its state.
+/// Pause before a halted partition is looked at again, in ms. A repair is noticed within this time. Each look
+/// costs a read of the partition's state.
 const HALT_AGAIN_MS: u64 = 10_000;
 
-/// How often an idle partition looks for state records that are not its own, in ms: a quarter of
-/// the hour that `min.compaction.lag.ms` leaves before compaction may act on them.
+/// How often an idle partition looks for state records of other writers, in ms: a quarter of the hour that
+/// `min.compaction.lag.ms` leaves before compaction may act on them.
 const FOREIGN_CHECK_MS: u64 = 15 * 60 * 1000;
 
-/// Sequences of each partition that one survey looks at for how near they are to their end: a tenth of
-/// a millisecond's work. With four surveys a second, a million are looked at in two minutes.
+/// Sequences of each partition that one survey looks at, to find how near they are to their end. This is a
+/// tenth of a millisecond's work. With four surveys a second, a million sequences are looked at in two minutes.
 const SURVEY_MAX: usize = 2_000;
 
-/// Where a partition is.
+/// The stage of a partition between assignment and hand-over.
 #[derive(Debug)]
 enum Stage {
     Restoring,
-    /// Asked again at this time.
+    /// The takeover begins again at this time.
     Waiting {
         reason: String,
         again_ms: u64,
@@ -77,7 +77,7 @@ enum Stage {
 struct Owned {
     assignment: u32,
     stage: Stage,
-    /// What it was halted for before it was looked at again: it stays halted meanwhile.
+    /// The halt before the current takeover. The partition is reported as halted until the takeover ends.
     halted: Option<(Halt, i64)>,
     trouble: Option<Trouble>,
     foreign_check_ms: u64,
@@ -87,9 +87,9 @@ struct Owned {
 #[derive(Debug)]
 enum Transaction {
     Idle,
-    /// Cut; waits until the replies that it covers are acknowledged.
+    /// The checkpoint is cut, and waits until the replies that it covers are acknowledged.
     Cut(Box<Checkpoint>),
-    /// Under way, with these partitions and assignments.
+    /// The transaction is in progress, with these partitions and assignments.
     Running {
         sections: Vec<(i32, u32)>,
         load: Load,
@@ -104,7 +104,7 @@ struct Revocation {
     fencing: bool,
 }
 
-/// One process's partitions.
+/// The partitions of one process.
 #[derive(Debug)]
 pub struct Instance {
     options: Options,
@@ -113,7 +113,7 @@ pub struct Instance {
     batches: u64,
     transaction: Transaction,
     last_cut_ms: Option<u64>,
-    /// The last transaction was committed, and held few replies.
+    /// True when the last transaction was committed and held few replies.
     eager: bool,
     allowance: Allowance,
     revocation: Option<Revocation>,
@@ -122,7 +122,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Owns nothing yet.
+    /// An instance that owns no partition yet.
     pub fn new(options: Options) -> Instance {
         Instance {
             options,
@@ -139,8 +139,8 @@ impl Instance {
         }
     }
 
-    /// Folds a record of a running partition; any other record is passed over, since it will be
-    /// read again from the restored offset. Returns what is to be sent now, if there is anything.
+    /// Folds a record of a running partition. Any other record is skipped, since it will be read again from the
+    /// restored offset. Returns what is to be sent now, if there is anything.
     pub fn record<'a>(&'a mut self, record: Record<'a>) -> Option<Output<'a>> {
         let owned = self.owned.get_mut(&record.partition)?;
         if !owned.follows() {
@@ -158,8 +158,8 @@ impl Instance {
         }
     }
 
-    /// So many replies are acknowledged. Like records, acknowledgements come by the hundred
-    /// thousand, so they move nothing on by themselves; the next input does.
+    /// Counts acknowledged replies. Like records, acknowledgements come by the hundred thousand, so they cause
+    /// no effects themselves. The next input does.
     pub fn acknowledged(&mut self, token: Token, replies: u64) {
         for owned in self.owned.values_mut() {
             if let Stage::Running(partition) = &mut owned.stage
@@ -181,12 +181,24 @@ impl Instance {
         self.owned.iter().filter_map(position).collect()
     }
 
-    /// How many partitions it owns.
+    /// The leader epoch of the last record that was folded of a partition since its restore. A consumer that
+    /// fetches the partition again from [`Instance::positions`] has the log compared by this epoch: while a
+    /// partition is not fetched, nobody sees that its log is cut and grows again (I6).
+    ///
+    /// None directly after a restore, which has compared the last record itself.
+    pub fn leader_epoch(&self, partition: i32) -> Option<i32> {
+        match self.owned.get(&partition).map(|owned| &owned.stage) {
+            Some(Stage::Running(running)) => running.read_under(),
+            _ => None,
+        }
+    }
+
+    /// Number of partitions that this instance owns.
     pub fn owned(&self) -> usize {
         self.owned.len()
     }
 
-    /// Replies sent and not yet acknowledged.
+    /// Replies that are sent and not yet acknowledged.
     pub fn outstanding(&self) -> u64 {
         let outstanding = |owned: &Owned| match &owned.stage {
             Stage::Running(partition) => partition.outstanding(),
@@ -201,11 +213,11 @@ impl Instance {
             return true;
         }
         let load = self.load();
-        // What is under way comes back when it is aborted, so it counts as well.
+        // A transaction in progress comes back when it is aborted, so its load counts as well.
         !load.reaches(1) && !load.plus(self.under_way()).reaches(2)
     }
 
-    /// Takes an input and appends what is to be done.
+    /// Takes an input and appends the effects that follow from it.
     pub fn on(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Assigned(partitions) => self.assigned(&partitions, now_ms, effects),
@@ -288,7 +300,7 @@ impl Instance {
         self.owned.iter().map(report).collect()
     }
 
-    /// What a running partition remembers, to be looked at.
+    /// The fold of a running partition, for reading.
     pub fn fold(&self, partition: i32) -> Option<&Fold> {
         match &self.owned.get(&partition)?.stage {
             Stage::Running(running) => Some(running.fold()),
@@ -296,7 +308,7 @@ impl Instance {
         }
     }
 
-    /// Looks at some more sequences of each partition, for how near they are to their end.
+    /// Looks at some more sequences of each partition, to find how near they are to their end.
     pub fn survey(&mut self) {
         for owned in self.owned.values_mut() {
             if let Stage::Running(partition) = &mut owned.stage {
@@ -305,7 +317,7 @@ impl Instance {
         }
     }
 
-    /// Takes the counts of all partitions since the last time.
+    /// Takes and resets the counts of all partitions.
     pub fn take_counts(&mut self) -> Counts {
         let mut sum = Counts::default();
         for owned in self.owned.values_mut() {
@@ -316,7 +328,7 @@ impl Instance {
         sum
     }
 
-    /// True when something is under way that an input will follow soon.
+    /// True when something is in progress whose end will soon come as an input.
     pub fn is_busy(&self) -> bool {
         !matches!(self.transaction, Transaction::Idle)
             || self.revocation.is_some()
@@ -324,7 +336,7 @@ impl Instance {
     }
 }
 
-/// Assignment and takeover.
+/// Handles assignments and takeovers.
 impl Instance {
     fn assigned(&mut self, partitions: &[i32], now_ms: u64, effects: &mut Vec<Effect>) {
         effects.push(Effect::AcceptAssignment);
@@ -367,7 +379,7 @@ impl Instance {
         }
     }
 
-    /// What is in memory is not to be trusted any more: drop it and take over anew.
+    /// The state in memory can no longer be trusted: drops it and begins a takeover again.
     fn restore_again(&mut self, partition: i32, effects: &mut Vec<Effect>) {
         effects.push(Effect::StopFetching { partition });
         self.drop_from_cut(&[partition]);
@@ -419,17 +431,19 @@ impl Instance {
                 again_ms: now_ms + HALT_AGAIN_MS,
             },
         };
-        // Trouble with reading shows only when the partition is read again.
-        if owned.trouble.is_none() {
+        // A failed read shows only when the partition is read again. A verdict ends any other halt, also after
+        // a failed read.
+        let of_reading = matches!(&owned.halted, Some((Halt::Unreadable { .. }, _)));
+        if owned.trouble.is_none() || !of_reading {
             owned.halted = None;
         }
     }
 }
 
-/// Checkpoints.
+/// Cuts checkpoints, and begins and ends their transactions.
 impl Instance {
-    /// Moves on whatever can move on by now. Partitions are handed over first: at the deadline of
-    /// a revocation nothing more is begun with them (T3).
+    /// Moves on everything that can move on now. The hand-over of partitions comes first: at the deadline of a
+    /// revocation nothing more is begun with them (T3).
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
@@ -469,15 +483,15 @@ impl Instance {
     }
 
     fn start_again(&mut self, partition: i32, effects: &mut Vec<Effect>) {
-        // T2: what it may still commit lies below the bound of its takeover.
+        // T2: all that this instance may still commit lies below the bound of the new owner's takeover.
         if self.transacts_any(&[partition]) {
             effects.push(Effect::CancelTransaction);
         }
         self.restore_again(partition, effects);
     }
 
-    /// I6: a partition whose chain is broken has drained, so that nothing is folded twice while it
-    /// stands still.
+    /// I6: halts a partition whose chain is broken once it has drained, so that nothing is folded twice while
+    /// it is halted.
     fn halt_broken(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         for (partition, owned) in &mut self.owned {
             let Stage::Running(running) = &owned.stage else {
@@ -498,8 +512,8 @@ impl Instance {
         }
     }
 
-    /// One transaction for all partitions that have something to say, at most one each interval,
-    /// at once when the last one began an interval ago.
+    /// Cuts one transaction for all partitions that have something to commit. Transactions begin at least one
+    /// interval apart, so one is cut at once when the last one began an interval ago.
     fn cut_when_due(&mut self, now_ms: u64) {
         let fencing = self
             .revocation
@@ -538,8 +552,8 @@ impl Instance {
         }
     }
 
-    /// One partition whose replies cannot be written, or whose strays cannot be forwarded, must not
-    /// keep the others from their checkpoints: its part goes into a later one.
+    /// A partition whose replies cannot be written, or whose strays cannot be forwarded, must not keep the
+    /// others from their checkpoints. Its section goes into a later checkpoint.
     fn leave_uncovered_behind(&mut self, now_ms: u64) {
         let waited = self
             .last_cut_ms
@@ -570,7 +584,7 @@ impl Instance {
         }
     }
 
-    /// I4: in `immediate` mode the fold goes on while the replies are on their way.
+    /// I4: in `immediate` mode the fold goes on while replies are unacknowledged.
     fn transact_when_covered(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let Transaction::Cut(checkpoint) = &self.transaction else {
             return;
@@ -652,19 +666,20 @@ impl Instance {
                         self.restore_again(partition, effects);
                     }
                 }
-                // The log says what came of it (T5).
+                // The log shows whether it was committed (T5).
                 _ => self.restore_again(partition, effects),
             }
         }
     }
 
-    /// There is too much for one checkpoint soon, or so little that it need not wait for more.
+    /// True when the next checkpoint will soon hold too much, or holds so little that it need not wait for
+    /// more.
     fn cannot_wait(&self) -> bool {
         let load = self.load();
         load.reaches(1) || self.allowance.is_waited_for() || self.eager && load.replies > 0
     }
 
-    /// What the checkpoint under way holds.
+    /// The load of the checkpoint in progress.
     fn under_way(&self) -> Load {
         match &self.transaction {
             Transaction::Idle => Load::default(),
@@ -673,8 +688,7 @@ impl Instance {
         }
     }
 
-    /// Takes sections of partitions that are no longer ours out of a checkpoint that has been cut
-    /// and not begun.
+    /// Removes the sections of partitions that are no longer owned from a checkpoint that is cut and not begun.
     fn drop_from_cut(&mut self, partitions: &[i32]) {
         if let Transaction::Cut(checkpoint) = &mut self.transaction {
             checkpoint

@@ -1,8 +1,8 @@
-//! A running partition: folds its records, holds or hands out its replies, and knows what the next
-//! checkpoint must contain.
+//! A running partition. It folds its records, holds or hands out its replies, and knows the content of the next
+//! checkpoint.
 //!
-//! The fold is a function of the log, so nothing here ever steps back: an aborted checkpoint leaves
-//! the counters alone, and what it would have written goes into the next one.
+//! The fold is a function of the log, so nothing here ever steps back. An aborted checkpoint leaves the
+//! counters unchanged, and its content goes into the next one.
 
 use std::collections::BTreeSet;
 
@@ -27,28 +27,28 @@ use crate::wire::ledger::Lines;
 use crate::wire::reply::{self, Subject};
 use crate::wire::request;
 use crate::wire::route::{Cause, Route, Routing, Undelivered};
-use crate::wire::state::{self, BatchId, Fingerprint, Footer, TopicId};
+use crate::wire::state::{self, BatchId, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 
 /// A request record.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Its partition.
+    /// The record's partition.
     pub partition: i32,
-    /// The leader epoch that its broker gave it.
+    /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
-    /// Its offset.
+    /// The record's offset.
     pub offset: Offset,
-    /// Its LogAppendTime.
+    /// The record's LogAppendTime.
     pub timestamp: Timestamp,
-    /// Its key.
+    /// The record's key, which names the sequence.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// The record's value.
     pub value: Option<&'a [u8]>,
-    /// Its headers.
+    /// The record's headers.
     pub headers: &'a Headers<'a>,
 }
 
-/// What is to be sent now, because of a record.
+/// The message that a record causes, to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output<'a> {
     /// A reply, in `immediate` mode.
@@ -60,7 +60,7 @@ pub enum Output<'a> {
 /// A stray on its way to its home partition of the request topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward<'a> {
-    /// To be handed back with the acknowledgement.
+    /// The token, which comes back with the acknowledgement.
     pub token: Token,
     /// The home partition.
     pub home: i32,
@@ -68,69 +68,69 @@ pub struct Forward<'a> {
     pub key: Option<&'a [u8]>,
     /// The request's value.
     pub value: Option<&'a [u8]>,
-    /// The link, and the request's headers as far as this service reads them.
+    /// The link, and the request's headers that this service reads.
     pub headers: Block<'a>,
 }
 
 /// A reply to send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// To be handed back with the acknowledgement.
+    /// The token, which comes back with the acknowledgement.
     pub token: Token,
-    /// The reply.
+    /// The reply itself.
     pub outgoing: Outgoing<'a>,
 }
 
-/// What all partitions of an instance have in common.
+/// The settings that all partitions of an instance share.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// When replies go out.
+    /// `immediate` or `exactly_once`.
     pub mode: Mode,
-    /// The consumer group.
+    /// The name of the consumer group.
     pub group: String,
-    /// The instance, for people.
+    /// The instance's ID, for people.
     pub instance: String,
-    /// Partitions of the default reply topic.
+    /// Number of partitions of the default reply topic.
     pub reply_partitions: u32,
-    /// Where replies go.
+    /// The rules that route replies.
     pub routing: Routing,
-    /// Below this many state records since the last full rewrite there is none.
+    /// Below this many state records since the last full rewrite, no rewrite begins.
     pub rewrite_floor_records: u64,
 }
 
-/// Counts for metrics, taken and reset by whoever reports them.
+/// Counts for metrics. The reporting code takes and resets them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests that got IDs.
     pub granted: u64,
     /// Requests that got the IDs of an earlier one with the same `request_id`.
     pub again: u64,
-    /// Operators' actions.
+    /// Operators' actions that were carried out.
     pub operated: u64,
-    /// Strays that were forwarded to their home.
+    /// Strays that were forwarded to their home partition.
     pub forwarded: u64,
-    /// Forwarded requests that came once more and were passed over.
+    /// Forwarded requests that arrived again and were skipped.
     pub repeated: u64,
-    /// IDs that they got.
+    /// IDs that requests got.
     pub ids: u64,
     /// Requests that got an error, by [`Code::ALL`].
     pub rejected: [u64; Code::ALL.len()],
-    /// Replies that went to the default reply topic in the place of the one that was asked for,
-    /// because of the request's headers alone, by [`Cause::ALL`].
+    /// Replies that went to the default reply topic instead of the requested one because of the request's
+    /// headers alone, by [`Cause::ALL`].
     pub undelivered: [u64; Cause::ALL.len()],
 }
 
-/// Whether records are taken.
+/// Whether the partition takes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intake {
     Open,
-    /// The next checkpoint has as much as it may; records that come are passed over, and read again later.
+    /// The next checkpoint is full. Records that arrive are skipped, and read again later.
     Full,
-    /// Likewise, and nothing is fetched.
+    /// The next checkpoint is full, and nothing is fetched.
     Stopped,
 }
 
-/// A partition that is restored and folds on.
+/// A partition after its restore, which folds new records.
 #[derive(Debug)]
 pub struct Partition {
     id: i32,
@@ -138,41 +138,43 @@ pub struct Partition {
     fold: Fold,
     next: NextOffset,
     last_applied: Option<Fingerprint>,
+    /// The leader epoch of the last record that was folded here, and not by an owner before.
+    read_under: Option<i32>,
     decided: Decided,
-    /// The decision is its own and not committed yet: another owner might decide otherwise, so
-    /// nothing is folded by it.
+    /// True while the decision for the service is this partition's own and not committed. Another owner might
+    /// decide otherwise, so nothing is folded by it.
     undecided: bool,
     topic_id: TopicId,
-    /// Why no more records are folded: it halts once what it has folded is committed.
+    /// Why no more records are folded. The partition halts once everything that it has folded is committed.
     broken: Option<Halt>,
-    /// The next offset of the last committed footer; `None` before the first.
+    /// The next offset in the last committed footer. `None` before the first.
     committed: Option<NextOffset>,
-    /// Entries to write besides those that change, from aborted checkpoints and foreign batches.
+    /// Entries to write besides the changed ones: from aborted checkpoints and foreign batches.
     unwritten: Vec<Slot>,
-    /// Keys that foreign batches touched, to be written or buried.
+    /// Keys that foreign batches touched. The next checkpoint writes each again, or a tombstone for it.
     touched: BTreeSet<Vec<u8>>,
     outstanding: Outstanding,
     held: HeldReplies,
-    /// Ledger records since the last committed checkpoint, those under way apart.
+    /// Ledger records since the last committed checkpoint, without those of a checkpoint in progress.
     ledger: Lines,
     rewrite: Rewrite,
-    /// Where our next state record should lie, if nobody else writes.
+    /// The expected offset of this instance's next state record, if nobody else writes.
     state_end: i64,
-    /// No more records are folded: it is being handed over.
+    /// True while the partition is handed over: no more records are folded.
     draining: bool,
     intake: Intake,
-    /// The first record that was passed over for [`Intake::Full`] and was not folded since.
+    /// The first record that was skipped because of [`Intake::Full`] and was not folded since.
     passed_over: Option<Offset>,
     in_checkpoint: bool,
     body: Vec<u8>,
     headers: Vec<u8>,
     counts: Counts,
-    /// How near its sequences are to their end.
+    /// The survey of how near the sequences are to their end.
     survey: Survey,
 }
 
 impl Partition {
-    /// Takes over where the takeover arrived.
+    /// Starts the partition from the result of its takeover.
     pub fn new(id: i32, assignment: u32, start: Start, service: &Service) -> Partition {
         let Start {
             restored,
@@ -191,6 +193,7 @@ impl Partition {
             fold: restored.fold,
             next,
             last_applied,
+            read_under: None,
             decided,
             undecided: decides,
             topic_id,
@@ -218,9 +221,8 @@ impl Partition {
         }
     }
 
-    /// Folds a record. In `immediate` mode the reply is returned, to be sent now; in
-    /// `exactly_once` mode it is held for the next checkpoint. A record that was read before, or
-    /// comes while draining, is passed over.
+    /// Folds a record. In `immediate` mode the reply is returned, to be sent now. In `exactly_once` mode it is
+    /// held for the next checkpoint. A record that was read before, or comes during a drain, is skipped.
     pub fn record<'a>(
         &'a mut self,
         record: Record<'a>,
@@ -268,6 +270,7 @@ impl Partition {
             leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
+        self.read_under = Some(record.leader_epoch).filter(|epoch| *epoch != NO_LEADER_EPOCH);
         match answer {
             Answer::Repeated => return None,
             Answer::Stray { .. } if planted!(StrayLost) => return None,
@@ -312,17 +315,17 @@ impl Partition {
         }))
     }
 
-    /// The link of a record that another partition forwarded here, if it is a right one.
+    /// The link of a record that another partition forwarded here, if the link is valid.
     fn link(&self, record: &Record<'_>) -> Option<Link> {
         let (header, key) = (record.headers.forwarded?, record.key?);
         let link = Link::verified(header, &self.decided.link_key, key, record.value)?;
-        // Anywhere but at home somebody copied the record: it is an ordinary stray.
+        // In any other partition somebody copied the record, so it is an ordinary stray.
         let home = partition_of(key, self.decided.partitions);
         (i32::try_from(home) == Ok(self.id)).then_some(link)
     }
 
-    /// A stray goes out at once in both modes, outside any transaction; the checkpoint that covers
-    /// it waits for its acknowledgement.
+    /// Forwards a stray at once in both modes, outside any transaction. The checkpoint that covers the stray
+    /// waits for its acknowledgement.
     fn forward<'a>(
         &'a mut self,
         record: &Record<'a>,
@@ -353,7 +356,7 @@ impl Partition {
         })
     }
 
-    /// Routes the reply: says where it goes and writes its headers.
+    /// Routes the reply: returns its destination and writes its headers.
     fn destination<'a>(
         &mut self,
         headers: &Headers<'a>,
@@ -366,7 +369,7 @@ impl Partition {
             reply_partitions,
             ..
         } = service;
-        // Without a key, replies follow the request's partition.
+        // Without a key, the partition of a reply follows the request's partition.
         let hash = key.map_or(u32::try_from(self.id).unwrap_or(0), hash_of);
         let by_name = i32::try_from(hash % (*reply_partitions).max(1)).unwrap_or(0);
         let mut route = routing.route(headers);
@@ -378,20 +381,20 @@ impl Partition {
         destination
     }
 
-    /// The end of the partition's committed records is reached: `next` is past markers and aborted
-    /// records, where the last record's offset is not.
+    /// Notes the end of the partition's committed records. `next` is beyond markers and aborted records, while
+    /// the last record's offset is not.
     pub fn reached(&mut self, next: NextOffset) {
         if self.takes_records() && self.passed_over.is_none() {
             self.next = self.next.max(next);
         }
     }
 
-    /// So many replies of this assignment are acknowledged.
+    /// Counts acknowledged replies of this assignment.
     pub fn acknowledged(&mut self, epoch: u32, replies: u64) {
         self.outstanding.acknowledged(epoch, replies);
     }
 
-    /// True when a checkpoint has something to say.
+    /// True when the next checkpoint has something to write.
     pub fn wants_checkpoint(&self) -> bool {
         self.committed != Some(self.next)
             || !self.unwritten.is_empty()
@@ -401,12 +404,12 @@ impl Partition {
             || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len()))
     }
 
-    /// Cuts: what the state is now, as a batch.
+    /// Cuts a section: the current state as a batch.
     pub fn cut(&mut self, batch_id: BatchId, service: &Service) -> Section {
         self.cut_within(batch_id, service, usize::MAX)
     }
 
-    /// The same with at most `spare` entries besides those that changed.
+    /// Cuts a section with at most `spare` entries besides the changed ones.
     pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
@@ -420,7 +423,7 @@ impl Partition {
         for key in &touched {
             match state::entry_key(key).and_then(|key| self.fold.slot(key)) {
                 Some(slot) => slots.push(slot),
-                // The reset is what keeps compaction from bringing back what a repair made void.
+                // The reset prevents compaction from bringing back what a repair made void.
                 None if [state::FOOTER_KEY, state::RESET_KEY].contains(&key.as_slice()) => {}
                 None => batch.tombstone(key),
             }
@@ -467,20 +470,21 @@ impl Partition {
         }
     }
 
-    /// A partition that is handed over need not be rewritten, unless nothing adds up without it.
+    /// True when entries are rewritten. A partition that is handed over need not be, unless nothing adds up
+    /// without it.
     fn rewrites(&self) -> bool {
         !self.draining || self.rewrite.is_lost()
     }
 
-    /// I4: may this section be committed now?
+    /// I4: true when this section may be committed now.
     pub fn covered(&self, section: &Section) -> bool {
         let settled = self.outstanding.settled(section.epoch) || planted!(RepliesNotAwaited);
         let unanswered = (!settled).then_some(Offset(section.next.0 - 1));
         i4_nothing_lost(section.next, unanswered)
     }
 
-    /// The section is committed. Returns the range of state offsets in which somebody else has
-    /// written since our last batch, or into this one, if there is one.
+    /// Notes that the section is committed. Returns the range of state offsets in which another writer has
+    /// written since our last batch, or into this one, if there is such a range.
     pub fn committed(
         &mut self,
         section: &Section,
@@ -493,7 +497,7 @@ impl Partition {
         self.rewrite
             .committed(records, Some(written.first), self.fold.len());
         let expected = self.state_end;
-        // Our own commit writes one marker behind the footer.
+        // This instance's commit writes one marker after the footer.
         self.state_end = written.last + 2;
         let Written { first, last } = written;
         if first < expected {
@@ -507,14 +511,14 @@ impl Partition {
         (expected < first).then_some(expected..first)
     }
 
-    /// The state log was cut, or its topic made again: what is in memory is all there is.
+    /// The state log was truncated, or its topic created again: the only copy of the state is in memory.
     fn state_lost(&mut self) {
         if !planted!(StateLossIgnored) {
             self.rewrite.lost();
         }
     }
 
-    /// The section was aborted: all of it goes into the next one.
+    /// Notes that the section was aborted: all of it goes into the next one.
     pub fn aborted(&mut self, section: Section) {
         self.in_checkpoint = false;
         self.unwritten.extend(section.slots);
@@ -527,14 +531,14 @@ impl Partition {
         }
     }
 
-    /// Somebody else's committed records touched these keys, in this range of the state log.
+    /// Notes that committed records of another writer touched these keys, in this range of the state log.
     pub fn touched_by_others(
         &mut self,
         keys: impl IntoIterator<Item = Vec<u8>>,
         range: std::ops::Range<i64>,
     ) {
         let std::ops::Range { start, end } = range;
-        // Our last footer lies before the marker that begins the range, which may be still to come.
+        // The last own footer lies before the marker that begins the range. The marker may not be there yet.
         if end < start - 1 {
             self.state_end = end;
             self.state_lost();
@@ -545,13 +549,13 @@ impl Partition {
         self.state_end = self.state_end.max(end);
     }
 
-    /// Is to be halted, once everything that was folded is committed.
+    /// Halts the partition once everything that was folded is committed.
     pub fn halt(&mut self, halt: Halt) {
         self.broken = Some(halt);
         self.draining = true;
     }
 
-    /// Why it is to be halted, once everything that was folded is committed.
+    /// Why the partition will halt once everything that was folded is committed.
     pub fn broken(&self) -> Option<&Halt> {
         self.broken.as_ref()
     }
@@ -561,7 +565,7 @@ impl Partition {
         highest_id(&self.fold)
     }
 
-    /// No more records from here on.
+    /// Begins a drain: no more records are folded.
     pub fn drain(&mut self) {
         self.draining = true;
     }
@@ -571,20 +575,20 @@ impl Partition {
         self.draining && !self.in_checkpoint && !self.wants_checkpoint()
     }
 
-    /// True while records are folded: it is not being handed over, and what was decided for the
-    /// whole service is committed.
+    /// True while records are folded: the partition is not being handed over, and the decision for the whole
+    /// service is committed.
     pub fn takes_records(&self) -> bool {
         !self.draining && !self.is_kept_out() && (!self.undecided || planted!(UndecidedFolds))
     }
 
-    /// No more records until [`Partition::let_in`].
+    /// Takes no more records until [`Partition::let_in`].
     pub(super) fn keep_out(&mut self) {
         if self.intake == Intake::Open {
             self.intake = Intake::Full;
         }
     }
 
-    /// True when it is still fetched, and what came meanwhile was passed over.
+    /// Takes records again. Returns true when the partition is still fetched and has skipped records.
     pub(super) fn let_in(&mut self) -> bool {
         std::mem::replace(&mut self.intake, Intake::Open) == Intake::Full
     }
@@ -593,7 +597,8 @@ impl Partition {
         self.intake != Intake::Open
     }
 
-    /// While it is kept out: true when it is still fetched, which is to be stopped.
+    /// Marks a partition that is kept out as stopped. Returns true when it is still fetched, so that the fetch
+    /// must be stopped.
     pub(super) fn stop_fetching(&mut self) -> bool {
         std::mem::replace(&mut self.intake, Intake::Stopped) == Intake::Full
     }
@@ -603,14 +608,19 @@ impl Partition {
         self.draining
     }
 
-    /// The assignment.
+    /// The number of the assignment.
     pub fn assignment(&self) -> u32 {
         self.assignment
     }
 
-    /// The request topic whose log it folds.
+    /// The ID of the request topic whose log the partition folds.
     pub fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// The leader epoch of the last record that was folded here; none before the first.
+    pub fn read_under(&self) -> Option<i32> {
+        self.read_under
     }
 
     /// The next offset to read.
@@ -618,12 +628,12 @@ impl Partition {
         self.next
     }
 
-    /// Sequences known.
+    /// Number of sequences that the partition knows.
     pub fn sequences(&self) -> usize {
         self.fold.sequences()
     }
 
-    /// Its part of the next checkpoint's load.
+    /// The partition's share of the next checkpoint's load.
     pub(super) fn load(&self) -> Load {
         let (replies, bytes) = self.held();
         let (ledger_records, ledger_bytes) = self.ledger();
@@ -636,27 +646,27 @@ impl Partition {
         }
     }
 
-    /// Entries that the next checkpoint would write, those of aborted ones among them.
+    /// Entries that the next checkpoint would write, with those of aborted checkpoints.
     pub fn changes(&self) -> usize {
         self.fold.changes() + self.unwritten.len()
     }
 
-    /// Replies held for the next checkpoint, and their bytes.
+    /// Number of replies held for the next checkpoint, and their bytes.
     pub fn held(&self) -> (usize, usize) {
         (self.held.len(), self.held.bytes())
     }
 
-    /// Ledger records for the next checkpoint, and their bytes.
+    /// Number of ledger records for the next checkpoint, and their bytes.
     pub fn ledger(&self) -> (usize, usize) {
         (self.ledger.len(), self.ledger.bytes())
     }
 
-    /// Replies sent and not acknowledged.
+    /// Replies that are sent and not yet acknowledged.
     pub fn outstanding(&self) -> u64 {
         self.outstanding.total()
     }
 
-    /// Where our next state record should lie.
+    /// The expected offset of the next state record.
     pub fn state_end(&self) -> i64 {
         self.state_end
     }
@@ -666,17 +676,17 @@ impl Partition {
         self.survey.go_on(&self.fold, max);
     }
 
-    /// How near to their end all sequences were when each was last looked at.
+    /// How near to their end all sequences were when each was last looked at. None before all were looked at.
     pub fn outlook(&self) -> Option<Outlook> {
         self.survey.outlook()
     }
 
-    /// What it remembers, to be looked at.
+    /// The fold of the partition, for reading.
     pub fn fold(&self) -> &Fold {
         &self.fold
     }
 
-    /// Takes the counts.
+    /// Takes and resets the counts.
     pub fn take_counts(&mut self) -> Counts {
         std::mem::take(&mut self.counts)
     }
@@ -732,8 +742,8 @@ impl Counts {
     }
 }
 
-/// `hash`: what the Java client's partitioner makes of the key. A partition that the default topic
-/// lacks is undeliverable; of a named topic, only whoever writes to it can tell.
+/// `hash` is the Java client's hash of the key. A reply to a partition that the default topic lacks is
+/// undeliverable. For a named topic, only the code that writes to it can tell.
 fn default_or_named<'a>(
     route: &mut Route<'a>,
     hash: u32,

@@ -1,18 +1,18 @@
-//! How logs are read. The promise depends on it, so it is decided here; `src/kafka` obeys.
+//! How logs are read. The promises depend on it, so this file decides it, and `src/kafka` obeys.
 
 use crate::core::planted::planted;
 
-/// What a client sees of open and aborted transactions.
+/// How a client treats open and aborted transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// Everything; the end of a log is its high watermark.
+    /// The client sees their records. The end of a log is its high watermark.
     Uncommitted,
-    /// Nothing of them; the end of a log is its last stable offset.
+    /// The client does not see their records. The end of a log is its last stable offset.
     Committed,
 }
 
 impl View {
-    /// Kafka's `isolation.level`.
+    /// The value of Kafka's `isolation.level`.
     pub const fn isolation_level(self) -> &'static str {
         match self {
             View::Uncommitted => "read_uncommitted",
@@ -38,17 +38,17 @@ pub fn requests_view() -> View {
     View::Committed
 }
 
-/// What a consumer does when the log has no record where it reads.
+/// The behaviour of a consumer when the log has no record at its read offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetReset {
-    /// It says so.
+    /// The consumer reports an error.
     Error,
-    /// It goes on at the start of the log.
+    /// The consumer goes on at the start of the log.
     Earliest,
 }
 
 impl OffsetReset {
-    /// Kafka's `auto.offset.reset`.
+    /// The value of Kafka's `auto.offset.reset`.
     pub const fn as_str(self) -> &'static str {
         match self {
             OffsetReset::Error => "error",
@@ -57,7 +57,7 @@ impl OffsetReset {
     }
 }
 
-/// I6: librdkafka would otherwise seek in silence after a truncation.
+/// I6: librdkafka would otherwise seek silently after a truncation.
 pub fn offset_reset() -> OffsetReset {
     if planted!(ResetToEarliest) {
         return OffsetReset::Earliest;

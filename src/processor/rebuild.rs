@@ -1,7 +1,7 @@
 //! Folds a partition's request log again, for a repair whose state topic is lost and whose log is not.
 //!
-//! The log is the counter, so where it reaches back far enough nothing has to be guessed: what comes
-//! out is the state that was lost, and no ID jumps.
+//! The log is the counter. So if the log reaches back far enough, nothing has to be guessed: the result is the
+//! state that was lost, and no ID jumps.
 
 use super::partition::Record;
 use crate::core::digest::fingerprint;
@@ -13,12 +13,12 @@ use crate::wire::ledger::Hashes;
 use crate::wire::request;
 use crate::wire::state::{Decided, Fingerprint};
 
-/// A forwarded request that does not follow the one before (I6).
+/// A forwarded request that does not follow the previous one (I6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The partition that forwarded it.
     pub source: u32,
-    /// Where it lies here.
+    /// The offset of the request in this partition.
     pub at: NextOffset,
 }
 
@@ -27,21 +27,20 @@ pub struct Broken {
 pub struct Rebuild {
     partition: u32,
     decided: Decided,
-    /// The state.
+    /// The counters that were folded.
     pub fold: Fold,
-    /// The next record to fold.
+    /// The offset of the next record to fold.
     pub next: NextOffset,
-    /// The last one that was folded.
+    /// The last record that was folded.
     pub last_applied: Option<Fingerprint>,
-    /// Records with a link that this service's key did not make: forged, or made with a key that is
-    /// lost.
+    /// Records with a link that was not made with this service's key: forged, or made with a key that is lost.
     pub unknown_links: u64,
-    /// Where it cannot go on.
+    /// The forwarded request at which the rebuild cannot go on.
     pub broken: Option<Broken>,
 }
 
 impl Rebuild {
-    /// On top of a state; an empty one for a log that begins at 0.
+    /// Starts on top of a state, which is empty for a log that begins at 0.
     pub fn new(
         partition: u32,
         decided: Decided,
@@ -60,7 +59,7 @@ impl Rebuild {
         }
     }
 
-    /// Folds the next committed record, as the owner did.
+    /// Folds the next committed record in the same way as the owner did.
     pub fn record(&mut self, record: &Record<'_>) {
         if self.broken.is_some() || self.next.covers(record.offset) {
             return;

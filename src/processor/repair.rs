@@ -1,11 +1,11 @@
-//! A repair treats the two ends of each chain of strays, so that nobody else needs one because of it.
+//! Repairs both ends of each chain of strays, so that no other partition needs a repair because of this one.
 //!
 //! The repaired partition is the source of some chains and the home of others:
 //!
-//! - As a source it gets a higher epoch. Its homes believe that a chain begins again with it, and know by
-//!   the positions of the records which of them they have accepted already.
-//! - As a home it keeps what it knows to have accepted, so that no stray is granted twice, and believes one
-//!   gap in each chain, because it cannot know what was forwarded meanwhile.
+//! - As a source it gets a higher epoch. Its homes accept that a chain begins again with this epoch. From the
+//!   positions of the records they know which of them they have accepted already.
+//! - As a home it keeps the ends that it knows, so that no stray is granted twice. It accepts one gap in each
+//!   chain, because it cannot know what was forwarded in between.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::core::link::{Accepted, Position};
 use crate::core::planted::planted;
 use crate::core::{Fold, Scalars};
 
-/// The epoch of a repair. The clock makes it rise also where the epoch before is lost with the state.
+/// The epoch of a repair. The clock makes it rise even if the previous epoch is lost with the state.
 pub fn next_epoch(known: u64, now_ms: u64) -> u64 {
     if planted!(EpochNotRaised) {
         return known;
@@ -22,8 +22,8 @@ pub fn next_epoch(known: u64, now_ms: u64) -> u64 {
     known.saturating_add(1).max(now_ms)
 }
 
-/// For a partition that goes on without its log having been folded: `accepted` are the ends that its state
-/// log has, none for a topic that was made again, and `scalars` the highest of each that it has.
+/// Prepares a partition that goes on although its log was not folded. `accepted` are the ends in its state log;
+/// none for a topic that was created again. `scalars` are the highest of each that the state log has.
 pub fn jump(fold: &mut Fold, scalars: Scalars, accepted: &BTreeMap<u32, Accepted>, now_ms: u64) {
     for (source, end) in accepted {
         if planted!(AcceptedForgotten) {
@@ -35,16 +35,16 @@ pub fn jump(fold: &mut Fold, scalars: Scalars, accepted: &BTreeMap<u32, Accepted
         });
     }
     fold.set_scalars(Scalars {
-        // Another number than before, so that no footer of the past matches by chance.
+        // A different number than before, so that no old footer matches by chance.
         applied: scalars.applied + 1,
-        // Nobody knows what was forwarded by partitions from which nothing was accepted yet.
+        // Partitions from which nothing was accepted yet may have forwarded strays that are lost.
         links_open: true,
         epoch: next_epoch(scalars.epoch, now_ms),
         ..scalars
     });
 }
 
-/// For a partition whose whole log was folded again: all that it forwarded is known, so its chains go on.
+/// Prepares a partition whose whole log was folded again: all that it forwarded is known, so its chains go on.
 pub fn refolded(fold: &mut Fold, known: u64, now_ms: u64) {
     let scalars = fold.scalars();
     fold.set_scalars(Scalars {
@@ -53,7 +53,7 @@ pub fn refolded(fold: &mut Fold, known: u64, now_ms: u64) {
     });
 }
 
-/// For a home whose state is right: one gap in the chain from `source` is believed.
+/// Prepares a home whose state is right: one gap in the chain from `source` is accepted.
 pub fn open(fold: &mut Fold, source: u32) {
     let slot = fold.slot(EntryKey::Accepted(source));
     let known = match slot.and_then(|slot: Slot| fold.entry(slot)) {

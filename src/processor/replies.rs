@@ -1,29 +1,29 @@
-//! Which replies are out, and when a checkpoint may cover them (I4).
+//! Counts the replies that are sent and not acknowledged, and decides when a checkpoint may cover them (I4).
 //!
-//! In `immediate` mode a reply is acknowledged in its own time, in no order across reply partitions.
-//! Replies are therefore counted by *epoch*: a cut ends one, and the offsets of a cut may be
-//! committed when no reply of its epoch or an earlier one is outstanding.
+//! In `immediate` mode a reply is acknowledged in its own time, in no order across reply partitions. So replies
+//! are counted by *epoch*. A cut ends an epoch. The offsets of a cut may be committed when no reply of its
+//! epoch or an earlier one is outstanding.
 
 use std::collections::VecDeque;
 
 use crate::core::invariants::holds;
 
-/// Names one reply's epoch to the producer, which hands it back with the acknowledgement.
+/// Identifies the epoch of a reply. The producer hands it back with the acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Which assignment of which partition: an acknowledgement for an earlier one means nothing.
+    /// The assignment of the partition. An acknowledgement for an earlier assignment is ignored.
     pub assignment: u32,
-    /// Which epoch.
+    /// The epoch of the reply.
     pub epoch: u32,
 }
 
 impl Token {
-    /// As one number.
+    /// Packs the token into one number.
     pub fn to_bits(self) -> u64 {
         u64::from(self.assignment) << 32 | u64::from(self.epoch)
     }
 
-    /// From that number.
+    /// Unpacks the number.
     pub fn from_bits(bits: u64) -> Token {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
         Token {
@@ -50,13 +50,13 @@ impl Default for Outstanding {
 }
 
 impl Outstanding {
-    /// The epoch that replies go out in now.
+    /// The current epoch of replies that are sent.
     pub fn epoch(&self) -> u32 {
         let behind = u32::try_from(self.counts.len().saturating_sub(1)).unwrap_or(u32::MAX);
         self.first_epoch.wrapping_add(behind)
     }
 
-    /// A reply went out; returns its epoch.
+    /// Counts a sent reply, and returns its epoch.
     pub fn sent(&mut self) -> u32 {
         if let Some(count) = self.counts.back_mut() {
             *count += 1;
@@ -64,7 +64,7 @@ impl Outstanding {
         self.epoch()
     }
 
-    /// So many replies of `epoch` are acknowledged.
+    /// Counts acknowledged replies of `epoch`.
     pub fn acknowledged(&mut self, epoch: u32, replies: u64) {
         let index = epoch.wrapping_sub(self.first_epoch);
         let count = usize::try_from(index)
@@ -83,7 +83,7 @@ impl Outstanding {
         }
     }
 
-    /// Ends the epoch; returns it.
+    /// Ends the epoch, and returns it.
     pub fn cut(&mut self) -> u32 {
         let epoch = self.epoch();
         if self.counts == [0] {
@@ -107,7 +107,7 @@ impl Outstanding {
             .all(|count| *count == 0)
     }
 
-    /// Replies sent and not acknowledged.
+    /// Replies of all epochs that are sent and not acknowledged.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -1,25 +1,25 @@
-//! Reads the state log of one partition in order and believes only what adds up.
+//! Reads the state log of one partition in order and accepts only footers that add up.
 //!
-//! A footer is believed when the state has its digest, in one of three readings of the same log:
+//! A footer is accepted when the state has its digest, in one of three readings of the same log:
 //!
-//! 1. *Everything in order.* What a compacted head gives, and every log without strangers in it.
-//! 2. *On top of what is believed.* The last believed state and the footer's own batch, whole. What
-//!    came in between (a zombie's batch, a torn one) is skipped and counted.
-//! 3. *As its writer saw it.* Everything in order, without what others wrote behind the writer's
-//!    first record: it had restored what lay before, and others who write behind it have lost the
-//!    partition. Without batches, too, that come after a later one of their own writer. This tells a
-//!    zombie's batch from the owner's where compaction has left no state to judge by.
+//! 1. *Everything in order.* This covers a compacted head, and every log without foreign records.
+//! 2. *On top of the accepted state.* The last accepted state and the footer's own batch, complete. What came
+//!    in between (a zombie's batch, a torn one) is skipped and counted.
+//! 3. *As its writer saw it.* Everything in order, without what others wrote after the writer's first record:
+//!    the writer had restored what lay before, and others that write after it have lost the partition. Also
+//!    without batches that come after a later one of their own writer. This distinguishes a zombie's batch from
+//!    the owner's when compaction has left no state to judge by.
 //!
-//! The first costs little, and nearly every log needs no other: [`InOrder`] does it alone, and gives up where
-//! another reading might see more. Then the log is read once more, by [`Restore`], in all three.
+//! The first reading costs little, and nearly every log needs no other. [`InOrder`] does it alone, and gives up
+//! when another reading might see more. Then [`Restore`] reads the log once more, in all three readings.
 //!
-//! No reading is trusted for itself. The digest covers everything that the fold remembers, so a state
-//! that has it is the right one, whichever way it was put together. Behind the first footer that was
-//! believed, the next offset must not go back. Batches may lie interleaved; each record names its own.
+//! No reading is trusted for itself. The digest covers everything that the fold remembers, so a state with the
+//! right digest is the right state, whichever way it was put together. After the first accepted footer, the
+//! next offset must not go back. Batches may lie interleaved, and each record names its own.
 //!
-//! What no reading can bring back: compaction took the owner's last value of a key because of a
-//! zombie's, and nobody has written the owner's again. `min.compaction.lag.ms` gives an owner the time
-//! to; a partition without one then goes on from an older footer, or halts.
+//! One loss cannot be undone by any reading: compaction removed the owner's last value of a key because of a
+//! zombie's, and nobody has written the owner's value again. `min.compaction.lag.ms` gives an owner the time to
+//! write it. A partition without this time goes on from an older footer, or halts.
 
 mod in_order;
 mod recent;
@@ -34,34 +34,34 @@ use crate::core::fold::{Entry, Fold};
 use crate::core::planted::planted;
 use crate::wire::state::{self, BatchId, Content, EntryKey, Footer, Reset};
 
-/// What a restore arrived at.
+/// The result of a restore.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// The state as of the footer, or as far as it came without one.
+    /// The state as of the footer. Without a footer, the state as far as it was read.
     pub fold: Fold,
-    /// The last footer that matched.
+    /// The last footer that was accepted.
     pub footer: Option<Footer>,
-    /// Records read.
+    /// Number of records that were read.
     pub records: u64,
-    /// Batches that did not add up after one that did.
+    /// Number of batches that did not add up after one that did.
     pub skipped_batches: u64,
-    /// What the last repair that it begins with says of itself.
+    /// The reason in the last reset.
     pub reset: Option<String>,
-    /// The epoch of that repair; 0 without one.
+    /// The epoch of that reset; 0 without one.
     pub epoch: u64,
-    /// Keys that skipped batches touched: the owner writes them again, because compaction keeps
-    /// the last value of a key, whoever wrote it.
+    /// Keys that skipped batches touched. The owner writes them again, because compaction keeps the last value
+    /// of a key, whoever wrote it.
     pub touched: BTreeSet<Vec<u8>>,
 }
 
 impl Restored {
-    /// The highest ID that any record of the partition spoke of, for a repair.
+    /// The highest ID in any record of the partition, for a repair.
     pub fn highest_id(&self) -> i64 {
         highest_id(&self.fold)
     }
 
-    /// Counts and decodes a record. None for one that cannot be read: it belongs to no batch of ours, and
-    /// its key is touched.
+    /// Counts and decodes a record. None for a record that cannot be read: it belongs to no batch of this
+    /// service, and its key counts as touched.
     fn read<'a>(
         &mut self,
         key: &'a [u8],
@@ -79,7 +79,7 @@ impl Restored {
         }
     }
 
-    /// All that came before the reset is void, but for how much it was and what it touched.
+    /// Makes everything before the reset void, except the counts and the touched keys.
     fn begin_again(&mut self, reset: Reset) {
         *self = Restored {
             records: self.records,
@@ -90,10 +90,10 @@ impl Restored {
         };
     }
 
-    /// False for a footer that cannot come behind the last one, or behind the reset. A zombie that changed nothing
-    /// has a digest that matches. Its offset betrays it, or the epoch of a repair that it missed, or its own idea
-    /// of the decisions for the whole service. Compaction may have left only a zombie's idea of those, but nobody
-    /// gets beyond the beginning before the decision is committed.
+    /// False for a footer that cannot come after the last one, or after the reset. A zombie that changed
+    /// nothing has a digest that matches. It is detected by its offset, by the epoch of a repair that it
+    /// missed, or by other decisions for the whole service. Compaction may have left only a zombie's version of
+    /// these decisions, but nobody gets beyond the beginning before the decision is committed.
     fn goes_on(&self, footer: &Footer) -> bool {
         if footer.scalars.epoch < self.epoch {
             return false;
@@ -116,15 +116,15 @@ impl Restored {
     }
 }
 
-/// Takes a record of the state log: key, value, and the value of [`state::BATCH_HEADER`]. Returns false
-/// when the rest need not be fed.
+/// Takes a record of the state log: key, value, and the value of [`state::BATCH_HEADER`]. Returns false when it
+/// needs no more records.
 pub type Feed<'a> = dyn FnMut(&[u8], Option<&[u8]>, Option<&[u8]>) -> bool + 'a;
 
-/// Restores a partition from committed records in offset order. `read` feeds them; it is called once
-/// where everything is in order, else twice, for the same records.
+/// Restores a partition from committed records in offset order. `read` feeds them. It is called once if
+/// everything is in order, else twice, for the same records.
 ///
 /// # Errors
-/// Those of `read`; within, [`state::Error::Version`] when a newer release wrote here.
+/// Those of `read`. The inner result is [`state::Error::Version`] when a newer release wrote a record.
 pub fn restore<E>(
     mut read: impl FnMut(&mut Feed<'_>) -> Result<(), E>,
 ) -> Result<Result<Restored, state::Error>, E> {
@@ -151,10 +151,10 @@ pub fn restore<E>(
     })
 }
 
-/// The highest ID that a fold knows of.
+/// The highest ID that a fold knows.
 pub fn highest_id(fold: &Fold) -> i64 {
     let highest = |entry: Entry<'_>| match entry {
-        // A defined one counts by rules of its own, and says nothing about the others.
+        // A defined sequence counts by its own rules, and says nothing about the others.
         Entry::Sequence {
             sequence,
             defined: None,
@@ -172,24 +172,24 @@ pub fn highest_id(fold: &Fold) -> i64 {
         .unwrap_or(0)
 }
 
-/// Names the records of an undo, which nobody reads as a batch.
+/// The batch ID of the records of an undo, which nobody reads as a batch.
 const UNDO: BatchId = BatchId {
     writer: 0,
     number: 0,
 };
 
-/// Records of one batch, or changes to a state: keys and what lies under them.
+/// Records of one batch, or changes to a state: keys and their values.
 type Changes = Vec<(Key, Value)>;
 
-/// Reads one partition's state log with care; feed it every committed record in offset order.
+/// Reads one partition's state log in all three readings. Feed it every committed record in offset order.
 #[derive(Debug, Default)]
 pub struct Restore {
-    /// With the fold of everything in order.
+    /// The result, with the fold of everything in order.
     restored: Restored,
     anchored: bool,
-    /// What the believed state has under the keys that were written since.
+    /// The values in the accepted state of the keys that were written since.
     believed: BTreeMap<Key, Value>,
-    /// Records of batches that have no footer yet, once there is something to put them on.
+    /// Records of batches that have no footer yet, once a state was accepted.
     staged: BTreeMap<BatchId, Changes>,
     recent: Recent,
 }
@@ -198,8 +198,8 @@ impl Restore {
     /// Takes the next record. `header` is the value of [`state::BATCH_HEADER`].
     ///
     /// # Errors
-    /// [`state::Error::Version`] when a newer release wrote here. Whatever else cannot be read
-    /// belongs to no batch of ours: it is counted as touched.
+    /// [`state::Error::Version`] when a newer release wrote the record. Any other record that cannot be read
+    /// belongs to no batch of this service: its key counts as touched.
     pub fn record(
         &mut self,
         key: &[u8],
@@ -217,7 +217,7 @@ impl Restore {
         Ok(())
     }
 
-    /// The end of the log is reached.
+    /// Ends the restore at the end of the log.
     pub fn finish(mut self) -> Restored {
         for batch in std::mem::take(&mut self.staged).into_values() {
             self.skip(&batch);
@@ -228,13 +228,13 @@ impl Restore {
         self.restored
     }
 
-    /// Before anything is believed, a reset makes all that came before void at once.
+    /// Before any footer is accepted, a reset makes everything before it void at once.
     fn begin_again(&mut self, reset: Reset) {
         self.restored.begin_again(reset);
         self.recent.clear();
     }
 
-    /// A record in its order, of an entry or (behind what is believed) of a reset.
+    /// Takes a record in its order: an entry, or (after an accepted footer) a reset.
     fn step(&mut self, batch: Option<BatchId>, key: Key, value: Value) {
         let before = self.held(&key);
         if self.anchored {
@@ -323,7 +323,7 @@ impl Restore {
         self.restored.believe(footer);
     }
 
-    /// A repair replaces everything, provided that it is whole.
+    /// Replaces everything by a repair, if the repair is complete.
     fn close_reset(&mut self, batch: &Changes, footer: Footer) {
         let before = std::mem::take(&mut self.restored.fold);
         for (key, value) in batch {
@@ -346,7 +346,7 @@ impl Restore {
         }
     }
 
-    /// Applies one record, which has been decoded before.
+    /// Applies one record that was decoded before.
     fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
         let fold = &mut self.restored.fold;
         match state::decode(key, value, None).map(|record| record.content) {
@@ -356,7 +356,7 @@ impl Restore {
         }
     }
 
-    /// What is remembered under a key, as a record would have it.
+    /// The value under a key, in the form of a record.
     fn held(&self, key: &[u8]) -> Value {
         let fold = &self.restored.fold;
         let slot = |key: EntryKey<'_>| fold.slot(key);

@@ -1,12 +1,13 @@
 //! When the whole state is written again, so that a restore does not grow with uptime.
 //!
-//! A restore reads every state record since the last full rewrite began. When these exceed twice
-//! the live entries and a floor, the owner writes all entries once more, a chunk with each
-//! checkpoint. When the last chunk is committed, the committed offset's metadata says where the
-//! first one lies; a restore tries there first. So it reads at most about four times the live
-//! entries plus the floor: two before the rewrite begins, one for it, and what changes meanwhile.
+//! A restore reads every state record since the last full rewrite began. When these records exceed twice the
+//! live entries and a floor, the owner writes all entries again, a chunk with each checkpoint. When the last
+//! chunk is committed, the committed offset's metadata says where the first one lies. A restore tries there
+//! first. So it reads at most about four times the live entries plus the floor: two before the rewrite begins,
+//! one for the rewrite, and the changes during the rewrite.
 
-/// Entries that one checkpoint writes again when little changes: bounds what a rewrite adds to a transaction.
+/// Entries that one checkpoint writes again when little changes. It bounds what a rewrite adds to a
+/// transaction.
 pub const CHUNK_ENTRIES: usize = 5_000;
 
 /// A rewrite begins when the records since the last one exceed this many times the live entries.
@@ -15,30 +16,30 @@ const GROWTH_MAX: u64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Idle,
-    /// Slots below `next` are in a batch; the first chunk lies at `from` once it is committed.
+    /// Slots below `next` are in a batch. `from` is the offset of the first chunk once that is committed.
     Running {
         next: usize,
         from: Option<i64>,
     },
 }
 
-/// How far the full rewrites of one partition are.
+/// The progress of one partition's full rewrites.
 #[derive(Debug)]
 pub struct Rewrite {
     floor_records: u64,
-    /// State records a restore would read now.
+    /// State records that a restore would read now.
     records: u64,
-    /// Of these, records since the running rewrite began.
+    /// Of these, the records since the running rewrite began.
     since_start: u64,
     progress: Progress,
-    /// Where the last whole rewrite begins.
+    /// State offset at which the last complete rewrite begins.
     from: Option<i64>,
-    /// The state log has lost records, so that nothing adds up before the running rewrite has ended.
+    /// True when the state log has lost records, so that nothing adds up before the running rewrite has ended.
     lost: bool,
 }
 
 impl Rewrite {
-    /// After a restore that read `records`, from `from` when that was where a rewrite begins.
+    /// The progress after a restore that read `records`. `from` is present when the restore began at a rewrite.
     pub fn new(floor_records: u64, records: u64, from: Option<i64>) -> Rewrite {
         Rewrite {
             floor_records,
@@ -50,8 +51,8 @@ impl Rewrite {
         }
     }
 
-    /// The slots that the next checkpoint writes again, besides the `changed` entries that it
-    /// writes anyway: `most` of them at most.
+    /// The slots that the next checkpoint writes again, at most `most`, besides the `changed` entries that it
+    /// writes anyway.
     pub fn chunk(&mut self, live: usize, changed: usize, most: usize) -> std::ops::Range<usize> {
         if self.progress == Progress::Idle && self.due(live) {
             self.since_start = 0;
@@ -64,14 +65,14 @@ impl Rewrite {
             Progress::Idle => 0..0,
             Progress::Running { next, .. } => {
                 let start = *next;
-                // Twice what changes anyway, so that a rewrite ends before it has been overtaken.
+                // Twice the number of changes, so that a rewrite ends before changes overtake it.
                 *next = live.min(start + CHUNK_ENTRIES.max(2 * changed).min(most));
                 start..*next
             }
         }
     }
 
-    /// The state log has lost records: everything is written again, from the next checkpoint on.
+    /// Notes that the state log has lost records: everything is written again, from the next checkpoint on.
     pub fn lost(&mut self) {
         self.since_start = 0;
         self.from = None;
@@ -95,7 +96,8 @@ impl Rewrite {
         }
     }
 
-    /// A batch of `records` was committed, the first of them at state offset `first`. `live`: entries now.
+    /// Notes that a batch of `records` was committed, the first of them at state offset `first`. `live` is the
+    /// number of entries now.
     pub fn committed(&mut self, records: u64, first: Option<i64>, live: usize) {
         self.records += records;
         self.since_start += records;
@@ -111,7 +113,7 @@ impl Rewrite {
         }
     }
 
-    /// Where a restore should try first.
+    /// The state offset at which a restore should begin first.
     pub fn from(&self) -> Option<i64> {
         self.from
     }
@@ -128,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    /// Checkpoints of `changed` entries each, as an owner makes them; the most that a restore
-    /// would have had to read at any time.
+    /// Makes checkpoints of `changed` entries each, like an owner. Returns the most records that a restore
+    /// would have read at any time.
     fn worst(live: usize, changed: usize, floor: u64, checkpoints: usize) -> u64 {
         let mut rewrite = Rewrite::new(floor, 0, None);
         // Every transaction ends with a marker, which takes an offset and is not read.

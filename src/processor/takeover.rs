@@ -1,16 +1,14 @@
-//! From an assignment to the first record: which questions are asked, in which order, and what the
-//! answers mean.
+//! A takeover, from an assignment to the first record: its questions, their order, and what the answers mean.
 //!
-//! 1. [`Action::ReadBound`]: the end of the state log, read after the assignment is there and with
-//!    a read-uncommitted view (T2). The previous owner's last transaction may be prepared and not
-//!    yet visible; it lies below this bound.
-//! 2. [`Action::ReadCommitted`]: the committed offset, whose metadata names where the last full
-//!    rewrite begins.
-//! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and
-//!    from the beginning when that does not add up.
-//! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: is this the log that the state is of?
-//! 5. [`Action::ReadService`]: a partition without a past learns N, and the key of the links, from
-//!    state partition 0.
+//! 1. [`Action::ReadBound`]: the end of the state log, read after the assignment and with a read-uncommitted
+//!    view (T2). The previous owner's last transaction may be prepared and not yet visible. It lies below this
+//!    bound.
+//! 2. [`Action::ReadCommitted`]: the committed offset, whose metadata names where the last full rewrite begins.
+//! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and from the
+//!    beginning if that does not add up.
+//! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: checks that the state belongs to this log.
+//! 5. [`Action::ReadService`]: a partition without a past learns N and the key of the links from state
+//!    partition 0.
 
 use super::halt::Halt;
 use super::restore::Restored;
@@ -22,7 +20,7 @@ use crate::core::{NextOffset, Offset};
 pub use crate::wire::state::Decided;
 use crate::wire::state::{Fingerprint, Footer, TopicId};
 
-/// What to find out next.
+/// The next question of a takeover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Start and end of the partition's state log, read uncommitted.
@@ -33,23 +31,23 @@ pub enum Action {
     ReadState {
         /// First state offset.
         from: i64,
-        /// The bound.
+        /// The bound, exclusive.
         to: i64,
     },
     /// Start, end, topic ID and partition count of the request log.
     DescribeLog,
     /// The fingerprint of one request record.
     ReadRecord(Offset),
-    /// What was decided once for the service, as state partition 0 is restored.
+    /// The decisions for the whole service, after a restore of state partition 0.
     ReadService,
     /// Give the state topic as many partitions as the request topic.
     GrowState,
 }
 
-/// The extent of a partition's state log, if there is one.
+/// The state log of a partition, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// It has this extent.
+    /// The extent of the existing log.
     Log(StateLog),
     /// The state topic exists and lacks the partition: the request topic has grown.
     NoPartition,
@@ -57,122 +55,122 @@ pub enum Bound {
     NoTopic,
 }
 
-/// What was found out.
+/// The answer to a question.
 #[derive(Debug)]
 pub enum Event {
-    /// For [`Action::ReadBound`].
+    /// The answer to [`Action::ReadBound`].
     Bound(Bound),
-    /// For [`Action::ReadCommitted`].
+    /// The answer to [`Action::ReadCommitted`].
     Committed(Option<Committed>),
-    /// For [`Action::ReadState`]: what the restore arrived at.
+    /// The answer to [`Action::ReadState`]: the result of the restore.
     State(Box<Restored>),
-    /// For [`Action::ReadState`]: a record of a newer release.
+    /// The answer to [`Action::ReadState`] when a newer release wrote a record.
     UnknownFormat(String),
-    /// For [`Action::DescribeLog`].
+    /// The answer to [`Action::DescribeLog`].
     Log(RequestLog),
-    /// For [`Action::ReadRecord`]; `None` when no committed record lies there.
+    /// The answer to [`Action::ReadRecord`]. `None` when no committed record is at the offset.
     Record(Option<u128>),
-    /// For [`Action::ReadService`]; `None` when there is no footer yet.
+    /// The answer to [`Action::ReadService`]. `None` when there is no footer yet.
     Service(Option<Decided>),
-    /// For [`Action::GrowState`]: the state topic is being given more partitions.
+    /// The answer to [`Action::GrowState`]: the state topic is getting more partitions.
     Growing,
     /// The question could not be answered now.
     Unavailable(String),
 }
 
-/// Extent of a partition's state log.
+/// The extent of a partition's state log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateLog {
-    /// First offset.
+    /// The first offset.
     pub start: i64,
-    /// High watermark.
+    /// The high watermark.
     pub end: i64,
 }
 
 /// A committed offset of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// What Kafka's tools show.
+    /// The offset that Kafka's tools show.
     pub next: NextOffset,
-    /// State offset at which the last full rewrite begins.
+    /// State offset at which the last full rewrite begins, from the metadata.
     pub rewrite_from: Option<i64>,
 }
 
-/// What there is of the request log.
+/// The description of the request log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLog {
-    /// First offset.
+    /// The first offset.
     pub start: NextOffset,
-    /// High watermark.
+    /// The high watermark.
     pub end: NextOffset,
     /// Kafka's ID of the topic.
     pub topic_id: TopicId,
-    /// Partitions that the topic has now.
+    /// Number of partitions that the topic has now.
     pub partitions: u32,
 }
 
-/// Where a takeover ends.
+/// The result of a takeover.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Fold on from here.
+    /// Fold from here on.
     Start(Box<Start>),
-    /// Nothing is wrong, something is not there yet; ask again.
+    /// Nothing is wrong, but something is not there yet. Ask again later.
     Wait(String),
-    /// Stop (I6). With the highest ID that the state spoke of.
+    /// Stop (I6). The number is the highest ID in the state.
     Halt(Halt, i64),
 }
 
-/// All that a partition needs to run.
+/// Everything that a partition needs to run.
 #[derive(Debug)]
 pub struct Start {
-    /// State, and what the restore noticed.
+    /// The restored state, and what the restore noticed.
     pub restored: Restored,
-    /// First offset to read.
+    /// The first offset to read.
     pub next: NextOffset,
-    /// N, and the key of the links.
+    /// N and the key of the links.
     pub decided: Decided,
-    /// This is the decision: it must be committed before a record is folded by it.
+    /// True when this start makes the decision: it must be committed before a record is folded by it.
     pub decides: bool,
-    /// Partitions that the request topic has now.
+    /// Number of partitions that the request topic has now.
     pub topic_partitions: u32,
-    /// Of the request topic.
+    /// The ID of the request topic.
     pub topic_id: TopicId,
-    /// The last applied record.
+    /// The last applied record. None before the first one.
     pub last_applied: Option<Fingerprint>,
-    /// The state log's end as of the bound.
+    /// The end of the state log according to the bound.
     pub state_end: i64,
     /// State offset at which the last full rewrite begins.
     pub rewrite_from: Option<i64>,
 }
 
-/// The next thing to do.
+/// The next step of a takeover.
 #[derive(Debug)]
 pub enum Step {
-    /// Find this out.
+    /// Find out the answer to this.
     Do(Action),
-    /// That is all.
+    /// The takeover has ended.
     Done(Verdict),
 }
 
-/// One partition's way from assignment to verdict.
+/// The progress of one partition from assignment to verdict.
 #[derive(Debug)]
 pub struct Takeover {
     partition: i32,
     group: String,
-    /// Of the links, if this takeover is the one that decides.
+    /// The key of the links, if this takeover makes the decision.
     fresh_key: LinkKey,
     bound: Option<StateLog>,
     committed: Option<Committed>,
-    /// Where the reading of the state began.
+    /// The state offset at which the current read began.
     read_from: i64,
     restored: Restored,
     log: Option<RequestLog>,
-    /// The log was described again because its last applied record was not there.
+    /// True when the log was described again because its last applied record was not there.
     looked_again: bool,
 }
 
 impl Takeover {
-    /// For a partition that has just been assigned. `fresh_key`: drawn at random, for the case that
+    /// A takeover of a partition that was just assigned. `fresh_key` is drawn at random, for the case that
     /// nothing is decided yet.
     pub fn new(partition: i32, group: impl Into<String>, fresh_key: LinkKey) -> Takeover {
         Takeover {
@@ -188,12 +186,12 @@ impl Takeover {
         }
     }
 
-    /// The first question.
+    /// Returns the first question.
     pub fn first(&self) -> Step {
         Step::Do(Action::ReadBound)
     }
 
-    /// Takes an answer and says what follows.
+    /// Takes an answer and returns the next step.
     pub fn on(&mut self, event: Event) -> Step {
         match event {
             Event::Bound(Bound::NoTopic) => self.halt(Halt::NoStatePartition),
@@ -255,14 +253,14 @@ impl Takeover {
             return self.halt(halt);
         }
         match footer.last_applied {
-            // Where retention has removed the record there is nothing to compare, and nothing is
-            // missing as long as the log reaches back to the checkpoint.
+            // If retention has removed the record, there is nothing to compare. Nothing is missing as long as
+            // the log reaches back to the checkpoint.
             Some(last) if last.offset.0 >= log.start.0 => Step::Do(Action::ReadRecord(last.offset)),
             _ => self.start(),
         }
     }
 
-    /// I6: is the state ours, and does the log still reach from it onwards?
+    /// I6: checks that the state is this service's, and that the log still reaches from it onwards.
     fn check(&self, footer: &Footer, log: RequestLog) -> Result<(), Halt> {
         if footer.fold_version != FOLD_VERSION {
             return Err(Halt::UnknownFoldVersion {
@@ -300,7 +298,7 @@ impl Takeover {
             return Step::Do(Action::DescribeLog);
         };
         match footer.last_applied {
-            // Retention may have removed it between two questions: the log is looked at once more.
+            // Retention may have removed the record between two questions, so the log is described once more.
             Some(_) if hash.is_none() && !self.looked_again => {
                 self.looked_again = true;
                 Step::Do(Action::DescribeLog)

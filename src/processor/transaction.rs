@@ -1,4 +1,4 @@
-//! The order of the steps of one transaction, and what a failure of each means.
+//! The order of the steps of one transaction, and the meaning of a failure of each.
 //!
 //! ```text
 //!  Begin ─▶ Produce ─▶ SendOffsets ─▶ Commit ─▶ Committed
@@ -8,32 +8,32 @@
 //!                                 └─ failed ─▶ Renew ─▶ Aborted
 //! ```
 //!
-//! - T1: `Produce` is done when every record is **acknowledged**; only then are offsets sent, and
-//!   only then is committed. Whatever the new owner's bound is, an unacknowledged footer cannot
-//!   land above it and become valid later.
-//! - T3: once cancelled (a partition in it was revoked) it is never committed.
+//! - T1: `Produce` is done when every record is **acknowledged**. Only then are offsets sent, and only then is
+//!   the transaction committed. Whatever the new owner's bound is, an unacknowledged footer cannot land above
+//!   it and become valid later.
+//! - T3: a cancelled transaction (a partition in it was revoked) is never committed.
 //! - T4: without membership (generation -1) no offsets are sent.
-//! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it,
-//!   and the partitions in it are restored: the state log says what came of it.
+//! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it, and the
+//!   partitions in it are restored: the state log shows the outcome.
 
 use crate::core::planted::planted;
 
 /// How a step failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Nothing happened; the same call may be made again.
+    /// Nothing happened. The same call may be made again.
     Retriable,
     /// The transaction can only be aborted.
     Abort,
-    /// It is not known whether it happened.
+    /// It is unknown whether the call took effect.
     Indefinite,
     /// Another producer has this transactional ID now, or the coordinator gave this one up.
     Fenced,
-    /// The producer is of no more use.
+    /// The producer is no longer usable.
     Fatal,
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Begin the transaction.
@@ -42,40 +42,40 @@ pub enum Action {
     Produce,
     /// Send the offsets to the transaction.
     SendOffsets,
-    /// Commit.
+    /// Commit the transaction.
     Commit,
-    /// Abort.
+    /// Abort the transaction.
     Abort,
-    /// Replace the producer by a new one of the same transactional ID, whose init settles whatever
-    /// the old one left.
+    /// Replace the producer with a new one of the same transactional ID. Its init settles what the old one
+    /// left.
     Renew,
-    /// Nothing: this came of it.
+    /// Nothing more to do: this is the outcome.
     Done(Outcome),
 }
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it is in the log.
+    /// All of its records are in the log.
     Committed,
-    /// None of it is.
+    /// None of its records is visible.
     Aborted,
-    /// It is settled, but which way only the log knows: restore the partitions in it.
+    /// The transaction is settled, but only the log shows which way. Restore the partitions in it.
     Unsettled,
     /// Another live process uses the same transactional ID.
     Fenced,
-    /// No producer could be had.
+    /// No producer could be created.
     Failed,
 }
 
-/// How often a step that may be repeated is repeated before the transaction is given up.
+/// Number of repetitions of a step that may be repeated. Then the transaction is given up.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// One transaction on its way.
+/// The progress of one transaction.
 #[derive(Debug)]
 pub struct Transaction {
     action: Action,
-    /// The action was handed out, and has neither succeeded nor failed yet.
+    /// True when the action was handed out, and has neither succeeded nor failed yet.
     under_way: bool,
     attempts: u32,
     cancelled: bool,
@@ -97,14 +97,14 @@ impl Default for Transaction {
 }
 
 impl Transaction {
-    /// What to do now. From here on it is under way, until it has succeeded or failed.
+    /// Hands out the current action. It is in progress until it has succeeded or failed.
     pub fn action(&mut self) -> Action {
         self.under_way = true;
         self.action
     }
 
-    /// A partition in it was revoked or lost: it must not be committed any more (T3). May be said
-    /// while a call is under way, before its end is: a commit under way is what its end says (T5).
+    /// A partition in the transaction was revoked or lost: it must no longer be committed (T3). This may be
+    /// called during an action, before its result is known. For a commit in progress, the result decides (T5).
     pub fn cancel(&mut self) {
         self.cancelled = true;
         if self.under_way {
@@ -117,8 +117,8 @@ impl Transaction {
         }
     }
 
-    /// The current action succeeded. `member`: whether the offsets' consumer is a member of its
-    /// group (T4).
+    /// The current action succeeded. `member` says whether the consumer of the offsets is a member of its group
+    /// (T4).
     pub fn succeeded(&mut self, member: bool) {
         let next = match self.action {
             Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => {
@@ -138,8 +138,8 @@ impl Transaction {
             }
             Action::Produce => Action::Abort,
             Action::SendOffsets => Action::Commit,
-            // A cancellation that comes while the commit is under way changes nothing: its records
-            // were acknowledged before (T1), so they lie below the bound of whoever comes next.
+            // A cancellation during the commit changes nothing: the records were acknowledged before (T1), so
+            // they lie below the bound of the next owner.
             Action::Commit => Action::Done(Outcome::Committed),
             Action::Abort => Action::Done(Outcome::Aborted),
             Action::Renew => Action::Done(self.after_renewal),
@@ -148,8 +148,8 @@ impl Transaction {
         self.go(next);
     }
 
-    /// The current action failed. `own_timeout`: the transaction was open for longer than its
-    /// time-out, so that the coordinator, and not another process, has fenced it.
+    /// The current action failed. `own_timeout`: the transaction was open for longer than its timeout, so the
+    /// coordinator, and not another process, has fenced it.
     pub fn failed(&mut self, failure: Failure, own_timeout: bool) {
         let committing = self.action == Action::Commit;
         self.late |= own_timeout
@@ -188,7 +188,7 @@ impl Transaction {
         self.go(next);
     }
 
-    /// True when it has failed because its time was up.
+    /// True when the transaction has failed because its time was over.
     pub fn is_late(&self) -> bool {
         self.late
     }

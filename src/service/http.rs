@@ -1,12 +1,13 @@
-//! HTTP for operators: `/healthz`, `/readyz`, `/metrics` and the status page. Everything is read-only, no
-//! handler reads a request's body, and none but the searches for sequences and for the owner of an ID wait
-//! for anything, so that it answers also while Kafka does not.
+//! HTTP for operators: `/healthz`, `/readyz`, `/metrics` and the status page. Everything is read-only, and no
+//! handler reads a request's body. Only the searches for sequences and for the owner of an ID wait for
+//! anything. So the other pages answer even while Kafka does not.
 //!
-//! - `/healthz` is 200 as long as the engine reports: a restart helps one that is stuck, and cannot help a
-//!   halted partition, which the body names.
+//! - `/healthz` is 200 as long as the engine reports. A restart helps a stuck engine. It cannot help a halted
+//!   partition, which the body names.
 //! - `/readyz` is 200 when the instance is a member of its group, its checkpoints do not fail in a row, and
-//!   each owned partition is restored and within the lag limit, also with none. Requests that were read and
-//!   not answered count as lag. Halted partitions do not fail it: they would take the running ones with them.
+//!   each owned partition, if any, is restored and within the lag limit. Requests that were read and not
+//!   answered count as lag. Halted partitions do not make it fail: otherwise they would also stop the running
+//!   ones.
 
 mod bounded;
 mod busy;
@@ -49,30 +50,30 @@ use owners::{Owner, Owners};
 pub use token::Token;
 use trace::Tracer;
 
-/// Time for answers in flight once shutdown has begun, in milliseconds: each is made in
-/// microseconds, and a client that does not read must not hold up the final checkpoint.
+/// Time for answers in flight after shutdown has begun, in milliseconds. An answer takes microseconds, and a
+/// client that does not read must not delay the final checkpoint.
 const SHUTDOWN_MS_MAX: u64 = 1_000;
 
-/// What the handlers read.
+/// The data and channels of the handlers.
 #[derive(Clone)]
 pub struct State {
     /// The status that the engine publishes.
     pub status: Shared,
     /// The metrics, whose partition series are set from the status at each scrape.
     pub metrics: Metrics,
-    /// Where the metrics are registered.
+    /// The registry that holds the metrics.
     pub registry: Registry,
     /// `ready.lag_max_records`.
     pub lag_max_records: u64,
-    /// The way to the engine, for questions about sequences.
+    /// The channel to the engine, for questions about sequences.
     pub inquiries: Inquiries,
-    /// Who owns which partition; none where there is no cluster to ask.
+    /// The owners of partitions. None without a cluster to ask.
     pub owners: Option<Owners>,
-    /// The way to the ledger; none where there is no cluster to ask.
+    /// Searches the ledger. None without a cluster to ask.
     pub tracer: Option<Tracer>,
-    /// What a reader must know, the probes apart.
+    /// The token that a reader must send, except for the probes. None when no token is configured.
     pub token: Option<Token>,
-    /// Under which names the pages are answered, the probes apart; none: under any.
+    /// The host names under which pages are answered, except for the probes. None when every name is allowed.
     pub hosts: Option<Hosts>,
 }
 
@@ -82,15 +83,15 @@ impl State {
     }
 }
 
-/// The address cannot be served.
+/// The error of an address that cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "http.address {address}: {reason}; set --http HOST:PORT, or --set http.address= to turn it off"
 )]
 pub struct BindError {
-    /// The address as it was configured.
+    /// The address in the configuration.
     pub address: String,
-    /// Why not, in the words of people.
+    /// The reason in words for people.
     pub reason: String,
 }
 
@@ -112,10 +113,10 @@ pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Serves until `shutdown` is ready, then finishes answers in flight, for at most a second.
+/// Serves until `shutdown` is ready. Then it finishes answers in flight, for at most a second.
 ///
 /// # Errors
-/// The listener's; axum retries those of single connections itself.
+/// An error of the listener. axum itself retries errors of single connections.
 pub async fn serve(
     listener: TcpListener,
     state: State,
@@ -127,7 +128,7 @@ pub async fn serve(
         drop(begin);
     };
     let deadline = async move {
-        // The sender is dropped when shutdown begins, and with the server, which then has ended.
+        // The sender is dropped when shutdown begins, and also when the server ends.
         let _: Result<(), _> = begun.await;
         sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
     };
@@ -144,7 +145,7 @@ pub async fn serve(
     }
 }
 
-/// The pages, and a hint at any other path.
+/// Routes the pages, and answers any other path with a hint.
 pub fn router(state: State) -> Router {
     let pages = page::routes().route_layer(from_fn_with_state(Pages::default(), busy::bound));
     Router::new()
@@ -152,7 +153,7 @@ pub fn router(state: State) -> Router {
         .merge(pages)
         .route_layer(from_fn_with_state(state.token.clone(), token::check))
         .route_layer(from_fn_with_state(state.hosts.clone(), hosts::check))
-        // After the layers: probes need no token and no name.
+        // These come after the layers: probes need no token and no host name.
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async {
@@ -195,7 +196,7 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
     }
 }
 
-/// Pretty JSON: people read these bodies with curl.
+/// Formats pretty JSON: people read these bodies with curl.
 fn json(code: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(body) {
         Ok(text) => {

@@ -1,12 +1,12 @@
-//! Logs: text for people, JSON lines for machines, on standard error and in UTC either way.
-//! Standard output belongs to what a command prints.
+//! Logs: text for people, JSON lines for machines. Both go to standard error, with times in UTC. Standard
+//! output is for the output of commands.
 //!
-//! `error` means that something may be lost or an invariant is broken, `warn` that an operator
-//! should look, `info` is the life of the service (start, partitions, stop), `debug` the course of
-//! single checkpoints and rebalances.
+//! `error` means that something may be lost or an invariant is broken. `warn` means that an operator should
+//! look. `info` shows the life of the service (start, partitions, stop), and `debug` the course of single
+//! checkpoints and rebalances.
 //!
-//! Nothing that happens to standard error (a full disk, a reader that is gone or does not read) stops or
-//! delays the process: it costs log lines, which are counted.
+//! No problem of standard error (a full disk, a reader that is gone or does not read) stops or delays the
+//! process. It only loses log lines, which are counted.
 
 mod sink;
 
@@ -25,24 +25,24 @@ use super::settings::{Error, LogFormat};
 use crate::core::printable::printable;
 use sink::Sink;
 
-/// How long the end of the process waits for the last log lines, in milliseconds: they take microseconds,
-/// and a reader that does not read must not keep the process.
+/// How long the end of the process waits for the last log lines, in milliseconds. They take microseconds, and a
+/// stalled reader must not keep the process alive.
 const FLUSH_MS_MAX: u64 = 1_000;
 
 /// The one log of the process.
 static LOG: OnceLock<Sink> = OnceLock::new();
 
-/// What `log.level` takes, as it follows "expected".
+/// The valid values of `log.level`, to follow the word "expected".
 pub const LEVEL_EXPECTED: &str =
     "off, error, warn, info, debug or trace, also by module: \"info,sequencer::kafka=debug\"";
 
-/// Words that are a level of their own.
+/// Words that are levels.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The filter of these directives, or nothing if they are none. Stricter than the library: it takes
-/// a mistyped level such as `inof` for a module and then shows nothing.
+/// Parses a filter. None for invalid directives. It is stricter than the library, which takes a mistyped level
+/// such as `inof` for a module and then shows nothing.
 pub fn filter(level: &str) -> Option<EnvFilter> {
-    // Commas inside of brackets belong to a span's fields; such directives are left to the library.
+    // Commas inside of brackets belong to a span's fields. The library parses such directives.
     let plain = !level.contains(['[', '{']);
     let is_level = |word: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word));
     let bare_words_are_levels = level
@@ -51,7 +51,7 @@ pub fn filter(level: &str) -> Option<EnvFilter> {
     if plain && !bare_words_are_levels {
         return None;
     }
-    // The library takes no spaces; `warn, librdkafka=off` is how people write lists.
+    // The library accepts no spaces, but people write lists such as `warn, librdkafka=off`.
     let directives: Vec<&str> = level.split(',').map(str::trim).collect();
     EnvFilter::try_new(directives.join(",")).ok()
 }
@@ -59,7 +59,7 @@ pub fn filter(level: &str) -> Option<EnvFilter> {
 /// Starts logging for the whole process. A second call changes nothing.
 ///
 /// # Errors
-/// A `level` that is no directive, which a loaded configuration never has.
+/// A `level` that is not a valid directive, which a loaded configuration never has.
 pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     let filter = filter(level).ok_or_else(|| Error::Invalid {
         key: "log.level".to_owned(),
@@ -69,13 +69,13 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // The library would say on standard error what it cannot write there, and panic.
+        // Otherwise the library would report on standard error that it cannot write there, and panic.
         .log_internal_errors(false)
         .with_writer(LOG.get_or_init(|| Sink::start(stderr())).clone());
     // The time is UTC with microseconds by the library's default.
     let started = match format {
         LogFormat::Text => {
-            // https://no-color.org: colours are for people at a terminal who did not refuse them.
+            // https://no-color.org: colours are for people at a terminal who did not turn them off.
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             lines
                 .compact()
@@ -92,13 +92,13 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
             .finish()
             .try_init(),
     };
-    // It fails only when somebody has started logging already, and then there is a log.
+    // It fails only when logging was started already, and then there is a log.
     drop(started);
     Ok(())
 }
 
-/// A field of a text line. A value may hold text of strangers, which moves no cursor and begins no line.
-/// JSON has its own escapes.
+/// Writes a field of a text line. A value may hold text from a client. It is escaped, so that it moves no
+/// cursor and begins no line. JSON has its own escapes.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let value = format!("{value:?}");
     let value = printable(&value);
@@ -116,15 +116,15 @@ const ITALIC: &str = "\x1b[3m";
 const DIMMED: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Waits for the log lines so far, for a second at most: call it before the process ends, and before
-/// something else is written to standard error.
+/// Waits for the log lines so far, for a second at most. Call it before the process ends, and before other
+/// output to standard error.
 pub fn flush() {
     if let Some(log) = LOG.get() {
         log.flush(Duration::from_millis(FLUSH_MS_MAX));
     }
 }
 
-/// Log lines that could not be written, or not in time.
+/// Number of log lines that could not be written, or not in time.
 pub fn lines_lost() -> u64 {
     LOG.get().map_or(0, Sink::lost)
 }

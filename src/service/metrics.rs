@@ -1,10 +1,9 @@
-//! What is measured. One struct, registered on a registry that is passed in.
+//! The metrics: one struct, registered on a registry that is passed in.
 //!
-//! Base units are in the names; no label grows with the data: partitions may be labels, sequence
-//! names never. Counters are added to in batches from the engine thread. The series of single
-//! partitions are set from the [`Status`] when someone asks, by [`Metrics::publish`], which also
-//! removes those of partitions that went to another instance; so they never disagree with
-//! `/readyz`.
+//! Base units are in the names. No label grows with the data: partitions may be labels, sequence names never.
+//! The engine thread adds to counters in batches. [`Metrics::publish`] sets the series of single partitions
+//! from the [`Status`] at each scrape. It also removes the series of partitions that went to another instance.
+//! So these series never disagree with `/readyz`.
 
 pub mod failover;
 pub mod latency;
@@ -34,8 +33,8 @@ use super::status::Status;
 use crate::core::Code;
 use crate::wire::route::Cause;
 
-/// Upper bounds of checkpoint times in seconds: a few milliseconds are normal, Kafka's time-outs
-/// are seconds.
+/// Upper bounds of checkpoint times in seconds. A few milliseconds are normal, and Kafka's timeouts are
+/// seconds.
 const CHECKPOINT_SECONDS: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 20.0,
 ];
@@ -52,13 +51,13 @@ pub struct Metrics {
     pub requests_rejected: IntCounter,
     /// Requests that got the IDs of an earlier one with the same `request_id`.
     pub requests_repeated: IntCounter,
-    /// Operators' actions.
+    /// Operators' actions that were carried out.
     pub requests_operated: IntCounter,
     /// IDs granted.
     pub ids_granted: IntCounter,
     /// Strays forwarded to their home partition.
     pub strays_forwarded: IntCounter,
-    /// Forwards that came once more and were passed over.
+    /// Forwards that arrived again and were skipped.
     pub forwards_repeated: IntCounter,
     /// Replies handed to the producer.
     pub replies_sent: IntCounter,
@@ -82,17 +81,17 @@ pub struct Metrics {
     pub restore_records: IntCounter,
     /// Batches that restores skipped.
     pub state_batches_skipped: IntCounter,
-    /// Assignments.
+    /// Assignments of partitions by the group.
     pub rebalances_assign: IntCounter,
-    /// Revocations.
+    /// Revocations of partitions by the group.
     pub rebalances_revoke: IntCounter,
     /// Partitions lost without a revocation.
     pub rebalances_lost: IntCounter,
     /// Engines that were given up.
     pub start_overs: IntCounter,
-    /// About peers that are gone.
+    /// Silent peers, and what was done about them.
     pub failover: Failover,
-    /// From request to reply.
+    /// Latencies from request to reply.
     pub latency: Latency,
     /// Messages waiting in the producers' queues.
     pub producer_queue_messages: IntGauge,
@@ -104,8 +103,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric on this registry. Series with known labels begin at 0, so that a rate
-    /// over the first event is right.
+    /// Registers every metric on this registry. Series with known labels begin at 0, so that a rate over the
+    /// first event is right.
     ///
     /// # Errors
     /// One of the names is taken on this registry.
@@ -168,14 +167,14 @@ impl Metrics {
         })
     }
 
-    /// Counts rejections with this code; [`Metrics::requests_rejected`] is counted apart.
+    /// Counts rejections with this code. [`Metrics::requests_rejected`] is counted separately.
     pub fn rejected(&self, code: Code, count: u64) {
         self.rejections
             .with_label_values(&[code.as_str()])
             .inc_by(count);
     }
 
-    /// Counts replies that went to the default topic because of this.
+    /// Counts replies that went to the default topic for this reason.
     pub fn undelivered(&self, cause: Cause, count: u64) {
         if count > 0 {
             self.undelivered
@@ -189,8 +188,8 @@ impl Metrics {
         self.kafka_errors.with_label_values(&[class]).inc();
     }
 
-    /// Sets the series of partitions from the status and removes those of partitions that are not
-    /// in it any more. `silence`: since when nothing was published.
+    /// Sets the series of partitions from the status, and removes the series of other partitions. `silence` is
+    /// the time since the last publication.
     pub fn publish(&self, status: &Status, silence: Duration) {
         self.partitions.publish(status, silence);
         let lost = logging::lines_lost();

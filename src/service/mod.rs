@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`serve`] | start, run, stop |
 //! | [`settings`] | the configuration |
-//! | [`status`] | what the engine publishes about itself |
+//! | [`status`] | the status that the engine publishes |
 //! | [`http`] | the status page, `/metrics`, `/healthz`, `/readyz` |
-//! | [`metrics`] | what is counted |
-//! | [`logging`] | where log lines go |
+//! | [`metrics`] | counters, gauges and histograms |
+//! | [`logging`] | the log's format and output |
 
 pub mod http;
 pub mod logging;

@@ -1,5 +1,5 @@
-//! What the service is doing, as a snapshot. The engine thread publishes it, HTTP and the metrics
-//! read it; neither waits for the other longer than a copy of a few hundred bytes takes.
+//! The status of the service, as a snapshot. The engine thread publishes it, and HTTP and the metrics read it.
+//! Neither waits for the other longer than a copy of a few hundred bytes takes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,21 +15,21 @@ use crate::core::fold::Outlook;
 pub struct Status {
     /// Name of this instance.
     pub instance_id: String,
-    /// Consumer group.
+    /// Name of the consumer group.
     pub group: String,
-    /// How answers are sent.
+    /// `immediate` or `exactly_once`.
     pub reply_mode: ReplyMode,
     /// When the process started, in milliseconds since 1970.
     pub started_unix_ms: u64,
     /// Whether the instance is a member of the group on a cluster that answers.
     pub connected: bool,
-    /// Why it is not connected, or what holds up the whole instance, in one line.
+    /// Why the instance is not connected, or what delays the whole instance, in one line.
     pub problem: Option<String>,
     /// Checkpoints that failed since the last one that was committed.
     pub checkpoint_failures: u32,
-    /// Why the last of them failed.
+    /// Why the last checkpoint failed. None when it was committed.
     pub checkpoint_problem: Option<String>,
-    /// Partitions among which the service spreads names, N; 0 before the first takeover.
+    /// N, the number of partitions that names are spread over; 0 before the first takeover.
     pub service_partitions: u32,
     /// Partitions of the request topic at the last takeover; 0 before the first.
     pub request_partitions: u32,
@@ -42,47 +42,49 @@ pub struct Status {
 /// The state of one partition that this instance owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartitionStatus {
-    /// Where it is in its life.
+    /// The stage of its life.
     pub state: PartitionState,
-    /// Why it halted, as a word that stays; `docs/errors.md` explains each.
+    /// The stable word for why it halted; `docs/errors.md` explains each word.
     pub halt: Option<&'static str>,
-    /// Why it halted, waits, or is slow, in one line.
+    /// Why the partition halted, waits, or is slow, in one line.
     pub reason: Option<String>,
-    /// The command that repairs it when it halted.
+    /// The command that repairs the halted partition.
     pub repair: Option<String>,
     /// Offset of the next request record to read.
     pub next_offset: i64,
-    /// Records that are visible and not yet folded; absent while it is not known.
+    /// Records that are visible and not yet folded. Absent while the number is unknown.
     pub lag_records: Option<i64>,
     /// Requests that were read and whose reply is not acknowledged or not committed.
     pub unanswered: u64,
-    /// For how long there have been such requests without a checkpoint, which covers all before it.
+    /// How long such requests have waited without a checkpoint, which would cover them all.
     pub unanswered_ms: Option<u64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
-    /// How near they are to their end; absent until all were looked at.
+    /// How near the sequences are to their end. Absent until all were looked at.
     #[serde(skip)]
     pub outlook: Option<Outlook>,
-    /// Age of the last committed checkpoint in milliseconds; before the first, since the partition runs.
+    /// Age of the last committed checkpoint in milliseconds. Before the first one, the time since the partition
+    /// runs.
     pub checkpoint_age_ms: Option<u64>,
     /// How long a producer's open transaction has held the partition back, in milliseconds.
     pub open_transaction_hold_ms: Option<u64>,
 }
 
-/// Where a partition is in its life.
+/// The stage of a partition's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionState {
-    /// Its state is being read.
+    /// The partition's state is being read.
     #[default]
     Restoring,
-    /// It holds until something outside changes, such as a reply topic that cannot be written.
+    /// The partition waits for a change outside, such as a reply topic that can be written again.
     Waiting,
-    /// Requests are answered.
+    /// The partition answers requests.
     Running,
-    /// It is being handed over or shut down: the last checkpoint, no new requests.
+    /// The partition is being handed over or shut down: it makes its last checkpoint, and takes no new
+    /// requests.
     Draining,
-    /// It stopped rather than guess (I6) and needs its repair.
+    /// The partition stopped rather than guess (I6) and needs its repair.
     Halted,
 }
 
@@ -132,7 +134,7 @@ impl Status {
     }
 }
 
-/// A handle on the one status of the process; clones share it.
+/// A handle on the status of the process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Shared {
     published: Arc<RwLock<Published>>,
@@ -145,7 +147,7 @@ struct Published {
 }
 
 impl Shared {
-    /// A handle on this status.
+    /// Creates a handle on this status.
     pub fn new(status: Status) -> Shared {
         let published = Published {
             status,
@@ -156,11 +158,10 @@ impl Shared {
         }
     }
 
-    /// Changes the status in place and says that the engine is alive: call it at least every
-    /// second, also when nothing changed, since ages and lags go stale and `/readyz` notices the
-    /// silence.
+    /// Changes the status, and shows that the engine is alive. Call it at least every second, even without a
+    /// change: ages and lags become stale, and `/readyz` reports the silence.
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
-        // A poisoned lock means that another `change` panicked half-way; each field is still sound.
+        // A poisoned lock means that another `change` panicked half-way. Each field is still valid.
         let mut published = self
             .published
             .write()
@@ -169,7 +170,7 @@ impl Shared {
         published.at = Instant::now();
     }
 
-    /// A copy of the status.
+    /// Returns a copy of the status.
     pub fn read(&self) -> Status {
         self.published
             .read()
@@ -178,7 +179,7 @@ impl Shared {
             .clone()
     }
 
-    /// Makes it look as if nothing had been published for so long.
+    /// Makes the last publication look as if it were this long ago.
     #[cfg(test)]
     pub(crate) fn silent_for(&self, silence: Duration) {
         let mut published = self
@@ -188,7 +189,7 @@ impl Shared {
         published.at = published.at.checked_sub(silence).unwrap_or(published.at);
     }
 
-    /// How long ago the status was published.
+    /// The time since the last publication.
     pub fn silence(&self) -> Duration {
         self.published
             .read()

@@ -1,6 +1,6 @@
-//! Bodies of replies: what one should say, and what one says.
+//! Bodies of replies: the expected body, and the body of an actual reply.
 //!
-//! An error's message may change with a release, so what is compared is the body without it.
+//! An error's message may change with a release, so bodies are compared without it.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use super::code;
 use super::oracle::{Answer, Due, Unknown};
 use super::rules::Grant;
 
-/// Appends the body that an answer should have, without an error's message. Nothing when it should
-/// have none.
+/// Appends the expected body of an answer, without an error's message. Appends nothing for an answer without a
+/// reply.
 pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64) {
     out.push(b'{');
     if let Some(name) = answer.name {
@@ -98,8 +98,8 @@ fn text(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// The hash by which bodies are compared: 64 bits, so that two different bodies of one request pass
-/// for equal once in 10^19 times.
+/// The hash by which bodies are compared. It has 64 bits, so two different bodies of one request count as equal
+/// once in 10^19 times.
 pub fn hash(parts: &[&[u8]]) -> u64 {
     let mut hasher = Xxh3::new();
     for part in parts {
@@ -108,26 +108,26 @@ pub fn hash(parts: &[&[u8]]) -> u64 {
     hasher.digest()
 }
 
-/// The hash of a record's key; none is not the same as an empty one.
+/// The hash of a record's key. No key differs from an empty key.
 pub fn hash_of_key(key: Option<&[u8]>) -> u32 {
     let hash = key.map_or(0, |key| hash(&[key]).max(1));
     let [a, b, c, d, ..] = hash.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// What a reply says.
+/// The content of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The record that it answers.
+    /// The partition of the record that the reply answers.
     pub partition: u32,
     pub offset: i64,
-    /// What it gives.
+    /// The result in the reply.
     pub gives: Gives,
-    /// Over the body without an error's message.
+    /// Hash over the body without an error's message.
     pub hash: u64,
 }
 
-/// What a reply gives, without the details.
+/// The result in a reply, without the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gives {
     /// IDs from the first to the last.
@@ -136,9 +136,9 @@ pub enum Gives {
         last: i64,
         increment: i64,
     },
-    /// An error by its place in the list of codes.
+    /// An error, by its index in the list of codes.
     Error(u8),
-    /// Something else.
+    /// Any other reply.
     Other,
 }
 
@@ -159,7 +159,7 @@ struct Problem<'a> {
     code: Cow<'a, str>,
 }
 
-/// Reads a reply; none when it is none.
+/// Reads a reply. None when the bytes are not a reply.
 pub fn read(body: &[u8]) -> Option<Said> {
     let Reply {
         first,
@@ -190,8 +190,8 @@ pub fn read(body: &[u8]) -> Option<Said> {
     })
 }
 
-/// What stands around an error's message and its quotes. The words looked for hold quotes, so they
-/// cannot stand inside a text.
+/// The parts before and after an error's message and its quotes. The words that are searched hold quotes, so
+/// they cannot occur inside a text.
 fn without_message(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let error = find(body, b"\"error\":{\"code\":\"")?;
     let begin = error + find(&body[error..], MESSAGE)? + MESSAGE.len();

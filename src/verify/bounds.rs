@@ -1,10 +1,9 @@
-//! Up to where each log is checked. They may grow meanwhile.
+//! The offsets up to which each log is checked. The logs may grow during the check.
 //!
-//! What lies in the request log at the start must be answered. Whether the service has come so far
-//! is seen in its checkpoints, which cover a request only when its reply is acknowledged, or its
-//! forward. So: the ends of the requests; a wait until checkpoints cover them; the ends again, since
-//! strays have been forwarded meanwhile; a wait until checkpoints cover those; and only then the ends
-//! of the replies.
+//! Requests in the log at the start must be answered. The checkpoints show whether the service has come so far:
+//! a checkpoint covers a request only when its reply, or its forward, is acknowledged. So the steps are: read
+//! the ends of the requests; wait until checkpoints cover them; read the ends again, since strays were
+//! forwarded in between; wait until checkpoints cover those; and only then read the ends of the replies.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,14 +14,14 @@ use super::source::{Extent, Flow, Logs, Topic};
 use super::state_log::StateLog;
 use super::{Error, Options};
 
-/// How often a wait looks at the state topic; checkpoints come every 100 ms.
+/// How often a wait looks at the state topic. Checkpoints come every 100 ms.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long an open transaction may hide replies: a dead instance's ends by its time-out of 5 s, and
-/// brokers look for those every 10 s.
+/// How long an open transaction may hide replies. The transaction of a dead instance ends by its timeout of 5
+/// s, and brokers look for timed-out transactions every 10 s.
 const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(20);
 
-/// What is read.
+/// The ranges that are read.
 pub struct Bounds {
     /// Ranges of the request log, by partition.
     pub requests: Vec<Extent>,
@@ -35,7 +34,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Finds them.
+    /// Waits as described above, and returns the bounds.
     pub fn find(
         logs: &dyn Logs,
         options: &Options,
@@ -78,8 +77,8 @@ impl Bounds {
         })
     }
 
-    /// What was decided once for the service: by the first footer of partition 0, and until that one
-    /// is there the topic's partitions count.
+    /// The decisions for the whole service: those in the first footer of partition 0. Before that footer
+    /// exists, the number of the topic's partitions counts.
     pub fn service(&self) -> Service {
         let decided = self.states.iter().find_map(|state| state.decided);
         let present = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
@@ -102,8 +101,8 @@ fn ends(logs: &dyn Logs) -> Result<Vec<Extent>, Error> {
     Ok(extents.collect::<Result<_, _>>()?)
 }
 
-/// The extent of a reply partition, once no transaction that was open when it was first looked at
-/// hides replies behind it: an instance that was killed leaves one.
+/// The extent of a reply partition, once no transaction that was open at the first look hides replies behind
+/// it. An instance that was killed leaves such a transaction.
 fn settled(
     logs: &dyn Logs,
     options: &Options,
@@ -181,7 +180,7 @@ fn copy(logs: &dyn Logs, partition: u32, state: &mut StateLog) -> Result<(), Err
             }
         },
     )?;
-    // Behind the last record lies the marker of its transaction.
+    // The marker of the transaction lies after the last record.
     state.end = state.end.max(range.end);
     failed.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -1,7 +1,7 @@
-//! A footer and the entries at it against the oracle at the same place of the log.
+//! Compares a footer and the entries at it with the oracle at the same offset of the log.
 //!
-//! Every entry is compared, but not anew at every footer: what has not changed on either side since
-//! the last comparison is as equal or as different as it was.
+//! Every entry is compared, but not again at every footer. If an entry has not changed on either side since the
+//! last comparison, the result is the same as before.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use super::remembered::{Remembered, Value, of_oracle, scalars_of};
 use super::state_log::{Found, Replay};
 use crate::wire::state::Footer;
 
-/// Differences that are put into words.
+/// Most differences that are described in words.
 const WORDS_MAX: usize = 3;
 
-/// What is different as of the last comparison.
+/// The differences of the last comparison.
 #[derive(Debug, Default)]
 pub struct Comparison {
     differing: BTreeSet<Key>,
 }
 
 impl Comparison {
-    /// Compares. Returns what is different, in words; none when it adds up.
+    /// Compares. Returns the differences in words, or none when the footer adds up.
     pub fn at(
         &mut self,
         found: &Found,

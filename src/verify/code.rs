@@ -19,7 +19,7 @@ pub enum Code {
     InvalidDefinition,
 }
 
-/// All of them; the place in this list is how a fact on disk names one.
+/// All codes. A fact on disk names a code by its index in this list.
 const WORDS: [(Code, &str); 14] = [
     (Code::InvalidName, "invalid_name"),
     (Code::MalformedRequest, "malformed_request"),
@@ -38,26 +38,26 @@ const WORDS: [(Code, &str); 14] = [
 ];
 
 impl Code {
-    /// As in replies.
+    /// The word in replies.
     pub fn word(self) -> &'static str {
         word_at(self.number())
     }
 
-    /// Its place in the list.
+    /// The index of the code in the list.
     pub fn number(self) -> u8 {
         let at = WORDS.iter().position(|(code, _)| *code == self);
         at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
     }
 }
 
-/// The word at a place of the list.
+/// The word at an index of the list.
 pub fn word_at(number: u8) -> &'static str {
     WORDS
         .get(usize::from(number))
         .map_or("another code", |(_, word)| word)
 }
 
-/// The place of a word; past the list for one that the contract does not have.
+/// The index of a word. For a word that the contract does not have, an index past the list.
 pub fn number_of(word: &str) -> u8 {
     let at = WORDS.iter().position(|(_, known)| *known == word);
     at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)

@@ -1,11 +1,11 @@
-//! What is written down of each request and each reply until they are matched.
+//! The facts about each request and each reply that are stored until they are matched.
 
 use super::body::Gives;
 use super::source::Extent;
 use super::spill::{Fact, Reader, Writer};
 
-/// The part of the request log that is checked, and the place of each of its offsets in one row of
-/// numbers over all partitions.
+/// The part of the request log that is checked. All offsets of all partitions get consecutive numbers, their
+/// *places*.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
     spans: Vec<Extent>,
@@ -15,7 +15,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Over these ranges, one for each partition.
+    /// A layout of these ranges, one for each partition.
     pub fn new(spans: Vec<Extent>) -> Layout {
         let mut places = 0;
         let mut bases = Vec::new();
@@ -30,7 +30,7 @@ impl Layout {
         }
     }
 
-    /// Places in all.
+    /// Total number of places.
     pub fn places(&self) -> u64 {
         self.places
     }
@@ -40,7 +40,7 @@ impl Layout {
         self.spans.get(usize::try_from(partition).ok()?).copied()
     }
 
-    /// The place of an offset; none outside of what is checked.
+    /// The place of an offset. None outside of the checked range.
     pub fn place(&self, partition: u32, offset: i64) -> Option<u64> {
         let span = self.span(partition)?;
         let base = self.bases.get(usize::try_from(partition).ok()?)?;
@@ -51,7 +51,7 @@ impl Layout {
     /// Partition and offset of a place.
     pub fn at(&self, place: u64) -> (u32, i64) {
         let after = self.bases.partition_point(|base| *base <= place);
-        // An empty partition has the base of the next one, which is the one meant.
+        // An empty partition has the same base as the next one, which is the right one.
         let partition = after.saturating_sub(1);
         let base = self.bases.get(partition).copied().unwrap_or(0);
         let start = self.spans.get(partition).map_or(0, |span| span.start);
@@ -60,34 +60,34 @@ impl Layout {
     }
 }
 
-/// What a request should get, in short.
+/// The kind of answer that a request should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Granted,
     Again,
     Other,
     Refused(u8),
-    /// A copy at home; the answer comes as a due of its own.
+    /// A copy in the home partition. The answer is a fact of its own.
     Stray,
 }
 
-/// No sequence: the request named none that exists.
+/// Stands for no sequence: the request named none that exists.
 pub const NO_SEQUENCE: u32 = u32::MAX;
 
-/// What a request should get.
+/// The answer that a request should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The client's record.
+    /// The place of the client's record.
     pub place: u64,
-    /// The record that decides: another one only for strays.
+    /// The place of the record that decides. It differs from `place` only for strays.
     pub home: u64,
-    /// Over the body without an error's message.
+    /// Hash over the body without an error's message.
     pub hash: u64,
-    /// Over the key.
+    /// Hash over the key.
     pub key: u32,
     pub kind: Kind,
     pub flags: u8,
-    /// Its number in the home partition; of a stray, the home partition.
+    /// The number of the sequence in its home partition. For a stray, the number of the home partition.
     pub sequence: u32,
     pub run: u32,
     pub life: u32,
@@ -96,19 +96,19 @@ pub struct Due {
     pub count: u32,
 }
 
-/// A reply must be there.
+/// The request must have a reply.
 pub const REQUIRED: u8 = 1;
-/// The topics of the replies do not reach back so far.
+/// The reply topics do not reach back to this request.
 pub const CUT: u8 = 2;
 /// The request's headers name a topic.
 pub const NAMES_TOPIC: u8 = 4;
-/// A repair went back behind it, so a reply of before may say something else.
+/// A repair went back to before this request, so an older reply may have other content.
 pub const RELIVED: u8 = 8;
-/// A checkpoint covers it, so a reply was acknowledged.
+/// A checkpoint covers the request, so a reply was acknowledged.
 pub const COVERED: u8 = 16;
 
 impl Due {
-    /// True with a flag.
+    /// True when the flag is set.
     pub fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -181,9 +181,9 @@ impl Fact for Due {
 /// A reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The record that it answers.
+    /// The place of the record that the reply answers.
     pub place: u64,
-    /// Where it lies itself.
+    /// The topic of the reply, by number.
     pub topic: u16,
     pub partition: u32,
     pub offset: i64,
@@ -250,12 +250,12 @@ impl Fact for Reply {
     }
 }
 
-/// IDs as a reply gives them, at the place in the log where they were decided.
+/// The IDs in a reply, with the place in the log where they were decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// The record that decides.
+    /// The place of the record that decides.
     pub home: u64,
-    /// The client's record.
+    /// The place of the client's record.
     pub place: u64,
     pub sequence: u32,
     pub run: u32,
@@ -263,9 +263,9 @@ pub struct Given {
     pub first: i64,
     pub last: i64,
     pub increment: i64,
-    /// By the oracle.
+    /// The first ID according to the oracle.
     pub first_due: i64,
-    /// No reply says so; the oracle does.
+    /// True when no reply gave these IDs, only the oracle.
     pub unseen: bool,
 }
 

@@ -1,11 +1,11 @@
-//! The links of strays: `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG` in the header
-//! `sequencer-forwarded`, and where a chain of them goes on.
+//! The links of strays: `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG` in the header `sequencer-forwarded`,
+//! and the end of a chain of links.
 
-/// Leader epoch and offset of a client's record. A later record of a partition has a greater one, also
+/// Leader epoch and offset of a client's record. A later record of a partition has a greater position, also
 /// after a truncation.
 pub type Position = (i32, i64);
 
-/// Before the first record.
+/// The position before the first record.
 pub const BEGINNING: Position = (-1, -1);
 
 /// A link that this service wrote.
@@ -13,24 +13,24 @@ pub const BEGINNING: Position = (-1, -1);
 pub struct Link {
     /// The partition of the client's record.
     pub partition: u32,
-    /// How often that partition was repaired, or when.
+    /// The epoch of the repairs of that partition.
     pub epoch: u64,
     /// The position of the client's record.
     pub position: Position,
-    /// The stray before it from there to here, since that repair.
+    /// The previous stray from that partition to this one, since that repair.
     pub previous: Position,
 }
 
-/// The end of the chain from one partition, as home knows it.
+/// The end of the chain from one partition, as the home partition knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub epoch: u64,
     pub position: Position,
-    /// Home was repaired since: the next one need not follow.
+    /// True when home was repaired: the next link need not follow.
     pub open: bool,
 }
 
-/// The meaning of a link at home.
+/// How the home partition treats a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     On(End),
@@ -39,7 +39,7 @@ pub enum Step {
 }
 
 impl Link {
-    /// Takes the link from an end of its chain.
+    /// Applies the link to an end of its chain.
     pub fn step(&self, end: End) -> Step {
         let later = self.position > end.position;
         let on = Step::On(End {
@@ -50,11 +50,11 @@ impl Link {
         match self.previous.cmp(&end.position) {
             _ if !later => Step::Known,
             std::cmp::Ordering::Equal => on,
-            // The forward of an owner that a repair has replaced.
+            // An owner that a repair has replaced forwarded the record.
             _ if self.epoch < end.epoch => Step::Known,
             _ if end.open => on,
             std::cmp::Ordering::Greater => Step::Gap,
-            // A repair began the chain again, or a truncation took what had been forwarded.
+            // A repair began the chain again, or a truncation removed the forwarded records.
             std::cmp::Ordering::Less
                 if self.epoch > end.epoch || self.position.0 > end.position.0 =>
             {
@@ -65,7 +65,8 @@ impl Link {
     }
 }
 
-/// Reads a header; none when it is no right link, and the record an ordinary request.
+/// Reads a header. None for an invalid link: then the record is an ordinary request. A right tag over numbers
+/// that no record of Kafka's has makes no link either.
 pub fn read(header: &[u8], secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> Option<Link> {
     let text = std::str::from_utf8(header).ok()?;
     let parts = text.split(':').collect::<Vec<_>>();
@@ -81,7 +82,10 @@ pub fn read(header: &[u8], secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) 
         previous: pair(previous)?,
     };
     let one_spelling = text == spelled(link, tag);
-    (one_spelling && tag == tag_of(link, secret, key, value)).then_some(link)
+    let lies = |(leader_epoch, offset): Position| leader_epoch >= -1 && offset >= 0;
+    let follows = link.previous == BEGINNING || lies(link.previous);
+    let sound = link.partition <= i32::MAX as u32 && lies(link.position) && follows;
+    (sound && one_spelling && tag == tag_of(link, secret, key, value)).then_some(link)
 }
 
 fn spelled(link: Link, tag: &str) -> String {
@@ -99,8 +103,7 @@ fn spelled(link: Link, tag: &str) -> String {
     )
 }
 
-/// The first 16 bytes, in hexadecimal, of the keyed BLAKE3 hash over the numbers, the key and the
-/// value.
+/// The first 16 bytes, in hexadecimal, of the keyed BLAKE3 hash over the numbers, the key and the value.
 fn tag_of(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> String {
     let mut input = Vec::new();
     input.extend(link.partition.to_be_bytes());
@@ -120,7 +123,7 @@ fn tag_of(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> St
         .collect()
 }
 
-/// The header of a link.
+/// Writes the header of a link.
 #[cfg(test)]
 pub fn write(link: Link, secret: &[u8; 32], key: &[u8], value: Option<&[u8]>) -> String {
     spelled(link, &tag_of(link, secret, key, value))
@@ -146,5 +149,24 @@ mod tests {
         assert_eq!(known(&header.replacen("3:", "03:", 1)), None);
         assert_eq!(known(&header.replacen("120", "121", 1)), None);
         assert_eq!(known(&format!("{header}:")), None);
+    }
+
+    #[test]
+    fn a_right_tag_over_numbers_that_no_record_has_is_none() {
+        let is_known = |partition, position, previous| {
+            let link = Link {
+                partition,
+                epoch: 7,
+                position,
+                previous,
+            };
+            let header = write(link, &[7; 32], b"a", None);
+            read(header.as_bytes(), &[7; 32], b"a", None).is_some()
+        };
+        assert!(is_known(1, (-1, 12), BEGINNING));
+        assert!(!is_known(1, (-13, 12), (3, 11)));
+        assert!(!is_known(1, BEGINNING, BEGINNING));
+        assert!(!is_known(1, (3, 12), (3, -1)));
+        assert!(!is_known(u32::MAX, (3, 12), BEGINNING));
     }
 }

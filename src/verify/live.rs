@@ -9,16 +9,16 @@ use crate::kafka::tools;
 use crate::wire::headers::{FORWARDED, REQUEST_ID};
 use crate::wire::state::BATCH_HEADER;
 
-/// Topics of a cluster.
+/// The topics of a live cluster.
 pub struct Live {
     reader: Reader,
-    /// Sees the ends of logs as they are.
+    /// Sees the ends of logs with read-uncommitted isolation.
     uncommitted: Reader,
     cluster: Cluster,
     names: Names,
 }
 
-/// What the topics are called.
+/// The names of the topics.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// The request topic.
@@ -27,12 +27,12 @@ pub struct Names {
     pub state: String,
     /// The reply topics.
     pub replies: Vec<String>,
-    /// Headers by which a request names a topic for its reply.
+    /// Headers that name a topic for the reply.
     pub topic_headers: Vec<String>,
 }
 
 impl Live {
-    /// The topics of a cluster as it is now.
+    /// Creates the readers for the topics of a cluster.
     ///
     /// # Errors
     /// A configuration that the client library refuses.
@@ -78,7 +78,7 @@ impl Live {
                     }
                 }
             }
-            // Only tombstones carry it.
+            // Only tombstones carry the header.
             Topic::State if found.value.is_none() => record.batch = found.header(BATCH_HEADER),
             Topic::State | Topic::Replies(_) => {}
         }

@@ -1,4 +1,5 @@
-//! Each request with its replies: I3, I4, I5, and whether a reply says what the log says.
+//! Matches each request with its replies: I3, I4, I5, and whether a reply has the content that the log
+//! requires.
 
 use std::io;
 
@@ -10,19 +11,19 @@ use super::progress::Progress;
 use super::report::{Invariant, Report};
 use super::spill::Spill;
 
-/// What is matched, and where what the replies give goes to.
+/// The data to match, and where the IDs in replies go.
 pub struct Matching<'a> {
     pub layout: &'a Layout,
     /// The reply topics by number.
     pub topics: &'a [String],
-    /// Where each partition begins.
+    /// The begin of each partition.
     pub begins: &'a [Begin],
     pub given: &'a mut Spill<Given>,
     pub report: &'a mut Report,
 }
 
 impl Matching<'_> {
-    /// Matches everything, range by range.
+    /// Matches all requests, range by range.
     pub fn all(
         &mut self,
         dues: &mut Spill<Due>,
@@ -36,7 +37,7 @@ impl Matching<'_> {
             for turn in 0..turns {
                 let mut dues = dues.load(range, turn, turns)?;
                 let mut replies = replies.load(range, turn, turns)?;
-                // A stray comes before the answer at its home.
+                // A stray comes before the answer from its home.
                 dues.sort_unstable_by_key(|due| (due.place, due.kind != Kind::Stray, due.home));
                 replies.sort_unstable_by_key(|reply| {
                     (reply.place, reply.topic, reply.partition, reply.offset)
@@ -77,7 +78,7 @@ impl Matching<'_> {
         }
     }
 
-    /// Everything about one record of a client.
+    /// Matches all facts about one record of a client.
     fn place(&mut self, place: u64, dues: &[Due], replies: &[Reply]) -> io::Result<()> {
         let at = self.layout.at(place);
         let stray = dues.iter().find(|due| due.kind == Kind::Stray);
@@ -96,7 +97,7 @@ impl Matching<'_> {
             if let Some(stray) = stray {
                 self.lost_stray(at, stray);
             }
-            // Its answer lies where home is not checked.
+            // The answer lies in a part of the home partition that is not checked.
             if stray.is_some_and(|stray| self.home_is_later(at, stray)) {
                 return Ok(());
             }
@@ -233,7 +234,7 @@ impl Matching<'_> {
         self.report.wrong(Invariant::Contract, at, words);
     }
 
-    /// What the first reply gives, for I1 and I2; what nobody saw counts as given all the same.
+    /// Stores the IDs in the first reply, for I1 and I2. IDs without a reply count as given too.
     fn given(&mut self, due: &Due, replies: &[Reply]) -> io::Result<()> {
         if due.sequence == NO_SEQUENCE || due.kind == Kind::Again || due.is(facts::RELIVED) {
             return Ok(());
@@ -262,7 +263,7 @@ impl Matching<'_> {
                 given.increment = increment;
                 given.unseen = false;
                 if due.kind != Kind::Granted {
-                    // Nothing was due.
+                    // No answer was due.
                     given.first_due = first;
                 }
             }

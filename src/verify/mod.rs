@@ -1,10 +1,10 @@
-//! `sequencer verify`: is what lies in the topics what was promised?
+//! `sequencer verify`: checks whether the topics keep the promises.
 //!
-//! An independent checker over the request log, the replies and the state. What a request should get
-//! is decided by an *oracle* of its own, read from the contract a second time: nothing here shares
-//! code with `core`, or with how `wire` reads requests and writes replies, so that a mistake must
-//! have been made twice to stay unseen. Of the service's code only the client library's room and
-//! the reading of state records are used; `tests/repository.rs` keeps it so.
+//! An independent checker over the request log, the replies and the state. An *oracle* of its own decides what
+//! a request should get. It was written from the contract a second time: nothing here shares code with `core`,
+//! or with the code in `wire` that reads requests and writes replies. So a mistake stays unseen only if it was
+//! made twice. Of the service's code only the `kafka` module and the reader of state records are used;
+//! `tests/repository.rs` checks this.
 //!
 //! ```text
 //! requests ──▶ oracle ──▶ what each record should get ──▶ ┐
@@ -16,14 +16,14 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`source`], [`live`] | where the logs come from |
+//! | [`source`], [`live`] | the logs that are read |
 //! | [`request`], [`link`], [`rules`], [`window`], [`oracle`] | what a record should get |
-//! | [`body`], [`code`] | what a reply should say, and what it says |
+//! | [`body`], [`code`] | the expected body of a reply, and the actual one |
 //! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
 //! | [`facts`], [`spill`], [`matching`], [`order`] | requests and replies, on disk and in memory by ranges |
-//! | [`bounds`] | up to where a log that grows is checked |
+//! | [`bounds`] | the offsets up to which a growing log is checked |
 //! | [`partition`] | one partition, from its begin to its end |
-//! | [`report`], [`progress`] | what is told |
+//! | [`report`], [`progress`] | the output |
 
 mod body;
 mod bounds;
@@ -65,10 +65,10 @@ use report::{Invariant, Report};
 use source::{Extent, Flow, Logs, Topic};
 use spill::{Fact, Ranges, Spill};
 
-/// Why it could not be checked.
+/// Why the check was not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Kafka.
+    /// An error of a Kafka client.
     #[error(transparent)]
     Kafka(#[from] kafka::error::Error),
     /// A temporary file.
@@ -80,58 +80,58 @@ pub enum Error {
          allow more"
     )]
     Memory {
-        /// Which.
+        /// The partition.
         partition: u32,
-        /// So far.
+        /// Number of sequences so far.
         sequences: u64,
     },
-    /// Replies cannot be seen.
+    /// Replies are hidden by an open transaction.
     #[error(
         "an open transaction hides replies in partition {partition} of {topic}: try again when its \
          producer has ended it, or find it with kafka-transactions.sh find-hanging"
     )]
     OpenTransaction {
-        /// Of which topic.
+        /// The name of the topic.
         topic: String,
-        /// Which.
+        /// The partition.
         partition: u32,
     },
-    /// The state topic is of a newer release.
+    /// A newer release wrote the state topic.
     #[error("state partition {partition}: {problem}")]
     Format {
-        /// Which.
+        /// The partition.
         partition: usize,
-        /// In words.
+        /// The problem in words.
         problem: String,
     },
 }
 
-/// What to check, and with how much.
+/// The extent and the limits of a check.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Names of the reply topics, by their number in [`Topic::Replies`].
     pub replies: Vec<String>,
-    /// How many of them are this service's own, where everything must be a reply; they come first.
+    /// Number of topics that belong to this service alone, where every record must be a reply. They come first.
     pub own_replies: usize,
     /// The ID of the request topic, if it is known.
     pub topic_id: Option<[u8; 16]>,
-    /// What may be held in memory.
+    /// Most bytes that may be held in memory.
     pub memory_bytes: u64,
-    /// Where temporary files go.
+    /// The directory for temporary files.
     pub directory: PathBuf,
-    /// How long to wait for checkpoints of what lay in the request log at the start.
+    /// How long to wait until checkpoints cover the requests in the log at the start.
     pub wait: Duration,
 }
 
-/// Shares of the budget: one turn of the facts on each side in a match; the rest is for the oracle,
-/// the entries of the state, and the client's own buffers.
+/// The shares of the memory budget: a match holds one turn of the facts on each side. The rest is for the
+/// oracle, the entries of the state, and the client's own buffers.
 const FACTS_SHARE: u64 = 8;
 const ORACLE_SHARE: u64 = 2;
 
-/// Checks everything.
+/// Runs the whole check.
 ///
 /// # Errors
-/// It could not be checked. What is wrong in the topics is no error but in the report.
+/// The check was not possible. Anomalies in the topics are not errors; they are in the report.
 pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Result<Report, Error> {
     let mut report = Report::new();
     let mut bounds = Bounds::find(logs, options, progress)?;
@@ -207,7 +207,7 @@ pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Resul
     Ok(report)
 }
 
-/// No request was read: an empty topic may be the wrong one.
+/// The reason when no request was read: an empty topic may be the wrong one.
 fn without_requests(requests: &[Extent]) -> String {
     if requests.iter().all(|extent| extent.end == 0) {
         return "the request topic is empty: is it the right one (topics.requests)?".to_owned();
@@ -215,7 +215,7 @@ fn without_requests(requests: &[Extent]) -> String {
     "no request lies in the part of the request topic that can be checked".to_owned()
 }
 
-/// Where each partition begins, and what that leaves unchecked.
+/// Finds the begin of each partition, and notes the part that this leaves unchecked.
 fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<Vec<Begin>, Error> {
     let mut begins = Vec::new();
     for (at, requests) in bounds.requests.iter().enumerate() {
@@ -247,7 +247,7 @@ fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<
     Ok(begins)
 }
 
-/// Where retention has cut the reply topics, the time up to which replies may be gone.
+/// If retention has cut the reply topics, the time up to which replies may be gone.
 fn replies_cut(
     logs: &dyn Logs,
     bounds: &Bounds,

@@ -1,4 +1,4 @@
-//! The Java client's partitioner, written a second time: which partition is a name's home.
+//! The Java client's partitioner, written a second time: it gives the home partition of a name.
 
 /// `(murmur2(key) & 0x7fffffff) mod partitions`.
 pub fn home_of(name: &str, partitions: u32) -> u32 {

@@ -1,8 +1,7 @@
-//! What each record of one partition should get, by the records before it: the contract read a
-//! second time, as plainly as it can be written.
+//! The oracle decides what each record of one partition should get, from the records before it. It is the
+//! contract read a second time, written as plainly as possible.
 //!
-//! Nothing here is shared with the service's fold. A mistake that both make must have been made
-//! twice.
+//! Nothing here is shared with the service's fold. So a mistake in both must have been made twice.
 
 use std::collections::BTreeMap;
 
@@ -18,37 +17,38 @@ use super::window::{self, Place, Window};
 
 /// Most sequences of a partition.
 const SEQUENCES_MAX: usize = 1 << 24;
-/// Places of the window of a service that begins.
+/// Places in the window of a new service.
 pub const WINDOW_DEFAULT: u32 = 100_000;
 /// The key of policy records.
 const POLICY: &str = "__policy";
 
-/// What holds for all partitions.
+/// The decisions for all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// N.
+    /// N, the number of partitions that names are spread over.
     pub partitions: u32,
-    /// Of the links' tags; none before the first checkpoint.
+    /// The key of the links' tags. None before the first checkpoint.
     pub secret: Option<[u8; 32]>,
 }
 
 impl Service {
-    /// The key before it was lost, and a repair drew this one: the lowest bit of its last byte says so.
+    /// True when a repair drew this key because the previous one was lost: the lowest bit of its last byte is
+    /// set.
     pub fn is_key_of_repair(&self) -> bool {
         self.secret.is_some_and(|secret| secret[31] & 1 == 1)
     }
 }
 
-/// What happens to names that nobody defined.
+/// The rule for names that nobody defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
     Create,
-    /// Each becomes a sequence with `audit`.
+    /// The first request creates a sequence with `audit`.
     Audit,
     Refuse,
 }
 
-/// What a partition remembers besides its entries.
+/// The values that a partition remembers besides its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalars {
     pub highest_timestamp: i64,
@@ -62,7 +62,7 @@ pub struct Scalars {
 }
 
 impl Scalars {
-    /// Of a partition that nothing was read of.
+    /// The values of a partition before its first record.
     pub fn fresh(window_capacity: u32) -> Scalars {
         Scalars {
             highest_timestamp: -1,
@@ -77,7 +77,7 @@ impl Scalars {
     }
 }
 
-/// The key of something that is remembered. Sequences go by their number.
+/// The key of an entry. Sequences have numbers here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     Sequence(u32),
@@ -86,68 +86,68 @@ pub enum Key {
     Accepted(u32),
 }
 
-/// What a record should get.
+/// The answer that a record should get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// IDs of their own.
+    /// New IDs.
     Granted(Grant),
-    /// The IDs of the same request before.
+    /// The IDs that the same request got before.
     Again(Grant),
-    /// A description.
+    /// The description of a sequence.
     Described {
         rules: Rules,
         next: Option<i64>,
         retired: bool,
     },
-    /// What happens to undefined names.
+    /// The rule for undefined names.
     Policy(Unknown),
     /// An error.
     Refused(Code),
-    /// A copy at home.
+    /// A copy in the home partition.
     Stray { home: u32 },
-    /// Nothing: it was there before.
+    /// No answer: the record was accepted before.
     Repeated,
-    /// Nothing: a link before it is missing, and the partition halts here (I6).
+    /// No answer: a link before it is missing, and the partition halts here (I6).
     Broken { link: Link, accepted: Position },
 }
 
-/// A record's due, and who it is due to.
+/// A record's due answer, and the request that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
-    /// The sequence; none when the name is invalid.
+    /// The name of the sequence. None when the name is invalid.
     pub name: Option<&'a str>,
-    /// What the client calls its request.
+    /// The client's `request_id`.
     pub request_id: Option<String>,
-    /// Of a forwarded record.
+    /// The link of a forwarded record.
     pub link: Option<Link>,
-    /// What it should get.
+    /// The answer that the record should get.
     pub due: Due,
 }
 
-/// One partition.
+/// The oracle of one partition.
 #[derive(Debug)]
 pub struct Oracle {
     partition: u32,
     service: Service,
-    /// Names by number; a number is never given twice, whatever becomes of the sequence.
+    /// Names by number. A number is never used twice, also after its sequence is removed.
     pub names: IndexSet<Box<str>>,
     sequences: Vec<Option<Sequence>>,
-    /// How many there are.
+    /// Number of sequences that exist.
     present: usize,
     window: Window,
     sent: BTreeMap<u32, Position>,
     accepted: BTreeMap<u32, End>,
-    /// What is remembered besides.
+    /// The values that are remembered besides the entries.
     pub scalars: Scalars,
-    /// The last record that was read: its offset, its leader's epoch, and the fingerprint that a footer
-    /// has of it.
+    /// The last record that was read: its offset, its leader epoch, and the fingerprint that a footer has for
+    /// it.
     pub last: Option<(i64, i32, u128)>,
-    /// Keys that changed since they were last asked for.
+    /// Keys that changed since the last call that took them.
     pub touched: IndexSet<Key>,
 }
 
 impl Oracle {
-    /// Of a partition that begins.
+    /// The oracle of a partition before its first record.
     pub fn new(partition: u32, service: Service, window_capacity: u32) -> Oracle {
         Oracle {
             partition,
@@ -164,7 +164,7 @@ impl Oracle {
         }
     }
 
-    /// The next record.
+    /// Answers the next record.
     pub fn answer<'a>(&mut self, record: &Record<'a>) -> Answer<'a> {
         let asked = request::read(record.key, record.value, record.request_id);
         let link = self.link(record);
@@ -199,7 +199,7 @@ impl Oracle {
         answer(asked, link, due)
     }
 
-    /// The link of a forwarded record. It counts at home only.
+    /// The link of a forwarded record. It counts only in the home partition.
     pub fn link(&self, record: &Record<'_>) -> Option<Link> {
         let (header, key) = (record.forwarded?, record.key?);
         let link = link::read(header, &self.service.secret?, key, record.value)?;
@@ -221,7 +221,7 @@ impl Oracle {
     fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {
         let (name, wish) = match (&asked.name, &asked.wish) {
             (Ok(name), Ok(wish)) => (*name, wish),
-            // An invalid request is answered where it lies.
+            // An invalid request is answered in the partition where it lies.
             (Err(code), _) | (_, Err(code)) => return Due::Refused(*code),
         };
         let home = self.home(name);
@@ -260,7 +260,7 @@ impl Oracle {
     ) -> Result<Due, Code> {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
-            // 0 of an operator's record, which no count is.
+            // An operator's record has the count 0, which no request for IDs has.
             return if u64::from(grant.count) == count {
                 Ok(Due::Again(grant))
             } else {
@@ -305,7 +305,7 @@ impl Oracle {
         self.touched.insert(Key::Window(segment));
     }
 
-    /// A record with a `request_id` that the window knows is not carried out again.
+    /// Carries out an operator's record, unless the window has its `request_id`.
     fn operate_once(
         &mut self,
         name: &str,
@@ -402,7 +402,7 @@ impl Oracle {
         u32::try_from(at).ok()
     }
 
-    /// The number of a name, a new one if it has none.
+    /// The number of a name. A name without a number gets a new one.
     pub fn intern(&mut self, name: &str) -> u32 {
         let at = match self.names.get_index_of(name) {
             Some(at) => at,
@@ -416,7 +416,7 @@ impl Oracle {
         self.sequences.get(usize::try_from(number).ok()?)?.as_ref()
     }
 
-    /// Takes a sequence as it is.
+    /// Sets or removes a sequence.
     pub fn put_sequence(&mut self, number: u32, sequence: Option<Sequence>) {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         if self.sequences.len() <= at {
@@ -427,38 +427,38 @@ impl Oracle {
         self.present = self.present + after - usize::from(before.is_some());
     }
 
-    /// Forgets every sequence, for another state to be put in; names keep their numbers.
+    /// Forgets every sequence, so that another state can be loaded. Names keep their numbers.
     pub fn forget(&mut self) {
         self.sequences.clear();
         self.present = 0;
     }
 
-    /// Takes both ends of the chains as they are.
+    /// Sets both ends of the chains.
     pub fn put_chains(&mut self, sent: BTreeMap<u32, Position>, accepted: BTreeMap<u32, End>) {
         (self.sent, self.accepted) = (sent, accepted);
     }
 
-    /// Takes a window as it is.
+    /// Sets the window.
     pub fn put_window(&mut self, window: Window) {
         self.window = window;
     }
 
-    /// The window.
+    /// Returns the window.
     pub fn window(&self) -> &Window {
         &self.window
     }
 
-    /// The last stray that went to a home.
+    /// The last stray that was forwarded to a home partition.
     pub fn sent(&self, home: u32) -> Option<Position> {
         self.sent.get(&home).copied()
     }
 
-    /// The last stray that came from a partition.
+    /// The last stray that was accepted from a partition.
     pub fn accepted(&self, source: u32) -> Option<End> {
         self.accepted.get(&source).copied()
     }
 
-    /// Every key that is remembered.
+    /// Every key that the oracle remembers.
     pub fn keys(&self) -> Vec<Key> {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let sequences = self.sequences.iter().enumerate();

@@ -1,4 +1,4 @@
-//! I1 and I2, by what the replies say alone: no count of a request is looked at. The oracle only says
+//! Checks I1 and I2 by the content of the replies alone, without the counts of requests. The oracle only says
 //! where an operator moved a sequence.
 
 use std::io;
@@ -8,22 +8,22 @@ use super::progress::Progress;
 use super::report::{Invariant, Report};
 use super::spill::Spill;
 
-/// IDs of one sequence since its last move back, as far as replies gave them.
+/// The IDs of one sequence in replies since its last move back.
 #[derive(Debug, Default)]
 struct Seen {
     known: bool,
     run: u32,
     life: u32,
-    /// What the next grant begins with.
+    /// The first ID of the next grant.
     next: i128,
-    /// Lowest and highest ID of each stretch without a hole; more than one only after an anomaly.
+    /// Lowest and highest ID of each range without a hole. There is more than one only after an anomaly.
     stretches: Vec<(i64, i64)>,
 }
 
-/// Stretches that are kept of one sequence; with more anomalies the oldest are forgotten.
+/// Most ranges that are kept of one sequence. With more anomalies the oldest are forgotten.
 const STRETCHES_MAX: usize = 256;
 
-/// Reads all grants in the order of the log.
+/// Checks all grants in the order of the log.
 pub fn check(
     given: &mut Spill<Given>,
     layout: &Layout,
@@ -99,7 +99,7 @@ fn look(fact: &Given, seen: &mut Seen, layout: &Layout, report: &mut Report) {
     remember(seen, low, high, fact.increment);
 }
 
-/// Adds a stretch; one that goes on where another ends becomes one with it.
+/// Adds a range. It is merged with a range that it continues.
 fn remember(seen: &mut Seen, low: i64, high: i64, increment: i64) {
     let gap = i128::from(increment.unsigned_abs());
     let touches = |(from, to): &(i64, i64)| {

@@ -1,4 +1,4 @@
-//! One partition: its request log through the oracle, and each footer of its state log against it.
+//! Checks one partition: runs its request log through the oracle, and compares each footer of its state log.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,30 +20,30 @@ use crate::wire::state::Footer;
 
 /// Longest key that a reply repeats.
 const KEY_BYTES_MAX: usize = 255;
-/// Bits by which the moves of a sequence are told apart before and after a repair.
+/// Bits for the moves of a sequence. They keep the moves before and after a repair apart.
 const ERA_BITS: u32 = 24;
-/// What a sequence costs here at most, besides its name: twice in memory, with its hashes.
+/// Most bytes that a sequence costs here, besides its name: it is held twice in memory, with its hashes.
 const SEQUENCE_BYTES: u64 = 400;
 
-/// Where the oracle begins.
+/// The place where the oracle begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// At offset 0, with nothing remembered.
+    /// Offset 0, with an empty state.
     Zero,
-    /// With the entries at this footer of the state log.
+    /// This footer of the state log, with its entries.
     Footer {
         at: i64,
         next: i64,
-        /// The last stray that had come from each partition.
+        /// The last stray that was accepted from each partition.
         accepted: BTreeMap<u32, i64>,
     },
-    /// Nowhere: nothing can be checked.
+    /// No place: nothing can be checked.
     Nowhere,
 }
 
 /// Finds the first footer that adds up at or after the start of the log.
 pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
-    // Links of before a repair that had to draw another key tell nothing any more.
+    // Links from before a repair that had to draw another key can no longer be checked.
     let key_lost = service.is_key_of_repair() && !log.repairs.is_empty();
     if requests.start == 0 && log.torn_repair.is_none() && !key_lost {
         return Ok(Begin::Zero);
@@ -67,7 +67,7 @@ pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Resu
 }
 
 impl Begin {
-    /// True when a stray of this partition and offset came home before here.
+    /// True when a stray of this partition and offset was accepted before this begin.
     pub fn is_after_stray(&self, source: u32, offset: i64) -> bool {
         match self {
             Begin::Zero => false,
@@ -79,7 +79,7 @@ impl Begin {
     }
 }
 
-/// What is the same for every partition.
+/// The data that all partitions share.
 pub struct Common<'a> {
     pub logs: &'a dyn Logs,
     pub layout: &'a Layout,
@@ -90,13 +90,13 @@ pub struct Common<'a> {
     pub required: &'a [i64],
     /// By partition, requests below this offset are covered by a checkpoint.
     pub covered: &'a [i64],
-    /// Replies to requests of this time or before may be gone.
+    /// Replies to requests of this time or earlier may be gone.
     pub cut_ms: Option<i64>,
-    /// What the oracle may hold.
+    /// Most bytes that the oracle may hold.
     pub memory_bytes: u64,
 }
 
-/// Where everything goes.
+/// The outputs of a check.
 pub struct Sinks<'a> {
     pub dues: &'a mut Spill<Fact>,
     pub given: &'a mut Spill<Given>,
@@ -114,13 +114,13 @@ struct Pass<'a, 'b> {
     replay: Replay,
     comparison: Comparison,
     pending: Option<Found>,
-    /// Since where nothing counts, because a link is missing.
+    /// True after a missing link: from here on nothing counts.
     halted: bool,
-    /// Footers of before the repair reach up to here.
+    /// Footers from before the repair reach up to this offset.
     void_to: i64,
-    /// A repair has taken place.
+    /// Number of repairs so far.
     era: u32,
-    /// Names that were seen, and their bytes.
+    /// Names that were counted, and their bytes.
     names_counted: usize,
     names_bytes: u64,
     body: Vec<u8>,
@@ -187,7 +187,7 @@ pub fn check(
 }
 
 impl Pass<'_, '_> {
-    /// Takes the entries at a footer for right, because the log before it is gone.
+    /// Accepts the entries at a footer, because the log before it is gone.
     fn begin_at(&mut self, at: i64) -> Result<(), Error> {
         while let Some(found) = self.replay.next(&mut self.oracle)? {
             self.sinks.report.counts.footers += 1;
@@ -210,7 +210,7 @@ impl Pass<'_, '_> {
         self.halted = false;
     }
 
-    /// Looks for the next footer that can be compared.
+    /// Finds the next footer that can be compared.
     fn advance(&mut self) -> Result<(), Error> {
         loop {
             let found = self.replay.next(&mut self.oracle)?;
@@ -244,7 +244,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Compares every footer that goes on at `limit` or before: the oracle has read just so far.
+    /// Compares every footer whose next offset is at `limit` or below: the oracle has read up to there.
     fn settle(&mut self, limit: i64) -> Result<(), Error> {
         while let Some(found) = self.pending.take_if(|found| found.footer.next.0 <= limit) {
             let Standing::Counts { adds_up, first } = found.standing else {
@@ -272,8 +272,8 @@ impl Pass<'_, '_> {
         Ok(())
     }
 
-    /// An operator's repair: everything goes on from what it says, which must lie beyond every ID
-    /// that was given.
+    /// Handles an operator's repair: everything goes on from its state, which must lie beyond every ID that was
+    /// given.
     fn repair(&mut self, found: &Found, repaired: Repaired) {
         let place = (self.number, found.offset);
         let (is, was) = (
@@ -311,7 +311,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Footers beyond the end of what was read.
+    /// Handles the footers beyond the end of the range that was read.
     fn rest(&mut self) -> Result<(), Error> {
         while self.pending.take().is_some() {
             self.sinks.report.counts.footers_unchecked += 1;
@@ -335,7 +335,7 @@ impl Pass<'_, '_> {
         self.tell(record, &answer)
     }
 
-    /// The next footer is a repair that goes on behind this record with the state from before it.
+    /// True when the next footer is a repair that goes on after this record with the state from before it.
     fn is_left_out(&self, offset: i64) -> bool {
         let Some(found) = &self.pending else {
             return false;
@@ -346,7 +346,7 @@ impl Pass<'_, '_> {
             && last_of(&found.footer) == self.oracle.last
     }
 
-    /// A record that nothing is due to: a reply to it is wrong.
+    /// Handles a record without a due answer: a reply to it is wrong.
     fn unanswered(&mut self, record: &Record<'_>) -> Result<(), Error> {
         let link = self.oracle.link(record);
         let known = |link: &Link| {
@@ -368,7 +368,7 @@ impl Pass<'_, '_> {
         Ok(self.sinks.dues.push(&fact)?)
     }
 
-    /// What the oracle holds is the one thing that cannot go to disk.
+    /// Checks the memory of the oracle, which is the only data that cannot go to disk.
     fn bounded(&mut self) -> Result<(), Error> {
         let names = self.oracle.names.len();
         let new = self.names_counted..names;
@@ -460,7 +460,7 @@ impl Pass<'_, '_> {
         match layout.place(partition, offset) {
             Some(place) => fact.place = place,
             None => {
-                // The stray itself lies before what is checked: only its IDs count here.
+                // The stray itself lies before the checked range: only its IDs count here.
                 if fact.kind == Kind::Granted {
                     self.sinks.given.push(&fact.unseen())?;
                 }
@@ -499,14 +499,14 @@ impl Pass<'_, '_> {
     }
 }
 
-/// The last record that was read, as the oracle has it.
+/// The last record that was read, in the form of the oracle.
 pub fn last_of(footer: &Footer) -> Option<(i64, i32, u128)> {
     let last = footer.last_applied;
     last.map(|record| (record.offset.0, record.leader_epoch, record.hash))
 }
 
 impl Fact {
-    /// Of a record that nothing is due to.
+    /// The fact about a record without a due answer.
     fn unanswered(place: u64, home: u64) -> Fact {
         Fact {
             place,

@@ -1,18 +1,18 @@
-//! How far it is, on standard error: a bar on a terminal, a line every few seconds elsewhere.
+//! Shows the progress on standard error: a bar on a terminal, a line every few seconds elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// How often the bar is drawn.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
-/// How often a line is written where there is no terminal.
+/// How often a line is written if there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Steps between two looks at the clock.
 const STEPS: u32 = 1_024;
-/// Characters of the bar.
+/// Width of the bar in characters.
 const WIDTH: u64 = 30;
 
-/// Says how far it is.
+/// Shows the progress of a check.
 pub struct Progress {
     terminal: bool,
     quiet: bool,
@@ -25,12 +25,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// On standard error.
+    /// Shows the progress on standard error.
     pub fn on_stderr() -> Progress {
         Progress::new(io::stderr().is_terminal(), false)
     }
 
-    /// Nowhere.
+    /// Shows nothing.
     #[cfg(test)]
     pub fn none() -> Progress {
         Progress::new(false, true)
@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// Begins another piece of work.
+    /// Begins the next stage, with `total` units of work.
     pub fn stage(&mut self, stage: impl Into<String>, total: u64) {
         self.stage = stage.into();
         self.total = total;
@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// So much of it is done.
+    /// Notes that `done` units of the stage are done.
     pub fn reached(&mut self, done: u64) {
         self.done = done;
         self.steps += 1;
@@ -79,13 +79,13 @@ impl Progress {
         }
     }
 
-    /// So much of it is done, and the next look is a while away.
+    /// Notes that `done` units are done, and draws at once, because the next call is a while away.
     pub fn waiting(&mut self, done: u64) {
         self.steps = STEPS;
         self.reached(done);
     }
 
-    /// The bar goes away.
+    /// Removes the bar.
     pub fn end(&mut self) {
         if self.terminal && !self.quiet {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -99,7 +99,7 @@ impl Progress {
         }
         let line = line(&self.stage, self.done, self.total, self.terminal);
         let seconds = self.began.elapsed().as_secs();
-        // Where standard error is closed nobody waits for it.
+        // If standard error is closed, nobody reads the output.
         let _ = if self.terminal {
             write!(io::stderr(), "\r\x1b[K{line}  {seconds} s")
         } else {

@@ -1,4 +1,4 @@
-//! What the state topic says is remembered, and the digest over it, computed by rules of our own.
+//! The entries in the state topic, and their digest, which is computed with independent code.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules, Sequence};
 use super::window::{Place, SEGMENT, Window};
 use crate::wire::state::{self, Entry, EntryKey};
 
-/// What is remembered under a key.
+/// The value of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Sequence {
@@ -27,17 +27,17 @@ pub enum Value {
 #[derive(Debug, Default)]
 pub struct Remembered {
     entries: IndexMap<Key, Value>,
-    /// The sum of the hashes of everything in it.
+    /// The sum of the hashes of all entries.
     digest: u128,
 }
 
 impl Remembered {
-    /// Under a key.
+    /// The value of a key.
     pub fn get(&self, key: Key) -> Option<&Value> {
         self.entries.get(&key)
     }
 
-    /// Puts a value in the place of another, or forgets it; returns what was there.
+    /// Sets or removes the value of a key; returns the old value.
     pub fn put(
         &mut self,
         key: Key,
@@ -57,12 +57,12 @@ impl Remembered {
         before
     }
 
-    /// Every key.
+    /// Every key with a value.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         self.entries.keys().copied()
     }
 
-    /// The last stray that came from each partition.
+    /// The last stray that was accepted from each partition.
     pub fn accepted(&self) -> BTreeMap<u32, i64> {
         let chain = |(key, value): (&Key, &Value)| match (key, value) {
             (Key::Accepted(source), Value::Accepted(end)) => Some((*source, end.position.1)),
@@ -76,7 +76,7 @@ impl Remembered {
         self.digest.wrapping_add(hash_of_scalars(scalars))
     }
 
-    /// Gives all of it to an oracle, in the place of what that one had.
+    /// Loads all entries into an oracle. They replace its own.
     pub fn seed(&self, oracle: &mut Oracle, scalars: Scalars) {
         let (mut sent, mut accepted) = (BTreeMap::new(), BTreeMap::new());
         let mut window = Window::default();
@@ -108,7 +108,7 @@ impl Remembered {
     }
 }
 
-/// What the oracle remembers under a key.
+/// The oracle's value of a key.
 pub fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
     Some(match key {
         Key::Sequence(number) => {
@@ -136,7 +136,7 @@ pub fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> Key {
     }
 }
 
-/// What a state record says.
+/// The value of a state record.
 pub fn value_of(entry: &Entry<'_>) -> Value {
     match entry {
         Entry::Sequence {
@@ -192,7 +192,7 @@ pub fn value_of(entry: &Entry<'_>) -> Value {
     }
 }
 
-/// The scalars of a footer.
+/// The scalars in a footer.
 pub fn scalars_of(footer: &state::Footer) -> Scalars {
     let scalars = &footer.scalars;
     Scalars {
@@ -211,7 +211,7 @@ pub fn scalars_of(footer: &state::Footer) -> Scalars {
     }
 }
 
-/// The hash of one thing that is remembered: its kind, then its fields; a text with its length.
+/// The hash of one element: its kind, then its fields. A text follows its length.
 struct Hashed(Vec<u8>);
 
 impl Hashed {

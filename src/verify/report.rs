@@ -1,33 +1,33 @@
-//! The verdict: what was checked, what was counted, what is wrong.
+//! The verdict: what was checked and counted, and the anomalies.
 
 use serde::Serialize;
 
-/// Examples that are kept of each kind of anomaly; the others are counted.
+/// Examples that are kept of each kind of anomaly. The others are only counted.
 const EXAMPLES_MAX: usize = 5;
 
-/// What is promised, in the order of its numbers.
+/// The promises, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Invariant {
-    /// I1.
+    /// I1, unique.
     Unique,
-    /// I2.
+    /// I2, gapless and monotonic.
     Gapless,
-    /// I3.
+    /// I3, stable.
     Stable,
-    /// I4.
+    /// I4, nothing lost.
     Answered,
-    /// I5.
+    /// I5, one request, one grant.
     OneGrant,
-    /// I6, as far as the request log shows it.
+    /// I6, stop rather than guess, as far as the request log shows it.
     StopsRatherThanGuesses,
-    /// Each footer, and the entries at it.
+    /// Each footer adds up with the entries before it.
     CheckpointAddsUp,
-    /// What a reply says.
+    /// Each reply has the content that the contract requires.
     Contract,
 }
 
 impl Invariant {
-    /// All of them.
+    /// All invariants.
     pub const ALL: [Invariant; 8] = [
         Invariant::Unique,
         Invariant::Gapless,
@@ -39,7 +39,7 @@ impl Invariant {
         Invariant::Contract,
     ];
 
-    /// As in the documentation.
+    /// The name in the documentation.
     pub const fn name(self) -> &'static str {
         match self {
             Invariant::Unique => "I1 unique",
@@ -53,7 +53,7 @@ impl Invariant {
         }
     }
 
-    /// What its number of checks counts.
+    /// The unit of its number of checks.
     pub const fn unit(self) -> &'static str {
         match self {
             Invariant::Unique | Invariant::Gapless => "grants",
@@ -70,37 +70,37 @@ impl Invariant {
 /// One anomaly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// Of the request topic; of the state topic for a checkpoint.
+    /// Partition of the request topic. For a checkpoint, partition of the state topic.
     pub partition: u32,
-    /// Of the record that the client wrote, or of the footer.
+    /// Offset of the client's record, or of the footer.
     pub offset: i64,
-    /// In words.
+    /// The anomaly in words.
     pub what: String,
 }
 
-/// What was found about one invariant.
+/// The result for one invariant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// Which.
+    /// The name of the invariant.
     pub invariant: &'static str,
-    /// How often it was checked.
+    /// Number of checks.
     pub checked: u64,
-    /// What that number counts.
+    /// The unit of that number.
     pub of: &'static str,
-    /// How often it did not hold.
+    /// Number of failed checks.
     pub anomalies: u64,
-    /// Some of those.
+    /// Some of the anomalies.
     pub examples: Vec<Example>,
 }
 
-/// What was counted on the way.
+/// The numbers that the check counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Committed records of the request topic.
     pub requests: u64,
     /// Requests that got IDs.
     pub grants: u64,
-    /// Those IDs.
+    /// IDs in these grants.
     pub ids: u64,
     /// Requests that got the IDs of an earlier one with the same `request_id`.
     pub again: u64,
@@ -110,53 +110,53 @@ pub struct Counts {
     pub refused: u64,
     /// Requests that lay outside their home partition.
     pub strays: u64,
-    /// Strays whose home is not checked so far back.
+    /// Strays whose home partition is not checked as far back.
     pub strays_outside: u64,
-    /// Forwarded records that came once more.
+    /// Forwarded records that arrived again.
     pub forwarded_again: u64,
-    /// Sequences.
+    /// Sequences that exist at the end.
     pub sequences: u64,
     /// Replies to requests that were checked.
     pub replies: u64,
-    /// Replies beyond the first to their request.
+    /// Replies after the first one to the same request.
     pub replies_again: u64,
-    /// Replies to requests outside of what was checked.
+    /// Replies to requests outside of the checked range.
     pub replies_outside: u64,
-    /// Records of reply topics that are no replies of this service.
+    /// Records of reply topics that are not replies of this service.
     pub foreign: u64,
     /// Footers in the state topic.
     pub footers: u64,
-    /// Footers of owners that had lost the partition; a restore passes over them.
+    /// Footers of owners that had lost the partition. A restore skips them.
     pub footers_late: u64,
-    /// Footers that could not be checked: in the compacted head, made void by a repair, of another
-    /// request topic, beyond the end.
+    /// Footers that could not be checked: in the compacted head, made void by a repair, of another request
+    /// topic, or beyond the end.
     pub footers_unchecked: u64,
     /// Repairs by `sequencer recover`.
     pub repairs: u64,
-    /// Requests that a repair passed over.
+    /// Requests that a repair skipped.
     pub passed_over: u64,
-    /// Requests without a reply that the reply topics do not reach back to.
+    /// Requests whose replies retention may have removed.
     pub replies_gone: u64,
 }
 
-/// Everything.
+/// The report of a check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Something was checked, and nothing is wrong.
+    /// True when something was checked and nothing is wrong.
     pub clean: bool,
-    /// Why there was nothing to check.
+    /// Why there was nothing to check. None when something was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// By invariant.
+    /// The findings, by invariant.
     pub findings: Vec<Finding>,
-    /// What was counted.
+    /// The counted numbers.
     pub counts: Counts,
-    /// What could not be checked, in words.
+    /// The parts that could not be checked, in words.
     pub unchecked: Vec<String>,
 }
 
 impl Report {
-    /// Before anything is found.
+    /// A report without findings.
     pub fn new() -> Report {
         let finding = |invariant: Invariant| Finding {
             invariant: invariant.name(),
@@ -181,20 +181,20 @@ impl Report {
         self.findings.get_mut(at)
     }
 
-    /// There was nothing to check, which is not the same as clean.
+    /// Notes that there was nothing to check. This is not the same as clean.
     pub(super) fn nothing(&mut self, why: String) {
         self.clean = false;
         self.problem = Some(why);
     }
 
-    /// It was checked once.
+    /// Counts one check of an invariant.
     pub fn checked(&mut self, invariant: Invariant) {
         if let Some(finding) = self.finding(invariant) {
             finding.checked += 1;
         }
     }
 
-    /// It does not hold.
+    /// Adds an anomaly of an invariant.
     pub fn wrong(
         &mut self,
         invariant: Invariant,
@@ -215,7 +215,7 @@ impl Report {
         }
     }
 
-    /// The invariants that do not hold.
+    /// The invariants with anomalies.
     #[cfg(test)]
     pub fn broken(&self) -> Vec<Invariant> {
         let findings = Invariant::ALL.iter().zip(&self.findings);

@@ -1,7 +1,7 @@
-//! What a request record asks for, read from the contract a second time.
+//! Decodes request records. This is the contract read a second time.
 //!
-//! Only the order in which two mistakes of one record are told is taken from the service, since the
-//! contract leaves it open and I3 needs one.
+//! Only the order in which two mistakes of one record are reported follows the service: the contract leaves it
+//! open and I3 needs a fixed order.
 
 use std::fmt;
 
@@ -18,51 +18,51 @@ const COUNT_MAX: i128 = 1_000_000;
 /// The key of policy records.
 const POLICY: &str = "__policy";
 
-/// A request.
+/// A decoded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked<'a> {
-    /// Its key.
+    /// The record's key after the check.
     pub name: Result<&'a str, Code>,
-    /// Its value.
+    /// The record's value after parsing.
     pub wish: Result<Wish, Code>,
-    /// What the client calls it, when that is valid by itself.
+    /// The client's `request_id`, when it is valid by its own rules.
     pub request_id: Option<String>,
 }
 
-/// What is wanted.
+/// The operation that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// So many IDs.
+    /// This number of IDs.
     Next(u64),
-    /// Something for an operator.
+    /// An operator's record.
     Operator {
-        /// What.
+        /// The action.
         deed: Deed,
-        /// Who, or nothing.
+        /// The requester; empty when the record names none.
         requester: String,
-        /// Why, or nothing.
+        /// The reason; empty when the record gives none.
         reason: String,
     },
 }
 
-/// What an operator does.
+/// The action of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// Define a sequence or change it.
+    /// Define a sequence or change its definition.
     Define(Change),
-    /// Move its next ID.
+    /// Move the next ID of a sequence.
     SetNext { next: i64, force: bool },
-    /// Show it.
+    /// Show a sequence.
     Describe,
-    /// Give no more of it.
+    /// Give no more IDs of a sequence.
     Retire,
-    /// Say what happens to undefined names.
+    /// Set the rule for undefined names.
     Policy(Unknown),
 }
 
 impl Deed {
-    /// As the window has it: the halves of a hash over its word and its fields instead of first ID and
-    /// step, with a count of 0. None for one that changes nothing.
+    /// The place in the window: the halves of a hash over the word and the fields instead of first ID and step,
+    /// with a count of 0. None for an action that changes nothing.
     pub fn remembered(self) -> Option<Grant> {
         let mut input = Vec::new();
         match self {
@@ -109,7 +109,7 @@ impl Deed {
     }
 }
 
-/// The fields of a definition that are there.
+/// The fields that are present in a definition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     pub start: Option<i64>,
@@ -184,7 +184,7 @@ fn read_value(value: &[u8]) -> (Result<Wish, Code>, Option<String>) {
     (wish, None)
 }
 
-/// An integer however long, and `-0`, of which a JSON reader makes something else.
+/// True for an integer of any length, and for `-0`, which a JSON reader would change.
 fn is_whole(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
         return false;
@@ -207,7 +207,7 @@ fn count(json: &Json) -> Result<u64, Code> {
     }
 }
 
-/// Every field of a request, and in this order a stranger among them is looked for.
+/// Every field of a request. An unknown field is searched in this order.
 const KNOWN: [&str; 15] = [
     "op",
     "count",
@@ -226,7 +226,7 @@ const KNOWN: [&str; 15] = [
     "undefined",
 ];
 
-/// Which fields go with an operation, besides `op`, `request_id` and `requester`.
+/// The fields of an operation, besides `op`, `request_id` and `requester`.
 fn fields_of(op: &str) -> Option<&'static [&'static str]> {
     Some(match op {
         "next" => &["count"],
@@ -352,7 +352,7 @@ impl Object {
         })
     }
 
-    /// A field that is there and not null; of two, the first.
+    /// The value of a field that is present and not null. Of two, the first.
     fn get(&self, name: &str) -> Option<&Json> {
         let found = self.0.iter().find(|(field, _)| field == name);
         found
@@ -373,7 +373,7 @@ impl Object {
         match self.get(name) {
             None => Ok(None),
             Some(Json::Whole(number)) => match i64::try_from(*number) {
-                // The lowest 64-bit integer is no bound.
+                // The lowest 64-bit integer is not a valid bound.
                 Ok(number) if number != i64::MIN => Ok(Some(number)),
                 _ => Err(Code::InvalidDefinition),
             },
@@ -391,13 +391,13 @@ impl Object {
     }
 }
 
-/// A JSON value, as deep as a request goes.
+/// A JSON value, to the depth of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Json {
     Null,
     Flag(bool),
     Whole(i128),
-    /// A number that is whole and beyond 64 bits.
+    /// A whole number beyond 64 bits.
     Huge,
     Fraction,
     Text(String),
@@ -412,7 +412,7 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A field's value: objects in it are not looked into.
+/// A field's value. Objects in it are not read.
 struct Inner(Json);
 
 impl<'de> Deserialize<'de> for Inner {

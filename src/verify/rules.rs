@@ -1,5 +1,5 @@
-//! One sequence by its definition: which IDs it gives next. In 128-bit numbers, so that no sum of
-//! two IDs needs a thought.
+//! One sequence with its definition: the IDs that it gives next. Numbers have 128 bits, so that no sum of two
+//! IDs overflows.
 
 use super::code::Code;
 use super::request::Change;
@@ -8,7 +8,7 @@ use super::request::Change;
 const ID_LAST: i64 = 9_007_199_254_740_991;
 const COUNT_MAX: u64 = 1_000_000;
 
-/// A definition.
+/// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     pub start: i64,
@@ -20,7 +20,7 @@ pub struct Rules {
     pub audit: bool,
 }
 
-/// Who changed a sequence last, and why.
+/// The last change of a sequence: who made it, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     pub op: Box<str>,
@@ -30,7 +30,7 @@ pub struct Note {
     pub timestamp_ms: i64,
 }
 
-/// What an operator said of a sequence.
+/// The definition of a sequence, and its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defined {
     pub rules: Rules,
@@ -39,8 +39,8 @@ pub struct Defined {
     pub ledger: Ledger,
 }
 
-/// Where the ledger of a sequence stands, as the state has it: it is in the digest, and compared with
-/// nothing, since no ledger is read here (`sequencer audit` does).
+/// The position of a sequence's ledger in the state. It is part of the digest, and is compared with nothing
+/// else, since no ledger is read here (`sequencer audit` reads it).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ledger(pub Option<LedgerEnd>);
 
@@ -62,7 +62,7 @@ impl PartialEq for Ledger {
 impl Eq for Ledger {}
 
 impl Rules {
-    /// Of a sequence that nobody defined.
+    /// The rules of a sequence that nobody defined.
     pub const UNDEFINED: Rules = Rules {
         start: 1,
         increment: 1,
@@ -73,7 +73,7 @@ impl Rules {
         audit: false,
     };
 
-    /// Of a sequence that is defined for the first time.
+    /// The rules of a sequence that is defined for the first time.
     pub fn first(change: Change) -> Result<Rules, Code> {
         let down = change.increment.is_some_and(|increment| increment < 0);
         let (min, max) = if down { (-ID_LAST, -1) } else { (1, ID_LAST) };
@@ -87,7 +87,7 @@ impl Rules {
         rules.changed(change)?.beginning()
     }
 
-    /// Where a sequence begins is one of its IDs; where one began that goes on need not be.
+    /// Checks that a new sequence begins at one of its IDs. A sequence that goes on need not.
     fn beginning(self) -> Result<Rules, Code> {
         if self.hold(self.start.into()) {
             Ok(self)
@@ -123,12 +123,12 @@ impl Rules {
         i128::from(self.min) <= id && id <= i128::from(self.max)
     }
 
-    /// Counts down.
+    /// True when the sequence counts down.
     pub fn down(&self) -> bool {
         self.increment < 0
     }
 
-    /// True when `id` lies behind the end.
+    /// True when `id` lies after the end.
     fn beyond(&self, id: i128) -> bool {
         if self.down() {
             id < i128::from(self.min)
@@ -137,7 +137,7 @@ impl Rules {
         }
     }
 
-    /// Where a cycle begins again.
+    /// The ID at which a cycle begins again.
     fn begin(&self) -> i128 {
         if self.down() {
             self.max.into()
@@ -156,7 +156,7 @@ impl Rules {
     }
 }
 
-/// IDs of one request.
+/// The IDs of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub first: i64,
@@ -173,23 +173,23 @@ impl Grant {
     }
 }
 
-/// A sequence.
+/// A sequence and its counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The ID that comes next, or a number beyond the end.
+    /// The next ID, or a number beyond the end.
     pub next: i128,
-    /// None for one that nobody defined.
+    /// The definition. None for a sequence that nobody defined.
     pub defined: Option<Box<Defined>>,
-    /// Counts the operators' moves: a grant after one need not follow the grant before it.
+    /// Number of moves by operators. A grant after a move need not follow the grant before it.
     pub run: u32,
-    /// Counts the moves after which IDs may come again.
+    /// Number of moves after which IDs may repeat.
     pub life: u32,
-    /// A cycle has ended, and the next grant begins another one.
+    /// True when a cycle has ended, so that the next grant begins another one.
     wrapped: bool,
 }
 
 impl Sequence {
-    /// One that is used for the first time.
+    /// A sequence that is used for the first time.
     pub fn undefined(floor: i64) -> Sequence {
         Sequence {
             next: i128::from(floor.clamp(0, ID_LAST)) + 1,
@@ -200,7 +200,7 @@ impl Sequence {
         }
     }
 
-    /// One that is defined for the first time.
+    /// A sequence that is defined for the first time.
     pub fn first_defined(rules: Rules, floor: i64, note: Note) -> Sequence {
         let mut next = i128::from(rules.start);
         if floor > 0 && floor < i64::MAX && !rules.down() {
@@ -221,7 +221,7 @@ impl Sequence {
         }
     }
 
-    /// Became a sequence by its first request, where these are audited.
+    /// Adds `audit` to a sequence that its first request created under an auditing policy.
     pub fn audit(&mut self, offset: i64, timestamp_ms: i64) {
         self.defined = Some(Box::new(Defined {
             rules: Rules {
@@ -240,11 +240,11 @@ impl Sequence {
         }));
     }
 
-    /// As a state record has it.
+    /// Reads the form in a state record.
     pub fn stored(next: i64, defined: Option<Box<Defined>>) -> Sequence {
         let down = defined.as_ref().is_some_and(|defined| defined.rules.down());
         let next = match next {
-            // There was no number left for it.
+            // The sequence had no number left.
             i64::MIN if !down => i128::from(i64::MAX) + 1,
             next => next.into(),
         };
@@ -257,19 +257,19 @@ impl Sequence {
         }
     }
 
-    /// For a state record: a number that has no room there is the lowest of all.
+    /// The form in a state record. A number that does not fit is stored as the lowest of all.
     pub fn to_store(&self) -> i64 {
         i64::try_from(self.next).unwrap_or(i64::MIN)
     }
 
-    /// Its rules.
+    /// The rules of the sequence.
     pub fn rules(&self) -> &Rules {
         self.defined
             .as_ref()
             .map_or(&Rules::UNDEFINED, |defined| &defined.rules)
     }
 
-    /// No more IDs are given.
+    /// True when the sequence gives no more IDs.
     pub fn retired(&self) -> bool {
         self.defined.as_ref().is_some_and(|defined| defined.retired)
     }
@@ -280,7 +280,7 @@ impl Sequence {
         i64::try_from(next).ok().filter(|_| self.rules().hold(next))
     }
 
-    /// Gives IDs.
+    /// Takes `count` IDs.
     pub fn take(&mut self, count: u64) -> Result<Grant, Code> {
         if self.retired() {
             return Err(Code::Retired);
@@ -357,7 +357,7 @@ impl Sequence {
         Ok(())
     }
 
-    /// Gives no more; once is enough.
+    /// Ends the sequence. A second time changes nothing.
     pub fn retire(&mut self, note: Note) {
         if !self.retired() {
             let rules = *self.rules();
@@ -378,8 +378,7 @@ impl Sequence {
         }));
     }
 
-    /// True when another place of the same sequence lies before this one, so that IDs would come
-    /// again.
+    /// True when `other` stands before this counter, so that IDs would repeat.
     pub fn would_go_back_to(&self, other: &Sequence) -> bool {
         !self.rules().cycle && self.rules().before(other.next, self.next)
     }

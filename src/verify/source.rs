@@ -1,10 +1,10 @@
-//! Where the logs come from: Kafka, or a test's own records.
+//! The source of the logs: Kafka, or a test's own records.
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::kafka;
 
-/// A topic by what it holds; replies by their number in [`super::Plan::replies`].
+/// A topic by its content. Reply topics are identified by their number in [`super::Plan::replies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// The request topic.
@@ -15,31 +15,31 @@ pub enum Topic {
     Replies(u16),
 }
 
-/// A record, as far as anything here looks at it.
+/// A record with the fields that the checker reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record<'a> {
-    /// The leader epoch that its broker gave it.
+    /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
-    /// Its offset.
+    /// The record's offset.
     pub offset: i64,
-    /// Its time in milliseconds since 1970.
+    /// The record's time in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// Its key.
+    /// The record's key.
     pub key: Option<&'a [u8]>,
-    /// Its value.
+    /// The record's value.
     pub value: Option<&'a [u8]>,
     /// The header `sequencer-request-id` of a request.
     pub request_id: Option<&'a [u8]>,
     /// The header `sequencer-forwarded` of a request.
     pub forwarded: Option<&'a [u8]>,
-    /// A request's headers name a topic for the reply.
+    /// True when a request's headers name a topic for the reply.
     pub names_topic: bool,
     /// The header of a tombstone in the state topic.
     pub batch: Option<&'a [u8]>,
 }
 
 impl Record<'_> {
-    /// What a footer remembers of the last record that it covers.
+    /// The fingerprint that a footer stores of the last record that it covers.
     pub fn fingerprint(&self) -> u128 {
         let part = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => xxh3_128(bytes).rotate_left(1),
@@ -53,47 +53,47 @@ impl Record<'_> {
 /// Start and end of a partition, committed records only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// The first offset that there can be.
+    /// The first possible offset.
     pub start: i64,
-    /// The offset behind the last.
+    /// One past the last offset.
     pub end: i64,
 }
 
-/// Whether to go on reading.
+/// Whether a read goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Go on with the next record.
     Continue,
-    /// That is enough.
+    /// End the read.
     Stop,
 }
 
-/// Reads committed records of logs. Nothing is written, no group is joined.
+/// Reads committed records of logs. It writes nothing, and joins no group.
 pub trait Logs {
-    /// How many partitions a topic has.
+    /// The number of partitions of a topic.
     ///
     /// # Errors
-    /// It cannot be asked for now.
+    /// The broker does not answer now.
     fn partitions(&self, topic: Topic) -> Result<u32, kafka::error::Error>;
 
     /// Start and end of a partition.
     ///
     /// # Errors
-    /// They cannot be asked for now.
+    /// The broker does not answer now.
     fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, kafka::error::Error>;
 
-    /// Where a partition ends, open transactions included.
+    /// The end of a partition, open transactions included.
     ///
     /// # Errors
-    /// It cannot be asked for now.
+    /// The broker does not answer now.
     fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, kafka::error::Error> {
         Ok(self.extent(topic, partition)?.end)
     }
 
-    /// The committed records of a range, in order.
+    /// Reads the committed records of a range, in order.
     ///
     /// # Errors
-    /// It cannot be read now, or not any more.
+    /// The range cannot be read now, or no longer exists.
     fn read(
         &self,
         topic: Topic,

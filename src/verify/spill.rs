@@ -1,31 +1,30 @@
-//! Facts on disk, sorted into ranges of the request log, so that one range at a time is in memory.
+//! Facts on disk, sorted into ranges of the request log, so that only one range at a time is in memory.
 //!
-//! The files have no name: they are gone when this process is, however it ends.
+//! The files have no name: the system removes them when this process ends in any way.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-/// Buffer of a file that is written to.
+/// Buffer size of a file during writing.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Most ranges: three sets of their files are well below the 1,024 that a process may open by
-/// default.
+/// Most ranges. Three sets of their files are well below the 1,024 files that a process may open by default.
 const RANGES_MAX: u64 = 128;
 
-/// A temporary file without a name.
+/// Creates a temporary file without a name.
 pub fn unnamed(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)
 }
 
-/// Something of a fixed size that belongs to a place of the request log.
+/// A fact of fixed size that belongs to a place of the request log.
 pub trait Fact: Sized {
-    /// Bytes on disk.
+    /// Number of bytes on disk.
     const BYTES: usize;
-    /// Writes it to `BYTES` bytes.
+    /// Writes the fact to `BYTES` bytes.
     fn write(&self, out: &mut Writer<'_>);
-    /// Reads it.
+    /// Reads the fact.
     fn read(from: &mut Reader<'_>) -> Self;
-    /// The place of the log, over all partitions, by which it is sorted into ranges.
+    /// The place of the log, over all partitions, by which facts are sorted into ranges.
     fn range_by(&self) -> u64;
 }
 
@@ -43,7 +42,7 @@ impl Writer<'_> {
 pub struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    /// The next bytes; zeros past the end, which is a mistake in this file's users.
+    /// Returns the next bytes. Past the end it returns zeros, which would be a mistake in the caller.
     pub fn take<const N: usize>(&mut self) -> [u8; N] {
         match self.0.split_first_chunk::<N>() {
             Some((bytes, rest)) => {
@@ -55,17 +54,17 @@ impl Reader<'_> {
     }
 }
 
-/// How places are cut into ranges.
+/// The division of places into ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranges {
-    /// Places of one range.
+    /// Number of places in one range.
     width: u64,
-    /// How many ranges there are.
+    /// Number of ranges.
     count: u64,
 }
 
 impl Ranges {
-    /// So that a range of facts fits into `bytes`, if there is one for each place.
+    /// A division in which the facts of a range fit into `bytes`, if there is one fact for each place.
     pub fn of(places: u64, fact_bytes: usize, bytes: u64) -> Ranges {
         let facts = (bytes / fact_bytes as u64).max(1);
         let count = places.div_ceil(facts).clamp(1, RANGES_MAX);
@@ -80,7 +79,7 @@ impl Ranges {
     }
 }
 
-/// Facts by range.
+/// Facts on disk, by range.
 pub struct Spill<F> {
     ranges: Ranges,
     /// Most bytes of facts in memory at a time.
@@ -92,7 +91,7 @@ pub struct Spill<F> {
 }
 
 impl<F: Fact> Spill<F> {
-    /// Makes the files.
+    /// Creates the files.
     pub fn new(directory: &Path, ranges: Ranges, bytes_max: u64) -> io::Result<Spill<F>> {
         let file = |_| {
             let file = unnamed(directory)?;
@@ -123,17 +122,17 @@ impl<F: Fact> Spill<F> {
         Ok(())
     }
 
-    /// Facts in all.
+    /// Total number of facts.
     pub fn len(&self) -> u64 {
         self.written.iter().sum()
     }
 
-    /// How many ranges there are.
+    /// Number of ranges.
     pub fn ranges(&self) -> usize {
         self.files.len()
     }
 
-    /// In how many turns a range is read, so that each turn fits into memory.
+    /// Number of turns in which a range is read, so that each turn fits into memory.
     pub fn turns(&self, range: usize) -> u64 {
         let facts = self.written.get(range).copied().unwrap_or(0);
         (facts * F::BYTES as u64)
@@ -141,8 +140,7 @@ impl<F: Fact> Spill<F> {
             .clamp(1, self.ranges.width)
     }
 
-    /// The facts of one turn of a range, unsorted. The file of a range is given up with its last
-    /// turn.
+    /// Loads the facts of one turn of a range, unsorted. The last turn of a range removes its file.
     pub fn load(&mut self, range: usize, turn: u64, turns: u64) -> io::Result<Vec<F>> {
         let Some(file) = self.files.get_mut(range) else {
             return Ok(Vec::new());
@@ -214,7 +212,7 @@ mod tests {
             }
         }
         assert_eq!(all, (0..1_000).collect::<Vec<_>>());
-        // Nothing has a name.
+        // No file has a name.
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -1,8 +1,8 @@
-//! A copy of one partition of the state topic, so that compaction cannot change what is read twice,
-//! and a restore of our own over it.
+//! A copy of one partition of the state topic, so that compaction changes nothing between two reads, and an
+//! independent restore over this copy.
 //!
-//! Like an owner's restore it takes the compacted head as it comes, up to the first footer that the
-//! entries add up to; from there on a batch counts whole or not at all.
+//! Like an owner's restore, it accepts the compacted head up to the first footer that the entries add up to.
+//! From there on a batch counts as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,40 +21,40 @@ const FOLD_VERSION: u16 = 1;
 /// A repair in the state log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// Where its footer lies in the state log.
+    /// Offset of the repair's footer in the state log.
     pub footer: i64,
-    /// Where the partition goes on.
+    /// Request offset at which the partition goes on.
     pub from: i64,
 }
 
-/// The copy.
+/// The copy of a state partition.
 pub struct StateLog {
     file: BufWriter<File>,
-    /// Where the next record of the topic is read.
+    /// The next offset to read from the topic.
     pub end: i64,
-    /// Records in it.
+    /// Number of records in the copy.
     pub records: u64,
-    /// Repairs that are there as a whole.
+    /// Complete repairs.
     pub repairs: Vec<Repair>,
-    /// Repairs of which compaction has left a part only: their last offset.
+    /// The last offset of repairs of which compaction has left only a part.
     pub torn_repair: Option<i64>,
     /// The highest next offset of a footer after the last repair.
     pub covered: Option<i64>,
-    /// What the first footer says was decided once for the whole service.
+    /// The decisions for the whole service in the first footer.
     pub decided: Option<(u32, [u8; 32])>,
-    /// Places of the window, by the first footer.
+    /// Number of places of the window, from the first footer.
     pub window_capacity: Option<u32>,
-    /// A record that a newer release wrote.
+    /// The problem with a record that a newer release wrote.
     pub unreadable: Option<String>,
-    /// Nothing was compacted away at the beginning.
+    /// True when compaction removed nothing at the beginning.
     pub exact: bool,
-    /// Records of batches without a footer yet, and whether they repair.
+    /// Number of records of each batch without a footer yet, and the offset of its reset if it repairs.
     open: BTreeMap<BatchId, (u32, Option<i64>)>,
     footers: u64,
 }
 
 impl StateLog {
-    /// An empty copy of a log that starts at an offset.
+    /// Creates an empty copy of a log that starts at `start`.
     pub fn new(directory: &Path, start: i64) -> io::Result<StateLog> {
         Ok(StateLog {
             file: BufWriter::with_capacity(1 << 16, spill::unnamed(directory)?),
@@ -146,14 +146,14 @@ impl StateLog {
         }
     }
 
-    /// A reset without its footer: compaction has taken it.
+    /// Handles a reset without its footer, which compaction has removed.
     pub fn settle(&mut self) {
         for (_, repair) in std::mem::take(&mut self.open).into_values() {
             self.torn_repair = self.torn_repair.max(repair);
         }
     }
 
-    /// Reads it from the beginning.
+    /// Reads the copy from its beginning.
     pub fn frames(&mut self) -> io::Result<Frames> {
         self.file.flush()?;
         let mut file = self.file.get_mut().try_clone()?;
@@ -176,10 +176,10 @@ impl Bump for (u32, Option<i64>) {
     }
 }
 
-/// In the place of a length.
+/// Stands for the length of an absent value.
 const ABSENT: u32 = u32::MAX;
 
-/// Records of the copy, in order.
+/// The records of the copy, in order.
 pub struct Frames {
     left: u64,
     reader: BufReader<File>,
@@ -220,65 +220,65 @@ impl Frames {
     }
 }
 
-/// A footer, and what it makes of the entries.
+/// A footer, and its relation to the entries.
 #[derive(Debug)]
 pub struct Found {
-    /// It.
+    /// The footer itself.
     pub footer: Footer,
-    /// Where it lies in the state log.
+    /// The offset of the footer in the state log.
     pub offset: i64,
-    /// It closes a repair.
+    /// Present when the footer ends a repair.
     pub repair: Option<Repaired>,
-    /// How it stands to what came before it.
+    /// The relation of the footer to the records before it.
     pub standing: Standing,
 }
 
-/// A repair's statements, and the state before it.
+/// The content of a repair's reset, and the epoch before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repaired {
-    /// Requests from here on up to where it goes on may be passed over.
+    /// Requests from this offset on, up to the repair's next offset, may be skipped.
     pub answered: i64,
-    /// The epoch that it must raise.
+    /// The previous epoch, which the repair must raise.
     pub epoch_before: u64,
 }
 
-/// How a footer stands to what came before it.
+/// The relation of a footer to the records before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// In the compacted head: what lies around it is younger.
+    /// In the compacted head: the records around it are younger.
     Head,
-    /// An owner that had lost the partition wrote it; a restore passes over it.
+    /// An owner that had lost the partition wrote it. A restore skips it.
     Late,
-    /// It should hold.
+    /// The footer must add up.
     Counts {
-        /// Its digest is that of the entries.
+        /// True when its digest is that of the entries.
         adds_up: bool,
-        /// Nothing was believed before it.
+        /// True when no footer was accepted before it.
         first: bool,
     },
 }
 
 type Change = (Key, Option<Value>);
 
-/// Our own restore: footer by footer, with the entries as they stand at each.
+/// The independent restore: footer by footer, with the entries at each footer.
 pub struct Replay {
     frames: Frames,
     /// The entries at the last footer.
     pub remembered: Remembered,
-    /// Keys that changed since they were last asked for.
+    /// Keys that changed since the last call that took them.
     pub touched: Vec<Key>,
     anchored: bool,
     believed: bool,
-    /// Where the last footer goes on that was believed.
+    /// The next offset of the last accepted footer.
     last_next: Option<i64>,
-    /// The repair that it knows of.
+    /// The epoch of the last repair.
     last_epoch: u64,
-    /// Of each open batch, up to where its reset says that requests are answered, and its changes.
+    /// For each open batch: the offset in its reset up to which requests are answered, and its changes.
     staged: BTreeMap<BatchId, (Option<i64>, Vec<Change>)>,
 }
 
 impl Replay {
-    /// From the beginning of a copy.
+    /// Starts at the beginning of a copy.
     pub fn new(log: &mut StateLog) -> io::Result<Replay> {
         Ok(Replay {
             frames: log.frames()?,
@@ -292,7 +292,7 @@ impl Replay {
         })
     }
 
-    /// Goes on to the next footer. Names get their numbers from the oracle.
+    /// Goes on to the next footer. The oracle gives names their numbers.
     pub fn next(&mut self, oracle: &mut Oracle) -> io::Result<Option<Found>> {
         while let Some(frame) = self.frames.next()? {
             let Frame {
@@ -301,7 +301,7 @@ impl Replay {
                 value,
                 batch,
             } = frame;
-            // What cannot be read belongs to no batch, as for an owner's restore.
+            // A record that cannot be read belongs to no batch, as in an owner's restore.
             let Ok(record) = state::decode(&key, value.as_deref(), batch.as_deref()) else {
                 continue;
             };
@@ -358,7 +358,7 @@ impl Replay {
         let (answered, changes) = staged.unwrap_or_default();
         let scalars = scalars_of(&footer);
         let next = footer.next.0;
-        // In the head its entries are there already.
+        // In the head the entries of the batch are there already.
         let mut undo = if answered.is_some() && self.anchored {
             self.clear(oracle)
         } else {

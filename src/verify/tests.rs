@@ -1,5 +1,5 @@
-//! The checker against the shipped service, run over logs in memory: clean when nothing was planted,
-//! and each planted anomaly under its own name.
+//! Tests of the checker against the shipped service, over logs in memory: the result is clean when nothing was
+//! planted, and each planted anomaly is found under its own name.
 
 mod planted;
 mod service;
@@ -29,7 +29,7 @@ fn what_the_service_wrote_is_clean() {
         counts.replies_again += found.replies_again;
         counts.footers += found.footers;
     }
-    // The load reaches what it is there for.
+    // The load covers the cases that it is made for.
     assert!(counts.again > 100, "{counts:?}");
     assert!(counts.operators > 100, "{counts:?}");
     assert!(counts.refused > 100, "{counts:?}");
@@ -87,7 +87,7 @@ fn a_log_that_retention_has_cut_begins_at_a_footer_that_adds_up() {
     assert!(report.counts.replies_outside > 0);
     assert!(report.counts.grants > 0);
 
-    // Without a footer there is nothing to begin with.
+    // Without a footer there is no place to begin.
     world.state[1].clear();
     assert_eq!(run(&world).broken(), [Invariant::CheckpointAddsUp]);
 }
@@ -135,7 +135,7 @@ fn after_a_repair_the_log_goes_on_from_what_it_says() {
         world.load(200);
         world.ask(0, "plain", b"5", None);
         world.serve();
-        // Two requests that the repair passes over.
+        // Two requests that the repair skips.
         world.ask(0, "orders-1", b"", None);
         world.ask(0, "orders-2", b"", None);
         world.repair(0, if back { -1 } else { 1_000_000 });
@@ -183,7 +183,7 @@ fn after_a_repair_that_folds_the_log_again_every_request_must_still_be_answered(
     }
 }
 
-/// Two requests cannot be read, and the state goes on unchanged behind them.
+/// Two requests cannot be read, and the state goes on unchanged after them.
 #[test]
 fn only_what_a_repair_names_is_passed_over() {
     for named in [2, 1] {
@@ -205,7 +205,7 @@ fn only_what_a_repair_names_is_passed_over() {
         let broken: &[Invariant] = if named == 2 {
             &[]
         } else {
-            // The state does not hold what it says was answered.
+            // The state lacks the IDs that were answered according to the repair.
             &[Invariant::Unique, Invariant::Answered]
         };
         assert_eq!(report.broken(), broken, "{report:#?}");

@@ -1,13 +1,13 @@
-//! The last so many grants to requests with a `request_id`.
+//! The window: the last grants to requests with a `request_id`.
 
 use std::collections::HashMap;
 
 use super::rules::Grant;
 
-/// Places in one record of the state topic.
+/// Number of places in one record of the state topic.
 pub const SEGMENT: usize = 64;
 
-/// Which request: a hash of its sequence and its `request_id`, as the state topic has it.
+/// Identifies a request: a hash of its sequence and its `request_id`, as in the state topic.
 pub type Key = [u8; 16];
 
 /// The key of a request.
@@ -20,14 +20,14 @@ pub fn key_of(name: &str, request_id: &str) -> Key {
     key
 }
 
-/// A grant that is remembered.
+/// A grant in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub key: Key,
     pub grant: Grant,
 }
 
-/// The window: a ring of places, the oldest is overwritten.
+/// The window is a ring of places. The next place overwrites the oldest.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     places: Vec<Option<Place>>,
@@ -35,13 +35,13 @@ pub struct Window {
 }
 
 impl Window {
-    /// What a request got.
+    /// The grant of a request, if it is in the window.
     pub fn find(&self, key: &Key) -> Option<Grant> {
         let place = self.places.get(*self.known.get(key)?)?;
         place.map(|place| place.grant)
     }
 
-    /// Writes a place; returns the segment that it lies in.
+    /// Writes a place; returns the number of its segment.
     pub fn put(&mut self, at: usize, place: Place) -> usize {
         if self.places.len() <= at {
             self.places.resize(at + 1, None);
@@ -53,7 +53,7 @@ impl Window {
         at / SEGMENT
     }
 
-    /// The places of a segment; none when it has none.
+    /// The places of a segment. None when it has none.
     pub fn segment(&self, segment: usize) -> Option<Vec<Place>> {
         let from = segment * SEGMENT;
         let to = self.places.len().min(from + SEGMENT);
@@ -67,7 +67,7 @@ impl Window {
         (!places.is_empty()).then_some(places)
     }
 
-    /// Segments, those without a place among them.
+    /// Number of segments, with those that have no place.
     pub fn segments(&self) -> usize {
         self.places.len().div_ceil(SEGMENT)
     }

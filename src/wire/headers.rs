@@ -1,19 +1,19 @@
-//! The headers of a request that this service reads, and the block in which headers travel.
+//! The headers of a request that this service reads, and the block that holds headers.
 //!
-//! Request-reply clients say in headers where their reply goes and what it must carry
-//! ([`crate::wire::route`]). None of it is part of the fold, but for [`REQUEST_ID`]; therefore that
-//! one's name is fixed, and those of the clients' conventions can be configured: two instances that
-//! disagree about them still give the same IDs.
+//! Request-reply clients say in headers where their reply goes and what it must carry ([`crate::wire::route`]).
+//! Of all headers, only [`REQUEST_ID`] and [`FORWARDED`] take part in the fold. Their names are fixed. The
+//! names of the clients' conventions can be configured: two instances that disagree about them still give the
+//! same IDs.
 
 pub mod block;
 
 pub use block::Block;
 
-/// The client's identification of its request; part of the fold.
+/// The client's identification of its request. The fold uses it.
 pub const REQUEST_ID: &str = "sequencer-request-id";
 /// The link of a stray's chain ([`crate::core::link`]).
 pub const FORWARDED: &str = "sequencer-forwarded";
-/// On a reply that could not go where its request said: the code and the reason.
+/// On a reply that could not go where its request asked for: the code and the reason.
 pub const UNDELIVERED: &str = "sequencer-undelivered";
 /// W3C trace context, passed on.
 pub const TRACEPARENT: &str = "traceparent";
@@ -22,17 +22,18 @@ pub const TRACESTATE: &str = "tracestate";
 
 /// Longest correlation that a client's own topic gets, in bytes.
 pub const CORRELATION_BYTES_MAX: usize = 4 * 1024;
-/// Longest correlation that is repeated at all, in bytes: a longer one reaches the default reply
-/// topic up to here, and is left out beyond, so that a reply always fits.
+/// Longest correlation that a reply repeats at all, in bytes. A reply on the default reply topic repeats a
+/// longer correlation than a client's own topic gets, up to this size. Beyond it the correlation is left out,
+/// so that a reply always fits.
 pub const CORRELATION_COPIED_BYTES_MAX: usize = 64 * 1024;
-/// Longest name of a topic, as the broker has it, in bytes.
+/// Longest name of a topic that a broker accepts, in bytes.
 pub const TOPIC_BYTES_MAX: usize = 249;
-/// Longest text of a partition, in bytes: more than the digits of any.
+/// Longest text of a partition, in bytes: more than the digits of any partition.
 pub const PARTITION_BYTES_MAX: usize = 16;
-/// Longest trace header that is passed on, in bytes; W3C asks for 512 at least.
+/// Longest trace header that is passed on, in bytes. W3C asks for at least 512.
 pub const TRACE_BYTES_MAX: usize = 4 * 1024;
-/// Most bytes that the headers of a forward add up to, names among them: with the longest name and
-/// value of a request, what the forwarding producer must accept.
+/// Most bytes that the headers of a forward add up to, with their names. The forwarding producer must accept
+/// this size, with the longest name and value of a request.
 pub const FORWARD_HEADERS_BYTES_MAX: usize = 3
     * (CORRELATION_COPIED_BYTES_MAX + TOPIC_BYTES_MAX + PARTITION_BYTES_MAX)
     + 2 * TRACE_BYTES_MAX
@@ -41,11 +42,11 @@ pub const FORWARD_HEADERS_BYTES_MAX: usize = 3
 /// The header names of one client convention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FamilyNames {
-    /// What the reply must repeat.
+    /// The header whose value the reply must repeat.
     pub correlation: String,
-    /// Where the reply goes.
+    /// The header with the topic of the reply.
     pub topic: String,
-    /// To which partition of it; not every convention has one.
+    /// The header with the partition of the reply. Not every convention has one.
     pub partition: Option<String>,
 }
 
@@ -56,7 +57,7 @@ pub struct Names {
     pub kafka: FamilyNames,
     /// NestJS: the error of a reply.
     pub nest_error: String,
-    /// NestJS: the reply is the last one.
+    /// NestJS: marks the reply as the last one.
     pub nest_disposed: String,
     /// SmallRye's and Quarkus's `KafkaRequestReply`.
     pub smallrye: FamilyNames,
@@ -89,14 +90,14 @@ impl Default for Names {
     }
 }
 
-/// What one convention's headers say, undecoded.
+/// The values of one convention's headers, undecoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Family<'a> {
-    /// What the reply must repeat.
+    /// The bytes that the reply must repeat.
     pub correlation: Option<&'a [u8]>,
-    /// Where the reply goes.
+    /// The topic of the reply.
     pub topic: Option<&'a [u8]>,
-    /// To which partition of it.
+    /// The partition of the reply.
     pub partition: Option<&'a [u8]>,
 }
 
@@ -108,19 +109,19 @@ impl Family<'_> {
     };
 }
 
-/// The headers of a request, undecoded; of several of one name the last one counts, and a null
-/// value counts as absent.
+/// The headers of a request, undecoded. If a name occurs several times, the last header counts. A null value
+/// counts as absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a> {
     /// [`REQUEST_ID`].
     pub request_id: Option<&'a [u8]>,
     /// [`FORWARDED`].
     pub forwarded: Option<&'a [u8]>,
-    /// Spring and NestJS.
+    /// The headers of Spring and NestJS.
     pub kafka: Family<'a>,
-    /// SmallRye and Quarkus.
+    /// The headers of SmallRye and Quarkus.
     pub smallrye: Family<'a>,
-    /// FastStream.
+    /// The headers of FastStream.
     pub faststream: Family<'a>,
     /// [`TRACEPARENT`].
     pub traceparent: Option<&'a [u8]>,
@@ -129,7 +130,7 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// None.
+    /// No headers at all.
     pub const NONE: &'static Headers<'static> = &Headers {
         request_id: None,
         forwarded: None,
@@ -140,7 +141,7 @@ impl<'a> Headers<'a> {
         tracestate: None,
     };
 
-    /// Picks the headers that are read out of all that a record has.
+    /// Picks the headers that the service reads from all headers of a record.
     pub fn collect(
         names: &Names,
         all: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
@@ -182,12 +183,12 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Appends what a forward carries of them: all but [`FORWARDED`], each cut one byte above its
-    /// limit, so that home finds it too long as well.
+    /// Appends the headers that a forward carries: all but [`FORWARDED`]. Each is cut one byte above its limit,
+    /// so that the home partition finds it too long as well.
     pub fn forward(&self, names: &Names, out: &mut Vec<u8>) {
         let Headers {
             request_id,
-            forwarded: _, // the forward has a link of its own
+            forwarded: _, // the forward has its own link
             kafka,
             smallrye,
             faststream,
@@ -199,7 +200,7 @@ impl<'a> Headers<'a> {
                 block::push(out, name, &value[..value.len().min(limit + 1)]);
             }
         };
-        // A longer one is an invalid request, and such are answered where they lie.
+        // A request with a longer one is invalid, and is answered in the partition where it lies.
         push(
             REQUEST_ID,
             request_id,

@@ -1,5 +1,5 @@
-//! The ledger topic: the key is the sequence's name, the value a *page*, which holds a few records of the
-//! sequence, one behind another, as compact JSON with its fields in a fixed order, absent ones left out.
+//! The ledger topic: the key is the sequence's name, and the value is a *page*. A page holds a few consecutive
+//! records of the sequence as compact JSON, with fields in a fixed order and absent fields left out.
 //!
 //! ```text
 //! {"sequence":"orders","record":12,"previous":"5e3a…","records":[
@@ -15,7 +15,7 @@
 //!
 //! | field of a record | holds |
 //! |---|---|
-//! | `turn` | how often the sequence went back to lower IDs before; absent while it never did |
+//! | `turn` | how often the sequence went back to lower IDs before; absent while it never went back |
 //! | `kind` | `grant`, `define`, `set_next`, `retire` |
 //! | `first`, `last`, `count` | of a grant, as in the reply |
 //! | `definition`, `next` | of an operator's act: the rules, after a `define`; the ID that comes next, unless there is none |
@@ -23,14 +23,14 @@
 //! | `partition`, `offset` | the request as the client wrote it, as in the reply |
 //! | `home_offset` | of a request that was forwarded: the offset at its home |
 //! | `timestamp` | of the request at its home, in milliseconds |
-//! | `requester`, `request_id`, `reason` | as the request says them |
+//! | `requester`, `request_id`, `reason` | as in the request |
 //! | `repaired` | `true` for the first record after a repair, which may have moved the sequence |
 //!
-//! The hash of a record is BLAKE3 of its text, braces and all, keyed with the hash of the record before it
-//! ([`Hash::of`]). So it is a function of the request log alone, and how the records came to share pages,
-//! which depends on when checkpoints were made, is not in it.
+//! The hash of a record is BLAKE3 of its text, braces included, keyed with the hash of the record before it
+//! ([`Hash::of`]). So the hash is a function of the request log alone. How records are grouped into pages
+//! depends on when checkpoints were made, and is not part of the hash.
 //!
-//! A reader passes over fields that it does not know: more may be added.
+//! A reader ignores fields that it does not know: more fields may be added.
 
 mod page;
 
@@ -41,7 +41,7 @@ use super::reply::{definition, number, text};
 use crate::core::ledger::{Event, Hash, Ledger, Line};
 pub use page::{Lines, PAGE_RECORDS_MAX};
 
-/// Appends the text of a record to `out`: its sequence, its number and what comes before it are its page's.
+/// Appends the text of a record to `out`. The page holds the sequence, the number and the previous hash.
 pub fn encode(out: &mut Vec<u8>, line: &Line<'_>) {
     let Line {
         sequence: _,
@@ -120,7 +120,7 @@ fn push_increment(out: &mut Vec<u8>, increment: i64) {
     }
 }
 
-/// A hash as pages have it.
+/// Formats a hash as pages hold it, in hexadecimal.
 pub fn hex(hash: &Hash) -> String {
     blake3::Hash::from_bytes(hash.0).to_hex().to_string()
 }
@@ -130,17 +130,17 @@ fn from_hex(text: &str) -> Option<Hash> {
     Some(Hash(*hash.as_bytes()))
 }
 
-/// What a record tells, by its word.
+/// The kind of event that a record reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// IDs were given.
     Grant,
-    /// The sequence was defined, or defined otherwise.
+    /// The sequence was defined, or its definition changed.
     Define,
-    /// An operator moved it.
+    /// An operator moved the sequence.
     SetNext,
-    /// It gives no more IDs.
+    /// The sequence was retired, so it gives no more IDs.
     Retire,
 }
 
@@ -154,7 +154,7 @@ impl Kind {
         }
     }
 
-    /// The word.
+    /// The word in the field `kind`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Grant => "grant",
@@ -176,7 +176,7 @@ pub struct Rules {
     pub max: i64,
     /// `error` or `cycle`.
     at_end: AtEnd,
-    /// Whether the ledger goes on.
+    /// True when grants after this record are in the ledger too.
     pub audit: bool,
 }
 
@@ -188,25 +188,25 @@ enum AtEnd {
 }
 
 impl Rules {
-    /// Begins again at its other bound.
+    /// True when the sequence begins again at its other bound.
     pub fn cycles(&self) -> bool {
         self.at_end == AtEnd::Cycle
     }
 }
 
-/// A record as it is read, with what its page says of it.
+/// A record as a reader gets it, with the fields of its page.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entry {
-    /// The sequence.
+    /// The name of the sequence.
     #[serde(skip_deserializing)]
     pub sequence: String,
-    /// Counts its records.
+    /// The number of the record within its sequence, from 1.
     #[serde(skip_deserializing)]
     pub record: u64,
-    /// How often it went back.
+    /// How often the sequence went back to lower IDs before.
     #[serde(default)]
     pub turn: u32,
-    /// What it tells.
+    /// The kind of event.
     pub kind: Kind,
     /// First ID of a grant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,10 +214,10 @@ pub struct Entry {
     /// Last ID of a grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
-    /// How many IDs.
+    /// Number of IDs of a grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// Step between them, unless it is 1.
+    /// Step between the IDs, unless it is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub increment: Option<i64>,
     /// The rules after a `define`.
@@ -226,31 +226,31 @@ pub struct Entry {
     /// The ID that comes next, after an operator's act.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
-    /// Partition of the request.
+    /// Partition of the request as the client wrote it.
     pub partition: i32,
-    /// Offset of the request.
+    /// Offset of the request in that partition.
     pub offset: i64,
-    /// Offset at its home.
+    /// Offset at the home partition, for a forwarded request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home_offset: Option<i64>,
-    /// Its time.
+    /// Timestamp of the request at its home, in milliseconds.
     pub timestamp: i64,
-    /// Who asked.
+    /// The requester that the request names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,
-    /// The request's own ID.
+    /// The request's `request_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Why.
+    /// The reason in an operator's record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The first after a repair.
+    /// True for the first record after a repair.
     #[serde(default)]
     pub repaired: bool,
-    /// Hash of the record before it: as the page says, or as that record is.
+    /// Hash of the record before it. For the first record of a page, the page states it.
     #[serde(skip_deserializing)]
     pub previous: String,
-    /// Its own hash.
+    /// Hash of this record.
     #[serde(skip)]
     pub hash: Hash,
 }
@@ -277,11 +277,11 @@ struct Page<'a> {
     records: Vec<&'a RawValue>,
 }
 
-/// Highest number of a page's first record. No service comes so far, and behind it there is room to count
-/// the records of the page and the one that follows.
+/// Highest number of a page's first record. No service reaches it, and above it there is room to count the
+/// records of the page and the record that follows.
 const RECORD_MAX: u64 = i64::MAX.cast_unsigned();
 
-/// Reads a page: its records, one at least; `None` when it is none of ours.
+/// Reads a page and returns its records, at least one. `None` when the bytes are not a page of this service.
 pub fn decode(value: &[u8]) -> Option<Vec<Entry>> {
     let page: Page<'_> = serde_json::from_slice(value).ok()?;
     let mut before = from_hex(&page.previous)?;
@@ -305,7 +305,7 @@ pub fn decode(value: &[u8]) -> Option<Vec<Entry>> {
     (!entries.is_empty()).then_some(entries)
 }
 
-/// Hashes records and forgets them: for a repair, which folds again what was written before.
+/// Hashes records and drops them: for a repair, which folds records again that were written before.
 #[derive(Debug, Default)]
 pub struct Hashes(Vec<u8>);
 
@@ -458,7 +458,7 @@ mod tests {
         }
     }
 
-    /// Keys and pages.
+    /// The keys and the values of the pages.
     fn pages(lines: &Lines) -> Vec<(String, String)> {
         let mut pages = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

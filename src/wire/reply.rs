@@ -1,7 +1,7 @@
 //! A reply's body: compact JSON, fields in a fixed order, absent ones left out (I3).
 //!
-//! Written by hand rather than through a serialiser: the order of the fields is the contract, and
-//! this is the one thing that is done for every request.
+//! This is written by hand instead of with a serialiser: the order of the fields is the contract, and this code
+//! runs for every request.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use crate::core::definition::Definition;
 use crate::core::fold::Description;
 use crate::core::{Answer, Code, Name, Offset, Rejection};
 
-/// What a reply says, besides the answer.
+/// The fields of a reply besides the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// The sequence; an invalid name is not repeated.
+    /// The name of the sequence. An invalid name is not repeated.
     pub name: Option<Name<'a>>,
-    /// The client's own identification, when it sent a valid one.
+    /// The client's `request_id`, if the request has a valid one.
     pub request_id: Option<&'a str>,
     /// Partition of the record that the client wrote.
     pub partition: i32,
@@ -23,7 +23,7 @@ pub struct Subject<'a> {
     pub offset: Offset,
 }
 
-/// Appends a reply's body to `out`. Returns where the error object lies, when it has one.
+/// Appends a reply's body to `out`. Returns the range of the error object, if the reply has one.
 pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Option<Range<usize>> {
     let mut at = None;
     out.push(b'{');
@@ -49,7 +49,7 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Optio
                 out.extend_from_slice(b",\"audit\":true");
             }
         }
-        // No reply is made of these: the first is forwarded, the second was, the third halts.
+        // These have no reply: the first is forwarded, the second has been answered, the third halts.
         Answer::Stray { .. } | Answer::Repeated | Answer::Broken { .. } => {}
         Answer::Rejected(rejection) => at = Some(error(out, rejection)),
     }
@@ -78,7 +78,7 @@ fn describe(out: &mut Vec<u8>, description: &Description) {
     }
 }
 
-/// A definition as a field.
+/// Appends a definition as a JSON field.
 pub(super) fn definition(out: &mut Vec<u8>, definition: &Definition) {
     let Definition {
         start,
@@ -119,7 +119,7 @@ pub(super) fn number(out: &mut Vec<u8>, field: &[u8], value: impl itoa::Integer)
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// A JSON string, UTF-8 unescaped but for what JSON requires.
+/// Appends a JSON string in UTF-8. Only what JSON requires is escaped.
 pub(super) fn text(out: &mut Vec<u8>, value: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');

@@ -1,8 +1,8 @@
-//! A request record's key, value and request-id header to [`Request`].
+//! Decodes a request record's key, value and `request_id` header to a [`Request`].
 //!
-//! Nothing that a client writes is an error of ours: what is no valid request becomes a
-//! [`Rejection`] inside the request, and is folded and answered like any other record (I4). What a
-//! record means depends on its bytes alone.
+//! A client's mistake is never an error of the service. An invalid request becomes a [`Rejection`] inside the
+//! request, and is folded and answered like any other record (I4). The meaning of a record depends on its bytes
+//! alone.
 
 mod body;
 mod operation;
@@ -66,7 +66,7 @@ pub fn decode<'a>(
     }
 }
 
-/// The header's ID, when the value has none.
+/// The `request_id` from the header, when the value has none.
 fn merge<'a>(value: Option<&str>, header: &'a [u8]) -> Result<Option<&'a str>, Rejection> {
     let name = super::headers::REQUEST_ID;
     if !(1..=TEXT_FIELD_BYTES_MAX).contains(&header.len()) {
@@ -96,12 +96,12 @@ fn merge<'a>(value: Option<&str>, header: &'a [u8]) -> Result<Option<&'a str>, R
     }
 }
 
-/// What a value says.
+/// The parsed content of a value.
 #[derive(Debug, PartialEq)]
 struct Decoded<'a> {
     command: Result<Command<'a>, Rejection>,
     request_id: Option<Cow<'a, str>>,
-    /// Of a request for IDs.
+    /// The requester of a request for IDs.
     requester: Option<Cow<'a, str>>,
 }
 
@@ -130,7 +130,7 @@ fn decode_value(value: &[u8]) -> Decoded<'_> {
 }
 
 fn decode_plain(plain: Plain<'_>) -> Decoded<'_> {
-    // It is printable ASCII.
+    // The bytes are printable ASCII.
     let text = |bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
     Decoded {
         command: Ok(Command::Next {
@@ -142,7 +142,7 @@ fn decode_plain(plain: Plain<'_>) -> Decoded<'_> {
 }
 
 fn decode_json(value: &[u8]) -> Decoded<'_> {
-    // The JSON reader takes `-0` for a fraction, and refuses what a float cannot hold.
+    // The JSON reader takes `-0` for a fraction, and refuses numbers that a float cannot hold.
     if let Some(digits) = integer_digits(value)
         && (digits == b"0" || digits.len() > INTEGER_DIGITS_MAX)
     {
@@ -161,10 +161,10 @@ fn decode_json(value: &[u8]) -> Decoded<'_> {
     }
 }
 
-/// Digits of a bare integer up to which the JSON reader says what it got: a float holds up to 308.
+/// Most digits of a bare integer that the JSON reader can report: a float holds up to 308.
 const INTEGER_DIGITS_MAX: usize = 308;
 
-/// The digits of a value that is a JSON integer and nothing else.
+/// The digits of a value that consists of a JSON integer only.
 fn integer_digits(value: &[u8]) -> Option<&[u8]> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let begin = value.iter().position(|byte| !blank(byte))?;

@@ -1,4 +1,4 @@
-//! Where a reply goes and which headers it carries, from the headers of its request.
+//! Decides from the headers of a request where its reply goes and which headers the reply carries.
 //!
 //! | convention | correlation | topic | partition | besides |
 //! |---|---|---|---|---|
@@ -6,9 +6,9 @@
 //! | SmallRye, Quarkus | `REPLY_CORRELATION_ID` | `REPLY_TOPIC` | `REPLY_PARTITION` | |
 //! | FastStream | `correlation_id` | `reply_to` | | |
 //!
-//! Routing is no part of the fold: nothing here changes whether IDs are granted or what the body
-//! says. What cannot go where its request said goes to the default reply topic, with the reason in a
-//! header ([`Undelivered`]).
+//! Routing is no part of the fold: nothing here changes whether IDs are granted or what the body says. A reply
+//! that cannot go to the requested place goes to the default reply topic, with the reason in a header
+//! ([`Undelivered`]).
 
 mod allow;
 
@@ -22,18 +22,18 @@ use super::headers::{
     block,
 };
 
-/// Why a reply could not go where its request said; stable words of the wire contract.
+/// Why a reply could not go where its request asked for; stable words of the wire contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The allow-list does not have the topic, or it is one of the service's own.
     TopicRefused,
-    /// No topic can have that name.
+    /// The name is not valid for a topic.
     TopicIllegal,
-    /// There is no such topic, or there is none any more.
+    /// The topic does not exist, or no longer exists.
     TopicUnknown,
     /// The topic lacks the partition.
     PartitionUnknown,
-    /// The partition's header is no number.
+    /// The partition's header is not a number.
     PartitionUnreadable,
     /// The correlation is over its limit.
     CorrelationTooLong,
@@ -79,17 +79,17 @@ impl Cause {
     }
 }
 
-/// A reply that goes to the default reply topic in the place of the one that was asked for.
+/// A reply that goes to the default reply topic instead of the requested topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered {
     /// The stable word.
     pub cause: Cause,
-    /// In words, for the client's author.
+    /// The reason in words, for the client's author.
     pub reason: String,
 }
 
 impl Undelivered {
-    /// With a reason that names the header or the topic.
+    /// Creates a cause with a reason that names the header or the topic.
     pub fn new(cause: Cause, reason: impl Into<String>) -> Undelivered {
         Undelivered {
             cause,
@@ -109,14 +109,14 @@ impl fmt::Display for Undelivered {
     }
 }
 
-/// What a request's headers ask for.
+/// The destination and the headers that a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route<'a> {
-    /// A topic of the client's own; the default reply topic without one.
+    /// A topic of the client's own. None for the default reply topic.
     pub topic: Option<&'a str>,
-    /// A partition of that topic; by name without one.
+    /// A partition of that topic. None to choose it by the name of the sequence.
     pub partition: Option<i32>,
-    /// Why it goes to the default reply topic although the client named another.
+    /// Why the reply goes to the default reply topic although the client named another.
     pub undelivered: Option<Undelivered>,
     correlation: Option<(&'a str, &'a [u8])>,
     nest: bool,
@@ -131,12 +131,12 @@ pub struct Routing {
     pub names: Names,
     /// The topics that clients may name.
     pub allow: AllowList,
-    /// Where replies go by default.
+    /// The topic of replies whose requests name none.
     pub default_topic: String,
 }
 
 impl Routing {
-    /// Reads a request's headers.
+    /// Reads a request's headers and decides the route.
     pub fn route<'a>(&'a self, headers: &Headers<'a>) -> Route<'a> {
         if *headers == Headers::default() {
             return Route::default();
@@ -183,7 +183,7 @@ impl Routing {
         route
     }
 
-    /// Topic and partition; no topic means the default one.
+    /// Returns topic and partition. No topic means the default reply topic.
     fn destination<'a>(
         &self,
         names: &FamilyNames,
@@ -234,15 +234,15 @@ impl Routing {
     }
 }
 
-/// Four bytes that start with a zero byte are a big-endian integer, anything else is decimal text. A longer
-/// one than travels with a stray is no partition anywhere, so that both ends read the same.
+/// Four bytes that start with a zero byte are a big-endian integer. Anything else is decimal text. A longer
+/// text than travels with a stray is not a valid partition anywhere, so both ends read the same.
 fn partition(name: &str, bytes: &[u8]) -> Result<i32, Undelivered> {
     if let Ok(binary @ [0, ..]) = <[u8; 4]>::try_from(bytes) {
         return Ok(i32::from_be_bytes(binary));
     }
     let short = (bytes.len() <= PARTITION_BYTES_MAX).then_some(bytes);
     let text = short.and_then(|bytes| std::str::from_utf8(bytes).ok());
-    // `parse` takes a sign, a partition has none.
+    // `parse` accepts a sign, but a partition has none.
     text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| {
@@ -258,8 +258,8 @@ fn partition(name: &str, bytes: &[u8]) -> Result<i32, Undelivered> {
 }
 
 impl Route<'_> {
-    /// Appends the reply's headers to a block. `error`: the compact JSON of the error object, when
-    /// the reply is one.
+    /// Appends the reply's headers to a block. `error` is the compact JSON of the error object, if the reply
+    /// has one.
     pub fn push_headers(&self, names: &Names, error: Option<&[u8]>, out: &mut Vec<u8>) {
         if let Some((name, value)) = self.correlation {
             block::push(out, name, value);

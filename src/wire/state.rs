@@ -1,14 +1,14 @@
 //! Records of the state topic: a checkpoint of one partition is a batch of entries, then a footer.
 //!
-//! Every value begins with the format's version and the batch that wrote it, so that two writers'
-//! records that lie interleaved in the log can be told apart. A tombstone has no value and carries
-//! its batch in the header [`BATCH_HEADER`].
+//! Every value begins with the format's version and the batch that wrote it, so that a reader can separate the
+//! records of two writers that lie interleaved in the log. A tombstone has no value and carries its batch in
+//! the header [`BATCH_HEADER`].
 //!
 //! | key | value after the envelope |
 //! |---|---|
 //! | `S` + name | the sequence's counter, and its definition if it has one ([`entry`]) |
-//! | `W` + segment | a segment of the window of requests with an ID |
-//! | `C` + partition | the last stray forwarded to that home |
+//! | `W` + segment | a segment of the window of requests with a `request_id` |
+//! | `C` + partition | the last stray forwarded to that home partition |
 //! | `A` + partition | the last stray accepted from that partition |
 //! | `F` | the footer ([`footer`]) |
 //! | `R` | the reset ([`reset`]) |
@@ -38,17 +38,17 @@ const WINDOW_KIND: u8 = b'W';
 const SENT_KIND: u8 = b'C';
 const ACCEPTED_KIND: u8 = b'A';
 
-/// Which batch of which writer a record belongs to.
+/// The writer and the batch that a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId {
-    /// Drawn at random once for each run of a writer.
+    /// A random number, drawn once for each run of a writer.
     pub writer: u64,
-    /// Counts the batches of that run.
+    /// The number of the batch within that run.
     pub number: u64,
 }
 
 impl BatchId {
-    /// As a tombstone's header has it.
+    /// The bytes of a tombstone's header.
     pub fn to_header(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.writer.to_be_bytes());
@@ -56,7 +56,7 @@ impl BatchId {
         bytes
     }
 
-    /// From a tombstone's header.
+    /// Reads a tombstone's header. None when it has another length.
     pub fn from_header(header: &[u8]) -> Option<BatchId> {
         let mut reader = Reader::new(header);
         let batch = BatchId::read(&mut reader)?;
@@ -71,40 +71,40 @@ impl BatchId {
     }
 }
 
-/// What a record of the state topic says.
+/// The content of a record of the state topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
-    /// This is remembered.
+    /// An entry that the fold remembers.
     Entry(Entry<'a>),
-    /// This is no longer remembered.
+    /// The key of an entry that the fold no longer remembers.
     Tombstone(EntryKey<'a>),
-    /// The batch ends here, and this is what the state adds up to.
+    /// The end of the batch, with the digest of the state.
     Footer(Box<Footer>),
-    /// Everything before is void.
+    /// An operator's repair: everything before it is void.
     Reset(Reset),
 }
 
 /// A record of the state topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its batch; a tombstone without the header has none.
+    /// The record's batch. A tombstone without the header has none.
     pub batch: Option<BatchId>,
-    /// What it says.
+    /// The content of the record.
     pub content: Content<'a>,
 }
 
 /// Why a record cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Written by a newer release.
+    /// A newer release wrote the record.
     #[error("state record has format version {0}, this release knows {FORMAT_VERSION}")]
     Version(u8),
-    /// Of no kind that this release writes, or of the wrong length.
+    /// The record has no kind that this release writes, or the wrong length.
     #[error("state record of {key_bytes} key bytes and {value_bytes} value bytes is malformed")]
     Malformed {
-        /// Length of its key.
+        /// Length of the record's key.
         key_bytes: usize,
-        /// Length of its value.
+        /// Length of the record's value.
         value_bytes: usize,
     },
 }
@@ -162,7 +162,7 @@ pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
     }
 }
 
-/// No window has more segments; bounds what a stray record can make a restore allocate.
+/// No window has more segments. This bounds the memory that a stray record can make a restore allocate.
 const SEGMENTS_MAX: u32 = 1 << 20;
 
 /// Appends an entry's record key to `out`.
@@ -182,7 +182,7 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
     }
 }
 
-/// Appends the envelope, with which every value begins, to `out`.
+/// Appends the envelope to `out`. Every value begins with it.
 pub fn encode_envelope(out: &mut Vec<u8>, batch: BatchId) {
     out.push(FORMAT_VERSION);
     out.extend_from_slice(&batch.writer.to_be_bytes());

@@ -1,6 +1,6 @@
-//! The matrix that Kafka's own system tests run for transactions: clients and brokers, bounced cleanly
-//! and hard, three times each under load. Nothing twice, nothing missing, order kept, at the end and for
-//! a reader that runs during it.
+//! The matrix that Kafka's own system tests run for transactions: clients and brokers are bounced cleanly and
+//! hard, three times each under load. No reply occurs twice, none is missing, and the order is kept, at the end
+//! and for a reader that runs during the bounces.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -12,6 +12,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
+use crate::support::broker::Controls;
 use crate::support::check::cause;
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -21,7 +22,7 @@ use crate::support::{cluster, heavy, tail};
 
 use super::stage::wait_in_sync;
 
-/// Requests of each cell at least; `make test-long` sets 100,000.
+/// Least number of requests of each cell; `make test-long` sets 100,000.
 const REQUESTS_VARIABLE: &str = "SEQUENCER_BOUNCE_REQUESTS";
 const REQUESTS_DEFAULT: usize = 5_000;
 /// Requests a second.
@@ -29,7 +30,7 @@ const RATE: u64 = 2_000;
 const BOUNCES: usize = 3;
 const POLL: Duration = Duration::from_millis(50);
 
-/// What is bounced.
+/// The process that is bounced, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bounced {
     Clients,
@@ -93,18 +94,18 @@ fn cell(
                 } else {
                     assert_eq!(instance.sigterm_and_wait(), 0);
                 }
-                // The one that is left has the other's name on the next turn.
+                // The remaining instance has the other's name on the next turn.
                 instances.push(service.start(["a", "b"][bounce % 2]));
             }
             Bounced::Brokers => {
                 wait_in_sync(kafka.bootstrap());
                 let broker = bounce % 3;
                 if hard {
-                    kafka.kill_broker(broker).unwrap();
+                    kafka.kill_broker(broker);
                 } else {
-                    kafka.stop_broker(broker).unwrap();
+                    kafka.stop_broker(broker);
                 }
-                kafka.start_broker(broker).unwrap();
+                kafka.start_broker(broker);
             }
         }
     }
@@ -126,8 +127,8 @@ fn cell(
     }
 }
 
-/// What a reader knows: the replies of a sequence come in the order of their IDs, and one that comes
-/// again is the same.
+/// The knowledge of a reader: the replies of a sequence come in the order of their IDs, and a repeated reply is
+/// the same as the first.
 #[derive(Debug)]
 struct Order {
     mode: Mode,
@@ -175,7 +176,7 @@ impl Order {
 
 /// A reader that runs during the bounces.
 struct Reader {
-    /// How many replies there are, once that is known.
+    /// The number of replies, once it is known.
     enough: Arc<OnceLock<usize>>,
     thread: JoinHandle<Order>,
 }
@@ -205,7 +206,7 @@ impl Reader {
         Reader { enough, thread }
     }
 
-    /// Ends when so many replies were read, which are all that there are.
+    /// Ends when all `replies` replies were read.
     fn stop(self, replies: usize) -> Order {
         let _ = self.enough.set(replies);
         self.thread

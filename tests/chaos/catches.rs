@@ -1,16 +1,16 @@
-//! The naive judge sees what is planted: each kind of anomaly in a log that is right otherwise.
+//! Tests that the naive judge finds planted anomalies: each kind of anomaly in a log that is otherwise right.
 
 use super::check::{Asked, Evidence, Report, Told, Wrong, check};
 
 const TOPIC: &str = "replies";
 
-/// Ten requests for two sequences, two under one ID, and the right replies to them.
+/// Ten requests for two sequences, two of them with the same `request_id`, and the right replies.
 fn right() -> (Vec<Asked>, Vec<Told>) {
     let mut asked = Vec::new();
     let mut told = Vec::new();
     for offset in 0..10 {
         let name = ["a", "b"][offset as usize % 2];
-        // Offset 6 asks for what offset 4 asked for.
+        // Offset 6 repeats the request of offset 4.
         let id = match offset {
             4 | 6 => Some("same"),
             _ => None,
@@ -74,7 +74,7 @@ fn what_is_right_is_clean() {
 
 #[test]
 fn an_id_that_two_requests_have_is_seen() {
-    // The IDs of offset 1, and an order that no longer rises.
+    // The reply repeats the IDs of offset 1, so the order no longer rises.
     let found = broken(|_, told| told[3] = reply("b", 3, 1, None));
     assert_eq!(found, [Wrong::NotUnique, Wrong::Gap, Wrong::OutOfOrder]);
 }
@@ -121,7 +121,7 @@ fn a_reply_to_what_nobody_asked_is_seen() {
 
 #[test]
 fn a_second_grant_to_one_request_is_seen() {
-    // Nothing else is wrong: everybody behind it has moved on.
+    // Nothing else is wrong: all later grants have moved on.
     let found = broken(|_, told| {
         told[6] = reply("a", 6, 7, Some("same"));
         told[8] = reply("a", 8, 9, None);

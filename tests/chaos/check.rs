@@ -1,6 +1,5 @@
-//! The naive judge: what clients wrote and what they were told, without a thought for how the service
-//! works. It knows neither partitioners nor windows nor checkpoints, and shares no code with
-//! `sequencer verify`.
+//! The naive judge compares requests with replies, without any knowledge of how the service works. It knows
+//! neither partitioners nor windows nor checkpoints, and shares no code with `sequencer verify`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::support::check::{cause, same};
 use crate::support::records::show;
 
-/// Anomalies of one kind that are quoted; the others are counted.
+/// Most anomalies of one kind that are quoted. The others are only counted.
 const QUOTED_MAX: usize = 5;
 
 /// A record that a client wrote and that is committed.
@@ -22,11 +21,11 @@ pub struct Asked {
     pub appended_ms: i64,
     pub key: Option<Vec<u8>>,
     pub request_id: Option<String>,
-    /// The reply topic that it names.
+    /// The reply topic that the record names.
     pub topic: Option<String>,
 }
 
-/// A reply, and where it lies or lay.
+/// A reply and its place in its topic.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub topic: String,
@@ -36,22 +35,22 @@ pub struct Told {
     pub body: Vec<u8>,
 }
 
-/// What can be wrong.
+/// The kinds of anomalies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wrong {
     /// I1: two requests share an ID.
     NotUnique,
-    /// I2: an ID is left out.
+    /// I2: an ID is skipped.
     Gap,
-    /// I2: of two requests in one partition the later has the lower IDs.
+    /// I2: the later of two requests in one partition has the lower IDs.
     OutOfOrder,
     /// I3: two replies to one record differ.
     Unstable,
     /// I4: a request has no reply.
     Unanswered,
-    /// I4: a reply to something that nobody asked.
+    /// I4: a reply belongs to no request.
     Unasked,
-    /// I5: one `request_id`, two grants.
+    /// I5: one `request_id` has two grants.
     GrantedTwice,
     /// A reader of committed records sees two replies to one record in `exactly_once` mode.
     AnsweredTwice,
@@ -61,14 +60,14 @@ pub enum Wrong {
     OtherKey,
 }
 
-/// Everything that is judged.
+/// The data to judge.
 pub struct Evidence<'a> {
     pub asked: &'a [Asked],
-    /// In the order of each topic partition.
+    /// The replies, in the order of each topic partition.
     pub told: &'a [Told],
-    /// Replies must not come again.
+    /// True when replies must not be repeated.
     pub once: bool,
-    /// Topics that were deleted, with whatever replies were on them.
+    /// Topics that were deleted, with any replies on them.
     pub deleted: &'a [String],
 }
 
@@ -81,9 +80,9 @@ pub struct Report {
     pub sequences: usize,
     pub ids: i64,
     pub errors: usize,
-    /// Records under a `request_id` that another record has as well.
+    /// Number of records whose `request_id` another record has as well.
     pub again: usize,
-    /// Requests whose reply went down with its topic, unseen.
+    /// Requests whose reply was deleted with its topic before anybody saw it.
     pub lost_with_topic: HashSet<(i32, i64)>,
     anomalies: BTreeMap<Wrong, (usize, Vec<String>)>,
 }
@@ -132,14 +131,14 @@ impl fmt::Display for Report {
     }
 }
 
-/// What a reply grants, and to whom.
+/// The IDs in a reply, and the request that they belong to.
 struct Grant<'a> {
     name: String,
     range: (i64, i64),
     asked: &'a Asked,
 }
 
-/// Judges.
+/// Judges requests and replies.
 pub fn check(evidence: &Evidence<'_>) -> Report {
     let mut report = Report {
         requests: evidence.asked.len(),
@@ -174,7 +173,7 @@ pub fn check(evidence: &Evidence<'_>) -> Report {
     report
 }
 
-/// One request and its replies: I3 and I4.
+/// Checks one request and its replies: I3 and I4.
 fn request<'a>(
     evidence: &Evidence<'a>,
     asked: &'a Asked,
@@ -215,7 +214,7 @@ fn request<'a>(
             format!("{asked:?} {} times, first {}", answers.len(), words(first))
         });
     }
-    // It parsed before.
+    // The body was parsed before.
     let value: Value = serde_json::from_slice(&first.body).unwrap_or_default();
     let ids = value["first"].as_i64().zip(value["last"].as_i64());
     let (Some(name), Some(range)) = (value["sequence"].as_str(), ids) else {
@@ -238,7 +237,7 @@ fn request<'a>(
     });
 }
 
-/// I5, and the order of I2 among requests of one partition. Leaves one grant for each request.
+/// Checks I5, and the order of I2 among requests of one partition. Leaves one grant for each request.
 fn one_grant_and_order(asked: &[Asked], grants: &mut Vec<Grant<'_>>, report: &mut Report) {
     let mut times: HashMap<(Option<&[u8]>, &str), usize> = HashMap::new();
     for asked in asked {
@@ -269,8 +268,8 @@ fn one_grant_and_order(asked: &[Asked], grants: &mut Vec<Grant<'_>>, report: &mu
             && times.get(&(grant.asked.key.as_deref(), id.as_str())) > Some(&1)
         {
             report.again += 1;
-            // Which of the records was the first at home, nobody but home knows. Another grant
-            // under the same ID was complained of, and counts.
+            // Only the home partition knows which of the records came first there. Another grant with the same
+            // `request_id` was reported already, and counts.
             return granted.insert((grant.name.clone(), id.clone(), grant.range));
         }
         let highest = highest
@@ -287,7 +286,7 @@ fn one_grant_and_order(asked: &[Asked], grants: &mut Vec<Grant<'_>>, report: &mu
     });
 }
 
-/// I1 and I2: the ranges of a sequence lie side by side from 1 on.
+/// Checks I1 and I2: the ranges of a sequence are adjacent from 1 on.
 fn unique_and_gapless(grants: &[Grant<'_>], report: &mut Report) {
     let mut sequences: BTreeMap<&str, Vec<&Grant<'_>>> = BTreeMap::new();
     for grant in grants {

@@ -1,48 +1,48 @@
-//! Which faults there are, and which comes next.
+//! The faults, and the choice of the next one.
 
 use std::fmt;
 
 use crate::support::random::Random;
 
-/// What happens to the instances.
+/// A fault of the instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instances {
-    /// SIGKILL of one, which is started again.
+    /// SIGKILL of one instance, which is started again.
     Kill,
-    /// SIGSTOP of one beyond its session, then SIGCONT.
+    /// SIGSTOP of one instance for longer than its session, then SIGCONT.
     Pause,
-    /// SIGTERM of one, which is started again.
+    /// SIGTERM of one instance, which is started again.
     Terminate,
-    /// SIGTERM of each in turn, each started again before the next.
+    /// SIGTERM of each instance in turn. Each is started again before the next.
     Roll,
-    /// One more.
+    /// Start of one more instance.
     Grow,
-    /// SIGTERM of one for good.
+    /// SIGTERM of one instance, which is not started again.
     Shrink,
 }
 
-/// What happens to the brokers; never to two at a time, since two replicas must be in sync.
+/// A fault of the brokers. It never affects two at a time, since two replicas must be in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Brokers {
-    /// SIGKILL of one that is not the controller.
+    /// SIGKILL of one broker that is not the controller.
     Kill,
-    /// SIGSTOP of one that is not the controller, shorter or longer than the 9 s after which the
-    /// controller gives it up, then SIGCONT.
+    /// SIGSTOP of one broker that is not the controller, then SIGCONT. The pause is shorter or longer than the
+    /// 9 s after which the controller considers the broker dead.
     Pause,
     /// SIGKILL of the active controller, which leads partitions too.
     KillController,
 }
 
-/// What happens to the links between one instance and the brokers; the others' links are well.
+/// A fault of the links between one instance and the brokers. The links of other instances work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// Connections end and are refused, for less than its session.
+    /// Connections end and are refused, for less than the session of the instance.
     CutBriefly,
-    /// The same for longer than its session.
+    /// Connections end and are refused, for longer than the session of the instance.
     Cut,
     /// Every byte is late, in both directions.
     Slow,
-    /// What the instance says arrives, what the brokers answer waits until the end.
+    /// Requests of the instance arrive, but answers of the brokers wait until the end.
     Mute,
 }
 
@@ -52,7 +52,7 @@ pub enum Fault {
     Instances(Instances),
     Brokers(Brokers),
     Links(Links),
-    /// Instances and brokers at the same time.
+    /// A fault of instances and one of brokers at the same time.
     Mixed(Instances, Brokers),
     /// A reply topic that clients name is deleted.
     DeleteTopic,
@@ -105,7 +105,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// The kind under which recoveries are counted.
+    /// The name under which recoveries are counted.
     pub fn kind(self) -> String {
         match self {
             Fault::Mixed(..) => "instance and broker".to_owned(),
@@ -113,7 +113,8 @@ impl Fault {
         }
     }
 
-    /// Whether the time to recover from it has a bar of its own: nothing else may blur it.
+    /// True when the time to recover from the fault has a bar of its own: no other fault may disturb the
+    /// measurement.
     pub fn is_measured(self) -> bool {
         MEASURED.map(Fault::Instances).contains(&self)
     }
@@ -129,19 +130,19 @@ const INSTANCES: [Instances; 6] = [
 ];
 const BROKERS: [Brokers; 3] = [Brokers::Kill, Brokers::Pause, Brokers::KillController];
 const LINKS: [Links; 4] = [Links::CutBriefly, Links::Cut, Links::Slow, Links::Mute];
-/// Whose recovery is measured; they come more often, so that ten minutes have five of each.
+/// The faults whose recovery is measured. They come more often, so that ten minutes have five of each.
 pub const MEASURED: [Instances; 2] = [Instances::Kill, Instances::Terminate];
-/// How often each of them comes in a round.
+/// How often each measured fault comes in a round.
 const MEASURED_TIMES: usize = 3;
-/// Mixed faults in each round.
+/// Number of mixed faults in each round.
 const MIXED: usize = 2;
-/// What an outage that lasts one instance's fault can be mixed with.
+/// Number of instance faults that can be mixed with an outage.
 const MIXABLE: u64 = 3;
 
-/// Draws faults like cards: each kind comes once before any comes again, those that are measured more often.
+/// Draws faults like cards: each kind comes once before any comes again. Measured faults come more often.
 pub struct Deck {
     random: Random,
-    /// Of the faults only those with this in their names.
+    /// A filter: only faults with this text in their names are drawn.
     only: String,
     left: Vec<Fault>,
 }
@@ -155,7 +156,7 @@ impl Deck {
         }
     }
 
-    /// The next fault.
+    /// Draws the next fault.
     pub fn draw(&mut self) -> Fault {
         loop {
             if let Some(fault) = self.left.pop() {

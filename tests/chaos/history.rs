@@ -1,5 +1,5 @@
-//! What is kept of a run that failed, or when somebody asks for it: the logs of the instances, the brokers'
-//! data, what was done when.
+//! The history of a run that failed, or that somebody asked to keep: the logs of the instances, the brokers'
+//! data, and the time of each event.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ impl History {
         }
     }
 
-    /// Where the brokers live.
+    /// The directory of the brokers.
     pub fn kafka(&self) -> &Path {
         &self.kafka
     }
 
-    /// Moves everything to where no later run removes it. Nothing of the run may be running.
+    /// Moves everything to a place that no later run removes. All processes of the run must have ended.
     pub fn keep(&self, events: &str) {
         let process = std::process::id();
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -46,7 +46,7 @@ impl History {
         println!("the history of this run is in {}", kept.display());
     }
 
-    /// A run that passed leaves nothing.
+    /// Removes the history of a run that passed.
     pub fn forget(&self) {
         fs::remove_dir_all(&self.kafka).unwrap();
     }

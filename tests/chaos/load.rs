@@ -1,5 +1,5 @@
-//! An open-loop load: so many requests a second, whoever answers them. A request with an ID is written
-//! again when its answer does not come in time, and sometimes for no reason.
+//! An open-loop load: a fixed number of requests a second, whether they are answered or not. A request with a
+//! `request_id` is written again when its answer does not come in time, and sometimes without a reason.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -23,18 +23,19 @@ use super::requests::{Draft, Source};
 use super::topics::Topics;
 
 const TICK: Duration = Duration::from_millis(5);
-/// A client that has no answer by then asks again.
+/// After this time without an answer, a client asks again.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// How often one client asks at most.
+/// Most times that one client asks.
 const TRIES_MAX: u32 = 4;
-/// Of so many requests with an ID one is written again although its answer may be there.
+/// One of this many requests with a `request_id` is written again although its answer may have come.
 const ANYWAY_ONE_IN: u64 = 30;
-/// How soon that is: before the answer, or after it.
+/// Longest time until this repeat, which may come before the answer or after it.
 const ANYWAY_MS_MAX: u64 = 2_000;
-/// How long after its topic is gone a client asks again without naming it.
+/// After its topic is deleted, a client waits this long before it asks again without naming a topic.
 const AFTER_DELETION: Duration = Duration::from_secs(1);
 
-/// Counts what brokers acknowledged and what they did not. Only the log says which requests there are.
+/// Counts the records that brokers acknowledged, and those that they did not. Only the log shows which requests
+/// exist.
 #[derive(Clone, Default)]
 pub struct Deliveries {
     done: Arc<AtomicU64>,
@@ -87,7 +88,7 @@ pub fn write(
     producer.send(record).map_err(|(error, _)| error)
 }
 
-/// What the load did.
+/// The counts of the load.
 #[derive(Clone, Copy)]
 pub struct Written {
     pub requests: u64,
@@ -106,7 +107,7 @@ impl fmt::Display for Written {
     }
 }
 
-/// A load that goes on until it is stopped.
+/// A load that runs until it is stopped.
 pub struct Load {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Written>,
@@ -142,7 +143,7 @@ impl Load {
         Load { stop, thread }
     }
 
-    /// Ends it and waits until every record is acknowledged or given up.
+    /// Ends the load, and waits until every record is acknowledged or given up.
     pub fn stop(self) -> Written {
         self.stop.store(true, Ordering::Relaxed);
         self.thread
@@ -165,13 +166,13 @@ struct Client {
     random: Random,
     topics: Topics,
     observer: Observer,
-    /// Requests with an ID and without an answer.
+    /// Requests with a `request_id` and without an answer.
     waiting: HashMap<u64, Waiting>,
-    /// When to look at one of them again; or to write it again whatever became of it.
+    /// When to check one of them again, or to write it again in any case.
     due: VecDeque<(Instant, u64)>,
-    /// Those whose answers may be lost with their topic, by topic.
+    /// Requests whose answers may be lost with their topic, by topic.
     doomed: Vec<(String, Draft)>,
-    /// Those whose topic is gone, and when they are asked for again.
+    /// Requests whose topic is deleted, and the time when they are asked again.
     lost: VecDeque<(Instant, Draft)>,
     written: u64,
     again: u64,
@@ -194,7 +195,7 @@ impl Client {
             self.producer().poll(TICK);
         }
         self.ask_for_lost(true);
-        // What cannot be written is given up after its time-out, so this ends.
+        // A record that cannot be written is given up after its timeout, so this ends.
         let _ = self.producer().flush(2 * DEADLINE);
         Written {
             requests: self.written,
@@ -229,7 +230,7 @@ impl Client {
         for id in self.observer.take_answered() {
             self.waiting.remove(&id);
         }
-        // Out of order by at most the longest pause, which is no harm.
+        // The queue is out of order by at most the longest pause, which does no harm.
         while anyway.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, draft)) = anyway.pop_front() {
                 self.again += 1;
@@ -256,8 +257,8 @@ impl Client {
         self.ask_for_lost(false);
     }
 
-    /// A client whose reply topic is gone asks again a while later, without naming one. Nobody else waits
-    /// for it.
+    /// A client whose reply topic is deleted asks again a while later, without naming a topic. Nothing else
+    /// waits for this.
     fn ask_for_lost(&mut self, at_once: bool) {
         let now = Instant::now();
         if !self.doomed.is_empty() {
@@ -290,7 +291,7 @@ impl Client {
         let topic = self.topic.clone();
         self.written += 1;
         while let Err(error) = write(self.producer(), &topic, draft, partition) {
-            // A full queue while brokers are away; an idempotent producer that gave up.
+            // The queue is full while brokers are away, or an idempotent producer has failed.
             if self.producer().client().fatal_error().is_some() {
                 println!("the load's producer starts over: {error}");
                 self.producer = None;

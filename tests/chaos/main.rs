@@ -1,23 +1,25 @@
-//! Chaos: three Kafka brokers, three instances and more, a load that does not wait for anybody, and
-//! something that breaks every few seconds. What is left at the end must keep the promise.
+//! Chaos: three Kafka brokers, three or more instances, an open-loop load, and a fault every few seconds. The
+//! topics at the end must keep the promises.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `run` | one run: the cluster, the faults one after another, the verdict |
-//! | `faults` | which faults there are, which comes next |
+//! | `faults` | the faults, and the choice of the next one |
 //! | `stage` | how each of them is done and undone |
 //! | `proxy` | the links between one instance and the brokers |
-//! | `requests`, `load`, `transactions`, `topics` | what clients write, and where they want their answers |
-//! | `observer` | what clients see, and when |
+//! | `requests`, `load`, `transactions`, `topics` | the requests of clients, and the reply topics that they
+//! name |
+//! | `observer` | the replies that clients see, and their times |
 //! | `recovery` | the longest silence for each kind of fault |
-//! | `check`, `verify` | two judges: a naive one over what the topics hold, and `sequencer verify` |
-//! | `catches` | that the naive one sees what is planted |
-//! | `history` | what is kept of a run that failed |
+//! | `check`, `verify` | two judges of the topics: a naive one, and `sequencer verify` |
+//! | `catches` | tests that the naive judge finds planted anomalies |
+//! | `history` | the data that is kept of a run that failed |
 //! | `bounce` | Kafka's own matrix: clients and brokers, clean and hard |
 //!
 //! A run is short by default. `SEQUENCER_CHAOS_MINUTES`, `SEQUENCER_CHAOS_RATE` (requests a second),
-//! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, as `link`), `SEQUENCER_CHAOS_SILENCE_MS`
-//! (`failover.silence_ms` of the instances, 0 for off) and `SEQUENCER_TEST_SEED` change it; the seed decides the faults and the load, not when the kernel runs whom.
+//! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, such as `link`), `SEQUENCER_CHAOS_SILENCE_MS`
+//! (`failover.silence_ms` of the instances, 0 for off) and `SEQUENCER_TEST_SEED` change it. The seed decides
+//! the faults and the load, but not how the kernel schedules threads.
 
 #![allow(
     clippy::unwrap_used,

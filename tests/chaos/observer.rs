@@ -1,4 +1,4 @@
-//! What clients see: every reply on every reply topic as it comes, and when.
+//! Observes as clients do: every reply on every reply topic, and the time of its arrival.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +20,10 @@ use super::check::{Asked, Told};
 use super::topics::Topics;
 
 const POLL: Duration = Duration::from_millis(20);
-/// How often it looks for new topics.
+/// How often the observer looks for new topics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Follows all reply topics; clones see the same.
+/// Follows all reply topics. Clones share the result.
 #[derive(Clone)]
 pub struct Observer {
     seen: Arc<Mutex<Seen>>,
@@ -33,11 +33,12 @@ pub struct Observer {
 
 #[derive(Default)]
 struct Seen {
-    /// By the home of the sequence: when the first reply to a request came, in ms since the start.
+    /// By the home partition of the sequence: when the first reply to each request came, in ms since the start.
     arrivals: Vec<Vec<u64>>,
-    /// When the first reply to a request came, in ms since 1970: brokers' clocks are this machine's.
+    /// When the first reply to a request came, in ms since 1970. The brokers have the same clock as this
+    /// machine.
     answered: HashMap<(i32, i64), i64>,
-    /// IDs of requests that were answered since they were taken last.
+    /// Numbers of requests that were answered since they were last taken.
     request_ids: Vec<u64>,
     /// Replies on topics that will be deleted.
     kept: Vec<Told>,
@@ -77,29 +78,29 @@ impl Observer {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// IDs of requests that were answered since the last call.
+    /// Takes the numbers of requests that were answered since the last call.
     pub fn take_answered(&self) -> Vec<u64> {
         std::mem::take(&mut self.lock().request_ids)
     }
 
-    /// When replies came, by the home of their sequence.
+    /// The times of replies, by the home partition of their sequence.
     pub fn arrivals(&self) -> Vec<Vec<u64>> {
         self.lock().arrivals.clone()
     }
 
-    /// Whether replies have come on every partition since then.
+    /// True when replies have come on every partition since `at_ms`.
     pub fn all_since(&self, at_ms: u64) -> bool {
         let seen = self.lock();
         let mut last = seen.arrivals.iter().map(|all| all.last().copied());
         last.all(|last| last > Some(at_ms))
     }
 
-    /// How many requests are answered.
+    /// Number of answered requests.
     pub fn count(&self) -> usize {
         self.lock().answered.len()
     }
 
-    /// Those that are not answered.
+    /// The requests of `causes` that are not answered.
     pub fn unanswered(&self, causes: impl Iterator<Item = (i32, i64)>) -> Vec<(i32, i64)> {
         let seen = self.lock();
         causes
@@ -107,7 +108,7 @@ impl Observer {
             .collect()
     }
 
-    /// How long each answered request waited for its first reply, and which it is. A request that a
+    /// How long each answered request waited for its first reply, with the request's place. A request that a
     /// client's own transaction held back counts as well.
     pub fn waits(&self, asked: &[Asked]) -> Vec<(i64, (i32, i64))> {
         let seen = self.lock();
@@ -119,7 +120,7 @@ impl Observer {
         asked.iter().filter_map(wait).collect()
     }
 
-    /// Replies that it read from topics that may be gone now.
+    /// The replies that were read from topics that may be deleted by now.
     pub fn kept(&self) -> Vec<Told> {
         self.lock().kept.clone()
     }
@@ -132,8 +133,7 @@ impl Observer {
 struct Reader {
     observer: Observer,
     consumer: BaseConsumer,
-    /// Of topics that will be deleted even what is aborted with them is looked at: a marker may not
-    /// come any more.
+    /// Reads topics that will be deleted, with their aborted records too: a marker may never come.
     kept: BaseConsumer,
     followed: HashSet<String>,
 }
@@ -155,7 +155,7 @@ impl Reader {
                     self.follow(&topic, super::topics::PARTITIONS);
                 }
             }
-            // An error is a broker or a topic that is away, or the end for now.
+            // An error means that a broker or a topic is away, or that there is no record now.
             if let Some(Ok(message)) = self.consumer.poll(POLL) {
                 self.observer.see(&message, false);
             }
@@ -191,7 +191,7 @@ impl Observer {
             .ok()
             .and_then(|value| cause(&value).map(|cause| (value, cause)))
         else {
-            // The judges will say so.
+            // The judges will report it.
             return;
         };
         let request_id = value["request_id"].as_str();

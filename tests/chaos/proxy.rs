@@ -1,7 +1,7 @@
-//! A proxy between one instance and the brokers, whose links can be cut, slowed down and made deaf.
+//! A proxy between one instance and the brokers, whose links can be cut, slowed down and muted.
 //!
-//! One link for each broker. The load and the judges connect to the brokers directly, so what is broken
-//! here is broken for that instance alone.
+//! There is one link for each broker. The load and the judges connect to the brokers directly, so a fault here
+//! affects only that instance.
 
 use std::future::pending;
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,20 +14,20 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-/// Read at a time.
+/// Bytes of one read.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Under way at a time in each direction of a connection. A slow link delays; it must not throttle.
+/// Most chunks in transit in each direction of a connection. A slow link must delay and not throttle.
 const CHUNKS_MAX: usize = 256;
 
-/// What a link does.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Open,
     /// Connections end, and new ones end at once.
     Cut,
-    /// So much later in each direction.
+    /// Every byte is delayed by this much in each direction.
     Slow(Duration),
-    /// Requests reach the broker, what it says waits until the link is open again.
+    /// Requests reach the broker. Its answers wait until the link is open again.
     Mute,
 }
 
@@ -38,7 +38,7 @@ enum Way {
 }
 
 impl Link {
-    /// How late it delivers; `None` for not as long as it is like this.
+    /// The delay in this direction. `None` when nothing is delivered in this state.
     fn delay(self, way: Way) -> Option<Duration> {
         match (self, way) {
             (Link::Open, _) | (Link::Mute, Way::ToBroker) => Some(Duration::ZERO),
@@ -48,11 +48,11 @@ impl Link {
     }
 }
 
-/// Ports that are taken, before the brokers are there.
+/// Ports that are reserved before the brokers exist.
 pub struct Bound(Vec<TcpListener>);
 
 impl Bound {
-    /// On so many free ports, which stay ours until the end.
+    /// Reserves `count` free ports, which stay reserved until the end.
     pub fn new(count: usize) -> Bound {
         let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Bound((0..count).map(|_| bind()).collect())
@@ -63,7 +63,7 @@ impl Bound {
         self.0.iter().map(port).collect()
     }
 
-    /// Passes on what comes, each port to the broker of its place.
+    /// Forwards the bytes of each port to the broker of the same index.
     pub fn serve(self, brokers: &[u16]) -> Proxy {
         assert_eq!(self.0.len(), brokers.len());
         let ports = self.ports();
@@ -80,7 +80,7 @@ impl Bound {
                 for ((listener, broker), link) in served.into_iter().zip(watched) {
                     accepting.spawn(accept(listener, broker, link));
                 }
-                // Each ends with its link.
+                // Each task ends with its link.
                 while accepting.join_next().await.is_some() {}
             });
         });
@@ -92,7 +92,7 @@ impl Bound {
     }
 }
 
-/// The proxy, which ends with this value.
+/// The proxy, which ends when this value is dropped.
 pub struct Proxy {
     ports: Vec<u16>,
     links: Vec<watch::Sender<Link>>,
@@ -100,13 +100,13 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Where a client connects that is to come by here.
+    /// The bootstrap address of a client that should use the proxy.
     pub fn bootstrap(&self) -> String {
         let addresses = self.ports.iter().map(|port| format!("127.0.0.1:{port}"));
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// From now on the link to this broker is like that.
+    /// Sets the state of the link to this broker.
     pub fn set(&self, broker: usize, link: Link) {
         self.links[broker].send_replace(link);
     }
@@ -116,13 +116,13 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.links.clear();
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there.
+            // A panic of the thread was printed there.
             let _ = thread.join();
         }
     }
 }
 
-/// Takes connections until nobody holds the other end of `link`.
+/// Accepts connections until the other end of `link` is dropped.
 async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<Link>) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -139,11 +139,12 @@ async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<Li
     }
 }
 
-/// One connection, until either side ends it or the link is cut. One to a link that is cut ends at once.
+/// Serves one connection, until either side ends it or the link is cut. A connection to a cut link ends at
+/// once.
 async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<Link>) {
     let mut cut = link.clone();
     let passing = async {
-        // A broker that is away refuses, and so do we.
+        // The proxy refuses a connection when the broker does.
         let Ok(broker) = TcpStream::connect((Ipv4Addr::LOCALHOST, broker)).await else {
             return;
         };
@@ -161,17 +162,17 @@ async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<Link>)
     }
 }
 
-/// Passes on what comes from one side until it ends.
+/// Forwards the bytes from one side until it ends.
 async fn pass(from: &TcpStream, to: &TcpStream, link: watch::Receiver<Link>, way: Way) {
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::select! {
         () = deliver(to, receiver, link, way) => {}
-        // The other half goes on with what is still under way.
+        // The other half goes on with the bytes in transit.
         () = async { collect(from, sender).await; pending().await } => {}
     }
 }
 
-/// What arrived when.
+/// Bytes with the time of their arrival.
 type Chunk = (Instant, Vec<u8>);
 
 async fn collect(from: &TcpStream, under_way: mpsc::Sender<Chunk>) {
@@ -232,10 +233,10 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for a loopback to deliver what it will deliver.
+    /// Long enough for a loopback connection to deliver everything.
     const SILENCE: Duration = Duration::from_millis(300);
 
-    /// A broker that says what it hears.
+    /// A server that sends back what it receives.
     fn echo() -> u16 {
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = server.local_addr().unwrap().port();

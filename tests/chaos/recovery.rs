@@ -1,5 +1,5 @@
-//! How long clients heard nothing: for each fault the longest silence of any partition, from the last
-//! answer before to the first after. Printed, never asserted.
+//! Measures how long clients heard nothing: for each fault the longest silence of any partition, from the last
+//! answer before it to the first after it. The times are printed, and never asserted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,23 +9,23 @@ use crate::support::tail::WHOLE_BYTES;
 
 use super::faults::{Fault, MEASURED};
 
-/// Of the instances.
+/// The transaction timeout of the instances.
 const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
 /// How often brokers look for transactions that have timed out: Kafka's default.
 const CLEAN_UP_INTERVAL_MS: u64 = 10_000;
 const CLEAN_UP_INTERVAL: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
 
-/// What of it the brokers must be told.
+/// The properties of the brokers for these times.
 pub fn broker_properties() -> Vec<(String, String)> {
     let interval_ms = CLEAN_UP_INTERVAL_MS.to_string();
     [
         (CLEAN_UP_INTERVAL, interval_ms.as_str()),
-        // As docs/operations.md advises. A broker that is back before its session has ended leads as
-        // before, with records that it alone has, and may half commit a transaction with them
+        // docs/operations.md recommends this value. A broker that is back before its session has ended stays
+        // leader, with records that only it has, and may half commit a transaction with them
         // (docs/verification.md).
         ("broker.session.timeout.ms", "3000"),
         ("broker.heartbeat.interval.ms", "500"),
-        // The judge reads all of a partition at once.
+        // The judge reads a whole partition at once.
         ("fetch.max.bytes", WHOLE_BYTES),
     ]
     .map(|(property, value)| (property.to_owned(), value.to_owned()))
@@ -35,7 +35,7 @@ pub fn broker_properties() -> Vec<(String, String)> {
 /// `failover.silence_ms` of the instances, 0 for off; as it is by default when it is not set.
 const SILENCE_VARIABLE: &str = "SEQUENCER_CHAOS_SILENCE_MS";
 
-/// What of it the instances must be told that no other test tells them.
+/// The settings of the instances for these times, in addition to those of every test.
 pub fn settings() -> Vec<String> {
     let mut settings = vec![format!(
         "kafka.transaction.timeout.ms={TRANSACTION_TIMEOUT_MS}"
@@ -46,8 +46,8 @@ pub fn settings() -> Vec<String> {
     settings
 }
 
-/// The silence that the project asks for at most, on a machine of its own: one that leaves hands over in
-/// a tenth of a session; of one that is killed the session and its transaction must end.
+/// The longest silence that the project allows, on a dedicated machine. An instance that leaves hands over in a
+/// tenth of a session. For an instance that is killed, the session and its transaction must end first.
 fn bar_ms(kind: &str) -> Option<u64> {
     let [kill, terminate] = MEASURED.map(|instances| Fault::Instances(instances).kind());
     if kind == terminate {
@@ -60,29 +60,29 @@ fn bar_ms(kind: &str) -> Option<u64> {
     }
 }
 
-/// What the time between two faults counts as.
+/// The name for the time between two faults.
 pub const CALM: &str = "calm";
 
-/// A fault and when it was, in ms since the start.
+/// A fault and its times, in ms since the start.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// What it counts as.
+    /// The name under which the fault is counted.
     pub kind: String,
     pub begin_ms: u64,
-    /// When the next one began, or the load ended.
+    /// When the next fault began, or the load ended.
     pub end_ms: u64,
 }
 
-/// The longest time between two answers of one partition that touches an event.
+/// The longest time between two answers of one partition that overlaps an event.
 struct Silence {
     partition: usize,
     from_ms: u64,
     lasted_ms: u64,
 }
 
-/// The times between two answers of a partition that touch an event.
+/// The times between two answers of a partition that overlap an event.
 fn gaps<'a>(event: &Event, arrivals: &'a [u64]) -> impl Iterator<Item = &'a [u64]> {
-    // The last answer before it belongs to it.
+    // The last answer before the event belongs to it.
     let from = arrivals
         .partition_point(|at| *at <= event.begin_ms)
         .saturating_sub(1);
@@ -106,8 +106,9 @@ fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
         .max_by_key(|silence| silence.lasted_ms)
 }
 
-/// The longest time of a calm in which one partition heard nothing. What began before counts, what goes on
-/// after the next fault began does not: this is what the load, its clients and the machine have without any.
+/// The longest time within a calm in which one partition heard nothing. A silence that began before counts, but
+/// the part after the next fault began does not. This is the silence that the load, its clients and the machine
+/// have without faults.
 fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
     let gaps = arrivals.iter().flat_map(|arrivals| gaps(calm, arrivals));
     gaps.map(|gap| gap[1].min(calm.end_ms) - gap[0])
@@ -119,7 +120,7 @@ fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
     silence(event, arrivals).map_or(0, |silence| silence.lasted_ms)
 }
 
-/// Each event of the kinds that have a bar: where its silence was.
+/// For each event of the kinds with a bar: the place of its silence.
 pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
     let mut lines = String::new();
     for event in events.iter().filter(|event| bar_ms(&event.kind).is_some()) {
@@ -138,8 +139,8 @@ pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
     lines
 }
 
-/// A table: kind, how often, median and maximum; whether the median is within its bar.
-/// `calms`: the times between recovery and the next fault.
+/// A table of kind, count, median and maximum, and whether the median is within its bar. `calms` are the times
+/// between recovery and the next fault.
 pub fn table(events: &[Event], calms: &[Event], arrivals: &[Vec<u64>]) -> String {
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for calm in calms {
@@ -174,7 +175,7 @@ pub fn table(events: &[Event], calms: &[Event], arrivals: &[Vec<u64>]) -> String
     table
 }
 
-/// How long answers took, from the append of the request to its first reply.
+/// The times from the append of a request to its first reply.
 pub fn waits(mut waits: Vec<(i64, (i32, i64))>) -> String {
     waits.sort_unstable();
     let Some((longest_ms, (partition, offset))) = waits.last() else {
@@ -209,7 +210,7 @@ fn the_silence_of_the_slowest_partition_counts_from_the_last_answer_before_the_f
         vec![10, 20, 90, 500, 990, 5_000],
         vec![95, 110, 120, 995, 1_001, 9_000],
     ];
-    // 990 to 5,000 touches it, 1,001 to 9,000 is later.
+    // The gap from 990 to 5,000 overlaps the event. The gap from 1,001 to 9,000 is later.
     assert_eq!(silence_ms(&event, &arrivals), 4_010);
     assert_eq!(silence_ms(&event, &arrivals[1..]), 875);
 }

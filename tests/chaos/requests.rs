@@ -1,4 +1,4 @@
-//! What a client asks for, and which partition its partitioner chooses.
+//! The requests of clients, and the partition that a client's partitioner chooses.
 
 use crate::support::load::Names;
 use crate::support::murmur2::partition_of;
@@ -8,16 +8,16 @@ use crate::support::service::PARTITIONS;
 
 use super::topics::Topics;
 
-/// Sequences that are asked for.
+/// Number of sequences.
 const NAMES: usize = 60;
-/// Of so many requests one names a reply topic.
+/// One of this many requests names a reply topic.
 const NAMES_TOPIC_ONE_IN: u64 = 25;
-/// Of so many requests one is wrong.
+/// One of this many requests is invalid.
 const WRONG_ONE_IN: u64 = 50;
-/// Of so many of those one has a correlation that a small topic does not take. In `exactly_once` mode
-/// each costs an aborted transaction.
+/// One of this many requests that name a topic has a correlation that is too large for a small topic. In
+/// `exactly_once` mode each costs an aborted transaction.
 const WIDE_ONE_IN: u64 = 40;
-/// Above the limit of the topic that takes small records only.
+/// Above the limit of the topic that accepts only small records.
 const CORRELATION_WIDE_BYTES: usize = 600;
 
 /// One request, which may be written more than once.
@@ -26,7 +26,7 @@ pub struct Draft {
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub request_id: Option<u64>,
-    /// Where the answer should go, if not to the default topic.
+    /// The topic for the answer. None for the default topic.
     pub topic: Option<String>,
     pub correlation_bytes: usize,
 }
@@ -45,11 +45,11 @@ impl Draft {
     }
 }
 
-/// Draws requests.
+/// Draws random requests.
 pub struct Source {
     names: Names,
     random: Random,
-    /// Sets the IDs of this source's requests apart from those of others.
+    /// Distinguishes the `request_id`s of this source from those of other sources.
     writer: u64,
     next_id: u64,
 }
@@ -64,7 +64,7 @@ impl Source {
         }
     }
 
-    /// The next request.
+    /// Draws the next request.
     pub fn draw(&mut self, topics: &Topics) -> Draft {
         let random = &mut self.random;
         let mut draft = Draft {
@@ -89,7 +89,7 @@ impl Source {
         }
         if random.below(NAMES_TOPIC_ONE_IN) == 0 {
             let (topic, forgets) = topics.pick(random);
-            // Whoever may lose an answer with its topic asks under an ID, to be able to ask again.
+            // A client that may lose an answer with its topic sends a `request_id`, so that it can ask again.
             if !forgets || draft.request_id.is_some() {
                 draft.topic = Some(topic);
                 draft.correlation_bytes = match random.below(WIDE_ONE_IN) {

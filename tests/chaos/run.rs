@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sequencer::embedded::{Kafka, Options};
+use sequencer::embedded::{Kafka, Listener, Options};
 
 use crate::support::admin::{self, Admin};
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation, Raw};
-use crate::support::{DEADLINE, heavy, wait_for};
+use crate::support::{DEADLINE, heavy, http, wait_for};
 
 use super::check::{Asked, Evidence, Report, Told, check};
 use super::faults::Deck;
@@ -26,30 +26,30 @@ use super::topics::Topics;
 use super::transactions::Transactions;
 use super::verify;
 
-/// How long faults go on; `make chaos MINUTES=…` sets it.
+/// The duration of faults; `make chaos MINUTES=…` sets it.
 const MINUTES_VARIABLE: &str = "SEQUENCER_CHAOS_MINUTES";
 const MINUTES_DEFAULT: f64 = 1.0;
 /// Requests a second, retries not counted.
 const RATE_VARIABLE: &str = "SEQUENCER_CHAOS_RATE";
-/// Two cores carry three brokers, three instances and a million requests in twenty minutes.
+/// At this rate, two cores carry three brokers, three instances and a million requests in twenty minutes.
 const RATE_DEFAULT: f64 = 1_000.0;
 
-/// A part of the names of the faults that are drawn, as `link`; all when it is not set.
+/// A part of the names of the faults that are drawn, such as `link`. All faults when it is not set.
 const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
 
-/// Set: the history of a run that passed is kept as well.
+/// When set, the history of a run that passed is kept as well.
 const KEEP_VARIABLE: &str = "SEQUENCER_CHAOS_KEEP";
 
-/// Answers before the first fault.
+/// Number of answers before the first fault.
 const ANSWERS_FIRST: usize = 2_000;
-/// Calm between recovery and the next fault.
+/// Time without faults between recovery and the next fault, in ms.
 const CALM_MS: (u64, u64) = (1_500, 4_000);
-/// Of so many faults one is followed by the next without waiting for recovery.
+/// After one of this many faults, the next one comes without waiting for recovery.
 const OVERLAPPING_ONE_IN: u64 = 6;
-/// How the service marks a request that it forwarded.
+/// The header of a request that the service forwarded.
 const FORWARDED: &str = "sequencer-forwarded";
 
-/// What was done when, for people.
+/// The events with their times, for people.
 #[derive(Default)]
 struct Journal(Mutex<String>);
 
@@ -77,7 +77,7 @@ fn number(variable: &str, default: f64) -> f64 {
     })
 }
 
-/// Runs one mode; keeps the history when anything is wrong.
+/// Runs one mode. Keeps the history when anything is wrong.
 pub fn run(mode: Mode) {
     let _machine = heavy();
     let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
@@ -85,10 +85,21 @@ pub fn run(mode: Mode) {
     let journal = Journal::default();
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
-    options.proxy_ports = bound.ports();
+    // Clients that come by these are told to come by the proxy.
+    let behind: Vec<u16> = bound.ports().iter().map(|_| http::free_port()).collect();
+    let proxied = behind.iter().zip(bound.ports()).enumerate();
+    options.listeners = proxied
+        .map(|(broker, (&port, advertised_port))| Listener {
+            broker,
+            name: "PROXIED".to_owned(),
+            protocol: "PLAINTEXT".to_owned(),
+            port,
+            advertised_port,
+        })
+        .collect();
     options.properties = recovery::broker_properties();
     let mut kafka = Kafka::start(options).unwrap();
-    let proxy = bound.serve(&kafka.proxied_ports());
+    let proxy = bound.serve(&behind);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         play(&name, mode, (&mut kafka, proxy), &history, &journal);
     }));
@@ -114,7 +125,7 @@ fn play(
     let mut random = Random::from_environment();
     let mut service = Service::on(kafka.bootstrap(), name, mode);
     service.settings = recovery::settings();
-    // The first makes the topics, which one broker knows before another.
+    // The first instance creates the topics, and one broker knows them before another.
     let instances: Vec<_> = ["a", "b", "c"]
         .map(|name| {
             let mut instance = stage::spawn(&service, &proxy, name);
@@ -167,14 +178,14 @@ fn play(
     assert!(stage.surprises.is_empty(), "{:#?}", stage.surprises);
 }
 
-/// What happened when.
+/// The events of a run.
 struct Course {
     events: Vec<Event>,
-    /// Between recovery and the next fault.
+    /// The times between recovery and the next fault.
     calms: Vec<Event>,
 }
 
-/// One fault after another until the time is up.
+/// Plays one fault after another until the time is over.
 fn faults(
     stage: &mut Stage<'_>,
     deck: &mut Deck,
@@ -236,8 +247,8 @@ fn faults(
     Course { events, calms }
 }
 
-/// The requests that clients wrote, once all are answered, or none more is for a while: then the judge
-/// names those that are not.
+/// Waits until all requests of clients are answered, or until no more answers come. In the second case the
+/// judge names the requests without an answer. Returns the requests.
 fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec<Asked> {
     let asked: Vec<Asked> = tail::raw(&service.bootstrap, &service.requests)
         .into_iter()
@@ -271,8 +282,8 @@ fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec
     }
 }
 
-/// Waits until checkpoints cover the whole log, twice: the first makes sure that every stray lies at
-/// home. From then on no reply is under way any more, not even one to a topic that is gone.
+/// Waits until checkpoints cover the whole log, twice. The first time makes sure that every stray was
+/// forwarded. After the second, no reply is in progress any more, not even one to a deleted topic.
 fn wait_covered(service: &Service) {
     let Service {
         bootstrap,
@@ -308,8 +319,8 @@ fn asked(record: Raw) -> Asked {
     }
 }
 
-/// Judges what the topics hold, with what was seen on those that are gone. Returns the requests that
-/// have no reply on a topic that is still there.
+/// Judges the content of the topics, with the replies that were seen on deleted ones. Returns the requests
+/// without a reply on a topic that still exists.
 fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> Vec<(i32, i64)> {
     let deleted = topics.deleted();
     let all = told(service, topics, Isolation::Uncommitted);
@@ -324,7 +335,7 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
     }));
     let seen = match service.mode {
         Mode::Immediate => all,
-        // As its clients read: none comes again.
+        // Read as clients read it: no reply is repeated.
         Mode::ExactlyOnce => {
             let seen = told(service, topics, Isolation::Committed);
             let in_steps = told(service, topics, Isolation::CommittedInSteps).len();
@@ -344,7 +355,7 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
     });
     let mut gone: Vec<(i32, i64)> = visible.lost_with_topic.iter().copied().collect();
     gone.sort_unstable();
-    // The holes are the IDs that went down with a topic; the check above has filled them.
+    // The missing IDs were deleted with a topic. The check above has filled them in.
     let broken = visible.broken();
     let holes =
         |wrong: &super::check::Wrong| *wrong == super::check::Wrong::Gap && !gone.is_empty();
@@ -357,7 +368,7 @@ fn print_and_assert(report: &Report) {
     report.assert_clean();
 }
 
-/// All replies on the topics that are there.
+/// All replies on the existing topics.
 fn told(service: &Service, topics: &Topics, isolation: Isolation) -> Vec<Told> {
     let mut told = Vec::new();
     let mut names = vec![service.replies.clone()];

@@ -1,4 +1,4 @@
-//! How each fault is done and undone, on the brokers and instances of one run.
+//! Plays and ends each fault, on the brokers and instances of one run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,31 +10,32 @@ use sequencer::embedded::Kafka;
 use serde_json::Value;
 
 use crate::support::admin::Admin;
+use crate::support::broker::{Controls, signal_to};
 use crate::support::instance::Instance;
 use crate::support::random::Random;
 use crate::support::service::Service;
 use crate::support::tail::{self, Isolation};
-use crate::support::{DEADLINE, wait_for};
+use crate::support::{DEADLINE, signal, wait_for};
 
 use super::faults::{Brokers, Fault, Instances, Links};
 use super::observer::Observer;
 use super::proxy::{Link, Proxy};
 use super::topics::Topics;
 
-/// The instance that reaches the brokers by the proxy. It is always there, or started again.
+/// The instance that connects to the brokers through the proxy. It always runs, or is started again.
 pub const PROXIED: &str = "a";
 pub const BROKERS: usize = 3;
-/// Fewer would make most faults a stop of everything.
+/// With fewer instances, most faults would stop everything.
 const INSTANCES_MIN: usize = 2;
-/// As many as partitions, and one that has none.
+/// One more than there are partitions, so that one instance has none.
 const INSTANCES_MAX: usize = 5;
 
-/// Everything that can be broken.
+/// The processes and links that can be broken.
 pub struct Stage<'a> {
     pub service: &'a Service,
     pub kafka: &'a mut Kafka,
     pub proxy: Proxy,
-    /// Of the brokers.
+    /// The directory of the brokers.
     pub directory: PathBuf,
     pub topics: Topics,
     pub admin: Admin,
@@ -42,14 +43,14 @@ pub struct Stage<'a> {
     pub random: Random,
     fleet: Vec<(String, Instance)>,
     started: u64,
-    /// When the instance that was stopped last came back, until it is asked for.
+    /// When the instance that was stopped last came back, until this is taken.
     back_ms: Option<u64>,
-    /// What nobody did: instances that ended by themselves, partitions that halted.
+    /// Events without a fault: instances that ended on their own, partitions that halted.
     pub surprises: Vec<String>,
 }
 
 impl<'a> Stage<'a> {
-    /// With so many instances, which are ready.
+    /// Starts a stage with these instances, which are ready.
     pub fn set(
         service: &'a Service,
         (kafka, proxy): (&'a mut Kafka, Proxy),
@@ -74,7 +75,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What can happen now in the place of `fault`.
+    /// The fault that is possible now instead of `fault`.
     pub fn possible(&self, fault: Fault) -> Fault {
         match fault {
             Fault::Instances(Instances::Grow) if self.fleet.len() >= INSTANCES_MAX => {
@@ -87,19 +88,19 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits for what a fault needs: no broker may go while another is not back in sync.
+    /// Waits for the condition of a fault: no broker may go while another is not back in sync.
     pub fn prepare(&self, fault: Fault) {
         if matches!(fault, Fault::Brokers(_) | Fault::Mixed(..)) {
             wait_in_sync(&self.service.bootstrap);
         }
     }
 
-    /// When the instance came back that the last fault stopped, if that is measured by itself.
+    /// Takes the time when the instance of the last fault came back, if this is measured.
     pub fn take_back_ms(&mut self) -> Option<u64> {
         self.back_ms.take()
     }
 
-    /// Does and undoes a fault; returns what exactly it was.
+    /// Plays and ends a fault. Returns its description.
     pub fn play(&mut self, fault: Fault) -> String {
         match fault {
             Fault::Instances(instances) => self.instances(instances, true),
@@ -129,7 +130,7 @@ impl<'a> Stage<'a> {
         Duration::from_millis(1_000 * from + self.random.below(1_000 * (to - from)))
     }
 
-    /// Of the proxied instance to one broker or to all.
+    /// Breaks the links of the proxied instance to one broker or to all.
     fn links(&mut self, fault: Links) -> String {
         let one = self.random.below(BROKERS as u64) as usize;
         let (broken, whose) = if self.random.below(2) == 0 {
@@ -140,7 +141,7 @@ impl<'a> Stage<'a> {
         let delay = Duration::from_millis(200 + self.random.below(800));
         let (link, hold) = match fault {
             Links::CutBriefly => (Link::Cut, self.seconds(1, 5)),
-            // The session is 6 s, as long as a transaction and its clean-up may take 15 s.
+            // The session is 6 s, and a transaction and its clean-up may take 15 s.
             Links::Cut => (Link::Cut, self.seconds(7, 16)),
             Links::Slow => (Link::Slow(delay), self.seconds(5, 12)),
             Links::Mute => (Link::Mute, self.seconds(2, 12)),
@@ -155,7 +156,7 @@ impl<'a> Stage<'a> {
         format!("{PROXIED} to {whose}, {link:?} for {hold:.1?}")
     }
 
-    /// `calm`: the brokers are well, so that whatever is asked to end must end cleanly.
+    /// `calm`: the brokers work, so that a stopped instance must end cleanly.
     fn instances(&mut self, fault: Instances, calm: bool) -> String {
         let mut at = self.random.below(self.fleet.len() as u64) as usize;
         if fault == Instances::Shrink && self.fleet[at].0 == PROXIED {
@@ -165,7 +166,7 @@ impl<'a> Stage<'a> {
         match fault {
             Instances::Kill => {
                 self.fleet.remove(at).1.sigkill();
-                // Back at once, which fences its past, or when others have taken over.
+                // The instance is back at once, which fences the old one, or after others have taken over.
                 let hold = if self.random.below(2) == 0 {
                     self.seconds(0, 2)
                 } else {
@@ -185,7 +186,7 @@ impl<'a> Stage<'a> {
             }
             Instances::Terminate => {
                 self.terminate(at, calm);
-                // Its partitions are handed over before it comes back and asks for some.
+                // Its partitions are handed over before it comes back and gets some.
                 let hold = self.seconds(2, 4);
                 thread::sleep(hold);
                 self.back_ms = Some(self.observer.now_ms());
@@ -223,7 +224,7 @@ impl<'a> Stage<'a> {
     fn terminate(&mut self, at: usize, calm: bool) {
         let (name, instance) = self.fleet.remove(at);
         let code = instance.sigterm_and_wait();
-        // With a broker away the drain may not come to its end in time.
+        // When a broker is away, the drain may not end in time.
         if code != 0 && calm {
             self.surprises
                 .push(format!("{name} ended with {code} on SIGTERM"));
@@ -237,9 +238,9 @@ impl<'a> Stage<'a> {
             .collect();
         let other = others[self.random.below(others.len() as u64) as usize];
         match fault {
-            Brokers::Kill => self.kafka.kill_broker(other).unwrap(),
-            Brokers::KillController => self.kafka.kill_broker(controller).unwrap(),
-            Brokers::Pause => self.kafka.pause_broker(other).unwrap(),
+            Brokers::Kill => self.kafka.kill_broker(other),
+            Brokers::KillController => self.kafka.kill_broker(controller),
+            Brokers::Pause => signal_to(self.kafka, other, signal::SIGSTOP),
         }
         let hold = match fault {
             Brokers::Pause => self.seconds(2, 13),
@@ -255,12 +256,12 @@ impl<'a> Stage<'a> {
 
     fn mend_broker(&mut self, broker: usize, fault: Brokers) {
         match fault {
-            Brokers::Pause => self.kafka.resume_broker(broker).unwrap(),
-            Brokers::Kill | Brokers::KillController => self.kafka.start_broker(broker).unwrap(),
+            Brokers::Pause => signal_to(self.kafka, broker, signal::SIGCONT),
+            Brokers::Kill | Brokers::KillController => self.kafka.start_broker(broker),
         }
     }
 
-    /// The index of the active controller, as the voters of the highest epoch know it.
+    /// The index of the active controller, according to the voters of the highest epoch.
     fn controller(&self) -> usize {
         let state = |broker: usize| {
             let path = self
@@ -274,7 +275,7 @@ impl<'a> Stage<'a> {
         wait_for("a controller", || (0..BROKERS).filter_map(state).max()).1
     }
 
-    /// Waits until every partition answers again what is asked after this call.
+    /// Waits until every partition answers requests that are sent after this call.
     pub fn wait_recovered(&mut self) {
         let healed_ms = self.observer.now_ms();
         let observer = self.observer.clone();
@@ -284,12 +285,13 @@ impl<'a> Stage<'a> {
         });
     }
 
-    /// Notes what ended or stopped by itself, and starts again what ended, as an orchestrator does.
+    /// Notes instances that ended on their own, and starts them again like an orchestrator.
     pub fn look(&mut self) {
         for (name, instance) in &mut self.fleet {
             if let Some(status) = instance.ended() {
                 let words = format!("{name} ended by itself: {status}");
-                // One that starts while the controller is away may give up; it has served nobody yet.
+                // An instance that starts while the controller is away may give up. It has not served anybody
+                // yet.
                 if instance.log().contains("rebalance") {
                     self.surprises.push(words);
                 } else {
@@ -300,7 +302,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Partitions that halted; asks every instance.
+    /// Asks every instance for partitions that halted.
     pub fn look_for_halts(&mut self) {
         for (name, instance) in &self.fleet {
             for (partition, halted) in instance.halted() {
@@ -312,7 +314,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The end: every instance must leave cleanly.
+    /// Ends the stage: every instance must leave cleanly.
     pub fn clear(&mut self) {
         while !self.fleet.is_empty() {
             self.terminate(0, true);
@@ -320,7 +322,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Starts an instance, which finds the brokers by its own way.
+/// Starts an instance, through the proxy if it is the proxied one.
 pub fn spawn(service: &Service, proxy: &Proxy, name: &str) -> Instance {
     if name == PROXIED {
         service.spawn_at(&proxy.bootstrap(), name)

@@ -1,4 +1,4 @@
-//! The reply topics that clients name: a good one and others that cannot be used, or not for long.
+//! The reply topics that clients name: one valid topic, and others that cannot be used, or not for long.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,16 +6,16 @@ use crate::support::admin::Admin;
 use crate::support::random::Random;
 use crate::support::service::Service;
 
-/// Partitions of each.
+/// Partitions of each topic.
 pub const PARTITIONS: i32 = 2;
-/// As topics that clients make for themselves in production.
+/// The number that clients' topics have in production.
 const REPLICAS: i32 = 3;
-/// In the name of each topic that is deleted one day.
+/// A part of the name of each topic that will be deleted.
 const DOOMED: &str = "-doomed-";
-/// Room for a reply with a short correlation, and for a transaction's marker.
+/// Enough for a reply with a short correlation, and for a transaction's marker.
 const SMALL_BYTES_MAX: &str = "400";
 
-/// The topics of a run; clones share them.
+/// The topics of a run. Clones share them.
 #[derive(Clone)]
 pub struct Topics {
     prefix: String,
@@ -24,7 +24,7 @@ pub struct Topics {
     doomed: Arc<Mutex<Doomed>>,
 }
 
-/// The one that is about to be deleted.
+/// The topic that will be deleted next.
 #[derive(Default)]
 struct Doomed {
     present: Option<String>,
@@ -32,7 +32,7 @@ struct Doomed {
 }
 
 impl Topics {
-    /// Makes them.
+    /// Creates the topics.
     pub fn create(service: &Service, admin: &Admin) -> Topics {
         let prefix = service.group.clone();
         let name = |kind: &str| format!("{prefix}-{kind}.reply");
@@ -53,17 +53,17 @@ impl Topics {
         topics
     }
 
-    /// Topics that are there to the end.
+    /// Topics that exist until the end.
     pub fn lasting(&self) -> &[String] {
         &self.lasting
     }
 
-    /// Topics that are gone.
+    /// Topics that were deleted.
     pub fn deleted(&self) -> Vec<String> {
         self.doomed.lock().unwrap().deleted.clone()
     }
 
-    /// The topic that is there and will be deleted.
+    /// The existing topic that will be deleted.
     pub fn doomed(&self) -> Option<String> {
         self.doomed.lock().unwrap().present.clone()
     }
@@ -83,7 +83,7 @@ impl Topics {
         }
     }
 
-    /// Whether answers may be lost with that topic.
+    /// True when answers may be lost with this topic.
     pub fn forgets(topic: &str) -> bool {
         topic.contains(DOOMED)
     }
@@ -97,7 +97,7 @@ impl Topics {
         doomed.deleted.push(topic);
     }
 
-    /// Makes the next one that will be deleted.
+    /// Creates the next topic that will be deleted.
     pub fn renew(&self, admin: &Admin) {
         let number = self.deleted().len();
         let topic = format!("{}{DOOMED}{number}.reply", self.prefix);

@@ -1,4 +1,4 @@
-//! A client that writes its requests in transactions, and takes some of them back.
+//! A client that writes its requests in transactions, and aborts some of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use super::topics::Topics;
 
 /// Most requests of one transaction.
 const REQUESTS_MAX: u64 = 20;
-/// Between two transactions, on average.
+/// Average pause between two transactions.
 const PAUSE_MS: u64 = 300;
-/// Of so many transactions one is aborted.
+/// One of this many transactions is aborted.
 const ABORTED_ONE_IN: u64 = 3;
-/// For each step, above what a broker's restart takes.
+/// Time limit of each step, above the time of a broker's restart.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// The step that did not end is tried again as often.
+/// How often a step that did not end is tried again.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// What it did, as far as it knows.
+/// The counts of this client, as far as it knows them.
 #[derive(Clone, Copy, Default)]
 pub struct Ended {
     pub committed: u64,
     pub aborted: u64,
-    /// Given up with a producer; the next one's start settles it.
+    /// Given up with a producer. The start of the next producer settles these transactions.
     pub unknown: u64,
 }
 
@@ -103,7 +103,7 @@ impl Client {
                 thread::sleep(Duration::from_millis(1 + self.random.below(2 * PAUSE_MS)));
             }
         }
-        // Nothing is left open behind which requests would wait.
+        // No transaction is left open, because later requests would wait for it.
         let producer = self.producer();
         let settled = (0..ATTEMPTS_MAX).any(|_| producer.init_transactions(STEP_LIMIT).is_ok());
         assert!(

@@ -7,7 +7,8 @@ from pathlib import Path
 from run import run
 
 # What the build compiles in or runs.
-NEEDED = ["Cargo.toml", "config/default.toml", "deploy/kafka/pom.xml", "deploy/rootfs.sh", "src/kafka/admin/topics.rs"]
+NEEDED = ["Cargo.toml", "config/default.toml", "deploy/kafka/pom.xml", "deploy/rootfs.sh", "src/kafka/admin/topics.rs",
+          "benches/acceptance/Cargo.toml", "examples/rust/Cargo.toml", "tests/clients/rust/Cargo.toml"]
 
 
 def problems(root: Path) -> list[str]:

@@ -6,15 +6,15 @@ use crate::support::murmur2::{names_at_home, partition_of};
 use crate::support::records::{Mode, Reply, Request, show};
 use crate::support::service::{PARTITIONS, Service};
 
-/// Where `orders` is at home, so that no valid request of this test is a stray.
+/// The home partition of `orders`, so that no valid request of this test is a stray.
 const PARTITION: i32 = 0;
 
-/// A record that is no valid request, and what its reply must say.
+/// An invalid request record, and the expected content of its reply.
 struct Bad {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     code: &'static str,
-    /// A word that the message must have, for the person who reads it.
+    /// A word that the message must contain, for its reader.
     word: &'static str,
 }
 
@@ -98,7 +98,7 @@ fn each_kind_of_bad_input_is_answered_with_its_code_and_the_partition_goes_on() 
         let cases: Vec<Bad> = names().into_iter().chain(values()).collect();
         let mut writer = service.writer();
         for case in &cases {
-            // All on one partition, each followed by a request that must still be answered.
+            // All records go to one partition, each followed by a request that must still be answered.
             writer.send_to(Some(PARTITION), case.key.as_deref(), case.value.as_deref());
             writer.send_to(Some(PARTITION), Some(valid.as_bytes()), None);
         }
@@ -152,7 +152,7 @@ fn answered_rightly(case: &Bad, request: &Request, reply: &Reply) {
         "the message should say {:?}: {what}",
         case.word
     );
-    // The message is for a person, and a log line: a long value must not come back whole.
+    // The message is for a person and for a log line: it must not repeat a long value in full.
     assert!(message.len() < 300 && !message.contains('\n'), "{what}");
     if case.code == "invalid_name" {
         assert_eq!(

@@ -1,12 +1,13 @@
-//! The broker goes away under load, once cleanly and once not, and comes back with its data.
+//! The broker stops under load, once cleanly and once not, and comes back with its data.
 
+use crate::support::broker::Controls;
 use crate::support::load::Names;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
 use crate::support::{cluster, heavy};
 
-/// Answers to wait for before each change.
+/// Number of answers to wait for before each change.
 const ANSWERS: usize = 2_000;
 /// Requests a second.
 const RATE: u64 = 1_000;
@@ -31,12 +32,12 @@ fn broker_restart(name: &str, mode: Mode) {
     let mut tail = service.tail();
     tail.wait_answered(ANSWERS);
 
-    kafka.stop_broker(0).unwrap();
-    kafka.start_broker(0).unwrap();
+    kafka.stop_broker(0);
+    kafka.start_broker(0);
     tail.wait_answered(tail.answered() + ANSWERS);
 
-    kafka.kill_broker(0).unwrap();
-    kafka.start_broker(0).unwrap();
+    kafka.kill_broker(0);
+    kafka.start_broker(0);
     tail.wait_answered(tail.answered() + ANSWERS);
 
     load.stop();

@@ -1,4 +1,4 @@
-//! The checker sees each kind of mistake, under its own name, and none where there is none.
+//! The checker finds each kind of mistake under its own name, and none when there is none.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::support::records::{Mode, Repair, Reply, Request};
 
 const PARTITIONS: i32 = 4;
 
-/// A log and its replies, right until a test plants a mistake.
+/// A log and its replies, which are right until a test plants a mistake.
 struct Planted {
     requests: Vec<Request>,
     replies: Vec<Reply>,
@@ -31,7 +31,7 @@ impl Planted {
             .map(|i| {
                 let key = names.pick(&mut random).to_vec();
                 let (partition, value) = (partition_of(&key, PARTITIONS), forms(&mut random));
-                // Offsets with holes, as transactions leave them.
+                // Offsets have holes like those of transactions.
                 Request {
                     partition,
                     offset: 3 * i as i64,
@@ -68,7 +68,7 @@ impl Planted {
         self.report().broken()
     }
 
-    /// The places, in log order, of the grants of one sequence.
+    /// The indices, in log order, of the grants of one sequence.
     fn grants(&self) -> Vec<usize> {
         let key = &self.requests[0].key;
         let granted =
@@ -95,7 +95,7 @@ impl Planted {
     }
 }
 
-/// The reply that the contract prescribes.
+/// The reply that the contract requires.
 fn right(oracle: &mut Oracle<'_>, request: &Request, at: usize) -> Reply {
     let expected = oracle.answer(request);
     let (begin, end) = expected.body(request);
@@ -157,7 +157,7 @@ fn a_hole_breaks_i2_alone_of_the_numbered() {
 #[test]
 fn ids_out_of_log_order_break_i2_and_are_still_unique() {
     let mut planted = Planted::new(Mode::Immediate);
-    // Two requests for one ID each, of a sequence that has no others.
+    // Two requests for one ID each, of a sequence that has no other requests.
     for offset in [5000, 5001] {
         let key = Some(b"swapped".to_vec());
         let request = Request {
@@ -191,7 +191,7 @@ fn a_changed_byte_in_a_repeated_reply_breaks_i3() {
     let mut planted = Planted::new(Mode::Immediate);
     let mut again = planted.replies[planted.grants()[0]].clone();
     *again.body.iter_mut().find(|byte| **byte == b':').unwrap() = b';';
-    // No JSON any more: then it names no record, which is the contract's.
+    // The body is no longer JSON. It names no record, which breaks the contract.
     planted.replies.push(again);
     assert_eq!(planted.broken(), [Invariant::Contract]);
 

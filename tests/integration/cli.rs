@@ -1,4 +1,4 @@
-//! The command line: what it prints, what it refuses and with which exit code.
+//! The command line: its output, its refusals, and its exit codes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
@@ -228,7 +228,7 @@ fn next_without_a_service_says_that_nobody_answers() {
     assert_eq!(changed.code, 1);
     changed.line_with("it may have been applied");
 
-    // Both are in the log, and each printed command says what became of it.
+    // Both requests are in the log, and each printed command shows its result.
     let instance = service.start("a");
     assert_eq!(shell(printed(&outcome, " next ")).stdout, "1\n");
     assert_eq!(command(&service, &["next", "orders"]).stdout, "2\n");
@@ -237,14 +237,14 @@ fn next_without_a_service_says_that_nobody_answers() {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
-/// The command line that an outcome names.
+/// The command line in the output of a command.
 fn printed<'a>(outcome: &'a Outcome, verb: &str) -> &'a str {
     let mut lines = outcome.stderr.lines();
     let line = lines.find_map(|line| line.strip_prefix("  ").filter(|line| line.contains(verb)));
     line.unwrap_or_else(|| panic!("no command with {verb:?}: {outcome:?}"))
 }
 
-/// Runs a printed command as it stands.
+/// Runs a printed command unchanged.
 fn shell(line: &str) -> Outcome {
     let output = std::process::Command::new("sh")
         .args(["-c", line])
@@ -258,7 +258,8 @@ fn shell(line: &str) -> Outcome {
     }
 }
 
-/// However early it gives up: either no ID was taken, or the printed command gets the one that was.
+/// However early the command gives up, either no ID was taken, or the printed command gets the ID that was
+/// taken.
 #[test]
 fn next_loses_no_id_whenever_it_gives_up() {
     let service = Service::new("cli-hurry", Mode::Immediate);
@@ -303,7 +304,7 @@ fn next_that_is_interrupted_says_how_to_get_its_id() {
     let mut command = program();
     command.args(["next", "orders", "--timeout-ms", "100000"]);
     command.args(service.arguments());
-    // A client that asks right after a topic was created may be told that there is none.
+    // A client that asks right after a topic was created may be told that the topic does not exist.
     assert!(service.all_replies().is_empty() && service.request_log().is_empty());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the request to be in the log", || {
@@ -374,7 +375,7 @@ fn topics_are_created_and_checked() {
     assert_eq!(missing.code, 1);
     assert!(missing.said().contains(&service.requests));
     assert_eq!(command(&service, &["topics", "create"]).code, 0);
-    // On one broker there is one replica, and that is said.
+    // With one broker there is one replica, and the check reports it.
     let checked = command(&service, &["topics", "check"]);
     assert_eq!(checked.code, 0);
     let said = checked.said();
@@ -426,7 +427,7 @@ fn a_mistyped_request_topic_makes_no_topics_beside_a_live_group() {
     let admin = Admin::new(&service.bootstrap);
     assert_eq!(admin.partitions(&mistyped.requests), 0);
     assert_eq!(live.running(), PARTITIONS as usize);
-    // A group with a past and nobody in it is no new one either.
+    // A group that has a past but no members is not a new group either.
     assert_eq!(live.sigterm_and_wait(), 0);
     assert_eq!(mistyped.spawn("b").wait_exit(), 1);
     assert_eq!(admin.partitions(&mistyped.requests), 0);
@@ -458,7 +459,7 @@ fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
         Admin::new(&service.bootstrap).create(&service.heartbeats, 2, &[]);
         let mut older = service.start("twin");
         let younger = service.start("twin");
-        // Whoever of the two is fenced finds out with its next transaction.
+        // The fenced one of the two finds out with its next transaction.
         let load = service.open_loop(&Names::new(40), 200, &mut Random::from_environment());
         assert_eq!(older.wait_exit(), 1);
         assert!(
@@ -471,7 +472,7 @@ fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
     }
 }
 
-/// The words of all its clients, those of producers as well: they say why a transaction was aborted.
+/// The log has the messages of all clients, also of producers: they show why a transaction was aborted.
 #[test]
 fn what_librdkafka_does_is_in_the_log_when_asked_for() {
     let mut service = Service::new("cli-debug", Mode::ExactlyOnce);
@@ -480,7 +481,7 @@ fn what_librdkafka_does_is_in_the_log_when_asked_for() {
         "log.level=info,librdkafka=trace".to_owned(),
     ];
     let instance = service.start("a");
-    // A producer's words are passed on when it is used next.
+    // A producer's messages are passed on when it is used next.
     for _ in 0..2 {
         service.preload(&Names::new(5), 5, &mut Random::from_environment());
         service.check();

@@ -1,4 +1,4 @@
-//! What operators say about sequences, by the command line: one at a time, and a file of them.
+//! Operators' definitions through the command line: one at a time, and a file of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::{cluster, unique};
 
-/// The file that the documentation shows.
+/// The file in the documentation.
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sequences.toml")
 }
 
-/// A file of a test's own.
+/// A file for one test.
 fn file(text: &str) -> PathBuf {
     let path = cluster::directory().join(format!("{}.toml", unique("sequences")));
     fs::write(&path, text).unwrap();
     path
 }
 
-/// `sequencer define --file`.
+/// Runs `sequencer define --file`.
 fn apply(service: &Service, file: &Path, more: &[&str]) -> Outcome {
     let mut words = vec!["define", "--file", file.to_str().unwrap()];
     words.extend(more);
@@ -37,7 +37,7 @@ fn said(service: &Service, words: &[&str]) -> String {
     outcome.stdout
 }
 
-/// What the sequence's description says.
+/// The sequence's description.
 fn described(service: &Service, name: &str) -> Value {
     let body = said(service, &["describe", name, "--json"]);
     serde_json::from_str(&body).unwrap()
@@ -99,7 +99,7 @@ next       1000
             "invalid_count",
         );
 
-        // What is left out stays.
+        // A field that is left out keeps its value.
         said(&service, &["define", "orders", "--max-count", "20"]);
         let body = described(&service, "orders");
         assert_eq!(body["sequence"], "orders");
@@ -208,7 +208,7 @@ fn a_retired_sequence_gives_nothing_and_goes_on_when_it_is_defined_again() {
     said(&service, &["define", "orders"]);
     assert_eq!(said(&service, &["next", "orders"]), "3\n");
 
-    // A file brings it back as well, and says so.
+    // A file also brings the sequence back, and reports this.
     said(&service, &["retire", "orders"]);
     let outcome = apply(&service, &file("[sequences.orders]\n"), &[]);
     assert_eq!(outcome.code, 0);
@@ -357,7 +357,7 @@ fn the_policy_reaches_every_partition_also_those_that_the_topic_has_grown_by() {
         each("refuse", PARTITIONS)
     );
 
-    // The service looks at the topic every few seconds; the request waits for it in the log.
+    // The service looks at the topic every few seconds. The request waits for this in the log.
     Admin::new(&service.bootstrap).grow(&service.requests, grown);
     let patient = ["--timeout-ms", "100000"];
     let text = said(&service, &[["policy"].as_slice(), &patient].concat());
@@ -375,7 +375,7 @@ fn the_policy_reaches_every_partition_also_those_that_the_topic_has_grown_by() {
         .concat(),
     );
     assert_eq!(text, each("refuse", grown));
-    // Wherever its record arrives, a name that nobody defined is refused.
+    // In every partition, a name that nobody defined is refused.
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         refused(&service, &["next", name], "unknown_sequence");
     }

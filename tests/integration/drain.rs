@@ -1,7 +1,7 @@
-//! How fast a backlog is drained, beside a raw echo of the same backlog in the same run.
+//! Measures how fast a backlog is drained, beside a raw echo of the same backlog in the same run.
 //!
-//! Nothing is asserted about time: the figures are printed, with their ratio, since these machines are
-//! noisy. What is asserted is that the answers are right. `docs/performance.md` has figures.
+//! The test asserts nothing about time: it prints the figures with their ratio, since these machines are noisy.
+//! It asserts that the answers are right. `docs/performance.md` has figures.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,7 +20,7 @@ use crate::support::{DEADLINE, cluster, heavy, unique};
 /// Set by `make test-long`: a million requests, five rounds.
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
 const NAMES: u64 = 100;
-/// How often the end of the reply topic is looked at.
+/// How often the end of the reply topic is read.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
 #[test]
@@ -77,7 +77,7 @@ fn write(bootstrap: &str, topic: &str, requests: u64) {
     producer.flush(DEADLINE).unwrap();
 }
 
-/// Consumes and produces the same bytes, and nothing else: requests a second from the first record to
+/// Consumes and produces the same bytes, and nothing else. Returns requests a second, from the first record to
 /// the last acknowledgement.
 fn echo(requests: u64) -> f64 {
     let bootstrap = cluster::shared_bootstrap();
@@ -98,7 +98,7 @@ fn echo(requests: u64) -> f64 {
         .set("fetch.queue.backoff.ms", "2")
         .create()
         .unwrap();
-    // The faster of the settings that the service uses for its own replies.
+    // The faster of the two settings that the service uses for its own replies.
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
@@ -137,8 +137,8 @@ fn echo(requests: u64) -> f64 {
     rate(requests, began.unwrap().elapsed())
 }
 
-/// Lets the service drain a backlog that is there before it: requests a second from the first growth of
-/// the reply topic to the last.
+/// Lets the service drain a backlog that exists before it starts. Returns requests a second, from the first
+/// growth of the reply topic to the last.
 fn drain(mode: Mode, requests: u64) -> f64 {
     let mut service = Service::new("drain", mode);
     if mode == Mode::ExactlyOnce {
@@ -157,7 +157,7 @@ fn drain(mode: Mode, requests: u64) -> f64 {
             let answered = instance.metric("sequencer_requests_total")?;
             (answered >= requests as f64).then_some(())
         });
-        // Clean: what it still had to write is written.
+        // A clean stop: all pending records are written.
         assert_eq!(instance.sigterm_and_wait(), 0);
         stop.store(true, Ordering::Relaxed);
         sampler.join().unwrap()
@@ -166,7 +166,7 @@ fn drain(mode: Mode, requests: u64) -> f64 {
     rate(requests, took)
 }
 
-/// How long the topic grew, until `stop`.
+/// How long the topic grew, measured until `stop`.
 fn sample(bootstrap: &str, topic: &str, stop: &AtomicBool) -> Duration {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)

@@ -1,4 +1,4 @@
-//! Each row of the first table of `docs/errors.md` is produced by its own example.
+//! The example in each row of the first table of `docs/errors.md` produces the row's code.
 
 use serde_json::Value;
 
@@ -7,23 +7,23 @@ use crate::support::service::Service;
 
 const ERRORS: &str = include_str!("../../docs/errors.md");
 
-/// The only one that no broker can be brought to in a test; a unit test of the fold produces it.
+/// The only code that a test cannot produce with a broker. A unit test of the fold produces it.
 const WITHOUT_EXAMPLE: [&str; 1] = ["too_many_sequences"];
 
-/// One record, as kcat takes it.
+/// One record, in kcat's form.
 struct Line {
     key: String,
     value: String,
     headers: Vec<(String, String)>,
 }
 
-/// A row: its code, and the records of which the last one gets it.
+/// A row: its code, and its records. The last record gets the code.
 struct Row {
     code: String,
     lines: Vec<Line>,
 }
 
-/// What is between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }

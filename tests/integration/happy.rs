@@ -1,4 +1,4 @@
-//! The main job: requests in, IDs out.
+//! The main purpose: requests in, IDs out.
 
 use crate::support::admin::Admin;
 use crate::support::load::Names;
@@ -21,7 +21,7 @@ fn typed_lines(service: &Service) {
     let instance = service.start("a");
     let orders = Some(b"orders".as_slice());
     let mut writer = service.writer();
-    // kcat -K: -Z, kcat -K:, and values.
+    // As kcat -K: -Z and kcat -K: write them, and with values.
     writer.send(orders, None);
     writer.send(orders, Some(b""));
     writer.send(orders, Some(b"5"));

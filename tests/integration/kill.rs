@@ -1,7 +1,7 @@
-//! SIGKILL in the middle of a load, three times, and a new start after each.
+//! SIGKILL in the middle of a load, three times, with a new start after each.
 //!
-//! A backlog is there before the service, and a load goes on throughout, so that there is always work in
-//! flight when the signal comes. When it comes is decided by the number of answers seen, not by time.
+//! A backlog exists before the service starts, and a load goes on throughout. So there is always work in flight
+//! when the signal comes. The number of answers decides when it comes, not the time.
 
 use crate::support::heavy;
 use crate::support::load::Names;
@@ -9,7 +9,7 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
 
-/// Requests written ahead; `make test-long` sets a million.
+/// Requests that are written before the start; `make test-long` sets a million.
 const REQUESTS_VARIABLE: &str = "SEQUENCER_KILL_REQUESTS";
 const REQUESTS_DEFAULT: u64 = 100_000;
 
@@ -47,7 +47,7 @@ fn kills_under_load(mode: Mode) {
 
     for kill in 1..=KILLS {
         let instance = service.spawn("a");
-        // A part of what is left of the backlog, and never nothing.
+        // A part of the remaining backlog, and at least one request.
         let left = requests.saturating_sub(tail.answered() as u64);
         let further = 1 + random.below(1 + left / (KILLS + 2 - kill));
         tail.wait_answered(tail.answered() + further as usize);

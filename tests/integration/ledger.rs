@@ -1,5 +1,5 @@
-//! The ledger of audited sequences: it matches the replies through kills, tells who got an ID, and shows
-//! what was removed from it or altered.
+//! The ledger of audited sequences: it matches the replies through kills, answers who got an ID, and shows
+//! records that were removed or altered.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,10 +15,10 @@ use crate::support::records::{Mode, Reply};
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation};
 
-/// Requests of the ledger that is searched; ten million for the figures in `docs/ledger.md`.
+/// Number of requests for the search of the ledger; ten million for the figures in `docs/ledger.md`.
 const RECORDS_VARIABLE: &str = "SEQUENCER_LEDGER_RECORDS";
 const RECORDS_DEFAULT: u64 = 100_000;
-/// From so many records on a trace must read less than one in a hundred.
+/// From this number of records on, a trace must read less than one in a hundred.
 const LARGE: u64 = 1_000_000;
 
 /// A service that audits every sequence from the beginning of the log.
@@ -44,7 +44,7 @@ fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
 
-/// Offsets of the whole ledger, markers of transactions included.
+/// Number of offsets of the whole ledger, transaction markers included.
 fn ledger_offsets(service: &Service) -> u64 {
     let end = |partition| tail::high_watermark(&service.bootstrap, &service.ledger, partition);
     (0..PARTITIONS).map(|partition| end(partition) as u64).sum()
@@ -73,7 +73,8 @@ fn bodies(replies: &[Reply]) -> Vec<Value> {
     replies.iter().map(body).collect()
 }
 
-/// What each request was given: by the replies, and by the ledger, where each may be only once.
+/// The IDs of each request: according to the replies, and according to the ledger, where each request may occur
+/// only once.
 fn given(bodies: &[Value], once: bool) -> BTreeMap<(i64, i64), (String, i64, i64)> {
     let mut given = BTreeMap::new();
     for body in bodies {
@@ -98,7 +99,7 @@ fn kills_under_load(mode: Mode) {
     let service = audited("ledger-kill", mode);
     let requests = 40_000;
     service.preload(&names, requests, &mut random);
-    // Strays, too.
+    // This writes strays, too.
     let mut writer = service.writer();
     for number in 0..2_000 {
         let key = names.pick(&mut random).to_vec();
@@ -119,7 +120,7 @@ fn kills_under_load(mode: Mode) {
     tail.wait_answered(requests as usize);
     load.stop();
     let log = service.request_log();
-    // Strays are in the log twice, and answered once.
+    // Strays are in the log twice, but are answered once.
     let clients = log.len() - forwards(&service);
     tail.wait_answered(clients);
     assert_eq!(instance.sigterm_and_wait(), 0);
@@ -130,7 +131,7 @@ fn kills_under_load(mode: Mode) {
     assert!(replies.len() > requests as usize);
     assert!(replies == written, "the ledger is not what the replies say");
 
-    // Each record lies where its sequence's requests are, and the chains hold.
+    // Each record is in the partition of its sequence's requests, and the chains hold.
     for name in ["orders-0", "счёт № 7"] {
         let report = json(&command(&service, &["audit", name, "--json"]));
         assert_eq!(report["clean"], true, "{report:#}");
@@ -150,7 +151,7 @@ fn kills_under_load(mode: Mode) {
     }
 }
 
-/// Records of the request log that this service wrote.
+/// Number of request records that this service wrote.
 fn forwards(service: &Service) -> usize {
     let log = tail::raw(&service.bootstrap, &service.requests);
     log.iter()
@@ -185,7 +186,7 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
         writer.send(Some(b"plain"), None);
     }
     writer.finish();
-    // Three answers to commands, forty to requests; the ledger follows with the checkpoint.
+    // Three answers to commands, forty to requests. The ledger follows with the checkpoint.
     let moved = command(
         &service,
         &["set-next", "orders", "500", "--reason", "a new year"],
@@ -217,7 +218,7 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
     ));
     assert_eq!(by_request["grants"][0]["record"]["first"], 115);
     let pages = by_request["pages_read"].as_u64().unwrap();
-    // Two acts and twenty grants, eight on a page at most; checkpoints may have cut it smaller.
+    // Two acts and twenty grants, at most eight on a page. Checkpoints may have made smaller pages.
     assert!((3..=22).contains(&pages), "{pages}");
     let jumped = command(&service, &["trace", "orders", "300"]);
     assert_eq!(jumped.code, 1);
@@ -295,7 +296,7 @@ fn a_record_removed_from_a_copy_or_altered_there_is_found() {
             }
         }
         writer.finish();
-        // All but the ledger is the original's.
+        // Everything except the ledger belongs to the original.
         let ledger = std::mem::replace(&mut copy.ledger, service.ledger.clone());
         let setting = format!("topics.ledger={ledger}");
         let outcome = command(&service, &["audit", &name, "--json"]);
@@ -375,7 +376,7 @@ fn a_trace_in_a_large_ledger_reads_little_of_it() {
         );
         worst = worst.max(read);
     }
-    // Of all partitions: what is read for an ID is compared with the whole ledger.
+    // Of all partitions: the pages that are read for an ID are compared with the whole ledger.
     let offsets = ledger_offsets(&service);
     println!("at most {worst} pages in {offsets} offsets read for an ID, of {records} records");
     if records >= LARGE {

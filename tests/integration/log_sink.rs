@@ -1,4 +1,4 @@
-//! The place where log lines go never decides whether the service lives.
+//! The output of log lines never decides whether the service lives.
 
 use std::fs::OpenOptions;
 use std::io::{Write, pipe};
@@ -11,12 +11,12 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
 
-/// Every write to it fails for want of space.
+/// Every write to it fails because no space is left.
 fn full_disk() -> Stdio {
     Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap())
 }
 
-/// Every write to it fails, because nobody can read it any more.
+/// Every write to it fails, because its reader is gone.
 fn closed_pipe() -> Stdio {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -46,12 +46,12 @@ fn a_full_disk_and_a_closed_pipe_cost_log_lines_and_not_the_service() {
 #[test]
 fn a_full_pipe_that_nobody_reads_makes_the_service_wait_for_nothing() {
     let mut service = Service::new("log-unread", Mode::Immediate);
-    // Far more lines than the service itself keeps for a reader that is slow, librdkafka's among them.
+    // Far more lines than the service keeps for a slow reader, with those of librdkafka.
     service.settings = vec!["log.level=trace".to_owned(), "kafka.debug=all".to_owned()];
     let mut random = Random::from_environment();
     let (reader, writer) = pipe().unwrap();
     let mut filler = writer.try_clone().unwrap();
-    // It fills the pipe, and is stuck until the reader is gone.
+    // The writer fills the pipe, and is stuck until the reader is gone.
     let filler = thread::spawn(move || while filler.write_all(&[b'x'; 4_096]).is_ok() {});
     let mut instance = service.spawn_into("a", Stdio::null(), Stdio::from(writer));
     instance.wait_ready();
@@ -73,7 +73,7 @@ fn wrong_usage_exits_2_and_a_failure_1_wherever_the_words_go() {
         assert_eq!(ends(&["--help"]), Some(0));
         assert_eq!(ends(&["serve", "--no-such-flag"]), Some(2));
         assert_eq!(ends(&["serve", "--set", "no.such.key=1"]), Some(2));
-        // Port 1 of this machine: nobody is there.
+        // Nothing listens on port 1 of this machine.
         let unreachable = ["serve", "--brokers", "127.0.0.1:1", "--http", ""];
         assert_eq!(ends(&unreachable), Some(1));
     }

@@ -1,13 +1,13 @@
-//! The service as its users meet it: `sequencer` processes, a real Kafka broker, kill signals.
+//! The service as its users see it: `sequencer` processes, a real Kafka broker, kill signals.
 //!
-//! One binary, because linking librdkafka is slow. The picture of a scenario: the test writes requests
-//! with a seeded load (`support::load`), starts and mistreats `sequencer serve` processes
-//! (`support::instance`), and at its end reads the whole request log and every reply, which
-//! `support::check` judges by rules of its own: it shares no code with the fold.
+//! There is one binary, because linking librdkafka is slow. In each scenario, the test writes requests with a
+//! seeded load (`support::load`), and starts and disturbs `sequencer serve` processes (`support::instance`). At
+//! its end it reads the whole request log and every reply, which `support::check` judges by independent rules:
+//! it shares no code with the fold.
 //!
-//! All scenarios share one broker (`support::cluster`), each with topics and a group of its own, so
-//! that they run side by side. Those that need the machine for themselves take `support::heavy`.
-//! Nothing here asserts a duration: what is waited for has a deadline that says what it was.
+//! All scenarios share one broker (`support::cluster`), each with its own topics and group, so that they run
+//! side by side. Scenarios that need the machine for themselves take `support::heavy`. No test asserts a
+//! duration: each wait has a deadline, whose message says what it waited for.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Ready means answering: an instance that is no member of its group is not ready, and says why.
+//! Ready means answering: an instance that is not a member of its group is not ready, and says why.
 
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
@@ -19,7 +19,7 @@ fn an_instance_that_the_group_has_no_place_for_is_not_ready_and_says_why() {
         page.body.contains("JoinGroup failed").then_some(page.body)
     });
     assert!(body.contains("not a member of the group: "), "{body}");
-    // Statistics come every second, whether it is a member or not.
+    // Statistics come every second, for members and for others.
     second.wait("to have logged that it is no member", |instance| {
         let log = instance.log();
         log.contains("not a member of the group; requests are not answered here")
@@ -28,7 +28,7 @@ fn an_instance_that_the_group_has_no_place_for_is_not_ready_and_says_why() {
     assert_eq!(second.metric("sequencer_connected"), Some(0.0));
     let ready = http::get(second.port(), "/readyz").unwrap();
     assert_eq!(ready.status, 503, "{}", ready.body);
-    // A restart would not help.
+    // A restart does not help.
     assert_eq!(http::get(second.port(), "/healthz").unwrap().status, 200);
 
     assert_eq!(first.sigterm_and_wait(), 0);

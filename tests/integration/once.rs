@@ -1,5 +1,5 @@
-//! I5, one request, one grant: each request three times with the same `request_id`, as a client sends
-//! it that saw no answer in time; across a kill and a rebalance.
+//! I5, one request, one grant: each request is sent three times with the same `request_id`, like a client that
+//! saw no answer in time, across a kill and a rebalance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::support::records::Mode;
 use crate::support::service::Service;
 
 const NAMES: usize = 10;
-/// Requests in each part of the test, each of them sent three times.
+/// Number of requests in each part of the test. Each is sent three times.
 const REQUESTS: usize = 1_500;
-/// The client's own header, in the place of the field.
+/// The client's header that replaces the field.
 const HEADER: &str = "sequencer-request-id";
 
 #[test]
@@ -33,7 +33,7 @@ struct Sent {
     count: u64,
 }
 
-/// One copy of each request, in an order of its own: in the value or in the header.
+/// Sends one copy of each request, in random order, with the `request_id` in the value or in the header.
 fn send(service: &Service, requests: &[Sent], random: &mut Random) {
     let mut writer = service.writer();
     let mut order: Vec<usize> = (0..requests.len()).collect();
@@ -99,7 +99,7 @@ fn three_times(mode: Mode) {
 }
 
 fn check(service: &Service, requests: &[Sent]) {
-    /// What a name's request got, from each record that asked.
+    /// The IDs of one name's request, by each record that asked.
     type Got = BTreeMap<(String, String), BTreeMap<(i64, i64), (i64, i64, i64)>>;
     let mut got = Got::new();
     for reply in service.all_replies() {

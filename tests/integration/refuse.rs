@@ -1,10 +1,11 @@
-//! I6, stop rather than guess: a partition whose state or log does not add up halts, says why and
-//! prints the command that repairs it; the others go on. After the command, IDs go on above all that
-//! were given.
+//! I6, stop rather than guess: a partition whose state or log does not add up halts, says why, and prints the
+//! command that repairs it. The other partitions go on. After the command, IDs go on above all IDs that were
+//! given.
 
 use std::collections::BTreeMap;
 
 use crate::support::admin::{self, Admin};
+use crate::support::broker::Controls;
 use crate::support::check::cause;
 use crate::support::command::run;
 use crate::support::instance::Instance;
@@ -18,10 +19,10 @@ use crate::support::{cluster, heavy, tail};
 /// The partition that is damaged.
 const DAMAGED: i32 = 1;
 
-/// Requests before the damage.
+/// Number of requests before the damage.
 const BEFORE: u64 = 400;
 
-/// A service that has answered, was stopped cleanly, and whose log is known.
+/// A service that has answered and was stopped cleanly, and its log.
 struct Stopped {
     service: Service,
     admin: Admin,
@@ -59,7 +60,7 @@ impl Stopped {
         admin::committed(bootstrap, group, requests, PARTITIONS)[&partition]
     }
 
-    /// The highest ID that a reply has given away on a partition.
+    /// The highest ID in a reply of a partition.
     fn highest(&self, partition: i32) -> i64 {
         let last = |reply: &Reply| {
             let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
@@ -71,7 +72,7 @@ impl Stopped {
     /// Starts an instance, which must halt these partitions with this word in the reason.
     fn halts(&self, partitions: &[i32], word: &str) -> (Instance, Vec<String>) {
         let mut instance = self.service.start("a");
-        // One answer for all that follows: the next one may not come in time on a busy machine.
+        // One response for everything below: the next one may not come in time on a busy machine.
         let halted = instance.wait(&format!("to halt partitions {partitions:?}"), |instance| {
             let halted = instance.halted();
             (halted.len() + instance.running() == PARTITIONS as usize).then_some(halted)
@@ -106,7 +107,7 @@ impl Stopped {
         )
     }
 
-    /// A request to each partition: those on halted ones must wait, the others are answered.
+    /// Sends a request to each partition: requests on halted partitions must wait, and the others are answered.
     fn others_go_on(&self, halted: &[i32]) {
         let mut writer = self.service.writer();
         (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
@@ -115,15 +116,15 @@ impl Stopped {
         self.service.tail().wait_answered(BEFORE as usize + others);
     }
 
-    /// Stops the instance, does what it printed, and returns what that means for the log.
+    /// Stops the instance, runs the commands that it printed, and returns their effect on the log.
     fn repair(&self, instance: Instance, commands: &[String]) -> Vec<Repair> {
         assert_eq!(instance.sigterm_and_wait(), 0);
         let repairs = commands.iter().map(|command| self.recover(command, &[]));
         repairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// Runs a printed command as it stands, first without `--yes`, when it must write nothing. None
-    /// when the log was folded again, so that the log says it all.
+    /// Runs a printed command unchanged, first without `--yes`, when it must write nothing. None when the log
+    /// was folded again, because then the log alone decides.
     fn recover(&self, command: &str, further: &[&str]) -> Option<Repair> {
         let mut words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words[..3], ["sequencer", "recover", "--partition"]);
@@ -189,7 +190,7 @@ impl Stopped {
         run(&words).stdout
     }
 
-    /// After the repair every partition runs, and the log with all replies is right.
+    /// Checks that after the repair every partition runs, and the log with all replies is right.
     fn goes_on(&self, requests_lost: &[Request], repairs: &[Repair]) {
         let instance = self.service.start("a");
         self.service.wait_shared(&[&instance]);
@@ -207,7 +208,7 @@ impl Stopped {
         assert_eq!(instance.sigterm_and_wait(), 0);
     }
 
-    /// What the log had before the damage, and what it has now, but for what was lost unanswered.
+    /// The records of the log before the damage and now, without those that were lost unanswered.
     fn all_requests(&self, lost: &[Request]) -> Vec<Request> {
         let known = self
             .requests
@@ -224,7 +225,7 @@ impl Stopped {
     }
 }
 
-/// A request for one ID of a name that is at home there.
+/// Sends a request for one ID of a name whose home is this partition.
 fn ask(writer: &mut Writer, partition: i32) {
     let name = names_at_home(partition, PARTITIONS, 1).remove(0);
     writer.send(Some(name.as_bytes()), None);
@@ -285,7 +286,7 @@ fn a_partition_with_a_running_owner_is_not_repaired() {
 fn a_counter_that_was_changed_behind_its_footer_halts_its_partition() {
     let stopped = Stopped::new("refuse-counter");
     replace_state(&stopped, |key, value| {
-        // The counter is the last thing in an entry.
+        // The counter is the last field of an entry.
         if key.first() == Some(&b'S') {
             *value.last_mut().unwrap() ^= 1;
         }
@@ -297,7 +298,7 @@ fn a_counter_that_was_changed_behind_its_footer_halts_its_partition() {
     stopped.goes_on(&[], &repairs);
 }
 
-/// Where the digest lies in a footer's value: behind version, writer, batch number and next offset.
+/// Flips a bit of the digest in a footer's value, which follows version, writer, batch number and next offset.
 pub fn flip_digest(key: &[u8], value: &mut [u8]) {
     const DIGEST_AT: usize = 1 + 8 + 8 + 8;
     if key == b"F" {
@@ -305,8 +306,8 @@ pub fn flip_digest(key: &[u8], value: &mut [u8]) {
     }
 }
 
-/// Leaves of the damaged partition's state only the last value of each key, changed, as a compaction
-/// of a damaged log would.
+/// Leaves only the last value of each key in the damaged partition's state, changed, like a compaction of a
+/// damaged log.
 fn replace_state(stopped: &Stopped, change: impl Fn(&[u8], &mut [u8])) {
     let Stopped { service, admin, .. } = stopped;
     replace_state_of(DAMAGED, service, admin, change);
@@ -353,7 +354,7 @@ fn a_batch_that_does_not_add_up_behind_one_that_does_is_passed_over() {
         bootstrap, state, ..
     } = &stopped.service;
     let mut writer = Writer::new(bootstrap, state);
-    // A zombie's: a counter set back, under the batch of a footer that was doctored to fit nothing.
+    // The records of a zombie: an old counter, in the batch of a footer that was changed to match nothing.
     for wanted in [b'S', b'F'] {
         let records = tail::raw(bootstrap, state);
         let mut found = records
@@ -433,7 +434,7 @@ fn a_state_without_a_footer_and_a_log_without_its_beginning_go_on_above_every_id
     stopped.goes_on(&[], &repairs);
 }
 
-/// As an unclean election leaves it: the log's file is cut while its broker is away.
+/// The same result as an unclean election: the log's file is cut while its broker is down.
 #[test]
 fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let _machine = heavy();
@@ -441,10 +442,10 @@ fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let service = Service::on(kafka.bootstrap(), "refuse-truncated", Mode::Immediate);
     let stopped = Stopped::of(service);
     let checkpoint = stopped.committed(DAMAGED);
-    kafka.stop_broker(0).unwrap();
+    kafka.stop_broker(0);
     let data = cluster::directory().join("refuse-truncated/broker-1/data");
     let kept = cut_log(&data, &format!("{}-{DAMAGED}", stopped.service.requests));
-    kafka.start_broker(0).unwrap();
+    kafka.start_broker(0);
     assert!(
         kept < checkpoint,
         "{kept} is below the checkpoint at {checkpoint}"
@@ -459,7 +460,7 @@ fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let mut writer = stopped.service.writer();
     (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
     writer.finish();
-    // New requests lie where answered ones were: the replies to those are of another log.
+    // New requests have the offsets of answered ones. The replies to the old ones belong to another log.
     let earlier = |reply: &Reply| {
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         let (partition, offset) = cause(&body).unwrap();
@@ -484,8 +485,8 @@ fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     kafka.stop().unwrap();
 }
 
-/// Cuts the only segment of a partition's log before its last batch but two, and returns where the log
-/// then ends. A batch begins with its base offset and the length of what follows.
+/// Cuts the only segment of a partition's log before its third batch from the end, and returns the new end of
+/// the log. A batch begins with its base offset and the length of the rest.
 pub fn cut_log(data: &std::path::Path, partition: &str) -> i64 {
     const HEAD_BYTES: usize = 8 + 4;
     const BATCHES_LOST: usize = 3;
@@ -504,7 +505,7 @@ pub fn cut_log(data: &std::path::Path, partition: &str) -> i64 {
     let (at, base) = batches[batches.len().saturating_sub(BATCHES_LOST)];
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(at as u64).unwrap();
-    // So that the broker looks at what there is.
+    // Makes the broker check the files.
     std::fs::remove_file(data.join(".kafka_cleanshutdown")).unwrap();
     base
 }
@@ -560,7 +561,7 @@ fn a_request_topic_made_again_halts_every_partition_that_has_a_past() {
         .service
         .preload(&Names::new(40), BEFORE, &mut random);
 
-    // Offsets begin again at 0, so only the replies since then belong to this log.
+    // Offsets begin again at 0, so only later replies belong to this log.
     let later = |reply: &Reply| reply.offset >= ends[reply.partition as usize];
     let new = || {
         stopped

@@ -1,6 +1,6 @@
-//! The repair path as an operator walks it: each halt, below and above N, with sequences of every kind,
-//! strays in both directions and replies on two topics. The printed command runs as a shell takes it,
-//! every later request is answered, and no ID comes twice.
+//! Repairs in the way of an operator: each halt, below and above N, with sequences of every kind, strays in
+//! both directions and replies on two topics. The printed command runs unchanged in a shell, every later
+//! request is answered, and no ID is given twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
 use crate::strays::link_key;
 use crate::support::admin::{self, Admin};
+use crate::support::broker::Controls;
 use crate::support::command::run;
 use crate::support::instance::Instance;
 use crate::support::murmur2::names_at_home;
@@ -19,30 +20,30 @@ use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail;
 use crate::support::{cluster, heavy, wait_for};
 
-/// Set for the whole matrix.
+/// When set, the whole matrix runs.
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
-/// The partitions that are damaged: one that is a home, and one that was added later.
+/// The damaged partition that is a home. The other damaged one was added later.
 const BELOW_N: i32 = 1;
 const ABOVE_N: i32 = 5;
 const DAMAGED: [i32; 2] = [BELOW_N, ABOVE_N];
-/// After the request topic has grown.
+/// Number of partitions after the request topic has grown.
 const GROWN: i32 = 6;
-/// Requests of each name in each round.
+/// Number of requests of each name in each round.
 const ROUND: usize = 4;
 const TO_DEFAULT: &[(&str, &[u8])] = &[];
 
-/// How a partition comes to halt.
+/// The reason of a halt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Damage {
     /// Requests that were not answered are deleted.
     RequestsMissing,
     /// Footers that match nothing.
     NothingAddsUp,
-    /// The same, and the log has lost its beginning.
+    /// The footers match nothing, and the log has lost its beginning.
     NothingAddsUpAndNoBeginning,
     /// The state topic was deleted.
     NoState,
-    /// The request topic was deleted and made again.
+    /// The request topic was deleted and created again.
     OtherTopic,
     /// The log was cut.
     Truncated,
@@ -65,7 +66,7 @@ impl Damage {
         }
     }
 
-    /// Offsets of answered requests are given to others, so `verify` cannot tell their replies apart.
+    /// True when new requests get offsets of answered ones, so that `verify` cannot distinguish their replies.
     fn gives_offsets_twice(self) -> bool {
         matches!(
             self,
@@ -73,7 +74,7 @@ impl Damage {
         )
     }
 
-    /// The partitions that halt. No request is forwarded to one that is no home.
+    /// The partitions that halt. No request is forwarded to a partition that is not a home.
     fn partitions(self) -> &'static [i32] {
         match self {
             Damage::LinkBroken => &[BELOW_N],
@@ -81,7 +82,7 @@ impl Damage {
         }
     }
 
-    /// It is done to the files of a broker that is away.
+    /// True when the damage is made to the files of a broker that is down.
     fn cuts(self) -> bool {
         matches!(self, Damage::Truncated | Damage::OtherRecord)
     }
@@ -90,11 +91,11 @@ impl Damage {
 struct Scene {
     service: Service,
     admin: Admin,
-    /// A topic of the clients' own.
+    /// A topic of the clients.
     own: String,
-    /// At home in the partition that is damaged, one of each kind.
+    /// Names whose home is the damaged partition, one of each kind.
     names: Vec<String>,
-    /// At home in another partition.
+    /// A name whose home is another partition.
     away: String,
 }
 
@@ -132,7 +133,7 @@ impl Scene {
         scene
     }
 
-    /// Waits until checkpoints cover all requests: the first one after the topic has grown may take long.
+    /// Waits until checkpoints cover all requests. The first one after the topic has grown may take long.
     fn covered(&self) {
         let Service {
             bootstrap,
@@ -163,8 +164,8 @@ impl Scene {
         });
     }
 
-    /// Requests of every name to its home, to a damaged partition that is not, and to one that stays
-    /// whole, for replies on both topics. Returns where they lie.
+    /// Writes requests of every name to its home, to a damaged partition that is not its home, and to an
+    /// undamaged one, for replies on both topics. Returns their places.
     fn write(&self) -> BTreeSet<(i32, i64)> {
         let before = self.clients_requests();
         let mut writer = self.service.writer();
@@ -200,7 +201,7 @@ impl Scene {
             .collect()
     }
 
-    /// Every reply on either topic, by topic and place.
+    /// Every reply on both topics, by topic and place.
     fn replies(&self) -> BTreeMap<(bool, i32, i64), Value> {
         let isolation = self.service.isolation();
         let of = |topic: &str, own: bool| {
@@ -219,7 +220,7 @@ impl Scene {
         self.answered_since(requests, &BTreeMap::new());
     }
 
-    /// The same for replies that are not among `before`.
+    /// The same for replies that are not in `before`.
     fn answered_since(
         &self,
         requests: &BTreeSet<(i32, i64)>,
@@ -237,10 +238,10 @@ impl Scene {
         });
     }
 
-    /// Halts both damaged partitions.
+    /// Makes both damaged partitions halt.
     fn damage(&self, damage: Damage) {
         let service = &self.service;
-        // One that has not seen the topics before they grew.
+        // Uses a client that has not seen the topics before they grew.
         let admin = &Admin::new(&service.bootstrap);
         let end =
             |partition| tail::high_watermark(&service.bootstrap, &service.requests, partition);
@@ -270,7 +271,7 @@ impl Scene {
                 );
             }
             Damage::LinkBroken => {
-                // From a partition that forwards nothing else, above any leader epoch of a broker.
+                // From a partition that forwards nothing else, with a leader epoch above that of any broker.
                 let position = |offset| Position {
                     leader_epoch: 1_000,
                     offset,
@@ -292,7 +293,8 @@ impl Scene {
         }
     }
 
-    /// From the halt to a log in which everything is answered, also what was written `since` the damage.
+    /// Repairs a halted service. Waits until everything in the log is answered, with the requests written
+    /// `since` the damage.
     fn repaired(&self, damage: Damage, since: &BTreeSet<(i32, i64)>) {
         let service = &self.service;
         let replied = self.replies();
@@ -328,7 +330,7 @@ impl Scene {
         }
     }
 
-    /// Each sequence is what it was: its step and direction, and whether it is retired.
+    /// Checks that each sequence is unchanged: its step and direction, and whether it is retired.
     fn goes_its_way(
         &self,
         requests: &BTreeSet<(i32, i64)>,
@@ -367,7 +369,7 @@ impl Scene {
         assert!(output.status.success(), "{command}\n{said}{failed}");
     }
 
-    /// Over both topics, also where the offsets of a request were given twice.
+    /// Checks both topics, also when the offsets of a request were given twice.
     fn no_id_repeats(&self) {
         let mut given: BTreeMap<(String, i64), String> = BTreeMap::new();
         for body in self.replies().into_values() {
@@ -404,7 +406,7 @@ fn case(damage: Damage, mode: Mode) {
     scene.repaired(damage, &BTreeSet::new());
 }
 
-/// The same in the long run only.
+/// The same, but only in long runs.
 fn long_case(damage: Damage, mode: Mode) {
     if is_long() {
         case(damage, mode);
@@ -485,7 +487,7 @@ fn a_log_that_was_cut_and_has_grown_again_is_repaired() {
     after_a_cut(Damage::OtherRecord);
 }
 
-/// As an unclean election leaves it: the logs' files are cut while their broker is away.
+/// The same result as an unclean election: the logs' files are cut while their broker is down.
 fn after_a_cut(damage: Damage) {
     assert!(damage.cuts());
     if !is_long() {
@@ -498,17 +500,17 @@ fn after_a_cut(damage: Damage) {
     let requests = &scene.service.requests;
     let end = |partition| tail::high_watermark(&scene.service.bootstrap, requests, partition);
     let ends = DAMAGED.map(end);
-    kafka.stop_broker(0).unwrap();
+    kafka.stop_broker(0);
     let data = cluster::directory().join(format!("{name}/broker-1/data"));
     for (at, partition) in DAMAGED.into_iter().enumerate() {
-        // The mark of a clean stop is removed with the first cut.
+        // The first cut removes the mark of a clean stop.
         let mark = data.join(".kafka_cleanshutdown");
         if at > 0 {
             std::fs::write(&mark, b"").unwrap();
         }
         cut_log(&data, &format!("{requests}-{partition}"));
     }
-    kafka.start_broker(0).unwrap();
+    kafka.start_broker(0);
     let mut written = BTreeSet::new();
     if damage == Damage::OtherRecord {
         while DAMAGED

@@ -1,4 +1,4 @@
-//! Clients whose header names are not the usual ones: `reply.headers.*`.
+//! Clients with other header names than the usual ones: `reply.headers.*`.
 
 use crate::support::admin::Admin;
 use crate::support::records::Mode;

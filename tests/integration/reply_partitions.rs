@@ -8,7 +8,7 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail;
 
-/// Partitions afterwards.
+/// Number of partitions afterwards.
 const GROWN: i32 = PARTITIONS + 3;
 
 #[test]

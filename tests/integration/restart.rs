@@ -1,4 +1,4 @@
-//! A clean stop and a new start: the numbers go on, and nothing is answered twice.
+//! A clean stop and a new start: the IDs go on, and nothing is answered twice.
 
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -15,12 +15,12 @@ fn after_a_clean_stop_the_numbers_go_on_in_exactly_once_mode() {
     stop_and_start(Mode::ExactlyOnce);
 }
 
-/// librdkafka takes a batch for a topic that it has not heard of for one of the partition -1, and the
-/// transaction with it fails. The first checkpoint of all follows right upon its producer.
+/// For a batch to a topic that it does not know yet, librdkafka uses the partition -1, and the transaction
+/// fails. The very first checkpoint comes right after its producer is created.
 #[test]
 fn the_first_start_of_all_aborts_no_checkpoint() {
     for mode in [Mode::Immediate, Mode::ExactlyOnce] {
-        // By chance the topics are heard of in time, now and then.
+        // Sometimes the topics become known in time by chance.
         for _ in 0..4 {
             let instance = Service::new("first", mode).start("a");
             let log = instance.log();

@@ -7,9 +7,9 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 
 const NAMES: usize = 40;
-/// Below it nothing is rewritten; small, so that many rewrites fit into the test.
+/// Below this nothing is rewritten. It is small, so that many rewrites fit into the test.
 const FLOOR: usize = 500;
-/// At 100 ms between two, this is several minutes.
+/// At 100 ms between two checkpoints, this is several minutes.
 const CHECKPOINTS: f64 = 3_000.0;
 
 #[test]
@@ -29,7 +29,7 @@ fn after_many_checkpoints_a_restore_reads_at_most_four_times_the_live_names_and_
             .metric(committed)
             .filter(|count| *count >= CHECKPOINTS)
     });
-    // Far more was written than may be read: the bound is not reached by doing little.
+    // Far more was written than may be read, so the bound is not met by a small test.
     let written = instance
         .metric("sequencer_checkpoint_records_total")
         .unwrap();
@@ -37,7 +37,7 @@ fn after_many_checkpoints_a_restore_reads_at_most_four_times_the_live_names_and_
     assert!(written > 5.0 * bound, "{written} records were written");
     load.stop();
     service.check();
-    // Killed, so that no last checkpoint tidies up.
+    // A kill, so that no last checkpoint is made.
     instance.sigkill();
 
     let mut instance = service.spawn("a");

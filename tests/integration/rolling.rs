@@ -1,10 +1,10 @@
-//! Rolling upgrades and scaling as the chart does them, while a careful client keeps asking: no error,
-//! no wrong ID, and how long that client waits at most.
+//! Rolling upgrades and scaling in the way of the chart, while a careful client keeps asking: it sees no error
+//! and no wrong ID. The test prints the client's longest wait.
 //!
-//! The chart's StatefulSet: `podManagementPolicy: Parallel`, so that pods start and are scaled in at the
-//! same time; an update goes from the highest ordinal to the lowest, each pod stopped by SIGTERM and
-//! waited for, then started anew and waited for until `/readyz` has said yes for `minReadySeconds`.
-//! Kubernetes's own delays (scheduling, images, removal of endpoints) are not played.
+//! The chart's StatefulSet has `podManagementPolicy: Parallel`, so pods start and are scaled in at the same
+//! time. An update goes from the highest ordinal to the lowest. Each pod is stopped by SIGTERM, and started
+//! again after it has ended. The next one follows when `/readyz` has succeeded for `minReadySeconds`.
+//! Kubernetes's own delays (scheduling, images, removal of endpoints) are not simulated.
 
 use std::time::Duration;
 use std::{fs, thread};
@@ -20,7 +20,7 @@ use crate::support::service::Service;
 const RATE: u64 = 400;
 /// Ordinals of the pods.
 const PODS: usize = 3;
-/// `minReadySeconds` of the chart is 5; a step is as long as that with `SEQUENCER_LONG` only.
+/// `minReadySeconds` of the chart is 5. A step takes as long only with `SEQUENCER_LONG`.
 const MIN_READY: Duration = Duration::from_secs(1);
 const MIN_READY_LONG: Duration = Duration::from_secs(5);
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
@@ -53,7 +53,7 @@ fn one_of_three_that_is_stopped_is_missed_for_a_moment_in_exactly_once_mode() {
     stop_one_of_three(Mode::ExactlyOnce);
 }
 
-/// The pods of a release, by ordinal, and the client that watches them.
+/// The pods of a release, by ordinal, and the client that asks them.
 struct Release {
     service: Service,
     pods: Vec<Instance>,
@@ -61,7 +61,7 @@ struct Release {
 }
 
 impl Release {
-    /// One pod, and the client.
+    /// Starts one pod, and the client.
     fn install(service: Service) -> Release {
         let first = service.start("sequencer-0");
         let client = Asker::start(&service, RATE);
@@ -79,7 +79,7 @@ impl Release {
         format!("sequencer-{ordinal}")
     }
 
-    /// `minReadySeconds`.
+    /// Waits for `minReadySeconds`.
     fn rest(&self) {
         thread::sleep(if long() { MIN_READY_LONG } else { MIN_READY });
     }
@@ -138,7 +138,7 @@ impl Release {
         self.shared();
     }
 
-    /// Stops the pod and starts it anew; ready, but not yet for `minReadySeconds`.
+    /// Stops the pod and starts it again. Returns when it is ready, but before `minReadySeconds`.
     fn replace(&mut self, ordinal: usize) {
         let old = self.pods.remove(ordinal);
         assert_eq!(old.sigterm_and_wait(), 0);
@@ -146,7 +146,7 @@ impl Release {
         self.pods.insert(ordinal, new);
     }
 
-    /// The client's verdict and that of `sequencer verify`.
+    /// Checks the results of the client and of `sequencer verify`.
     fn judge(self) {
         let Release {
             service,
@@ -165,7 +165,7 @@ impl Release {
     }
 }
 
-/// Stops one after the other of three, and prints the median of the longest waits.
+/// Stops each of three in turn, and prints the median of the longest waits.
 fn stop_one_of_three(mode: Mode) {
     let _machine = heavy();
     let mut release = Release::install(Service::new("stopped", mode));

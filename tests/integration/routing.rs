@@ -1,5 +1,5 @@
-//! Where replies go: to the topics that clients name, under the headers that they expect; and to the
-//! default topic, with the reason, when that cannot be.
+//! Replies go to the topics that clients name, with the headers that they expect. If this is not possible, they
+//! go to the default topic, with the reason.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn topic(service: &Service, partitions: i32, settings: &[(&str, &str)]) -> Strin
     name
 }
 
-/// The replies on a topic, once there are so many.
+/// The replies on a topic, once there are `count` of them.
 fn replies(service: &Service, topic: &str, count: usize) -> Vec<Raw> {
     wait_for(&format!("{count} replies on {topic}"), || {
         let replies = tail::raw(&service.bootstrap, topic);
@@ -57,7 +57,7 @@ fn each_convention(mode: Mode) {
     let instance = service.start("a");
     let spring = [0, 1, 2, 255, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    // A name each, so that its reply is known again; an unknown header is ignored.
+    // Each case has a name of its own, which identifies its reply. An unknown header is ignored.
     type Case<'a> = (&'a str, &'a str, &'a [Header<'a>]);
     let cases: [Case<'_>; 6] = [
         (
@@ -189,7 +189,7 @@ fn undeliverable(mode: Mode) {
     let instance = service.start("a");
     let admin = Admin::new(&service.bootstrap);
 
-    // A topic is used, and then it is gone.
+    // A topic is used, and then deleted.
     send(
         &service,
         "before",
@@ -262,8 +262,8 @@ fn undeliverable(mode: Mode) {
             vec![("reply_to", small.as_bytes()), ("correlation_id", &wide)],
         ),
     ];
-    // No transaction may write to a topic that would not take the marker at its end. Outside of one,
-    // a reply that is quick enough gets in.
+    // No transaction can write to a topic that would refuse the marker at its end. Outside of a transaction, a
+    // quick reply is accepted.
     if mode == Mode::ExactlyOnce {
         let headers = vec![("reply_to", picky.as_bytes())];
         cases.push(("record_refused", "c-picky", headers));
@@ -271,7 +271,7 @@ fn undeliverable(mode: Mode) {
     let mut writer = service.writer();
     for (_, name, headers) in &cases {
         writer.send_with(None, Some(name.as_bytes()), None, headers);
-        // Neighbours in the same batches that can go where they want.
+        // Neighbours in the same batches that can be written.
         let neighbour = format!("ok-{name}");
         writer.send_with(
             None,
@@ -281,7 +281,7 @@ fn undeliverable(mode: Mode) {
         );
         writer.send(Some(names_next(&mut random).as_bytes()), None);
     }
-    // A compacted topic takes no reply without a key.
+    // A compacted topic accepts no reply without a key.
     let headers = [("reply_to", compacted.as_bytes())];
     writer.send_with(Some(0), None, None, &headers);
     writer.send_with(None, Some(b"keyed"), None, &headers);
@@ -334,13 +334,13 @@ fn undeliverable(mode: Mode) {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
-/// More replies than a topic that takes one or two in a round trip can take in one transaction.
+/// More replies than can go in one transaction to a topic that takes one or two in a round trip.
 const BACKLOG: usize = 4_000;
 
 #[test]
 fn a_topic_that_takes_replies_one_by_one_aborts_no_transaction_for_ever() {
     let mut service = Service::new("one-by-one", Mode::ExactlyOnce);
-    // A quarter of it is all that such a topic may take.
+    // Such a topic may take only a quarter of this time.
     service.settings = vec!["kafka.transaction.timeout.ms=2000".to_owned()];
     service.create_topics();
     let small = topic(&service, 1, &[("max.message.bytes", "400")]);

@@ -6,7 +6,7 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
 
-/// Answers to wait for between two changes, so that each constellation does some work.
+/// Number of answers to wait for between two changes, so that each set of instances does some work.
 const ANSWERS: usize = 2_000;
 /// Requests a second.
 const RATE: u64 = 1_000;
@@ -40,7 +40,7 @@ fn come_and_go(mode: Mode) {
     let third = service.start("c");
     service.wait_shared(&[&first, &second, &third]);
     work();
-    // One leaves cleanly, one does not.
+    // One instance leaves cleanly, the other does not.
     assert_eq!(first.sigterm_and_wait(), 0);
     second.sigkill();
     service.wait_shared(&[&third]);

@@ -1,5 +1,5 @@
-//! What `docs/security.md` says about ACLs is read here and tried on a broker that enforces them:
-//! each command works with the rows of its list, and says in one line which one is missing.
+//! Reads the ACLs from `docs/security.md`, and tries them on a broker that enforces ACLs: each command works
+//! with the rows of its list, and reports a missing row in one line.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,10 +18,10 @@ use crate::support::wait_for;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md");
 
-/// Cases that are tried side by side: most of each is waiting.
+/// Cases that run side by side: most of each case is waiting.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Every command that is in the list.
+/// Every command in the list.
 const COMMANDS: [&str; 9] = [
     "serve",
     "next",
@@ -60,7 +60,7 @@ fn listed(command: &str, service: &Service) -> Vec<Acl> {
         };
         acls.push(Acl {
             resource: resource.to_owned(),
-            // The topics, group and transactional IDs of a service all begin with its name.
+            // The topics, the group and the transactional IDs of a service all begin with the group's name.
             name: name.replacen("sequencer", &service.group, 1),
             prefix,
             operation: operation.to_owned(),
@@ -70,13 +70,13 @@ fn listed(command: &str, service: &Service) -> Vec<Acl> {
     acls
 }
 
-/// Users are given out once, so that no case has what another was granted.
+/// Returns an unused user, so that no case has the permissions of another.
 fn next_user() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     user(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A new user who may do this and no more.
+/// A new user with exactly these permissions.
 fn permitted(broker: &Secured, acls: &[Acl]) -> Client {
     let user = next_user();
     broker.grant(&user, acls);
@@ -96,7 +96,7 @@ fn service(broker: &Secured, mode: Mode) -> Service {
     service
 }
 
-/// Starts a service as the document's list lets it.
+/// Starts a service with the permissions of the document's list.
 fn started(broker: &Secured, service: &Service) -> Instance {
     let mut instance = permitted(broker, &listed("serve", service)).serve(service, "a");
     instance.wait_ready();
@@ -187,7 +187,7 @@ fn a_peer_that_is_gone_is_evicted_with_the_acls_that_are_listed() {
 const TRACE: [&str; 3] = ["trace", AUDITED, "2"];
 const AUDIT: [&str; 2] = ["audit", AUDITED];
 
-/// A repair that leaves a gap.
+/// The command of a repair that leaves a gap.
 const RECOVER: [&str; 9] = [
     "recover",
     "--partition",
@@ -214,7 +214,7 @@ fn each_acl_that_is_listed_is_missed_in_one_line() {
     let client = permitted(broker, &listed("next", &asked));
     worked(client.run(&asked, &["define", AUDITED, "--audit", "true"]));
     worked(client.run(&asked, &["next", AUDITED, "--count", "3"]));
-    // An answer might come before the broker's refusal of something that the answer does not need.
+    // The answer might come before the broker refuses something that the answer does not need.
     assert_eq!(instance.sigterm_and_wait(), 0);
     let mut cases = Vec::new();
     for command in COMMANDS {
@@ -245,7 +245,7 @@ fn each_acl_that_is_listed_is_missed_in_one_line() {
     );
 }
 
-/// Runs a command without one of its ACLs, which must be told.
+/// Runs a command without one of its ACLs, and checks that the output names it.
 fn missed(broker: &Secured, asked: &Service, command: &str, without: usize) -> Result<(), String> {
     let own = match command {
         "serve" => Some(service(broker, Mode::Immediate)),
@@ -275,7 +275,7 @@ fn missed(broker: &Secured, asked: &Service, command: &str, without: usize) -> R
     let subject = missing.name.trim_end_matches('-');
     let lines: Vec<&str> = said
         .lines()
-        // `topics check` tells it among its findings, and goes on to the other topics.
+        // `topics check` lists it among its findings, and goes on to the other topics.
         .filter(|line| line.starts_with("sequencer: ") || line.starts_with("error: "))
         .collect();
     match lines[..] {
@@ -300,7 +300,7 @@ fn a_reply_topic_that_the_service_may_not_write_takes_nothing_from_others() {
         let service = service(broker, mode);
         let open = format!("{}.open.reply", service.group);
         let closed = format!("{}.closed.reply", service.group);
-        // A client may see that it is there, and the service may not write to it.
+        // A client may see that the topic exists, but the service may not write to it.
         let seen = format!("{}.seen.reply", service.group);
         for topic in [&open, &closed, &seen] {
             admin.create(topic, 1, &[]);

@@ -1,4 +1,4 @@
-//! What is wrong with a connection is told in one line, soon, and without the password.
+//! A problem with a connection is reported in one line, quickly, and without the password.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::records::Mode;
 use crate::support::secure::{Client, PASSWORD, WRONG_PASSWORD, secured, user};
 use crate::support::service::Service;
 
-/// One mistake, and words of the line that tells it.
+/// One mistake, and the words of the line that reports it.
 struct Mistake {
     name: &'static str,
     client: Client,
@@ -114,7 +114,7 @@ fn each_mistake_of_a_connection_is_told_in_one_line_and_no_secret_is() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every command, as `--help` has them.
+/// Every command in `--help`.
 const COMMANDS: [&str; 15] = [
     "serve", "dev", "next", "define", "describe", "set-next", "retire", "policy", "inspect",
     "topics", "recover", "trace", "audit", "verify", "bench",
@@ -143,7 +143,7 @@ fn help_and_complaints_about_settings_tell_no_secret() {
         tells_none(&[command, "-h"], 0, &secrets);
         tells_none(&[command, "--no-such-flag"], 2, &secrets);
     }
-    // A value that is refused is not repeated when it may be a secret, wherever it came from.
+    // A refused value is not repeated when it may be a secret, whatever its source.
     let said = tells_none(&["serve"], 2, &[variable("HTTP__TOKEN", SHORT)]);
     assert!(said.contains("http.token"), "{said}");
     let setting = format!("http.token={SHORT}");

@@ -1,5 +1,5 @@
-//! Limits of the brokers that lie below what the service would write at once: batches and transactions become
-//! smaller, also when a limit is lowered while it runs.
+//! Size limits of the brokers that are below what the service would write at once. Batches and transactions
+//! become smaller, also when a limit is lowered during the run.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::{heavy, load::Names, tail, wait_for};
 
-/// Names, so that checkpoints are far larger than the limit of the state topic.
+/// Number of names, so that checkpoints are far larger than the limit of the state topic.
 const NAMES: usize = 5_000;
 const REQUESTS: u64 = 12_000;
-/// Strays, far more than the limit of the request topic takes in one batch.
+/// Number of strays, far more than the limit of the request topic allows in one batch.
 const STRAYS: u64 = 600;
 
 const STATE_BYTES_MAX: &str = "20000";
@@ -47,17 +47,17 @@ fn small_batches(mode: Mode) {
     let names = Names::new(NAMES);
     let instance = service.start("a");
     service.wait_shared(&[&instance]);
-    // Lowered while it runs, by producers that are in use.
+    // The limit is lowered during the run, while producers are in use.
     service.preload(&names, 100, &mut random);
     service.check();
     limit(&admin, &service.state, STATE_BYTES_MAX);
     limit(&admin, &service.replies, REPLIES_BYTES_MAX);
     service.preload(&names, REQUESTS, &mut random);
     service.check();
-    // A last checkpoint is committed, else it would not be out in time.
+    // A last checkpoint is committed, otherwise the instance would not end in time.
     assert_eq!(instance.sigterm_and_wait(), 0);
 
-    // Low from the start.
+    // The limit is low from the start.
     let instance = service.start("b");
     service.wait_shared(&[&instance]);
     service.preload(&names, REQUESTS, &mut random);
@@ -66,7 +66,7 @@ fn small_batches(mode: Mode) {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
-/// Strays go home in batches that the request topic takes.
+/// Strays are forwarded in batches that the request topic accepts.
 #[test]
 fn strays_fit_into_a_request_topic_that_takes_little() {
     let service = Service::new("sizes-strays", Mode::Immediate);
@@ -88,7 +88,7 @@ fn strays_fit_into_a_request_topic_that_takes_little() {
     };
     write(0);
     answered(0);
-    // Clients write what the topic takes when they do; it is lowered before the service has it.
+    // Clients write requests that the topic accepts. Its limit is lowered before the service reads them.
     instance.sigstop();
     write(1);
     limit(&admin, &service.requests, REQUESTS_BYTES_MAX);
@@ -102,7 +102,7 @@ fn strays_fit_into_a_request_topic_that_takes_little() {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
-/// A produce quota below what the first transaction would hold, in bytes a second.
+/// A produce quota below the first transaction's size, in bytes a second.
 const QUOTA: f64 = 30_000.0;
 const UNDER_QUOTA: u64 = 6_000;
 

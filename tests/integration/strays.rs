@@ -1,7 +1,7 @@
-//! One name written through partitioners that differ: murmur2, CRC32 and FNV-1a at the same time.
+//! One name is written through different partitioners: murmur2, CRC32 and FNV-1a at the same time.
 //!
-//! Whatever partition a request came to lie in, its name is one sequence, and its reply names the
-//! record that the client wrote.
+//! In any partition, a request's name belongs to one sequence, and the reply names the record that the client
+//! wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,16 +21,16 @@ use crate::support::{tail, wait_for};
 
 const NAMES: usize = 20;
 const KILLS: usize = 3;
-/// Requests between two kills.
+/// Number of requests between two kills.
 const REQUESTS: u64 = 6_000;
-/// How the service marks a request that it forwarded.
+/// The header of a request that the service forwarded.
 const FORWARDED: &str = "sequencer-forwarded";
 
 fn name(number: u64) -> String {
     format!("shared-{number}")
 }
 
-/// Requests by each of the three kinds of clients.
+/// Writes requests like each of the three kinds of clients.
 fn write(service: &Service, partitions: i32, count: u64, random: &mut Random) {
     let mut writer = service.writer();
     for _ in 0..count {
@@ -48,7 +48,7 @@ fn write(service: &Service, partitions: i32, count: u64, random: &mut Random) {
     writer.finish();
 }
 
-/// The requests that clients wrote: not those that the service forwarded.
+/// The requests that clients wrote, without those that the service forwarded.
 fn written(service: &Service) -> Vec<Request> {
     tail::raw(&service.bootstrap, &service.requests)
         .into_iter()
@@ -62,8 +62,8 @@ fn written(service: &Service) -> Vec<Request> {
         .collect()
 }
 
-/// Every request that a client wrote is answered, always the same, and the IDs of each name follow
-/// each other from 1 on.
+/// Checks that every request of a client is answered, always with the same reply, and that the IDs of each name
+/// are consecutive from 1 on.
 fn check(service: &Service) {
     let requests = written(service);
     service.tail().wait_answered(requests.len());
@@ -182,7 +182,7 @@ fn a_forged_link_is_an_ordinary_request() {
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 
-/// The key of the links, as the state of a partition has it.
+/// The key of the links, from the state of a partition.
 pub fn link_key(service: &Service) -> LinkKey {
     let records = tail::raw(&service.bootstrap, &service.state);
     let key = records.iter().find_map(|record| {
@@ -198,7 +198,7 @@ pub fn link_key(service: &Service) -> LinkKey {
     key.expect("a footer")
 }
 
-/// A link whose predecessor never came: home stops, says whose requests are missing, and goes on
+/// A link whose predecessor never came: home stops, names the partition whose requests are missing, and goes on
 /// after the repair.
 #[test]
 fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
@@ -213,7 +213,7 @@ fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
     writer.finish();
     service.tail().wait_answered(2);
 
-    // Above any leader epoch that a broker may have given.
+    // Above any leader epoch that a broker can have given.
     let position = |offset| Position {
         leader_epoch: 1_000,
         offset,
@@ -283,7 +283,7 @@ fn grows(mode: Mode) {
     write(&service, PARTITIONS, 1_000, &mut random);
     const GROWN: i32 = 7;
     admin.grow(&service.requests, GROWN);
-    // Clients notice at different times.
+    // Clients learn the new partitions at different times.
     write(&service, PARTITIONS, 1_000, &mut random);
     write(&service, GROWN, 3_000, &mut random);
     instance.wait("to own every partition", |instance| {
@@ -294,7 +294,7 @@ fn grows(mode: Mode) {
     assert_eq!(admin.partitions(&service.state), GROWN);
     assert!(instance.log().contains("the request topic has grown"));
     assert_eq!(instance.sigterm_and_wait(), 0);
-    // Another owner finds the same homes.
+    // Another owner computes the same homes.
     let instance = service.start("b");
     write(&service, GROWN, 1_000, &mut random);
     check(&service);

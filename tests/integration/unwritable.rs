@@ -1,5 +1,5 @@
-//! The reply topic cannot be written for a while: the service says so, covers nothing that is not
-//! answered (I4), and answers when it can, also when it was killed meanwhile.
+//! The reply topic cannot be written for a while. The service reports this, covers no unanswered request (I4),
+//! and answers when the topic can be written again, also after a kill in between.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 
-/// Smaller than a batch with any reply, and larger than a transaction's marker: Kafka itself cannot end
-/// a transaction whose marker is refused.
+/// Smaller than a batch with any reply, and larger than a transaction's marker: Kafka itself cannot end a
+/// transaction whose marker is refused.
 const BYTES_MAX: usize = 120;
 
-/// Requests before and while nothing can be answered.
+/// Number of requests before and during the time without answers.
 const REQUESTS: u64 = 500;
-/// More than two instances hold of replies that cannot be written.
+/// More than two instances can hold as replies that cannot be written.
 const HELD_REQUESTS: u64 = 800_000;
 
 #[test]
@@ -29,8 +29,8 @@ fn replies_that_cannot_be_written_are_not_covered_in_exactly_once_mode() {
     unwritable(Mode::ExactlyOnce);
 }
 
-/// An instance that takes no requests is given the partitions of one that has died: what comes of them
-/// before it takes requests again is passed over, and must be read once more.
+/// An instance that takes no requests gets the partitions of one that has died. It skips their requests until
+/// it takes requests again, and must then read them once more.
 #[test]
 fn partitions_that_come_while_nothing_is_taken_lose_no_request() {
     let mut random = Random::from_environment();
@@ -55,7 +55,7 @@ fn partitions_that_come_while_nothing_is_taken_lose_no_request() {
     stays.wait("to have every partition", |instance| {
         (instance.running() == PARTITIONS as usize).then_some(())
     });
-    // Where they are fetched already, what comes of them has come by now.
+    // If the partitions are fetched already, their first records have arrived by now.
     std::thread::sleep(Duration::from_secs(1));
     admin.replace_settings(&service.replies, &settings);
     let report = service.check();
@@ -96,7 +96,7 @@ fn unwritable(mode: Mode) {
     }
 }
 
-/// The log has the broker's reason.
+/// True when the log has the broker's reason.
 fn says_so(instance: &Instance) -> bool {
     instance.log().contains("Message size too large")
 }

@@ -1,4 +1,4 @@
-//! `sequencer verify` on real topics: clean after kills and strays, and what was planted has a name.
+//! `sequencer verify` on real topics: clean after kills and strays, and planted anomalies get their names.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation};
 
-/// Requests of the run that has a budget; `make test-long` sets ten million.
+/// Number of requests in the run with a memory budget; `make test-long` sets ten million.
 const REQUESTS_VARIABLE: &str = "SEQUENCER_VERIFY_REQUESTS";
 const REQUESTS_DEFAULT: u64 = 100_000;
 /// The budget of that run.
 const MEMORY_MB: u64 = 500;
-/// How long that run may take: it bounds a hang.
+/// How long that run may take. It bounds a hang.
 const LONG: Duration = Duration::from_secs(1_800);
 
 fn arguments(service: &Service, further: &[&str]) -> Vec<String> {
@@ -51,7 +51,7 @@ fn checked<'a>(report: &'a Value, invariant: &str) -> &'a Value {
     &found.unwrap()["checked"]
 }
 
-/// Requests of every form, in any partition, some of them twice.
+/// Writes requests of every form, in any partition, some of them twice.
 fn write(service: &Service, count: u64, random: &mut Random) {
     let names = Names::new(20);
     let mut writer = service.writer();
@@ -106,7 +106,7 @@ fn verify_is_clean_after_kills_in_immediate_mode() {
     }
     assert!(report["counts"]["strays"] != 0 && report["counts"]["operators"] != 0);
 
-    // People get a table.
+    // Without `--json` the output is a table.
     let table = run(&arguments(&service, &[]));
     assert_eq!(table.code, 0);
     assert!(table.stdout.contains("I4 answered") && table.stdout.contains("\nclean: "));
@@ -130,7 +130,7 @@ fn verify_names_what_was_planted() {
     let (outcome, report) = verify(&service);
     assert_eq!((outcome.code, broken(&report).len()), (0, 0), "{report:#}");
 
-    // A reply that comes again and says something else.
+    // A repeated reply with other content.
     let replies = service.all_replies();
     let granted = |body: &str| body.contains("\"first\":");
     let text = |body: &[u8]| String::from_utf8(body.to_vec()).unwrap();
@@ -149,7 +149,7 @@ fn verify_names_what_was_planted() {
     assert_eq!(stable["partition"], cause["partition"], "{report:#}");
     assert_eq!(stable["offset"], cause["offset"], "{report:#}");
 
-    // A footer whose digest is not that of the entries.
+    // A footer whose digest does not match the entries.
     let state = tail::replies(&service.bootstrap, &service.state, Isolation::Committed);
     let footer = state
         .iter()
@@ -161,7 +161,7 @@ fn verify_names_what_was_planted() {
     let mut writer = Writer::new(&service.bootstrap, &service.state);
     writer.send_to(Some(footer.partition), Some(b"F"), Some(&value));
     writer.finish();
-    // A request that nobody answers.
+    // A request without an answer.
     let mut writer = service.writer();
     writer.send(Some(b"unanswered"), None);
     writer.finish();
@@ -221,7 +221,7 @@ struct Measured {
     megabytes: u64,
 }
 
-/// Runs a command and looks at its highest memory as it goes.
+/// Runs a command and measures its peak memory during the run.
 fn run_measured(arguments: &[String]) -> Measured {
     let began = Instant::now();
     let mut child = program()
@@ -231,7 +231,7 @@ fn run_measured(arguments: &[String]) -> Measured {
         .unwrap();
     let mut megabytes = 0;
     let status = loop {
-        // "VmHWM: 123 kB", gone when the process is.
+        // "VmHWM: 123 kB", which is gone when the process has ended.
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
         let highest = status.ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -247,7 +247,7 @@ fn run_measured(arguments: &[String]) -> Measured {
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    // A report is smaller than a pipe.
+    // A report fits into a pipe.
     let stdout = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
     Measured {
         code: status.code(),

@@ -1,8 +1,8 @@
-//! An instance that is paused past its session and goes on as if nothing had happened.
+//! An instance is paused past its session and goes on as if nothing had happened.
 //!
-//! It wakes up with requests that it has read and not answered, answers that are not sent, and a
-//! transaction that is open, while another owner has gone on. Whatever it still sends must be the same
-//! bytes (I3); its checkpoint must not count.
+//! It wakes up with requests that it has read and not answered, answers that it has not sent, and an open
+//! transaction, while another owner has gone on. All replies that it still sends must have the same bytes (I3),
+//! and its checkpoint must not count.
 
 use crate::support::heavy;
 use crate::support::load::Names;
@@ -10,11 +10,11 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 
-/// Answers to wait for before each change.
+/// Number of answers to wait for before each change.
 const ANSWERS: usize = 2_000;
 /// Requests a second.
 const RATE: u64 = 2_000;
-/// How often one of the two is paused.
+/// How often one of the two instances is paused.
 const PAUSES: usize = 2;
 
 #[test]
@@ -44,7 +44,7 @@ fn wakes_up_late(mode: Mode) {
         });
         tail.wait_answered(tail.answered() + ANSWERS);
         paused.sigcont();
-        // It comes back: it is a member again and owns its share.
+        // The paused instance is a member again and owns its share.
         service.wait_shared(&[&paused, &awake]);
         std::mem::swap(&mut paused, &mut awake);
     }

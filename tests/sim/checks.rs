@@ -140,8 +140,8 @@ impl World {
         request.body = Some(body.to_vec());
     }
 
-    /// Whose a reply is that was held for a transaction; none when its record was lost.
-    fn uid_of(&self, body: &[u8]) -> Option<Uid> {
+    /// Whose a reply is that was held for a transaction of `home`, up to `next`; none when its record was lost.
+    fn uid_of(&self, body: &[u8], home: usize, next: i64) -> Option<Uid> {
         let json: Value = serde_json::from_slice(body).expect("JSON");
         let partition = json["partition"].as_u64().expect("a partition") as usize;
         let offset = json["offset"].as_i64().expect("an offset");
@@ -157,15 +157,30 @@ impl World {
                 && expected.is_some_and(|expected| expected.difference(&json).is_none())
         };
         let replaced = known[..known.len() - 1].iter();
-        if !fits(last) && replaced.into_iter().any(|uid| self.requests[*uid].lost) {
+        let mut lost = replaced.filter(|uid| self.requests[**uid].lost);
+        if !fits(last) && lost.clone().next().is_some() {
+            return None;
+        }
+        // A stray that its log has lost since, and the record that lies there now, may get the same reply, an
+        // error for example. The log of their home says which of the two is due here.
+        let part = &self.partitions[home];
+        let from = part.truth.map_or(0, |truth| truth.next);
+        let is_due = |uid: Uid| {
+            let due =
+                (from..next).filter_map(|at| part.folding.outcomes.get(at as usize)?.as_ref());
+            let mut due = due.filter(|(_, outcome)| matches!(outcome, Outcome::Reply(_)));
+            due.any(|(known, _)| *known == uid)
+        };
+        let of_last = is_due(last) && self.requests[last].answers == 0;
+        if !of_last && lost.any(|uid| is_due(*uid)) {
             return None;
         }
         Some(last)
     }
 
     /// A reply in a transaction, which whoever reads uncommitted sees whatever becomes of it.
-    pub fn reply_written(&mut self, body: &[u8]) {
-        if let Some(uid) = self.uid_of(body) {
+    pub fn reply_written(&mut self, body: &[u8], home: usize, next: i64) {
+        if let Some(uid) = self.uid_of(body, home, next) {
             self.reply_seen(uid, body);
         }
     }
@@ -182,7 +197,7 @@ impl World {
         );
         for piece in &pieces {
             for body in &piece.replies {
-                let Some(uid) = self.uid_of(body) else {
+                let Some(uid) = self.uid_of(body, piece.partition, piece.next) else {
                     continue;
                 };
                 let request = &mut self.requests[uid];

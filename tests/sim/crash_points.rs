@@ -1,5 +1,5 @@
-//! Small histories, disturbed at every point there is: after each effect, each call, each record and
-//! before each reply, one after the other and without a gap.
+//! Small histories, disturbed at every possible point: after each effect, each call and each record, and before
+//! each reply, one point after the other without a gap.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::seeds::said;
 use crate::trace::Coverage;
 use crate::world::{Config, Disturb, Kind, World};
 
-/// Orders of events that are disturbed.
+/// Number of event orders that are disturbed.
 const SCHEDULES: u64 = 2;
 
 fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> Config {
@@ -33,7 +33,7 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
     }
 }
 
-/// Returns the points that the history has.
+/// Returns the number of points in the history.
 fn live_through(config: Config) -> (usize, Coverage) {
     let mut world = World::new(config);
     for _ in 0..world.config.steps {

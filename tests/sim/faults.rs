@@ -215,8 +215,17 @@ impl World {
         self.now_ms += 1_000;
         self.coverage.simulated_ms += 1_000;
         for live in self.nodes.iter().flatten() {
+            // Who is not reading just now has folded something all the same, and goes on from there.
             let reading = live.reading.get(&(partition as i32));
-            if reading.is_none_or(|reading| reading.at <= at) {
+            let mut reached: Vec<i64> = reading.map(|reading| reading.at).into_iter().collect();
+            let reports = live.instance.report().into_iter();
+            let reports = reports.filter(|report| report.partition as usize == partition);
+            reached.extend(reports.filter_map(|report| Some(report.next?.0)));
+            let carried = live.carried.iter();
+            let sections = carried.flat_map(|carried| &carried.checkpoint.sections);
+            let sections = sections.filter(|section| section.partition as usize == partition);
+            reached.extend(sections.map(|section| section.next.0));
+            if reached.iter().all(|reached| *reached <= at) {
                 continue;
             }
             let known = live.bounds.keys();

@@ -1,6 +1,5 @@
-//! Strays on their way home: each process has an idempotent producer that keeps the order of every
-//! home, never gives one up, and after a failure hands everything that is not acknowledged to a new
-//! producer, in order.
+//! Strays on their way home. Each process has an idempotent producer. It keeps the order of every home and
+//! never gives a stray up. After a failure, all unacknowledged strays go to a new producer, in order.
 
 use sequencer::processor::partition::Forward;
 use sequencer::processor::replies::Token;
@@ -17,11 +16,11 @@ pub struct Parcel {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     headers: Vec<(String, Vec<u8>)>,
-    /// Where it lies in its home's log.
+    /// Its offset in its home's log.
     pub landed: Option<i64>,
 }
 
-/// A request of a producer that is no more, which arrives all the same.
+/// A request of a producer that no longer exists. It arrives all the same.
 pub struct Late {
     due_ms: u64,
     parcels: Vec<Parcel>,
@@ -43,7 +42,7 @@ impl Parcel {
         }
     }
 
-    /// A cut of its home's log took it.
+    /// Handles a cut of its home's log that removed it.
     pub fn cut(&mut self, home: usize, at: i64) {
         if self.home == home && self.landed.is_some_and(|landed| landed >= at) {
             self.landed = None;
@@ -103,7 +102,7 @@ impl World {
         })
     }
 
-    /// The producer stops; a new one gets all that is not acknowledged.
+    /// Stops the producer. A new one gets all unacknowledged strays.
     fn renew_forwards(&mut self, node: usize) {
         self.coverage.fault("producer of strays made anew");
         let live = self.nodes[node].take().expect("a live process");
@@ -114,7 +113,7 @@ impl World {
         }
     }
 
-    /// What a producer that is gone had sent, one request for each home.
+    /// The requests in flight of a producer that is gone, one for each home.
     pub fn forwards_on_their_way(&mut self, live: &Node) {
         for home in 0..self.partitions.len() {
             let unsent = live.forwards.iter();

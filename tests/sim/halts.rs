@@ -1,5 +1,5 @@
-//! I6 where the state itself is damaged: exactly the damaged partitions halt, by the right word, the
-//! others go on, and a repair is noticed without a restart.
+//! I6 when the state itself is damaged: exactly the damaged partitions halt, with the right word. The others go
+//! on, and a repair is noticed without a restart.
 
 use sequencer::processor::Mode;
 use sequencer::wire::state::{self, Content, Footer, TopicId};
@@ -39,7 +39,7 @@ fn run(world: &mut World) {
     world.come_to_rest();
 }
 
-/// Damages `partitions` while nobody runs, and looks at who halts.
+/// Damages `partitions` while no process runs, and checks which partitions halt.
 fn halts(code: &'static str, partitions: &[usize], damage: impl Fn(&mut World, usize)) {
     for seed in 0..8 {
         let mut world = World::new(quiet(seed));
@@ -78,7 +78,7 @@ fn halts(code: &'static str, partitions: &[usize], damage: impl Fn(&mut World, u
     }
 }
 
-/// The state topic is made again under owners that run: they write what they have in memory.
+/// Creates the state topic again while owners run: they write the state in their memory.
 pub fn lose_state(seed: u64) {
     let mut world = World::new(quiet(seed));
     run(&mut world);

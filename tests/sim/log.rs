@@ -1,8 +1,7 @@
-//! A partition's log as its leader has it: an offset is an index.
+//! A partition's log as its leader has it. An offset is an index.
 //!
-//! Records above the high watermark are on the leader only and go with it; nobody who may read sees
-//! them. Records of open transactions, and of decided ones whose marker has not come yet, hold the
-//! last stable offset back.
+//! Records above the high watermark exist only on the leader and are lost with it. No reader sees them. Records
+//! of open transactions, and of decided ones without a marker yet, hold the last stable offset back.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +9,17 @@ use sequencer::processor::reading::View;
 
 use crate::transactions::{Fate, Transactions};
 
-/// Names a request of a client for the whole run.
+/// Identifies a request of a client in the whole run.
 pub type Uid = usize;
 
-/// What the simulation knows of a record, and nobody else does.
+/// The origin of a record, which only the simulation knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// A client wrote it.
     Client(Uid),
-    /// A copy at home of what a client wrote elsewhere.
+    /// A copy in the home partition of a record that a client wrote to another partition.
     Forward(Uid),
-    /// State; `late`: it came into the log when its writer had given it up.
+    /// State. `late`: it was appended after its writer had given it up.
     State { late: bool },
 }
 
@@ -39,7 +38,7 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
     pub timestamp: i64,
-    /// Given by the log.
+    /// The leader epoch, which the log sets.
     pub leader_epoch: i32,
     pub transaction: Option<usize>,
     pub what: What,
@@ -56,7 +55,7 @@ impl Record {
 pub enum Slot {
     Record(Record),
     Marker,
-    /// Compacted away.
+    /// Removed by compaction.
     Gone,
 }
 
@@ -66,14 +65,16 @@ pub struct Log {
     pub start: i64,
     /// High watermark.
     pub replicated: i64,
-    /// Rises with each leader.
+    /// Rises with each new leader.
     pub leader_epoch: i32,
-    /// Compaction has been up to here.
+    /// Compaction has cleaned the log up to here.
     pub compacted: i64,
-    /// First offset of each transaction without a marker here.
+    /// First offset of each transaction that has no marker here.
     open: BTreeMap<usize, i64>,
     /// Ends to which the log was cut below its high watermark, in order.
     pub cuts: Vec<i64>,
+    /// The leader epoch that began with each of them.
+    cut_epochs: Vec<i32>,
 }
 
 impl Log {
@@ -114,7 +115,7 @@ impl Log {
         self.replicated = self.end();
     }
 
-    /// A leader whose log is shorter takes over. `unclean`: below the high watermark.
+    /// Changes to a leader with a shorter log. `unclean`: the cut is below the high watermark.
     pub fn cut(&mut self, at: i64, unclean: bool) {
         self.slots.truncate(at as usize);
         self.leader_epoch += 1;
@@ -122,7 +123,15 @@ impl Log {
         self.open.retain(|_, first| *first < at);
         if unclean {
             self.cuts.push(at);
+            self.cut_epochs.push(self.leader_epoch);
         }
+    }
+
+    /// How many of the cuts a reader knows of whose last record has this leader epoch: a broker that is asked
+    /// where that epoch ends tells the others. A reader without one is told of none, and takes the log as it is.
+    pub fn cuts_known(&self, leader_epoch: Option<i32>) -> usize {
+        let known = |known: i32| self.cut_epochs.iter().filter(|cut| **cut <= known).count();
+        leader_epoch.map_or(self.cuts.len(), known)
     }
 
     pub fn record(&self, offset: i64) -> Option<&Record> {
@@ -132,7 +141,7 @@ impl Log {
         }
     }
 
-    /// The record at an offset, if it is there and committed.
+    /// The record at an offset, if it exists and is committed.
     pub fn committed_at(&self, offset: i64, transactions: &Transactions) -> Option<&Record> {
         let is_committed = |record: &&Record| {
             let fate = record.transaction.map(|id| transactions.all[id].fate);
@@ -141,7 +150,7 @@ impl Log {
         self.record(offset).filter(is_committed)
     }
 
-    /// Committed records in a range, those of prepared transactions among them.
+    /// Committed records in a range, with those of prepared transactions.
     pub fn committed<'a>(
         &'a self,
         from: i64,

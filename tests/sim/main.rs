@@ -1,15 +1,15 @@
-//! The simulation: the shipped `core`, `wire` and `processor` around a simulated Kafka, with every
-//! fault that the promise is about. One thread and one seeded source of choices, so that a seed that
-//! fails fails again.
+//! The simulation: the shipped `core`, `wire` and `processor` around a simulated Kafka, with every fault that
+//! the promises cover. It has one thread and one seeded source of choices, so that a failing seed always fails
+//! again.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `world` | everything there is, and the order in which things happen |
+//! | `world` | the whole world, and the order of events |
 //! | `log`, `transactions`, `group` | Kafka |
-//! | `node`, `takeover`, `forwards` | a process: what `src/kafka` does around the shipped instance |
+//! | `node`, `takeover`, `forwards` | a process: the tasks of `src/kafka` around the shipped instance |
 //! | `requests` | clients |
-//! | `faults` | what goes wrong |
-//! | `oracle` | what each request must get: a plain fold of its own |
+//! | `faults` | the faults |
+//! | `oracle` | the expected answer of each request, from a plain fold of its own |
 //! | `checks` | I1 to I6, at each reply, commit, start and halt |
 //! | `failover` | evictions, in a world of their own |
 //! | `seeds`, `crash_points`, `halts`, `planted` | the tests |
@@ -46,6 +46,6 @@ mod transactions;
 mod world;
 
 thread_local! {
-    /// Steps of the run that this thread is at, for the report of a failure.
+    /// The current step of the run in this thread, for the report of a failure.
     static STEP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }

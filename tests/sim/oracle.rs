@@ -1,5 +1,5 @@
-//! What each request must get, worked out when its record becomes visible: the plainest fold there
-//! is, which shares no code with the product's. It knows what a client meant, so it parses nothing.
+//! Computes the expected answer of each request when its record becomes visible. It is the plainest possible
+//! fold, which shares no code with the product's. It knows what a client meant, so it parses nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::log::{Record, What};
 
-/// What a client asks for.
+/// The meaning of a client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Next {
@@ -29,7 +29,7 @@ pub enum Meaning {
         refuse: bool,
         audit: bool,
     },
-    /// Nothing that anybody could mean, with the code of its error.
+    /// A request without a valid meaning, with the code of its error.
     Invalid(&'static str),
 }
 
@@ -48,20 +48,20 @@ pub struct Fields {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub name: String,
-    /// Counts the records of the sequence.
+    /// The number of the record within its sequence.
     pub record: u64,
     pub kind: &'static str,
     /// First and last ID of a grant.
     pub ids: Option<(i128, i128)>,
-    /// What comes next after an operator's act.
+    /// The next ID after an operator's act.
     pub next: Option<i128>,
-    /// The record that the client wrote.
+    /// The partition of the client's record.
     pub partition: u32,
     pub offset: i64,
 }
 
 impl Told {
-    /// In what a record of the ledger differs from this: the one at this place of its page.
+    /// The difference from a ledger record: the one at this index of its page.
     pub fn difference(&self, page: &Value, place: usize) -> Option<String> {
         let json = &page["records"][place];
         let number = |field: &str| json.get(field).and_then(Value::as_i64).map(i128::from);
@@ -79,7 +79,7 @@ impl Told {
 
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// None when the key is no name.
+    /// None when the key is not a valid name.
     pub name: Option<String>,
     pub meaning: Meaning,
     pub request_id: Option<String>,
@@ -93,7 +93,7 @@ pub struct Ids {
     pub increment: i128,
 }
 
-/// What a reply must say.
+/// The expected content of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     Ids(Ids),
@@ -102,13 +102,13 @@ pub enum Expected {
     Error(&'static str),
 }
 
-/// What becomes of a record.
+/// The result of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Reply(Expected),
-    /// Forwarded home.
+    /// Forwarded to its home.
     Stray,
-    /// Forwarded here once more.
+    /// Forwarded to this partition again.
     Dropped,
     /// A stray before this one is missing.
     Broken,
@@ -126,7 +126,7 @@ pub struct Sequence {
     defined: bool,
     retired: bool,
     audit: bool,
-    /// Its records in the ledger.
+    /// Number of its records in the ledger.
     records: u64,
 }
 
@@ -178,7 +178,7 @@ impl Sequence {
             return Err("invalid_count");
         }
         let mut last = self.next;
-        // One by one, as a person would count.
+        // One by one, in the way a person counts.
         for taken in 0..count {
             let id = self.next + taken * self.increment;
             if id < self.min || id > self.max {
@@ -265,11 +265,11 @@ struct Remembered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Got {
     Ids(Ids),
-    /// An operator's record, and what it asked for.
+    /// An operator's record, and its meaning.
     Act(Meaning),
 }
 
-/// A link as a forwarded record says it.
+/// A link in a forwarded record.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub source: u32,
@@ -286,12 +286,12 @@ pub type Position = (i32, i64);
 pub struct End {
     pub epoch: u64,
     pub at: Position,
-    /// Home was repaired: the next link need not follow.
+    /// True when home was repaired: the next link need not follow.
     pub open: bool,
 }
 
 impl Link {
-    /// Of a copy at home.
+    /// The link of a copy in the home partition.
     pub fn of(record: &Record) -> Option<Link> {
         let header = record.header("sequencer-forwarded");
         matches!(record.what, What::Forward(_))
@@ -310,7 +310,7 @@ impl Link {
         }
     }
 
-    /// None when it came before; an error when one before it is missing.
+    /// None when the link came before. An error when a link before it is missing.
     fn accepted(&self, end: Option<End>, links_open: bool) -> Option<Result<End, ()>> {
         let (before, at, open) = match end {
             Some(end) => (end.epoch, end.at, end.open),
@@ -321,7 +321,7 @@ impl Link {
         }
         let follows = self.previous == at;
         if !follows && self.epoch < before {
-            // Of an owner that somebody has replaced by a repair.
+            // An owner that a repair has replaced wrote the link.
             return None;
         }
         let nothing_between = self.previous < at;
@@ -340,18 +340,18 @@ impl Link {
     }
 }
 
-/// Where a record lies.
+/// The place of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub partition: u32,
-    /// Of its name; its own partition when it has none.
+    /// The home partition of its name. Its own partition when it has no name.
     pub home: u32,
     pub leader_epoch: i32,
     pub offset: i64,
     pub timestamp: i64,
 }
 
-/// All that is remembered of one partition.
+/// The state of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naive {
     sequences: BTreeMap<String, Sequence>,
@@ -360,9 +360,9 @@ pub struct Naive {
     remembered: u64,
     refuse_undefined: bool,
     audit_undefined: bool,
-    /// What the last record leaves in the ledger.
+    /// The ledger record that the last record causes.
     pub told: Option<Told>,
-    /// The last record was given IDs of its own, or was carried out.
+    /// True when the last record got new IDs, or was carried out.
     granted: bool,
     sent: BTreeMap<u32, Position>,
     accepted: BTreeMap<u32, End>,
@@ -427,8 +427,8 @@ impl Naive {
         Outcome::Reply(answer.unwrap_or_else(Expected::Error))
     }
 
-    /// What goes into the ledger: each new grant of an audited sequence, and each act on one that is
-    /// audited before or after it.
+    /// Computes the ledger record: one for each new grant of an audited sequence, and for each act on a
+    /// sequence that is audited before or after it.
     fn tell(
         &mut self,
         at: Place,
@@ -589,7 +589,7 @@ impl Naive {
         Ok(Expected::Ids(ids))
     }
 
-    /// An operator repairs by a jump: each chain begins again, and home believes one gap in each.
+    /// Repairs by a jump, like an operator: each chain begins again, and home accepts one gap in each.
     pub fn jumped(&mut self, epoch: u64) {
         self.sent.clear();
         self.accepted.values_mut().for_each(|end| end.open = true);
@@ -598,7 +598,7 @@ impl Naive {
         self.links_open = true;
     }
 
-    /// The repair of a home that misses a stray of one partition.
+    /// Repairs a home partition that misses a stray of one partition.
     pub fn opened(&mut self, source: u32, epoch: u64) {
         let nothing = End {
             epoch: 0,
@@ -613,7 +613,7 @@ impl Naive {
         self.capacity > 0 && self.window.len() == self.capacity
     }
 
-    /// In what a restored state differs from this one.
+    /// The difference between a restored state and this one.
     pub fn difference(&self, restored: &Restored) -> Option<String> {
         let mut seen = (0, 0, BTreeMap::new(), BTreeMap::new());
         for entry in restored.fold.iter() {
@@ -718,7 +718,7 @@ impl Naive {
 }
 
 impl Expected {
-    /// In what a reply's body differs from this.
+    /// The difference between a reply's body and this answer.
     pub fn difference(&self, body: &Value) -> Option<String> {
         let number = |field: &str| body.get(field).and_then(Value::as_i64).map(i128::from);
         let same = match self {

@@ -1,5 +1,5 @@
-//! The test of the test: each mistake of `sequencer::core::planted`, planted in the shipped code at
-//! the very line, must be caught. What comes out is the table in `docs/verification.md`.
+//! The test of the tests: each mistake of `sequencer::core::planted`, planted in the shipped code at its exact
+//! line, must be caught. The result is the table in `docs/verification.md`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use sequencer::core::planted::{Bug, plant};
 use crate::seeds::{live_through, said};
 use crate::world::Config;
 
-/// A mistake that so many seeds do not show is not caught.
+/// A mistake that this many seeds do not show counts as not caught.
 const SEEDS_MAX: u64 = 1_000;
 
 struct Caught {
@@ -49,7 +49,7 @@ fn wrong(bug: Bug, seed: u64) -> Option<String> {
     run.err().map(|panic| said(&*panic))
 }
 
-/// The check that spoke: the first words of what it said.
+/// The check that failed: the first words of its message.
 fn check(said: &str) -> &str {
     let words = said.find(": ").map_or(said, |end| &said[..end]);
     words.lines().next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! One seeded source of all choices: a splitmix64, small, and the same on every machine.
+//! One seeded source of all choices: a splitmix64, which is small and gives the same numbers on every machine.
 
 pub struct Random(u64);
 
@@ -20,12 +20,12 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// True in so many of a hundred cases.
+    /// True in `percent` of a hundred cases.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// True in one of so many cases.
+    /// True in one of `cases` cases.
     pub fn one_in(&mut self, cases: usize) -> bool {
         self.below(cases) == 0
     }

@@ -285,6 +285,7 @@ impl World {
         part.cut_below = false;
         part.cut_at = None;
         part.repairs += 1;
+        part.repair_unseen = true;
         part.repaired_to = part.state.as_ref().map_or(0, |state| state.end());
         self.voids.retain(|void| void.partition != partition);
         self.fold_visible(partition);

@@ -1,4 +1,4 @@
-//! Clients: what they ask for, with which partitioner, in transactions or without.
+//! Clients: their requests, their partitioners, and their transactions.
 
 use sequencer::core::partitioner::partition_of;
 
@@ -33,7 +33,7 @@ impl World {
         self.write(partition, written, transaction);
     }
 
-    /// Most clients have the Java client's partitioner, and know how many partitions there are.
+    /// Most clients have the Java client's partitioner, and know the number of partitions.
     fn some_partition(&mut self, written: &Written) -> usize {
         let count = self.partitions.len();
         match &written.key {
@@ -139,7 +139,7 @@ impl World {
             return named(name, meaning, None, value);
         }
         let id = self.random.below(8);
-        // Mostly the same request once more.
+        // Mostly a repeat of the same request.
         let count = if self.random.chance(85) {
             1 + id % 3
         } else {
@@ -159,7 +159,7 @@ impl World {
         written
     }
 
-    /// Some with an ID, mostly the same record once more.
+    /// Some have a `request_id`, and mostly repeat the same record.
     fn operation(&mut self, name: String) -> Written {
         let mut written = self.operation_once(name);
         if self.random.chance(40) && written.asked.meaning != Meaning::Describe {
@@ -272,7 +272,7 @@ impl World {
         written
     }
 
-    /// Where the reply is to go, rightly or wrongly: none of it counts.
+    /// Headers that name the destination of the reply, rightly or wrongly. None of them changes an ID.
     fn some_headers(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut headers = Vec::new();
         let mut push = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
@@ -289,7 +289,7 @@ impl World {
             push("REPLY_TOPIC", b"other.reply");
         }
         if self.random.chance(5) {
-            // Nobody but the service can make a right one.
+            // Only the service can create a valid link.
             push(
                 "sequencer-forwarded",
                 b"0:0:0.5:-1.-1:00000000000000000000000000000000",

@@ -1,4 +1,4 @@
-//! The questions of a takeover, answered from the logs one at a time, with anything in between.
+//! Answers the questions of a takeover from the logs, one at a time, with any events in between.
 
 use std::convert::Infallible;
 
@@ -21,7 +21,7 @@ pub struct Asked {
     pub assignment: u32,
     takeover: Takeover,
     pub question: Action,
-    /// Repairs of the partition when it began.
+    /// Number of repairs of the partition when the takeover began.
     repairs: u64,
 }
 
@@ -64,20 +64,29 @@ impl World {
                 let repairs = self.partitions[partition as usize].repairs;
                 let outdated = asked.repairs != repairs;
                 self.look_at(&mut verdict);
+                let halts = matches!(verdict, Verdict::Halt(..));
                 let verdict = Input::Restored {
                     partition,
                     assignment,
                     verdict,
                 };
                 self.input(node, verdict);
-                if !outdated {
+                if outdated {
+                    return;
+                }
+                // Where nothing could be found out, or the partition is about to leave, a halted one stays so
+                // for the reason that it had when it halted, and that a repair may have taken away since.
+                let goes_on = self.halted(partition as usize).is_none();
+                let part = &mut self.partitions[partition as usize];
+                part.repair_unseen &= !halts && !goes_on;
+                if !part.repair_unseen {
                     self.check_halt(node, partition as usize);
                 }
             }
         }
     }
 
-    /// Counts what was reached; a new partition gets the window of this run.
+    /// Counts what was reached. A new partition gets the window of this run.
     fn look_at(&mut self, verdict: &mut Verdict) {
         match verdict {
             Verdict::Wait(_) => self.coverage.state("takeover waits"),
@@ -158,7 +167,7 @@ impl World {
         })
     }
 
-    /// Committed records up to a bound; none while one below it is not decided and marked.
+    /// Committed records up to a bound. None while a transaction below it is undecided or has no marker.
     fn read_state(
         &self,
         partition: usize,
@@ -169,7 +178,7 @@ impl World {
         (state.stable() >= to).then(|| self.read_committed(partition, from, to))
     }
 
-    /// What the shipped restore makes of committed records, marked or not.
+    /// The result of the shipped restore from committed records, with or without markers.
     pub fn restored(&self, partition: usize, from: i64, to: i64) -> Restored {
         let read = self.read_committed(partition, from, to);
         read.expect("no newer format")
@@ -236,7 +245,7 @@ impl World {
         );
     }
 
-    /// By which word a partition is halted at its owner.
+    /// The word with which a partition is halted at its owner.
     pub fn halted(&self, partition: usize) -> Option<&'static str> {
         let owner = self.partitions[partition].owner?;
         let reports = self.nodes[owner].as_ref()?.instance.report();

@@ -1,5 +1,5 @@
-//! What a run did, as one number and as counts: two runs of a seed must give the same number, and
-//! the counts show what was reached.
+//! The trace of a run, as one number and as counts. Two runs of a seed must give the same number, and the
+//! counts show what was reached.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Trace {
     }
 }
 
-/// How often what was done or reached, by name.
+/// How often each event occurred, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     pub faults: BTreeMap<&'static str, u64>,

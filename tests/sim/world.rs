@@ -1,4 +1,4 @@
-//! Everything there is: logs, coordinator, group, processes, and the order in which things happen.
+//! The whole world: logs, coordinator, group, processes, and the order of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -16,32 +16,32 @@ use crate::random::Random;
 use crate::trace::{Coverage, Trace};
 use crate::transactions::{Coordinator, DelayedCommit, Leftover, Transactions};
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub seed: u64,
     pub mode: Mode,
     pub partitions: usize,
-    /// Processes with a transactional ID of their own.
+    /// Number of processes with a transactional ID of their own.
     pub processes: usize,
-    /// Steps with faults.
+    /// Number of steps with faults.
     pub steps: usize,
-    /// Requests with an ID that a partition remembers.
+    /// Number of requests with a `request_id` that a partition remembers.
     pub window: u32,
     pub names: usize,
     pub rewrite_floor: u64,
-    /// In so many of a hundred steps a marker is written.
+    /// Percentage of steps in which a marker is written.
     pub marker_percent: usize,
     pub faults: bool,
-    /// Logs lose what was committed.
+    /// True when logs lose committed records.
     pub losses: bool,
-    /// The request topic may grow.
+    /// True when the request topic may grow.
     pub grows: bool,
-    /// Requests that are written in all; then there are no more.
+    /// Total number of requests.
     pub requests_max: usize,
-    /// Brokers take so many records in the time of a transaction, from the first step to the last.
+    /// Most records that brokers take in the time of a transaction, from the first step to the last.
     pub taken_in_time_max: usize,
-    /// A process is disturbed at this point of the run.
+    /// The point of the run at which a process is disturbed.
     pub disturb: Option<Disturb>,
 }
 
@@ -56,7 +56,7 @@ pub struct Disturb {
 pub enum Kind {
     /// The process ends.
     Crash,
-    /// It stands still until the group has given its partitions away, and goes on.
+    /// The process pauses until the group has given its partitions away, and then goes on.
     Pause,
 }
 
@@ -89,7 +89,8 @@ impl Config {
 }
 
 impl Config {
-    /// One history in five; shorter, since each late transaction takes a thousand steps.
+    /// Makes brokers slow in one history of five. It is shorter, since each late transaction takes a thousand
+    /// steps.
     fn with_slow_brokers(self, random: &mut Random) -> Config {
         match random.below(5) {
             0 => Config {
@@ -102,28 +103,28 @@ impl Config {
     }
 }
 
-/// What the log of a partition has come to, by the oracle.
+/// The folded log of a partition, by the oracle.
 pub struct Folding {
     pub outcomes: Vec<Option<(Uid, Outcome)>>,
     /// The state before each offset.
     pub snapshots: Vec<Rc<Naive>>,
-    /// The record at which nobody can go on.
+    /// The record at which no owner can go on.
     pub broken: Option<i64>,
 }
 
-/// What is committed for a partition, whether or not anybody sees it yet.
+/// The committed state of a partition, whether a reader sees it yet or not.
 #[derive(Clone, Copy, Debug)]
 pub struct Truth {
     pub next: i64,
     pub last_applied: Option<i64>,
 }
 
-/// Who fetches a partition as its owner.
+/// The process that fetches a partition as its owner.
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     pub run: u64,
     pub assignment: u32,
-    /// The bound by which it was taken over.
+    /// The bound of its takeover.
     pub bound: i64,
 }
 
@@ -135,29 +136,32 @@ pub struct Part {
     pub truth: Option<Truth>,
     /// The hash of each sequence's last committed ledger record.
     pub ledger: BTreeMap<String, Hash>,
-    /// What the group's offsets show.
+    /// The committed offset of the group.
     pub committed: Option<Committed>,
     pub owner: Option<usize>,
     pub started: Option<Started>,
-    /// What was checkpointed is gone from the log.
+    /// True when checkpointed records are gone from the log.
     pub cut_below: bool,
-    /// The lowest place of such a cut since the last repair.
+    /// The lowest offset of such a cut since the last repair.
     pub cut_at: Option<i64>,
-    /// The state at the last checkpoint; none when that covers what a log has lost.
+    /// The state at the last checkpoint. None when the checkpoint covers records that a log has lost.
     pub checkpointed: Option<Rc<Naive>>,
-    /// Its owner has lost what it wrote, and has not yet written all of it again.
+    /// True when its owner has lost what it wrote, and has not yet written all of it again.
     pub state_lost: bool,
-    /// Copies of strays that its log has lost, or that a repair passed over: their sources and positions there.
+    /// Copies of strays that its log has lost, or that a repair skipped: their sources and their positions
+    /// there.
     pub lost_copies: BTreeSet<(u32, Position)>,
-    /// Repairs so far.
+    /// Number of repairs so far.
     pub repairs: u64,
-    /// The end of the last one in the state log.
+    /// True when no restore has ended since the last repair.
+    pub repair_unseen: bool,
+    /// The end of the last repair in the state log.
     pub repaired_to: i64,
-    /// Fetches of it fail.
+    /// Present while fetches of the partition fail.
     pub unread: Option<Unread>,
 }
 
-/// A request, what it must get, and what it got.
+/// A request, its expected answer, and its actual answers.
 pub struct Request {
     pub asked: Asked,
     pub key: Option<Vec<u8>>,
@@ -165,11 +169,11 @@ pub struct Request {
     pub offset: i64,
     pub transaction: Option<usize>,
     pub expected: Option<Expected>,
-    /// The first reply that anybody saw.
+    /// The first reply that any reader saw.
     pub body: Option<Vec<u8>>,
-    /// Acknowledged or committed replies.
+    /// Number of acknowledged or committed replies.
     pub answers: u64,
-    /// Gone from a log, so that nothing is promised.
+    /// True when the request is gone from a log, so that nothing is promised.
     pub lost: bool,
 }
 
@@ -179,13 +183,13 @@ pub struct World {
     pub trace: Trace,
     pub coverage: Coverage,
     pub now_ms: u64,
-    /// No more faults.
+    /// True when no more faults come.
     pub calm: bool,
     pub partitions: Vec<Part>,
     pub requests: Vec<Request>,
-    /// Requests by place, those of a log that was cut among them.
+    /// Requests by place, with those of a log that was cut.
     pub places: BTreeMap<(usize, i64), Vec<Uid>>,
-    /// Strays whose copy at home was acknowledged.
+    /// Strays whose copy in the home partition was acknowledged.
     pub forwarded: BTreeSet<Uid>,
     pub decided: Option<Decided>,
     pub transactions: Transactions,
@@ -196,25 +200,25 @@ pub struct World {
     pub leftovers: Vec<Leftover>,
     pub delayed_commits: Vec<DelayedCommit>,
     pub late_forwards: Vec<crate::forwards::Late>,
-    /// Partitions that were damaged on purpose, and the word by which they must halt.
+    /// Partitions that were damaged on purpose, and the word with which they must halt.
     pub damaged: BTreeMap<usize, &'static str>,
-    /// The state topic is gone.
+    /// True when the state topic is gone.
     pub no_state_topic: bool,
     /// Folds of records that a log has lost since.
     pub voids: Vec<Void>,
-    /// The request topic, as long as nobody makes it again.
+    /// The request topic, until it is created again.
     pub topic: TopicId,
     pub points: usize,
 }
 
-/// Until when a partition's requests cannot be read, and whether the log is said to be why.
+/// Until when a partition's requests cannot be read, and whether the error blames the log.
 #[derive(Clone, Copy)]
 pub struct Unread {
     pub until_ms: u64,
     pub in_log: bool,
 }
 
-/// Whoever had this assignment may have folded records above `at` that the log has lost.
+/// The owner with this assignment may have folded records above `at` that the log has lost.
 pub struct Void {
     pub run: u64,
     pub partition: usize,
@@ -222,9 +226,9 @@ pub struct Void {
     pub at: i64,
 }
 
-/// The most steps that it may take to come to rest.
+/// Most steps until the world is at rest.
 const STEPS_TO_REST_MAX: usize = 60_000;
-/// How long it must stay there.
+/// Steps that it must stay at rest.
 const STEPS_AT_REST: usize = 150;
 
 impl World {
@@ -283,6 +287,7 @@ impl World {
             state_lost: false,
             lost_copies: BTreeSet::new(),
             repairs: 0,
+            repair_unseen: false,
             repaired_to: 0,
             unread: None,
         });
@@ -296,7 +301,7 @@ impl World {
         self.nodes[node].as_mut().expect("a live process")
     }
 
-    /// Time passes, and something happens.
+    /// Moves the time on, and lets one event happen.
     pub fn step(&mut self) {
         crate::STEP.set(crate::STEP.get() + 1);
         self.coverage.steps += 1;
@@ -315,7 +320,7 @@ impl World {
         }
     }
 
-    /// A process that is there, or may be started.
+    /// A process that runs, or that may be started.
     fn some_node(&mut self) -> usize {
         let able: Vec<usize> = (0..self.nodes.len())
             .filter(|node| *node < self.config.processes || self.nodes[*node].is_some())
@@ -334,7 +339,7 @@ impl World {
         self.coverage.simulated_ms += passed;
     }
 
-    /// Replication, markers, time-outs; what became visible is folded by the oracle.
+    /// Runs replication, markers and timeouts. The oracle folds the records that became visible.
     fn brokers(&mut self) {
         self.time_out_transactions();
         if self.random.chance(self.config.marker_percent) {
@@ -353,7 +358,7 @@ impl World {
         self.late_forward();
     }
 
-    /// No more requests and faults, until everything is answered and committed and stays so.
+    /// Runs without new requests and faults, until everything is answered and committed and stays so.
     pub fn come_to_rest(&mut self) {
         self.calm = true;
         for client in std::mem::take(&mut self.clients) {
@@ -379,7 +384,7 @@ impl World {
             && (0..self.partitions.len()).all(|partition| self.is_settled(partition))
     }
 
-    /// Caught up and committed, or stopped for a good reason.
+    /// True when the partition has caught up and committed, or has stopped for a good reason.
     fn is_settled(&self, partition: usize) -> bool {
         let part = &self.partitions[partition];
         if self.must_stop(partition) {
@@ -387,14 +392,14 @@ impl World {
         }
         let stable = part.requests.stable();
         let shown = part.committed.map(|committed| committed.next.0);
-        // A repair leaves the group's offsets to the next commit, and there is none when nothing comes.
+        // A repair leaves the group's offsets to the next commit, which does not come without requests.
         let repaired = part.truth.filter(|_| part.repairs > 0);
         self.halted(partition).is_none()
             && stable == part.requests.end()
             && (shown == Some(stable) || repaired.is_some_and(|truth| truth.next == stable))
     }
 
-    /// Everybody leaves in order.
+    /// Lets all processes leave in order.
     pub fn stop(&mut self) {
         for node in 0..self.nodes.len() {
             self.stop_node(node);
@@ -414,7 +419,7 @@ impl World {
         panic!("liveness: somebody does not leave");
     }
 
-    /// A point at which a process can be disturbed; true when it was.
+    /// A point at which a process can be disturbed. True when it was.
     pub fn point(&mut self, node: usize) -> bool {
         self.points += 1;
         let kind = match self.config.disturb {

@@ -1,4 +1,4 @@
-//! The verbs that define sequences and move them.
+//! The commands that define sequences and move them.
 
 use std::path::PathBuf;
 
@@ -74,7 +74,7 @@ pub struct DefineArgs {
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 
-    /// What to say about it.
+    /// The fields of the definition.
     #[command(flatten)]
     pub fields: FieldArgs,
 
@@ -90,11 +90,11 @@ pub struct DefineArgs {
     #[arg(long, requires = "file", conflicts_with = "name")]
     pub dry_run: bool,
 
-    /// Who and why.
+    /// The author and the reason of the change.
     #[command(flatten)]
     pub record: RecordArgs,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -107,7 +107,7 @@ pub struct DescribeArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -128,11 +128,11 @@ pub struct SetNextArgs {
     #[arg(long, requires = "reason")]
     pub force: bool,
 
-    /// Who and why.
+    /// The author and the reason of the change.
     #[command(flatten)]
     pub record: RecordArgs,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -145,11 +145,11 @@ pub struct RetireArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Who and why.
+    /// The author and the reason of the change.
     #[command(flatten)]
     pub record: RecordArgs,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }
@@ -171,11 +171,11 @@ pub struct PolicyArgs {
     #[arg(long, requires = "undefined")]
     pub audit: bool,
 
-    /// Who and why.
+    /// The author and the reason of the change.
     #[command(flatten)]
     pub record: RecordArgs,
 
-    /// How to ask.
+    /// The flags of commands that ask the service.
     #[command(flatten)]
     pub ask: AskArgs,
 }

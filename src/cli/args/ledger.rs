@@ -1,4 +1,4 @@
-//! The verbs that read the ledger.
+//! The commands that read the ledger.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::audit::time;
 /// `sequencer trace`.
 #[derive(Args)]
 #[command(after_help = help::TRACE_EXAMPLES, allow_negative_numbers = true)]
-// Where one of a group is required, clap would put it before the name.
+// For a group of which one is required, clap would put the group before the name.
 #[command(override_usage = "sequencer trace <NAME> <NUMBER|--request-id <ID>> [OPTIONS]")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["number", "request_id"]))]
 pub struct TraceArgs {
@@ -34,7 +34,7 @@ pub struct TraceArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -63,7 +63,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

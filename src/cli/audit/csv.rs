@@ -1,11 +1,11 @@
-//! Ledger records as lines of a table.
+//! Writes ledger records as lines of a CSV file.
 
 use std::io::{self, Write};
 
 use crate::audit::time;
 use crate::wire::ledger::Entry;
 
-/// The names of the columns.
+/// Writes the names of the columns.
 pub fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
@@ -13,7 +13,7 @@ pub fn head(out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// A record.
+/// Writes one record.
 pub fn line(out: &mut impl Write, offset: i64, entry: &Entry) -> io::Result<()> {
     fn number<N: ToString>(value: Option<N>) -> String {
         value.map_or_else(String::new, |value| value.to_string())
@@ -38,10 +38,11 @@ pub fn line(out: &mut impl Write, offset: i64, entry: &Entry) -> io::Result<()> 
     writeln!(out, "{}", cells.join(","))
 }
 
-/// A text that begins with one of these is a formula to a spreadsheet, also behind what it leaves out.
+/// A spreadsheet takes a text that begins with one of these for a formula, also after characters that it
+/// ignores.
 const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// A client's text. Quoted when it must be, and when a spreadsheet would take it for a formula.
+/// Writes a client's text. It is quoted if necessary, or if a spreadsheet would take it for a formula.
 fn cell(text: &str) -> String {
     let formula = text.starts_with(FORMULA_STARTS);
     if !formula && !text.contains([',', '"', '\n', '\r']) {

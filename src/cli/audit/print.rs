@@ -7,10 +7,10 @@ use crate::audit::time;
 use crate::cli::table::counted;
 use crate::core::printable::printable;
 
-/// Acts that are printed; `--json` has more.
+/// Most acts that are printed. `--json` has all of them.
 const ACTS_MAX: usize = 20;
 
-/// What was read, what operators did, what is wrong.
+/// Prints the pages that were read, the operators' acts, and the findings.
 pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let range = |first: Option<String>, last: Option<String>| match (first, last) {
         (Some(first), Some(last)) => format!("{first} to {last}"),

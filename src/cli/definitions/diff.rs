@@ -1,4 +1,4 @@
-//! What is wanted against what is there.
+//! Compares the wanted definitions with the present ones.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,52 +9,52 @@ use crate::cli::operation::Field;
 use crate::cli::reply::{Reply, ReplyError};
 use crate::core::Code;
 
-/// What becomes of a sequence.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It is made.
+    /// The sequence is created.
     New,
-    /// Its definition changes.
+    /// The definition of the sequence changes.
     Changed,
-    /// Nothing.
+    /// The sequence stays as it is.
     Unchanged,
 }
 
 /// A field that changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// Its name.
+    /// The name of the field.
     pub field: &'static str,
-    /// What it is; absent for a new sequence.
+    /// The present value. Absent for a new sequence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<Value>,
-    /// What it becomes.
+    /// The new value.
     pub new: Value,
 }
 
-/// Not a field of a definition, but of what is said about a sequence: to define it ends it.
+/// Not a field of a definition, but of a description. A new definition makes it false.
 const RETIRED: &str = "retired";
 
-/// Everything that changes of a sequence.
+/// All changes of one sequence.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// Its name.
+    /// The name of the sequence.
     pub sequence: String,
-    /// What becomes of it.
+    /// The kind of the change.
     pub change: Kind,
     /// The fields that change.
     pub fields: Vec<Difference>,
-    /// Why the service would refuse it, when that can be foreseen.
+    /// Why the service would refuse the change, if this can be predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would_be_refused: Option<String>,
-    /// Whether it would cannot be foreseen: an exhausted sequence does not say where it stands.
+    /// True when a refusal cannot be predicted: the description of an exhausted sequence has no next ID.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unforeseen: bool,
 }
 
 impl Change {
-    /// `reply`: to the request to describe the sequence.
+    /// Compares. `reply` is the reply to the request that describes the sequence.
     ///
     /// # Errors
     /// The service refused to describe it.

@@ -1,4 +1,4 @@
-//! The file of definitions: TOML in, what is wanted out, or the line that is wrong.
+//! Parses a file of definitions from TOML, or returns the line with the mistake.
 //!
 //! ```toml
 //! [sequences.invoices]     # a table for each sequence; a field that is left out stays as it is
@@ -7,7 +7,7 @@
 //!
 //! [sequences."orders.eu"]  # a name with dots or blanks is quoted
 //!
-//! [policy]                 # what happens to names that nobody defined
+//! [policy]                 # the rule for names that nobody defined
 //! undefined = "refuse"
 //! ```
 
@@ -25,38 +25,38 @@ use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
 use crate::service::settings::file::{line_of, tables, text_of};
 use crate::service::settings::nearest_of;
 
-/// Largest file in bytes (16 MiB): about a hundred thousand sequences. More is a mistaken path.
+/// Largest file in bytes (16 MiB): about a hundred thousand sequences. A larger file is probably a wrong path.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The file's sections.
 const SECTIONS: [&str; 2] = ["sequences", "policy"];
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Definitions {
-    /// In the order of the file.
+    /// The sequences, in the order of the file.
     pub sequences: Vec<Wanted>,
-    /// What should happen to undefined names.
+    /// The rule for undefined names.
     pub undefined: Option<String>,
 }
 
-/// What a file says about one sequence.
+/// The definition of one sequence in the file.
 #[derive(Debug, PartialEq)]
 pub struct Wanted {
-    /// Its name.
+    /// The name of the sequence.
     pub name: String,
-    /// The fields that are given.
+    /// The fields that the file gives.
     pub fields: Vec<Field>,
 }
 
-/// What the value of a field must be.
+/// The type that the value of a field must have.
 enum Kind {
     Integer(i64, i64),
     Word(&'static [&'static str]),
     Flag,
 }
 
-/// Where something is wrong, in bytes, and what.
+/// The position of a mistake, in bytes, and its description.
 type Mistake = (usize, String);
 
 /// Reads a file.
@@ -169,7 +169,7 @@ fn policy(table: &DeTable<'_>) -> Result<Option<String>, Mistake> {
     Ok(undefined)
 }
 
-/// The value as a request has it.
+/// Converts the value to the form in a request.
 fn accepted(
     field: &str,
     place: &str,

@@ -1,4 +1,4 @@
-//! What the service would refuse, for a dry run: its own rules, applied to what it describes.
+//! Predicts for a dry run which definitions the service would refuse: applies its own rules to its description.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use crate::cli::reply::Reply;
 use crate::core::definition::{AtEnd, Changes, Definition};
 use crate::core::sequence::Sequence;
 
-/// Why a definition with these fields would be refused; none when nothing speaks against it. The
-/// service decides: it may be of another release, and requests come in between.
+/// Why the service would refuse a definition with these fields. None when no reason is known. The service
+/// decides: it may have another release, and requests may come in between.
 pub fn refusal<'f, 'v>(
     fields: impl IntoIterator<Item = (&'f str, &'v Value)>,
     described: &Reply,
@@ -19,7 +19,7 @@ pub fn refusal<'f, 'v>(
             let fields = definition.iter();
             let fields = fields.map(|(field, value)| (field.as_str(), value));
             let before = Definition::DEFAULT.with(self::changes(fields)).ok()?;
-            // A sequence that is exhausted does not say where it stands.
+            // The description of an exhausted sequence has no next ID.
             let sequence = Sequence::restored(described.next?);
             sequence
                 .redefined(&before, changes, described.retired)

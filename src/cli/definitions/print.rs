@@ -1,4 +1,4 @@
-//! The difference for people: `+` is new, `~` changes, all else stays.
+//! Prints the differences for people: `+` is new, `~` changes, everything else stays.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::cli::define::plain;
 use crate::cli::table::counted;
 use crate::core::printable::printable;
 
-/// What a file changes.
+/// Prints the changes of a file.
 pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     for step in &plan.sequences {
         sequence(&step.change, out)?;
@@ -41,7 +41,7 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// What came of it, when all went well.
+/// Prints the result, when all changes succeeded.
 pub fn end(dry_run: bool, applied: usize, foreseen: usize, out: &mut impl Write) -> io::Result<()> {
     match applied {
         _ if dry_run && foreseen > 0 => writeln!(
@@ -72,7 +72,7 @@ fn sequence(change: &Change, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Partitions that change in the same way are named together.
+/// Prints the policies. Partitions that change in the same way are named together.
 fn policy(steps: &[Step<PolicyChange>], out: &mut impl Write) -> io::Result<()> {
     let mut changes: Vec<(&str, &str, Vec<String>)> = Vec::new();
     for PolicyChange {

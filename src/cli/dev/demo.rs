@@ -1,4 +1,4 @@
-//! The demo: requests at a steady rate, and each answer in a line that a person can follow.
+//! The demo: sends requests at a steady rate, and prints each answer in a line that a person can follow.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use crate::kafka::clients::Connection;
 use crate::kafka::tools::requester::{Outcome, Request, Requester, Route};
 use crate::service::settings::Settings;
 
-/// None of the names in the lines to try, so that those count for the user alone.
+/// The suggested commands use other names, so that their sequences belong to the user alone.
 const NAMES: [&str; 3] = ["shipments", "customers", "parcels"];
-/// Counts go round from 1 to this.
+/// Counts cycle from 1 to this.
 const COUNT_MAX: u64 = 3;
-/// How often the rate is told.
+/// How often the rate is printed.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// Most answers shown in a second; the rest only counts.
+/// Most answers printed in a second. The others are only counted.
 const LINES_PER_S_MAX: u32 = 20;
-/// A request is told as unanswered after this long.
+/// After this long a request is reported as unanswered.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for an answer, so that a stop is noticed soon.
 const STEP_MAX: Duration = Duration::from_millis(50);
-/// Pause after replies could not be read.
+/// Pause after a failed read of replies.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A client that asks and shows what it gets.
@@ -31,14 +31,14 @@ pub struct Demo {
     interval: Duration,
     next_at: Instant,
     asked: u64,
-    /// Between two answers that are shown; none when every one is.
+    /// Least time between two printed answers. Zero when every answer is printed.
     quiet: Duration,
     quiet_until: Instant,
     interval_began: Instant,
     seen: Seen,
 }
 
-/// What came since the last report.
+/// The answers since the last report.
 #[derive(Debug, Default)]
 struct Seen {
     answers: u64,
@@ -47,7 +47,7 @@ struct Seen {
 }
 
 impl Demo {
-    /// Asks `rate` times a second.
+    /// Creates a demo with `rate` requests a second.
     pub fn new(
         connection: &Connection,
         settings: &Settings,
@@ -77,7 +77,7 @@ impl Demo {
         })
     }
 
-    /// Does what is due, and returns within a moment.
+    /// Does the work that is due, and returns quickly.
     pub fn step(&mut self, out: &mut impl Write) -> Result<(), Error> {
         self.ask(out)?;
         let wait = self.next_at.saturating_duration_since(Instant::now());
@@ -108,7 +108,7 @@ impl Demo {
             self.next_at += self.interval;
             if let Err(error) = self.requester.send(name, value.as_bytes()) {
                 writeln!(out, "{name:<10}  {error}")?;
-                // What could not be sent is not made up for.
+                // Requests that could not be sent are not sent later.
                 self.next_at = Instant::now() + self.interval;
             }
         }
@@ -122,7 +122,7 @@ impl Demo {
             self.seen.answers += 1;
             self.seen.ids += last - first + 1;
             self.seen.latencies_us.push(latency.as_micros());
-            // At a high rate only some are shown; errors always are.
+            // At a high rate only some answers are printed. Errors always are.
             if Instant::now() < self.quiet_until {
                 return Ok(());
             }
@@ -133,7 +133,7 @@ impl Demo {
     }
 }
 
-/// The request that comes `n`th: names and counts in turn, each count for each name.
+/// The `n`th request: names and counts in turn, so that each name gets each count.
 fn nth(n: u64) -> (&'static str, String) {
     let names = NAMES.len() as u64;
     let name = NAMES[usize::try_from(n % names).unwrap_or(0)];
@@ -143,7 +143,7 @@ fn nth(n: u64) -> (&'static str, String) {
     }
 }
 
-/// First and last ID, or what went wrong.
+/// First and last ID, or the error.
 fn ids(outcome: &Outcome) -> Result<(i64, i64), String> {
     let body = outcome.reply.as_ref().map_err(ToString::to_string)?;
     let reply: Reply = serde_json::from_slice(body).map_err(|error| error.to_string())?;

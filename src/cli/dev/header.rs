@@ -1,4 +1,4 @@
-//! What runs where, and lines to try from another terminal.
+//! Prints the running parts, and commands to try in another terminal.
 
 use std::io::Write;
 
@@ -6,13 +6,14 @@ use crate::cli::args::DevArgs;
 use crate::cli::{Error, shell};
 use crate::service::settings::Settings;
 
-/// For the lines of `kcat`. Its default partitioner is not the Java client's, so a request of its may have to be
-/// forwarded to the name's home: whoever tries both sees which is which.
+/// The name in the commands for `kcat`. Its default partitioner differs from the Java client's, so one of its
+/// requests may have to be forwarded to the name's home. With two names a user sees which requests came from
+/// which client.
 const KCAT_NAME: &str = "orders";
-/// For the lines of `sequencer`.
+/// The name in the commands for `sequencer`.
 const OWN_NAME: &str = "invoices";
 
-/// Prints it.
+/// Prints the header.
 pub fn print(args: &DevArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Error> {
     Ok(out.write_all(text(args, settings, &shell::program()).as_bytes())?)
 }

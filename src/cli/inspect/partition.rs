@@ -1,4 +1,4 @@
-//! One partition as an owner would find it.
+//! Shows one partition as an owner would find it.
 
 use serde::Serialize;
 
@@ -9,21 +9,21 @@ use crate::processor::restore::Restored;
 use crate::processor::takeover::{Action, Bound, Event, StateLog, Step, Takeover, Verdict};
 use crate::wire::state::Footer;
 
-/// What an owner would do.
+/// The verdict of an owner's takeover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outlook {
-    /// Nothing is wrong, something is not there yet.
+    /// Wait: nothing is wrong, but something is not there yet.
     #[default]
     Waits,
-    /// Fold on.
+    /// Fold from here on.
     Starts,
     /// Stop (I6).
     Halts,
 }
 
 impl Outlook {
-    /// For the table.
+    /// The word in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Outlook::Waits => "waits",
@@ -33,20 +33,20 @@ impl Outlook {
     }
 }
 
-/// What is known of one partition. What is absent could not be had, or is not there yet.
+/// The known facts about one partition. A fact is absent when it could not be read, or does not exist yet.
 #[derive(Debug, Default, Serialize)]
 pub struct Facts {
-    /// Which.
+    /// The number of the partition.
     pub partition: i32,
-    /// What an owner would do.
+    /// The verdict of an owner's takeover.
     pub outlook: Outlook,
-    /// Why it would wait or halt.
+    /// Why an owner would wait or halt.
     pub reason: Option<String>,
-    /// What repairs it when it would halt.
+    /// The remedy, when an owner would halt.
     pub repair: Option<String>,
-    /// The next request offset to read, as of the last checkpoint.
+    /// The next request offset to read, according to the last checkpoint.
     pub next_offset: Option<i64>,
-    /// What the group has committed, which is for Kafka's tools.
+    /// The offset that the group has committed, for Kafka's tools.
     pub committed_offset: Option<i64>,
     /// Start of the request log.
     pub log_start: Option<i64>,
@@ -56,40 +56,40 @@ pub struct Facts {
     pub lag: Option<i64>,
     /// Offset of the last request that was answered.
     pub last_applied_offset: Option<i64>,
-    /// Requests answered since the beginning.
+    /// Number of requests that were folded since the beginning.
     pub applied_records: Option<u64>,
-    /// Sequences known.
+    /// Number of sequences.
     pub sequences: Option<usize>,
-    /// What the last repair says of itself.
+    /// The reason of the last repair.
     pub repaired: Option<String>,
-    /// IDs up to this one are taken for names that are not known; 0 without a repair.
+    /// IDs up to this one count as taken for unknown names; 0 without a repair.
     pub floor: Option<i64>,
     /// The policy for undefined names: `create` or `refuse`.
     pub undefined: Option<&'static str>,
-    /// N, as the footer has it.
+    /// N, from the footer.
     pub service_partitions: Option<u32>,
-    /// The rules under which the state came about.
+    /// The version of the rules by which the state was folded.
     pub fold_version: Option<u16>,
-    /// The request topic's ID, as the footer has it.
+    /// The request topic's ID, from the footer.
     pub topic_id: Option<String>,
-    /// Over everything that is remembered.
+    /// The digest of everything that is remembered.
     pub digest: Option<String>,
     /// The instance that wrote the last checkpoint.
     pub instance: Option<String>,
-    /// The group that it counts for.
+    /// The consumer group in the footer.
     pub group: Option<String>,
     /// Start of the state log.
     pub state_start: Option<i64>,
     /// End of the state log.
     pub state_end: Option<i64>,
-    /// State records that a restore reads.
+    /// Number of state records that a restore reads.
     pub state_records: Option<u64>,
-    /// Batches in it that do not add up: torn ones, or a zombie's.
+    /// Number of these batches that do not add up: torn ones, or a zombie's.
     pub skipped_batches: Option<u64>,
 }
 
 impl Facts {
-    /// Its state adds up, or it has none yet: a name that is not in it is not used.
+    /// True when the state adds up, or does not exist yet: a name that is not in it is unused.
     pub fn is_known(&self) -> bool {
         self.outlook == Outlook::Starts || self.next_offset.is_some()
     }
@@ -134,10 +134,10 @@ impl Facts {
     }
 }
 
-/// Nothing is decided here, so no key is drawn.
+/// This code decides nothing, so it draws no key.
 const NO_KEY: LinkKey = LinkKey([0; 32]);
 
-/// Finds out all about a partition, its state included.
+/// Finds all facts about a partition, with its state.
 pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
     let mut facts = Facts {
         partition,
@@ -151,7 +151,7 @@ pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold)
             Step::Do(action) => action,
         };
         let answer = match action {
-            // A look changes nothing.
+            // `inspect` changes nothing.
             Action::GrowState => Ok(Event::Growing),
             action => questions.answer(partition, action),
         };
@@ -184,7 +184,7 @@ pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold)
     (facts, fold)
 }
 
-/// A takeover that halts keeps the state to itself, so it is read once more.
+/// Reads the state again, because a takeover that halts does not return it.
 fn state_as_found(questions: &Questions, facts: &mut Facts) -> Fold {
     let Some((from, to)) = facts.state_start.zip(facts.state_end) else {
         return Fold::default();
@@ -194,7 +194,7 @@ fn state_as_found(questions: &Questions, facts: &mut Facts) -> Fold {
             facts.restored(&restored);
             restored.fold
         }
-        // The reason has been told already.
+        // The reason has been reported already.
         _ => Fold::default(),
     }
 }

@@ -9,10 +9,11 @@ use crate::cli::table::Side::{Left, Right};
 use crate::cli::table::{Table, or_dash};
 use crate::core::printable::printable;
 
-/// A repair that begins so is a command, and no advice.
+/// A repair that begins so is a command. Any other repair is advice.
 const COMMAND: &str = "sequencer ";
 
-/// Partitions, checkpoints, what is wrong, sequences. `flags` make a repair one for this service.
+/// Prints partitions, checkpoints, problems, and sequences. `flags` are added to repair commands, so that they
+/// find this service.
 pub fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
     let View {
         group,
@@ -46,7 +47,7 @@ pub fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<
     }
 }
 
-/// One sequence, and what is wrong with its partitions.
+/// Prints one sequence, and the problems of its partitions.
 pub fn sequence(name: &str, view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
     sequences(&view.sequences, out)?;
     if let Some(row) = view.sequences.iter().find(|row| row.name == name) {

@@ -1,4 +1,4 @@
-//! The sequences to show: the first so many by name, however many there are.
+//! Selects the sequences to show: the first ones by name, out of any number.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ use crate::core::sequence::Sequence;
 /// One sequence on one partition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Row {
-    /// Its name.
+    /// The name of the sequence.
     pub name: String,
-    /// Where it was found.
+    /// The partition where it was found.
     pub partition: i32,
-    /// Where its requests should go; another one than `partition` is a stray.
+    /// The home partition of the name. If it differs from `partition`, the entry is a stray.
     pub home: i32,
     /// The ID that the next request gets; none when no ID is left.
     pub next_id: Option<i64>,
-    /// False when nobody has asked for it yet; none when its partition was not read.
+    /// False when nobody has asked for it yet. None when its partition was not read.
     pub used: Option<bool>,
-    /// It gives no more IDs.
+    /// True when the sequence gives no more IDs.
     pub retired: bool,
-    /// The last change by an operator, of the one sequence that was asked for.
+    /// The last change by an operator. Present only when this one sequence was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
 }
@@ -36,12 +36,12 @@ pub struct Changed {
     /// `define`, `set_next`, `retire`.
     pub op: String,
     pub at: String,
-    /// The operator, as the request says.
+    /// The operator that the request names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requester: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The offset of the request.
+    /// The offset of the operator's request.
     pub offset: i64,
 }
 
@@ -59,7 +59,7 @@ impl Changed {
 }
 
 impl Row {
-    /// A name that nobody has asked for yet. `floor`: none when undefined names are refused.
+    /// The row of a name that nobody has asked for yet. `floor` is none when undefined names are refused.
     pub fn unused(name: String, home: i32, floor: Option<i64>) -> Row {
         let next_id = floor.and_then(|floor| Sequence::above(floor).next(&Definition::DEFAULT));
         Row {
@@ -69,7 +69,7 @@ impl Row {
         }
     }
 
-    /// A name whose home was not read.
+    /// The row of a name whose home was not read.
     pub fn unknown(name: String, home: i32) -> Row {
         Row {
             name,
@@ -83,7 +83,7 @@ impl Row {
     }
 }
 
-/// Chooses rows as partitions come in, in any order.
+/// Selects rows from partitions that come in any order.
 #[derive(Debug)]
 pub struct Selection {
     only: Option<String>,
@@ -93,7 +93,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The first `limit` by name, or all of one name.
+    /// Selects the first `limit` sequences by name, or all of one name.
     pub fn new(only: Option<String>, limit: u64) -> Selection {
         Selection {
             only,
@@ -103,7 +103,7 @@ impl Selection {
         }
     }
 
-    /// Takes a partition's sequences.
+    /// Adds a partition's sequences.
     pub fn add(&mut self, partition: i32, fold: &Fold) {
         if let Some(name) = self.only.clone() {
             if let Some(description) = fold.description(&name) {
@@ -139,7 +139,7 @@ impl Selection {
         }
     }
 
-    /// The rows, without their homes, and how many there would have been.
+    /// Returns the selected rows, without their homes, and the number of all rows.
     pub fn rows(self) -> (Vec<Row>, u64) {
         (self.rows.into_iter().collect(), self.total)
     }

@@ -1,8 +1,7 @@
-//! Finds where a log was cut, by the epochs of its leaders. Pure.
+//! Finds where a log was cut, by the leader epochs of its records. Pure.
 
-/// The first record in `from..to` of a leader after the one with epoch `last`. The leader after a cut has
-/// a higher epoch, and the epochs of a log never fall. `read` gives offset and epoch of the first record in
-/// a range.
+/// Finds the first record in `from..to` with a leader epoch above `last`. The leader after a cut has a higher
+/// epoch, and the epochs of a log never fall. `read` gives offset and epoch of the first record in a range.
 pub fn first_of_later_leader<E>(
     from: i64,
     to: i64,
@@ -27,7 +26,7 @@ pub fn first_of_later_leader<E>(
 mod tests {
     use super::*;
 
-    /// Records by offset and epoch; other offsets hold markers, or what was aborted.
+    /// Searches records given by offset and epoch. Other offsets hold markers, or aborted records.
     fn found(log: &[(i64, i32)], from: i64, to: i64, last: i32) -> Option<i64> {
         let read = |from: i64, to: i64| {
             let first = log.iter().find(|(at, _)| (from..to).contains(at));

@@ -1,4 +1,4 @@
-//! What there is to find out before a repair.
+//! The evidence for a repair.
 
 mod decided;
 mod ownership;
@@ -39,51 +39,51 @@ pub use ownership::Ownership;
 pub use replies::Given;
 pub use replies::Replies;
 
-/// More replies than this take so long to read that it is said.
+/// Reading more replies than this takes long enough to print a message.
 const MANY_REPLIES: i64 = 1_000_000;
-/// A rebalance is over within this time, or something is wrong with the group.
+/// A rebalance ends within this time, unless something is wrong with the group.
 const REBALANCE_MAX: Duration = Duration::from_secs(10);
-/// How often to look meanwhile.
+/// How often the group is checked in this time.
 const REBALANCE_POLL: Duration = Duration::from_millis(250);
 
-/// All that a repair is decided by.
+/// All facts that decide a repair.
 #[derive(Debug)]
 pub struct Evidence {
-    /// The request log.
+    /// The extent and the ID of the request log.
     pub log: RequestLog,
-    /// The state log.
+    /// The content of the state log.
     pub state: State,
-    /// The default reply topic.
+    /// The IDs in the default reply topic.
     pub replies: Replies,
-    /// N, and the key of the links.
+    /// N and the key of the links.
     pub decided: Decided,
-    /// The source of these.
+    /// The source of N and the key.
     pub origin: Origin,
-    /// What an owner makes of log and state.
+    /// The verdict that an owner reaches from log and state.
     pub judged: Judged,
-    /// The cut of the log: the first request below the checkpoint that was appended after the last
-    /// answered one. None when it was not cut, or when nothing was appended since.
+    /// The cut of the log: the first request below the checkpoint that was appended after the last answered
+    /// one. None when the log was not cut, or when nothing was appended since.
     pub cut: Option<NextOffset>,
-    /// The group's committed offset: everything below it is answered.
+    /// The group's committed offset: all requests below it are answered.
     pub committed: Option<NextOffset>,
-    /// Who owns the partition.
+    /// The owner of the partition.
     pub ownership: Ownership,
 }
 
 impl Evidence {
-    /// The key of forwarded requests is the one that the service began with. A lost one was drawn again,
-    /// by this repair or by one before it.
+    /// True when the key of forwarded requests is the original one. A lost key was drawn again, by this repair
+    /// or by an earlier one.
     pub const fn has_key(&self) -> bool {
         !self.decided.link_key.is_of_repair()
     }
 
-    /// The request topic was made again since: what was accepted from it is void, as is its state.
+    /// True when the request topic was created again since: its old state and the accepted ends are void.
     pub fn is_of_other_topic(&self) -> bool {
         let footer = self.state.last_footer.as_ref();
         footer.is_some_and(|footer| footer.topic_id != self.log.topic_id)
     }
 
-    /// Up to where a checkpoint says that everything was answered.
+    /// The offset up to which a checkpoint says that everything was answered.
     pub fn covered(&self) -> NextOffset {
         let footer = self.state.restored.footer.as_ref();
         let of_this_topic = footer.filter(|_| !self.is_of_other_topic());
@@ -91,46 +91,46 @@ impl Evidence {
     }
 }
 
-/// What an owner would do.
+/// The verdict of an owner's takeover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// Run.
+    /// The partition would run.
     Starts,
-    /// Wait, for the reason given.
+    /// The partition would wait, for the reason given.
     Waits(String),
-    /// Stop.
+    /// The partition would halt.
     Halts(Halt),
 }
 
-/// What the state log has, whether it adds up or not.
+/// The content of the state log, whether it adds up or not.
 #[derive(Debug, Default)]
 pub struct State {
-    /// What a restore arrives at.
+    /// The result of a restore.
     pub restored: Restored,
-    /// The furthest counter that any record has of each name, and its last definition.
+    /// The furthest counter that any record has of each name, and the last definition of the name.
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By partition, the last stray that was accepted from there.
+    /// By partition, the last stray that was accepted from it.
     pub accepted: BTreeMap<u32, Accepted>,
-    /// The highest of each that any footer has.
+    /// The highest value of each in any footer.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
     pub last_footer: Option<Footer>,
 }
 
-/// What is known of one sequence.
+/// The known facts about one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// Where it stands.
+    /// The counter of the sequence.
     pub sequence: Sequence,
-    /// Its definition, when somebody defined it.
+    /// The definition, if an operator defined the sequence.
     pub defined: Option<Defined>,
 }
 
 impl State {
-    /// The highest ID that any record of a sequence without a definition speaks of. A defined one
-    /// counts by rules of its own, and says nothing about the others.
+    /// The highest ID in any record of a sequence without a definition. A defined sequence counts by its own
+    /// rules, and says nothing about the others.
     pub fn highest_id(&self) -> i64 {
         let plain = |counter: &Counter| {
             let highest = counter.sequence.highest();
@@ -140,7 +140,7 @@ impl State {
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
     }
 
-    /// A definition that adds up is the right one, whatever a batch that was skipped says.
+    /// Takes a restored definition. It adds up, so it is right, even if a skipped batch has another one.
     fn believe(&mut self, restored: Restored) {
         if restored.footer.is_some() {
             for entry in restored.fold.iter() {
@@ -154,8 +154,8 @@ impl State {
         self.restored = restored;
     }
 
-    /// Takes over how the log defines each sequence, and how far it moved it. Its window is left out: by
-    /// it, requests that are read again would get IDs that the fold gave them, which may be of others.
+    /// Takes the definition of each sequence from the log, and how far the log moved it. The window is left
+    /// out: with it, requests that are read again would get IDs of the fold, which may belong to others.
     pub fn learn(&mut self, log: &Fold) {
         for entry in log.iter() {
             if let Entry::Sequence {
@@ -188,7 +188,7 @@ impl State {
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
         *applied = found.applied.max(*applied);
         *floor = found.floor.max(*floor);
-        // The last word of whoever said so.
+        // The value of the last footer.
         *undefined = found.undefined;
         *window_capacity = found.window_capacity;
         *window_next = found.window_next.max(*window_next);
@@ -234,7 +234,7 @@ impl State {
     }
 }
 
-/// Looks at one partition.
+/// Collects the evidence about one partition.
 pub struct Look<'a> {
     session: &'a Session,
     questions: Questions,
@@ -244,7 +244,7 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// For a partition that must be there.
+    /// Prepares a look at a partition that must exist.
     pub fn new(session: &Session, partition: i32) -> Result<Look<'_>, Error> {
         let cluster = session.admin.cluster()?;
         let topics = &session.settings.topics;
@@ -267,7 +267,7 @@ impl Look<'_> {
         })
     }
 
-    /// Everything.
+    /// Collects all evidence.
     pub fn evidence(&self, partitions: Option<u32>) -> Result<Evidence, Error> {
         let log = match self.questions.answer(self.partition, Action::DescribeLog)? {
             Event::Log(log) => log,
@@ -296,7 +296,7 @@ impl Look<'_> {
         })
     }
 
-    /// The very questions of an owner, so that a repair is of what made it halt.
+    /// Asks the same questions as an owner, so that the repair fits the reason of the halt.
     fn judged(&self, key: LinkKey) -> Result<Judged, Error> {
         let group = self.session.settings.group.as_str();
         let mut takeover = Takeover::new(self.partition, group, key);
@@ -313,9 +313,11 @@ impl Look<'_> {
         }
     }
 
-    /// The first record of a leader after the one of the last applied record, where that can be told.
-    /// Otherwise by time: the topic's records have the broker's, and the fold remembers the highest that
-    /// it saw. So a record that came after a cut is younger, and one from before it never is. A leader whose clock is
+    /// Finds the first record with a leader epoch above that of the last applied record, if epochs are known.
+    /// Otherwise it searches by time: the broker sets the time of the topic's records, and the fold remembers
+    /// the highest. So a record after a cut is younger, and a record before the cut never is. If a leader's
+    /// clock is behind, the search can miss the first records after the cut, but can never find an answered
+    /// one.
     /// behind can make it miss the first records after the cut, and never find one that was answered.
     fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
@@ -332,7 +334,7 @@ impl Look<'_> {
         Ok(found.filter(|cut| *cut < footer.next))
     }
 
-    /// None when no leader is known, or nothing is left of a later one that can be read.
+    /// None when no leader epoch is known, or no readable record of a later leader is left.
     fn cut_by_leaders(&self, footer: &Footer) -> Result<Option<NextOffset>, Error> {
         let last = footer.last_applied.map(|last| last.leader_epoch);
         let Some(last) = last.filter(|last| *last != NO_LEADER_EPOCH) else {
@@ -385,7 +387,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Which batch cannot be read where the next record from `at` on should be; none when it can.
+    /// The batch that cannot be read where the next record from `at` on should be. None when it can be read.
     pub fn unreadable(&self, at: NextOffset, end: NextOffset) -> Result<Option<i64>, Error> {
         let topic = &self.session.settings.topics.requests;
         let reader = Reader::new(&self.session.connection.reader())?;
@@ -397,7 +399,7 @@ impl Look<'_> {
         }
     }
 
-    /// The state as it is now.
+    /// Reads the current state.
     pub fn state(&self) -> Result<State, Error> {
         let topic = &self.session.settings.topics.state;
         let (from, to) = match self.questions.answer(self.partition, Action::ReadBound)? {
@@ -422,9 +424,9 @@ impl Look<'_> {
             match state::decode(key, record.value, header).map(|record| record.content) {
                 Ok(Content::Entry(entry)) => state.entry(entry),
                 Ok(Content::Footer(footer)) => state.footer(&footer),
-                // The accepted ends that an earlier repair has kept follow it.
+                // The accepted ends that an earlier repair has kept follow its reset.
                 Ok(Content::Reset(_)) => state.accepted.clear(),
-                // A tombstone takes nothing back: the name may have been used up to there.
+                // A tombstone changes nothing here: the name may have been used up to there.
                 Ok(Content::Tombstone(_)) | Err(_) => {}
             }
             Flow::Continue
@@ -438,7 +440,7 @@ impl Look<'_> {
         Ok(state)
     }
 
-    /// The record just before the place to go on at, if one is there.
+    /// The record just before the offset to go on at, if it exists.
     pub fn before(&self, from: NextOffset, log: RequestLog) -> Result<Option<Fingerprint>, Error> {
         if from <= log.start || from > log.end {
             return Ok(None);
@@ -454,7 +456,7 @@ impl Look<'_> {
                 hash,
             })),
             Ok(other) => Err(unexpected(&other)),
-            // It may be what is to be passed over.
+            // The unreadable record may be the one to skip.
             Err(error) if error.is_unreadable() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -470,7 +472,7 @@ impl Look<'_> {
         }
         let total: i64 = extents.iter().map(|(_, from, to)| to - from).sum();
         if total > MANY_REPLIES {
-            // To standard error, since it is news and no result.
+            // This goes to standard error, since it is progress and not a result.
             let _ = writeln!(std::io::stderr(), "reading {total} replies of {topic} …");
         }
         let mut replies = Replies::default();
@@ -486,7 +488,7 @@ impl Look<'_> {
         Ok(replies)
     }
 
-    /// The owner of the partition once a rebalance is over.
+    /// The owner of the partition after any rebalance has ended.
     pub fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
         let began = Instant::now();
         loop {
@@ -499,7 +501,7 @@ impl Look<'_> {
     }
 }
 
-/// The questions answer with the event of their kind.
+/// The error for an event of another question, which cannot happen.
 fn unexpected(event: &Event) -> Error {
     Error::Failed(format!("unexpected answer: {event:?}"))
 }

@@ -1,4 +1,4 @@
-//! What a repair writes, decided from what was found. Pure.
+//! Decides from the evidence what a repair writes. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,42 +18,42 @@ use crate::processor::rebuild::Rebuild;
 use crate::processor::repair;
 use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
-/// The writer in the footer, for people.
+/// The instance in the footer, for people.
 const INSTANCE: &str = "recover";
-/// A refusal names so many sequences; one more run names the next.
+/// Most sequences that a refusal names. Another run names the next ones.
 const REFUSED_NAMED_MAX: usize = 20;
 
-/// What the operator asks for.
+/// The parameters of the operator.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// The partition.
+    /// The partition to repair.
     pub partition: i32,
-    /// Where it goes on.
+    /// The offset at which it goes on.
     pub from: NextOffset,
-    /// IDs that are left out beyond those that were seen.
+    /// IDs that are left out beyond the IDs that were seen.
     pub margin: i64,
-    /// Above which ID, instead of the margin.
+    /// The ID above which sequences go on, instead of the margin.
     pub above: Option<i64>,
     /// The same for single sequences.
     pub above_of: BTreeMap<String, i64>,
-    /// The group that counts.
+    /// The consumer group of the service.
     pub group: String,
-    /// The record just before the place to go on at, if one is there.
+    /// The record just before the offset to go on at, if it exists.
     pub before: Option<Fingerprint>,
-    /// By this machine's clock.
+    /// The time by this machine's clock.
     pub now_ms: u64,
 }
 
-/// What to write.
+/// The content of a repair.
 #[derive(Debug)]
 pub struct Plan {
-    /// Every sequence, raised.
+    /// The state, with every sequence moved on.
     pub fold: Fold,
-    /// The footer that closes the batch.
+    /// The footer at the end of the batch.
     pub footer: Footer,
-    /// Requests from here on, up to the footer's next, may never be answered.
+    /// Requests from this offset on, up to the footer's next offset, may never be answered.
     pub answered: NextOffset,
-    /// How each sequence was moved; none without a jump.
+    /// How each sequence was moved. Empty without a jump.
     pub moved: Vec<Moved>,
 }
 
@@ -61,19 +61,19 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     pub name: String,
-    /// The next ID by what was seen; none when no ID was left.
+    /// The next ID according to the evidence. None when no ID was left.
     pub seen: Option<i64>,
-    /// The measure of its jump.
+    /// The distance of the jump.
     pub beyond: Beyond,
     /// The sequence after the jump.
     pub to: Raised,
 }
 
 impl Plan {
-    /// Decides.
+    /// Plans a jump.
     ///
     /// # Errors
-    /// What was asked for would break the promise, or another repair is needed; in words.
+    /// The parameters would break the promise, or another repair is needed. The error says so in words.
     pub fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
         check(ask, evidence)?;
         let floor = floor(ask, evidence)?;
@@ -125,10 +125,10 @@ impl Plan {
         })
     }
 
-    /// The state as the log gives it.
+    /// Plans a repair with the state that the log gives.
     ///
     /// # Errors
-    /// As for a jump.
+    /// The same as for a jump.
     pub fn rebuilt(
         partition: i32,
         group: &str,
@@ -157,13 +157,13 @@ impl Plan {
         })
     }
 
-    /// A gap in a chain of forwarded requests is believed.
+    /// True when the plan accepts a gap in a chain of forwarded requests.
     pub fn opens_a_chain(&self) -> bool {
         let mut entries = self.fold.iter();
         entries.any(|entry| matches!(entry, Entry::Accepted { end, .. } if end.open))
     }
 
-    /// The records: the reset, every sequence, the footer.
+    /// Returns the records: the reset, every sequence, the footer.
     pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
@@ -182,7 +182,7 @@ impl Plan {
     }
 }
 
-/// A footer of this state, at no place yet.
+/// A footer of this state, without an offset yet.
 fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
     let scalars = fold.scalars();
     Footer {
@@ -200,7 +200,7 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
     }
 }
 
-/// The highest ID of a sequence by default rules that state and default replies know.
+/// The highest ID of a sequence with default rules in the state and the default replies.
 pub fn highest_seen(evidence: &Evidence) -> i64 {
     let State { counters, .. } = &evidence.state;
     let given = evidence.replies.given.iter();
@@ -211,13 +211,13 @@ pub fn highest_seen(evidence: &Evidence) -> i64 {
     evidence.state.highest_id().max(replied.unwrap_or(0))
 }
 
-/// A partition at or above N gives no IDs: all that it finds has its home elsewhere.
+/// False for a partition at or above N. It gives no IDs, because all of its names have their home elsewhere.
 pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
     u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.partitions)
 }
 
-/// Names that nobody saw go on above this ID. If the state is whole, such a name began at its floor
-/// after the last checkpoint; if it is lost, nothing is known of it but what others were given.
+/// The ID above which unseen names go on. If the state is complete, such a name began at its floor after the
+/// last checkpoint. If the state is lost, only the IDs of other names are known.
 fn floor(ask: &Ask, evidence: &Evidence) -> Result<i64, String> {
     let before = evidence.state.scalars.floor;
     if !is_home(ask.partition, evidence) {
@@ -250,7 +250,7 @@ fn floor(ask: &Ask, evidence: &Evidence) -> Result<i64, String> {
     Ok(floor)
 }
 
-/// Every sequence that state, replies or the operator name, each in its own direction.
+/// Moves every sequence in the state, in the replies, or named by the operator, each in its own direction.
 fn moved(ask: &Ask, evidence: &Evidence) -> Result<Vec<Moved>, String> {
     if !is_home(ask.partition, evidence) {
         return Ok(Vec::new());
@@ -270,7 +270,7 @@ fn moved(ask: &Ask, evidence: &Evidence) -> Result<Vec<Moved>, String> {
                 defined: defined.as_ref(),
                 given: given.map(|given| (given.lowest, given.highest)),
             },
-            // Its definition is lost, if it had one: above all its IDs none of them comes again.
+            // Its definition, if it had one, is lost. Above all of its IDs none of them comes again.
             None => {
                 let highest = given.map_or(0, |given| given.highest);
                 Known {
@@ -305,7 +305,7 @@ fn moved(ask: &Ask, evidence: &Evidence) -> Result<Vec<Moved>, String> {
     ))
 }
 
-/// An ID for all moves those that count up to it; the others move by the margin.
+/// Moves one sequence. An ID for all applies to sequences that count up to it. The others move by the margin.
 fn raised(known: &Known<'_>, ask: &Ask, own: Option<&i64>) -> Result<(Beyond, Raised), Refused> {
     if let Some(id) = own {
         let beyond = Beyond::Id(*id);
@@ -339,7 +339,7 @@ fn refusal(name: &str, ask: &Ask, why: Refused) -> String {
     }
 }
 
-/// How a name begins that is in no state, as if its first request came now.
+/// The definition of a name that is in no state, as if its first request came now.
 fn new_name(ask: &Ask, evidence: &Evidence) -> Option<Defined> {
     let Scalars {
         undefined,
@@ -363,7 +363,8 @@ fn new_name(ask: &Ask, evidence: &Evidence) -> Option<Defined> {
     })
 }
 
-/// Grants of which the last checkpoint knew nothing are in the state again, and in no ledger.
+/// Marks the ledgers of audited sequences as repaired: the state contains grants again that the last checkpoint
+/// did not have, and the ledger lacks them.
 fn tell_ledgers(fold: &mut Fold) {
     let audited = |entry: Entry<'_>| match entry {
         Entry::Sequence {
@@ -385,7 +386,7 @@ fn tell_ledgers(fold: &mut Fold) {
     }
 }
 
-/// The next record of its ledger says that what came before was repaired: the sequence may have moved,
+/// Marks the ledger of a sequence as repaired, so that its next record says so: the sequence may have moved,
 /// and requests that are read again get IDs again.
 fn repaired(mut defined: Defined) -> Defined {
     if let Some(chain) = &mut defined.chain {
@@ -424,7 +425,7 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
     belongs(partition, &ask.group, evidence)
 }
 
-/// The state is this service's to repair.
+/// Checks that the state belongs to this service.
 fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), String> {
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
@@ -534,7 +535,7 @@ pub mod tests {
     fn a_restore_arrives_at_what_was_planned_whatever_lay_before() {
         let plan = Plan::new(&ask(150, None), &evidence()).unwrap();
         let mut restore = Restore::default();
-        // A counter of which nothing may be left.
+        // A counter that may have no ID left.
         let old = Entry::Sequence {
             name: "old",
             sequence: Sequence::above(5),

@@ -1,4 +1,4 @@
-//! What was found, what follows from it, and what was done.
+//! Prints the evidence, the plan, and the result.
 
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -14,10 +14,10 @@ use crate::core::printable::printable;
 use crate::processor::halt::Halt;
 use crate::service::settings::Settings;
 
-/// Sequences moved on that are listed; the others are only counted.
+/// Most moved sequences that are listed. The others are only counted.
 const MOVES_PRINTED_MAX: usize = 20;
 
-/// The evidence.
+/// Prints the evidence.
 pub fn found(
     partition: i32,
     evidence: &Evidence,
@@ -95,7 +95,7 @@ pub fn found(
     }
 }
 
-/// A partition that needs no repair.
+/// Prints that a partition needs no repair.
 pub fn nothing(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
@@ -103,7 +103,7 @@ pub fn nothing(out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// A repair from the log.
+/// Prints the plan of a repair from the log.
 pub fn rebuilt(
     since: NextOffset,
     evidence: &Evidence,
@@ -132,7 +132,7 @@ pub fn rebuilt(
     writeln!(out)
 }
 
-/// A repair by a jump.
+/// Prints the plan of a jump.
 pub fn jump(
     ask: &Ask,
     why: &str,
@@ -161,7 +161,7 @@ pub fn jump(
     writeln!(out)
 }
 
-/// Which requests get no answer by this repair, and which a second one.
+/// Prints which requests get no answer by this repair, and which get a second one.
 fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
@@ -208,7 +208,7 @@ fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::R
     }
 }
 
-/// How the sequences go on; each one that is not simply moved on is named.
+/// Prints how the sequences go on. Each one that is not simply moved on is named.
 fn moves(moved: &[Moved], out: &mut impl Write) -> io::Result<()> {
     let is_on = |moved: &&Moved| matches!(moved.to, Raised::On(_));
     let (on, others): (Vec<&Moved>, Vec<&Moved>) = moved.iter().partition(is_on);
@@ -254,7 +254,7 @@ fn moves(moved: &[Moved], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The end of a look.
+/// Prints the end of a run that wrote nothing.
 pub fn not_written(
     args: &RecoverArgs,
     evidence: &Evidence,
@@ -280,7 +280,7 @@ pub fn not_written(
     Ok(())
 }
 
-/// The same command, to be run.
+/// The same command, with `--yes`.
 fn command(args: &RecoverArgs, program: &str) -> String {
     let RecoverArgs {
         partition,
@@ -288,7 +288,7 @@ fn command(args: &RecoverArgs, program: &str) -> String {
         above,
         partitions,
         margin,
-        yes: _, // that is what it adds
+        yes: _, // the printed command adds this flag
         owner_halted,
         connection,
     } = args;
@@ -319,7 +319,7 @@ fn command(args: &RecoverArgs, program: &str) -> String {
     format!("{program} {}{space}{flags} --yes", shell::line(words))
 }
 
-/// The end of a repair, which a restore has found.
+/// Prints the end of a repair, after a restore has found it.
 pub fn written(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let footer = &plan.footer;
     writeln!(

@@ -1,29 +1,28 @@
-//! How far a jump moves one sequence on: in its own direction, by its own IDs, within its own bounds.
-//! Pure.
+//! Moves one sequence on for a jump: in its own direction, by its own IDs, within its own bounds. Pure.
 
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::Defined;
 use crate::core::sequence::Sequence;
 
-/// Which IDs of a sequence count as given.
+/// The IDs of a sequence that count as given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// Those that were seen, and this many more.
+    /// The IDs that were seen, and this many more.
     Margin(i64),
-    /// Those up to this one, in the direction of the sequence. The operator knows of no later one.
+    /// The IDs up to this one, in the direction of the sequence. The operator knows of no later one.
     Id(i64),
 }
 
-/// A sequence after the jump, and the reason for its place.
+/// A sequence after the jump, and the reason for its new counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raised {
     /// Beyond everything that may have been given.
     On(Sequence),
-    /// The jump leads past the end of its cycle: the next one begins.
+    /// The jump leads past the end of its cycle, so the next cycle begins.
     NextCycle(Sequence),
-    /// It is retired, and the jump leads past its end: defined again, it needs wider bounds.
+    /// The sequence is retired, and the jump leads past its end. A new definition needs wider bounds.
     RetiredAtEnd(Sequence),
-    /// No ID was left before, so none can be given twice.
+    /// No ID was left before, so no ID can be given twice.
     Exhausted(Sequence),
 }
 
@@ -38,14 +37,14 @@ impl Raised {
     }
 }
 
-/// Why it cannot be moved.
+/// Why a sequence cannot be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The jump would use up all IDs that are left.
     TooFewLeft {
-        /// The next ID by what was seen.
+        /// The next ID according to the evidence.
         next: i64,
-        /// The end in its direction.
+        /// The bound in the sequence's direction.
         end: i64,
     },
     /// The operator's ID lies outside the bounds.
@@ -54,7 +53,7 @@ pub enum Refused {
     Given { next: i64 },
 }
 
-/// Everything that is known of one sequence.
+/// All known facts about one sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     pub sequence: Sequence,
@@ -73,7 +72,7 @@ impl Known<'_> {
         self.defined.is_some_and(|defined| defined.retired)
     }
 
-    /// Beyond what state and replies show. IDs outside the bounds are of an earlier definition.
+    /// The counter beyond the IDs in state and replies. IDs outside the bounds belong to an earlier definition.
     pub fn seen(&self) -> Sequence {
         let definition = self.definition();
         let Some((lowest, highest)) = self.given else {
@@ -91,10 +90,10 @@ impl Known<'_> {
         }
     }
 
-    /// Moves it on.
+    /// Moves the sequence on.
     ///
     /// # Errors
-    /// It would have no ID left, or the operator's ID does not fit.
+    /// The sequence would have no ID left, or the operator's ID does not fit.
     pub fn raised(&self, beyond: Beyond) -> Result<Raised, Refused> {
         let definition = self.definition();
         let seen = self.seen();
@@ -129,7 +128,7 @@ impl Known<'_> {
     }
 }
 
-/// Steps from the next ID to the first one beyond `id`.
+/// Number of steps from the next ID to the first ID beyond `id`.
 fn steps_beyond(next: i64, id: i64, definition: &Definition) -> Result<i128, Refused> {
     if !definition.contains(id) {
         let Definition { min, max, .. } = *definition;
@@ -138,7 +137,7 @@ fn steps_beyond(next: i64, id: i64, definition: &Definition) -> Result<i128, Ref
     let increment = i128::from(definition.increment);
     let way = (i128::from(id) - i128::from(next)) * increment.signum();
     let stride = increment.abs();
-    // The ID before the next one may be named: nothing else was given.
+    // The operator may name the ID before the next one: no later ID was given.
     if way < -stride {
         return Err(Refused::Given { next });
     }

@@ -1,4 +1,4 @@
-//! Each halt's remedy, below and above N: a command line that parses, and a plan that succeeds.
+//! Tests each halt's remedy, below and above N: the command line parses, and its plan succeeds.
 
 use clap::Parser;
 
@@ -11,7 +11,7 @@ use crate::core::NextOffset;
 use crate::documentation::halts;
 use crate::processor::halt::{Halt, RECOVER};
 
-/// Of the four partitions of the evidence, and one that was added later.
+/// One of the four partitions of the evidence, and one that was added later.
 const PARTITIONS: [i32; 2] = [3, 5];
 
 #[test]

@@ -1,5 +1,5 @@
-//! A partition that halts because a batch of its log cannot be read. Its state is right as it is: the
-//! repair goes on with it behind the batch. The requests in it get no reply, and no ID jumps.
+//! Repairs a partition that halts because a batch of its log cannot be read. Its state is right, and the repair
+//! goes on with it after the batch. The requests in the batch get no reply, and no ID jumps.
 
 use std::io::{self, Write};
 
@@ -9,16 +9,16 @@ use crate::cli::Error;
 use crate::core::NextOffset;
 use crate::processor::rebuild::Rebuild;
 
-/// A repair that passes over unreadable records.
+/// A repair that skips unreadable records.
 #[derive(Debug)]
 pub struct Skip {
-    /// The restored state, to go on behind these records.
+    /// The restored state, to go on after these records.
     pub rebuilt: Box<Rebuild>,
-    /// The first offset that is passed over.
+    /// The first offset that is skipped.
     pub from: NextOffset,
 }
 
-/// The repair for a next owner that could not read its first record; none when it can.
+/// Finds the repair, if a next owner could not read its first record. None when it could.
 pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Option<Skip>, Error> {
     let restored = &evidence.state.restored;
     let Some(footer) = &restored.footer else {
@@ -38,11 +38,11 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Opti
     }))
 }
 
-/// The first offset at or behind `from` that can be read, or `end`. `unreadable` says of an offset which
-/// batch around it cannot be read. `batch` is the one around `from`.
+/// Finds the first offset at or after `from` that can be read, or `end`. `unreadable` returns the unreadable
+/// batch around an offset, if there is one. `batch` is the one around `from`.
 ///
-/// Of a batch only the beginning is known, so its end is looked for: in strides that double, then between
-/// the last two.
+/// Only the beginning of a batch is known. So its end is searched: in strides that double, then between the
+/// last two.
 fn behind<E>(
     mut from: i64,
     mut batch: i64,
@@ -77,7 +77,7 @@ fn behind<E>(
     }
 }
 
-/// Tells the operator what the repair does.
+/// Prints what the repair does.
 pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
     let (from, next) = (skip.from, skip.rebuilt.next);
     writeln!(out, "the repair, behind what cannot be read")?;
@@ -102,7 +102,7 @@ pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Resu
 mod tests {
     use super::*;
 
-    /// Batches that cannot be read, by first offset and first offset behind it.
+    /// Searches batches that cannot be read, given by first offset and first offset after the batch.
     fn found(batches: &[(i64, i64)], from: i64, end: i64) -> i64 {
         let unreadable = |at: i64| {
             let of = |(begin, behind): &&(i64, i64)| (*begin..*behind).contains(&at);
@@ -119,10 +119,10 @@ mod tests {
                 let end = 5 + length;
                 assert_eq!(found(&[(5, end)], from, end + 100), end);
                 assert_eq!(found(&[(5, end)], from, end), end, "the end of the log");
-                // A second one a little later: what lies between is answered.
+                // A second batch a little later: the offsets between them can be read.
                 let second = (end + 1, end + 50);
                 assert_eq!(found(&[(5, end), second], from, end + 100), end);
-                // Right behind it.
+                // A second batch right after the first.
                 let second = (end, end + 50);
                 assert_eq!(found(&[(5, end), second], from, end + 100), end + 50);
             }

@@ -1,4 +1,4 @@
-//! How a partition is repaired: from the log where it reaches back far enough, else above every ID that
+//! Chooses how a partition is repaired: from the log if it reaches back far enough, else above every ID that
 //! was seen.
 
 use super::evidence::{Evidence, Judged, Look};
@@ -10,21 +10,21 @@ use crate::processor::halt::Halt;
 use crate::processor::rebuild::Rebuild;
 use crate::processor::repair;
 
-/// What to do.
+/// The repair to make.
 #[derive(Debug)]
 pub enum Way {
     /// Nothing is wrong.
     Nothing,
-    /// The state as the log gives it: nothing is lost, no ID jumps.
+    /// Use the state that the log gives: nothing is lost, and no ID jumps.
     Rebuild {
-        /// The state.
+        /// The state after folding the log.
         rebuilt: Box<Rebuild>,
-        /// From where it was folded.
+        /// The offset from which the log was folded.
         since: NextOffset,
     },
-    /// Go on behind a batch that cannot be read.
+    /// Go on after a batch that cannot be read.
     Skip(Skip),
-    /// Go on here, above the highest ID that was seen.
+    /// Go on at an offset, above the highest ID that was seen.
     Jump {
         /// The first request to answer.
         from: NextOffset,
@@ -33,7 +33,7 @@ pub enum Way {
     },
 }
 
-/// Decides, unless the operator has.
+/// Chooses the repair, unless the operator has chosen.
 pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
     let halt = match &evidence.judged {
         Judged::Starts => return broken_link(look, partition, evidence),
@@ -68,7 +68,7 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way,
     })
 }
 
-/// Where a repair goes on that does not fold the log again.
+/// The offset at which a repair goes on that does not fold the log again.
 pub fn go_on_at(evidence: &Evidence) -> NextOffset {
     let Evidence {
         log, state, cut, ..
@@ -86,7 +86,7 @@ pub fn go_on_at(evidence: &Evidence) -> NextOffset {
     from.unwrap_or(log.start).clamp(log.start, log.end)
 }
 
-/// Why the log does not hold everything that was ever answered; none when it may.
+/// Why the log does not hold everything that was ever answered. None when it may hold everything.
 fn not_whole(evidence: &Evidence) -> Option<String> {
     let Evidence {
         log,
@@ -111,9 +111,9 @@ fn not_whole(evidence: &Evidence) -> Option<String> {
     ))
 }
 
-/// The log's evidence for a jump that is made all the same where the state is lost: the definition of each
-/// sequence, and an ID that it has come to at least. Forwards that cannot be told from forged ones are
-/// ordinary requests here, which moves a sequence on and never back.
+/// The evidence of the log for a jump after a loss of the state: the definition of each sequence, and an ID
+/// that it has reached at least. Forwards that cannot be distinguished from forged ones count as ordinary
+/// requests here. They move a sequence on and never back.
 pub fn log_without_state(
     look: &Look<'_>,
     partition: i32,
@@ -127,7 +127,7 @@ pub fn log_without_state(
     Ok(Some(all.fold))
 }
 
-/// The state at the committed offset; or why the log cannot be the whole one.
+/// The state at the committed offset, or why the log cannot be complete.
 fn whole_log(
     look: &Look<'_>,
     partition: i32,
@@ -136,7 +136,7 @@ fn whole_log(
     let mut rebuilt = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
     let to = evidence.committed.unwrap_or(NextOffset::ZERO);
     look.refold(&mut rebuilt, to)?;
-    // Past markers and what was aborted.
+    // Goes beyond markers and aborted records.
     if rebuilt.broken.is_none() {
         rebuilt.next = to;
     }
@@ -158,9 +158,9 @@ pub(super) fn rebuild(
     Rebuild::new(partition, evidence.decided, fold, next, None)
 }
 
-/// What shows that the log, folded to its end, is not what was answered.
+/// The evidence that the log, folded to its end, differs from what was answered.
 pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
-    // With the key at hand, such a header is forged or copied, and counts as absent.
+    // When the key is known, such a header is forged or copied, and counts as absent.
     if all.unknown_links > 0 && !evidence.has_key() {
         return Some(
             "the log has forwarded requests, and the key that tells them from forged ones is lost"
@@ -201,8 +201,8 @@ fn is_defined(fold: &Fold, name: &str) -> bool {
     )
 }
 
-/// A partition that only halts when it comes to a forwarded request: its state is right, and the one
-/// chain is taken up where it goes on.
+/// Repairs a partition that halts only because of a forwarded request: its state is right, and this one chain
+/// is continued after the gap.
 fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
     let restored = &evidence.state.restored;
     let Some(footer) = &restored.footer else {

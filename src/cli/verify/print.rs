@@ -6,7 +6,7 @@ use crate::cli::table::{Side, Table};
 use crate::core::printable::printable;
 use crate::verify::report::{Counts, Report};
 
-/// What was checked, what was counted, what is wrong.
+/// Prints the checks, the counts, and the anomalies.
 pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new([
         ("CHECK", Side::Left),
@@ -60,7 +60,7 @@ pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Every count, in words; those that are 0 on most services only when they are not.
+/// Every count, in words. Counts that are 0 for most services are shown only when they are not 0.
 fn counted(counts: &Counts) -> Vec<(&'static str, u64)> {
     let Counts {
         requests,

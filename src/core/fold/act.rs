@@ -1,11 +1,11 @@
-//! An operator's record, as the window remembers it: a record that comes once more with its
-//! `request_id` is known again, and one that asks for something else is told apart.
+//! An operator's record, as the window remembers it. A repeated record with the same `request_id` is
+//! recognised, and a record that asks for something else under this `request_id` is distinguished from it.
 
 use crate::core::command::{Action, Undefined};
 use crate::core::definition::{AtEnd, Changes};
 use crate::core::window::{Act, Place, RequestKey};
 
-/// A place in the window. None for an action that changes nothing.
+/// The place of an action in the window. None for an action that changes nothing.
 pub(super) fn place(key: RequestKey, action: Action) -> Option<Place> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(action.as_str().as_bytes());

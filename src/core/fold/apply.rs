@@ -1,4 +1,4 @@
-//! One record, applied.
+//! Applies one record to the fold.
 
 use super::act;
 use super::audit::Cause;
@@ -17,18 +17,18 @@ use crate::core::rejection::{Code, Rejection};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
 
-/// Where a record lies.
+/// The position of a record, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {
-    /// Its partition.
+    /// The record's partition.
     pub partition: u32,
-    /// N, the partitions of the service.
+    /// N, the number of partitions that names are spread over.
     pub partitions: u32,
-    /// The leader epoch that its broker gave it.
+    /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
-    /// Its offset.
+    /// The record's offset.
     pub offset: Offset,
-    /// Its own time.
+    /// The record's timestamp.
     pub timestamp: Timestamp,
 }
 
@@ -49,15 +49,15 @@ impl At {
     }
 }
 
-/// IDs that were taken, and where the sequence is kept, if it is audited.
+/// The IDs that a request took. Also the index of the sequence, if the sequence is audited.
 struct Taken {
     grant: Grant,
     audited: Option<usize>,
 }
 
 impl Fold {
-    /// Folds one record and answers it. `link`: of a record that another partition forwarded,
-    /// verified. `ledger` takes what is to be written of audited sequences.
+    /// Folds one record and answers it. `link` is the verified link of a record that another partition
+    /// forwarded. `ledger` takes the ledger records of audited sequences.
     pub fn apply(
         &mut self,
         at: At,
@@ -69,7 +69,7 @@ impl Fold {
             Ok(name) => at.home(*name),
             Err(_) => at.partition,
         };
-        // A link counts at home only; anywhere else somebody copied the record.
+        // A link counts only in the home partition. Anywhere else somebody copied the record.
         if let Some(link) = link.filter(|_| home == at.partition) {
             let end = self.accepted.get(&link.partition).copied();
             match link.judged(end, self.scalars.links_open) {
@@ -87,7 +87,7 @@ impl Fold {
         self.count(at.timestamp);
         let (name, command) = match (&request.name, &request.command) {
             (Ok(name), Ok(command)) => (name.as_str(), command),
-            // A request that is invalid by itself is answered where it lies.
+            // A request that is invalid by itself is answered in the partition where it lies.
             (Err(rejection), _) | (_, Err(rejection)) => {
                 return Answer::Rejected(rejection.clone());
             }
@@ -257,7 +257,7 @@ impl Fold {
         Ok(Taken { grant, audited })
     }
 
-    /// The first grant of a name creates its sequence; a refused one leaves nothing behind.
+    /// Serves the first request for a name, and creates its sequence. A refused request leaves nothing behind.
     fn take_first(&mut self, name: &str, count: u64, at: At) -> Result<Taken, Rejection> {
         let audit = match self.scalars.undefined {
             Undefined::Create => false,
@@ -336,7 +336,7 @@ impl Fold {
                     "the request_id was used for a record that asks for something else",
                 ));
             }
-            // It is not carried out again. Its writer has to know where the sequence stands by now.
+            // The action is not carried out again. Its writer has to know where the sequence stands now.
             return match operation.action {
                 Action::Policy(_) => Ok(Answer::Policy(self.scalars.undefined)),
                 _ => self

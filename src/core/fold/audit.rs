@@ -1,4 +1,4 @@
-//! What the fold writes to the ledger.
+//! Writes the ledger records of a fold.
 
 use super::Fold;
 use super::apply::At;
@@ -11,7 +11,7 @@ use crate::core::sequence::Sequence;
 #[derive(Clone, Copy)]
 pub(super) struct Cause<'a> {
     pub at: At,
-    /// Of a request that was forwarded here.
+    /// Present for a request that was forwarded to this partition.
     pub link: Option<Link>,
     pub requester: Option<&'a str>,
     pub request_id: Option<&'a str>,
@@ -27,7 +27,7 @@ pub(super) struct Before {
 }
 
 impl Fold {
-    /// Where a sequence stands, before an operator's act.
+    /// The position of a sequence before an operator's act.
     pub(super) fn before(&self, name: &str) -> Option<Before> {
         self.sequences.get(name).map(|state| Before {
             sequence: state.sequence,
@@ -36,8 +36,8 @@ impl Fold {
         })
     }
 
-    /// Writes a grant of an audited sequence. A grant behind which the sequence begins again is the
-    /// last of its turn.
+    /// Writes the ledger record of a grant of an audited sequence. If the sequence begins again after the
+    /// grant, the grant is the last one of its turn.
     pub(super) fn write_grant(
         &mut self,
         index: usize,
@@ -58,7 +58,7 @@ impl Fold {
         }
     }
 
-    /// Writes what an operator did to a sequence that is audited now, or was before.
+    /// Writes the ledger record of an operator's act on a sequence that is audited now, or was before.
     pub(super) fn write_act(
         &mut self,
         name: &str,
@@ -78,7 +78,7 @@ impl Fold {
         }
         let increment = description.definition.increment;
         let back = before.is_some_and(|before| {
-            // Nobody wrote down where it went while it was not audited.
+            // The ledger has no record of where the sequence went while it was not audited.
             !before.audit || state.sequence.is_before(before.sequence, increment)
         });
         let event = event(&description);

@@ -1,4 +1,4 @@
-//! What the fold remembers under a key of its own; a state record holds one.
+//! Entries: what the fold remembers under a key of its own. A state record holds one entry.
 
 use std::borrow::Cow;
 
@@ -10,63 +10,63 @@ use crate::core::position::{Offset, Timestamp};
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
 
-/// Who changed a sequence last, and why.
+/// The last change of a sequence: who made it, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The operation's word.
+    /// The word in `op`.
     pub op: Box<str>,
-    /// Who.
+    /// The requester that the record names; empty when it names none.
     pub requester: Box<str>,
-    /// Why.
+    /// The reason that the record gives; empty when it gives none.
     pub reason: Box<str>,
-    /// The record that said so.
+    /// Offset of the operator's record.
     pub offset: Offset,
-    /// Its time.
+    /// Time of the operator's record.
     pub timestamp: Timestamp,
 }
 
-/// What an operator said about a sequence.
+/// The definition of a sequence, and the operator's record that changed it last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defined {
-    /// Its rules.
+    /// The rules of the sequence.
     pub definition: Definition,
-    /// No more IDs are given.
+    /// True when the sequence gives no more IDs.
     pub retired: bool,
     /// The last change.
     pub note: Note,
-    /// Its ledger, if it ever had a record there.
+    /// The chain of its ledger records. None when it never had a ledger record.
     pub chain: Option<Box<Chain>>,
 }
 
 /// One remembered thing with a key of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// A sequence.
+    /// A sequence and its counter.
     Sequence {
-        /// Its name.
+        /// The name of the sequence.
         name: &'a str,
-        /// Its counter.
+        /// The counter of the sequence.
         sequence: Sequence,
-        /// Its definition, when somebody defined it.
+        /// The definition, if an operator defined the sequence.
         defined: Option<Cow<'a, Defined>>,
     },
     /// A segment of the window.
     Window {
-        /// Which.
+        /// The number of the segment.
         segment: u32,
-        /// Its places in order.
+        /// The places of the segment, in order.
         places: Cow<'a, [Place]>,
     },
     /// One end of a chain of strays.
     Sent {
-        /// The partition that they go to.
+        /// The home partition that the strays go to.
         home: u32,
-        /// The place of the last one in this log.
+        /// The position of the last stray in this partition's log.
         position: Position,
     },
-    /// The other end.
+    /// The receiving end of a chain of strays.
     Accepted {
-        /// The partition that they come from.
+        /// The partition that the strays come from.
         source: u32,
         /// The last stray that was accepted.
         end: Accepted,
@@ -86,10 +86,10 @@ pub enum EntryKey<'a> {
     Accepted(u32),
 }
 
-/// Where the fold keeps an [`Entry`]; it stays there while the fold runs.
+/// Where the fold keeps an [`Entry`]. An entry stays in its slot while the fold runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
-    /// In the order in which sequences came to be.
+    /// The index of a sequence, in the order in which sequences were created.
     Sequence(usize),
     /// A segment's number.
     Window(u32),
@@ -112,7 +112,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Its key.
+    /// The key of the entry.
     pub fn key(&self) -> EntryKey<'a> {
         match self {
             Entry::Sequence { name, .. } => EntryKey::Sequence(name),

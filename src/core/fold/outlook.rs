@@ -1,22 +1,21 @@
-//! How near sequences are to their end: a look at a bounded number of them at a time, so that the owner
-//! of a million can look at all of them again and again beside its work.
+//! How near sequences are to their end. A survey looks at a bounded number of them at a time, so that the owner
+//! of a million sequences can survey all of them repeatedly beside its work.
 //!
-//! Only sequences that can end count: not those that cycle, and not retired ones.
+//! Only sequences that can end count: a sequence that cycles or is retired does not.
 
 use super::Fold;
 use crate::core::definition::AtEnd;
 
-/// What was seen of a partition's sequences in one round.
+/// The result of one round over a partition's sequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// Sequences with less than a tenth of their IDs left.
     pub below_tenth: u64,
-    /// Sequences with less than a hundredth left, which are among those.
+    /// Sequences with less than a hundredth left, which count in `below_tenth` too.
     pub below_hundredth: u64,
-    /// Sequences with none left, likewise.
+    /// Sequences with none left, which count in the two fields above too.
     pub exhausted: u64,
-    /// The least that a sequence has left, in millionths of its IDs; none when there is no sequence
-    /// that can end.
+    /// The smallest share that a sequence has left, in millionths of its IDs. None when no sequence can end.
     pub least_left_ppm: Option<u32>,
 }
 
@@ -29,8 +28,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at up to `max` further sequences; at the end of a round, what was seen becomes what
-    /// [`Survey::outlook`] says, and the next round begins.
+    /// Looks at up to `max` further sequences. At the end of a round, the result becomes [`Survey::outlook`],
+    /// and the next round begins.
     pub fn go_on(&mut self, fold: &Fold, max: usize) {
         let begin = self.place.min(fold.sequences.len());
         let end = begin.saturating_add(max).min(fold.sequences.len());
@@ -54,7 +53,7 @@ impl Survey {
         }
     }
 
-    /// What the last complete round saw; none before the first.
+    /// The result of the last complete round. None before the first round ends.
     pub fn outlook(&self) -> Option<Outlook> {
         self.complete
     }

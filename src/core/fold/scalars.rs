@@ -1,32 +1,32 @@
-//! What the fold remembers once for each partition.
+//! The values that the fold remembers once for each partition.
 
 use crate::core::command::Undefined;
 use crate::core::digest::{Element, ElementBuilder, Kind};
 use crate::core::limits::WINDOW_REQUESTS;
 use crate::core::position::Timestamp;
 
-/// What the fold remembers once for each partition.
+/// The values that the fold remembers once for each partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalars {
-    /// Highest record time seen. LogAppendTime can step back at a leader change, time in the fold
-    /// cannot.
+    /// Highest record time seen. LogAppendTime can step back at a leader change. Time in the fold cannot.
     pub highest_timestamp: Timestamp,
-    /// Request records folded since the partition's beginning, rejected ones too. It makes the
-    /// digest of two different places in the log differ.
+    /// Request records folded since the partition's beginning, rejected ones too. This makes the digests of two
+    /// different offsets differ.
     pub applied: u64,
-    /// IDs up to this one count as taken for names that the state does not know: what an operator
-    /// said at a repair. 0 without one.
+    /// IDs up to this one count as taken for names that the state does not know. The operator gives this number
+    /// at a repair. 0 without a repair.
     pub floor: i64,
-    /// What happens to undefined names.
+    /// The rule for undefined names.
     pub undefined: Undefined,
-    /// Requests with an ID that are remembered.
+    /// Number of requests with a `request_id` that the window holds.
     pub window_capacity: u32,
-    /// Requests with an ID that were ever granted: the next one's place in the window.
+    /// Number of requests with a `request_id` that were ever granted: the next one's place in the window.
     pub window_next: u64,
-    /// A repair has lost the ends of chains: the first link that comes from a partition is believed.
+    /// True after a repair has lost the ends of chains: the first link from a partition is accepted without a
+    /// check.
     pub links_open: bool,
-    /// Rises with each repair, also where the one before is lost with the state: an owner of before
-    /// the repair is known by it, and so are its links. 0 without one.
+    /// Rises with each repair, also when the state with the epoch before is lost. It identifies an owner from
+    /// before the repair, and the links of this owner. 0 without a repair.
     pub epoch: u64,
 }
 

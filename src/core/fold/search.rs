@@ -1,21 +1,21 @@
-//! Sequences by the beginning of their names, a bounded number at a time: names lie in the order in which
-//! they first came, so a search has to look at them one by one.
+//! Finds sequences by the beginning of their names, a bounded number at a time. Names are stored in the order
+//! in which they first came, so a search has to look at each of them.
 
 use super::{Description, Fold};
 
-/// What a search has found in one step.
+/// The result of one step of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// Names that begin so, and where they stand.
+    /// Names that begin with the prefix, and the description of each.
     pub sequences: Vec<(String, Description)>,
-    /// Sequences looked at.
+    /// Number of sequences that this step looked at.
     pub looked_at: usize,
-    /// Where to go on; none at the end.
+    /// The index at which the next step begins. None at the end.
     pub next: Option<usize>,
 }
 
 impl Fold {
-    /// Looks at up to `look_max` sequences from a place on, until `found_max` begin with `prefix`.
+    /// Looks at up to `look_max` sequences from index `from` on, until `found_max` begin with `prefix`.
     pub fn search(&self, prefix: &str, from: usize, look_max: usize, found_max: usize) -> Matches {
         let count = self.sequences.len();
         let begin = from.min(count);

@@ -79,7 +79,7 @@ fn at(offset: i64) -> At {
     }
 }
 
-/// A ledger that can be looked at: each line in words, and its hash.
+/// A ledger for tests: it keeps each line in words, and its hash.
 #[derive(Clone, Default)]
 struct Lines(Vec<(String, Hash)>);
 
@@ -279,7 +279,7 @@ fn i5_an_operators_record_that_comes_again_is_not_carried_out_again() {
         Some(152)
     );
 
-    // An error does not occupy it, and neither does a look.
+    // Neither an error nor a `describe` occupies it.
     assert_eq!(
         log.rejected(&with_id("b", back(1), "z")),
         Code::UnknownSequence
@@ -370,7 +370,7 @@ fn what_an_operators_record_asks_for_is_told_apart_field_by_field() {
         .map(|place| (place.first, place.increment))
         .collect();
     assert_eq!(places.len(), all.len());
-    // Stored, so it does not change between releases.
+    // The hash is stored, so it does not change between releases.
     let place = act::place(key, Action::Retire).unwrap();
     assert_eq!((place.first, place.increment, place.count), GOLDEN_RETIRE);
     assert_eq!(act::place(key, Action::Describe), None);
@@ -628,7 +628,7 @@ fn describing_a_name_takes_no_id_and_creates_nothing() {
     assert_eq!(log.first("a"), 2);
 }
 
-/// Two partitions: a name of the other one.
+/// Two partitions, so that a name can belong to the other one.
 const N: u32 = 2;
 
 fn name_at(home: u32) -> String {
@@ -776,7 +776,7 @@ fn describing_the_policy_says_what_it_is_and_changes_nothing() {
     assert!(log.fold.is_empty());
 }
 
-/// Everything that the fold can remember, once.
+/// A fold with one of each thing that it can remember.
 fn full() -> Fold {
     let mut log = Log::default();
     log.first("plain");
@@ -1046,7 +1046,7 @@ fn the_digest_covers_everything_that_is_remembered() {
     let mut seen = BTreeMap::new();
     for (what, digest) in digests {
         if let Some(other) = seen.insert(digest.0, what) {
-            // An empty segment holds nothing, so it is as good as none.
+            // An empty segment holds nothing, so it equals an absent one.
             assert_eq!((other, what), ("no place", "one less"), "not in the digest");
         }
     }
@@ -1064,7 +1064,7 @@ fn a_rewrite_that_goes_by_place_passes_over_no_entry_that_was_there() {
     while place < fold.len() {
         seen.extend(fold.slot_at(place));
         place += 1;
-        // Entries come while it goes on.
+        // Entries are added during the iteration.
         let number = i64::try_from(place).unwrap();
         if place < 4 {
             fold.put(Entry::Sent {
@@ -1076,7 +1076,7 @@ fn a_rewrite_that_goes_by_place_passes_over_no_entry_that_was_there() {
     assert!(seen.is_superset(&all));
 }
 
-/// What a request is, for the model below.
+/// A request for the model below.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
     Next(u64),
@@ -1097,7 +1097,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 proptest! {
-    /// The fold against the plainest model there is: maps of last IDs and of requests with an ID.
+    /// Compares the fold with the plainest model: maps of last IDs and of requests with a `request_id`.
     #[test]
     fn the_fold_agrees_with_a_naive_model(
         requests in prop::collection::vec((0_u8..6, asked()), 1..200),
@@ -1188,7 +1188,7 @@ fn a_full_partition_takes_no_new_name() {
         assert_eq!(rejection.code, Code::TooManySequences);
         assert!(rejection.message.contains("holds 2 sequences"));
     }
-    // Those that are there go on.
+    // Sequences that exist go on.
     assert!(matches!(log.apply(&next("a", 1)), Answer::Granted(_)));
 }
 
@@ -1297,7 +1297,7 @@ fn an_operators_acts_are_lines_as_long_as_the_sequence_is_audited() {
         "{moved}"
     );
     assert!(moved.contains("reason: Some(\"why\")") && moved.contains("requester: Some(\"ops\")"));
-    // Nobody knows where it went meanwhile.
+    // The ledger has no record of where the sequence went in between.
     assert!(log.lines()[6].contains("turn: 2") && log.lines()[6].contains("next: Some(90)"));
 }
 
@@ -1417,7 +1417,7 @@ fn the_first_line_after_a_repair_says_so() {
     });
     log.first("a");
     log.first("a");
-    // One whose ledger was lost with the state.
+    // A sequence whose ledger was lost with the state.
     log.described(&define("b", audited()));
     let told: Vec<bool> = log
         .lines()

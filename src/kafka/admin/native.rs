@@ -1,4 +1,4 @@
-//! Calls of librdkafka's admin interface, each with what makes it sound.
+//! Calls of librdkafka's admin interface, each with the reason why it is sound.
 
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::NonNull;
@@ -16,12 +16,12 @@ use super::TopicConfig;
 use super::topics::NewTopic;
 use crate::kafka::error::{Error, Flags, RDKafkaErrorCode, text};
 
-/// How much longer than librdkafka we wait for an answer: it gives up by itself and says why.
+/// How much longer than librdkafka this code waits for an answer. librdkafka gives up itself and reports why.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
-/// Room for the reason of a refused argument.
+/// Bytes for the reason of a refused argument.
 const REASON_BYTES: usize = 512;
 
-/// Lets a client report its connection errors, see [`errors`].
+/// Makes a client report its connection errors, see [`errors`].
 pub(super) fn enable_errors(config: &NativeClientConfig) {
     // SAFETY: the configuration is alive.
     unsafe { sys::rd_kafka_conf_set_events(config.ptr(), sys::RD_KAFKA_EVENT_ERROR) }
@@ -29,8 +29,8 @@ pub(super) fn enable_errors(config: &NativeClientConfig) {
 
 /// The connection errors of a client since the last call.
 pub(super) fn errors<C: ClientContext>(client: &Client<C>, operation: &'static str) -> Vec<Error> {
-    // SAFETY: the client is alive; the reference to its main queue is ours, and given back when
-    // `queue` is dropped.
+    // SAFETY: the client is alive. The reference to its main queue is ours, and is released when `queue` is
+    // dropped.
     let Some(queue) =
         NonNull::new(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) }).map(Queue)
     else {
@@ -47,7 +47,7 @@ struct Queue(NonNull<sys::rd_kafka_queue_t>);
 
 impl Queue {
     fn poll(&self, wait: Duration) -> Option<Answer> {
-        // SAFETY: the queue is alive; the returned event is ours to destroy.
+        // SAFETY: the queue is alive. The returned event is ours to destroy.
         NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.0.as_ptr(), milliseconds(wait)) })
             .map(Answer)
     }
@@ -55,12 +55,12 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: our own reference, not used after this.
+        // SAFETY: our own reference, which is not used after this.
         unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) }
     }
 }
 
-/// The answer to a question: an event, destroyed when dropped.
+/// The answer to a question: an event, which is destroyed when dropped.
 pub(super) struct Answer(NonNull<sys::rd_kafka_event_t>);
 
 impl Answer {
@@ -70,7 +70,7 @@ impl Answer {
 
     /// The error of the question as a whole.
     fn check(&self, operation: &'static str) -> Result<(), Error> {
-        // SAFETY: the event is alive; its text is copied.
+        // SAFETY: the event is alive, and its text is copied.
         let (code, reason) = unsafe {
             (
                 sys::rd_kafka_event_error(self.as_ptr()),
@@ -83,7 +83,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // SAFETY: ours, and not used after this.
+        // SAFETY: the event is ours, and is not used after this.
         unsafe { sys::rd_kafka_event_destroy(self.as_ptr()) }
     }
 }
@@ -92,7 +92,7 @@ struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
 
 impl Drop for Options {
     fn drop(&mut self) {
-        // SAFETY: ours, and not used after this: librdkafka has copied them.
+        // SAFETY: the options are ours, and are not used after this: librdkafka has copied them.
         unsafe { sys::rd_kafka_AdminOptions_destroy(self.0.as_ptr()) }
     }
 }
@@ -111,8 +111,8 @@ pub(super) fn ask<C: ClientContext>(
 ) -> Result<Answer, Error> {
     let rk = client.native_ptr();
     let no_memory = || Error::new(operation, RDKafkaErrorCode::CriticalSystemResource, "");
-    // SAFETY: the client is alive; queue and options are ours, and live until the end of this
-    // function, which is longer than the question is under way: what comes later is dropped.
+    // SAFETY: the client is alive. Queue and options are ours, and live until the end of this function, which
+    // is longer than the question is in progress. A later answer is dropped.
     let (queue, options) = unsafe {
         (
             NonNull::new(sys::rd_kafka_queue_new(rk)).map(Queue),
@@ -121,7 +121,7 @@ pub(super) fn ask<C: ClientContext>(
     };
     let (queue, options) = (queue.ok_or_else(no_memory)?, options.ok_or_else(no_memory)?);
     let mut reason = [0; REASON_BYTES];
-    // SAFETY: the options are alive, and the buffer is as long as it says.
+    // SAFETY: the options are alive, and the buffer has the given length.
     let code = unsafe {
         sys::rd_kafka_AdminOptions_set_request_timeout(
             options.0.as_ptr(),
@@ -171,7 +171,7 @@ pub(super) unsafe fn pointers<'a, T>(list: *mut *const T, count: usize) -> &'a [
     if list.is_null() {
         return &[];
     }
-    // SAFETY: not null, so as the caller promises.
+    // SAFETY: not null, so the caller's promise holds.
     unsafe { slice::from_raw_parts(list.cast_const(), count) }
 }
 
@@ -183,7 +183,7 @@ pub(super) struct Described {
     pub(super) may_write: bool,
 }
 
-/// A topic by its name; none when there is no such topic.
+/// Describes a topic by its name. None when the topic does not exist.
 pub(super) fn describe_topic<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -199,9 +199,9 @@ pub(super) fn describe_topic<C: ClientContext>(
         Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
         deadline,
         |rk, options, queue| {
-            // SAFETY: all are alive, and the options are ours until the question is asked; the
-            // error, if any, is ours to destroy; names are copied into the collection, which is
-            // copied into the question and then ours to destroy.
+            // SAFETY: all are alive. The options are ours until the question is asked. The error, if any, is
+            // ours to destroy. Names are copied into the collection, which is copied into the question and then
+            // ours to destroy.
             unsafe {
                 let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(
                     options.cast_mut(),
@@ -217,8 +217,8 @@ pub(super) fn describe_topic<C: ClientContext>(
             }
         },
     )?;
-    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
-    // is of that type, else the pointer is null.
+    // SAFETY: the answer is alive, and so is all that is read from it. The answer to this question is of that
+    // type, else the pointer is null.
     unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(answer.as_ptr());
         if result.is_null() {
@@ -250,13 +250,14 @@ pub(super) fn describe_topic<C: ClientContext>(
     }
 }
 
-/// A broker that does not say what we may do lets us try.
+/// True also when a broker does not say which operations are permitted: then the operation is tried.
 ///
 /// # Safety
 /// `description` is a description that lives during the call.
 unsafe fn permits(description: *const sys::rd_kafka_TopicDescription_t, wanted: Operation) -> bool {
     let mut count = 0;
-    // SAFETY: the description is alive, and so are its operations: null, or so many.
+    // SAFETY: the description is alive, and so are its operations: the pointer is null, or points to `count` of
+    // them.
     let operations = unsafe {
         let list =
             sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
@@ -279,14 +280,14 @@ pub(super) unsafe fn borrowed_error(
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: not null, so as the caller promises.
+    // SAFETY: not null, so the caller's promise holds.
     unsafe {
         let reason = text(sys::rd_kafka_error_string(error));
         result(operation, sys::rd_kafka_error_code(error), &reason)
     }
 }
 
-/// The settings of a topic; none when there is no such topic.
+/// The settings of a topic. None when the topic does not exist.
 pub(super) fn topic_config<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -320,8 +321,7 @@ fn config<C: ClientContext>(
         Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
         deadline,
         |rk, options, queue| {
-            // SAFETY: all are alive; the resource is copied into the question and then ours to
-            // destroy.
+            // SAFETY: all are alive. The resource is copied into the question and then ours to destroy.
             unsafe {
                 let resource = sys::rd_kafka_ConfigResource_new(kind, name.as_ptr());
                 let mut resources = [resource];
@@ -330,8 +330,8 @@ fn config<C: ClientContext>(
             }
         },
     )?;
-    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
-    // is of that type, else the pointer is null.
+    // SAFETY: the answer is alive, and so is all that is read from it. The answer to this question is of that
+    // type, else the pointer is null.
     unsafe {
         let answered = sys::rd_kafka_event_DescribeConfigs_result(answer.as_ptr());
         if answered.is_null() {
@@ -378,12 +378,11 @@ pub(super) fn create_topic<C: ClientContext>(
         deadline,
         |rk, options, queue| {
             let mut topics = [native.0.as_ptr()];
-            // SAFETY: all are alive; the topic is copied into the question.
+            // SAFETY: all are alive, and the topic is copied into the question.
             unsafe { sys::rd_kafka_CreateTopics(rk, topics.as_mut_ptr(), 1, options, queue) }
         },
     )?;
-    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
-    // is null.
+    // SAFETY: the answer is alive. The answer to this question is of that type, else the pointer is null.
     unsafe {
         let found = sys::rd_kafka_event_CreateTopics_result(answer.as_ptr());
         if found.is_null() {
@@ -409,8 +408,7 @@ pub(super) fn delete_topic<C: ClientContext>(
         Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
         deadline,
         |rk, options, queue| {
-            // SAFETY: all are alive; the topic is copied into the question and then ours to
-            // destroy.
+            // SAFETY: all are alive. The topic is copied into the question and then ours to destroy.
             unsafe {
                 let topic = sys::rd_kafka_DeleteTopic_new(name.as_ptr());
                 let mut topics = [topic];
@@ -419,8 +417,7 @@ pub(super) fn delete_topic<C: ClientContext>(
             }
         },
     )?;
-    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
-    // is null.
+    // SAFETY: the answer is alive. The answer to this question is of that type, else the pointer is null.
     unsafe {
         let found = sys::rd_kafka_event_DeleteTopics_result(answer.as_ptr());
         if found.is_null() {
@@ -436,7 +433,7 @@ struct NativeTopic(NonNull<sys::rd_kafka_NewTopic_t>);
 
 impl Drop for NativeTopic {
     fn drop(&mut self) {
-        // SAFETY: ours, and not used after this.
+        // SAFETY: the topic is ours, and is not used after this.
         unsafe { sys::rd_kafka_NewTopic_destroy(self.0.as_ptr()) }
     }
 }
@@ -444,7 +441,7 @@ impl Drop for NativeTopic {
 fn native_topic(operation: &'static str, topic: &NewTopic) -> Result<NativeTopic, Error> {
     let name = c_string(operation, &topic.name)?;
     let mut reason = [0; REASON_BYTES];
-    // SAFETY: the name is zero-terminated, and the buffer is as long as it says.
+    // SAFETY: the name is zero-terminated, and the buffer has the given length.
     let native = NonNull::new(unsafe {
         sys::rd_kafka_NewTopic_new(
             name.as_ptr(),
@@ -458,7 +455,7 @@ fn native_topic(operation: &'static str, topic: &NewTopic) -> Result<NativeTopic
     .ok_or_else(|| refused(operation, &reason))?;
     for (key, value) in &topic.config {
         let (key, value) = (c_string(operation, key)?, c_string(operation, value)?);
-        // SAFETY: the topic is alive, both texts are zero-terminated, and copied.
+        // SAFETY: the topic is alive. Both texts are zero-terminated, and are copied.
         let code = unsafe {
             sys::rd_kafka_NewTopic_set_config(native.0.as_ptr(), key.as_ptr(), value.as_ptr())
         };
@@ -477,7 +474,7 @@ pub(super) fn add_partitions<C: ClientContext>(
     const OPERATION: &str = "create partitions";
     let name = c_string(OPERATION, topic)?;
     let mut reason = [0; REASON_BYTES];
-    // SAFETY: the name is zero-terminated, and the buffer is as long as it says.
+    // SAFETY: the name is zero-terminated, and the buffer has the given length.
     let new = NonNull::new(unsafe {
         sys::rd_kafka_NewPartitions_new(
             name.as_ptr(),
@@ -494,15 +491,14 @@ pub(super) fn add_partitions<C: ClientContext>(
         deadline,
         |rk, options, queue| {
             let mut topics = [new.as_ptr()];
-            // SAFETY: all are alive; the request is copied into the question.
+            // SAFETY: all are alive, and the request is copied into the question.
             unsafe { sys::rd_kafka_CreatePartitions(rk, topics.as_mut_ptr(), 1, options, queue) }
         },
     );
-    // SAFETY: ours, and not used after this.
+    // SAFETY: the request is ours, and is not used after this.
     unsafe { sys::rd_kafka_NewPartitions_destroy(new.as_ptr()) };
     let answer = asked?;
-    // SAFETY: the answer is alive; the answer to this question is of that type, else the pointer
-    // is null.
+    // SAFETY: the answer is alive. The answer to this question is of that type, else the pointer is null.
     unsafe {
         let found = sys::rd_kafka_event_CreatePartitions_result(answer.as_ptr());
         if found.is_null() {
@@ -521,9 +517,9 @@ unsafe fn topic_results(
     results: *mut *const sys::rd_kafka_topic_result_t,
     count: usize,
 ) -> Result<(), Error> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller's promise holds.
     for &topic in unsafe { pointers(results, count) } {
-        // SAFETY: the result is alive; its texts are copied.
+        // SAFETY: the result is alive, and its texts are copied.
         let (code, reason, name) = unsafe {
             (
                 sys::rd_kafka_topic_result_error(topic),
@@ -548,7 +544,7 @@ fn refused(operation: &'static str, reason: &[c_char]) -> Error {
     )
 }
 
-/// Reads the members of a group, if there is one, with `read`.
+/// Reads the members of a group with `read`, if the group exists.
 pub(super) fn describe_group<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -564,14 +560,14 @@ pub(super) fn describe_group<C: ClientContext>(
         deadline,
         |rk, options, queue| {
             let mut names = [name.as_ptr()];
-            // SAFETY: all are alive; the name is copied into the question.
+            // SAFETY: all are alive, and the name is copied into the question.
             unsafe {
                 sys::rd_kafka_DescribeConsumerGroups(rk, names.as_mut_ptr(), 1, options, queue);
             }
         },
     )?;
-    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
-    // is of that type, else the pointer is null.
+    // SAFETY: the answer is alive, and so is all that is read from it. The answer to this question is of that
+    // type, else the pointer is null.
     unsafe {
         let found = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.as_ptr());
         if found.is_null() {
@@ -644,7 +640,7 @@ unsafe fn elements<'a, T>(first: *const T, count: c_int) -> &'a [T] {
     }
 }
 
-/// True when a group has committed something, for whichever topic.
+/// True when a group has committed an offset for any topic.
 pub(super) fn has_committed<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -658,7 +654,7 @@ pub(super) fn has_committed<C: ClientContext>(
         Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
         deadline,
         |rk, options, queue| {
-            // SAFETY: all are alive; without partitions it asks for all; the request is copied into the
+            // SAFETY: all are alive. Without partitions the request asks for all. It is copied into the
             // question and then ours to destroy.
             unsafe {
                 let request =
@@ -675,8 +671,8 @@ pub(super) fn has_committed<C: ClientContext>(
             }
         },
     )?;
-    // SAFETY: the answer is alive, and so is all that is read from it; the answer to this question
-    // is of that type, else the pointer is null; a list has `cnt` elements.
+    // SAFETY: the answer is alive, and so is all that is read from it. The answer to this question is of that
+    // type, else the pointer is null. A list has `cnt` elements.
     unsafe {
         let found = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.as_ptr());
         if found.is_null() {
@@ -704,13 +700,13 @@ pub(super) fn has_committed<C: ClientContext>(
     }
 }
 
-/// The committed offsets of the client's group, written into the list.
+/// Writes the committed offsets of the client's group into the list.
 pub(super) fn committed<C: ClientContext>(
     client: &Client<C>,
     partitions: &rdkafka::TopicPartitionList,
     deadline: Duration,
 ) -> Result<(), Error> {
-    // SAFETY: client and list are alive; offsets are written into the list.
+    // SAFETY: client and list are alive, and the offsets are written into the list.
     Error::check("describe committed offsets", unsafe {
         sys::rd_kafka_committed(
             client.native_ptr(),

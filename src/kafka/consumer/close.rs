@@ -1,4 +1,4 @@
-//! Leaving the group without waiting for ever.
+//! Leaves the group, but does not wait forever.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -36,11 +36,11 @@ impl ClientContext for Membership {
 }
 
 impl ConsumerContext for Membership {
-    /// Only reached while the consumer is being dropped, when nobody is left who could finish
-    /// anything: the answer is given at once, because the drop waits for it. Given once, because
-    /// librdkafka takes any answer of a closing consumer for all that it waits for, then ends, and
-    /// never replies to a second one: a consumer that closes just when it is assigned partitions
-    /// gets both that event and a revoke, and would hang.
+    /// This runs only while the consumer is being dropped, when no other code can finish any work. So it
+    /// answers at once, because the drop waits for the answer. It answers only once, because librdkafka takes
+    /// any answer of a closing consumer for all answers that it waits for. Then librdkafka ends, and never
+    /// replies to a second answer. A consumer that closes just when it is assigned partitions gets both that
+    /// event and a revoke, and a second answer would hang.
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -56,14 +56,14 @@ impl ConsumerContext for Membership {
     }
 }
 
-/// Closes and destroys a consumer on a thread of its own, because both can block for as long as a
-/// broker does not answer. After the deadline the thread is left behind: the process is about to
-/// end, and the group notices the missing heartbeats.
+/// Closes and destroys a consumer on a thread of its own, because both can block for as long as a broker does
+/// not answer. After the deadline the thread is left behind: the process is about to end, and the group notices
+/// the missing heartbeats.
 pub(super) fn within(consumer: BaseConsumer<Membership>, deadline: Duration) {
     let (closed, wait) = mpsc::sync_channel::<()>(1);
     let close = move || {
         drop(consumer);
-        // Nobody waits any longer when the deadline has passed.
+        // After the deadline nobody waits for this message.
         let _ = closed.send(());
     };
     match thread::Builder::new()
@@ -77,7 +77,7 @@ pub(super) fn within(consumer: BaseConsumer<Membership>, deadline: Duration) {
                 "the group was not left in time, it notices the missing heartbeats"
             ),
         },
-        // The closure, and the consumer in it, has been dropped by the failed spawn.
+        // The failed spawn has dropped the closure and the consumer in it.
         Err(error) => warn!(%error, "no thread to leave the group on"),
     }
 }

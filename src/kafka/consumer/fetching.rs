@@ -1,4 +1,4 @@
-//! Which partitions are fetched, and from where.
+//! Decides which partitions are fetched, and from which offset.
 
 use std::time::Duration;
 
@@ -10,30 +10,31 @@ use super::records::Source;
 use super::{GroupConsumer, native};
 use crate::kafka::error::Error;
 
-/// How long to wait for a seek. It is answered by librdkafka's own thread without asking a broker,
-/// so this is only reached when that thread is stuck.
+/// How long to wait for a seek. librdkafka's own thread answers it without asking a broker, so a timeout means
+/// that this thread is stuck.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A partition that librdkafka has been told to fetch.
+/// A partition that librdkafka fetches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fetched {
-    /// Where the next record comes from; [`GroupConsumer::polled`] may know better.
+    /// The offset of the next record. [`GroupConsumer::polled`] may have a newer one.
     from: i64,
-    /// Paused by [`GroupConsumer::stop`].
+    /// True when [`GroupConsumer::stop`] has paused it.
     stopped: bool,
-    /// librdkafka fetches it no more, because the offset was not in the log.
+    /// True when librdkafka no longer fetches it, because the offset was not in the log.
     pub(super) offset_lost: bool,
-    /// Where to fetch it from once the revoke that waits for its answer has it.
+    /// The offset to fetch from once the pending revoke is answered.
     restart: Option<i64>,
 }
 
 impl GroupConsumer {
-    /// Fetches `partition` from `next` on. Also for a partition that was stopped, or whose offset
-    /// was lost.
+    /// Fetches `partition` from `next` on. This also restarts a partition that was stopped, or whose offset was
+    /// lost. `leader_epoch` is that of the record before `next`, for a stopped partition whose log is to be
+    /// compared by it: where the log was cut below `next` in the meantime, the offset is lost.
     ///
     /// # Errors
     /// The partition is being fetched, or the client is closed or had a fatal error.
-    pub fn start(&self, partition: i32, next: i64) -> Result<(), Error> {
+    pub fn start(&self, partition: i32, next: i64, leader_epoch: Option<i32>) -> Result<(), Error> {
         let list = self.at(partition, next)?;
         self.note_position();
         self.divert_anew(partition)?;
@@ -42,7 +43,7 @@ impl GroupConsumer {
             Some(Fetched {
                 offset_lost: true, ..
             }) if self.revoking.get() => {
-                // It would be the answer to the revoke.
+                // An assign call now would answer the revoke.
                 if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
                     fetched.restart = Some(next);
                 }
@@ -51,20 +52,23 @@ impl GroupConsumer {
             Some(Fetched {
                 offset_lost: true, ..
             }) => {
-                // librdkafka refuses to seek a partition that it has given up on.
+                // librdkafka refuses to seek a partition that it no longer fetches.
                 self.note_loss();
                 self.unassign(&[partition])?;
                 if self.generation() != self.answered.get() {
-                    // A rebalance is under way, and this may have been its answer.
+                    // A rebalance is in progress, and this call may have been the answer to it.
                     self.gave_up_early.set(true);
                 }
                 self.assign(&list)?;
             }
             Some(Fetched { stopped: true, .. }) => {
                 let client = self.consumer()?.client();
-                // In this order: a seek wakes the fetcher, a resume does not. What comes from the
-                // old position between the two is dropped by the seek.
+                // In this order: a seek wakes the fetcher, a resume does not. The seek drops the records that
+                // come from the old position between the two calls.
                 native::resume(client, &list)?;
+                if let Some(leader_epoch) = leader_epoch {
+                    native::set_leader_epoch(&list, leader_epoch);
+                }
                 native::seek(client, &list, SEEK_TIMEOUT)?;
             }
             _ => self.assign(&list)?,
@@ -80,8 +84,8 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Before it is fetched, so that nothing of it comes to the group's queue; and once more after its
-    /// last fetch was given up.
+    /// Diverts a partition before it is fetched, so that none of its records reach the group's queue. It is
+    /// diverted again after its last fetch was given up.
     fn divert_anew(&self, partition: i32) -> Result<(), Error> {
         let source = Source::of(self.consumer()?.client(), &self.topic, partition);
         if let (Some(source), Some(records)) = (source, &self.records) {
@@ -91,7 +95,7 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Starts what had to wait for the answer to a revoke.
+    /// Starts the partitions that had to wait for the answer to a revoke.
     pub(super) fn restart(&self) -> Result<(), Error> {
         let waiting: Vec<(i32, i64)> = self
             .fetched
@@ -100,13 +104,12 @@ impl GroupConsumer {
             .filter_map(|(&partition, fetched)| Some((partition, fetched.restart?)))
             .collect();
         for (partition, next) in waiting {
-            self.start(partition, next)?;
+            self.start(partition, next, None)?;
         }
         Ok(())
     }
 
-    /// Fetches no more from `partition`, which stays ours: one that is halted. No record of it
-    /// comes after this call.
+    /// Stops fetching `partition`, which stays assigned: it is halted. No record of it comes after this call.
     ///
     /// # Errors
     /// The client is closed.
@@ -121,8 +124,8 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Fetches no more from these partitions until [`GroupConsumer::resume`]; drops what was
-    /// fetched ahead, which is fetched again later.
+    /// Stops fetching these partitions until [`GroupConsumer::resume`]. Drops the records that were fetched
+    /// ahead, which are fetched again later.
     ///
     /// # Errors
     /// The client is closed, or a partition is not started.
@@ -130,8 +133,8 @@ impl GroupConsumer {
         native::pause(self.consumer()?.client(), &self.unplaced(partitions))
     }
 
-    /// Fetches from these partitions again, from after the last record that was polled. Those that
-    /// were stopped stay so.
+    /// Fetches from these partitions again, from after the last record that was polled. Partitions that were
+    /// stopped stay stopped.
     ///
     /// # Errors
     /// The client is closed, or a partition is not started.
@@ -148,20 +151,20 @@ impl GroupConsumer {
         fetched.is_some_and(|fetched| !fetched.stopped && !fetched.offset_lost)
     }
 
-    /// After a rebalance, during which librdkafka pauses everything.
+    /// Wakes all partitions after a rebalance, during which librdkafka pauses everything.
     pub(super) fn wake_all(&self) {
         let mut awake: Vec<i32> = self.fetched.borrow().keys().copied().collect();
         awake.retain(|partition| self.is_awake(*partition));
         if let Err(error) = self.wake(&awake) {
-            // Only late then: the fetcher looks by itself after a second.
+            // Fetching is only late in this case: the fetcher looks itself after a second.
             debug!(%error, "fetching goes on late after a rebalance");
         }
     }
 
-    /// Makes librdkafka look at partitions that it has resumed. By itself it would do so up to a
-    /// second later (`rd_kafka_broker_consumer_serve`): the thread of a broker sleeps when all its
-    /// partitions are paused, and nothing wakes it when they are not any longer, except a seek. So
-    /// each is sought to where it is, with the leader epoch of the last record, which is validated.
+    /// Makes librdkafka look at partitions that it has resumed. Otherwise it would do so up to a second later
+    /// (`rd_kafka_broker_consumer_serve`): the thread of a broker sleeps when all its partitions are paused,
+    /// and after a resume only a seek wakes it. So each partition is sought to its current offset, with the
+    /// leader epoch of the last record, which is validated.
     fn wake(&self, partitions: &[i32]) -> Result<(), Error> {
         if partitions.is_empty() {
             return Ok(());
@@ -169,7 +172,7 @@ impl GroupConsumer {
         self.note_position();
         let client = self.consumer()?.client();
         let mut list = self.unplaced(partitions);
-        // For the leader epochs. The offsets are not to be believed: a transaction marker that was fetched
+        // Used for the leader epochs only. The offsets can be wrong: a transaction marker that was fetched
         // before a pause, and is dropped with the records around it, moves librdkafka's own position.
         native::position(client, &list)?;
         let fetched = self.fetched.borrow();
@@ -184,7 +187,7 @@ impl GroupConsumer {
         native::seek(client, &list, SEEK_TIMEOUT)
     }
 
-    /// Keeps where the partition stands of which something was polled last.
+    /// Stores the position of the partition that was polled last.
     pub(super) fn note_position(&self) {
         if let Some((partition, next)) = self.polled.take()
             && let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition)
@@ -209,7 +212,7 @@ impl GroupConsumer {
         self.silent
             .borrow_mut()
             .retain(|partition, _| !partitions.contains(partition));
-        // A pause of ours outlives the assignment in librdkafka, and would meet the next one.
+        // A pause outlives the assignment in librdkafka, and would also hold in the next one.
         if let Err(error) = native::resume(client, &list) {
             debug!(%error, "partitions that were given up stay paused");
         }

@@ -252,7 +252,19 @@ pub(super) fn position<C: ClientContext>(
     })
 }
 
-/// To the offsets and leader epochs of the list.
+/// Gives each element of the list the leader epoch of the record before its offset.
+pub(super) fn set_leader_epoch(partitions: &TopicPartitionList, leader_epoch: i32) {
+    // SAFETY: the list is alive, and has as many elements as it says.
+    unsafe {
+        let list = &*partitions.ptr();
+        for at in 0..usize::try_from(list.cnt).unwrap_or(0) {
+            sys::rd_kafka_topic_partition_set_leader_epoch(list.elems.add(at), leader_epoch);
+        }
+    }
+}
+
+/// To the offsets and leader epochs of the list. Where there is a leader epoch, librdkafka compares the log
+/// by it first.
 pub(super) fn seek<C: ClientContext>(
     client: &Client<C>,
     partitions: &TopicPartitionList,

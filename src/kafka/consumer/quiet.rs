@@ -1,24 +1,24 @@
-//! Repeats of the same error are told once in a while.
+//! Logs repeats of the same error only once in a while.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use crate::kafka::error::Error;
 
-/// How long the same error stays untold: long enough to keep a log readable through an outage,
-/// short enough for its last lines to say that it goes on.
+/// How long repeats of the same error stay silent: long enough to keep a log readable through an outage, and
+/// short enough that its last lines show that the outage goes on.
 const REPEAT_AFTER: Duration = Duration::from_secs(10);
-/// How many kinds of errors are remembered. There are few that come in a stream.
+/// How many kinds of errors are remembered. Few kinds come in large numbers.
 const KINDS_MAX: usize = 8;
 
-/// What was told last, and when.
+/// The errors that were logged last, and the time of each.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     told: RefCell<Vec<(Error, Instant)>>,
 }
 
 impl Quiet {
-    /// True when this error is to be told now.
+    /// True when this error should be logged now.
     pub(super) fn tells(&self, error: &Error) -> bool {
         self.tells_at(error, Instant::now())
     }

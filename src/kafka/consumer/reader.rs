@@ -1,5 +1,5 @@
-//! Reads a range of one partition, outside any group's assignment: the state log in a restore, one
-//! request record to recognise, what another owner wrote.
+//! Reads a range of one partition, outside any group's assignment: the state log in a restore, one request
+//! record to compare, or the records of another owner.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,36 +15,36 @@ use super::records::{Taken, take_now};
 use crate::kafka::context::{Context, keep_off_stderr};
 use crate::kafka::error::{Class, Error};
 
-/// How long nothing may come before a read is given up and tried again later. Above the 10 s in
-/// which brokers look for timed-out transactions: an open one of a dead owner ends by then.
+/// How long a read waits without any record before it is given up and tried again later. This is above the 10 s
+/// in which brokers look for timed-out transactions: an open transaction of a dead owner ends by then.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long the question for a topic's leaders may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(10);
-/// How often a wait looks at its deadline.
+/// How often a wait checks its deadline.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A consumer that is told what to read.
+/// A consumer whose caller assigns the partition and the range.
 pub struct Reader {
-    // Must go before its client.
+    // Must be dropped before its client.
     queue: Option<Queue>,
     consumer: BaseConsumer<Context>,
-    /// Not joined; the client library looks for its coordinator all the same.
+    /// The reader does not join this group, but the client library looks for its coordinator all the same.
     group: String,
     /// Topics whose leaders the client knows.
     learnt: RefCell<BTreeSet<String>>,
 }
 
-/// What a read should do after a record.
+/// Whether a read goes on after a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Go on with the next record.
     Continue,
-    /// That is enough.
+    /// End the read.
     Stop,
 }
 
 impl Reader {
-    /// `config` must have `group.id` (nothing is joined), `enable.partition.eof=true` and
+    /// `config` must have `group.id` (the reader does not join it), `enable.partition.eof=true` and
     /// `auto.offset.reset=error`.
     ///
     /// # Errors
@@ -65,17 +65,17 @@ impl Reader {
         })
     }
 
-    /// The client, for questions about the cluster.
+    /// Returns the client, for questions about the cluster.
     pub fn consumer(&self) -> &BaseConsumer<Context> {
         &self.consumer
     }
 
-    /// Reads the records of `from..to`, as far as they are visible under the isolation level; ends
-    /// when the offset to read next is `to` or more.
+    /// Reads the records of `from..to` that are visible under the isolation level. Ends when the offset to read
+    /// next is `to` or more.
     ///
     /// # Errors
-    /// [`Class::OffsetLost`] when `from` is not in the log, [`Class::Retriable`] when nothing came
-    /// for a while, and whatever the client gives up on.
+    /// [`Class::OffsetLost`] when `from` is not in the log, [`Class::Retriable`] when no record came for a
+    /// while, and every error after which the client gives up.
     pub fn read(
         &self,
         topic: &str,
@@ -101,8 +101,8 @@ impl Reader {
             .and(unassigned)
     }
 
-    /// A client that is told to read a topic that it has not heard of looks for its leaders once a
-    /// second; asked for by name they are there at once. Neither way creates the topic.
+    /// Asks for a topic's leaders by its name, which makes them known at once. A client that must read an
+    /// unknown topic looks for its leaders only once a second. Neither way creates the topic.
     fn learn(&self, topic: &str) -> Result<(), Error> {
         if self.learnt.borrow().contains(topic) {
             return Ok(());
@@ -115,8 +115,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for one event, as which every error of the client comes; then takes the records that are
-    /// there, many in one call.
+    /// Waits for one event; every error of the client comes as an event. Then takes the available records, many
+    /// in one call.
     fn drain(
         &self,
         partition: i32,
@@ -175,7 +175,7 @@ impl Reader {
     }
 }
 
-/// What is wanted, and how it ended.
+/// The wanted range, and how the read ended.
 struct Range<F> {
     partition: i32,
     to: i64,
@@ -194,7 +194,7 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
 
     fn record(&mut self, record: Record<'_>) {
         let next = record.offset + 1;
-        // One of another partition is of the range before.
+        // A message of another partition belongs to the range before.
         if self.end.is_none()
             && record.partition == self.partition
             && (record.offset >= self.to || (self.on)(record) == Flow::Stop || next >= self.to)
@@ -203,7 +203,7 @@ impl<F: FnMut(Record<'_>) -> Flow> Range<F> {
         }
     }
 
-    /// Nothing is left to read in front of `next`; what is in the log's range may come yet.
+    /// Nothing is left to read before `next`. Records that are in the log's range may still come.
     fn end_of_log(&mut self, partition: i32, next: i64) {
         if self.end.is_none() && partition == self.partition && next >= self.to {
             self.end = Some(Ok(()));

@@ -1,5 +1,5 @@
-//! Against librdkafka's mock cluster, which has groups but proves nothing about transactions: those
-//! are the business of the integration tests.
+//! Tests against librdkafka's mock cluster. It has groups but proves nothing about transactions, which the
+//! integration tests cover.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::kafka::error::{Scope, scope};
 const TOPIC: &str = "requests";
 /// The mock cluster takes 3 s to form a group.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough for a record that should not come.
+/// Long enough to see that a record does not come.
 const SILENCE: Duration = Duration::from_millis(300);
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -41,7 +41,7 @@ fn configured(cluster: &Cluster) -> ClientConfig {
         .set("enable.partition.eof", "true")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
-        // The mock cluster waits for all but a second of it in each rebalance.
+        // The mock cluster waits for this time less one second in each rebalance.
         .set("session.timeout.ms", "4000")
         .set("heartbeat.interval.ms", "100")
         .set("fetch.wait.max.ms", "10");
@@ -56,7 +56,7 @@ fn produce_compressed(cluster: &Cluster, codec: &str, records: Vec<BaseRecord<'_
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("compression.type", codec)
-        // So that all of them are one batch.
+        // So that all records are in one batch.
         .set("linger.ms", "100")
         .create()
         .expect("a producer");
@@ -78,7 +78,7 @@ fn numbered(partition: i32, count: u8) -> Vec<BaseRecord<'static, [u8], [u8]>> {
         .collect()
 }
 
-/// An event without what it borrows.
+/// An event without borrowed data.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Record(i32, i64),
@@ -108,7 +108,7 @@ fn seen(event: &Event<'_>) -> Seen {
     }
 }
 
-/// Polls until an event that `is` it, and returns that and all before it.
+/// Polls until an event satisfies `is`. Returns it and all events before it.
 fn until(member: &mut GroupConsumer, is: impl Fn(&Seen) -> bool) -> Vec<Seen> {
     let begin = Instant::now();
     let mut all = Vec::new();
@@ -163,7 +163,7 @@ fn a_record_is_as_it_was_written() {
     );
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut count = 0;
     let begin = Instant::now();
     while count < 3 && begin.elapsed() < PATIENCE {
@@ -187,7 +187,7 @@ fn a_record_is_as_it_was_written() {
     assert_eq!(count, 3);
 }
 
-/// What follows a value is looked at to see whether there are any.
+/// The bytes after a value show whether the record has headers.
 #[test]
 fn headers_are_found_behind_any_value() {
     const VALUES: [Option<&[u8]>; 4] = [Some(b"v"), Some(b""), None, Some(&[0; 300])];
@@ -217,7 +217,7 @@ fn headers_are_found_behind_any_value() {
     }
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut found = Vec::new();
     let begin = Instant::now();
     while found.len() < 24 && begin.elapsed() < PATIENCE {
@@ -243,14 +243,14 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
     produce(&cluster, numbered(0, 4));
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 2).expect("started");
+    member.start(0, 2, None).expect("started");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(
         all,
         [Seen::Record(0, 2), Seen::Record(0, 3), Seen::End(0, 4)]
     );
 
-    member.start(0, 0).expect_err("it is being fetched");
+    member.start(0, 0, None).expect_err("it is being fetched");
     member.stop(0).expect("stopped");
     member
         .resume(&[0])
@@ -260,7 +260,7 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
     member.poll(SILENCE, |_| after += 1);
     assert_eq!(after, 0);
 
-    member.start(0, 3).expect("started anew");
+    member.start(0, 3, None).expect("started anew");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(
         all,
@@ -279,14 +279,28 @@ fn fetching_begins_where_it_is_told_to_and_stops_at_once() {
 }
 
 #[test]
+fn i6_the_log_of_a_stopped_partition_is_compared_by_its_leader_epoch() {
+    let cluster = cluster(1);
+    produce(&cluster, numbered(0, 4));
+    let mut member = member(&cluster);
+    join(&mut member);
+    member.start(0, 0, None).expect("started");
+    until(&mut member, |seen| matches!(seen, Seen::End(0, 4)));
+    member.stop(0).expect("stopped");
+    // Of no leader that this log has had: what was read under it is gone.
+    member.start(0, 4, Some(1_000)).expect("started anew");
+    until(&mut member, |seen| *seen == Seen::OffsetLost(0));
+}
+
+#[test]
 fn a_partition_whose_offset_was_lost_can_be_started_anew() {
     let cluster = cluster(1);
     produce(&cluster, numbered(0, 2));
     let mut member = member(&cluster);
     join(&mut member);
-    member.start(0, 1_000).expect("started");
+    member.start(0, 1_000, None).expect("started");
     until(&mut member, |seen| *seen == Seen::OffsetLost(0));
-    member.start(0, 1).expect("started anew");
+    member.start(0, 1, None).expect("started anew");
     let all = until(&mut member, |seen| matches!(seen, Seen::End(..)));
     assert_eq!(all, [Seen::Record(0, 1), Seen::End(0, 2)]);
 }
@@ -298,8 +312,8 @@ fn a_second_member_gets_what_the_first_has_given_up() {
     let mut first = member(&cluster);
     join(&mut first);
     for partition in [0, 1] {
-        // The others are never started.
-        first.start(partition, 0).expect("started");
+        // The other partitions are never started.
+        first.start(partition, 0, None).expect("started");
     }
     first.give_up(&[0]).expect_err("nobody asked");
 
@@ -324,7 +338,7 @@ fn a_second_member_gets_what_the_first_has_given_up() {
         second.accept_assignment().expect("accepted");
     }
     assert_eq!(revoked.len(), 2);
-    // Nothing is handed on before the answer.
+    // No event is handed on before the answer.
     let mut early = Vec::new();
     second.poll(SILENCE, |event| early.push(seen(&event)));
     assert!(
@@ -368,14 +382,14 @@ fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
     sent.map_err(|(error, _)| error).expect("queued");
     producer.flush(PATIENCE).expect("written");
     let mut config = configured(&cluster);
-    // Less than the batch holds when it is decompressed, as 100 MB are less than what a small batch can hold.
+    // Less than the batch holds after decompression, as 100 MB is less than a small batch can hold.
     config
         .set("receive.message.max.bytes", "1100000")
         .set("fetch.max.bytes", "1000000")
         .set("message.max.bytes", "1000000");
     let mut member = GroupConsumer::new(&config, TOPIC).expect("a consumer");
     join(&mut member);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let mut failed = None;
     let begin = Instant::now();
     while failed.is_none() {
@@ -391,7 +405,7 @@ fn a_damaged_batch_is_an_error_of_its_partition_with_its_offset() {
     assert!(error.is_unreadable(), "{error}");
     assert_eq!(scope(&error, Some(0)), Scope::Partition(0));
     member.stop(0).expect("stopped");
-    member.start(1, 0).expect("started");
+    member.start(1, 0, None).expect("started");
     until(&mut member, |seen| *seen == Seen::Record(1, 0));
 }
 
@@ -403,7 +417,7 @@ fn a_broker_that_fails_for_unknown_reasons_is_an_error_of_the_partition() {
     join(&mut member);
     let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
     cluster.request_errors(RDKafkaApiKey::Fetch, &[unknown; 3]);
-    member.start(0, 0).expect("started");
+    member.start(0, 0, None).expect("started");
     let seen = until(&mut member, |seen| *seen == Seen::Record(0, 0));
     let failed = |seen: &&Seen| matches!(seen, Seen::Failed(0, Scope::Partition(0)));
     assert!(seen.iter().any(|seen| failed(&seen)), "{seen:?}");

@@ -74,7 +74,9 @@ impl Engine {
 
     /// One that is fetched from elsewhere, or not at all, would pass requests over, or never answer them.
     pub(super) fn fetch(&mut self, partition: i32, from: NextOffset) -> Result<(), Exit> {
-        self.consumer.start(partition, from.0).map_err(|error| {
+        let leader_epoch = self.instance.leader_epoch(partition);
+        let started = self.consumer.start(partition, from.0, leader_epoch);
+        started.map_err(|error| {
             Exit::StartOver(format!("cannot fetch partition {partition}: {error}"))
         })
     }

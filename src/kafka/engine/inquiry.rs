@@ -1,5 +1,5 @@
-//! Questions to the engine about sequences. Each is a message like others, and bounded: the fold belongs
-//! to the engine's thread, and requests for IDs come first.
+//! Questions to the engine about sequences. Each is an ordinary message, and bounded: the fold belongs to the
+//! engine's thread, and requests for IDs come first.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,26 +8,26 @@ use super::Message;
 use crate::core::fold::{Description, Matches};
 use crate::processor::instance::Instance;
 
-/// Sequences that one question looks at: a few tenths of a millisecond between two polls.
+/// Most sequences that one question looks at: a few tenths of a millisecond between two polls.
 pub const LOOK_MAX: usize = 5_000;
-/// Sequences that one question finds.
+/// Most sequences that one question finds.
 pub const FOUND_MAX: usize = 50;
 
-/// What is asked of one partition.
+/// A question to one partition.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// One sequence.
+    /// Describe the sequence of this name.
     Name(String),
-    /// The next of those that begin so, from a place on.
+    /// Find the next sequences with this prefix, from an index on.
     Prefix {
         /// The beginning of their names.
         prefix: String,
-        /// Where to begin, 0 at first.
+        /// The index to begin at, 0 at first.
         from: usize,
     },
 }
 
-/// A question, and where the answer goes.
+/// A question, and the channel for its answer.
 pub struct Inquiry {
     partition: i32,
     question: Question,
@@ -35,7 +35,7 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// `answer` gets nothing when the partition is not running here.
+    /// Creates a question. `answer` gets nothing when the partition is not running in this instance.
     pub fn new(
         partition: i32,
         question: Question,
@@ -69,19 +69,19 @@ impl Inquiry {
     }
 }
 
-/// The way to the engine that runs now; clones share it.
+/// The channel to the engine that runs now. Clones share it.
 #[derive(Clone, Default)]
 pub struct Inquiries {
     engine: Arc<Mutex<Option<Sender<Message>>>>,
 }
 
 impl Inquiries {
-    /// From here on this engine is asked.
+    /// Sends questions to this engine from now on.
     pub fn connect(&self, engine: Sender<Message>) {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
     }
 
-    /// Asks. Without an engine, the answer is dropped, which its receiver notices.
+    /// Asks the engine. Without an engine, the answer's sender is dropped, which its receiver notices.
     pub fn ask(&self, inquiry: Inquiry) {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = engine.as_ref() {

@@ -1,9 +1,9 @@
-//! From request to reply: how long the answers took that are acknowledged by now.
+//! Measures the time from a request to its acknowledged reply.
 //!
-//! No clock is read for a single record. Requests of one poll that the broker appended together, as it
-//! does a producer's batch, are one *run*: when they came, and how many there are. Acknowledgements come
-//! as numbers, and take runs from the front. They may overtake each other between reply partitions, so
-//! single latencies may be swapped; their sum, and so the mean, is exact all the same.
+//! No clock is read for a single record. Requests of one poll that the broker appended together, as it does
+//! with a producer's batch, are one *run*: the time of their arrival, and their number. Acknowledgements come
+//! as numbers, and take runs from the front. They may overtake each other between reply partitions, so single
+//! latencies may be swapped. Their sum, and so the mean, is exact all the same.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::core::NextOffset;
 use crate::service::metrics::Metrics;
 use crate::service::metrics::latency::{Since, Tally};
 
-/// Most runs that are remembered, 4 MiB of them; beyond that requests join the last run. Reached only
+/// Most runs that are remembered, 4 MiB of them. Beyond that, requests join the last run. This happens only
 /// with that many single requests in flight.
 const RUNS_MAX: usize = 100_000;
 
@@ -20,44 +20,44 @@ const RUNS_MAX: usize = 100_000;
 struct Run {
     timestamp_ms: i64,
     received: Instant,
-    /// Offset of its last request.
+    /// Offset of the last request of the run.
     last: i64,
     count: u64,
 }
 
-/// Watches requests until their replies are acknowledged or committed.
+/// Tracks requests until their replies are acknowledged or committed.
 #[derive(Debug, Default)]
 pub struct Latency {
-    /// When the records of the present poll came; set by the first one.
+    /// When the records of the present poll came. The first record sets it.
     received: Option<Instant>,
-    /// Of `immediate` mode: replies that are on their way.
+    /// In `immediate` mode: replies that are sent and not acknowledged.
     sent: VecDeque<Run>,
-    /// Of `exactly_once` mode, by partition: replies that wait for their checkpoint.
+    /// In `exactly_once` mode, by partition: replies that wait for their checkpoint.
     held: BTreeMap<i32, VecDeque<Run>>,
     append: Tally,
     receipt: Tally,
 }
 
 impl Latency {
-    /// The records that follow came later than those before.
+    /// Begins a new poll: the next records came later than those before.
     pub fn next_poll(&mut self) {
         self.received = None;
     }
 
-    /// The reply to a record is on its way.
+    /// Notes that the reply to a record is sent.
     pub fn sent(&mut self, timestamp_ms: i64) {
         let received = *self.received.get_or_insert_with(Instant::now);
         push(&mut self.sent, timestamp_ms, received, 0);
     }
 
-    /// The reply to a record waits for the checkpoint that covers it.
+    /// Notes that the reply to a record waits for the checkpoint that covers it.
     pub fn held(&mut self, partition: i32, offset: i64, timestamp_ms: i64) {
         let received = *self.received.get_or_insert_with(Instant::now);
         let runs = self.held.entry(partition).or_default();
         push(runs, timestamp_ms, received, offset);
     }
 
-    /// So many replies are acknowledged.
+    /// Counts acknowledged replies.
     pub fn acknowledged(&mut self, replies: u64) {
         if replies == 0 || self.sent.is_empty() {
             return;
@@ -77,7 +77,7 @@ impl Latency {
         }
     }
 
-    /// The checkpoint up to here is committed, with the replies in it.
+    /// Notes that the checkpoint up to `next` is committed, with the replies in it.
     pub fn committed(&mut self, partition: i32, next: NextOffset) {
         let Some(runs) = self.held.get_mut(&partition) else {
             return;
@@ -91,23 +91,23 @@ impl Latency {
         }
     }
 
-    /// Requests of a partition whose replies wait for their checkpoint.
+    /// Number of requests of a partition whose replies wait for their checkpoint.
     pub fn waiting(&self, partition: i32) -> u64 {
         let runs = self.held.get(&partition);
         runs.map_or(0, |runs| runs.iter().map(|run| run.count).sum())
     }
 
-    /// Forgets what a partition held: it is restored, and will read those requests again.
+    /// Forgets the waiting requests of a partition: it is restored, and will read them again.
     pub fn forget(&mut self, partition: i32) {
         self.held.remove(&partition);
     }
 
-    /// Forgets what other partitions held.
+    /// Forgets the waiting requests of partitions that are no longer owned.
     pub fn keep(&mut self, owned: impl Fn(i32) -> bool) {
         self.held.retain(|partition, _| owned(*partition));
     }
 
-    /// Adds what was counted to the metrics.
+    /// Adds the measured latencies to the metrics.
     pub fn publish(&mut self, metrics: &Metrics) {
         metrics.latency.take(Since::Append, &mut self.append);
         metrics.latency.take(Since::Receipt, &mut self.receipt);
@@ -150,7 +150,7 @@ impl Now {
     fn count(&self, run: &Run, count: u64, append: &mut Tally, receipt: &mut Tally) {
         receipt.add(self.clock.saturating_duration_since(run.received), count);
         if run.timestamp_ms >= 0 {
-            // The broker's clock may be ahead of ours.
+            // The broker's clock may be ahead of this machine's.
             let took_ms = u64::try_from(self.unix_ms - run.timestamp_ms).unwrap_or(0);
             append.add(Duration::from_millis(took_ms), count);
         }

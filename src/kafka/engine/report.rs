@@ -1,4 +1,4 @@
-//! What the engine tells people: status, metrics, and a log line when something changes.
+//! The engine's output for people: status, metrics, and a log line when something changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,38 +25,38 @@ use crate::wire::route::Cause;
 
 /// How often the status is published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
-/// An instance that is no member for longer than this is worth a line: joining takes the brokers'
+/// An instance that is not a member for longer than this logs a line. Joining takes the brokers'
 /// `group.initial.rebalance.delay.ms`, 3 s by default, and the slowest member's answer.
 const NOT_MEMBER_WARN: Duration = Duration::from_secs(10);
-/// A producer's transaction that holds a partition back for longer than this is worth a line: the
-/// Java client's own time-out is a minute, ordinary ones last milliseconds.
+/// A producer's transaction that holds a partition back for longer than this is logged. The Java client's own
+/// timeout is a minute; ordinary transactions last milliseconds.
 const OPEN_TRANSACTION_WARN: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Watched {
     phase: Option<Phase>,
     ends: Option<Ends>,
-    /// The last committed one; before the first, when the partition began to run.
+    /// Time of the last committed checkpoint; before the first one, the time when the partition began to run.
     checkpoint: Option<Instant>,
-    /// Since when the last stable offset stands still below the high watermark.
+    /// The last stable offset that stands still below the high watermark, and the time since when.
     held: Option<(i64, Instant)>,
     warned: bool,
-    /// Since when there have been requests without an answer, and no checkpoint.
+    /// Since when there are requests without an answer and without a checkpoint.
     unanswered: Option<Instant>,
 }
 
-/// Whether this instance is in its group.
+/// The membership of this instance in its group.
 #[derive(Debug)]
 struct Membership {
     member: bool,
-    /// It has heard which partitions are its own, perhaps none.
+    /// True when the instance knows its partitions, perhaps none.
     assigned: bool,
-    /// Since when it is no member, until that is logged.
+    /// Since when the instance is not a member. None once this is logged.
     apart: Option<Instant>,
 }
 
 impl Membership {
-    /// Of an instance that begins to join.
+    /// The membership of an instance that begins to join.
     fn new() -> Membership {
         Membership {
             member: false,
@@ -70,23 +70,24 @@ impl Membership {
     }
 }
 
-/// Watches an engine.
+/// Watches an engine and reports what it does.
 pub struct Reporter {
     status: Shared,
     metrics: Arc<Metrics>,
     mode: Mode,
-    /// How long answers take.
+    /// The latencies of answers.
     pub latency: Latency,
     watched: BTreeMap<i32, Watched>,
     published: Option<Instant>,
     membership: Membership,
     problem: Option<String>,
-    /// Since the last committed one, or the last rebalance: the partitions may be others.
+    /// Failed checkpoints since the last committed one, or since the last rebalance, which may change the
+    /// partitions.
     checkpoint_failures: u32,
     checkpoint_problem: Option<String>,
-    /// N and the partitions of the request topic, as the last takeover found them.
+    /// N and the number of partitions of the request topic, as the last takeover found them.
     partitions: (u32, u32),
-    /// How a printed command reaches this service.
+    /// The flags with which a printed command reaches this service.
     service_flags: String,
 }
 
@@ -128,13 +129,13 @@ impl Reporter {
         }
     }
 
-    /// Whether the consumer is a member of its group, asked before what it says next.
+    /// Whether the consumer is a member of its group. Call this before its next event is handled.
     pub fn member(&mut self, member: bool) {
         let membership = &mut self.membership;
         if member {
             membership.apart = None;
         } else if membership.member {
-            // The next assignment tells that it is one again.
+            // The next assignment shows that it is a member again.
             membership.assigned = false;
             membership.apart = Some(Instant::now());
             warn!("no longer a member of the group; joining it again");
@@ -157,7 +158,7 @@ impl Reporter {
         self.problem = Some(error.to_string());
     }
 
-    /// A record gave nothing to send now: in `exactly_once` mode its reply waits for the checkpoint.
+    /// Notes a record that gave nothing to send now: in `exactly_once` mode its reply waits for the checkpoint.
     pub fn held(&mut self, record: &Record<'_>) {
         if self.mode == Mode::ExactlyOnce {
             self.latency
@@ -254,7 +255,7 @@ impl Reporter {
         self.checkpoint_problem = completed.problem.as_ref().map(ToString::to_string);
     }
 
-    /// Replies that came back or went elsewhere.
+    /// Counts replies that came back or went to another topic.
     pub fn replies_served(&mut self, served: Served) {
         let returned = u64::try_from(served.returned).unwrap_or(u64::MAX);
         self.metrics.reply_failures.inc_by(returned);
@@ -365,7 +366,7 @@ impl Reporter {
         if watched.phase.as_ref() != Some(&report.phase) {
             announce(report.partition, &report.phase);
             watched.phase = Some(report.phase.clone());
-            // From here on a checkpoint is due, also the first.
+            // From now on a checkpoint is due, also the first one.
             if report.phase == Phase::Running {
                 watched.checkpoint.get_or_insert_with(Instant::now);
             }
@@ -406,7 +407,7 @@ impl Reporter {
     }
 }
 
-/// Since when a request may have waited: a committed checkpoint has covered all before it.
+/// Since when a request may have waited: a committed checkpoint has covered all requests before it.
 fn waiting_since(before: Option<Instant>, checkpoint: Option<Instant>, now: Instant) -> Instant {
     let since = before.unwrap_or(now);
     checkpoint.map_or(since, |checkpoint| checkpoint.max(since))
@@ -477,7 +478,7 @@ mod tests {
         reporter.statistics(r#"{"name":"x","topics":{}}"#);
         reporter.member(false);
         assert!(!connected(&reporter));
-        // In again, and not yet assigned again.
+        // The instance is a member again, but not yet assigned again.
         reporter.member(true);
         assert!(!connected(&reporter));
         reporter.rebalanced("assign", &[1]);
@@ -516,7 +517,7 @@ mod tests {
         let later = old + Duration::from_secs(1);
         let now = old + Duration::from_secs(2);
         assert_eq!(waiting_since(None, None, now), now);
-        // A checkpoint of long ago says nothing of a request that has just come.
+        // An old checkpoint says nothing about a request that has just come.
         assert_eq!(waiting_since(None, Some(old), now), now);
         assert_eq!(waiting_since(Some(old), None, now), old);
         assert_eq!(waiting_since(Some(old), Some(later), now), later);

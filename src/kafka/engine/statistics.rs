@@ -1,5 +1,4 @@
-//! What the consumer's statistics say about each partition: lag, and producers that leave a
-//! transaction open (T8).
+//! Reads the consumer's statistics of each partition: lag, and producers that leave a transaction open (T8).
 
 use std::collections::BTreeMap;
 
@@ -26,21 +25,21 @@ struct Partition {
     ls_offset: i64,
 }
 
-/// librdkafka's "not known".
+/// The value that librdkafka uses for "unknown".
 const fn unknown() -> i64 {
     -1
 }
 
-/// Ends of one partition's log.
+/// The ends of one partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// High watermark.
     pub high: i64,
-    /// Last stable offset: committed readers see no further.
+    /// Last stable offset. Committed readers do not see further.
     pub stable: i64,
 }
 
-/// The ends of each partition that is being fetched, from librdkafka's JSON.
+/// Reads the ends of each fetched partition from librdkafka's JSON.
 pub fn ends(json: &str) -> BTreeMap<i32, Ends> {
     let Ok(statistics) = serde_json::from_str::<Statistics>(json) else {
         return BTreeMap::new();

@@ -95,7 +95,7 @@ fn a_commit_is_undone_only_when_that_is_certain() {
         (C::OperationTimedOut, RETRIABLE, Class::Indefinite),
         (C::OperationTimedOut, NONE, Class::Indefinite),
         (C::BrokerTransportFailure, RETRIABLE, Class::Indefinite),
-        // The local transaction time-out, with the end of the transaction under way.
+        // The local transaction timeout, with the end of the transaction in progress.
         (C::OperationTimedOut, ABORT, Class::Indefinite),
         (C::UnknownProducerId, ABORT, Class::AbortTransaction),
         (C::InvalidTransactionalState, FATAL, Class::Fatal),
@@ -170,8 +170,8 @@ fn a_wrong_property_is_named_and_its_value_is_not() {
 
 #[test]
 fn native_errors_keep_their_flags() {
-    // SAFETY: the format is a zero-terminated string without directives; check_native takes over
-    // the object.
+    // SAFETY: the format is a zero-terminated string without directives, and check_native takes over the
+    // object.
     let error = unsafe {
         let native = sys::rd_kafka_error_new(
             sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__STATE,
@@ -210,7 +210,7 @@ fn an_error_concerns_what_it_came_with() {
         (C::TopicAuthorizationFailed, NONE, None, Scope::Told),
         (C::GroupAuthorizationFailed, NONE, None, Scope::Service),
         (C::FencedInstanceId, FATAL, None, Scope::Identity),
-        // Only librdkafka's word, or its own state.
+        // Only librdkafka's flags, or the client's own state.
         (C::Unknown, FATAL, None, Scope::Client),
         (C::Unknown, FATAL, partition, Scope::Client),
         (C::State, NONE, None, Scope::Client),

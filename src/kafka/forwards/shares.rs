@@ -1,13 +1,13 @@
-//! Which source partition has how much of what waits to be forwarded, and which of them wait for that.
+//! The share of each source partition in the strays that wait to be forwarded, and the sources that must wait.
 //!
-//! A home that cannot be written keeps the strays for it, forever by design. So each source partition has
-//! a share of the room, and the one that fills its share waits; the others have theirs.
+//! When a home partition cannot be written, its strays are kept, forever by design. So each source partition
+//! has a share of the room. A source that fills its share waits. The others still have theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Strays held at a time until they are acknowledged; a second's worth at a high rate.
+/// Most strays that are held until they are acknowledged; a second's worth at a high rate.
 pub(super) const FORWARDS_MAX: usize = 50_000;
-/// Bytes of them (64 MiB).
+/// Most bytes of these strays (64 MiB).
 pub(super) const BYTES_MAX: usize = 64 << 20;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,7 +17,7 @@ struct Held {
 }
 
 impl Held {
-    /// True when it is at least one `part`th of all the room.
+    /// True when the load is at least one `part`th of the whole room.
     fn reaches(self, part: usize) -> bool {
         self.strays * part >= FORWARDS_MAX || self.bytes * part >= BYTES_MAX
     }
@@ -30,12 +30,12 @@ pub(super) struct Shares {
     waiting: BTreeSet<i32>,
 }
 
-/// Which sources are to be stopped, and which fetched again.
+/// The sources to stop, and the sources to fetch again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Their share is full.
+    /// Sources whose share is full.
     pub stop: Vec<i32>,
-    /// There is room again.
+    /// Sources that have room again.
     pub resume: Vec<i32>,
 }
 
@@ -56,8 +56,8 @@ impl Shares {
         }
     }
 
-    /// Of so many partitions that may be sources. One that waits goes on at half its share, so that it does
-    /// not stop and start with each stray.
+    /// Computes the changes among this number of possible source partitions. A waiting source goes on at half
+    /// its share, so that it does not stop and start with each stray.
     pub(super) fn changes(&mut self, partitions: usize) -> Changes {
         let part = partitions.max(1);
         let mut changes = Changes::default();
@@ -84,7 +84,7 @@ impl Shares {
         !self.waiting.is_empty() && self.waiting.contains(&source)
     }
 
-    /// These are no longer ours.
+    /// Notes that these sources are no longer owned.
     pub(super) fn forget(&mut self, partitions: &[i32]) {
         self.waiting.retain(|source| !partitions.contains(source));
     }

@@ -1,5 +1,5 @@
-//! Many records handed to a producer in one call: one look at the clock, one look for the topic, and
-//! for a run of records of one partition one look for that, instead of one of each for each record.
+//! Hands many records to a producer in one call: one look at the clock, one look-up of the topic, and one
+//! look-up of the partition for a run of records of one partition, instead of one of each for each record.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -10,19 +10,19 @@ use super::{Enqueued, OPERATION, Outgoing, Topic};
 use crate::kafka::error::{self, Error};
 use crate::wire::headers::Block;
 
-/// librdkafka's `RD_KAFKA_PARTITION_UA`: each record says its partition.
+/// librdkafka's `RD_KAFKA_PARTITION_UA`: each record names its own partition.
 const EACH_ITS_OWN: i32 = -1;
 
-/// Records collected for one call, in memory of their own.
+/// Records collected for one call, in a buffer of their own.
 #[derive(Default)]
 pub struct Batch {
-    /// Key, value and headers of each record, one after another.
+    /// Key, value and headers of each record, one record after another.
     bytes: Vec<u8>,
     records: Vec<Collected>,
     native: Vec<sys::rd_kafka_message_t>,
 }
 
-// SAFETY: what `native` points to is used within one call only; it is empty between calls.
+// SAFETY: the pointers in `native` are used within one call only, and it is empty between calls.
 unsafe impl Send for Batch {}
 
 #[derive(Clone, Copy)]
@@ -59,22 +59,22 @@ impl Batch {
         });
     }
 
-    /// How many there are.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// True when there are none.
+    /// True when the batch has no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The records in order.
+    /// Iterates over the records in order.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
         self.records.iter().map(|record| record.of(&self.bytes))
     }
 
-    /// Forgets them.
+    /// Removes all records.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
@@ -101,9 +101,9 @@ impl Collected {
 }
 
 impl Topic {
-    /// Hands the records of a batch over in order and empties it; the producer copies them. Those that
-    /// it does not take come back, in order as well, with those behind them that were not tried any more,
-    /// as if the queue were full: so none overtakes another of its partition.
+    /// Hands the records of a batch over in order, and empties it. The producer copies them. Records that it
+    /// does not take come back in order, together with the later records that were not tried, as if the queue
+    /// were full. So no record overtakes another of its partition.
     pub fn produce_all(
         &self,
         batch: &mut Batch,
@@ -131,9 +131,9 @@ impl Topic {
             native.clear();
             native.extend(plain.iter().map(|record| message(record.of(bytes))));
             let count = c_int::try_from(native.len()).unwrap_or(c_int::MAX);
-            // SAFETY: the topic is alive; the messages point to key and value, which are copied during
-            // the call, so that nothing is written through the casts to mutable pointers; the opaque is
-            // a number that nobody follows.
+            // SAFETY: the topic is alive. The messages point to key and value, which are copied during the
+            // call, so that nothing is written through the casts to mutable pointers. The opaque is a number
+            // that nobody follows as a pointer.
             let taken = unsafe {
                 sys::rd_kafka_produce_batch(
                     self.topic.as_ptr(),

@@ -1,22 +1,22 @@
-//! Topics that clients name, kept open between two records to them.
+//! Keeps topics that clients name open between two records.
 
 use std::collections::BTreeMap;
 
 use super::Topic;
 use crate::kafka::error::Error;
 
-/// Topics kept open at a time; beyond it all are opened anew when they are used.
+/// Most topics that are kept open. Beyond it all are closed, and opened again when they are used.
 const OPEN_TOPICS_MAX: usize = 1_000;
 
-/// Topics of one producer, by name. Must be dropped before it.
+/// Open topics of one producer, by name. They must be dropped before the producer.
 #[derive(Default)]
 pub struct OpenTopics(BTreeMap<String, Topic>);
 
 impl OpenTopics {
-    /// The topic of that name, opened unless it is; it is there when this succeeds.
+    /// Opens the topic of that name, if it is not open. On success the topic is in the map.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The topic cannot be opened.
     pub fn get(
         &mut self,
         name: &str,
@@ -31,7 +31,7 @@ impl OpenTopics {
         Ok(self.0.get(name))
     }
 
-    /// Closes all.
+    /// Closes all topics.
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,11 +1,11 @@
-//! How large a batch of one topic may be.
+//! The size limit of a batch for one topic.
 //!
-//! A broker refuses a batch above the topic's `max.message.bytes`, and librdkafka does not split one that was
-//! refused: made again it would be the same. So producers fill their batches up to the topic's limit only,
-//! as far as that is known. A refusal says that it is lower than that, because an operator has lowered it or
-//! we may not ask: then it is asked for again, and halved where no answer says why. The producer is made
-//! again with the smaller one. A limit that is below what producers would fill is asked for now and then: it may
-//! be raised again.
+//! A broker refuses a batch above the topic's `max.message.bytes`. librdkafka does not split a refused batch:
+//! made again, it would be the same. So producers fill their batches only up to the topic's limit, as far as it
+//! is known. A refusal shows that the limit is lower: an operator has lowered it, or the service may not ask
+//! for it. Then the limit is asked for again, and halved if no answer explains the refusal. The producer is
+//! created again with the smaller size. A limit below the size that producers would fill is asked for
+//! regularly: it may be raised again.
 
 use std::time::{Duration, Instant};
 
@@ -21,27 +21,27 @@ use crate::wire::route::Undelivered;
 pub const BATCH_OVERHEAD_BYTES: usize = 61;
 /// Most bytes of a record besides key, value and headers.
 pub const RECORD_OVERHEAD_BYTES: usize = 64;
-/// A guess is not lowered below this: nearly every reply and every entry of the state is smaller.
+/// A guess is never below this: nearly every reply and every entry of the state is smaller.
 const GUESS_BYTES_MIN: usize = 1_000;
-/// How often a low limit is looked at again.
+/// How often a low limit is asked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How long a question about a topic may take: many times what a broker needs. Without an answer the topic
-/// is tried.
+/// How long a question about a topic may take: many times what a broker needs. Without an answer the topic is
+/// tried.
 const QUESTION_DEADLINE: Duration = Duration::from_millis(500);
 
-/// One topic's limit, as far as it is known.
+/// The limit of one topic, as far as it is known.
 #[derive(Clone, Debug)]
 pub struct BatchSize {
     topic: String,
-    /// As the operator or librdkafka has it.
+    /// The size in the configuration of the operator or librdkafka.
     configured: usize,
-    /// `max.message.bytes`, as far as it is known or had to be guessed.
+    /// `max.message.bytes`, if it is known or had to be guessed.
     limit: Option<usize>,
     asked_at: Instant,
 }
 
 impl BatchSize {
-    /// Of a topic that nothing is known of yet.
+    /// The limit of a topic about which nothing is known yet.
     pub fn new(connection: &Connection, topic: &str) -> BatchSize {
         BatchSize {
             topic: topic.to_owned(),
@@ -51,7 +51,7 @@ impl BatchSize {
         }
     }
 
-    /// Asks again where the limit is low and that is due. True when batches may be larger.
+    /// Asks again if the limit is low and the question is due. True when batches may be larger.
     pub fn look_again(&mut self, directory: &Directory) -> bool {
         let before = self.batch_bytes();
         if before >= self.configured || self.asked_at.elapsed() < LOOK_AGAIN {
@@ -68,13 +68,13 @@ impl BatchSize {
         self.know(access.ok().flatten());
     }
 
-    /// Takes what a broker says, if it does.
+    /// Takes a broker's answer, if it gave one.
     pub fn know(&mut self, access: Option<TopicAccess>) {
         let limit = access.and_then(|access| access.batch_bytes_max);
         self.limit = limit.or(self.limit);
     }
 
-    /// A batch was refused as too large, so from here on they are smaller. False when they cannot be.
+    /// Notes that a batch was refused as too large, so batches become smaller. False when they cannot.
     pub fn refused(&mut self, directory: &Directory) -> bool {
         let before = self.batch_bytes();
         let access = directory.access(&self.topic, QUESTION_DEADLINE).ok();
@@ -90,28 +90,29 @@ impl BatchSize {
         smaller
     }
 
-    /// `found`: what a broker says.
+    /// Lowers the limit. `found` is the limit that a broker gave.
     fn lower(&mut self, found: Option<usize>) {
         let held = self.batch_bytes() + BATCH_OVERHEAD_BYTES;
         let lower = found.filter(|found| *found < held);
         self.limit = Some(lower.unwrap_or((held / 2).max(GUESS_BYTES_MIN.min(held))));
     }
 
-    /// `batch.size` of a producer.
+    /// The `batch.size` of a producer.
     pub fn batch_bytes(&self) -> usize {
         let limit = self.limit.unwrap_or(usize::MAX);
         let limit = limit.saturating_sub(BATCH_OVERHEAD_BYTES).max(1);
         self.configured.min(limit)
     }
 
-    /// True when the topic takes a record with so many bytes of key, value and headers.
+    /// True when the topic takes a record with this number of bytes of key, value and headers.
     pub fn fits(&self, bytes: usize) -> bool {
         let batch = bytes + RECORD_OVERHEAD_BYTES + BATCH_OVERHEAD_BYTES;
         self.limit.is_none_or(|limit| batch <= limit)
     }
 
-    /// The headers of a reply that does not fit: without the largest of them, as many as it takes, and with
-    /// the reason. None when the topic does not take it without any: then it waits. `bytes`: of key and value.
+    /// The headers of a reply that does not fit: the largest are left out, as many as needed, and the reason is
+    /// added. None when the topic does not take the reply even without any: then it waits. `bytes` is the size
+    /// of key and value.
     pub fn shrunk(
         &self,
         bytes: usize,

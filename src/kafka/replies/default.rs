@@ -1,17 +1,17 @@
 //! Replies to the default reply topic.
 //!
-//! A reply that was handed over is never given up: it waits in the producer's queue while a broker
-//! is away, and one that comes back with an error is handed over again. What is outstanding keeps
-//! its checkpoint waiting (I4).
+//! A reply that was handed over is never given up. It waits in the producer's queue while a broker is away, and
+//! a reply that comes back with an error is handed over again. An outstanding reply keeps its checkpoint
+//! waiting (I4).
 //!
-//! A batch that is refused as too large comes back whole. The producers are then made again with smaller
-//! batches, once nothing is in progress with them. A reply that is too large by itself goes without its largest
+//! A batch that is refused as too large comes back whole. Then the producers are created again with smaller
+//! batches, once nothing is in progress with them. A single reply that is too large is sent without its largest
 //! headers and says so (`sequencer-undelivered`).
 //!
-//! There are two producers, because librdkafka's linger is a setting of the whole producer: one sends
-//! each reply at once, for latency; one waits up to 20 ms for a full batch, for a backlog,
-//! where it saves a third of the CPU, and has a thread of its own ([`super::threaded`]). One of them at
-//! a time ([`super::pace`]).
+//! There are two producers, because librdkafka's linger is a setting of the whole producer. One sends each
+//! reply at once, for latency. The other waits up to 20 ms for a full batch, for a backlog, where this saves a
+//! third of the CPU. It has a thread of its own ([`super::threaded`]). Only one of them is in use at a time
+//! ([`super::pace`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,25 +33,25 @@ use crate::processor::replies::Token;
 use crate::wire::headers::Block;
 use crate::wire::route::Cause;
 
-/// How long a full queue is waited for in place before the engine looks after its other duties.
+/// How long the engine waits for room in a full queue before it turns to its other work.
 const FULL_QUEUE_WAIT: Duration = Duration::from_millis(500);
-/// Step of that wait.
+/// Interval of the polls during this wait.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 /// Pause before replies that came back with an error are handed over again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// How long a look at a topic that has grown may keep the engine from its other duties.
+/// How long a look-up of a topic that has grown may keep the engine from its other work.
 const LOOK_WAIT: Duration = Duration::from_millis(500);
-/// With so many under way no more records are taken: four batches of a producer, one being written while
-/// the next fills and their reports come back. More only wait, and leave the caches. What one poll takes
-/// may come on top.
+/// With this many replies in progress, no more records are taken. These are four batches of a producer: one is
+/// being written while the next fills and reports come back. More replies would only wait, and leave the
+/// caches. The records of one poll may come on top.
 const UNDER_WAY_MAX: i32 = 40_000;
-/// Replies handed over in one call: enough that the call does not count, few enough that they are still
-/// in the processor's cache.
-const BATCH_REPLIES: usize = 256;
+/// Replies handed over in one call: enough that the cost of the call does not matter, and few enough that they
+/// are still in the processor's cache.
+pub(in crate::kafka) const BATCH_REPLIES: usize = 256;
 
 /// The producer that sends each reply at once, and the topic.
 struct Swift {
-    // This must go before the lane.
+    // Must be dropped before the lane.
     topic: Topic,
     lane: Lane,
 }
@@ -84,16 +84,16 @@ pub(super) struct DefaultReplies {
     topic: String,
     directory: Arc<Directory>,
     size: BatchSize,
-    /// The producers are about to be made again, for batches of another size.
+    /// True when the producers are about to be created again, for batches of another size.
     resizing: bool,
     tally: Tally,
     swift: Swift,
     bulk: Threaded,
     switch: Switch,
-    /// Replies of this turn that were not handed over yet.
+    /// Replies of this turn that are not handed over yet.
     batch: Batch,
     reported: Reported,
-    /// Replies that came back, in order; all of them are older than those that wait for room.
+    /// Replies that came back, in order. All of them are older than those that wait for room.
     again: VecDeque<OwnedReply>,
     /// Replies that a producer did not take yet, in order.
     waiting: VecDeque<OwnedReply>,
@@ -130,7 +130,7 @@ impl DefaultReplies {
     /// Takes a reply, to be sent with others, at [`DefaultReplies::flush`] at the latest.
     ///
     /// # Errors
-    /// The producer is of no more use.
+    /// The producer is no longer usable.
     pub(super) fn send(
         &mut self,
         token: Token,
@@ -160,10 +160,10 @@ impl DefaultReplies {
         Ok(())
     }
 
-    /// Sends what was taken, or keeps it until there is room.
+    /// Sends the replies that were taken, or keeps them until there is room.
     ///
     /// # Errors
-    /// The producer is of no more use.
+    /// The producer is no longer usable.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         if self.batch.is_empty() {
             return Ok(());
@@ -198,14 +198,14 @@ impl DefaultReplies {
         result
     }
 
-    /// Partitions of the topic that both producers can write to, as they find them now.
+    /// Number of partitions of the topic that both producers can write to, looked up now.
     pub(super) fn partitions(&self) -> Result<u32, Error> {
         let Swift { topic, lane } = &self.swift;
         let swift = lane.partitions(topic.name(), LOOK_WAIT)?;
         Ok(swift.min(self.bulk.partitions(LOOK_WAIT)?))
     }
 
-    /// True while records may be taken: no reply waits for room, and the producer is the right one.
+    /// True while records may be taken: no reply waits for room, and the right producer is in use.
     pub(super) fn has_room(&mut self) -> bool {
         let under_way = self.in_flight();
         let settled = self.switch.settle(Instant::now(), under_way);
@@ -216,11 +216,11 @@ impl DefaultReplies {
         !self.resizing && self.again.is_empty() && self.waiting.is_empty()
     }
 
-    /// Serves delivery reports, hands over again what came back, and passes on what was
-    /// acknowledged. Returns how many came back.
+    /// Serves delivery reports, hands returned replies over again, and passes acknowledgements on. Returns the
+    /// number of returned replies.
     ///
     /// # Errors
-    /// The producer is of no more use: its fatal error.
+    /// The producer is no longer usable: its fatal error.
     pub(super) fn serve(
         &mut self,
         acknowledged: &mut impl FnMut(Token, u64),
@@ -254,7 +254,7 @@ impl DefaultReplies {
         Ok(returned)
     }
 
-    /// Records queued and in flight.
+    /// Number of records queued and in flight.
     pub(super) fn in_flight(&self) -> i32 {
         self.swift.lane.in_flight() + self.bulk.under_way()
     }
@@ -287,14 +287,14 @@ impl DefaultReplies {
         }
     }
 
-    /// Takes what keeps a reply from fitting, and counts that.
+    /// Removes the headers that keep a reply from fitting, and counts this.
     fn shrink(&mut self, reply: &mut OwnedReply) {
         if reply.shrink(&self.size, &undelivered(Cause::ReplyTooLarge, &self.topic)) {
             self.tally.add(Cause::ReplyTooLarge);
         }
     }
 
-    /// Makes the producers again for batches of another size. False while the old ones are not done.
+    /// Creates the producers again for batches of another size. False while the old ones are not done.
     fn resize_batches(&mut self) -> Result<bool, Error> {
         if self.in_flight() > 0 {
             return Ok(false);
@@ -310,12 +310,12 @@ impl DefaultReplies {
         Ok(true)
     }
 
-    /// Takes the counts of replies that went without a part of their headers.
+    /// Takes the counts of replies that went without some of their headers.
     pub(super) fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 
-    /// False when the queue stayed full.
+    /// Hands a record to the producer in use. False when the queue stayed full.
     fn enqueue(&mut self, outgoing: Outgoing<'_>) -> Result<bool, Error> {
         if self.switch.used() == Pace::Bulk {
             let mut one = Batch::default();
@@ -337,8 +337,8 @@ impl DefaultReplies {
                     lane.serve(REPORT_POLL, |report| reported.add(report));
                 }
                 Err(error) if error.class == Class::Fatal => return Err(error),
-                // Anything else that is refused in place waits like a full queue: the topic may
-                // come back, and no reply is dropped.
+                // After any other refusal the reply waits as for a full queue: the topic may come back, and no
+                // reply is dropped.
                 Err(error) => {
                     warn!(%error, "reply not taken yet");
                     return Ok(false);

@@ -9,12 +9,12 @@ use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 use crate::kafka::produce::{Report, Reports, Topic};
 
-/// Events of reports served in one go: bounds the time away from what else is to be done.
+/// Most events of reports served in one go. It bounds the time away from other work.
 const REPORTS_MAX: usize = 64;
 
-/// A producer and its reports. Topics made for it must be dropped before it.
+/// A producer and its reports. Topics created for it must be dropped before it.
 pub(in crate::kafka) struct Lane {
-    // These must go before the producer.
+    // Must be dropped before the producer.
     reports: Option<Reports>,
     producer: BaseProducer<Context>,
 }
@@ -30,12 +30,12 @@ impl Lane {
         })
     }
 
-    /// A topic of this producer.
+    /// Creates a topic handle of this producer.
     pub(in crate::kafka) fn topic(&self, name: &str) -> Result<Topic, Error> {
         Topic::new(&self.producer, name)
     }
 
-    /// Partitions of a topic as this producer finds them now; from then on it can write to them. Waits
+    /// Looks up the number of partitions of a topic now. From then on this producer can write to them. Waits
     /// for a broker up to `wait`.
     pub(in crate::kafka) fn partitions(&self, topic: &str, wait: Duration) -> Result<u32, Error> {
         let metadata = self.producer.client().fetch_metadata(Some(topic), wait);
@@ -45,13 +45,13 @@ impl Lane {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// Serves one event of reports, waiting for it up to `wait`. False when there was none.
+    /// Serves one event of reports. Waits for it up to `wait`. False when there was none.
     pub(in crate::kafka) fn serve(&self, wait: Duration, on: impl FnMut(Report<'_>)) -> bool {
         let served = |reports: &Reports| reports.serve(wait, on);
         self.reports.as_ref().is_some_and(served)
     }
 
-    /// Serves the events that are there, as many as may be served in one go; waits for the first up to `wait`.
+    /// Serves the available events, up to the limit of one go. Waits for the first one up to `wait`.
     pub(in crate::kafka) fn serve_ready(&self, wait: Duration, mut on: impl FnMut(Report<'_>)) {
         let mut wait = wait;
         for _ in 0..REPORTS_MAX {
@@ -62,7 +62,7 @@ impl Lane {
         }
     }
 
-    /// Records queued and in flight.
+    /// Number of records queued and in flight.
     pub(in crate::kafka) fn in_flight(&self) -> i32 {
         self.producer.in_flight_count()
     }

@@ -1,7 +1,7 @@
 //! Replies to topics that clients name.
 //!
-//! A reply waits here until it is acknowledged, and goes to the default topic, with the reason in a
-//! header, when its topic cannot be written:
+//! A reply waits here until it is acknowledged. When its topic cannot be written, the reply goes to the default
+//! topic, with the reason in a header:
 //!
 //! ```text
 //!   send ─▶ is the topic known? ─yes─▶ together with others ─▶ acknowledged
@@ -30,15 +30,15 @@ use crate::processor::replies::Token;
 use crate::wire::headers::Block;
 use crate::wire::route::{Cause, Undelivered};
 
-/// Replies held at a time, until they are acknowledged: a second's worth at the highest rate, and
-/// few enough that a restart of the producer sends them again in no time.
+/// Most replies that are held until they are acknowledged: a second's worth at the highest rate, and few enough
+/// that a restarted producer sends them again quickly.
 const REPLIES_MAX: usize = 50_000;
-/// Bytes of them (64 MiB).
+/// Most bytes of these replies (64 MiB).
 const BYTES_MAX: usize = 64 << 20;
-/// Pause before a producer that had a fatal error is made anew.
+/// Pause before a producer that had a fatal error is created again.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(500);
 
-/// A reply in memory of its own.
+/// A reply in a buffer of its own.
 pub(super) struct Parcel {
     pub(super) token: Token,
     topic: String,
@@ -51,14 +51,14 @@ pub(super) struct Parcel {
     place: Place,
 }
 
-/// Where a reply is.
+/// The stage of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Waits for the list of topics, for this failure or without one.
+    /// Waits for the list of topics, because of this failure or without one.
     Waiting(Ticket, Option<Cause>),
     /// Waits for room in a producer.
     Queued { alone: bool },
-    /// With a producer.
+    /// In a producer's queue.
     Sent { alone: bool },
 }
 
@@ -73,9 +73,9 @@ impl Parcel {
     }
 }
 
-/// A producer with the topics that it has open.
+/// A producer with its open topics.
 struct Sender {
-    // These must go before the lane.
+    // Must be dropped before the lane.
     topics: OpenTopics,
     lane: Lane,
 }
@@ -96,7 +96,7 @@ impl Sender {
     }
 }
 
-/// A delivery report.
+/// The content of a delivery report.
 struct Reported {
     number: u64,
     failure: Option<Error>,
@@ -108,11 +108,11 @@ pub(super) struct NamedReplies {
     directory: Arc<Directory>,
     together: Sender,
     alone: Sender,
-    /// By number, in the order in which they came.
+    /// Replies by number, in the order in which they came.
     parcels: BTreeMap<u64, Parcel>,
     bytes: usize,
     next: u64,
-    /// Numbers of those that wait for the list, and of those that wait for room.
+    /// Numbers of the replies that wait for the list, and of those that wait for room.
     waiting: Vec<u64>,
     queued: VecDeque<u64>,
     undelivered: VecDeque<Parcel>,
@@ -170,17 +170,17 @@ impl NamedReplies {
         self.dispatch(number);
     }
 
-    /// True while more may be taken.
+    /// True while more replies may be taken.
     pub(super) fn has_room(&self) -> bool {
         self.parcels.len() < REPLIES_MAX && self.bytes < BYTES_MAX
     }
 
-    /// Replies that are not acknowledged.
+    /// Number of replies that are not acknowledged.
     pub(super) fn pending(&self) -> i32 {
         i32::try_from(self.parcels.len()).unwrap_or(i32::MAX)
     }
 
-    /// The next reply that goes to the default topic, its headers complete.
+    /// The next reply that goes to the default topic, with all its headers.
     pub(super) fn next_undelivered(&mut self) -> Option<Parcel> {
         self.undelivered.pop_front()
     }
@@ -190,9 +190,9 @@ impl NamedReplies {
         std::mem::take(&mut self.tally)
     }
 
-    /// Moves everything on, and passes on what was acknowledged. Returns how many came back.
+    /// Moves all replies on, and passes acknowledgements on. Returns the number of returned replies.
     pub(super) fn serve(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
-        // Also what idle producers have to say for the log.
+        // This also serves the log lines of idle producers.
         let returned = self.reports(acknowledged);
         if self.parcels.is_empty() {
             return returned;
@@ -255,7 +255,7 @@ impl NamedReplies {
                     .close(&topic, Cause::NotPermitted, Instant::now());
                 self.give_up(number, Cause::NotPermitted, error);
             }
-            // The list says whether it is gone.
+            // The list shows whether the topic is gone.
             Delivery::Topic(cause) => {
                 parcel.place = Place::Waiting(self.directory.ask(), Some(cause));
                 self.waiting.push(number);
@@ -271,7 +271,7 @@ impl NamedReplies {
         }
     }
 
-    /// Finds a reply's way by what is known of its topic.
+    /// Chooses the next stage of a reply by what is known of its topic.
     fn dispatch(&mut self, number: u64) {
         let Some(parcel) = self.parcels.get_mut(&number) else {
             return;
@@ -281,7 +281,7 @@ impl NamedReplies {
             .advice(&parcel.topic, parcel.shape(), Instant::now())
         {
             Advice::Elsewhere(undelivered) => self.elsewhere(number, undelivered),
-            // Alone or together: here a refusal costs no more than another attempt.
+            // Together or alone makes no difference: here a refusal costs no more than another attempt.
             Advice::Together | Advice::Alone => match self.directory.partitions(&parcel.topic) {
                 Some(count) if partition(parcel.choice, count).is_some() => {
                     parcel.place = Place::Queued { alone: false };
@@ -295,7 +295,7 @@ impl NamedReplies {
         }
     }
 
-    /// Those whose list has come.
+    /// Moves the replies on whose list has arrived.
     fn look_at_list(&mut self) {
         for number in std::mem::take(&mut self.waiting) {
             let Some(parcel) = self.parcels.get(&number) else {
@@ -314,7 +314,7 @@ impl NamedReplies {
                 Some(count) if partition(parcel.choice, count).is_none() => {
                     Some(Cause::PartitionUnknown)
                 }
-                // It has just grown, which the producer does not know yet.
+                // The topic has just grown, which the producer does not know yet.
                 Some(_) if failure == Some(Cause::PartitionUnknown) => failure,
                 Some(_) => failure.inspect(|cause| {
                     self.memory.close_and_tell(&topic, *cause, Instant::now());
@@ -341,7 +341,7 @@ impl NamedReplies {
     /// Hands a reply to its producer. False when there is no room.
     fn enqueue(&mut self, number: u64) -> bool {
         if self.renew_at.is_some() {
-            // It is sent with all others by the new producers.
+            // The new producers send it together with all others.
             return true;
         }
         let Some(parcel) = self.parcels.get_mut(&number) else {
@@ -391,8 +391,8 @@ impl NamedReplies {
         Some(parcel)
     }
 
-    /// One client's topic must not end the engine: only these producers are made anew, and whatever
-    /// was with them is sent again.
+    /// Creates the producers again after a fatal error, and sends their replies again. A client's topic must
+    /// not end the engine.
     fn renew_when_due(&mut self) {
         if self.renew_at.is_none_or(|at| Instant::now() < at) {
             return;
@@ -425,7 +425,7 @@ impl NamedReplies {
     }
 }
 
-/// The partition of a topic that has so many; none when it lacks the one that was asked for.
+/// The partition in a topic of `count` partitions. None when the topic lacks the partition that was asked for.
 pub(in crate::kafka) fn partition(choice: Choice, count: u32) -> Option<i32> {
     match choice {
         Choice::Exact(partition) => u32::try_from(partition)

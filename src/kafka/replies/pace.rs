@@ -1,30 +1,31 @@
-//! Which of two producers replies go through: the one that sends each at once, or the one that waits for
-//! a full batch.
+//! Chooses the producer of replies: the one that sends each reply at once, or the one that waits for a full
+//! batch.
 //!
-//! Replies of one name must stay in order for whoever reads them, and two producers overtake each other.
-//! So there is one at a time: the other one is taken into use when nothing is under way with the first.
-//! Until then no record is taken, which lasts as long as a broker takes to acknowledge.
+//! Replies of one name must stay in order for their readers, and two producers overtake each other. So only one
+//! is in use at a time. The other one takes over when nothing is in progress with the first. Until then no
+//! record is taken. This lasts as long as a broker takes to acknowledge.
 
 use std::time::{Duration, Instant};
 
 /// How a reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// At once.
+    /// Each reply at once.
     Swift,
-    /// With many others: there is a backlog.
+    /// With many others, because there is a backlog.
     Bulk,
 }
 
-/// With more replies than this under way there is a backlog. At 200,000 a second fewer are under way
-/// when each is sent at once.
-const BACKLOG_REPLIES: i32 = 1_500;
-/// With fewer than this under way there may be none any more: what linger and the way to the broker keep under
-/// way at 60,000 a second. Not above the other, or an even stream could have a backlog by this and none by that:
-/// a reply takes longer with the linger.
+/// With more replies than this in progress there is a backlog. At 200,000 a second, fewer are in progress when
+/// each reply is sent at once.
+pub(in crate::kafka) const BACKLOG_REPLIES: i32 = 1_500;
+/// With fewer than this in progress the backlog may be over. At 60,000 replies a second, linger and the round
+/// trip to the broker keep this many in progress. This must not be above [`BACKLOG_REPLIES`]. Otherwise a
+/// steady stream could have a backlog by one limit and none by the other, because a reply takes longer with the
+/// linger.
 const CALM_REPLIES: i32 = BACKLOG_REPLIES;
-/// It must have been calm for so long: in a drain few are under way for a moment whenever the next fetch
-/// is waited for, and each change stops the intake until the last reply is acknowledged.
+/// The calm must last this long. In a drain, few replies are in progress for a moment whenever the next fetch
+/// is awaited, and each change of the producer stops the intake until the last reply is acknowledged.
 const CALM_LASTS: Duration = Duration::from_millis(50);
 
 /// The producer in use, and the one that is wanted.
@@ -32,7 +33,7 @@ const CALM_LASTS: Duration = Duration::from_millis(50);
 pub(super) struct Switch {
     used: Pace,
     wanted: Pace,
-    /// Since when few have been under way with [`Pace::Bulk`].
+    /// Since when few replies have been in progress with [`Pace::Bulk`].
     calm_since: Option<Instant>,
 }
 
@@ -47,13 +48,13 @@ impl Default for Switch {
 }
 
 impl Switch {
-    /// The one in use.
+    /// The pace in use.
     pub(super) fn used(&self) -> Pace {
         self.used
     }
 
-    /// Looks at how many replies are under way. False while records should not be taken, because the
-    /// other producer is wanted and this one is not done.
+    /// Takes the number of replies in progress into account. False while records should not be taken, because
+    /// the other producer is wanted and this one is not done.
     pub(super) fn settle(&mut self, now: Instant, under_way: i32) -> bool {
         match (self.used, self.wanted) {
             (Pace::Swift, Pace::Swift) if under_way > BACKLOG_REPLIES => self.wanted = Pace::Bulk,
@@ -64,7 +65,7 @@ impl Switch {
                     self.wanted = Pace::Swift;
                 }
             }
-            // Once it is wanted it is taken into use: what made it wanted goes down meanwhile.
+            // A wanted producer is always taken into use, although the number of replies falls in between.
             _ => {}
         }
         if under_way == 0 && self.used != self.wanted {
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(switch.used(), Pace::Swift);
     }
 
-    /// Whatever the rate and the brokers' time: a stream that does not change changes the producer once.
+    /// Whatever the rate and the latency of the brokers, a steady stream changes the producer once.
     #[test]
     fn an_even_stream_does_not_go_to_and_fro() {
         const LINGER_MS: u64 = 20;

@@ -1,11 +1,11 @@
-//! Replies in memory of their own, and what delivery reports say of them.
+//! Replies in buffers of their own, and the results in delivery reports.
 
 use crate::kafka::error::Error;
 use crate::kafka::produce::{BatchSize, Outgoing, Report};
 use crate::wire::headers::{Block, block};
 use crate::wire::route::Undelivered;
 
-/// A reply in memory of its own.
+/// A reply in a buffer of its own.
 pub(super) struct OwnedReply {
     token: u64,
     partition: i32,
@@ -25,7 +25,8 @@ impl OwnedReply {
         }
     }
 
-    /// Takes the headers that keep it from fitting. True when it had such, and fits without them.
+    /// Removes the headers that keep the reply from fitting. True when it had such headers, and fits without
+    /// them.
     pub(super) fn shrink(&mut self, size: &BatchSize, reason: &Undelivered) -> bool {
         let bytes = self.key.as_ref().map_or(0, Vec::len) + self.body.len();
         if size.fits(bytes + self.headers.len()) {
@@ -52,13 +53,13 @@ impl OwnedReply {
 /// Delivery reports not yet passed on.
 #[derive(Default)]
 pub(super) struct Reported {
-    /// Tokens and how many replies in a row were acknowledged under each.
+    /// Pairs of a token and the number of consecutive replies that were acknowledged under it.
     pub(super) runs: Vec<(u64, u64)>,
     /// Replies that came back, in order.
     pub(super) returned: Vec<OwnedReply>,
-    /// Why the last of them did.
+    /// The error of the last returned reply.
     pub(super) problem: Option<Error>,
-    /// The topic took less than a batch had.
+    /// True when the topic refused a batch as too large.
     pub(super) too_large: bool,
 }
 
@@ -72,7 +73,7 @@ impl Reported {
                 self.problem = Some(error);
                 let mut headers = Vec::new();
                 for (name, value) in report.headers.iter() {
-                    // Ours all have text names and values.
+                    // All headers of this service have text names and values.
                     let name = std::str::from_utf8(name).unwrap_or_default();
                     block::push(&mut headers, name, value.unwrap_or_default());
                 }
@@ -87,13 +88,13 @@ impl Reported {
         }
     }
 
-    /// How many replies it is about.
+    /// Number of replies in the reports.
     pub(super) fn replies(&self) -> u64 {
         let acknowledged: u64 = self.runs.iter().map(|(_, replies)| replies).sum();
         acknowledged + self.returned.len() as u64
     }
 
-    /// Takes over what the other one has, which is newer.
+    /// Takes over the newer reports of the other one.
     pub(super) fn append(&mut self, newer: &mut Reported) {
         for (token, replies) in newer.runs.drain(..) {
             self.acknowledged(token, replies);
@@ -111,7 +112,7 @@ impl Reported {
     }
 }
 
-/// A token as librdkafka carries it.
+/// Converts a token to librdkafka's opaque.
 pub(super) fn opaque(token: u64) -> usize {
     usize::try_from(token).unwrap_or(usize::MAX)
 }

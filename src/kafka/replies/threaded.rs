@@ -1,5 +1,5 @@
-//! A producer that is served by a thread of its own: what it is handed is produced there, and its delivery
-//! reports are collected there.
+//! A producer that a thread of its own serves: the thread produces the batches that it is handed, and collects
+//! their delivery reports.
 //!
 //! ```text
 //!   engine ── batches ──▶ thread ── produce ──▶ librdkafka
@@ -7,9 +7,9 @@
 //!      └───── Reported ─────┘ └─── delivery reports ┘
 //! ```
 //!
-//! In a backlog the engine's thread is what everything waits for, and producing was a third of its work. A
-//! reply's memory also is allocated and freed by one thread that way, which glibc does without a lock.
-//! For a single reply it would be a detour: that is what the other producer is for.
+//! In a backlog the engine's thread is the bottleneck, and producing was a third of its work. With a thread
+//! here, one thread also allocates and frees a reply's memory, which glibc does without a lock. A single reply
+//! would take a detour this way; the other producer sends those.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,29 +25,29 @@ use super::reported::{OwnedReply, Reported};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Batch, Enqueued, Outgoing, Topic};
 
-/// How long the thread waits for a batch while reports may come: such a report is noticed this late.
+/// How long the thread waits for a batch while reports may come. A report is noticed at most this much later.
 const REPORTS_WAIT: Duration = Duration::from_millis(1);
-/// The same while none may: what the producer has to say for the log waits so long.
+/// How long the thread waits for a batch while no report can come. Log lines of the producer wait as long.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
-/// Pause before a record that the producer did not take, for another reason than a full queue, is tried
-/// again.
+/// Pause before a record is tried again that the producer refused for another reason than a full queue.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The thread's handle. Dropping it ends the thread; what is under way then may be written or not.
+/// The thread's handle. Dropping it ends the thread. Replies that are in progress then may be written or not.
 pub(super) struct Threaded {
     shared: Arc<Shared>,
-    /// Batches to the thread. There is no more in it than is under way, which who hands over limits.
+    /// Batches to the thread. The caller of [`Threaded::hand_over`] limits the replies in progress, and so the
+    /// content of this channel.
     batches: Option<Sender<Batch>>,
-    /// The same batches again, empty.
+    /// The same batches back, empty.
     emptied: Receiver<Batch>,
     thread: Option<JoinHandle<()>>,
-    /// Records handed over of which [`Threaded::reported`] has not told yet.
+    /// Records handed over that [`Threaded::reported`] has not returned yet.
     under_way: u64,
 }
 
-/// What the thread and its handle use both.
+/// State that the thread and its handle share.
 struct Shared {
-    // This must go before the lane.
+    // Must be dropped before the lane.
     topic: Topic,
     lane: Lane,
     reported: Mutex<Reported>,
@@ -55,7 +55,7 @@ struct Shared {
 }
 
 impl Threaded {
-    /// For one topic.
+    /// Starts a producer and its thread for one topic.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
@@ -98,25 +98,25 @@ impl Threaded {
         }
     }
 
-    /// Adds what has become known of records that were handed over.
+    /// Adds the reports that have arrived to `to`.
     pub(super) fn reported(&mut self, to: &mut Reported) {
         let mut reported = self.shared.reported();
         self.under_way = self.under_way.saturating_sub(reported.replies());
         to.append(&mut reported);
     }
 
-    /// Records of which nothing is known yet.
+    /// Number of records without a report.
     pub(super) fn under_way(&self) -> i32 {
         i32::try_from(self.under_way).unwrap_or(i32::MAX)
     }
 
-    /// As [`Lane::partitions`], of the topic.
+    /// The same as [`Lane::partitions`], for the topic.
     pub(super) fn partitions(&self, wait: Duration) -> Result<u32, Error> {
         let Shared { topic, lane, .. } = &*self.shared;
         lane.partitions(topic.name(), wait)
     }
 
-    /// As [`Lane::fatal`].
+    /// The same as [`Lane::fatal`].
     pub(super) fn fatal(&self, operation: &'static str) -> Option<Error> {
         self.shared.lane.fatal(operation)
     }
@@ -127,7 +127,7 @@ impl Drop for Threaded {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.batches = None;
         if let Some(thread) = self.thread.take() {
-            // One that has panicked has said so.
+            // A thread that panicked has printed its message.
             let _ = thread.join();
         }
     }
@@ -143,7 +143,7 @@ impl Shared {
             match batches.recv_timeout(wait) {
                 Ok(mut batch) => {
                     self.produce(&mut batch);
-                    // Nobody is there any more to use it again.
+                    // At shutdown nobody takes the empty batch.
                     let _ = emptied.send(batch);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -153,7 +153,7 @@ impl Shared {
         }
     }
 
-    /// Until the producer has taken them all, so that none overtakes another.
+    /// Produces a batch. Returns when the producer has taken all records, so that none overtakes another.
     fn produce(&self, batch: &mut Batch) {
         let mut refused = Vec::new();
         self.topic.produce_all(batch, |record, _| {
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// False when it did not, some time later.
+    /// Offers a record to the producer. False when it was refused, after a pause.
     fn takes(&self, record: Outgoing<'_>) -> bool {
         match self.topic.produce(record) {
             Ok(Enqueued::Yes) => return true,
@@ -183,7 +183,7 @@ impl Shared {
         false
     }
 
-    /// Waits for the first up to `wait`.
+    /// Collects reports. Waits for the first one up to `wait`.
     fn reports(&self, wait: Duration) {
         let mut found = Reported::default();
         self.lane.serve_ready(wait, |report| found.add(report));
@@ -196,7 +196,7 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Nothing is done under the lock that could panic half-way.
+    /// Locks the reports, also after a panic: no code under the lock can panic half-way.
     fn reported(&self) -> MutexGuard<'_, Reported> {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }

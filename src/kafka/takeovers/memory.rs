@@ -1,14 +1,14 @@
-//! Memory that a restore needed and the service does not.
+//! Returns memory that a restore needed and the service does not need.
 //!
-//! A restore fills the allocator's arenas with fetched records, whose memory glibc keeps for what comes: of
-//! 250 bytes a sequence that an idle service held after a large one, 150 were that.
+//! A restore fills the allocator's arenas with fetched records. glibc keeps this memory for later use: of the
+//! 250 bytes a sequence that an idle service held after a large restore, 150 were such memory.
 
-/// Fewer state records leave nothing behind that would be worth the look.
+/// A restore with fewer state records leaves too little memory to return.
 const RECORDS_MIN: u64 = 10_000;
 
-/// Gives back to the system what a restore of so many records has left free. It looks through all that is
-/// free, some milliseconds for a million records, in which no other thread of the process gets memory from
-/// the part that is looked at.
+/// Returns the memory that a restore of `records` state records has left free to the system. glibc looks
+/// through all free memory. This takes some milliseconds for a million records, and in this time no other
+/// thread can allocate from the arena that glibc looks at.
 pub(super) fn give_back(records: u64) {
     if records >= RECORDS_MIN {
         trim();
@@ -17,7 +17,7 @@ pub(super) fn give_back(records: u64) {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn trim() {
-    // SAFETY: it may be called at any time from any thread.
+    // SAFETY: the call is allowed at any time from any thread.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! The questions of a takeover as calls on Kafka clients.
+//! Answers the questions of a takeover with calls on Kafka clients.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::processor::restore::restore;
 use crate::processor::takeover::{Action, Bound, Committed, Decided, Event, RequestLog, StateLog};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
 
-/// How long one call may take; brokers answer in milliseconds or are away.
+/// How long one call may take. Brokers answer in milliseconds or are away.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Clients for asking.
+/// The clients that find the answers.
 pub struct Questions {
-    /// Sees committed records only.
+    /// Reads committed records only.
     reader: Reader,
-    /// Sees the ends of logs as they are (T2).
+    /// Sees the ends of logs with read-uncommitted isolation (T2).
     uncommitted: BaseConsumer<Context>,
     topics: Topics,
 }
 
 impl Questions {
-    /// Makes the clients; nothing is connected yet.
+    /// Creates the clients. Nothing is connected yet.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
@@ -51,7 +51,7 @@ impl Questions {
     /// Answers one question.
     ///
     /// # Errors
-    /// It has no answer now.
+    /// The question cannot be answered now.
     pub fn answer(&self, partition: i32, action: Action) -> Result<Event, Error> {
         match action {
             Action::ReadBound => self.bound(partition),
@@ -89,8 +89,8 @@ impl Questions {
         let topic = &self.topics.requests;
         let mut asked = TopicPartitionList::with_capacity(1);
         asked.add_partition(topic, partition);
-        // Under `read_committed` this would wait for a dead owner's open transaction, up to its
-        // time-out; the offset is a hint only, and the state log is read as committed all the same.
+        // Under `read_committed` this call would wait for a dead owner's open transaction, up to its timeout.
+        // The offset is a hint only, and the state log is read as committed all the same.
         let offsets = self
             .uncommitted
             .committed_offsets(asked, CALL_DEADLINE)
@@ -155,13 +155,13 @@ impl Questions {
             });
         match read {
             Ok(()) => Ok(Event::Record(hash)),
-            // Gone between two questions: no record is there any more.
+            // The record was removed between two questions.
             Err(error) if error.class == Class::OffsetLost => Ok(Event::Record(None)),
             Err(error) => Err(error),
         }
     }
 
-    /// The request topic has grown: the state topic grows with it, and the ledger.
+    /// The request topic has grown: grows the state topic and the ledger topic with it.
     fn grow_state(&self) -> Result<Event, Error> {
         let client = self.uncommitted.client();
         if let Some(partitions) = admin::partition_count(client, &self.topics.requests)? {
@@ -171,7 +171,8 @@ impl Questions {
         Ok(Event::Growing)
     }
 
-    /// Restored, not the first footer that lies there: compaction may have left a late one in front.
+    /// Restores the partition instead of reading its first footer: compaction may have left a late footer in
+    /// front.
     fn service(&self) -> Result<Event, Error> {
         let (start, end) = self.extent(&self.topics.state, 0)?;
         let restored = match self.state(0, start, end)? {
@@ -184,8 +185,8 @@ impl Questions {
         if decided.is_some() || !has_past {
             return Ok(Event::Service(decided));
         }
-        // Partition 0 halts, because its state is lost. The owner that wrote a footer elsewhere had the
-        // decision from there, and there is only one.
+        // Partition 0 halts, because its state is lost. An owner that wrote a footer in another partition had
+        // the decision from partition 0, and there is only one decision.
         let count = admin::partition_count(self.uncommitted.client(), &self.topics.state)?;
         for partition in 1..i32::try_from(count.unwrap_or(0)).unwrap_or(i32::MAX) {
             if let Some(decided) = self.decided(partition)? {
@@ -195,11 +196,11 @@ impl Questions {
         Ok(Event::Service(None))
     }
 
-    /// What the first footer of a state partition says was decided, whether or not it adds up: for
-    /// repairs. None without a footer.
+    /// The decision in the first footer of a state partition, whether or not the footer adds up: for repairs.
+    /// None without a footer.
     ///
     /// # Errors
-    /// No answer now.
+    /// The question cannot be answered now.
     pub fn decided(&self, partition: i32) -> Result<Option<Decided>, Error> {
         let (start, end) = self.extent(&self.topics.state, partition)?;
         let mut decided = None;
@@ -220,7 +221,7 @@ impl Questions {
     /// The first request that was appended after a time, if there is one: for repairs.
     ///
     /// # Errors
-    /// No answer now.
+    /// The question cannot be answered now.
     pub fn first_after(
         &self,
         partition: i32,
@@ -276,7 +277,7 @@ impl Questions {
     }
 }
 
-/// Only tombstones carry the header, so only they pay for its parsing.
+/// Only tombstones carry the header, so the headers of other records need not be parsed.
 fn batch_header<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
     match record.value {
         Some(_) => None,

@@ -1,5 +1,5 @@
-//! The Kafka clients of `sequencer bench`: what writes the load, what it is compared with, and what
-//! looks at the result.
+//! The Kafka clients of `sequencer bench` and of `benches/acceptance`: what writes the load, what the
+//! service is compared with, and what looks at the result.
 //!
 //! | room | subject |
 //! |---|---|
@@ -7,14 +7,15 @@
 //! | [`backlog`] | requests that are there before the one who answers them |
 //! | [`client`] | an open loop: requests at a rate, whatever becomes of the replies |
 //! | [`echo`] | the floor: consumes and produces, and nothing else |
-//! | [`ends`] | how far topics have grown; a raw read |
+//! | [`ends`] | how far topics have grown |
+//! | [`source`] | a consumer without a group, as fast as it can be |
 
 pub mod backlog;
 pub mod client;
 pub mod echo;
 pub mod ends;
 pub mod shape;
-mod source;
+pub mod source;
 
 use std::collections::BTreeMap;
 
@@ -25,8 +26,8 @@ use crate::kafka::clients::Connection;
 /// Room for the requests that a writer is ahead of its broker.
 const WRITER_QUEUE_RECORDS: &str = "500000";
 
-/// Reads a topic from its beginning, without a group.
-fn reading(connection: &Connection, isolation: &str, fetch_wait_ms: &str) -> ClientConfig {
+/// The configuration of a consumer without a group.
+pub fn reading(connection: &Connection, isolation: &str, fetch_wait_ms: &str) -> ClientConfig {
     let mut config = connection.reader();
     config
         .set("isolation.level", isolation)

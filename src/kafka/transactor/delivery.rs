@@ -1,8 +1,8 @@
-//! In `exactly_once` mode, where each reply to a topic that a client named goes.
+//! Decides the destination of each reply to a topic that a client named, in `exactly_once` mode.
 //!
-//! A reply that its topic refuses aborts the transaction, so what is known is asked before: the list
-//! of topics, whether we may write, and what was refused lately. What is learnt from a refusal is
-//! remembered, so that the next attempt goes around it.
+//! A topic that refuses a reply aborts the transaction. So the transactor first asks what can be known: the
+//! list of topics, whether the service may write, and what was refused recently. It remembers each refusal, so
+//! that the next attempt avoids it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,47 +18,47 @@ use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Checkpoint, Choice, Destination, Outgoing};
 use crate::wire::route::{Cause, Undelivered};
 
-/// How long a topic that we may write to is not asked about again.
+/// How long the permission to write to a topic is remembered.
 const ACCESS_KEPT: Duration = Duration::from_secs(60);
-/// Topics whose access is remembered at a time; beyond it all are asked about again.
+/// Most topics whose access is remembered. Beyond it all are asked about again.
 const ACCESS_MAX: usize = 1_000;
-/// How long the questions about topics may take together while a transaction waits to begin: many times
-/// what a broker needs, and little enough to be waited for. Without an answer the topic is tried.
+/// How long all questions about topics may take together while a transaction waits to begin: many times what a
+/// broker needs, and short enough to wait for. Without an answer the topic is tried.
 const QUESTIONS_DEADLINE: Duration = Duration::from_millis(500);
-/// After a question that nobody answered none is asked for so long: every transaction would wait for the same
+/// Pause after a question without an answer. Without the pause, every transaction would wait for the same
 /// broker.
 const QUESTIONS_PAUSE: Duration = Duration::from_secs(5);
 
-/// A reply to a topic that a client named, on its way.
+/// A reply to a topic that a client named, in the current transaction.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) topic: String,
     shape: Shape,
-    /// In a batch of its own.
+    /// True when the reply goes in a batch of its own.
     alone: bool,
-    /// What a batch of its topic may hold, as far as that is known.
+    /// Most bytes in a batch of its topic, if known.
     batch_bytes_max: Option<usize>,
     pub(super) done: bool,
 }
 
-/// Where a reply goes.
+/// The destination of a reply.
 pub(super) enum Way {
-    /// To this partition of its topic, by itself or with others.
+    /// This partition of its topic, alone or with others.
     Named { partition: i32, sent: Sent },
-    /// To the default topic, because of this.
+    /// The default topic, for this reason.
     Elsewhere(Undelivered),
 }
 
-/// What is known of clients' topics.
+/// The known facts about clients' topics.
 pub(super) struct Deliveries {
     directory: Arc<Directory>,
     memory: Memory,
-    /// Topics that we may write to, since when that is known, and what a batch of them may hold.
+    /// Topics that the service may write to: the time when this was learnt, and the most bytes of a batch.
     writable: BTreeMap<String, (Instant, Option<usize>)>,
     /// When a question had no answer.
     in_vain: Option<Instant>,
     tally: Tally,
-    /// What is not written by then is undeliverable.
+    /// A reply that is not written within this time is undeliverable.
     pub(super) deadline: Duration,
 }
 
@@ -74,7 +74,7 @@ impl Deliveries {
         }
     }
 
-    /// Before a transaction begins: finds out what is not known of the topics in it.
+    /// Asks what is unknown about the topics of a transaction, before the transaction begins.
     pub(super) fn begin(&mut self, checkpoint: &Checkpoint) {
         self.tally = Tally::default();
         let deadline = Instant::now() + QUESTIONS_DEADLINE;
@@ -121,7 +121,7 @@ impl Deliveries {
             Ok(Some(access)) if !access.takes_markers => {
                 self.close(topic, Cause::RecordRefused);
             }
-            // The list has it no more, or will not have it for long.
+            // The list no longer has the topic, or will not have it for long.
             Ok(None) => self.close(topic, Cause::TopicUnknown),
             Ok(Some(access)) => {
                 if self.writable.len() >= ACCESS_MAX {
@@ -130,7 +130,7 @@ impl Deliveries {
                 let known = (Instant::now(), access.batch_bytes_max);
                 self.writable.insert(topic.to_owned(), known);
             }
-            // It is tried all the same.
+            // The topic is tried all the same.
             Err(error) => {
                 if error.class == Class::Retriable {
                     self.in_vain = Some(Instant::now());
@@ -140,7 +140,7 @@ impl Deliveries {
         }
     }
 
-    /// Where a reply goes.
+    /// Decides the destination of a reply.
     pub(super) fn way(&mut self, topic: &str, choice: Choice, reply: &Outgoing<'_>) -> Way {
         let shape = Shape::of(reply.key, reply.body, reply.headers.0);
         let alone = match self.memory.advice(topic, shape, Instant::now()) {
@@ -170,7 +170,7 @@ impl Deliveries {
         }
     }
 
-    /// A reply to the default topic goes without a part of its headers.
+    /// Counts a reply to the default topic that goes without some of its headers.
     pub(super) fn shrunk(&mut self) {
         self.tally.add(Cause::ReplyTooLarge);
     }
@@ -180,7 +180,7 @@ impl Deliveries {
         Way::Elsewhere(undelivered)
     }
 
-    /// A reply was refused, and with it the transaction.
+    /// Notes that a reply was refused, and its transaction with it.
     pub(super) fn refused(&mut self, sent: &Sent, error: &Error) {
         let now = Instant::now();
         let Sent {
@@ -192,7 +192,7 @@ impl Deliveries {
         match delivery(error) {
             Delivery::Record(cause) if *alone => self.memory.refuse(topic, *shape, cause, now),
             Delivery::Record(_) => self.memory.suspect(topic, now),
-            // Asked about again before the next attempt.
+            // The topic is asked about again before the next attempt.
             Delivery::Topic(Cause::PartitionUnknown) => {
                 self.directory.ask();
             }
@@ -200,20 +200,21 @@ impl Deliveries {
         }
     }
 
-    /// A reply was not written in time, although everything else of its transaction was.
+    /// Notes that a reply was not written in time, although everything else of its transaction was.
     pub(super) fn late(&mut self, sent: &Sent) {
         // The next attempt asks again what became of the topic.
         self.writable.remove(&sent.topic);
         self.close(&sent.topic, Cause::Unwritable);
     }
 
-    /// A reply was not sent, because those before it to its topic, which go one by one, took too long.
+    /// Diverts a reply that was not sent, because those before it to its topic, which go one by one, took too
+    /// long.
     pub(super) fn too_slow(&mut self, sent: &Sent) -> Way {
         self.close(&sent.topic, Cause::Unwritable);
         self.elsewhere(undelivered(Cause::Unwritable, &sent.topic))
     }
 
-    /// Nothing at all was written: perhaps because of a topic that we may not write to any more.
+    /// Notes that nothing at all was written: perhaps the service may no longer write to a topic.
     pub(super) fn doubt(&mut self) {
         self.writable.clear();
         self.directory.ask();
@@ -224,25 +225,25 @@ impl Deliveries {
         self.directory.ask();
     }
 
-    /// The replies of this transaction that went elsewhere.
+    /// Takes the counts of replies of this transaction that went to another topic.
     pub(super) fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 }
 
 impl Sent {
-    /// What it adds to a batch, at most.
+    /// Most bytes that the reply adds to a batch.
     pub(super) fn bytes(&self) -> usize {
         self.shape.bytes + RECORD_OVERHEAD_BYTES
     }
 
-    /// True when its topic takes a batch with so many bytes of records.
+    /// True when its topic takes a batch with this number of bytes of records.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         let batch = bytes + BATCH_OVERHEAD_BYTES;
         self.batch_bytes_max.is_none_or(|limit| batch <= limit)
     }
 
-    /// It must be acknowledged before another one goes.
+    /// True when the reply must be acknowledged before another one goes.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
     }

@@ -1,4 +1,4 @@
-//! A lock that is waited for so long and no longer.
+//! A lock with a limited wait.
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How often to look whether the other thread is done.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// `None` when the other thread is not done in time.
+/// Locks `mutex`. `None` when the other thread is not done in time.
 pub(super) fn lock_within<T>(mutex: &Mutex<T>, patience: Duration) -> Option<MutexGuard<'_, T>> {
     let until = Instant::now() + patience;
     loop {

@@ -1,4 +1,4 @@
-//! How large the batches of a transaction may be. A producer has one `batch.size` for all its topics.
+//! The size limits of a transaction's batches. A producer has one `batch.size` for all its topics.
 
 use super::Topics;
 use crate::kafka::clients::Connection;
@@ -44,7 +44,7 @@ impl Sizes {
         self.batch_bytes() > before
     }
 
-    /// A batch to this topic was refused as too large. False when they cannot become smaller.
+    /// Notes that a batch to this topic was refused as too large. False when batches cannot become smaller.
     pub(super) fn refused(&mut self, role: Role, directory: &Directory) -> bool {
         let size = match role {
             Role::State => &mut self.state,

@@ -1,13 +1,14 @@
-//! Whether the call in progress has outlived its deadline, for the thread that waits for it.
+//! Detects that the call in progress has outlived its deadline, for the thread that waits for the call.
 //!
-//! Each call has a deadline of its own, which librdkafka keeps by itself. A call that is not back some time
-//! after it never comes back: librdkafka loses the answer of a coordinator that goes away at that moment, and
+//! Each call has a deadline of its own, which librdkafka keeps. A call that is not back some time after its
+//! deadline never returns: librdkafka loses the answer of a coordinator that goes away at that moment, and
 //! waits forever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How much longer than its deadline a call may take: what librdkafka and a busy machine need to notice it.
+/// How much longer than its deadline a call may take. librdkafka and a busy machine need this time to notice
+/// the deadline.
 pub(super) const STUCK_MARGIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
@@ -19,11 +20,11 @@ struct Call {
     deadline: Duration,
 }
 
-/// A call under way, until it is dropped.
+/// A call in progress. Dropping this value ends it.
 pub(super) struct UnderWay<'a>(&'a Step);
 
 impl Step {
-    /// A call that is back within `deadline`.
+    /// Begins a call that must return within `deadline`.
     pub(super) fn begin(&self, deadline: Duration) -> UnderWay<'_> {
         *self.call() = Some(Call {
             since: Instant::now(),
@@ -32,7 +33,7 @@ impl Step {
         UnderWay(self)
     }
 
-    /// How long the call in progress has taken, once that is so long that it will not end.
+    /// How long the call in progress has taken, if this is so long that the call will never return.
     pub(super) fn stuck_at(&self, now: Instant) -> Option<Duration> {
         let Call { since, deadline } = (*self.call())?;
         let taken = now.saturating_duration_since(since);

@@ -1,9 +1,10 @@
-//! The producer that comes after the one in use, made by whoever needs it first.
+//! The producer that replaces the one in use, created by the thread that needs it first.
 //!
-//! Two threads may want one at the same time: the transactor's, whose producer is of no more use, and the
-//! engine's, which fences a transaction under way (T3). Each new one fences those before it, so two that were
-//! made side by side would leave the one that lost to be used next, and this instance would take itself for a
-//! stranger. So one is made at a time, and who had to wait looks at what was made meanwhile.
+//! Two threads may want a new producer at the same time: the transactor's, whose producer is no longer usable,
+//! and the engine's, which fences a transaction in progress (T3). Each new producer fences those before it. If
+//! the two were created side by side, the fenced one could be used next, and this instance would exit believing
+//! that a foreign process had fenced it. So producers are created one at a time, and a thread that had to wait
+//! takes the one that was created in between.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,9 +13,9 @@ use std::time::Duration;
 use super::patience::lock_within;
 
 pub(super) struct Successor<P> {
-    /// Held while one is made.
+    /// The new producer until it is taken. The lock is held during its creation.
     made: Mutex<Option<P>>,
-    /// How many were made.
+    /// Number of producers that were created.
     count: AtomicU64,
 }
 
@@ -28,12 +29,12 @@ impl<P> Default for Successor<P> {
 }
 
 impl<P> Successor<P> {
-    /// Takes the one that a fence has left; waits for a fence under way.
+    /// Takes the producer that a fence has left. Waits for a fence in progress.
     pub(super) fn take(&self) -> Option<P> {
         self.lock().take()
     }
 
-    /// Takes the one that a fence has left, or makes one.
+    /// Takes the producer that a fence has left, or creates one.
     pub(super) fn take_or<E>(&self, make: impl FnOnce() -> Result<P, E>) -> Result<P, E> {
         let mut made = self.lock();
         match made.take() {
@@ -42,8 +43,9 @@ impl<P> Successor<P> {
         }
     }
 
-    /// Makes one and leaves it to be taken, unless the other thread has made one since this was called,
-    /// which has fenced the same. `None` when the other is not done in time.
+    /// Creates a producer and leaves it to be taken. It does nothing if the other thread has created one since
+    /// this call began, because that one has fenced the same producers. `None` when the other thread is not
+    /// done in time.
     pub(super) fn leave<E>(
         &self,
         deadline: Duration,
@@ -77,7 +79,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// Makes the next number: the highest is the one that has fenced all others.
+    /// Creates the next number. The highest number has fenced all others.
     fn next(numbers: &AtomicU64) -> Result<u64, String> {
         Ok(numbers.fetch_add(1, Ordering::SeqCst) + 1)
     }
@@ -107,12 +109,12 @@ mod tests {
             });
             begins.recv().unwrap();
             let fenced = scope.spawn(move || successor.leave(SOON, || next(numbers)));
-            // It waits: nothing is made before the other goes on.
+            // The thread waits: nothing is created before the other thread goes on.
             assert_eq!(numbers.load(Ordering::SeqCst), 0);
             go.send(()).unwrap();
             let renewed = renewed.join().unwrap();
             assert_eq!(fenced.join().unwrap(), Some(Ok(())));
-            // Whichever came first, the one that is used is the last that was made.
+            // Whichever came first, the producer in use is the last one that was created.
             let used = successor.take().map_or(renewed, Ok);
             assert_eq!(used, Ok(numbers.load(Ordering::SeqCst)));
         });

@@ -1,9 +1,9 @@
-//! Who may make a producer.
+//! Decides which engine may create a producer.
 //!
 //! Each new producer of the transactional ID fences the one before it. An engine that was given up leaves a
-//! thread behind, which may be in the middle of a call; would it make a producer after its successor has, it
-//! would fence the engine that works, which would take itself for a stranger's victim and end the process. So
-//! producers of a process are made one at a time, and none for an engine that has ended.
+//! thread behind, which may be in the middle of a call. If it created a producer after its successor had, it
+//! would fence the live engine, which would then exit believing that a foreign process had fenced it. So a
+//! process creates one producer at a time, and none for an engine that has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::patience::lock_within;
 
-/// Shared by all engines of one service in this process, one after another.
+/// State that all engines of one service in this process share, one engine after another.
 #[derive(Clone, Debug, Default)]
 pub struct Turn(Arc<Making>);
 
 #[derive(Debug, Default)]
 struct Making {
     turn: Mutex<()>,
-    /// When the one that is being made was begun.
+    /// When the creation in progress began.
     since: Mutex<Option<Instant>>,
 }
 
@@ -32,7 +32,7 @@ impl Making {
     }
 }
 
-/// An engine's part in it.
+/// The place of one engine in the order.
 #[derive(Debug)]
 pub(super) struct Place {
     turn: Turn,
@@ -49,8 +49,8 @@ impl Turn {
 }
 
 impl Place {
-    /// Makes a producer, when no other is being made; `None` when the engine has ended by then. One that has
-    /// been made for longer than `patience` is in a call that does not end, and is passed over.
+    /// Creates a producer when no other is being created. `None` when the engine has ended by then. A creation
+    /// that takes longer than `patience` is in a call that never returns, and is no longer waited for.
     pub(super) fn make<P>(&self, patience: Duration, make: impl FnOnce() -> P) -> Option<P> {
         let making = &self.turn.0;
         let before = making.since().map_or(Duration::ZERO, |at| at.elapsed());
@@ -66,7 +66,7 @@ impl Place {
         Some(made)
     }
 
-    /// From here on nothing more is made. Does not wait for what is being made.
+    /// Ends the place: nothing more is created for it. Does not wait for a creation in progress.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
     }
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(new.make(SOON, || 3), Some(3));
     }
 
-    /// The last one made is the new engine's, whatever the old one was at when it ended.
+    /// The last producer belongs to the new engine, whatever the old engine was doing when it ended.
     #[test]
     fn a_producer_that_is_being_made_is_waited_for() {
         let turn = Turn::default();

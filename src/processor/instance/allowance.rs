@@ -1,13 +1,14 @@
 //! The size limit of one transaction, after one that did not fit into its time.
 //!
-//! A transaction has a few seconds. If brokers take less than it holds in that time (a produce quota, a slow
-//! disk, a thin line), the same work, made again, would be late again, and a larger one more so. So it becomes
-//! smaller: half of what was late, and half again. As far as that is possible, a transaction is cut between
-//! partitions. A partition by itself that holds more than the allowance cannot be cut, since its footer says
-//! what the state is now; it is restored from the log and folds on in smaller parts. Once is no reason for
-//! that: a broker that restarts makes transactions late as well.
+//! A transaction has a few seconds. If the brokers cannot take its content in that time (a produce quota, a
+//! slow disk, a slow network), the same work would be late again, and a larger transaction would be even later.
+//! So the next transaction is smaller: half of the late one, and half again if it is late too. As far as
+//! possible, a transaction is cut between partitions. A single partition that holds more than the allowance
+//! cannot be cut, since its footer describes the current state. Such a partition is restored from the log and
+//! folds on in smaller parts. One late transaction is no reason for this: a broker that restarts makes
+//! transactions late as well.
 //!
-//! While records wait for the allowance and transactions take little of their time, it grows again.
+//! The allowance grows again while records wait for it and transactions take little of their time.
 
 use super::load::Load;
 use super::{Instance, Owned, Stage, Transaction};
@@ -15,65 +16,66 @@ use crate::core::planted::planted;
 use crate::processor::instance::messages::Effect;
 use crate::processor::transaction::Outcome;
 
-/// Below this an allowance does not fall, in bytes: one record of a partition is always taken.
+/// Lower bound of the allowance, in bytes: one record of a partition is always taken.
 const ALLOWANCE_BYTES_MIN: usize = 512;
-/// From here on there is none any more, in bytes (64 MiB): the limits of [`super::load`] are below it.
+/// From this size on there is no allowance, in bytes (64 MiB): the limits of [`super::load`] are below it.
 const ALLOWANCE_BYTES_MAX: usize = 64 << 20;
-/// It grows by one part in so many at a time, so that it is rarely found too large again: that costs the time
-/// of a transaction.
+/// The allowance grows by this part of itself at a time. So it rarely becomes too large again, which would cost
+/// the time of a transaction.
 const GROWTH_PART: usize = 4;
-/// It grows after transactions that took at most one part in so many of their time.
+/// The allowance grows after transactions that took at most this part of their time.
 const QUICK_PART: u64 = 2;
-/// For so many transactions for which records waited it does not come near the size that was late.
+/// For this many transactions for which records waited, the allowance stays well below the size that was late.
 const CEILING_TRANSACTIONS: u32 = 100;
-/// Late transactions in a row from which on lateness is not a coincidence.
+/// Late transactions in a row after which lateness is not a coincidence.
 const LATE_MAX: u32 = 2;
 
 /// The size limit of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
-    /// None: no transaction was late for a long time.
+    /// The allowance. None when no transaction was late for a long time.
     bytes: Option<usize>,
-    /// Transactions that were late, in a row.
+    /// Number of late transactions in a row.
     late: u32,
-    /// The size of the last of them.
+    /// The size of the last late transaction.
     late_bytes: usize,
-    /// It does not grow above this, three quarters of what was late, for so many transactions.
+    /// The allowance does not grow above this, three quarters of the size that was late, for this many
+    /// transactions.
     ceiling: Option<(usize, u32)>,
-    /// Something was kept out of the last transaction.
+    /// True when something was kept out of the last transaction.
     wanted: bool,
-    /// The partition that was cut last: the ones after it come first.
+    /// The partition that was cut last. The partitions after it come first in the next checkpoint.
     last_cut: i32,
 }
 
-/// How a transaction went.
+/// The course of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Took {
     pub(super) ms: u64,
     pub(super) timeout_ms: u64,
-    /// It did not fit into its time.
+    /// True when the transaction did not fit into its time.
     pub(super) late: bool,
 }
 
 impl Allowance {
-    /// False while transactions fit into their time: then no record has to ask for the load.
+    /// False while transactions fit into their time. Then no record has to ask for the load.
     pub(super) fn is_limited(&self) -> bool {
         self.bytes.is_some()
     }
 
-    /// True when a partition that holds so much takes no more.
+    /// True when a partition with this load takes no more records.
     pub(super) fn is_full(&self, load: Load) -> bool {
         self.bytes.is_some_and(|bytes| load.weight_bytes() >= bytes)
     }
 
-    /// Entries that a checkpoint may write besides those that changed.
+    /// Entries that a checkpoint may write besides the changed ones.
     pub(super) fn spare_entries(&self) -> usize {
         self.bytes.map_or(usize::MAX, |bytes| {
             (bytes / 2 / super::load::ENTRY_BYTES).max(1)
         })
     }
 
-    /// A record, or a partition, is left for the next transaction.
+    /// Notes that a record, or a partition, is left for the next transaction.
     pub(super) fn keep_out(&mut self) {
         self.wanted = true;
     }
@@ -98,8 +100,8 @@ impl Allowance {
         if outcome != Outcome::Committed {
             return;
         }
-        // One that holds little, of other partitions, says nothing about the one that was late. The allowance
-        // is no measure of that: it falls each time that the same is late again.
+        // A transaction that holds little, of other partitions, says nothing about the late one. The allowance
+        // is no measure here: it falls each time that the same work is late again.
         if held >= self.late_bytes / 2 {
             self.late = 0;
         }
@@ -116,15 +118,15 @@ impl Allowance {
         }
     }
 
-    /// True when a partition that holds so much must be folded again in smaller parts.
+    /// True when a partition with this load must be folded again in smaller parts.
     pub(super) fn is_far_exceeded(&self, load: Load) -> bool {
         self.late >= LATE_MAX && self.bytes.is_some_and(|bytes| load.weight_bytes() > bytes)
     }
 }
 
 impl Instance {
-    /// The partitions of the next checkpoint, as many as it may hold and one at least. Those that are handed
-    /// over come first, then the ones that were left out before.
+    /// The partitions of the next checkpoint: as many as it may hold, and at least one. Partitions that are
+    /// handed over come first, then the partitions that were left out before.
     pub(super) fn due(&mut self) -> Vec<i32> {
         let wants = |(id, owned): (&i32, &Owned)| match &owned.stage {
             Stage::Running(partition) if partition.wants_checkpoint() => {
@@ -175,7 +177,7 @@ impl Instance {
         load
     }
 
-    /// Partitions that hold what they may are not fetched, and those that may take more are.
+    /// Stops the fetch of partitions that hold their share, and fetches partitions that may take more.
     pub(super) fn fetch_by_allowance(&mut self, effects: &mut Vec<Effect>) {
         for (id, owned) in &mut self.owned {
             let Stage::Running(partition) = &mut owned.stage else {
@@ -282,7 +284,7 @@ mod tests {
         for _ in 0..5 {
             allowance.settled(Outcome::Aborted, holds(10_000), LATE);
         }
-        // The allowance has fallen to what the others hold.
+        // The allowance has fallen to the load of the others.
         for _ in 0..2 {
             allowance.settled(Outcome::Committed, holds(600), QUICK);
             allowance.settled(Outcome::Aborted, holds(10_000), LATE);

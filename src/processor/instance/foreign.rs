@@ -1,22 +1,22 @@
-//! State records of others in a running partition's log.
+//! State records of other writers in a running partition's log.
 
 use std::ops::Range;
 
 use super::{Effect, Instance};
 use crate::wire::state::RESET_KEY;
 
-/// A range of the state log in which others have written, and which could not be read: compaction must not
-/// act on it before it was.
+/// A range of the state log in which others have written, and which could not be read. It must be read before
+/// compaction acts on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unread {
     pub(super) from: i64,
-    /// None for the end of the log.
+    /// One past the last offset. None for the end of the log.
     pub(super) to: Option<i64>,
     pub(super) again_ms: u64,
 }
 
 impl Unread {
-    /// One range covers both.
+    /// The smallest range that covers both.
     fn with(self, before: Option<Unread>) -> Unread {
         let before = before.unwrap_or(self);
         Unread {
@@ -28,8 +28,8 @@ impl Unread {
 }
 
 impl Instance {
-    /// Keys that others wrote are written again. A repair that somebody wrote although this owner runs is
-    /// what every owner after it goes on from, so this one does, too.
+    /// Writes the keys again that other writers wrote. If somebody wrote a repair while this owner runs, every
+    /// later owner goes on from the repair, so this owner does, too.
     pub(super) fn foreign(
         &mut self,
         partition: i32,
@@ -58,7 +58,7 @@ impl Instance {
         }
     }
 
-    /// Asks once more for what could not be read.
+    /// Reads a range again that could not be read.
     pub(super) fn read_unread(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         for (partition, owned) in &mut self.owned {
             if let Some(unread) = owned.unread.take_if(|unread| now_ms >= unread.again_ms) {

@@ -1,4 +1,4 @@
-//! Handing partitions over, and leaving.
+//! The hand-over of partitions, and the end of membership.
 
 use super::messages::Effect;
 use super::{Instance, Revocation, Stage};
@@ -31,14 +31,14 @@ impl Instance {
         });
     }
 
-    /// T3: a transaction with a revoked partition is finished before the revocation is answered, or
-    /// never committed.
+    /// T3: a transaction with a revoked partition ends before the revocation is answered, or is never
+    /// committed.
     pub(super) fn hand_over(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let Some(revocation) = &self.revocation else {
             return;
         };
         if revocation.fencing {
-            // Input::FencedOurselves ends it: until then the producer is about to be replaced.
+            // `Input::FencedOurselves` ends the transaction. Until then the producer is about to be replaced.
             return;
         }
         let transacts = self.transacts_any(&revocation.partitions);

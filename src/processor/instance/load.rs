@@ -1,32 +1,31 @@
-//! How much a checkpoint holds, and how much it may.
+//! The load of a checkpoint, and its limits.
 
 use crate::processor::checkpoint::Checkpoint;
 
-/// Entries that may change before a checkpoint is made whatever the interval says, and beyond which
-/// no record is taken while the previous one is under way: bounds a transaction and its memory.
+/// When this many entries have changed, a checkpoint is made before its interval ends. While the previous
+/// checkpoint is in progress, no record is taken beyond this number. It bounds a transaction and its memory.
 pub const CHANGES_MAX: usize = 100_000;
 
-/// Replies held for one transaction, likewise.
+/// The same limit for replies held for one transaction.
 pub const HELD_REPLIES_MAX: usize = 100_000;
 
-/// Bytes of replies held for one transaction, likewise (32 MiB).
+/// The same limit for bytes of replies held for one transaction (32 MiB).
 pub const HELD_BYTES_MAX: usize = 32 << 20;
 
-/// Ledger records held for one transaction, likewise. In `immediate` mode the replies are out already, so
-/// this is what bounds them between two checkpoints.
+/// The same limit for ledger records held for one transaction. In `immediate` mode the replies have been sent
+/// already, so this limit is what bounds the ledger records between two checkpoints.
 pub const LEDGER_RECORDS_MAX: usize = 100_000;
 
-/// Bytes of ledger records held for one transaction, likewise (32 MiB).
+/// The same limit for bytes of ledger records held for one transaction (32 MiB).
 pub const LEDGER_BYTES_MAX: usize = 32 << 20;
 
-/// Assumed bytes of a state entry in the log: a sequence has less, a segment of the
-/// window ten times as much.
+/// Assumed bytes of a state entry in the log. A sequence has less, a segment of the window ten times as much.
 pub(super) const ENTRY_BYTES: usize = 256;
 
-/// Assumed bytes of a record besides key, value and headers.
+/// Assumed bytes of a record besides its key, value and headers.
 const RECORD_BYTES: usize = 64;
 
-/// What a checkpoint holds or will hold.
+/// The content of a checkpoint in numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::processor) struct Load {
     pub(in crate::processor) entries: usize,
@@ -60,7 +59,7 @@ impl Load {
         }
     }
 
-    /// The approximate size of its transaction.
+    /// The approximate size of the transaction.
     pub(in crate::processor) fn weight_bytes(self) -> usize {
         self.bytes
             + self.ledger_bytes
@@ -68,7 +67,7 @@ impl Load {
             + ENTRY_BYTES * self.entries
     }
 
-    /// True when one of the limits is reached so many times.
+    /// True when one of the limits is reached `times` times.
     pub(in crate::processor) fn reaches(self, times: usize) -> bool {
         self.entries >= times * CHANGES_MAX
             || self.replies >= times * HELD_REPLIES_MAX

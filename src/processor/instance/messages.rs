@@ -1,4 +1,4 @@
-//! What an instance is told, and what it says is to be done.
+//! The inputs of an instance, and its effects.
 
 use crate::core::NextOffset;
 use crate::core::fold::Outlook;
@@ -9,163 +9,164 @@ use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
 use crate::wire::state::TopicId;
 
-/// What is drawn at random once for each run of a process.
+/// The random numbers of one run of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// Names this run's batches.
+    /// Identifies this run's batches.
     pub writer: u64,
-    /// Of the tags of forwarded requests, if this run is the one that decides.
+    /// The key of the tags of forwarded requests, used if this run makes the decision.
     pub link_key: LinkKey,
 }
 
-/// What an instance is told to do by its operator.
+/// The operator's settings for an instance.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What partitions need to know.
+    /// The settings that all partitions share.
     pub service: Service,
-    /// Drawn at random once for each run.
+    /// The random numbers of this run.
     pub run: Run,
-    /// Shortest time between the beginnings of two checkpoints.
+    /// Shortest time between the beginnings of two checkpoints, in ms.
     pub checkpoint_interval_ms: u64,
-    /// How long a transaction may be open.
+    /// How long a transaction may be open, in ms.
     pub transaction_timeout_ms: u64,
-    /// A revoked partition is handed over within this time, with a last checkpoint or without it.
+    /// A revoked partition is handed over within this time, in ms, with a last checkpoint or without it.
     pub revoke_deadline_ms: u64,
-    /// After a stop, the last checkpoint is made within this time or given up.
+    /// After a stop, the last checkpoint is made within this time, in ms, or given up.
     pub stop_deadline_ms: u64,
 }
 
-/// What has happened.
+/// An input: something that has happened.
 #[derive(Debug)]
 pub enum Input {
-    /// The group gave us these partitions besides those that we have.
+    /// The group has assigned these partitions in addition to the present ones.
     Assigned(Vec<i32>),
-    /// The group wants these back; `lost`: it has given them to others already.
+    /// The group revokes these partitions.
     Revoked {
-        /// Which.
+        /// The revoked partitions.
         partitions: Vec<i32>,
-        /// Whether we are no member any more.
+        /// True when this instance is no longer a member: the group has assigned the partitions to others
+        /// already.
         lost: bool,
     },
     /// A takeover has ended.
     Restored {
-        /// Which partition.
+        /// The partition that was taken over.
         partition: i32,
-        /// The assignment under which it began.
+        /// The assignment under which the takeover began.
         assignment: u32,
-        /// Its end.
+        /// The result of the takeover.
         verdict: Verdict,
     },
     /// The end of a partition's committed records.
     EndOfPartition {
-        /// Which partition.
+        /// The partition whose end is reached.
         partition: i32,
-        /// The next offset, past markers.
+        /// The next offset, beyond transaction markers.
         next: NextOffset,
     },
-    /// The log has no record where we read (out of range, another leader epoch).
+    /// The log has no record at the offset of the read (out of range, another leader epoch).
     LogError {
-        /// Which partition.
+        /// The partition of the log.
         partition: i32,
     },
-    /// The request topic is this one now.
+    /// The current ID of the request topic.
     RequestTopic(TopicId),
     /// A transaction has ended.
     Settled {
-        /// What was in it.
+        /// The checkpoint of the transaction.
         checkpoint: Box<Checkpoint>,
-        /// What came of it.
+        /// The outcome of the transaction.
         outcome: Outcome,
-        /// Where each section lies, when it was committed.
+        /// The state offsets of each section, when the transaction was committed.
         written: Vec<Written>,
-        /// It did not fit into its time.
+        /// True when the transaction did not fit into its time.
         late: bool,
     },
-    /// A transactional producer of the same ID was made in the place of the one in use.
+    /// This process created a new transactional producer of the same ID, which fenced the one in use.
     FencedOurselves,
-    /// Records that others wrote to a range of a partition's state log.
+    /// Records that other writers wrote to a range of a partition's state log.
     Foreign {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
-        /// Under which assignment this was asked.
+        /// The assignment under which the read was asked for.
         assignment: u32,
-        /// As it was asked for; beyond `end` when the log has lost records.
+        /// The start of the range that was asked for; above `end` when the log has lost records.
         from: i64,
-        /// Keys of committed records that are not ours.
+        /// Keys of committed records of other writers.
         keys: Vec<Vec<u8>>,
-        /// End of what was read.
+        /// The end of the range that was read.
         end: i64,
     },
-    /// The records of others could not be read.
+    /// The records of other writers could not be read.
     ForeignUnread {
         /// The partition of the state log.
         partition: i32,
-        /// Under which assignment this was asked.
+        /// The assignment under which the read was asked for.
         assignment: u32,
-        /// Start of the range, as it was asked for.
+        /// The start of the range that was asked for.
         from: i64,
-        /// End of the range, as it was asked for.
+        /// The end of the range that was asked for.
         to: Option<i64>,
     },
-    /// Partitions of the default reply topic.
+    /// Number of partitions of the default reply topic.
     ReplyPartitions(u32),
-    /// Time has passed.
+    /// Time has passed. This input carries nothing else.
     Tick,
-    /// Finish and leave.
+    /// Finish the work and leave the group.
     Stop,
 }
 
-/// What is to be done.
+/// An effect: something that the caller must do.
 #[derive(Debug)]
 pub enum Effect {
-    /// Answer the assignment; nothing is fetched yet.
+    /// Answer the assignment. Nothing is fetched yet.
     AcceptAssignment,
     /// Begin a takeover.
     Restore {
-        /// Of this partition.
+        /// The partition to take over.
         partition: i32,
-        /// To be handed back with the verdict.
+        /// The assignment, which comes back with the verdict.
         assignment: u32,
     },
-    /// Fetch a partition's records from here.
+    /// Fetch a partition's records from this offset on.
     Fetch {
-        /// Which.
+        /// The partition to fetch.
         partition: i32,
-        /// First offset.
+        /// The first offset to fetch.
         from: NextOffset,
     },
-    /// Fetch no more of a partition.
+    /// Stop fetching a partition.
     StopFetching {
-        /// Which.
+        /// The partition to stop.
         partition: i32,
     },
-    /// Answer the revocation: these are no longer ours.
+    /// Answer the revocation: this instance no longer owns these partitions.
     GiveUp {
-        /// Which.
+        /// The partitions that are given up.
         partitions: Vec<i32>,
     },
     /// Carry out a transaction.
     Transact(Box<Checkpoint>),
-    /// The transaction under way must not be committed any more, if it can still be helped.
+    /// Do not commit the transaction in progress, if this can still be prevented.
     CancelTransaction,
-    /// Make a new transactional producer of the same ID at once, which fences the one in use (T3).
+    /// Create a new transactional producer of the same ID at once, which fences the one in use (T3).
     Fence,
-    /// Read what others wrote to a partition's state log.
+    /// Read the records of other writers in a partition's state log.
     ReadForeign {
-        /// Which partition.
+        /// The partition of the state log.
         partition: i32,
-        /// To be handed back.
+        /// The assignment, which comes back with the answer.
         assignment: u32,
-        /// First state offset.
+        /// The first state offset.
         from: i64,
-        /// One past the last, or the end of the log.
+        /// One past the last offset. None for the end of the log.
         to: Option<i64>,
     },
     /// Everything is finished: leave the group.
     Leave,
     /// Another live process uses this instance's ID.
     ExitFenced,
-    /// No transactional producer could be had: begin again from the group on.
+    /// No transactional producer could be created: begin again with the joining of the group.
     StartOver,
 }
 
@@ -174,19 +175,19 @@ pub enum Effect {
 pub enum Phase {
     /// The state is being read.
     Restoring,
-    /// For the reason given.
+    /// Waits for the reason given.
     Waiting(String),
     /// Answers requests.
     Running,
-    /// Is being handed over.
+    /// The partition is being handed over.
     Draining,
-    /// For the reason given, with the remedy.
+    /// Halted for the reason given.
     Halted {
-        /// Stable word.
+        /// The stable word for the reason.
         code: &'static str,
-        /// In words.
+        /// The reason in words.
         reason: String,
-        /// A command, or what to change.
+        /// The remedy: a command, or what to change.
         remedy: String,
         /// The highest ID that the state knows of.
         highest: i64,
@@ -196,16 +197,17 @@ pub enum Phase {
 /// One partition for status and metrics.
 #[derive(Clone, Debug)]
 pub struct PartitionReport {
-    /// Which.
+    /// The number of the partition.
     pub partition: i32,
-    /// Where it is.
+    /// The state of the partition.
     pub phase: Phase,
-    /// The next offset to read, when running.
+    /// The next offset to read, while the partition runs.
     pub next: Option<NextOffset>,
-    /// Replies and strays that are sent and not acknowledged.
+    /// Replies and strays that are sent and not yet acknowledged.
     pub outstanding: u64,
-    /// Sequences known.
+    /// Number of sequences that the partition knows.
     pub sequences: usize,
-    /// How near they are to their end, when running and all of them were looked at.
+    /// How near the sequences are to their end. Present while the partition runs and all of them were looked
+    /// at.
     pub outlook: Option<Outlook>,
 }

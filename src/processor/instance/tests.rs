@@ -18,15 +18,15 @@ const TRANSACTION_MS: u64 = 5_000;
 const REVOKE_MS: u64 = 1_000;
 const STOP_MS: u64 = 5_000;
 
-/// An instance with a clock, and with what the effects said last.
+/// An instance with a clock, and the content of its last effects.
 struct Driven {
     instance: Instance,
     now_ms: u64,
-    /// By partition, of its last [`Effect::Restore`].
+    /// By partition, the assignment of the last [`Effect::Restore`].
     assignments: BTreeMap<i32, u32>,
-    /// Of the last [`Effect::Transact`].
+    /// The checkpoint of the last [`Effect::Transact`].
     under_way: Option<Box<Checkpoint>>,
-    /// By partition, where the next state record comes to lie.
+    /// By partition, the offset of the next state record.
     state_ends: BTreeMap<i32, i64>,
     /// Next request offset by partition.
     offsets: BTreeMap<i32, i64>,
@@ -68,7 +68,7 @@ impl Driven {
         }
     }
 
-    /// Runs these partitions, all of them checkpointed at offset 0.
+    /// Returns an instance that runs these partitions, each with a checkpoint at offset 0.
     fn running<const N: usize>(mode: Mode, partitions: [i32; N]) -> Driven {
         let mut driven = Driven::new(mode);
         driven.on(Input::Assigned(partitions.into()));
@@ -90,7 +90,7 @@ impl Driven {
             .collect()
     }
 
-    /// An effect in words; remembers what is needed to answer it.
+    /// Returns an effect in words, and remembers what is needed to answer it.
     fn told(&mut self, effect: Effect) -> String {
         match effect {
             Effect::AcceptAssignment => "accept".into(),
@@ -155,18 +155,18 @@ impl Driven {
         })
     }
 
-    /// The takeover of a partition ends well, at offset 0.
+    /// Ends the takeover of a partition with success, at offset 0.
     fn starts(&mut self, partition: i32) -> Vec<String> {
         self.offsets.insert(partition, 0);
         self.verdict(partition, start(0))
     }
 
-    /// A request for one ID comes; returns the token of its reply.
+    /// Folds a request for one ID; returns the token of its reply.
     fn request(&mut self, partition: i32, name: &str) -> Option<Token> {
         self.output(partition, name).map(|reply| reply.0)
     }
 
-    /// The same; returns where its reply goes, too.
+    /// The same; also returns the partition of the reply.
     fn output(&mut self, partition: i32, name: &str) -> Option<(Token, i32)> {
         let name = at_home(partition, name);
         let offset = self.offsets.entry(partition).or_default();
@@ -189,14 +189,14 @@ impl Driven {
         }
     }
 
-    /// Requests for one ID of as many names.
+    /// Folds requests for one ID of `count` names.
     fn requests(&mut self, partition: i32, count: usize) {
         for index in 0..count {
             self.request(partition, &format!("name {index}"));
         }
     }
 
-    /// The transaction under way ends.
+    /// Ends the transaction in progress.
     fn settled(&mut self, outcome: Outcome) -> Vec<String> {
         self.settled_in_time(outcome, true)
     }
@@ -220,7 +220,7 @@ impl Driven {
         })
     }
 
-    /// A transaction of these partitions is under way, with nothing else to say.
+    /// An instance with a transaction of these partitions in progress, and no other effects.
     fn transacting<const N: usize>(partitions: [i32; N]) -> Driven {
         let mut driven = Driven::running(Mode::ExactlyOnce, partitions);
         for partition in partitions {
@@ -241,7 +241,7 @@ impl Driven {
         found.expect("owned").phase.clone()
     }
 
-    /// The next offset of the checkpoint under way, by its footer.
+    /// The next offset in the footer of the checkpoint in progress.
     fn checkpointed(&self, partition: i32) -> i64 {
         let checkpoint = self.under_way.as_ref().expect("a transaction under way");
         let mut sections = checkpoint.sections.iter();
@@ -258,7 +258,7 @@ impl Driven {
 const N: u32 = 8;
 const KEY: LinkKey = LinkKey([5; 32]);
 
-/// A name with its home in this partition.
+/// A name whose home is this partition.
 fn at_home(partition: i32, name: &str) -> String {
     let mut names = (0..).map(|number| format!("{name}-{number}"));
     names
@@ -266,7 +266,7 @@ fn at_home(partition: i32, name: &str) -> String {
         .unwrap()
 }
 
-/// A takeover's good end, at a footer with this next offset.
+/// A takeover that ends with success, at a footer with this next offset.
 fn start(next: i64) -> Verdict {
     let next = NextOffset(next);
     let topic_id = TopicId([7; 16]);
@@ -836,7 +836,7 @@ mod revocation {
         assert_eq!(driven.wait(1), NOTHING, "once");
         assert_eq!(driven.wait(REVOKE_MS), NOTHING, "once");
         assert_eq!(driven.on(Input::FencedOurselves), ["give up [0]"]);
-        // The log says what came of the other partition's part.
+        // The log shows whether the other partition's part was committed.
         assert_eq!(
             driven.settled(Outcome::Unsettled),
             ["stop fetching 1", "restore 1"]
@@ -1029,9 +1029,9 @@ mod limits {
     #[test]
     fn no_records_are_taken_when_as_many_bytes_are_held_while_a_transaction_is_under_way() {
         let mut driven = Driven::transacting([0]);
-        // As long as a name may be, with the digits that make it one of this partition.
+        // As long as a name may be, with the digits that give it this home partition.
         let name = "x".repeat(252);
-        // A reply is its key, which is in its body too, and a little more.
+        // A reply is its key, which is in its body too, and a few more bytes.
         let replies = HELD_BYTES_MAX / (2 * name.len());
         for _ in 0..replies {
             driven.request(0, &name);
@@ -1065,13 +1065,13 @@ mod limits {
     }
 }
 
-/// Work that did not fit into its time comes in smaller parts: nothing is folded twice or passed over.
+/// Work that did not fit into its time is split into smaller parts: nothing is folded twice or skipped.
 #[test]
 fn a_transaction_that_is_late_again_is_made_smaller() {
     let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
     driven.requests(0, 100);
     assert_eq!(driven.wait(0), ["transact [0]"]);
-    // Once may be a broker that restarts: the same comes again.
+    // The first time may be a restarting broker, so the work comes again at its full size.
     assert!(driven.settled_in_time(Outcome::Aborted, false).is_empty());
     assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
     let again = driven.settled_in_time(Outcome::Aborted, false);
@@ -1079,7 +1079,7 @@ fn a_transaction_that_is_late_again_is_made_smaller() {
     assert_eq!(driven.starts(0), ["fetch 0 from 0"]);
     driven.offsets.clear();
     driven.requests(0, 100);
-    // Some of them are kept out, and the consumer's word of the end behind them is not believed.
+    // Some records are kept out, and the consumer's message that it reached the end is not accepted.
     let end = driven.on(Input::EndOfPartition {
         partition: 0,
         next: NextOffset(100),
@@ -1090,13 +1090,31 @@ fn a_transaction_that_is_late_again_is_made_smaller() {
     assert!((1..50).contains(&next), "{next}");
     assert_eq!(section.replies.len() as i64, next);
     assert!(end.contains(&format!("fetch 0 from {next}")), "{end:?}");
-    // A record that the consumer still had from before is not taken either.
+    // A record that the consumer had buffered before is not taken either.
     driven.offsets.insert(0, next + 10);
     driven.request(0, "ahead");
     assert_eq!(driven.instance.positions(), [(0, NextOffset(next))]);
     driven.offsets.insert(0, next);
     driven.requests(0, 1);
     assert_eq!(driven.instance.positions(), [(0, NextOffset(next + 1))]);
+}
+
+#[test]
+fn i6_a_partition_that_is_fetched_again_is_compared_by_the_record_that_it_folded_last() {
+    let mut driven = Driven::running(Mode::Immediate, [0]);
+    let known = |driven: &Driven| driven.instance.leader_epoch(0);
+    assert_eq!(
+        known(&driven),
+        None,
+        "a takeover has compared its last record"
+    );
+    driven.request(0, "a");
+    assert_eq!(known(&driven), Some(0));
+    driven.on(Input::LogError { partition: 0 });
+    assert_eq!(known(&driven), None);
+    // Else it would be compared with what the takeover has found to be right, for ever.
+    driven.starts(0);
+    assert_eq!(known(&driven), None);
 }
 
 #[test]
@@ -1121,7 +1139,7 @@ fn partitions_are_left_for_a_later_transaction_before_one_is_folded_again() {
     }
 }
 
-/// However often others fit into their time.
+/// Holds however often other transactions fit into their time.
 #[test]
 fn a_partition_that_is_late_again_is_made_smaller_although_others_go_on() {
     let mut driven = Driven::running(Mode::ExactlyOnce, [0, 1]);
@@ -1193,7 +1211,7 @@ mod trouble {
             problem: String::new(),
             in_log: false,
         };
-        // In the same poll: the client library has passed over offset 0.
+        // In the same poll: the client library has skipped offset 0.
         driven.instance.read_failed(0, failure);
         driven.offsets.insert(0, 1);
         assert_eq!(driven.request(0, "a"), None);
@@ -1256,7 +1274,7 @@ mod trouble {
         let expected = ("unreadable", "sequencer recover --partition 0".to_owned());
         assert_eq!(halted(&driven), Some(expected.clone()));
         assert!(driven.request(1, "a").is_some(), "others go on");
-        // It is looked at again, and stays halted until it is read.
+        // The partition is looked at again, and stays halted until it is read.
         assert!(driven.wait(HALT_AGAIN_MS).contains(&"restore 0".to_owned()));
         assert_eq!(halted(&driven), Some(expected.clone()));
         driven.verdict(0, start(1));
@@ -1268,6 +1286,28 @@ mod trouble {
         driven.offsets.insert(0, 9);
         assert!(driven.request(0, "a").is_some(), "repaired");
         assert_eq!(driven.phase(0), Phase::Running);
+    }
+
+    #[test]
+    fn a_repaired_partition_is_not_called_halted_because_it_could_not_be_read_before() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        driven.read_fails(0, false);
+        assert_eq!(driven.wait(READ_AGAIN_FIRST_MS), ["restore 0"]);
+        let halt = Halt::Truncated {
+            next: NextOffset(9),
+            end: NextOffset(3),
+        };
+        driven.verdict(0, Verdict::Halt(halt, 0));
+        assert!(matches!(driven.phase(0), Phase::Halted { .. }));
+        assert_eq!(driven.wait(HALT_AGAIN_MS), ["restore 0"]);
+        driven.starts(0);
+        let Phase::Waiting(reason) = driven.phase(0) else {
+            panic!("{:?}", driven.phase(0));
+        };
+        assert_eq!(
+            reason, "cannot be read: a broker's words",
+            "until it is read"
+        );
     }
 
     #[test]

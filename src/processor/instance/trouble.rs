@@ -1,7 +1,7 @@
-//! A partition that cannot be read: the error came with the partition, so it stops the partition, and
-//! nothing else. It stays ours, is checkpointed and handed over, and is taken over again at growing
-//! distances, since nobody knows what the log went through meanwhile. Trouble that is the same each time
-//! lies in the log, and halts it.
+//! A partition that cannot be read. The error names the partition, so it stops this partition and nothing else.
+//! The instance keeps the partition, checkpoints it and hands it over. It takes the partition over again at
+//! growing intervals, since the log may have changed in between. An error that is the same each time lies in
+//! the log, and halts the partition.
 
 use super::{Effect, Instance, Owned, Stage};
 use crate::core::planted::planted;
@@ -9,15 +9,15 @@ use crate::core::{NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::wire::state::TopicId;
 
-/// How long a partition that could not be read is left alone at first, in ms: as long as the client
-/// library itself waits after a fetch that failed.
+/// Pause before the first new takeover of a partition that could not be read, in ms: as long as the client
+/// library itself waits after a failed fetch.
 pub const READ_AGAIN_FIRST_MS: u64 = 500;
 
-/// And at most, in ms: what is in the way for long is noticed to be gone within this time.
+/// Longest pause, in ms. The end of a long problem is noticed within this time.
 pub const READ_AGAIN_MAX_MS: u64 = 10_000;
 
-/// A batch that could not be read so often in a row is taken for unreadable, attempts: enough that memory
-/// that was short for a moment, or a leader that has just changed, halts nothing.
+/// A batch that could not be read in this many attempts in a row counts as unreadable. This is enough that a
+/// short lack of memory, or a leader that has just changed, halts nothing.
 pub const UNREADABLE_ATTEMPTS: u32 = 3;
 
 /// Why a partition could not be read.
@@ -27,11 +27,11 @@ pub struct ReadFailure {
     pub offset: Offset,
     /// The problem, in words.
     pub problem: String,
-    /// The fault lies in the log itself: no reader can read it.
+    /// True when the fault lies in the log itself: no reader can read it.
     pub in_log: bool,
 }
 
-/// The trouble, until something comes from the partition again.
+/// The read failure, until something comes from the partition again.
 #[derive(Debug)]
 pub(super) struct Trouble {
     failure: ReadFailure,
@@ -41,19 +41,19 @@ pub(super) struct Trouble {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fetching {
-    /// It has just failed, and is to be stopped.
+    /// The partition has just failed, and must be stopped.
     Failed,
-    /// It is not taken over again before this time.
+    /// The partition is not taken over again before this time.
     Stopped { again_ms: u64 },
-    /// It halts once what was folded is committed.
+    /// The partition halts once everything that was folded is committed.
     Halting,
-    /// It is being taken over, or fetched again.
+    /// The partition is being taken over, or fetched again.
     Again,
 }
 
 impl Owned {
-    /// Whether what comes from the partition now follows what was read last. Behind an error it may not:
-    /// the client library passes over what it cannot read.
+    /// True when the next record follows the one that was read last. After an error it may not: the client
+    /// library skips what it cannot read.
     pub(super) fn follows(&mut self) -> bool {
         match &self.trouble {
             None => true,
@@ -66,20 +66,20 @@ impl Owned {
         }
     }
 
-    /// Whether it is to be fetched, as far as this is concerned.
+    /// True when no read failure prevents the fetch.
     pub(super) fn may_fetch(&self) -> bool {
         let fetching = self.trouble.as_ref().map(|trouble| trouble.fetching);
         fetching.is_none_or(|fetching| fetching == Fetching::Again)
     }
 
-    /// It is being taken over again, whatever the reason.
+    /// Notes that the partition is being taken over again, whatever the reason.
     pub(super) fn taken_over_anew(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.fetching = Fetching::Again;
         }
     }
 
-    /// In words, while there is trouble.
+    /// The failure in words. None when there is none.
     pub(super) fn trouble_in_words(&self) -> Option<String> {
         let trouble = self.trouble.as_ref()?;
         Some(format!("cannot be read: {}", trouble.failure.problem))
@@ -94,8 +94,8 @@ impl Trouble {
 }
 
 impl Instance {
-    /// A partition could not be read. From here on, before this is even looked at, nothing that comes from
-    /// it counts until it is fetched again.
+    /// Notes that a partition could not be read. From now on, even before the next input, nothing that comes
+    /// from the partition counts until it is fetched again.
     pub fn read_failed(&mut self, partition: i32, failure: ReadFailure) {
         let Some(owned) = self.owned.get_mut(&partition) else {
             return;
@@ -111,14 +111,15 @@ impl Instance {
         });
     }
 
-    /// The log is not where it was.
+    /// Handles a read offset that the log does not have.
     pub(super) fn log_error(&mut self, partition: i32, effects: &mut Vec<Effect>) {
         if self.running(partition).is_some() {
             self.start_again(partition, effects);
         }
     }
 
-    /// I6: a partition of another topic than this one was folding a log that is gone. Its takeover says so.
+    /// I6: if a partition folds another topic than this one, its log no longer exists. Its takeover reports
+    /// this.
     pub(super) fn topic_seen(&mut self, topic_id: TopicId, effects: &mut Vec<Effect>) {
         let of_another = |owned: &Owned| match &owned.stage {
             Stage::Running(running) => running.topic_id() != topic_id,
@@ -134,8 +135,8 @@ impl Instance {
         }
     }
 
-    /// Stops what could not be read, takes it over again when it is time, and halts what never can be read.
-    /// A transaction with it is waited for: others are in it as well.
+    /// Stops a partition that could not be read, takes it over again in time, and halts it if it can never be
+    /// read. A transaction with this partition is not interrupted: others are in it as well.
     pub(super) fn read_again(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         let mut due = Vec::new();
         for (partition, owned) in &mut self.owned {

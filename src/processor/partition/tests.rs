@@ -9,7 +9,7 @@ use crate::wire::headers::Names;
 use crate::wire::route::AllowList;
 use crate::wire::state::Content;
 
-/// The only partition, so that every name is at home.
+/// The only partition, so every name has its home here.
 const ID: i32 = 0;
 const ASSIGNMENT: u32 = 8;
 const REPLY_PARTITIONS: u32 = 5;
@@ -102,7 +102,7 @@ impl Fed {
         self.partition.cut(batch_id, &self.service)
     }
 
-    /// Commits a section whose first record came to lie at `first`.
+    /// Commits a section whose first record has the offset `first`.
     fn commit_at(&mut self, first: i64, section: &Section) -> Option<std::ops::Range<i64>> {
         let last = first + section.batch.len() as i64 - 1;
         let owned = |(key, value): (&[u8], Option<&[u8]>)| {
@@ -112,13 +112,13 @@ impl Fed {
         self.partition.committed(section, Written { first, last })
     }
 
-    /// Commits a section right behind the state log.
+    /// Commits a section at the end of the state log.
     fn commit(&mut self, section: &Section) {
         let foreign = self.commit_at(self.partition.state_end(), section);
         assert_eq!(foreign, None);
     }
 
-    /// What a restore makes of the batches committed so far.
+    /// The result of a restore from the batches committed so far.
     fn restored(&self) -> Restored {
         let mut restore = Restore::default();
         for (key, value, batch_id) in &self.state {
@@ -419,7 +419,7 @@ fn replies_of_aborted_checkpoints_go_first_and_in_the_same_order() {
     for offset in [0, 2, 4] {
         fed.next(offset, "a");
         let aborted = fed.cut();
-        // The fold goes on while the transaction is under way.
+        // The fold goes on while the transaction is in progress.
         fed.next(offset + 1, "a");
         fed.partition.aborted(aborted);
     }
@@ -484,7 +484,7 @@ fn what_others_wrote_since_our_last_batch_is_reported_as_a_range() {
         None,
         "where it should lie"
     );
-    // Our footer and its marker.
+    // The own footer and its marker.
     let end = STATE_END + 2;
     assert_eq!(fed.partition.state_end(), end);
     fed.next(0, "a");
@@ -527,7 +527,7 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
         fed.commit(&section);
         fed
     };
-    // Noticed by where the next batch comes to lie.
+    // The loss is noticed by the offset of the next batch.
     let mut fed = lost();
     fed.state.clear();
     fed.next(3, "a");
@@ -546,7 +546,7 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
     );
     assert!(!fed.partition.wants_checkpoint());
 
-    // Noticed when idle, and finished also while it is handed over.
+    // The loss is noticed when idle, and repaired also during a hand-over.
     let mut fed = lost();
     let end = fed.partition.state_end();
     fed.partition.touched_by_others([], end..end - 1);

@@ -1,26 +1,26 @@
-//! The first reading alone: everything in order, nothing kept to go back to.
+//! The first reading alone: everything in order, and nothing is kept to go back to.
 //!
-//! Nearly every log is like this: one writer after another, each batch whole and in its place. Then
-//! the other readings have nothing to add, and what they need (what each record replaced) would be most
-//! of the work of a restore. Whatever they could judge otherwise is a doubt here, and ends it: the log is
-//! read again, by [`Restore`](super::Restore).
+//! Nearly every log is like this: one writer after another, each batch complete and in its place. Then the
+//! other readings add nothing, and the data that they need (the value that each record replaced) would be most
+//! of the work of a restore. Anything that they could judge otherwise is a doubt here, and ends this reading:
+//! [`Restore`](super::Restore) reads the log again.
 
 use std::collections::BTreeSet;
 
 use super::Restored;
 use crate::wire::state::{self, BatchId, Content, Footer, Reset};
 
-/// Reads one partition's state log as long as it leaves no doubt.
+/// Reads one partition's state log while it leaves no doubt.
 #[derive(Debug, Default)]
 pub struct InOrder {
     restored: Restored,
     anchored: bool,
     doubtful: bool,
-    /// The last batch of which an entry came.
+    /// The batch of the last entry.
     last: Option<BatchId>,
-    /// Its footer has not come yet.
+    /// True until the footer of this batch comes.
     open: bool,
-    /// Who wrote before the last batch's writer. One for each run of an owner.
+    /// The writers before the last batch's writer, one for each run of an owner.
     earlier: BTreeSet<u64>,
 }
 
@@ -28,7 +28,7 @@ impl InOrder {
     /// Takes the next record, as [`Restore::record`](super::Restore::record) does.
     ///
     /// # Errors
-    /// [`state::Error::Version`] when a newer release wrote here.
+    /// [`state::Error::Version`] when a newer release wrote the record.
     pub fn record(
         &mut self,
         key: &[u8],
@@ -49,26 +49,26 @@ impl InOrder {
                 self.note(batch);
                 self.restored.fold.remove(key);
             }
-            // A repair in the middle of a log, or a record that nobody signed.
+            // A repair in the middle of a log, or a record without a batch.
             (Content::Reset(_), _) | (_, None) => self.doubtful = true,
         }
         Ok(())
     }
 
-    /// True once another reading might see more: what is left need not be fed.
+    /// True once another reading might see more: no more records need to be fed.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
     }
 
-    /// The end of the log is reached. None in doubt.
+    /// Ends the restore at the end of the log. None in doubt.
     pub fn finish(self) -> Option<Restored> {
-        // A batch without a footer at the end is taken back, which takes what it replaced.
+        // A last batch without a footer must be undone, which needs the values that it replaced.
         let whole = !(self.anchored && self.open);
         (whole && !self.doubtful).then_some(self.restored)
     }
 
-    /// An entry of this batch came: its writer must not have been replaced, nor its batches come out of
-    /// their order or into each other.
+    /// Notes an entry of this batch. Its writer must not have been replaced, and its batches must not be out of
+    /// order or interleaved.
     fn note(&mut self, batch: BatchId) {
         match self.last {
             Some(last) if last == batch => {}
@@ -95,8 +95,8 @@ impl InOrder {
             self.restored.believe(footer);
             return;
         }
-        // Before the first that adds up, what compaction has left explains one that does not, unless
-        // somebody came in between.
+        // Before the first footer that adds up, compaction explains one that does not, unless another writer
+        // came in between.
         self.doubtful |= self.anchored || self.earlier.contains(&batch.writer);
     }
 

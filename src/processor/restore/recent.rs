@@ -1,35 +1,35 @@
-//! The last records of a state log with what each replaced, to see the state as one writer left it.
+//! The last records of a state log with the values that they replaced, to see the state as one writer left it.
 //!
-//! Where a batch of somebody who has lost the partition lies among the owner's, and compaction has
-//! taken what came before, no state is known from which the owner's batch could be judged alone.
-//! But whoever writes has restored everything below its own first record; so everything that others
-//! wrote behind that record is foreign, whole batch or torn, and can be left out. So can a batch that
-//! comes after a later one of the same writer, since a writer's batches come in order.
+//! A batch of a zombie may lie among the owner's batches. If compaction has also removed what came before,
+//! there is no known state on which the owner's batch could be judged alone. But each writer has restored
+//! everything below its own first record. So everything that others wrote after that record is foreign, whether
+//! a complete batch or a torn one, and can be left out. A batch that comes after a later one of the same writer
+//! can be left out too, since a writer's batches come in order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::wire::state::BatchId;
 
-/// A key as it lies in the state topic.
+/// A key of the state topic.
 pub type Key = Rc<[u8]>;
-/// What lies under it; none for nothing.
+/// The value of a key. None when there is no value.
 pub type Value = Option<Rc<[u8]>>;
 
-/// Records that are remembered: some of the largest ordinary batches, a few megabytes. What was
-/// written before them by somebody who lost the partition is no longer told apart.
+/// Most records that are remembered: some of the largest ordinary batches, a few megabytes. Older records of a
+/// zombie can no longer be distinguished.
 const RECENT_RECORDS_MAX: usize = 50_000;
 
-/// One record.
+/// One record of the state log, and the value that it replaced.
 #[derive(Debug)]
 pub struct Step {
-    /// Of which batch it is; none when nobody can say.
+    /// The batch of the record. None when it is unknown.
     pub batch: Option<BatchId>,
-    /// Under this key,
+    /// The key of the record.
     pub key: Key,
-    /// this came
+    /// The value of the record.
     pub value: Value,
-    /// in the place of this.
+    /// The value before the record.
     pub before: Value,
 }
 
@@ -37,26 +37,26 @@ pub struct Step {
 #[derive(Debug, Default)]
 pub struct Recent {
     steps: VecDeque<Step>,
-    /// Number of the step that comes next.
+    /// Number of the next step.
     next: u64,
     writers: BTreeMap<Option<u64>, Extent>,
-    /// Of the steps, those of batches that came late.
+    /// Numbers of the steps whose batches came late.
     late: BTreeSet<u64>,
 }
 
-/// What there is of one writer.
+/// The remembered steps of one writer.
 #[derive(Debug)]
 struct Extent {
-    /// Its first step.
+    /// Number of the writer's first step.
     first: u64,
-    /// Its last one.
+    /// Number of the writer's last step.
     last: u64,
-    /// The highest number of a batch.
+    /// Highest batch number of the writer.
     number: u64,
 }
 
 impl Recent {
-    /// A record came.
+    /// Remembers a record.
     pub fn push(&mut self, step: Step) {
         let number = step.batch.map_or(0, |batch| batch.number);
         let known = self.writers.entry(step.batch.map(|batch| batch.writer));
@@ -81,7 +81,7 @@ impl Recent {
         self.steps.push_back(step);
     }
 
-    /// All before is void.
+    /// Forgets all records.
     pub fn clear(&mut self) {
         *self = Recent::default();
     }
@@ -91,8 +91,8 @@ impl Recent {
         self.next - u64::try_from(self.steps.len()).unwrap_or(self.next)
     }
 
-    /// The keys that others have written since this writer's first record, or anybody too late, with
-    /// what they would hold if nobody had.
+    /// The keys that others have written since this writer's first record, or any writer wrote too late, with
+    /// the values that they would have without these records.
     pub fn without_others(&self, writer: u64) -> Vec<(Key, Value)> {
         let writer = Some(writer);
         let began = self.writers.get(&writer).map(|extent| extent.first);

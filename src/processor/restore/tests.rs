@@ -37,7 +37,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-/// Records of a batch; its tombstones carry its ID in their header.
+/// The records of a batch. Its tombstones have its ID in their header.
 fn records(batch_id: BatchId, batch: &Batch) -> Vec<Record> {
     batch
         .iter()
@@ -49,7 +49,7 @@ fn records(batch_id: BatchId, batch: &Batch) -> Vec<Record> {
         .collect()
 }
 
-/// With care; where nothing is in doubt, the first reading alone must come to the same.
+/// Restores in all readings. If nothing is in doubt, the first reading alone must give the same result.
 fn restore(log: &[Record]) -> Restored {
     let mut restore = Restore::default();
     for Record { key, value, header } in log {
@@ -63,7 +63,7 @@ fn restore(log: &[Record]) -> Restored {
     restored
 }
 
-/// By the first reading alone; none in doubt.
+/// Restores by the first reading alone. None in doubt.
 fn in_order(log: &[Record]) -> Option<Restored> {
     let mut restore = InOrder::default();
     for Record { key, value, header } in log {
@@ -73,7 +73,7 @@ fn in_order(log: &[Record]) -> Option<Restored> {
     restore.finish()
 }
 
-/// All that a restore says; the digest covers the fold.
+/// The result of a restore for comparison. The digest stands for the fold.
 fn seen(restored: &Restored) -> impl PartialEq + std::fmt::Debug + use<> {
     let Restored {
         fold,
@@ -89,10 +89,10 @@ fn seen(restored: &Restored) -> impl PartialEq + std::fmt::Debug + use<> {
     (digest, fold.len(), *records, *skipped_batches, rest)
 }
 
-/// A request log: names and counts, the offset is the index.
+/// A request log: names and counts. The index is the offset.
 type Requests = [(String, u64)];
 
-/// Somebody who folds the request log and writes checkpoints.
+/// An owner, which folds the request log and writes checkpoints.
 #[derive(Clone)]
 struct Owner {
     writer: u64,
@@ -165,7 +165,7 @@ impl Owner {
         }
     }
 
-    /// The batch of a checkpoint: what changed, then the footer.
+    /// The batch of a checkpoint: the changed entries, then the footer.
     fn checkpoint(&mut self) -> Vec<Record> {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
@@ -180,7 +180,7 @@ impl Owner {
         records(batch_id, &batch)
     }
 
-    /// A checkpoint that does not come into the log; its entries go into the next one.
+    /// A checkpoint that is not appended to the log. Its entries go into the next one.
     fn aborted_checkpoint(&mut self) {
         let mut slots = std::mem::take(&mut self.unwritten);
         self.fold.cut(&mut slots);
@@ -244,7 +244,7 @@ fn next_of(restored: &Restored) -> Option<i64> {
     restored.footer.as_ref().map(|footer| footer.next.0)
 }
 
-/// Two records in turn, as transactions of two producers lie in a log.
+/// Records of both in turn, as transactions of two producers lie in a log.
 fn interleaved(one: &[Record], other: &[Record]) -> Vec<Record> {
     let mut log = Vec::new();
     for index in 0..one.len().max(other.len()) {
@@ -254,8 +254,7 @@ fn interleaved(one: &[Record], other: &[Record]) -> Vec<Record> {
     log
 }
 
-/// What compaction leaves of a log when it has cleaned everything below `cut`: the last record of
-/// each key.
+/// The records that compaction leaves when it has cleaned everything below `cut`: the last record of each key.
 fn compacted(log: &[Record], cut: usize) -> Vec<Record> {
     let (cleaned, rest) = log.split_at(cut);
     let superseded = |index: usize| {
@@ -268,9 +267,9 @@ fn compacted(log: &[Record], cut: usize) -> Vec<Record> {
         .collect()
 }
 
-/// Changes what a footer says of its state.
+/// Changes the digest in a footer.
 fn doctor(record: &mut Record) {
-    // Behind the envelope and the next offset.
+    // After the envelope and the next offset.
     let digest = 17 + 8;
     record.value.as_mut().unwrap()[digest] ^= 1;
 }
@@ -350,7 +349,7 @@ fn a_zombies_batch_among_the_owners_records_is_skipped_and_the_owners_is_believe
     let restored = restore(&log);
     assert_eq!(counters(&restored.fold), expected([("a", 2), ("b", 6)]));
     assert_eq!(next_of(&restored), Some(4));
-    // Nothing tells its footer from the owner's until the owner's offset is ahead of it.
+    // Its footer cannot be distinguished from the owner's until the owner's offset is ahead of it.
     assert!(restored.skipped_batches <= 1);
 
     let mut log = log[..3].to_vec();
@@ -497,7 +496,7 @@ fn a_torn_reset_changes_nothing() {
     }
 }
 
-/// Compaction has removed the footer of the repair, so the zombie's footer is the first one behind the reset.
+/// Compaction has removed the footer of the repair, so the zombie's footer is the first one after the reset.
 #[test]
 fn a_footer_of_an_epoch_before_the_repair_is_not_believed_behind_its_reset() {
     let mut zombie = Owner::new(3);
@@ -564,7 +563,7 @@ fn malformed_records_are_touched_keys() {
     log.extend(owner.take("a", 1).checkpoint());
     log.push(garbage(b"Sa", Some(b"\x01too short")));
     log.push(garbage(b"", None));
-    // A tombstone that names no batch is nobody's.
+    // A tombstone that names no batch belongs to none.
     log.push(garbage(b"Sa tombstone", None));
     let restored = restore(&log);
     assert_eq!(counters(&restored.fold), expected([("a", 1)]));
@@ -600,7 +599,7 @@ fn the_highest_id_counts_the_operators_floor() {
     assert_eq!(restored.highest_id(), 99);
 }
 
-/// The plainest fold there is of the requests below `next`.
+/// The plainest fold of the requests below `next`.
 fn naive(requests: &Requests, next: i64) -> (BTreeMap<String, i64>, Scalars) {
     let below = &requests[..next as usize];
     let mut last_ids = BTreeMap::new();
@@ -616,7 +615,7 @@ fn naive(requests: &Requests, next: i64) -> (BTreeMap<String, i64>, Scalars) {
     (last_ids, scalars)
 }
 
-/// I6: whatever is believed is the fold of the requests below the footer's next offset.
+/// I6: every accepted state is the fold of the requests below the footer's next offset.
 fn believes_only_the_fold(restored: &Restored, requests: &Requests) -> Result<(), TestCaseError> {
     if let Some(next) = next_of(restored) {
         let (last_ids, scalars) = naive(requests, next);
@@ -626,20 +625,20 @@ fn believes_only_the_fold(restored: &Restored, requests: &Requests) -> Result<()
     Ok(())
 }
 
-/// What happens to a partition.
+/// An event in the life of a partition.
 #[derive(Clone, Debug)]
 enum Event {
-    /// The owner folds so many requests.
+    /// The owner folds this many requests.
     Fold(usize),
     /// The owner writes a batch.
     Checkpoint,
     /// The owner's batch is aborted.
     Aborted,
-    /// Somebody takes over; who owned it goes on as a zombie.
+    /// A new owner takes over, and the old one goes on as a zombie.
     Takeover,
-    /// The zombie folds so many requests.
+    /// The zombie folds this many requests.
     ZombieFolds(usize),
-    /// The zombie's batch comes into the log, at these places among the records that follow.
+    /// The zombie's batch enters the log, at these places among the records that follow.
     ZombieCheckpoint(Vec<bool>),
 }
 
@@ -660,17 +659,17 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A state log, and what its owner may rely on.
+/// A state log, and the state that its owner may rely on.
 #[derive(Debug)]
 struct History {
     requests: Vec<(String, u64)>,
     log: Vec<Record>,
-    /// Of the last batch of an owner.
+    /// The next offset of the last batch of an owner.
     next: i64,
 }
 
-/// The records of `late` among the last ones of `log`, in order, where `places` says so, but not
-/// before its first record.
+/// Merges the records of `late` into the last ones of `log`, in order, where `places` says so, but not before
+/// its first record.
 fn merge(log: &mut Vec<Record>, late: Vec<Record>, places: &[bool]) {
     let tail = log.len().saturating_sub(places.len()).max(1);
     let mut tail = log.split_off(tail).into_iter();
@@ -683,7 +682,7 @@ fn merge(log: &mut Vec<Record>, late: Vec<Record>, places: &[bool]) {
 
 fn written(requests: Vec<(String, u64)>, events: Vec<Event>) -> History {
     let mut owner = Owner::new(1);
-    // An owner's first batch, before any request: it is what a restore is anchored at.
+    // An owner's first batch, before any request: the anchor of a restore.
     let mut log = owner.checkpoint();
     let mut committed = owner.clone();
     let mut zombie: Option<Owner> = None;
@@ -731,7 +730,7 @@ fn history(event: impl Strategy<Value = Event>) -> impl Strategy<Value = History
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Zombies' batches anywhere in the log cost an owner nothing that it committed.
+    /// A zombie's batches anywhere in the log cost an owner nothing that it committed.
     #[test]
     fn i6_with_zombies_the_owners_last_batch_is_reached(history in history(event())) {
         let restored = restore(&history.log);
@@ -766,7 +765,7 @@ proptest! {
                 log.remove(lost.index(log.len()));
             }
         }
-        // Where the committed offset's metadata says that a rewrite begins, rightly or not.
+        // The offset at which a rewrite begins according to the committed offset's metadata, rightly or not.
         let from = from.map_or(0, |from| from.index(log.len() + 1));
         believes_only_the_fold(&restore(&log[from..]), &history.requests)?;
     }

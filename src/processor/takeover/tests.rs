@@ -5,9 +5,9 @@ use crate::core::{Digest, Fold, Scalars};
 
 const GROUP: &str = "sequencer";
 const TOPIC: TopicId = TopicId([7; 16]);
-/// Of the links, as decided.
+/// The key of the links, as decided.
 const KEY: LinkKey = LinkKey([5; 32]);
-/// The same, if it is decided now.
+/// The key of the links, if it is decided now.
 const FRESH_KEY: LinkKey = LinkKey([6; 32]);
 /// The last applied record of [`footer`].
 const LAST: Fingerprint = Fingerprint {
@@ -92,7 +92,7 @@ fn start(step: Step) -> Box<Start> {
     }
 }
 
-/// The halt, and the highest ID for its remedy.
+/// The halt, and the highest ID in it.
 fn halt(step: Step) -> (Halt, i64) {
     match step {
         Step::Done(Verdict::Halt(halt, highest)) => (halt, highest),
@@ -107,8 +107,8 @@ fn wait(step: Step) -> String {
     }
 }
 
-/// A takeover that has been told where its state log ends, what is committed and what the state
-/// says, and asks about the request log.
+/// A takeover that knows the end of its state log, the committed offset and the state, and asks about the
+/// request log.
 fn up_to_log(partition: i32, committed: Event, state: Event) -> Takeover {
     let mut takeover = Takeover::new(partition, GROUP, FRESH_KEY);
     takeover.on(bound(0, 100));
@@ -117,7 +117,7 @@ fn up_to_log(partition: i32, committed: Event, state: Event) -> Takeover {
     takeover
 }
 
-/// What a takeover with this footer makes of this log.
+/// The next step of a takeover with this footer and this log.
 fn with_footer(footer: Footer, log: RequestLog) -> Step {
     up_to_log(1, committed(45, None), restored(Some(footer))).on(Event::Log(log))
 }
@@ -227,7 +227,7 @@ fn a_rewrite_outside_the_state_log_is_not_tried() {
 
 #[test]
 fn a_record_that_retention_has_removed_is_not_compared() {
-    // The last applied record is gone, the next one to read is not.
+    // The last applied record is gone, but the next one to read is still there.
     for start_of_log in [42, 45] {
         let start = start(with_footer(footer(), log(start_of_log, 60)));
         assert_eq!(start.next, NextOffset(45));
@@ -277,7 +277,7 @@ fn i6_another_record_in_the_place_of_the_last_one_halts() {
         let (offset, next) = (LAST.offset, NextOffset(45));
         let mut step = takeover.on(Event::Record(found));
         if found.is_none() {
-            // Retention may just have removed it; here it has not.
+            // Retention may just have removed the record; here it has not.
             assert!(matches!(step, Step::Do(Action::DescribeLog)));
             step = takeover.on(Event::Log(log(0, 60)));
             assert!(matches!(step, Step::Do(Action::ReadRecord(_))));

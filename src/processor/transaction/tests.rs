@@ -2,19 +2,19 @@ use super::*;
 
 const ATTEMPTS: usize = ATTEMPTS_MAX as usize;
 
-/// More steps than this no sequence of failures takes: three up to the commit, one try of it and
+/// No sequence of failures takes more steps than this: three up to the commit, one try of it and
 /// [`ATTEMPTS_MAX`] more, an abort, and [`ATTEMPTS_MAX`] tries to get another producer.
 const STEPS_MAX: usize = 3 + (1 + ATTEMPTS) + 1 + ATTEMPTS;
 
-/// How a call ends.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Well, while the consumer is a member.
+    /// Success, while the consumer is a member.
     Well,
-    /// Well, but the consumer is no member of its group any more.
+    /// Success, but the consumer is no longer a member of its group.
     NoMember,
     Failed(Failure),
-    /// Fenced by the coordinator, because it was open for too long.
+    /// Fenced by the coordinator, because the transaction was open for too long.
     OwnTimeout,
 }
 
@@ -34,18 +34,18 @@ const ENDS: [End; 8] = [
 enum Cancel {
     /// Before the step is asked for.
     Before,
-    /// While its call is under way.
+    /// During its call.
     During,
 }
 
-/// What one step was, and how it ended.
+/// One step and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Step {
     action: Action,
     end: End,
-    /// A cancellation had come when it was asked for.
+    /// A cancellation had come before the step was asked for.
     cancelled_before: bool,
-    /// A cancellation had come when it ended.
+    /// A cancellation had come before the step ended.
     cancelled: bool,
 }
 
@@ -65,7 +65,7 @@ fn finish(transaction: &mut Transaction, end: End) {
     }
 }
 
-/// Carries out a transaction whose calls end as given, cancelled at one step or never.
+/// Runs a transaction whose calls end as given, cancelled at one step or never.
 fn run(ends: &[End], cancel: Option<(usize, Cancel)>) -> Trace {
     let mut transaction = Transaction::default();
     let mut trace = Trace::default();
@@ -99,7 +99,7 @@ fn run(ends: &[End], cancel: Option<(usize, Cancel)>) -> Trace {
     trace
 }
 
-/// Every sequence of ends until the transaction is done, with a cancellation at every place.
+/// Checks every sequence of results until the transaction is done, with a cancellation at every place.
 fn every_trace(check: &mut impl FnMut(&Trace)) {
     fn extend(
         ends: &mut Vec<End>,
@@ -130,8 +130,7 @@ fn actions(trace: &Trace) -> Vec<Action> {
     trace.steps.iter().map(|step| step.action).collect()
 }
 
-/// The steps of the way that goes well up to `last`, which ends as given; all that follows goes
-/// well again.
+/// The steps of a successful transaction up to `last`, which ends as given. All steps after it succeed again.
 fn when(last: Action, end: End, cancel: Option<Cancel>) -> Trace {
     let way = [
         Action::Begin,

@@ -1,16 +1,17 @@
-//! A listener with limits: how many connections, and how long a client may take over each step. axum
-//! sets neither, and a port that serves probes must not be filled by clients that say nothing.
+//! A listener with limits for the number of connections, and for the time of each client's step. axum sets
+//! neither limit, and silent clients must not fill a port that serves probes.
 //!
 //! | a connection that | is closed |
 //! |---|---|
-//! | has sent nothing, or a part of a request | after [`Limits::head`] |
-//! | has had an answer and sends nothing more | after [`Limits::idle`] |
-//! | does not take its answer | when nothing of it was taken for [`Limits::head`] |
-//! | waits for its client, and there are too many, of its peer or of all | when the next one comes, if it waits for longest |
-//! | is being answered | by nobody |
+//! | has sent nothing, or only a part of a request | after [`Limits::head`] |
+//! | has had an answer and sends no other request | after [`Limits::idle`] |
+//! | does not read its answer | when no part of it was read for [`Limits::head`] |
+//! | waits for its client, when its peer or all peers have too many | when the next one comes, if it has waited
+//! longest |
+//! | is being answered | never |
 //!
-//! So a new connection never waits for others, and the next request of a probe finds its way however many
-//! connections somebody keeps open.
+//! So a new connection never waits for others, and the next request of a probe succeeds however many
+//! connections a client keeps open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,17 +32,17 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::open::{Open, Slot};
 
-/// Most open connections. Probes and scrapers are a handful.
+/// Most open connections. There are only a few probes and scrapers.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Most open connections of one address: two browsers, a scraper and the probes of one machine or proxy.
 const PEER_CONNECTIONS_MAX: usize = 16;
 
-/// Longest time in seconds from accepting a connection, or from the first byte of a later request, to the
-/// last byte of its head. Probes give up before it.
+/// Longest time in seconds for the head of a request. It begins when a connection is accepted, or with the
+/// first byte of a later request. Probes time out sooner.
 const HEAD_S_MAX: u64 = 5;
 
-/// Longest time in seconds without a request on a connection that has had an answer. Above the usual 60 s
+/// Longest time in seconds without a request on a connection that has had an answer. It is above the usual 60 s
 /// between scrapes, so that a scraper keeps its connection.
 const IDLE_S_MAX: u64 = 75;
 
@@ -92,9 +93,9 @@ impl Listener for Bounded {
             ..
         } = self.limits;
         loop {
-            // axum's own accept waits and tries again when the process is out of descriptors.
+            // axum's own accept waits and tries again when the process has no free descriptor.
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            // One that finds no place is closed: all the others are being answered.
+            // A connection without a slot is closed: all other connections are being answered.
             let Some(slot) = self.open.admit(address.ip(), per_peer, connections) else {
                 continue;
             };
@@ -117,23 +118,23 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that fails when its client takes too long, or has to make room for another.
+/// A connection that fails when its client takes too long, or when it has to make room for another.
 pub(super) struct Connection {
     stream: TcpStream,
     slot: Arc<Slot>,
     open: Open,
     timer: Pin<Box<Sleep>>,
-    /// Nothing was answered yet.
+    /// True until the first answer.
     first: bool,
-    /// Since when a part of a request's head is there.
+    /// Since when a part of a request's head has arrived.
     head_since: Option<Instant>,
-    /// Since when nothing of an answer has been taken.
+    /// Since when no part of an answer has been read.
     write_since: Option<Instant>,
     limits: Limits,
 }
 
 impl Connection {
-    /// When the client must have sent the next request; never while one is being answered.
+    /// The time by which the client must send the next request. None while a request is being answered.
     fn read_deadline(&mut self) -> Option<Instant> {
         let Some(waiting_since) = self.slot.waiting_since() else {
             self.head_since = None;
@@ -168,14 +169,15 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Remembers whom to wake as well, so before the stream is looked at.
+        // This call also registers the waker, so it comes before the read.
         if self.slot.is_closed(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if polled.is_ready() {
-            // A later byte does not move the deadline: a byte at a time is no way to keep a connection.
+            // A later byte does not move the deadline. Otherwise a client could keep a connection with single
+            // bytes.
             if buffer.filled().len() > before && self.slot.waiting_since().is_some() {
                 self.head_since.get_or_insert_with(Instant::now);
             }
@@ -219,7 +221,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A request's own connection, for [`answering`].
+/// The connection of a request, for [`answering`].
 #[derive(Clone)]
 pub(super) struct Own(Arc<Slot>);
 
@@ -229,7 +231,7 @@ impl Connected<IncomingStream<'_, Bounded>> for Own {
     }
 }
 
-/// Marks the connection of a request as one that is being answered, for as long as it is.
+/// Marks the connection of a request as being answered until the answer is complete.
 pub(super) async fn answering(
     ConnectInfo(Own(slot)): ConnectInfo<Own>,
     request: Request,

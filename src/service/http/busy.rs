@@ -1,5 +1,5 @@
-//! How many pages are made at the same time. Their searches take seconds, and those that wait for their
-//! turn keep their connections; probes and scrapes are not counted and always find some.
+//! Limits how many pages are made at the same time. Their searches take seconds, and waiting requests keep
+//! their connections. Probes and scrapes are not counted, and always find a free connection.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `/healthz` and `/readyz` say of a status.
+//! Computes the answers of `/healthz` and `/readyz` from a status.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use serde::Serialize;
 
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
-/// Longest silence of the engine in seconds before it counts as stuck: it publishes four times a second. The
-/// longest that it may wait for Kafka in one turn is a fence at the deadline of a revocation, 5 s, or two when
-/// the producer that it waits for was just being made (`kafka::transactor`); the rest is for a machine that
-/// starves. Short enough that a liveness probe ends a stuck process before anybody has to be woken: until
-/// then its partitions stand still, since librdkafka goes on sending heartbeats.
+/// Longest silence of the engine in seconds before it counts as stuck. The engine publishes four times a
+/// second. Its longest wait for Kafka in one turn is a fence at the deadline of a revocation: 5 s, or twice
+/// that when the producer that it waits for was just being created (`kafka::transactor`). The rest is for an
+/// overloaded machine. The limit is short enough that a liveness probe ends a stuck process before a person has
+/// to act. Until then its partitions stand still, since librdkafka goes on sending heartbeats.
 const SILENCE_S_MAX: u64 = 30;
 
-/// Longest time in seconds that requests may wait for their answer. Twice the time-out of a transaction, and
-/// longer than a broker's restart or a change of leader holds them.
+/// Longest time in seconds that requests may wait for their answer. It is twice the timeout of a transaction,
+/// and longer than a broker's restart or a change of leader delays them.
 const UNANSWERED_S_MAX: u64 = 10;
 
-/// Most checkpoints that may fail in a row. A reply topic that cannot be written costs an aborted one for
-/// each such topic at most every 10 s, with committed ones in between; a state topic that cannot be written, every one.
+/// Most checkpoints that may fail in a row. Each reply topic that cannot be written aborts at most one
+/// checkpoint every 10 s, with committed ones in between. A state topic that cannot be written aborts every one.
 const CHECKPOINT_FAILURES_MAX: u32 = 5;
 
 /// The body of `/healthz`.
@@ -38,13 +38,13 @@ pub(super) struct Health {
 #[derive(Debug, Serialize)]
 pub(super) struct Readiness {
     pub ready: bool,
-    /// What is missing, one entry for the connection and for each partition.
+    /// The reasons for not being ready, one for the connection and one for each partition.
     pub reasons: Vec<String>,
     halted: Vec<Halted>,
     status: Status,
 }
 
-/// A partition that needs its repair.
+/// A halted partition, with its repair.
 #[derive(Debug, Serialize)]
 struct Halted {
     partition: i32,
@@ -90,7 +90,7 @@ pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64
     }
 }
 
-/// Why this partition is not ready, or nothing if it is, or if a restart cannot help it.
+/// Why this partition is not ready. None when it is ready, or when a restart cannot help it.
 fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     match status.state {
         PartitionState::Halted => None,
@@ -102,7 +102,7 @@ fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     }
 }
 
-/// How far a running partition is from having answered all that clients wrote.
+/// Why a running partition counts as behind: requests of clients are not answered yet.
 fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     let unanswered = status.unanswered;
     let waited_s = status.unanswered_ms.unwrap_or(0) / 1_000;
@@ -115,7 +115,7 @@ fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     let Some(lag) = status.lag_records else {
         return Some("lag not yet known".to_owned());
     };
-    // A negative lag is a reading taken between two others: none.
+    // A negative lag comes from a reading between two others, and means no lag.
     let lag = u64::try_from(lag).unwrap_or(0);
     (lag.saturating_add(unanswered) > lag_max_records).then(|| {
         format!(
@@ -125,7 +125,7 @@ fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     })
 }
 
-/// Why the engine counts as stuck.
+/// Why the engine counts as stuck. None when it does not.
 fn silent(silence: Duration) -> Option<String> {
     let silence_s = silence.as_secs();
     (silence_s > SILENCE_S_MAX).then(|| format!("the engine has not reported for {silence_s} s"))

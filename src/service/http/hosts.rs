@@ -1,8 +1,8 @@
-//! Under which names the pages may be asked for on a loopback address.
+//! The host names under which pages are answered on a loopback address.
 //!
-//! A web site can let its own name resolve to 127.0.0.1 and read the pages in the browser of somebody who
-//! visits it (DNS rebinding). The browser then sends the site's name as `Host`, so on a loopback address
-//! without a token only names are answered that no site can have, and those that the operator gives.
+//! A web site can let its own name resolve to 127.0.0.1, and read the pages in a visitor's browser (DNS
+//! rebinding). The browser then sends the site's name as `Host`. So on a loopback address without a token,
+//! pages are answered only under names that no site can have, and under names that the operator configures.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use axum::http::header::HOST;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The names besides those of the loopback; clones share them.
+/// The names besides those of the loopback address. Clones share them.
 #[derive(Clone)]
 pub struct Hosts(Arc<[String]>);
 
 impl Hosts {
-    /// The check for a port that listens there, if one is needed. `address` is HOST:PORT as it was configured.
+    /// Creates the check for the port, if it needs one. `address` is HOST:PORT from the configuration.
     pub fn new(
         listens: Option<IpAddr>,
         address: &str,
@@ -47,7 +47,7 @@ impl Hosts {
     }
 }
 
-/// HOST:PORT without the port.
+/// Returns HOST:PORT without the port.
 fn host_of(text: &str) -> &str {
     match text.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -55,7 +55,7 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-/// Lets a request pass under a name that is admitted. One without a name comes from no browser.
+/// Accepts a request under an admitted name. A request without a name does not come from a browser.
 pub(super) async fn check(
     Extract(hosts): Extract<Option<Hosts>>,
     request: Request,
@@ -126,7 +126,7 @@ mod tests {
         let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         assert!(Hosts::new(Some(any), "0.0.0.0:8377", &[], false).is_none());
         assert!(Hosts::new(Some(LOOPBACK), "127.0.0.1:8377", &[], true).is_none());
-        // Better one check too many.
+        // In doubt the names are checked.
         assert!(Hosts::new(None, "127.0.0.1:8377", &[], false).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that are open, and which of them has to make room.
+//! The table of open connections. It decides which connection has to make room.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
-/// All of them; clones share it.
+/// All open connections. Clones share the table.
 #[derive(Clone, Default)]
 pub(super) struct Open(Arc<Mutex<Table>>);
 
@@ -25,17 +25,17 @@ pub(super) struct Slot {
 }
 
 struct Place {
-    /// A request of it is being answered.
+    /// True while a request of the connection is being answered.
     answering: bool,
-    /// Since when it waits for its client: since it was accepted, or had the last byte of an answer.
+    /// Since when the connection waits for its client: it was accepted then, or an answer ended then.
     since: Instant,
     closed: bool,
     waker: Option<Waker>,
 }
 
 impl Open {
-    /// A place for a connection of this peer. Of as many as there may be already, the one that has waited
-    /// for its client for longest makes room. None when all of them are being answered.
+    /// Adds a connection of this peer. If the limit is reached, the connection that has waited longest for its
+    /// client makes room. None when all of them are being answered.
     pub(super) fn admit(&self, peer: IpAddr, per_peer: usize, all: usize) -> Option<Arc<Slot>> {
         let mut table = lock(&self.0);
         table.make_room(per_peer, |slot| slot.peer == peer)?;
@@ -77,25 +77,25 @@ impl Table {
 }
 
 impl Slot {
-    /// Since when it waits for its client; none while a request of it is being answered.
+    /// Since when the connection waits for its client. None while a request of it is being answered.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let place = lock(&self.place);
         (!place.answering).then_some(place.since)
     }
 
-    /// Whether it has to end. If not, the caller is woken when it has to.
+    /// True when the connection must end. Otherwise the caller is woken when it must.
     pub(super) fn is_closed(&self, cx: &Context<'_>) -> bool {
         let mut place = lock(&self.place);
         place.waker = Some(cx.waker().clone());
         place.closed
     }
 
-    /// Its client has taken a part of an answer.
+    /// Notes that the client has read a part of an answer.
     pub(super) fn wrote(&self) {
         lock(&self.place).since = Instant::now();
     }
 
-    /// It is being answered until the guard goes.
+    /// Marks the connection as being answered until the guard is dropped.
     pub(super) fn answer(&self) -> Answering<'_> {
         lock(&self.place).answering = true;
         Answering(self)
@@ -142,7 +142,7 @@ mod tests {
         let first = open.admit(A, 2, 3).unwrap();
         let second = open.admit(A, 2, 3).unwrap();
         first.wrote();
-        // Of A's two, the second waits for longer now; B's, which waits for longest, is not A's.
+        // Of A's two connections, the second has waited longer now. B's has waited longest, but is not A's.
         let third = open.admit(A, 2, 3).unwrap();
         assert!(closed(&second) && !closed(&first) && !closed(&other));
         let fourth = open.admit(B, 2, 3).unwrap();

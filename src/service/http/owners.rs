@@ -1,5 +1,5 @@
-//! Which instance has which partition, as the group's coordinator knows it. Asked for only while somebody
-//! looks, at most every few seconds, on a thread of its own: a page never waits for Kafka.
+//! Finds the owner of each partition by asking the group's coordinator. It asks only while somebody reads a
+//! page, at most every few seconds, on a thread of its own. So a page never waits for Kafka.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,26 +7,25 @@ use std::time::{Duration, Instant};
 use crate::kafka::admin::{Admin, Member};
 use crate::kafka::clients::Connection;
 
-/// How old an answer may be before the next page asks again.
+/// When an answer is older than this, the next page asks again.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How old an answer may be and still be shown, while a new one is on its way: what is older may name
-/// instances that are gone. Above [`FRESH`] by what an answer takes, so that a page that is looked at all
-/// the time always shows one.
+/// When an answer is older than this, it is not shown: it may name instances that no longer exist. The limit is
+/// above [`FRESH`] by the time of an answer, so that a page that is read all the time always shows one.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
 
 /// A member of the group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// Its `instance_id`.
+    /// The `instance_id` of the member.
     pub instance: String,
-    /// Where it connects from.
+    /// The address from which the member connects.
     pub host: String,
-    /// The partitions of the request topic that it is assigned.
+    /// The partitions of the request topic that are assigned to the member.
     pub partitions: Vec<i32>,
 }
 
-/// What is known; clones share it.
+/// The known owners. Clones share them.
 #[derive(Clone)]
 pub struct Owners {
     connection: Connection,
@@ -37,9 +36,9 @@ pub struct Owners {
 #[derive(Default)]
 struct Cache {
     asked: Option<Instant>,
-    /// A question is under way.
+    /// True while a question is in progress.
     asking: bool,
-    /// Made at the first question, and kept.
+    /// Created at the first question, and kept.
     admin: Option<Arc<Admin>>,
     known: Option<Known>,
 }
@@ -52,7 +51,7 @@ struct Known {
 }
 
 impl Cache {
-    /// The last answer, unless it is too old to be true.
+    /// The last answer, unless it is too old to be shown.
     fn shown(&self, now: Instant) -> Option<Answer> {
         let known = self.known.as_ref()?;
         (now.saturating_duration_since(known.at) <= SHOWN_MAX).then(|| known.answer.clone())
@@ -60,7 +59,7 @@ impl Cache {
 }
 
 impl Owners {
-    /// Of the group of this connection.
+    /// Asks about the group of this connection.
     pub fn new(connection: Connection, requests: &str) -> Owners {
         Owners {
             connection,
@@ -69,14 +68,14 @@ impl Owners {
         }
     }
 
-    /// The members, or why they are not known; nothing before the first answer, or when the last one is
-    /// too old to be true. Asks again when it is old, for the next one who looks.
+    /// The members, or why they are unknown. None before the first answer, or when the last answer is too old.
+    /// If the answer is old, this asks again for the next reader.
     pub fn known(&self) -> Option<Answer> {
         let mut cache = self.lock();
         let old = cache.asked.is_none_or(|asked| asked.elapsed() >= FRESH);
         if old && !cache.asking {
             let asker = self.clone();
-            // Not one of the runtime's threads: the end of the process does not wait for this one.
+            // Not a thread of the runtime: the end of the process does not wait for this thread.
             let asking = std::thread::Builder::new()
                 .name("owners".to_owned())
                 .spawn(move || asker.ask());

@@ -1,16 +1,16 @@
-//! The status page: HTML made here from the status, a little script that fetches its middle again every
-//! two seconds, and nothing from elsewhere.
+//! The status page: HTML from the status, and a small script that fetches the middle of the page again every
+//! two seconds. It loads nothing from other servers.
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the page; with `?prefix=` also sequences whose names begin so, with `?sequence=&id=` who got an ID |
-//! | `/live.json` | the middle of the page, and the counters from which the script draws rate and latency |
+//! | `/` | the page; with `?prefix=` also the sequences with this prefix, with `?sequence=&id=` who got an ID |
+//! | `/live.json` | the middle of the page, and the counters for the script's charts of rate and latency |
 //! | `/sequences`, `/trace` | the same as JSON |
-//! | `/page.css`, `/page.js` | the page's own |
+//! | `/page.css`, `/page.js` | the page's own files |
 //!
-//! It changes nothing: there is no method but GET and no handler that writes. Names of sequences are
-//! their users' input, so every text goes through [`render::escape`], and the policy in the headers lets
-//! the browser run no script but the page's own.
+//! The page changes nothing: there is no method but GET, and no handler that writes. Names of sequences are
+//! input from users, so every text goes through [`render::escape`]. The policy in the headers lets the browser
+//! run only the page's own script.
 
 mod render;
 mod trace;
@@ -36,7 +36,7 @@ use trace::Asked;
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
-/// Only what comes from here, and no inline script or style.
+/// Allows only files of this server, and no inline script or style.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -75,7 +75,7 @@ async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
         None => None,
     };
     let traced = ask(&state, uri.query()).await;
-    // After the searches, which may take seconds.
+    // This comes after the searches, which may take seconds.
     let status = state.status.read();
     let live = render::live(&status, state.status.silence(), state.owners());
     let searched = prefix.as_deref().zip(found.as_ref());
@@ -101,7 +101,7 @@ async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
     }
 }
 
-/// None when nobody asks who got an ID.
+/// Searches who got an ID. None when the query does not ask.
 async fn ask(state: &State, query: Option<&str>) -> Option<Asked> {
     let name = query::value(query, "sequence")?;
     let id = query::value(query, "id")?;
@@ -125,18 +125,18 @@ async fn find(state: &State, prefix: &str) -> Found {
     search(&state.inquiries, &state.status.read(), prefix).await
 }
 
-/// What the script fetches.
+/// The data that the script fetches.
 #[derive(Serialize)]
 struct Live {
     /// The middle of the page.
     html: String,
-    /// When, in milliseconds since 1970.
+    /// The time of the data, in milliseconds since 1970.
     unix_ms: u64,
     /// Requests answered since the start.
     requests: u64,
     /// IDs granted since the start.
     ids: u64,
-    /// Upper bounds of the latency's buckets in microseconds; one more count than bounds.
+    /// Upper bounds of the latency's buckets in microseconds. There is one count more than bounds.
     bounds_us: &'static [u64],
     /// Answers in each bucket since the start, from the broker's timestamp.
     latency: Vec<u64>,

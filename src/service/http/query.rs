@@ -1,6 +1,6 @@
-//! One value of a query string.
+//! Reads one value of a query string.
 
-/// The value of the first parameter of that name, decoded; what is no UTF-8 is replaced.
+/// The decoded value of the first parameter of that name. Invalid UTF-8 is replaced.
 pub(super) fn value(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = query?
         .split('&')

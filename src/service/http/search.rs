@@ -1,5 +1,5 @@
-//! Sequences for people: by their whole name or by its beginning, from the engine's memory, in bounded
-//! steps between its polls. One search at a time, so that many readers cost no more than one.
+//! Searches sequences by their whole name or by a prefix, in the engine's memory, in bounded steps between its
+//! polls. Only one search runs at a time, so that many readers cost no more than one.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use crate::core::partitioner::partition_id_of;
 use crate::kafka::engine::inquiry::{FOUND_MAX, Inquiries, Inquiry, Question};
 use crate::service::status::{PartitionState, Status};
 
-/// Longest beginning of a name that is searched for: that of a name.
+/// Longest prefix in bytes: the limit of a name.
 pub const PREFIX_BYTES_MAX: usize = crate::core::limits::NAME_BYTES_MAX;
-/// Longest search: people wait no longer, and by then it has looked at millions.
+/// Longest search. People do not wait longer, and by then it has looked at millions.
 const SEARCH_MAX: Duration = Duration::from_secs(3);
-/// Longest wait for the engine: it may be folding a backlog.
+/// Longest wait for the engine, which may be folding a backlog.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
-/// A sequence as it stands.
+/// A sequence in the result.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// Its name.
+    /// The name of the sequence.
     pub name: String,
     /// The partition that holds it.
     pub partition: i32,
@@ -31,28 +31,28 @@ pub struct Row {
     pub next: Option<i64>,
     /// Step from one ID to the next.
     pub increment: i64,
-    /// The bound at which it ends.
+    /// The bound at which the sequence ends.
     pub end: i64,
-    /// No more IDs are given.
+    /// True when the sequence gives no more IDs.
     pub retired: bool,
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug, Default, Serialize)]
 pub struct Found {
-    /// The sequences; one of exactly that name comes first.
+    /// The sequences. One with exactly that name comes first.
     pub sequences: Vec<Row>,
-    /// Sequences looked at.
+    /// Number of sequences that the search looked at.
     pub looked_at: usize,
-    /// There are or may be more: too many to list, or too many to look at in time.
+    /// True when there are or may be more: too many to list, or too many to look at in time.
     pub more: bool,
     /// The home partition of exactly that name, once N is known.
     pub home: Option<i32>,
-    /// Why it is not complete, in words.
+    /// Why the result is not complete, in words.
     pub problem: Option<&'static str>,
 }
 
-/// Searches the partitions that run here.
+/// Searches the partitions that run in this instance.
 pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> Found {
     let mut found = Found::default();
     let Ok(_turn) = ONE_AT_A_TIME.acquire().await else {
@@ -95,7 +95,7 @@ pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> Fou
 async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Option<Matches> {
     let (answer, answered) = oneshot::channel();
     inquiries.ask(Inquiry::new(partition, question, move |matches| {
-        // Nobody waits for it any more.
+        // Nobody waits for it any longer.
         let _ = answer.send(matches);
     }));
     let answered = tokio::time::timeout(ANSWER_MAX, answered).await;

@@ -1,4 +1,4 @@
-//! Over real sockets.
+//! Tests over real sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -156,7 +156,7 @@ async fn the_page_is_made_here_and_lets_the_browser_fetch_nothing_from_elsewhere
         let (line, _) = ask(server.address, path).await;
         assert_eq!(line, "HTTP/1.1 200 OK", "{path}");
     }
-    // Nobody answers for the engine here.
+    // No engine answers here.
     let (line, body) = ask(server.address, "/?prefix=%3Cb%3E").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
     assert!(body.contains("value=\"&lt;b&gt;\""), "{body}");
@@ -285,7 +285,7 @@ async fn a_web_site_whose_name_resolves_to_this_machine_reads_nothing() {
         let (line, _) = under(path, "127.0.0.1:8377").await;
         assert_ne!(line, "HTTP/1.1 421 Misdirected Request", "{path}");
     }
-    // A probe may come under any name.
+    // A probe may use any name.
     let (line, _) = under("/healthz", "10.0.0.7:8377").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
 }
@@ -294,18 +294,18 @@ async fn a_web_site_whose_name_resolves_to_this_machine_reads_nothing() {
 fn hold(address: SocketAddr, kind: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     match kind {
-        // Silent.
+        // A client that sends nothing.
         0 => {}
         1 => stream
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
             .unwrap(),
-        // Kept after an answer.
+        // A connection that is kept after an answer.
         _ => {
             stream
                 .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
                 .unwrap();
             let mut byte = [0];
-            // Or it had to make room before its answer came.
+            // Or the connection had to make room before its answer came.
             let _ = stream.read(&mut byte);
         }
     }
@@ -323,12 +323,12 @@ async fn connections_that_stay_open_do_not_keep_probes_out() {
             let (line, _) = ask(address, path).await;
             assert!(line.contains(status), "{path}: {line}");
         }
-        // All of them were open until here, as far as their clients know.
+        // For their clients, all connections were open until here.
         drop(held);
     }
 }
 
-/// Connections from as many addresses as need be to fill the port, which one may not.
+/// Connections from enough addresses to fill the port. One address alone may not fill it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn nor_do_those_of_many_addresses() {
@@ -383,7 +383,7 @@ async fn slow(limits: Limits) -> Slow {
 async fn a_connection_that_is_being_answered_keeps_its_place() {
     let limits = Limits {
         per_peer: 4,
-        // Shorter than it takes: an answer has no deadline here.
+        // Shorter than the answer takes: an answer has no deadline here.
         head: Duration::from_millis(50),
         ..Limits::default()
     };
@@ -419,7 +419,7 @@ async fn an_idle_connection_is_closed_and_serves_until_then() {
                 .unwrap();
         }
         let mut all = String::new();
-        // To its end, which is the server's.
+        // Reads until the server closes the connection.
         stream.read_to_string(&mut all).unwrap();
         all
     });
@@ -437,7 +437,7 @@ async fn pages_are_bounded_in_number_and_probes_are_not_among_them() {
     let address = listener.local_addr().unwrap();
     spawn(axum::serve(listener, router).into_future());
     let mut pages: tokio::task::JoinSet<_> = (0..9).map(|_| ask(address, "/page")).collect();
-    // One of nine is refused; the others wait as long as the test does.
+    // One of nine is refused. The others wait as long as the test does.
     let (line, body) = pages.join_next().await.unwrap().unwrap();
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert!(body.contains("8 pages"), "{body}");
@@ -454,7 +454,7 @@ async fn a_client_that_drips_its_request_is_cut_off() {
     let address = slow(limits).await.address;
     let dripping = spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        // Far more bytes than fit into the time; the server ends the connection in between.
+        // Far more bytes than fit into the time. The server ends the connection in between.
         (0..200).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
             stream.write_all(b"G").is_err()

@@ -1,8 +1,8 @@
-//! `http.token`: who may read more than the probes.
+//! `http.token`: limits who may read the pages besides the probes.
 //!
-//! A token comes as `Authorization: Bearer TOKEN`, or as the password of any user name, which is how a
-//! browser can be asked for it. Hashes are compared and not texts, and a hash in constant time, so
-//! that the time of an answer says nothing of how much of a guess was right.
+//! A token comes as `Authorization: Bearer TOKEN`, or as the password of any user name, because a browser can
+//! ask a user for a password. Hashes are compared instead of texts, and in constant time. So the time of an
+//! answer does not show how much of a guess was right.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Longest `Authorization` that is looked at: the token's limit in base 64, with room for a user name.
+/// Longest `Authorization` that is checked: the token's limit in base 64, with room for a user name.
 const AUTHORIZATION_BYTES_MAX: usize = 1_024;
 
-/// The hash of the token; clones share it.
+/// The hash of the token. Clones share it.
 #[derive(Clone)]
 pub struct Token(Arc<blake3::Hash>);
 
 impl Token {
-    /// Of this text.
+    /// Creates a token from its text.
     pub fn new(token: &str) -> Token {
         Token(Arc::new(blake3::hash(token.as_bytes())))
     }
@@ -56,7 +56,7 @@ impl Token {
     }
 }
 
-/// Lets a request pass when there is no token or it has the right one.
+/// Accepts a request when no token is configured or the request has the right one.
 pub(super) async fn check(
     Extract(token): Extract<Option<Token>>,
     request: Request,
@@ -76,7 +76,7 @@ pub(super) async fn check(
     }
 }
 
-/// What this base 64 text stands for.
+/// Decodes base 64. None for invalid text.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let (mut bits, mut width, mut bytes) = (0_u32, 0, Vec::with_capacity(text.len()));
     for byte in text.iter().take_while(|byte| **byte != b'=') {

@@ -1,5 +1,5 @@
-//! Who got an ID, for people: a search of the ledger like that of `sequencer trace`, on a thread of its
-//! own, one at a time, and not for longer than people wait.
+//! Finds who got an ID, for people: searches the ledger like `sequencer trace`, on a thread of its own, one
+//! search at a time, within the time that people wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::{Class, Error};
 
-/// Longest search. One by bisection takes well under a second; a rare sequence in a busy partition may cost a
-/// reading of all of it, which is for the command line.
+/// Longest search. Bisection takes well under a second. A rare sequence in a busy partition may need a read of
+/// the whole partition, which is a task for the command line.
 const TRACE_MAX: Duration = Duration::from_secs(10);
 
-/// The way to the ledger; clones share the one turn.
+/// Searches the ledger. Clones share the one search at a time.
 #[derive(Clone)]
 pub struct Tracer {
     connection: Connection,
@@ -27,7 +27,7 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Of this ledger topic. Nothing is connected before somebody asks.
+    /// Searches this ledger topic. Nothing is connected before the first question.
     pub fn new(connection: Connection, topic: &str) -> Tracer {
         Tracer {
             connection,
@@ -36,7 +36,7 @@ impl Tracer {
         }
     }
 
-    /// Who got this ID, or in words why nobody knows. `homes` is N, 0 while it is not known.
+    /// Finds who got this ID, or returns in words why this is unknown. `homes` is N, or 0 while N is unknown.
     pub(super) async fn trace(&self, homes: u32, name: &str, id: &str) -> Result<Trace, String> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(format!(
@@ -58,12 +58,12 @@ impl Tracer {
         let (answer, answered) = oneshot::channel();
         let (tracer, name) = (self.clone(), name.to_owned());
         let partition = partition_id_of(name.as_bytes(), homes);
-        // Not one of the runtime's threads: the end of the process does not wait for this one.
+        // Not a thread of the runtime: the end of the process does not wait for this thread.
         std::thread::Builder::new()
             .name("trace".to_owned())
             .spawn(move || {
                 let found = tracer.search(partition, &name, id, until, turn);
-                // Nobody waits for it any more.
+                // Nobody waits for it any longer.
                 let _ = answer.send(found);
             })
             .map_err(|error| error.to_string())?;
@@ -89,7 +89,7 @@ impl Tracer {
     }
 }
 
-/// A ledger that is not read for ever.
+/// A ledger whose reads end at a deadline.
 struct InTime<L> {
     ledger: L,
     until: Instant,

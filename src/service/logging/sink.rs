@@ -1,5 +1,5 @@
-//! The way of log lines to standard error. A thread of its own writes them, so that no other thread waits for a terminal, a
-//! pipe or a disk, and a line that cannot be written costs that line and nothing else.
+//! Writes log lines to standard error on a thread of its own. So no other thread waits for a terminal, a pipe
+//! or a disk, and a failed write loses this line and nothing else.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Most lines that wait to be written, about a megabyte: a rebalance of hundreds of partitions logs fewer
-/// at once, and a reader that is stopped must not fill the memory.
+/// Most lines that wait to be written, about a megabyte. A rebalance of hundreds of partitions logs fewer at
+/// once, and a stalled reader must not fill the memory.
 const LINES_MAX: usize = 4_096;
 
-/// How often [`Sink::flush`] looks whether all is written.
+/// How often [`Sink::flush`] checks whether all lines are written.
 const FLUSH_LOOK: Duration = Duration::from_millis(1);
 
 /// The lines of a log; clones share the thread that writes them.
@@ -32,7 +32,7 @@ struct Counts {
 }
 
 impl Sink {
-    /// Starts the thread. Without one, which a process at its limits may be refused, every line is lost.
+    /// Starts the thread. If the process may not start another thread, every line is lost.
     pub(super) fn start(to: impl Write + Send + 'static) -> Sink {
         let (lines, waiting) = sync_channel(LINES_MAX);
         let counts = Arc::new(Counts::default());
@@ -40,12 +40,12 @@ impl Sink {
         let started = thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_all(to, &waiting, &shared));
-        // The receiver is gone with the closure, and each line counts as lost.
+        // The receiver was dropped with the closure, so each line counts as lost.
         drop(started);
         Sink { lines, counts }
     }
 
-    /// Waits until the lines so far are written, `deadline` at most.
+    /// Waits until the lines so far are written, or until `deadline`.
     pub(super) fn flush(&self, deadline: Duration) {
         let until = Instant::now() + deadline;
         let taken = self.counts.taken.load(Ordering::Acquire);
@@ -54,7 +54,7 @@ impl Sink {
         }
     }
 
-    /// Lines that nobody will see.
+    /// Number of lines that were lost.
     pub(super) fn lost(&self) -> u64 {
         self.counts.lost.load(Ordering::Relaxed)
     }
@@ -70,9 +70,9 @@ fn write_all(mut to: impl Write, lines: &Receiver<Vec<u8>>, counts: &Counts) {
 }
 
 impl Write for &Sink {
-    /// The library writes an event in one call, so each call is a line.
+    /// The library writes an event in one call, so each call is one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Counted first: the thread may be done with it before this one goes on.
+        // The line is counted first: the thread may finish it before this thread goes on.
         self.counts.taken.fetch_add(1, Ordering::Release);
         if self.lines.try_send(line.to_vec()).is_err() {
             self.counts.lost.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(sink.lost(), 3);
     }
 
-    /// A reader that does not read before it is told to.
+    /// A reader that blocks until the test releases it.
     struct Stopped {
         go_on: Receiver<()>,
         seen: Arc<Mutex<usize>>,
@@ -132,7 +132,7 @@ mod tests {
 
     impl Write for Stopped {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            // Once its sender is gone it takes everything.
+            // After its sender is dropped, it takes everything.
             let _ = self.go_on.recv();
             *self.seen.lock().unwrap() += 1;
             Ok(line.len())
@@ -155,7 +155,7 @@ mod tests {
         for _ in 0..lines {
             (&sink).write_all(b"a line\n").unwrap();
         }
-        // One is being written.
+        // One line is being written.
         let lost = usize::try_from(sink.lost()).unwrap();
         assert!((9..=10).contains(&lost), "{lost}");
         drop(go_on);

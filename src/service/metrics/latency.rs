@@ -1,7 +1,8 @@
-//! The latency histogram: counted in an array of the engine's own, added up here now and then.
+//! The latency histogram. The engine counts in an array of its own, which is added to the histogram at
+//! intervals.
 //!
-//! The library's histogram takes one observation at a time, with several atomic operations each; here
-//! one step takes as many requests as are answered at once.
+//! The library's histogram takes one observation at a time, with several atomic operations each. Here one step
+//! takes all requests that are answered at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,23 +14,23 @@ use prometheus::{Error, Registry};
 
 use super::names::{REPLY_LATENCY, REPLY_LATENCY_SINCE};
 
-/// Upper bounds of latencies in microseconds: an echo over one broker takes about a millisecond, what a
-/// pause or a takeover costs is seconds.
+/// Upper bounds of latencies in microseconds. An echo over one broker takes about a millisecond; a pause or a
+/// takeover takes seconds.
 static BOUNDS_US: [u64; 17] = [
     250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
     2_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// Latencies since the last time that they were added to the histogram.
+/// Latencies since they were last added to the histogram.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// By [`BOUNDS_US`], the last one for all above.
+    /// Counts by [`BOUNDS_US`], with one more for all latencies above.
     counts: [u64; BOUNDS_US.len() + 1],
     sum_us: u64,
 }
 
 impl Tally {
-    /// Counts `count` answers that took this long.
+    /// Counts `count` answers with this latency.
     pub fn add(&mut self, took: Duration, count: u64) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_US.partition_point(|bound_us| *bound_us < took_us);
@@ -39,13 +40,13 @@ impl Tally {
         self.sum_us = self.sum_us.saturating_add(took_us.saturating_mul(count));
     }
 
-    /// Answers counted.
+    /// Number of counted answers.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-/// From where a latency is counted.
+/// The begin of a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
     /// The broker's timestamp of the request.
@@ -91,7 +92,7 @@ impl Sums {
     }
 }
 
-/// The histogram, one series for each [`Since`]; clones share it.
+/// The histogram, one series for each [`Since`]. Clones share it.
 #[derive(Clone)]
 pub struct Latency {
     desc: Desc,
@@ -116,13 +117,13 @@ impl Latency {
         Ok(latency)
     }
 
-    /// Adds what was counted and empties it.
+    /// Adds the counts of `tally` and empties it.
     pub fn take(&self, since: Since, tally: &mut Tally) {
         self.sums(since).add(&std::mem::take(tally));
     }
 
-    /// Upper bounds in microseconds, and the answers in each bucket since the start, with one bucket
-    /// more for all above.
+    /// Upper bounds in microseconds, and the answers in each bucket since the start, with one more bucket for
+    /// all latencies above.
     pub fn counts(&self, since: Since) -> (&'static [u64], Vec<u64>) {
         let sums = self.sums(since).counts.iter();
         let counts = sums.map(|sum| sum.load(Ordering::Relaxed)).collect();

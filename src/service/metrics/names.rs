@@ -1,22 +1,22 @@
-//! Names and help texts: what dashboards and alerts are built on, in one place.
+//! Names and help texts of the metrics, in one place, because dashboards and alerts depend on them.
 
-/// A metric's name and what it says.
+/// A metric's name and its help text.
 pub type Named = (&'static str, &'static str);
 
 /// Requests answered, by `outcome`: granted, repeated (the IDs of an earlier request with the same
 /// `request_id`), operated (definitions and the like) or rejected.
 pub const REQUESTS: Named = ("sequencer_requests_total", "Requests answered, by outcome.");
-/// Replies that went elsewhere, by `cause`.
+/// Replies that went to the default topic instead of the requested one, by `cause`.
 pub const REPLIES_UNDELIVERED: Named = (
     "sequencer_replies_undelivered_total",
     "Replies that went to the default topic in place of the one asked for, by cause.",
 );
-/// Strays.
+/// Strays that were forwarded to their home.
 pub const STRAYS_FORWARDED: Named = (
     "sequencer_strays_forwarded_total",
     "Requests found outside their home partition and forwarded to it.",
 );
-/// Forwards that came once more.
+/// Forwards that arrived again.
 pub const FORWARDS_REPEATED: Named = (
     "sequencer_forwards_repeated_total",
     "Forwarded requests that came once more and were passed over.",
@@ -48,27 +48,27 @@ pub const CHECKPOINTS: Named = (
     "sequencer_checkpoints_total",
     "Checkpoint transactions ended, by result; unknown is settled by a new producer.",
 );
-/// Time of a checkpoint.
+/// Time of a checkpoint, in seconds.
 pub const CHECKPOINT_DURATION: Named = (
     "sequencer_checkpoint_duration_seconds",
     "Time from the first record of a checkpoint to the end of its commit.",
 );
-/// Records of checkpoints.
+/// State records that checkpoints wrote.
 pub const CHECKPOINT_RECORDS: Named = (
     "sequencer_checkpoint_records_total",
     "State records written by checkpoints, footers included.",
 );
-/// Time of a restore.
+/// Time of a restore, in seconds.
 pub const RESTORE_DURATION: Named = (
     "sequencer_restore_duration_seconds",
     "Time from the assignment of a partition to its first answer.",
 );
-/// Records of restores.
+/// State records that restores read.
 pub const RESTORE_RECORDS: Named = (
     "sequencer_restore_records_total",
     "State records read by restores.",
 );
-/// Batches that restores did not believe.
+/// Batches that restores did not accept.
 pub const STATE_BATCHES_SKIPPED: Named = (
     "sequencer_state_batches_skipped_total",
     "Checkpoints of the state topic that did not add up and were skipped by a restore.",
@@ -88,7 +88,7 @@ pub const KAFKA_ERRORS: Named = (
     "sequencer_kafka_errors_total",
     "Kafka errors, by what is done about them.",
 );
-/// The classes of Kafka errors, as `kafka::error` makes them; the end of a log is no error.
+/// The classes of Kafka errors, as in `kafka::error`. The end of a log is not an error.
 pub const KAFKA_ERROR_CLASSES: [&str; 8] = [
     "retriable",
     "abort_transaction",
@@ -104,25 +104,25 @@ pub const PRODUCER_QUEUE: Named = (
     "sequencer_producer_queue_messages",
     "Messages waiting in the producers' queues.",
 );
-/// From request to reply, by `since`: append or receipt.
+/// Latencies from request to reply, by `since`: append or receipt.
 pub const REPLY_LATENCY: Named = (
     "sequencer_reply_latency_seconds",
     "Time to the acknowledgement of the reply, or to its commit in exactly_once mode, since the \
      broker's timestamp of the request (append) or since the engine took it (receipt).",
 );
-/// Its label.
+/// The label of the latency: where it begins.
 pub const REPLY_LATENCY_SINCE: &str = "since";
-/// Whether the engine's thread works.
+/// Seconds since the engine's thread last published its status.
 pub const ENGINE_SILENCE: Named = (
     "sequencer_engine_silence_seconds",
     "Time since the engine last published what it does; it does so four times a second.",
 );
-/// N.
+/// N, the number of partitions that names are spread over.
 pub const SERVICE_PARTITIONS: Named = (
     "sequencer_service_partitions",
     "Partitions among which the service spreads names; 0 before the first takeover.",
 );
-/// Partitions of the request topic.
+/// Number of partitions of the request topic.
 pub const REQUEST_PARTITIONS: Named = (
     "sequencer_request_topic_partitions",
     "Partitions of the request topic at this instance's last takeover; 0 before the first.",
@@ -137,7 +137,7 @@ pub const PARTITION_STATE: Named = (
     "sequencer_partition_state",
     "1 for the state that an owned partition is in, 0 for the others.",
 );
-/// Halted partitions.
+/// Number of halted partitions.
 pub const HALTED: Named = (
     "sequencer_halted_partitions",
     "Owned partitions that halted and need their repair.",
@@ -182,7 +182,7 @@ pub const LEFT_RATIO_MIN: Named = (
     "sequencer_sequence_left_ratio_min",
     "The smallest share of its IDs that a sequence of an owned partition has left.",
 );
-/// How long a producer holds a partition back.
+/// How long a producer's open transaction holds a partition back.
 pub const OPEN_TRANSACTION_HOLD: Named = (
     "sequencer_open_transaction_hold_seconds",
     "How long a producer's open transaction has held an owned partition back; 0 if none does.",
@@ -217,7 +217,7 @@ pub const FAILOVER_DURATION: Named = (
     "sequencer_failover_seconds",
     "Time from the last heartbeat of a peer until a partition that it had runs on this instance.",
 );
-/// Log lines that nobody will see.
+/// Log lines that were lost.
 pub const LOG_LINES_LOST: Named = (
     "sequencer_log_lines_lost_total",
     "Log lines that could not be written to standard error, or not in time.",
@@ -232,26 +232,26 @@ pub const PROCESS_CPU: Named = (
     "process_cpu_seconds_total",
     "Processor time of the process, user and system.",
 );
-/// Memory of the process that is in use.
+/// Memory of the process that is in use, in bytes.
 pub const PROCESS_RESIDENT: Named = (
     "process_resident_memory_bytes",
     "Memory of the process that is in use.",
 );
-/// Address space of the process.
+/// Address space of the process, in bytes.
 pub const PROCESS_VIRTUAL: Named = (
     "process_virtual_memory_bytes",
     "Address space of the process.",
 );
-/// Threads of the process, librdkafka's among them.
+/// Number of threads of the process, with those of librdkafka.
 pub const PROCESS_THREADS: Named = ("process_threads", "Threads of the process.");
-/// Open files and sockets.
+/// Number of open files and sockets.
 pub const PROCESS_OPEN_FDS: Named = ("process_open_fds", "Open file descriptors.");
-/// Most open files and sockets.
+/// Limit of open files and sockets.
 pub const PROCESS_MAX_FDS: Named = (
     "process_max_fds",
     "Limit of open file descriptors; absent when there is none.",
 );
-/// Start of the process.
+/// Start time of the process.
 pub const PROCESS_START: Named = (
     "process_start_time_seconds",
     "When the process started, in seconds since 1970.",

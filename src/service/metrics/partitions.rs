@@ -33,7 +33,7 @@ pub(super) struct Partitions {
     near_exhaustion: IntGaugeVec,
     left_ratio_min: GaugeVec,
     open_transaction_hold_seconds: GaugeVec,
-    /// Partitions with series, to notice those that are no longer owned; and why each is halted.
+    /// Partitions with series, to detect those that are no longer owned, and why each is halted.
     shown: Arc<Mutex<BTreeMap<i32, Option<&'static str>>>>,
 }
 
@@ -118,7 +118,7 @@ impl Partitions {
             .with_label_values(&labels)
             .set(seconds_of(hold_ms));
         self.set_outlook(&label, status.outlook);
-        // What is not known has no series: a 0 would look like the best of values.
+        // An unknown value has no series: a 0 would look like the best value.
         match status.lag_records {
             Some(lag_records) => self.lag_records.with_label_values(&labels).set(lag_records),
             None => forget(self.lag_records.remove_label_values(&labels)),
@@ -187,7 +187,7 @@ impl Partitions {
     }
 }
 
-/// The values of `left_below`, with how many sequences have less left.
+/// The values of `left_below`, with the number of sequences that have less left.
 fn shares(outlook: Outlook) -> [(&'static str, u64); 3] {
     [
         ("0.1", outlook.below_tenth),
@@ -196,7 +196,7 @@ fn shares(outlook: Outlook) -> [(&'static str, u64); 3] {
     ]
 }
 
-/// A series that is not there need not be removed: the only error of the call.
+/// Ignores that a series does not exist, which is the only error of the call.
 fn forget(removed: Result<(), Error>) {
     drop(removed);
 }

@@ -1,5 +1,5 @@
-//! The process itself, under the names that every Prometheus client library gives. Read from `/proc`
-//! when somebody asks; elsewhere than on Linux the series are absent.
+//! Metrics of the process, under the names that every Prometheus client library uses. They are read from
+//! `/proc` at each scrape. On other systems than Linux the series are absent.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use super::names::{
     PROCESS_THREADS, PROCESS_VIRTUAL,
 };
 
-/// Linux tells times to user space in hundredths of a second on every machine that this runs on.
+/// Linux reports times to user space in hundredths of a second on every machine that this program runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The page size is not in `/proc`, but both sizes of memory are there in KiB as well.
@@ -86,7 +86,7 @@ fn family(((name, help), kind): (Named, MetricType), value: f64) -> MetricFamily
     family
 }
 
-/// The fields of `/proc/self/stat` from the third on: the name before them may hold anything.
+/// The fields of `/proc/self/stat` from the third on. The name before them may hold any text.
 fn stat(index: usize) -> Option<f64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = text.rsplit_once(')')?;
@@ -121,6 +121,6 @@ fn max_fds() -> Option<f64> {
     let limits = text
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))?;
-    // "unlimited" is no number, and the series then absent.
+    // "unlimited" is not a number, so the series is absent then.
     limits.split_whitespace().next()?.parse().ok()
 }

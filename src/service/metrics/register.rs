@@ -1,4 +1,4 @@
-//! Metrics of each type, made and registered.
+//! Creates and registers metrics of each type.
 
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,

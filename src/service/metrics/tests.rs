@@ -1,4 +1,4 @@
-//! What a scrape shows.
+//! Tests the output of a scrape.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -130,7 +130,7 @@ fn one_registry_takes_the_metrics_once() {
     assert!(Metrics::register(&registry).is_err());
 }
 
-/// Name, type and labels of each metric, as `docs/metrics.md` has them in its tables.
+/// Name, type and labels of each metric, from the tables of `docs/metrics.md`.
 fn documented(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
@@ -176,7 +176,7 @@ fn the_documented_metrics_are_those_that_are_exported_with_their_types_and_label
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let text = fs::read_to_string(path).unwrap();
     assert_eq!(documented(&text), exported);
-    // No name of a sequence, a topic or a client: a series for each would grow with the data.
+    // No label holds a name of a sequence, a topic or a client: a series for each would grow with the data.
     let labels = exported.values().flat_map(|(_, labels)| labels);
     let bounded = [
         "cause",

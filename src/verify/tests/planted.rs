@@ -27,7 +27,7 @@ fn body(reply: &Own) -> Value {
     serde_json::from_slice(reply.value.as_deref().unwrap()).unwrap()
 }
 
-/// Places of all replies to a request.
+/// Indices of all replies to a request.
 fn replies_to(world: &World, number: usize) -> Vec<usize> {
     let offset = world.requests[0][number].offset;
     let replies = world.replies.iter().enumerate();
@@ -59,7 +59,7 @@ fn example(report: &Report, invariant: Invariant) -> (u32, i64) {
     (example.partition, example.offset)
 }
 
-/// What is broken, and that the first named is found at this request.
+/// The broken invariants. Checks that the first one has an example at this request.
 fn broken_at(world: &World, number: usize) -> Vec<Invariant> {
     let report = run(world);
     let broken = report.broken();
@@ -82,7 +82,7 @@ fn a_reply_to_a_record_that_is_no_request_breaks_i4() {
     let mut world = world();
     let at = replies_to(&world, 7)[0];
     let offset = world.requests[0][7].offset;
-    // A hole in the log: an aborted request lay there.
+    // A hole in the log, left by an aborted request.
     let hole = (0..offset + 9)
         .find(|hole| {
             !world.requests[0]
@@ -139,7 +139,7 @@ fn a_repeated_id_breaks_i1() {
 #[test]
 fn ids_out_of_order_break_i2_and_are_unique_all_the_same() {
     let mut world = world();
-    // Requests 18 and 19 have 18 and 19, because one request came twice.
+    // Requests 18 and 19 have the IDs 18 and 19, because one request came twice.
     give(&mut world, 18, 19);
     give(&mut world, 19, 18);
     assert_eq!(
@@ -187,8 +187,8 @@ fn an_error_may_change_its_message_and_not_its_code() {
     );
 }
 
-/// Rewrites the last batch of a state log; a batch that adds up by itself has the digest of what it
-/// makes of the state.
+/// Rewrites the last batch of a state log. With `adds_up`, the batch has the digest of the state that it leads
+/// to.
 fn doctor(world: &mut World, adds_up: bool, edit: impl Fn(&mut state::Footer, &mut Fold)) {
     let footers = world.footers(0);
     let (before, last) = (footers[footers.len() - 2], footers[footers.len() - 1]);
@@ -335,7 +335,7 @@ fn with_stray() -> (World, usize, usize) {
 #[test]
 fn a_stray_that_was_lost_breaks_i4() {
     let (mut world, home, source) = with_stray();
-    // The last forward, its reply, and what home knows of it.
+    // The last forward, its reply, and the end of its chain in the home partition.
     let last = world.requests[source].last().unwrap().offset;
     let forwarded = world.requests[home].iter().rposition(|record| {
         let header = record.forwarded.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The shipped processor over logs in memory, with crashes.
+//! Runs the shipped processor over logs in memory, with crashes.
 
 use std::cell::RefCell;
 
@@ -20,7 +20,7 @@ use crate::wire::state::{self, BatchId, Content, Reset, TopicId};
 
 const TOPIC_ID: [u8; 16] = [7; 16];
 const LINK_KEY: LinkKey = LinkKey([4; 32]);
-/// Few places, so that some are overwritten.
+/// Few places, so that some of them are overwritten.
 const BATCHES_EVERY: usize = 17;
 
 /// A record of any log.
@@ -34,7 +34,7 @@ pub struct Own {
     pub batch: Option<Vec<u8>>,
 }
 
-/// A small generator of numbers, the same on every machine.
+/// A small random number generator with the same numbers on every machine.
 pub struct Dice(u64);
 
 impl Dice {
@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-/// Topics, and the service that serves them.
+/// The topics, and the service that serves them.
 pub struct World {
     pub requests: Vec<Vec<Own>>,
     pub state: Vec<Vec<Own>>,
@@ -58,7 +58,7 @@ pub struct World {
     shipped: Shipped,
     batches: u64,
     dice: RefCell<Dice>,
-    /// The first batches, for an owner that lost the partition.
+    /// The first batch of each partition, for an owner that lost the partition.
     early: Vec<Option<Section>>,
 }
 
@@ -110,7 +110,7 @@ impl World {
 
     fn write(&mut self, partition: usize, mut record: Own) -> i64 {
         let log = &mut self.requests[partition];
-        // Holes, as transactions leave them.
+        // Holes like those of transactions.
         let hole = i64::from(self.dice.borrow_mut().below(5) == 0);
         record.offset = log.last().map_or(0, |last| last.offset + 1 + hole);
         let offset = record.offset;
@@ -118,7 +118,7 @@ impl World {
         offset
     }
 
-    /// Writes requests of every form, most of them to the wrong partition now and then.
+    /// Writes requests of every form, some of them to the wrong partition.
     pub fn load(&mut self, count: usize) {
         let partitions = self.requests.len() as u64;
         for _ in 0..count {
@@ -151,7 +151,7 @@ impl World {
             let id = format!("id-{some}");
             let id = matches!(form, 11 | 14 | 18).then_some(id.as_str());
             match form {
-                // No valid name, and a policy.
+                // An invalid name, and a policy.
                 19 if number == 0 => self.ask(other as usize, "a\nb", value.as_bytes(), None),
                 19 if number == 1 => {
                     let word = if some > 3 { "create" } else { "refuse" };
@@ -179,7 +179,7 @@ impl World {
     fn turn(&mut self, partition: usize) -> bool {
         let mut owner = match self.owners[partition].take() {
             Some(owner) if self.dice.borrow_mut().below(8) > 0 => owner,
-            // A crash: all since the last checkpoint comes again.
+            // A crash: all requests since the last checkpoint come again.
             _ => self.restored(partition),
         };
         let from = owner.next().0;
@@ -267,7 +267,7 @@ impl World {
         }
     }
 
-    /// Appends a committed batch to a state log, and the marker behind it.
+    /// Appends a committed batch to a state log, and its marker.
     fn append(&mut self, partition: usize, id: BatchId, batch: &Batch) -> i64 {
         let log = &mut self.state[partition];
         let first = log.last().map_or(0, |last| last.offset + 2);
@@ -313,8 +313,8 @@ impl World {
         Partition::new(partition as i32, 1, start, &self.shipped)
     }
 
-    /// Writes a repair that goes on at the end of the log, every undefined sequence above `above`;
-    /// below 0 they go on from 1.
+    /// Writes a repair that goes on at the end of the log. Every undefined sequence goes on above `above`; with
+    /// `above` below 0, from 1.
     pub fn repair(&mut self, partition: usize, above: i64) {
         self.owners[partition] = None;
         let end = self.requests[partition]
@@ -371,8 +371,8 @@ impl World {
         self.append(partition, id, &batch);
     }
 
-    /// A repair to a state that is right: requests below `answered` were answered, those from there to
-    /// the end of the log are passed over.
+    /// A repair to a right state: requests below `answered` were answered, and requests from there to the end
+    /// of the log are skipped.
     pub fn repair_unchanged(
         &mut self,
         partition: usize,
@@ -406,7 +406,7 @@ impl World {
         self.append(partition, id, &batch);
     }
 
-    /// Of each key the last record stays, and the footer matches nothing.
+    /// Keeps only the last record of each key, with a footer that matches nothing.
     pub fn damage_state(&mut self, partition: usize) {
         let log = &mut self.state[partition];
         let last: Vec<bool> = (0..log.len())
@@ -421,25 +421,25 @@ impl World {
         footer.unwrap().value.as_mut().unwrap()[1 + 8 + 8 + 8] ^= 1;
     }
 
-    /// The first batch once more, at the end.
+    /// Appends the first batch again, at the end.
     pub fn late_batch(&mut self, partition: usize) {
         let section = self.early[partition].take().unwrap();
         self.append(partition, section.batch_id, &section.batch);
     }
 
-    /// Retention takes the oldest requests.
+    /// Removes the oldest requests, like retention.
     pub fn cut_requests(&mut self, partition: usize, records: usize) {
         self.requests[partition].drain(..records);
         self.starts[partition] = self.requests[partition][0].offset;
     }
 
-    /// Retention takes the oldest replies.
+    /// Removes the oldest replies, like retention.
     pub fn cut_replies(&mut self, records: usize) {
         self.replies.drain(..records);
         self.replies_start = self.replies[0].offset;
     }
 
-    /// Compaction of the first records of a state log: of each key the last one of them stays.
+    /// Compacts the first records of a state log: the last one of each key stays.
     pub fn compact(&mut self, partition: usize, records: usize) {
         let log = &mut self.state[partition];
         let records = records.min(log.len() / 2);
@@ -452,7 +452,7 @@ impl World {
         log.splice(..0, kept);
     }
 
-    /// Places of footers in a state log.
+    /// Indices of the footers in a state log.
     pub fn footers(&self, partition: usize) -> Vec<usize> {
         let is_footer = |record: &Own| {
             let key = record.key.as_deref().unwrap_or_default();
@@ -538,7 +538,7 @@ pub fn try_run(world: &World) -> Result<Report, Error> {
         wait: std::time::Duration::ZERO,
     };
     let report = verify::run(world, &options, &mut Progress::none());
-    // Temporary files leave nothing behind, whatever happened.
+    // Temporary files leave nothing behind in any case.
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     report
 }

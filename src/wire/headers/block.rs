@@ -1,9 +1,9 @@
-//! Headers in one buffer: what a reply or a forward carries, without an allocation for each.
+//! The headers of a reply or a forward in one buffer, without an allocation for each header.
 
 /// Appends one header to a block.
 pub fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    // Names come from the contract or from the configuration, which bounds them; a longer value
-    // than four bytes can count is beyond any record.
+    // Names come from the contract or from the configuration, which bounds them. No record can hold a value
+    // whose length needs more than four bytes.
     let name_length = u16::try_from(name.len()).unwrap_or(u16::MAX);
     let value_length = u32::try_from(value.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&name_length.to_be_bytes());
@@ -17,15 +17,15 @@ pub fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 pub struct Block<'a>(pub &'a [u8]);
 
 impl<'a> Block<'a> {
-    /// Without headers.
+    /// A block without headers.
     pub const EMPTY: Block<'static> = Block(&[]);
 
-    /// True without headers.
+    /// True when the block has no headers.
     pub const fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// Names and values in order.
+    /// Iterates over names and values in order.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

@@ -1,9 +1,8 @@
-//! Records that wait for their transaction, and the pages in which they go out.
+//! Ledger records that wait for their transaction, and the pages that carry them.
 //!
-//! A page spares what each Kafka record costs beside its text: its key, its place in the client's and the
-//! broker's queues, and a hash. A page that is full goes before one that was begun earlier, so that the
-//! records of a busy ledger stay near the order of their grants, and a search finds the next of its
-//! sequence nearby.
+//! A page saves what each Kafka record costs beside its text: its key, its place in the queues of the client
+//! and the broker, and a hash. A full page goes before a page that was begun earlier. So the records of a busy
+//! ledger stay near the order of their grants, and a search finds the next record of its sequence nearby.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
@@ -12,9 +11,9 @@ use super::encode;
 use crate::core::ledger::{Hash, Ledger, Line};
 use crate::wire::reply::{number, text};
 
-/// Records of one page at most: with eight, what a Kafka record costs beside its text is small next to it, and
-/// a search, which reads whole pages of other sequences, still reads little. In bytes a page is far below
-/// what a topic takes: no record has more than a few texts of 255 bytes.
+/// Most records of one page. With eight, the cost of a Kafka record beside its text is small compared with the
+/// text. A search reads whole pages of other sequences, and still reads little. In bytes a page is far below
+/// the size limit of a topic: no record has more than a few texts of 255 bytes.
 pub const PAGE_RECORDS_MAX: usize = 8;
 
 /// Ledger records that wait for their transaction, in log order.
@@ -24,7 +23,7 @@ pub struct Lines {
     lines: Vec<Held>,
 }
 
-/// Name and text lie side by side, from here to where the next one begins.
+/// One record. Its name and text are stored side by side, from here to the start of the next one.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     start: usize,
@@ -51,14 +50,14 @@ impl Ledger for Lines {
     }
 }
 
-/// Lines that will be one page.
+/// The lines of one page.
 struct Page {
     lines: [usize; PAGE_RECORDS_MAX],
     count: usize,
 }
 
 impl Lines {
-    /// Each page, as key and value, in the order in which they must be written.
+    /// Calls `on` with the key and the value of each page, in the order in which they must be written.
     pub fn each_page(&self, mut on: impl FnMut(&[u8], &[u8])) {
         let mut value = Vec::new();
         let mut write = |page: &mut Page| {
@@ -69,7 +68,7 @@ impl Lines {
             page.count = 0;
         };
         let mut pages: Vec<Page> = Vec::new();
-        // The page of each name. Names that collide cost time and nothing else.
+        // The current page of each name. A collision of names costs time and nothing else.
         let mut named: HashTable<usize> = HashTable::new();
         for (index, line) in self.lines.iter().enumerate() {
             let name = self.name(line);
@@ -86,7 +85,7 @@ impl Lines {
                 });
             }
             let page = &mut pages[place];
-            // A chain may begin anew.
+            // A chain may begin again.
             let follows = |last: &Held| last.record.checked_add(1) == Some(line.record);
             let last = page.count.checked_sub(1);
             let last = last.map(|last| &self.lines[page.lines[last]]);
@@ -104,13 +103,13 @@ impl Lines {
         pages.iter_mut().for_each(write);
     }
 
-    /// Appends a page's value; returns its key.
+    /// Appends a page's value and returns its key.
     fn write_page(&self, page: &Page, value: &mut Vec<u8>) -> Option<&[u8]> {
         let lines = &page.lines[..page.count];
         let first = &self.lines[*lines.first()?];
         let name = self.name(first);
         value.extend_from_slice(b"{\"sequence\":");
-        // It was text when it was written.
+        // The bytes were valid UTF-8 when they were written.
         text(value, std::str::from_utf8(name).unwrap_or_default());
         number(value, b",\"record\":", first.record);
         value.extend_from_slice(b",\"previous\":\"");
@@ -131,7 +130,7 @@ impl Lines {
         &self.bytes[line.start..line.start + line.name]
     }
 
-    /// Takes all, and leaves room for as many again: growing to it anew would copy them several times.
+    /// Takes all lines, and leaves room for as many again. Growing from nothing would copy them several times.
     pub fn take(&mut self) -> Lines {
         let room = Lines {
             bytes: Vec::with_capacity(self.bytes.len()),
@@ -140,7 +139,7 @@ impl Lines {
         std::mem::replace(self, room)
     }
 
-    /// Puts those of an aborted transaction back in front of the later ones.
+    /// Puts the lines of an aborted transaction back in front of the later ones.
     pub fn prepend(&mut self, mut earlier: Lines) {
         let by = earlier.bytes.len();
         earlier.lines.extend(self.lines.iter().map(|line| Held {
@@ -152,17 +151,17 @@ impl Lines {
         *self = earlier;
     }
 
-    /// How many.
+    /// Number of lines that wait.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// True when there is none.
+    /// True when no line waits.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Bytes held.
+    /// Bytes of the texts and names that wait.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -178,7 +177,7 @@ mod tests {
     use crate::wire::ledger::tests::line;
     use crate::wire::ledger::{decode, hex};
 
-    /// The chains of some sequences.
+    /// The chains of some sequences, for tests.
     #[derive(Default)]
     struct Chains {
         lines: Lines,
@@ -204,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Of each page the key, the number of its first record, and how many it has.
+    /// For each page: the key, the number of its first record, and the number of its records.
     fn pages(lines: &Lines) -> Vec<(String, u64, usize)> {
         let mut pages = Vec::new();
         lines.each_page(|key, value| {

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use super::scalar::{FieldValue, Scalar};
 use crate::core::rejection::{Code, Rejection, echo};
 
-/// The fields of a request object, of whichever operation.
+/// All fields of request objects, of every operation.
 pub(crate) const FIELDS: [&str; 15] = [
     "op",
     "count",
@@ -31,28 +31,28 @@ pub(crate) const FIELDS: [&str; 15] = [
 pub enum Body<'a> {
     /// JSON `null`.
     Absent,
-    /// Anything but an object.
+    /// Any JSON value except an object and `null`.
     Scalar(Scalar<'a>),
     Fields(Box<Fields<'a>>),
 }
 
-/// The fields of an object, unchecked but for their names.
+/// The fields of an object. Only their names have been checked.
 #[derive(Default)]
 pub struct Fields<'a> {
-    /// In the order of [`FIELDS`].
+    /// The values, in the order of [`FIELDS`].
     values: [Option<Scalar<'a>>; FIELDS.len()],
-    /// The first field, in the order of the text, that should not be there.
+    /// The first invalid field, in the order of the text.
     pub problem: Option<Rejection>,
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a field out.
+    /// Removes a field and returns its value.
     pub fn take(&mut self, name: &str) -> Option<Scalar<'a>> {
         let index = FIELDS.iter().position(|known| *known == name)?;
         self.values[index].take()
     }
 
-    /// A field that is there and neither the requester's nor one of these.
+    /// A field that is present and belongs neither to the requester nor to `own`.
     pub fn first_besides(&self, own: &[&str]) -> Option<&'static str> {
         let present = FIELDS.iter().zip(&self.values);
         present
@@ -62,13 +62,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Longest name for which a known one is looked for, in bytes: the longest known one, one letter
-/// more, and some marks between words. It is what keeps a record from costing more than its parse:
-/// names are compared with every known one, and a client may write 64 KiB of them.
+/// Longest name for which a similar known one is searched, in bytes: the longest known one, one letter more,
+/// and some marks between words. It keeps a record from costing more than its parse: names are compared with
+/// every known one, and a client may write 64 KiB of them.
 const HINT_NAME_BYTES_MAX: usize = 16;
 
-/// The letters of a name as far as mappers and people agree on them: `requestId` and `request-id`
-/// are `request_id`.
+/// The letters of a name without the marks and capitals in which mappers and people differ: `requestId` and
+/// `request-id` are `request_id`.
 struct Letters {
     bytes: [u8; HINT_NAME_BYTES_MAX],
     length: usize,
@@ -96,7 +96,7 @@ impl Letters {
     }
 }
 
-/// The known name that was probably meant.
+/// The known name that was probably meant, if one is near.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = Letters::of(name)?;
     FIELDS.into_iter().find(|known| {
@@ -104,8 +104,8 @@ fn nearest(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Equal, or equal but for one letter: another one, one more, one less, or two that are swapped. One
-/// pass, where an edit distance takes the product of both lengths.
+/// True when both are equal, or differ in one letter: replaced, added, removed, or two letters swapped. This
+/// takes one pass, while an edit distance takes the product of both lengths.
 fn one_edit_apart<T: PartialEq>(a: &[T], b: &[T]) -> bool {
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     match (&a[same..], &b[same..]) {
@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for BodyVisitor {
         while let Some(Text(name)) = map.next_key()? {
             let FieldValue(value) = map.next_value()?;
             let Some(index) = FIELDS.iter().position(|known| *known == name) else {
-                // A null field counts as absent: mappers write every field that they know of.
+                // A null field counts as absent: mappers write every field that they know.
                 if value.is_some() {
                     fields.problem.get_or_insert_with(|| unknown_field(&name));
                 }
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// A letter that counts how often it is compared.
+    /// A letter that counts its comparisons.
     struct Counted<'a>(u8, &'a Cell<usize>);
 
     impl PartialEq for Counted<'_> {

@@ -1,4 +1,5 @@
-//! A request object's fields to a command: which fields belong to which `op`, and what each may say.
+//! Turns a request object's fields into a command: which fields belong to which `op`, and which values they may
+//! have.
 
 use std::borrow::Cow;
 
@@ -38,7 +39,7 @@ fn invalid(message: String) -> Rejection {
     Rejection::new(Code::InvalidDefinition, message)
 }
 
-/// `request_id` has been taken out already. `asker`: who asks for IDs.
+/// Builds the command. `request_id` has been removed from `fields` already. `asker` is the requester of IDs.
 pub(super) fn command<'a>(
     mut fields: Fields<'a>,
     asker: &mut Option<Cow<'a, str>>,

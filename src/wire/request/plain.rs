@@ -1,18 +1,17 @@
-//! The forms in which nearly every request comes, read in one pass over the bytes: a bare integer, or
-//! an object of `op`, `count`, `request_id` and `requester` with plain values. Whatever is anything
-//! else, above all every mistake, is left to the JSON parser, which must say the same of these: a
-//! test compares the two.
+//! Reads the forms that nearly all requests have in one pass over the bytes: a bare integer, or an object of
+//! `op`, `count`, `request_id` and `requester` with plain values. Every other value, above all every mistake,
+//! is left to the JSON parser. For these forms the parser must give the same result: a test compares the two.
 
 use crate::core::limits::{COUNT_MAX, TEXT_FIELD_BYTES_MAX};
 
 /// A request for IDs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plain<'a> {
-    /// How many, when it says so.
+    /// Number of IDs, when the value gives one.
     pub(super) count: Option<u64>,
     /// The client's identification: printable ASCII.
     pub(super) request_id: Option<&'a [u8]>,
-    /// Who asks: printable ASCII.
+    /// The requester: printable ASCII.
     pub(super) requester: Option<&'a [u8]>,
 }
 
@@ -31,7 +30,7 @@ pub(super) fn read(value: &[u8]) -> Option<Plain<'_>> {
     if !rest.take(b'}') {
         loop {
             rest.blank();
-            // A field that comes twice is a mistake.
+            // A field that occurs twice is a mistake.
             let first = if rest.field(b"\"count\":") {
                 plain.count.replace(rest.count()?).is_none()
             } else if rest.field(b"\"request_id\":") {
@@ -55,7 +54,7 @@ pub(super) fn read(value: &[u8]) -> Option<Plain<'_>> {
     rest.0.is_empty().then_some(plain)
 }
 
-/// What is not read yet.
+/// The bytes that are not read yet.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -77,7 +76,7 @@ impl<'a> Rest<'a> {
         while self.take(b' ') {}
     }
 
-    /// A field's name and what follows it, up to its value.
+    /// Skips a field's name, and what stands between it and its value.
     fn field<const LENGTH: usize>(&mut self, field: &[u8; LENGTH]) -> bool {
         let rest = self.0.strip_prefix(field);
         if let Some(rest) = rest {
@@ -93,14 +92,14 @@ impl<'a> Rest<'a> {
         let mut digits = 0;
         while let [digit @ b'0'..=b'9', rest @ ..] = self.0 {
             count = count * 10 + u64::from(digit - b'0');
-            // Also keeps a leading zero and an overflow out.
+            // This also excludes a leading zero and an overflow.
             if count == 0 || count > COUNT_MAX {
                 return None;
             }
             digits += 1;
             self.0 = rest;
         }
-        // A fraction or an exponent would follow.
+        // Otherwise a fraction or an exponent follows.
         let ends = !matches!(self.0, [b'.' | b'e' | b'E', ..]);
         (digits > 0 && ends).then_some(count)
     }

@@ -1,11 +1,11 @@
-//! One JSON value without a tree: texts borrowed, arrays and objects only noted.
+//! One JSON value without a tree: texts are borrowed, and arrays and objects are only noted.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A JSON value as far as a request field can hold one. `null` is `None` of an `Option<Scalar>`.
+/// A JSON value that a request field can hold. `null` is `None` of an `Option<Scalar>`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar<'a> {
     Bool(bool),
@@ -32,7 +32,7 @@ impl fmt::Display for Scalar<'_> {
     }
 }
 
-/// From here on a 64-bit integer cannot hold a whole number, and every float is whole.
+/// From this number on, a 64-bit integer cannot hold a whole number, and every float is whole.
 const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 /// A number that the JSON reader holds as a float.

@@ -188,7 +188,7 @@ proptest! {
     }
 }
 
-/// Values near the common forms: right ones, and such with one thing that makes them none.
+/// Values near the common forms: valid ones, and values with one mistake.
 fn near_plain() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![
         Just("\"r-1\"".to_owned()),

@@ -1,6 +1,7 @@
-//! Which topics a client may name for its replies.
+//! The topics that a client may name for its replies.
 
-/// Patterns over whole names, `*` for any characters; some topics are refused whatever they say.
+/// Patterns that match whole names; `*` stands for any characters. Some topics are refused even if a pattern
+/// matches.
 #[derive(Clone, Debug)]
 pub struct AllowList {
     patterns: Vec<String>,
@@ -8,12 +9,12 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// `refused`: the request, state and ledger topics.
+    /// `refused` are the request, state and ledger topics.
     pub fn new(patterns: Vec<String>, refused: Vec<String>) -> AllowList {
         AllowList { patterns, refused }
     }
 
-    /// Names that begin with `__` are Kafka's own.
+    /// True when clients may name the topic. Names that begin with `__` are Kafka's own, and are refused.
     pub fn allows(&self, topic: &str) -> bool {
         !topic.starts_with("__")
             && !self.refused.iter().any(|refused| refused == topic)
@@ -21,7 +22,7 @@ impl AllowList {
     }
 }
 
-/// The parts between the stars must follow each other; the first and the last are anchored.
+/// The parts between the stars must follow each other. The first and the last part are anchored.
 fn matches(pattern: &str, topic: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == topic;

@@ -12,7 +12,7 @@ fn routing() -> Routing {
     }
 }
 
-/// What a request with these headers asks for: topic, partition, undeliverable cause, reply headers.
+/// The result for a request with these headers: topic, partition, undelivered cause, reply headers.
 fn routed(all: &[(&str, &[u8])]) -> (Option<String>, Option<i32>, Option<Cause>, Vec<String>) {
     with_error(all, None)
 }
@@ -42,7 +42,7 @@ fn owned(headers: &[&str]) -> Vec<String> {
     headers.iter().map(|header| (*header).to_owned()).collect()
 }
 
-/// All headers that a stray carries home say the same there, whatever their length.
+/// All headers that a stray carries to its home partition give the same result there, whatever their length.
 #[test]
 fn a_header_that_is_cut_on_the_way_home_means_the_same_at_both_ends() {
     use crate::wire::headers::PARTITION_BYTES_MAX;

@@ -1,15 +1,15 @@
 //! Reading big-endian fields with every length checked.
 
-/// A cursor over bytes; each read is `None` when too few are left.
+/// A cursor over bytes. Each read returns `None` when too few bytes are left.
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Over all of `bytes`.
+    /// A cursor at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
     }
 
-    /// True when all has been read.
+    /// True when all bytes have been read.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -51,13 +51,13 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// Eight bytes that count something: there is room to count on.
+    /// Eight bytes of a number that counts something, below the maximum, so that counting can go on.
     pub fn count(&mut self) -> Option<u64> {
         self.u64()
             .filter(|count| *count <= i64::MAX.cast_unsigned())
     }
 
-    /// Eight bytes that are an offset of Kafka's.
+    /// Eight bytes that are a valid Kafka offset.
     pub fn offset(&mut self) -> Option<i64> {
         self.i64().filter(|offset| *offset >= 0)
     }
@@ -67,14 +67,14 @@ impl<'a> Reader<'a> {
         self.array().map(u128::from_be_bytes)
     }
 
-    /// A text with its length in two bytes before it.
+    /// A text that follows its length in two bytes.
     pub fn text(&mut self) -> Option<&'a str> {
         let length = self.u16()?;
         std::str::from_utf8(self.bytes(length.into())?).ok()
     }
 }
 
-/// Appends a text with its length in two bytes before it, cut to what two bytes can count.
+/// Appends a text after its length in two bytes. A text that is too long for the length is cut.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let cut = &text[..text.floor_char_boundary(u16::MAX.into())];
     let length = u16::try_from(cut.len()).unwrap_or(u16::MAX);

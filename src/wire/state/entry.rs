@@ -1,11 +1,12 @@
-//! Entries: what is remembered under a key of its own.
+//! Entries of the state topic: what the fold remembers under a key of its own.
 //!
 //! | entry | value after the envelope |
 //! |---|---|
-//! | sequence | its counter, 8 bytes; of a defined one the definition follows, then, if it has a ledger, where that stands |
+//! | sequence | its counter, 8 bytes; for a defined one the definition follows, then the position of its
+//! ledger, if it has one |
 //! | window segment | its places, 36 bytes each |
 //! | last stray sent | its leader epoch, 4 bytes, and its offset, 8 |
-//! | last stray accepted | its source's epoch, 8 bytes, then as above, then whether one gap is believed |
+//! | last stray accepted | its source's epoch, 8 bytes, then as above, then whether one gap is accepted |
 
 use std::borrow::Cow;
 
@@ -120,7 +121,7 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
     }
 }
 
-/// Reads an entry's value; `None` when it is none of ours.
+/// Reads an entry's value. `None` when it is not a valid value of this format.
 pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
     match key {
         EntryKey::Sequence(name) => read_sequence(name, reader),
@@ -155,10 +156,7 @@ pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Ent
 }
 
 fn read_position(reader: &mut Reader<'_>) -> Option<Position> {
-    Some(Position {
-        leader_epoch: i32::from_be_bytes(reader.array()?),
-        offset: reader.i64()?,
-    })
+    Position::read(i32::from_be_bytes(reader.array()?), reader.i64()?)
 }
 
 fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
@@ -167,7 +165,7 @@ fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>
     }
     let next = reader.i64()?;
     let defined = if reader.is_empty() {
-        // By the default definition, no counter can stand anywhere else.
+        // With the default definition, a counter is always in this range.
         if !(ID_FIRST..=ID_LAST + 1).contains(&next) {
             return None;
         }
@@ -211,10 +209,10 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
             op,
             requester,
             reason,
-            offset: Offset(reader.i64()?),
+            offset: Offset(reader.offset()?),
             timestamp: Timestamp(reader.i64()?),
         },
-        // Records of earlier releases end here, as do those of sequences without a ledger.
+        // Records of earlier releases end here, and so do records of sequences without a ledger.
         chain: if reader.is_empty() {
             None
         } else {

@@ -7,7 +7,7 @@ use crate::core::command::Undefined;
 use crate::core::link::LinkKey;
 use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
 
-/// Kafka's ID of a topic; a topic that was deleted and made again has another one.
+/// Kafka's ID of a topic. A topic that was deleted and created again has another ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub [u8; 16]);
 
@@ -17,41 +17,42 @@ impl std::fmt::Display for TopicId {
     }
 }
 
-/// The last applied record, by which a restore knows its log again.
+/// The last applied record, by which a restore recognises its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Where it lies.
+    /// The offset of the record.
     pub offset: Offset,
-    /// Of the leader that appended it; -1 where it is not known. After a cut, leaders have higher ones.
+    /// Leader epoch under which the record was appended; -1 when unknown. After a truncation, leaders have
+    /// higher ones.
     pub leader_epoch: i32,
-    /// [`crate::core::digest::fingerprint`] of it.
+    /// [`crate::core::digest::fingerprint`] of the record.
     pub hash: u128,
 }
 
-/// What a batch ends with.
+/// The last record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     /// The next request offset to read.
     pub next: NextOffset,
-    /// Over everything that the fold remembers there.
+    /// The digest of everything that the fold remembers for the partition.
     pub digest: Digest,
-    /// What the fold remembers once for the partition.
+    /// The values that the fold remembers once for the partition.
     pub scalars: Scalars,
-    /// N: the partitions of the whole service, decided once.
+    /// N, the number of partitions that names are spread over, decided once.
     pub partitions: u32,
-    /// Of the tags of forwarded requests, drawn once with N.
+    /// The key of the tags of forwarded requests, drawn once with N.
     pub link_key: LinkKey,
-    /// The rules under which the state came about.
+    /// The version of the rules by which the state was folded.
     pub fold_version: u16,
-    /// Of the request topic.
+    /// The ID of the request topic.
     pub topic_id: TopicId,
-    /// The last applied record; none before the first.
+    /// The last applied record. None before the first one.
     pub last_applied: Option<Fingerprint>,
-    /// Records of the batch before this one.
+    /// Number of records of the batch before the footer.
     pub batch_records: u32,
-    /// The consumer group that counts here.
+    /// The consumer group of the service.
     pub group: String,
-    /// The instance that wrote it, for people.
+    /// The instance that wrote the footer, for people.
     pub instance: String,
 }
 
@@ -60,17 +61,17 @@ const NO_OFFSET: i64 = -1;
 /// Stands for an unknown leader epoch.
 pub const NO_LEADER_EPOCH: i32 = -1;
 
-/// Decided once for the whole service, by the first footer of state partition 0.
+/// The values that the first footer of state partition 0 decides once for the whole service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// N: the partitions among which names have their homes.
+    /// N, the number of partitions that names are spread over.
     pub partitions: u32,
-    /// Of the tags of forwarded requests.
+    /// The key of the tags of forwarded requests.
     pub link_key: LinkKey,
 }
 
 impl Footer {
-    /// What was decided before it was written.
+    /// The values that were decided before this footer was written.
     pub fn decided(&self) -> Decided {
         Decided {
             partitions: self.partitions,
@@ -162,8 +163,9 @@ impl Footer {
                 reader.u128()?,
             ) {
                 (NO_OFFSET, NO_LEADER_EPOCH, 0) => None,
-                (NO_OFFSET, ..) => return None,
-                (_, leader_epoch, _) if leader_epoch < NO_LEADER_EPOCH => return None,
+                (offset, leader_epoch, _) if offset < 0 || leader_epoch < NO_LEADER_EPOCH => {
+                    return None;
+                }
                 (offset, leader_epoch, hash) => Some(Fingerprint {
                     offset: Offset(offset),
                     leader_epoch,

@@ -1,19 +1,19 @@
-//! The reset: an operator's repair. All before it is void; the full state follows it.
+//! The reset: an operator's repair. Everything before it is void. The full state follows it.
 
 use super::bytes::{Reader, push_text};
 use super::{BatchId, encode_envelope};
 use crate::core::NextOffset;
 
-/// What a repair says of itself.
+/// The repair's own data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
-    /// Requests from here on, up to where the repair goes on, may never be answered. It passes over none
-    /// when both are the same.
+    /// Requests from this offset on, up to the offset where the repair goes on, may never be answered. The
+    /// repair skips none when both are the same.
     pub answered: NextOffset,
-    /// The epoch of the repair. It is here as well as in the footer, because compaction removes that footer:
-    /// a footer of an earlier epoch behind the reset is that of a zombie.
+    /// The epoch of the repair. It is here as well as in the footer, because compaction removes that footer. A
+    /// footer of an earlier epoch behind the reset is that of a zombie.
     pub epoch: u64,
-    /// Who and why, for people.
+    /// The author and the reason of the repair, for people.
     pub reason: String,
 }
 

@@ -189,7 +189,7 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
                 defined: Some(std::borrow::Cow::Owned(defined)),
             },
             "5364",
-            // As releases without a ledger wrote it, too.
+            // Releases without a ledger wrote it like this, too.
             defined_hex,
         ),
         (
@@ -310,6 +310,48 @@ fn a_footer_from_which_nobody_could_count_on_is_none_of_ours() {
         ..footer()
     };
     assert!(!is_read(&before));
+    for (offset, leader_epoch, read) in [(3, -1, true), (-2, 0, false), (3, -2, false)] {
+        let last_applied = Some(Fingerprint {
+            offset: Offset(offset),
+            leader_epoch,
+            hash: 1,
+        });
+        let footer = Footer {
+            last_applied,
+            ..footer()
+        };
+        assert_eq!(is_read(&footer), read, "{last_applied:?}");
+    }
+}
+
+#[test]
+fn an_end_of_a_chain_where_no_record_can_lie_is_none_of_ours() {
+    let is_read = |leader_epoch, offset| {
+        let position = Position {
+            leader_epoch,
+            offset,
+        };
+        let end = Accepted {
+            epoch: 0,
+            position,
+            open: true,
+        };
+        let entries = [
+            Entry::Sent { home: 3, position },
+            Entry::Accepted { source: 3, end },
+        ];
+        entries.map(|entry| {
+            let (mut key, mut value) = (Vec::new(), Vec::new());
+            encode_key(&mut key, entry.key());
+            entry::encode(&mut value, BATCH, &entry);
+            decode(&key, Some(&value), None).is_ok()
+        })
+    };
+    // A chain that a repair opens before its first link has the place before all others.
+    assert_eq!(is_read(-1, -1), [true, true]);
+    assert_eq!(is_read(-1, 7), [true, true]);
+    assert_eq!(is_read(-13, 7), [false, false]);
+    assert_eq!(is_read(2, -1), [false, false]);
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! ACLs, granted and looked at by requests written by hand: librdkafka's wrapper has no call for them.
+//! Grants and reads ACLs with requests written by hand: librdkafka's wrapper has no call for them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{DEADLINE, wait_for};
 
-/// Kafka's numbers of the two requests, in the version that is used.
+/// Kafka's API keys and the versions of the two requests.
 const CREATE_ACLS: (i16, i16) = (30, 1);
 const DESCRIBE_ACLS: (i16, i16) = (29, 1);
 const ALLOW: u8 = 3;
@@ -15,10 +15,10 @@ const ANY: u8 = 1;
 /// One permission of one user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Acl {
-    /// `topic`, `group` or `transactional ID`, as the documents have it.
+    /// `topic`, `group` or `transactional ID`, as in the documents.
     pub resource: String,
     pub name: String,
-    /// Every resource whose name begins so.
+    /// True for every resource whose name begins with `name`.
     pub prefix: bool,
     pub operation: String,
 }
@@ -52,7 +52,7 @@ impl Acl {
     }
 }
 
-/// Grants these to a user, by the listener of a super user, and waits until the broker applies them.
+/// Grants these ACLs to a user, through the listener of a super user, and waits until the broker applies them.
 pub fn grant(bootstrap: &str, user: &str, acls: &[Acl]) {
     if acls.is_empty() {
         return;
@@ -69,7 +69,7 @@ pub fn grant(bootstrap: &str, user: &str, acls: &[Acl]) {
         body.push(ALLOW);
     }
     let answer = ask(bootstrap, CREATE_ACLS, &body);
-    // Behind throttle time and count: a code and a null or a text for each.
+    // After throttle time and count: a code and a null or a text for each.
     let count = i32::from_be_bytes(answer[4..8].try_into().unwrap());
     assert_eq!(count, acls.len() as i32);
     let mut rest = &answer[8..];
@@ -79,7 +79,7 @@ pub fn grant(bootstrap: &str, user: &str, acls: &[Acl]) {
         let length = i16::from_be_bytes(rest[2..4].try_into().unwrap());
         rest = &rest[4 + length.max(0) as usize..];
     }
-    // The controller has them; the broker hears of them a moment later.
+    // The controller has the ACLs. The broker learns them a moment later.
     let last = acls.last().unwrap();
     wait_for("the ACLs to be applied", || {
         is_applied(bootstrap, user, last).then_some(())
@@ -95,7 +95,7 @@ fn is_applied(bootstrap: &str, user: &str, acl: &Acl) -> bool {
     filter.push(acl.operation_number());
     filter.push(ANY);
     let answer = ask(bootstrap, DESCRIBE_ACLS, &filter);
-    // Throttle time, code, a null or a text, and the count of resources that match.
+    // Throttle time, code, a null or a text, and the number of matching resources.
     let length = i16::from_be_bytes(answer[6..8].try_into().unwrap()).max(0) as usize;
     i32::from_be_bytes(answer[8 + length..12 + length].try_into().unwrap()) > 0
 }
@@ -105,13 +105,13 @@ fn text(body: &mut Vec<u8>, text: &str) {
     body.extend(text.as_bytes());
 }
 
-/// One request on a connection of its own; the answer without its correlation.
+/// Sends one request on a connection of its own. Returns the answer without its correlation ID.
 fn ask(bootstrap: &str, (request, version): (i16, i16), body: &[u8]) -> Vec<u8> {
     const TIMEOUT: Duration = DEADLINE;
     let mut message = Vec::new();
     message.extend(request.to_be_bytes());
     message.extend(version.to_be_bytes());
-    // A correlation, and no client's name.
+    // A correlation ID, and no client ID.
     message.extend(1_i32.to_be_bytes());
     message.extend((-1_i16).to_be_bytes());
     message.extend(body);

@@ -1,4 +1,4 @@
-//! Topics from the administrator's side: made, deleted, cut, looked at.
+//! Topics from the administrator's side: creates, deletes, cuts and describes them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -29,12 +29,12 @@ impl Admin {
         Admin { client }
     }
 
-    /// Makes a topic with one replica and waits until it can be used.
+    /// Creates a topic with one replica and waits until it can be used.
     pub fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         self.create_replicated(topic, partitions, 1, settings);
     }
 
-    /// Makes a topic with so many replicas and waits until it can be used.
+    /// Creates a topic with this number of replicas and waits until it can be used.
     pub fn create_replicated(
         &self,
         topic: &str,
@@ -52,7 +52,7 @@ impl Admin {
         });
     }
 
-    /// Gives a topic more partitions and waits until they are there.
+    /// Gives a topic more partitions and waits until they exist.
     pub fn grow(&self, topic: &str, partitions: i32) {
         let new = NewPartitions::new(topic, partitions as usize);
         done(block_on(self.client.create_partitions([&new], &options())));
@@ -69,7 +69,7 @@ impl Admin {
         });
     }
 
-    /// How many partitions a topic has; 0 when there is none.
+    /// The number of partitions of a topic; 0 when it does not exist.
     pub fn partitions(&self, topic: &str) -> i32 {
         let metadata = self.client.inner().fetch_metadata(None, DEADLINE).unwrap();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -84,7 +84,7 @@ impl Admin {
             .collect()
     }
 
-    /// The settings of a topic that are its own, and not the broker's.
+    /// The topic's own settings, without the broker's.
     pub fn own_settings(&self, topic: &str) -> BTreeMap<String, String> {
         let own = |entry: &ConfigEntry| entry.source == ConfigSource::DynamicTopic;
         self.describe(topic)
@@ -103,7 +103,7 @@ impl Admin {
         results.into_iter().next().unwrap().unwrap().entries
     }
 
-    /// Replaces a topic's own settings by these.
+    /// Replaces a topic's own settings with these.
     pub fn replace_settings(&self, topic: &str, settings: &BTreeMap<String, String>) {
         let mut alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
         for (key, value) in settings {
@@ -119,8 +119,8 @@ impl Admin {
         });
     }
 
-    /// Deletes the records of a partition before `offset`. A broker describes new settings a moment
-    /// before its logs go by them, and refuses to delete from a compacted one until then.
+    /// Deletes the records of a partition before `offset`. A broker describes new settings a moment before its
+    /// logs use them. Until then it refuses to delete from a compacted topic.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset))
@@ -141,7 +141,7 @@ impl Admin {
     }
 }
 
-/// The offsets that a group has committed, by partition; absent where there is none.
+/// The offsets that a group has committed, by partition. A partition without an offset is absent.
 pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -152,7 +152,7 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
     for partition in 0..partitions {
         list.add_partition(topic, partition);
     }
-    // A coordinator that has moved since it was found says that it is none.
+    // A coordinator that has moved since it was found reports that it is none.
     let committed = wait_for("the committed offsets", || {
         consumer.committed_offsets(list.clone(), DEADLINE).ok()
     });
@@ -177,7 +177,7 @@ fn done(results: Result<Vec<TopicResult>, KafkaError>) {
     }
 }
 
-/// librdkafka's own thread completes these futures; nothing here is asynchronous.
+/// Blocks on a future. librdkafka's own thread completes these futures, so nothing here is asynchronous.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .build()

@@ -1,8 +1,8 @@
-//! A client as a careful one is written: every request has an ID of its own, one that is not answered
-//! in time is sent again under the same ID, and every reply is compared with what it said before.
+//! A careful client: every request has its own `request_id`, an unanswered request is sent again with the same
+//! `request_id`, and every reply is compared with the earlier ones.
 //!
-//! It asks at a steady rate, whatever becomes of the service (open loop), so that the longest wait for
-//! an answer is the silence that clients see.
+//! It asks at a steady rate, whether the service answers or not (open loop). So the longest wait for an answer
+//! is the silence that clients see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,25 +18,25 @@ use super::load::Writer;
 use super::service::Service;
 use super::{tail, wait_for};
 
-/// How long an answer may take before its request is sent again: longer than an ordinary answer, and
+/// After this time without an answer, a request is sent again. It is longer than an ordinary answer takes, and
 /// shorter than most silences.
 const RETRY_AFTER: Duration = Duration::from_millis(700);
 /// How often due requests are written.
 const TICK: Duration = Duration::from_millis(2);
-/// Sequences that are asked for in turn.
+/// Number of sequences, which are asked for in turn.
 const NAMES: u64 = 60;
 
-/// What came of the requests of one step.
+/// The results of the requests of one step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Step {
     pub asked: usize,
-    /// Sent again; each time counts.
+    /// Number of times that requests were sent again.
     pub retried: usize,
     /// The longest time from the first sending of a request to its first answer.
     pub longest: Duration,
 }
 
-/// The client, which asks from a thread of its own until it is stopped.
+/// The client, which asks on a thread of its own until it is stopped.
 pub struct Asker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -51,14 +51,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     asked: BTreeMap<String, Asked>,
-    /// What is not answered, by when it was sent last.
+    /// Unanswered requests, by the time when they were last sent.
     waiting: BTreeSet<(Instant, String)>,
     steps: Vec<Step>,
     /// Everything that was wrong, in words.
     wrong: Vec<String>,
 }
 
-/// One request, under its ID.
+/// One request, under its `request_id`.
 struct Asked {
     name: String,
     first: Instant,
@@ -68,7 +68,7 @@ struct Asked {
 }
 
 impl Asker {
-    /// Asks `service` so many times a second.
+    /// Starts a client that asks `service` this many times a second.
     pub fn start(service: &Service, rate: u64) -> Asker {
         let shared = Arc::new(Shared::default());
         shared.state().steps.push(Step::default());
@@ -87,7 +87,7 @@ impl Asker {
         }
     }
 
-    /// Ends a step: waits until all that was asked in it is answered, and says how it went.
+    /// Ends a step: waits until all of its requests are answered, and returns the results.
     pub fn end_step(&self) -> Step {
         let step = {
             let mut state = self.shared.state();
@@ -104,8 +104,8 @@ impl Asker {
         })
     }
 
-    /// Stops asking, waits for the last answers, and fails if anything was wrong: an error, a request
-    /// ID with two answers, an ID given twice or a hole between IDs. Returns how many IDs were granted.
+    /// Stops asking, waits for the last answers, and fails if anything was wrong: an error, a `request_id` with
+    /// two answers, an ID given twice, or a hole between IDs. Returns the number of IDs that were granted.
     pub fn finish(mut self) -> usize {
         self.shared.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().unwrap();
@@ -144,7 +144,7 @@ impl Drop for Asker {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that failed while it held the lock has said so.
+        // A test that failed while it held the lock has reported it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -206,7 +206,7 @@ impl Loop {
         let mut wait = TICK;
         while let Some(polled) = self.replies.poll(wait) {
             wait = Duration::ZERO;
-            // An error is the end of a partition for now.
+            // An error means the end of a partition for now.
             if let Ok(message) = polled {
                 let body = serde_json::from_slice(message.payload().unwrap_or_default());
                 self.shared.state().answered(&body.unwrap());
@@ -246,7 +246,7 @@ impl State {
         }
     }
 
-    /// What has waited too long, to be sent again.
+    /// The requests that have waited too long, which must be sent again.
     fn overdue(&mut self) -> Vec<(String, String)> {
         let now = Instant::now();
         let mut again = Vec::new();

@@ -1,4 +1,4 @@
-//! Certificates made for one run: an authority, and what it signs for a broker.
+//! Certificates for one run: an authority, and the certificates that it signs for a broker.
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
@@ -9,7 +9,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 
-/// Long enough for a run, and for clocks that differ.
+/// Long enough for a run, also with clocks that differ.
 const VALID_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
 
@@ -19,7 +19,7 @@ pub struct Authority {
     certificate: X509,
 }
 
-/// What a broker shows, and the key that it proves it with, as PEM.
+/// A broker's certificate and its private key, as PEM.
 pub struct Identity {
     pub chain: String,
     pub key: String,
@@ -41,12 +41,12 @@ impl Authority {
         }
     }
 
-    /// The authority's own certificate, for those who trust it.
+    /// The authority's own certificate, for clients that trust it.
     pub fn pem(&self) -> String {
         text(self.certificate.to_pem().unwrap())
     }
 
-    /// An identity for an address, valid until so many days from now.
+    /// Signs an identity for an address, valid until this many days from now.
     pub fn sign(&self, address: &str, until_days: i64) -> Identity {
         let key = key();
         let mut builder = builder(address, &key, until_days.min(0) - 2, until_days);
@@ -76,7 +76,7 @@ fn builder(name: &str, key: &PKey<Private>, from_days: i64, until_days: i64) -> 
     let now = now.unwrap().as_secs() as i64;
     let at = |days: i64| Asn1Time::from_unix(now + days * DAY_SECONDS).unwrap();
     let mut builder = X509::builder().unwrap();
-    // Version 3, which counts from 0.
+    // Version 3: the field counts from 0.
     builder.set_version(2).unwrap();
     let serial = BigNum::from_u32(now as u32).unwrap().to_asn1_integer();
     builder.set_serial_number(&serial.unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! The judge: a whole request log and all replies, against the promise.
+//! The judge: checks a whole request log and all replies against the promises.
 //!
-//! A pure function over plain records, so that `checker_catches` can show that it sees every kind of
-//! mistake. It looks at the same replies twice: by the invariants, which know only that IDs must be
-//! unique, gapless, stable and complete, and by the oracle, which says what each request should get.
+//! It is a pure function over plain records, so that `checker_catches` can show that it finds every kind of
+//! mistake. It checks the replies in two ways: by the invariants, which require only that IDs are unique,
+//! gapless, stable and complete, and by the oracle, which gives the expected reply of each request.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,23 +13,23 @@ use super::murmur2::partition_of;
 use super::oracle::{Oracle, Outcome};
 use super::records::{Mode, Repair, Reply, Request, show};
 
-/// Anomalies of one kind that a report quotes; the others are counted.
+/// Most anomalies of one kind that a report quotes. The others are only counted.
 const QUOTED_MAX: usize = 5;
 
-/// What can be wrong, by the numbers of the design.
+/// The kinds of anomalies, by the numbers of the promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
     /// No two requests share an ID.
     I1,
-    /// IDs of a sequence follow each other in log order, from 1, without a hole.
+    /// IDs of a sequence are consecutive in log order, from 1, without a hole.
     I2,
-    /// Every reply to a request has the same bytes, but for an error's message.
+    /// Every reply to a request has the same bytes, except for an error's message.
     I3,
-    /// Every request has a reply, and every reply a request.
+    /// Every request has a reply, and every reply has a request.
     I4,
     /// In `exactly_once` mode a request has one reply.
     Once,
-    /// The reply is the one that the wire contract prescribes: IDs or code, bytes, key, partition.
+    /// The reply is the one that the wire contract requires: IDs or code, bytes, key, partition.
     Contract,
 }
 
@@ -46,14 +46,14 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// Everything that is judged.
+/// The data to judge.
 pub struct Evidence<'a> {
     pub requests: &'a [Request],
     pub replies: &'a [Reply],
     pub mode: Mode,
-    /// Partitions of the reply topic, which the default partition of a reply follows from.
+    /// Number of partitions of the reply topic, which decides the default partition of a reply.
     pub reply_partitions: i32,
-    /// What operators did to the log.
+    /// The repairs of operators.
     pub repairs: &'a [Repair],
 }
 
@@ -62,12 +62,12 @@ pub struct Evidence<'a> {
 pub struct Report {
     pub requests: usize,
     pub replies: usize,
-    /// Replies beyond the first to their request.
+    /// Number of replies after the first one to the same request.
     pub repeated: usize,
     pub sequences: usize,
     pub ids: i64,
     pub errors: usize,
-    /// By kind, all of them, with the first few in words.
+    /// All anomalies by kind: their number, and the first few in words.
     anomalies: Vec<(Invariant, usize, Vec<String>)>,
 }
 
@@ -91,7 +91,7 @@ impl Report {
         }
     }
 
-    /// The kinds of anomalies found, in their order.
+    /// The kinds of anomalies that were found, in their order.
     pub fn broken(&self) -> Vec<Invariant> {
         let mut broken: Vec<_> = self
             .anomalies
@@ -102,7 +102,7 @@ impl Report {
         broken
     }
 
-    /// Fails with everything that was found.
+    /// Fails with all anomalies, if there are any.
     pub fn assert_clean(&self) {
         assert!(self.anomalies.is_empty(), "{self}");
     }
@@ -163,7 +163,7 @@ struct Answers<'a> {
     first: Option<(&'a Reply, Body)>,
 }
 
-/// What a reply's body says of IDs.
+/// The IDs in a reply's body.
 struct Body {
     sequence: Option<String>,
     ids: Option<(i64, i64)>,
@@ -221,13 +221,13 @@ pub fn cause(body: &Value) -> Option<(i32, i64)> {
     Some((partition, body["offset"].as_i64()?))
 }
 
-/// Equal but for the wording of an error.
+/// True when both are equal except for the wording of an error.
 pub fn same(one: &[u8], other: &[u8]) -> bool {
     one == other
         || matches!((without_message(one), without_message(other)), (Some(a), Some(b)) if a == b)
 }
 
-/// The bytes around an error's message.
+/// The parts before and after an error's message.
 fn without_message(body: &[u8]) -> Option<(&str, &str)> {
     const MARK: &str = "\"message\":\"";
     let body = std::str::from_utf8(body).ok()?;
@@ -241,7 +241,7 @@ fn without_message(body: &[u8]) -> Option<(&str, &str)> {
     Some((before, &rest[end..]))
 }
 
-/// A reply has the key of its request, and lies where the Java client's partitioner says.
+/// Checks that a reply has the key of its request, and is in the partition of the Java client's partitioner.
 fn misplaced(reply: &Reply, request: &Request, partitions: i32, report: &mut Report) {
     const KEY_BYTES_MAX: usize = 255;
     let key = request
@@ -282,7 +282,7 @@ fn i4_and_once(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Re
     }
 }
 
-/// By what the replies say alone: no count of a request is looked at.
+/// Checks the content of the replies alone, without the counts of requests.
 fn i1_and_i2(evidence: &Evidence<'_>, answers: &[Answers<'_>], report: &mut Report) {
     let mut sequences: HashMap<&str, usize> = HashMap::new();
     let mut grants: Vec<Vec<(i64, i64, &Request)>> = Vec::new();

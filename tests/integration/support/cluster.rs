@@ -1,4 +1,4 @@
-//! Kafka for the scenarios: one broker that all of them share, and others on request.
+//! Kafka for the scenarios: one broker that all scenarios share, and others on request.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use sequencer::embedded::{Kafka, Options};
 
 use super::signal;
 
-/// Where this run keeps its data and logs: for a look at a failure, until the next run begins.
+/// The directory for data and logs of this run. It stays until the next run begins, for the analysis of a
+/// failure.
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
@@ -21,7 +22,8 @@ pub fn directory() -> &'static Path {
     })
 }
 
-/// Each run has a directory named by its process, so that two at a time do not meet.
+/// Removes the directories of earlier runs. Each run has a directory named by its process, so that two runs at
+/// a time do not collide.
 fn remove_earlier_runs(root: &Path) {
     for entry in fs::read_dir(root).unwrap().flatten() {
         let process = entry
@@ -35,12 +37,12 @@ fn remove_earlier_runs(root: &Path) {
     }
 }
 
-/// A broker with its own data, which lives as long as the value.
+/// Starts a broker with its own data, which runs until the value is dropped.
 pub fn own_broker(name: &str) -> Kafka {
     Kafka::start(Options::single(directory().join(name))).unwrap()
 }
 
-/// The same with these settings of its `server.properties`.
+/// The same with additional settings in its `server.properties`.
 pub fn own_broker_with(name: &str, properties: &[(&str, &str)]) -> Kafka {
     let mut options = Options::single(directory().join(name));
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -48,8 +50,8 @@ pub fn own_broker_with(name: &str, properties: &[(&str, &str)]) -> Kafka {
     Kafka::start(options).unwrap()
 }
 
-/// The address of the shared broker, which is started when it is first asked for. It ends with this
-/// process: see `sequencer::embedded`.
+/// The address of the shared broker, which is started on first use. It ends with this process: see
+/// `sequencer::embedded`.
 pub fn shared_bootstrap() -> &'static str {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(|| own_broker("kafka")).bootstrap()

@@ -1,4 +1,4 @@
-//! The program under test, run to its end.
+//! Runs the program under test to its end.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::{cluster, signal, unique, wait_for};
 
-/// `sequencer`, without the configuration of the machine that the tests run on.
+/// The `sequencer` command, without the configuration of the machine that runs the tests.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
     for (name, _) in std::env::vars_os() {
@@ -19,7 +19,7 @@ pub fn program() -> Command {
     command
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: i32,
@@ -28,20 +28,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The first line of the error output that has this word and is no ordinary log line.
+    /// The first line of the error output that contains this word and is not an ordinary log line.
     pub fn line_with(&self, word: &str) -> &str {
         let mut lines = self.stderr.lines().filter(|line| !line.contains(" INFO "));
         let line = lines.find(|line| line.contains(word));
         line.unwrap_or_else(|| panic!("no line of the error output has {word:?}: {self:?}"))
     }
 
-    /// All that it said.
+    /// All of the command's output.
     pub fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
 
-/// Runs `sequencer` with these arguments until it ends by itself.
+/// Runs `sequencer` with these arguments until it ends.
 pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
     run_with(arguments, &[])
 }
@@ -50,7 +50,7 @@ pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
 pub fn run_with<S: AsRef<str>>(arguments: &[S], variables: &[(String, String)]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     let what = format!("sequencer {}", words.join(" "));
-    // Files, since a pipe that nobody reads would stop it.
+    // Uses files, since a full pipe without a reader would block the command.
     let path = |kind| cluster::directory().join(format!("{}.{kind}", unique("command")));
     let (stdout, stderr) = (path("out"), path("err"));
     let mut command = program();
@@ -77,7 +77,7 @@ pub fn run_with<S: AsRef<str>>(arguments: &[S], variables: &[(String, String)]) 
     }
 }
 
-/// A command that must not outlive its test.
+/// A running command, which is killed if its test ends first.
 struct Running {
     child: Child,
     outputs: [PathBuf; 2],

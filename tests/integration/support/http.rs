@@ -1,15 +1,15 @@
-//! HTTP by hand: a request line, and all that comes back. No client library stands between the test
-//! and what the product sends.
+//! HTTP without a library: a request line, and the whole response. So the test sees exactly what the product
+//! sends.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// A process that is paused answers nobody.
+/// A paused process does not answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Below the ports that systems hand out to connecting sockets and above those of the embedded Kafka.
+/// Below the ports that systems give to outgoing connections, and above those of the embedded Kafka.
 const PORTS: std::ops::Range<u16> = 30_000..32_000;
 
 /// A response.
@@ -19,12 +19,12 @@ pub struct Response {
     pub body: String,
 }
 
-/// `GET path` from a port of this machine.
+/// Sends `GET path` to a port of this machine.
 pub fn get(port: u16, path: &str) -> io::Result<Response> {
     get_with(port, path, "")
 }
 
-/// The same with further headers, each with the end of its line.
+/// The same with additional headers, each with its line end.
 pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<Response> {
     let mut stream =
         TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
@@ -48,11 +48,11 @@ fn parse(response: &str) -> Option<Response> {
     })
 }
 
-/// A port that was free a moment ago and that no other call of this run gives.
+/// A port that was free a moment ago. No other call of this run returns it.
 pub fn free_port() -> u16 {
     static STEP: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;
-    // Runs at the same time begin at different places.
+    // Runs at the same time begin at different ports.
     let begin = (std::process::id() % u32::from(span)) as u16;
     for _ in 0..span {
         let step = STEP.fetch_add(1, Ordering::Relaxed);

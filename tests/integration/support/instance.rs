@@ -1,4 +1,4 @@
-//! A `sequencer serve` process: started, watched, signalled.
+//! A `sequencer serve` process: starts it, watches it, and sends it signals.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,16 +11,16 @@ use serde_json::Value;
 use super::command::program;
 use super::{cluster, http, signal, unique, wait_for};
 
-/// How much of a log is shown when a test fails.
+/// Number of log lines that are shown when a test fails.
 const TAIL_LINES: usize = 60;
 
-/// A running instance. It is killed when the value goes, and its log is shown when a test fails.
+/// A running instance. It is killed when the value is dropped, and its log is shown when a test fails.
 pub struct Instance {
     name: String,
     child: Child,
     port: u16,
     log: PathBuf,
-    /// Taken when the process has been waited for.
+    /// Present once the process has been waited for.
     status: Option<ExitStatus>,
 }
 
@@ -28,7 +28,7 @@ pub struct Instance {
 #[derive(Clone, Debug)]
 pub struct Halted {
     pub reason: String,
-    /// The command that repairs it.
+    /// The command that repairs the partition.
     pub repair: String,
 }
 
@@ -54,7 +54,7 @@ impl Instance {
         Instance::started(name, program, arguments, log)
     }
 
-    /// The same with its output elsewhere than in a file that is shown.
+    /// The same with its output in other places than the files that are shown.
     pub fn spawn_into(name: &str, arguments: &[String], stdout: Stdio, stderr: Stdio) -> Instance {
         let log = cluster::directory().join(format!("{}.log", unique(name)));
         File::create(&log).unwrap();
@@ -80,17 +80,17 @@ impl Instance {
         }
     }
 
-    /// The port of its HTTP.
+    /// The port of its HTTP server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Everything that it has logged so far.
+    /// The whole log so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    /// Waits until `/readyz` says yes, which it also does without a partition.
+    /// Waits until `/readyz` succeeds, which it also does without a partition.
     pub fn wait_ready(&mut self) {
         self.wait("to be ready", |instance| {
             http::get(instance.port, "/readyz")
@@ -99,7 +99,7 @@ impl Instance {
         });
     }
 
-    /// Waits for a condition of a process that must not end meanwhile.
+    /// Waits for a condition. The process must not end before.
     pub fn wait<T>(&mut self, what: &str, mut condition: impl FnMut(&Instance) -> Option<T>) -> T {
         let what = format!("{} {what}", self.name);
         wait_for(&what, || {
@@ -110,7 +110,7 @@ impl Instance {
         })
     }
 
-    /// How it ended, if it did by itself.
+    /// The exit status, if the process ended on its own.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().unwrap();
@@ -118,7 +118,7 @@ impl Instance {
         self.status
     }
 
-    /// Partitions that it answers for; none while it does not say.
+    /// Number of partitions that it answers for; 0 while it does not report.
     pub fn running(&self) -> usize {
         let Some(body) = self.body("/readyz") else {
             return 0;
@@ -130,7 +130,7 @@ impl Instance {
             .count()
     }
 
-    /// The partitions that stopped; none while it does not say.
+    /// The halted partitions; none while it does not report.
     pub fn halted(&self) -> BTreeMap<i32, Halted> {
         let Some(body) = self.body("/healthz") else {
             return BTreeMap::new();
@@ -159,7 +159,7 @@ impl Instance {
             .collect()
     }
 
-    /// All that its HTTP pages say.
+    /// The content of all its HTTP pages.
     pub fn pages(&self) -> String {
         ["/metrics", "/healthz", "/readyz"]
             .map(|path| http::get(self.port, path).map_or_else(|_| String::new(), |page| page.body))
@@ -174,7 +174,7 @@ impl Instance {
         )
     }
 
-    /// The sum over the samples of `/metrics` that begin so: a name, or a name with its labels.
+    /// The sum of the samples of `/metrics` with this prefix: a name, or a name with its labels.
     pub fn metric(&self, begin: &str) -> Option<f64> {
         let body = http::get(self.port, "/metrics").unwrap().body;
         let samples = body.lines().filter_map(|line| {
@@ -207,24 +207,24 @@ impl Instance {
             .unwrap_or_else(|| panic!("{} ended with {status}", self.name))
     }
 
-    /// SIGKILL: it has no say in it.
+    /// Sends SIGKILL, which a process cannot handle.
     pub fn sigkill(mut self) {
         self.kill();
     }
 
-    /// Pauses the process, which does not know it.
+    /// Pauses the process, which does not notice it.
     pub fn sigstop(&self) {
         signal::send(&self.child, signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Lets the process go on.
     pub fn sigcont(&self) {
         signal::send(&self.child, signal::SIGCONT);
     }
 
     fn kill(&mut self) {
         if self.status.is_none() {
-            // It may have ended by itself.
+            // The process may have ended already.
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
         }

@@ -14,14 +14,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::DEADLINE;
 use super::random::Random;
 
-/// A producer whose records are all acknowledged or the test fails.
+/// A producer that fails the test unless all records are acknowledged.
 pub struct Writer {
     producer: BaseProducer<Deliveries>,
     topic: String,
     sent: u64,
 }
 
-/// Counts what the broker acknowledged.
+/// Counts the records that the broker acknowledged.
 #[derive(Clone, Default)]
 struct Deliveries {
     done: Arc<AtomicU64>,
@@ -29,7 +29,7 @@ struct Deliveries {
 }
 
 impl ClientContext for Deliveries {
-    // A broker that restarts on purpose is no news.
+    // A broker that restarts on purpose is no reason for a message.
     fn error(&self, _error: KafkaError, _reason: &str) {}
 }
 
@@ -47,13 +47,13 @@ impl ProducerContext for Deliveries {
 }
 
 impl Writer {
-    /// Keys go where the Java client would send them, so that none is a stray.
+    /// Sends keys to the same partitions as the Java client, so that no request is a stray.
     pub fn new(bootstrap: &str, topic: &str) -> Writer {
         let deliveries = Deliveries::default();
         let producer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
             .set("partitioner", "murmur2_random")
-            // A retry must not write a request twice: that would be two requests.
+            // Without this a retry could write a request twice, which would be two requests.
             .set("enable.idempotence", "true")
             .set("queue.buffering.max.messages", "200000")
             .set("allow.auto.create.topics", "false")
@@ -71,7 +71,7 @@ impl Writer {
         self.send_to(None, key, value);
     }
 
-    /// Sends a record, to a given partition if there is one.
+    /// Sends a record to a partition, or to the partition of its key.
     pub fn send_to(&mut self, partition: Option<i32>, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.send_with(partition, key, value, &[]);
     }
@@ -119,12 +119,12 @@ impl Writer {
         }
     }
 
-    /// Takes up acknowledgements, without waiting.
+    /// Serves acknowledgements without waiting.
     pub fn poll(&self) {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// Waits until everything is acknowledged; returns how many records that were.
+    /// Waits until all records are acknowledged. Returns their number.
     pub fn finish(self) -> u64 {
         self.producer.flush(DEADLINE).unwrap();
         let Deliveries { done, failed } = &**self.producer.context();
@@ -158,7 +158,7 @@ impl Names {
     }
 }
 
-/// A request's value in one of its forms; about one in fifty is wrong.
+/// A request's value in a random form. About one in fifty is invalid.
 pub fn forms(random: &mut Random) -> Option<Vec<u8>> {
     let count = 1 + random.below(20);
     let text = match random.below(50) {
@@ -188,14 +188,14 @@ pub fn preload(bootstrap: &str, topic: &str, names: &Names, count: u64, random: 
     writer.finish();
 }
 
-/// A load that goes on, whatever becomes of the service, until it is stopped.
+/// A load that runs until it is stopped, whether the service answers or not.
 pub struct OpenLoop {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<u64>>,
 }
 
 impl OpenLoop {
-    /// Writes about `rate` requests a second from a thread of its own.
+    /// Starts writing about `rate` requests a second on a thread of its own.
     pub fn start(
         bootstrap: &str,
         topic: &str,
@@ -225,7 +225,7 @@ impl OpenLoop {
         }
     }
 
-    /// Stops the load and returns how many requests it wrote.
+    /// Stops the load and returns the number of requests that it wrote.
     pub fn stop(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().unwrap();

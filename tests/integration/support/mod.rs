@@ -1,8 +1,9 @@
-//! What the scenarios are written with.
+//! Shared code of the scenarios.
 
 pub mod acls;
 pub mod admin;
 pub mod asker;
+pub mod broker;
 pub mod certificates;
 pub mod check;
 pub mod cluster;
@@ -26,14 +27,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take before its test fails. It bounds a hang and is no promise of the
-/// product: the slowest machine that runs these tests should never come near.
+/// How long a condition may take before its test fails. This bounds a hang and is no promise of the product:
+/// the slowest machine that runs these tests should stay far below it.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Polls `condition` until it gives a value, and fails with what was waited for at [`DEADLINE`].
+/// Polls `condition` until it gives a value. At [`DEADLINE`] it fails and says what it waited for.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -49,14 +50,14 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Held by a scenario that loads the machine, so that two of them do not starve each other.
+/// A lock for scenarios that load the machine, so that two of them do not starve each other.
 pub fn heavy() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
-    // The scenario before may have failed; the lock guards no data.
+    // The previous scenario may have failed. The lock guards no data.
     HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A name that no other call of this run gives.
+/// A name that no other call of this run returns.
 pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     format!("{prefix}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))

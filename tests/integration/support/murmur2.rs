@@ -1,4 +1,4 @@
-//! Kafka's murmur2, written a second time: the product's own is what is under test.
+//! Kafka's murmur2, written a second time, because the product's own is under test.
 
 /// `org.apache.kafka.common.utils.Utils.murmur2`.
 fn murmur2(data: &[u8]) -> u32 {
@@ -31,7 +31,7 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & 0x7fff_ffff) as i32 % partitions
 }
 
-/// `count` names that are at home on a partition.
+/// `count` names whose home is this partition.
 pub fn names_at_home(partition: i32, partitions: i32, count: usize) -> Vec<String> {
     let names = (0..).map(|i| format!("home-{partition}-{i}"));
     names

@@ -1,6 +1,6 @@
-//! What each request should get, read from the contract a second time and naively.
+//! Computes the expected answer of each request, from a second and plain reading of the contract.
 //!
-//! Nothing here is shared with the product: a mistake that both make must have been made twice.
+//! Nothing here is shared with the product, so a mistake in both must have been made twice.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,10 +15,10 @@ const ID_LAST: i64 = 9_007_199_254_740_991;
 const VALUE_BYTES_MAX: usize = 65_536;
 const TEXT_BYTES_MAX: usize = 255;
 
-/// What a reply should say.
+/// The expected content of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The sequence; none when the key is no valid name.
+    /// The name of the sequence. None when the key is not a valid name.
     pub name: Option<String>,
     pub request_id: Option<String>,
     pub outcome: Outcome,
@@ -32,8 +32,7 @@ pub enum Outcome {
 }
 
 impl Expected {
-    /// What a reply's body begins and ends with; between them stands an error's message, and after IDs
-    /// nothing.
+    /// The beginning and the end of a reply's body. An error's message is between them; with IDs nothing is.
     pub fn body(&self, request: &Request) -> (String, String) {
         let mut begin = String::from("{");
         if let Some(name) = &self.name {
@@ -99,7 +98,7 @@ impl<'a> Oracle<'a> {
             .unwrap_or(0)
     }
 
-    /// What the next request of the log should get.
+    /// The expected answer of the next request of the log.
     pub fn answer(&mut self, request: &Request) -> Expected {
         let name = name(request.key.as_deref());
         let (count, request_id) = parse(request.value.as_deref().unwrap_or_default());
@@ -209,13 +208,13 @@ fn count(value: &Value) -> Result<u64, &'static str> {
         Some(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
         Some(_) => Err("invalid_count"),
         None if value.is_i64() => Err("invalid_count"),
-        // A whole number that 64 bits cannot hold becomes a float; 2^63 is far above any fraction tested.
+        // A whole number beyond 64 bits becomes a float. 2^63 is far above any fraction in the tests.
         None if value.as_f64().is_some_and(|float| float.abs() >= 9.3e18) => Err("invalid_count"),
         None => Err("malformed_request"),
     }
 }
 
-/// The fields of an object with duplicates, which a [`Value`] would merge.
+/// The fields of an object with duplicates. A [`Value`] would merge duplicates.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {

@@ -1,4 +1,4 @@
-//! Where clients that do not use murmur2 write a key.
+//! The partitions that clients without murmur2 choose for a key.
 
 /// librdkafka's default for records with a key: CRC32.
 pub fn crc32(key: &[u8], partitions: i32) -> i32 {
@@ -12,7 +12,7 @@ pub fn crc32(key: &[u8], partitions: i32) -> i32 {
     (!crc % partitions as u32) as i32
 }
 
-/// Sarama's default: FNV-1a, taken as a signed number.
+/// Sarama's default: FNV-1a, as a signed number.
 pub fn fnv1a(key: &[u8], partitions: i32) -> i32 {
     let mut hash = 0x811c_9dc5_u32;
     for byte in key {

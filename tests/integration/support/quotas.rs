@@ -1,4 +1,4 @@
-//! Quotas of a client, by one request written by hand: rdkafka has no call for them.
+//! Sets quotas of a client with one request written by hand: rdkafka has no call for them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,14 +7,14 @@ use std::net::TcpStream;
 const KEY: i16 = 49;
 const VERSION: i16 = 0;
 
-/// Limits what a `client.id` may produce, in bytes a second; none lifts the limit.
+/// Limits the bytes a second that a `client.id` may produce. None lifts the limit.
 pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Option<f64>) {
     let mut body = Vec::new();
     body.extend(KEY.to_be_bytes());
     body.extend(VERSION.to_be_bytes());
     body.extend(1_i32.to_be_bytes());
     text(&mut body, "administrator");
-    // One entry, of one entity and one operation.
+    // One entry, with one entity and one operation.
     body.extend(1_i32.to_be_bytes());
     body.extend(1_i32.to_be_bytes());
     text(&mut body, "client-id");
@@ -23,7 +23,7 @@ pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Optio
     text(&mut body, "producer_byte_rate");
     body.extend(bytes_each_second.unwrap_or(0.0).to_be_bytes());
     body.push(u8::from(bytes_each_second.is_none()));
-    // Not only to validate it.
+    // The request is not only validated.
     body.push(0);
     let mut stream = TcpStream::connect(bootstrap).unwrap();
     stream
@@ -34,7 +34,7 @@ pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Optio
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
-    // Correlation, throttle time, one entry, its error.
+    // Correlation ID, throttle time, one entry, its error.
     let error = answer.get(12..14);
     assert_eq!(error, Some(&[0, 0][..]), "{answer:?}");
 }

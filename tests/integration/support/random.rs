@@ -1,4 +1,4 @@
-//! Seeded randomness: a run can be repeated from the seed that a failing test prints.
+//! Seeded randomness: a failing test prints its seed, with which the run can be repeated.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,8 +10,8 @@ const SEED_VARIABLE: &str = "SEQUENCER_TEST_SEED";
 pub struct Random(u64);
 
 impl Random {
-    /// From [`SEED_VARIABLE`], or new for each run. The seed goes to the test's output, which is
-    /// shown when the test fails.
+    /// Takes the seed from [`SEED_VARIABLE`], or a new one for each run. The seed is printed to the test's
+    /// output, which is shown when the test fails.
     pub fn from_environment() -> Random {
         let seed = match std::env::var(SEED_VARIABLE) {
             Ok(text) => text
@@ -23,7 +23,7 @@ impl Random {
         Random::new(seed)
     }
 
-    /// From a seed; 0, which xorshift cannot leave, stands for another one.
+    /// Creates a generator from a seed. 0, from which xorshift cannot leave, is replaced with another seed.
     pub fn new(seed: u64) -> Random {
         Random(if seed == 0 {
             0x9e37_79b9_7f4a_7c15
@@ -32,7 +32,7 @@ impl Random {
         })
     }
 
-    /// A generator of its own for another thread or part.
+    /// A separate generator for another thread or part.
     pub fn fork(&mut self) -> Random {
         Random::new(self.next())
     }
@@ -45,7 +45,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Below `bound`, which is at least 1.
+    /// A number below `bound`, which is at least 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is below 2^-32 for every bound used here.
         self.next() % bound

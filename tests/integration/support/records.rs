@@ -1,4 +1,4 @@
-//! Records as the checker sees them: plain data, from a broker or from a test's own hand.
+//! Records in the form that the checker uses: plain data, from a broker or from a test.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub struct Request {
     pub value: Option<Vec<u8>>,
 }
 
-/// A record of the reply topic, with where it lies there.
+/// A record of the reply topic, with its place in the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub partition: i32,
@@ -20,7 +20,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Where replies go, which decides how often a request may be answered.
+/// The reply mode, which decides how often a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// A crash may repeat replies.
@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As `--reply-mode` takes it.
+    /// The value of `--reply-mode`.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Immediate => "immediate",
@@ -39,18 +39,18 @@ impl Mode {
     }
 }
 
-/// An operator's repair of a partition with `sequencer recover`: from this offset on it counts again.
+/// An operator's repair of a partition with `sequencer recover`: from this offset on, requests count again.
 #[derive(Clone, Debug)]
 pub struct Repair {
     pub partition: i32,
     pub from: i64,
-    /// New names go on above this ID.
+    /// New names begin above this ID.
     pub above: i64,
-    /// The next ID of each name that it knew.
+    /// The next ID of each name that the repair knew.
     pub next: BTreeMap<String, i64>,
 }
 
-/// Key and value as a person reads them in a message.
+/// Key and value in readable form for a message.
 pub fn show(bytes: Option<&[u8]>) -> String {
     const SHOWN_BYTES_MAX: usize = 120;
     match bytes {

@@ -1,7 +1,7 @@
-//! A broker as it is in production: TLS, SASL/SCRAM and ACLs.
+//! A broker like those in production: TLS, SASL/SCRAM and ACLs.
 //!
-//! Its plain listener is for itself and for the tests' own tools; whoever comes by it is a super user.
-//! What is tested comes by the others: `secure`, and two whose certificate is wrong.
+//! Its plain listener is for the broker itself and for the tests' own tools; every user of it is a super user.
+//! The program under test uses the other listeners: `secure`, and two with a wrong certificate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,27 +18,27 @@ use super::{cluster, http};
 
 /// Users that the broker knows, one for each case of a test that has many.
 const USERS: usize = 96;
-/// What must never be seen in an output. The users share it.
+/// The users' password, which must never appear in an output.
 pub const PASSWORD: &str = "planted-7f3a9c";
-/// What a client offers that has it wrong: secret all the same.
+/// The password of a client that has mistyped it. It is secret all the same.
 pub const WRONG_PASSWORD: &str = "planted-mistyped-51d2";
 
-/// The broker, and what its clients are given.
+/// The broker, and the data that its clients need.
 pub struct Secured {
     kafka: Kafka,
-    /// With the right certificate.
+    /// Port of the listener with the right certificate.
     pub secure: u16,
-    /// With a certificate that was valid until yesterday.
+    /// Port of the listener whose certificate was valid until yesterday.
     pub expired: u16,
-    /// With a certificate for another address.
+    /// Port of the listener whose certificate is for another address.
     pub misnamed: u16,
     /// The authority that signed all of them.
     pub authority: PathBuf,
-    /// One that signed none.
+    /// An authority that signed none of them.
     pub stranger: PathBuf,
 }
 
-/// Starts when it is first asked for, and ends with this process.
+/// Returns the broker, which is started on first use and ends with this process.
 pub fn secured() -> &'static Secured {
     static SECURED: OnceLock<Secured> = OnceLock::new();
     SECURED.get_or_init(Secured::start)
@@ -67,9 +67,11 @@ impl Secured {
         for ((name, identity), port) in listeners.iter().zip(ports) {
             options.properties.extend(shows(name, identity));
             options.listeners.push(Listener {
+                broker: 0,
                 name: (*name).to_owned(),
                 protocol: "SASL_SSL".to_owned(),
                 port,
+                advertised_port: port,
             });
         }
         let kafka = Kafka::start(options).unwrap();
@@ -88,12 +90,12 @@ impl Secured {
         }
     }
 
-    /// The plain listener, where everything is allowed.
+    /// The address of the plain listener, where everything is allowed.
     pub fn plain(&self) -> &str {
         self.kafka.bootstrap()
     }
 
-    /// A user's way to the broker.
+    /// The connection data of a user.
     pub fn client(&self, user: &str) -> Client {
         Client {
             address: format!("127.0.0.1:{}", self.secure),
@@ -104,7 +106,7 @@ impl Secured {
         }
     }
 
-    /// Lets a user do this, and no more.
+    /// Grants a user exactly these ACLs.
     pub fn grant(&self, user: &str, acls: &[Acl]) {
         acls::grant(self.plain(), user, acls);
     }
@@ -123,7 +125,7 @@ fn authorized() -> Vec<(String, String)> {
     .into()
 }
 
-/// What a listener shows.
+/// The certificate settings of a listener.
 fn shows(listener: &str, identity: &Identity) -> Vec<(String, String)> {
     let prefix = format!("listener.name.{}", listener.to_lowercase());
     [
@@ -139,7 +141,7 @@ fn shows(listener: &str, identity: &Identity) -> Vec<(String, String)> {
     .into()
 }
 
-/// How `sequencer` is told to connect.
+/// The connection flags of `sequencer`.
 #[derive(Clone)]
 pub struct Client {
     pub address: String,
@@ -150,7 +152,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Settings of the connection; the password is not among them.
+    /// The connection settings, without the password.
     pub fn settings(&self) -> Vec<String> {
         vec![
             format!("kafka.security.protocol={}", self.protocol),
@@ -160,7 +162,7 @@ impl Client {
         ]
     }
 
-    /// Where the password belongs.
+    /// The environment, which holds the password.
     pub fn environment(&self) -> Vec<(String, String)> {
         vec![(
             "SEQUENCER__KAFKA__SASL_PASSWORD".to_owned(),

@@ -1,4 +1,4 @@
-//! One service under test: its topics, its group, and the verdict at the end.
+//! One service under test: its topics, its group, and the final check.
 
 use std::process::Stdio;
 
@@ -14,11 +14,11 @@ use super::{cluster, unique, wait_for};
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 4;
 
-/// The shortest session that brokers allow: a killed instance's partitions wait for it.
+/// The shortest session that brokers allow. The partitions of a killed instance wait for its end.
 pub const SESSION_TIMEOUT_MS: u64 = 6_000;
 pub const HEARTBEAT_INTERVAL_MS: u64 = 100;
 
-/// Names that no other scenario has.
+/// A service with names that no other scenario has.
 pub struct Service {
     pub bootstrap: String,
     pub requests: String,
@@ -28,17 +28,17 @@ pub struct Service {
     pub heartbeats: String,
     pub group: String,
     pub mode: Mode,
-    /// Further settings of its instances, as `--set` takes them.
+    /// Additional settings of its instances, in the form of `--set`.
     pub settings: Vec<String>,
 }
 
 impl Service {
-    /// On the shared broker.
+    /// A service on the shared broker.
     pub fn new(scenario: &str, mode: Mode) -> Service {
         Service::on(cluster::shared_bootstrap(), scenario, mode)
     }
 
-    /// On a broker of the test's own.
+    /// A service on the test's own broker.
     pub fn on(bootstrap: &str, scenario: &str, mode: Mode) -> Service {
         let name = unique(scenario);
         Service {
@@ -54,7 +54,7 @@ impl Service {
         }
     }
 
-    /// What every command of this service is given.
+    /// The arguments of every command of this service.
     pub fn arguments(&self) -> Vec<String> {
         self.arguments_at(&self.bootstrap)
     }
@@ -90,13 +90,13 @@ impl Service {
         self.spawn_at(&self.bootstrap, instance)
     }
 
-    /// Starts an instance that finds the brokers by another way, without waiting for it.
+    /// Starts an instance with other bootstrap servers, without waiting for it.
     pub fn spawn_at(&self, bootstrap: &str, instance: &str) -> Instance {
         let arguments = self.serve_arguments(bootstrap, instance);
         Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
     }
 
-    /// Starts an instance whose log and output go there, without waiting for it.
+    /// Starts an instance with these outputs, without waiting for it.
     pub fn spawn_into(&self, instance: &str, stdout: Stdio, stderr: Stdio) -> Instance {
         let arguments = self.serve_arguments(&self.bootstrap, instance);
         let name = format!("{}-{instance}", self.group);
@@ -125,7 +125,7 @@ impl Service {
         started
     }
 
-    /// Waits until these instances between them answer for every partition, each for at least one.
+    /// Waits until these instances together answer for every partition, and each for at least one.
     pub fn wait_shared(&self, instances: &[&Instance]) {
         wait_for(
             &format!(
@@ -143,8 +143,8 @@ impl Service {
         );
     }
 
-    /// Makes the request and the reply topic as an administrator would, for a test that writes before
-    /// the service is there.
+    /// Creates the request and the reply topic like an administrator, for a test that writes before the service
+    /// starts.
     pub fn create_topics(&self) {
         let admin = Admin::new(&self.bootstrap);
         admin.create(
@@ -173,12 +173,12 @@ impl Service {
         Writer::new(&self.bootstrap, &self.requests)
     }
 
-    /// Follows the replies as a client of this mode should read them.
+    /// Follows the replies with the isolation that a client of this mode should use.
     pub fn tail(&self) -> Tail {
         Tail::new(&self.bootstrap, &self.replies, self.isolation())
     }
 
-    /// What a client of this mode should read with.
+    /// The isolation level of a client of this mode.
     pub fn isolation(&self) -> Isolation {
         match self.mode {
             Mode::Immediate => Isolation::Uncommitted,
@@ -201,22 +201,22 @@ impl Service {
         self.check_answered(&mut self.tail())
     }
 
-    /// The same with a tail that has seen replies already.
+    /// The same with a tail that has already read replies.
     pub fn check_answered(&self, tail: &mut Tail) -> Report {
         let requests = self.request_log();
         let answered = tail.try_answered(requests.len());
         if self.mode == Mode::ExactlyOnce {
-            // Replies of aborted transactions may be repeated, and are right all the same.
+            // Replies of aborted transactions may be repeated, and must be right all the same.
             let all = tail::replies(&self.bootstrap, &self.replies, Isolation::Uncommitted);
             self.judge(Mode::Immediate, &requests, &all, &[]);
         }
-        // The judge names the requests that are not answered.
+        // The judge names the requests without an answer.
         let report = self.judge(self.mode, &requests, &self.all_replies(), &[]);
         answered.unwrap_or_else(|waited| panic!("{waited}"));
         report
     }
 
-    /// Checks a log and its replies, and fails with everything that is wrong.
+    /// Checks a log and its replies, and fails with all anomalies.
     pub fn judge(
         &self,
         mode: Mode,

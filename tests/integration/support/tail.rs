@@ -1,4 +1,4 @@
-//! Follows a topic: all of it up to its present end, or as it grows.
+//! Reads a topic up to its present end, or follows it as it grows.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,32 +14,32 @@ use super::check::cause;
 use super::records::{Reply, Request};
 use super::{DEADLINE, wait_for};
 
-/// Which records of transactions a reader sees.
+/// The records of transactions that a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// Those of committed ones, up to the first that is still open, as their markers say: all of a
-    /// partition in one answer of its broker, for [`Isolation::CommittedInSteps`] is not exact.
+    /// Records of committed transactions, up to the first open one, according to their markers. The reader gets
+    /// a whole partition in one answer of its broker, because [`Isolation::CommittedInSteps`] is not exact.
     Committed,
-    /// The same as clients usually read. A broker that was a replica and fell behind may show records of an
+    /// The same in the usual way of clients. A broker that was a replica and fell behind may show records of an
     /// aborted transaction at the end of an answer (docs/verification.md, "What Kafka does not promise").
     CommittedInSteps,
-    /// All.
+    /// All records.
     Uncommitted,
 }
 
-/// More than any topic of a test has.
+/// More bytes than any topic of a test has.
 pub const WHOLE_BYTES: &str = "1000000000";
-/// What a client sets that wants all of a partition at once.
+/// The settings of a client that reads a whole partition at once.
 pub const WHOLE: [(&str, &str); 3] = [
     ("fetch.message.max.bytes", WHOLE_BYTES),
     ("fetch.max.bytes", WHOLE_BYTES),
     ("receive.message.max.bytes", "1000001000"),
 ];
 
-/// How long one look at the consumer may take.
+/// How long one poll of the consumer may take.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Reads without being a member of a group; what is assigned to it is all it reads.
+/// A consumer that is not a member of a group. It reads only what is assigned to it.
 pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     let level = match isolation {
         Isolation::Committed | Isolation::CommittedInSteps => "read_committed",
@@ -53,7 +53,7 @@ pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     }
     config
         .set("bootstrap.servers", bootstrap)
-        // No group is joined; librdkafka wants a name all the same.
+        // The consumer joins no group, but librdkafka requires a name all the same.
         .set("group.id", "tests-read-without-a-group")
         .set("isolation.level", level)
         .set("enable.auto.commit", "false")
@@ -67,7 +67,7 @@ pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
         .unwrap()
 }
 
-/// A consumer of all of a topic from its beginning, and the topic's partitions.
+/// A consumer of a whole topic from its beginning, and the number of the topic's partitions.
 pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, i32) {
     let consumer = consumer(bootstrap, isolation);
     let partitions = wait_for(&format!("topic {topic}"), || {
@@ -93,7 +93,8 @@ pub fn high_watermark(bootstrap: &str, topic: &str, partition: i32) -> i64 {
     )
 }
 
-/// Up to where this consumer may read. A broker that has just started leads its partitions a moment later.
+/// The end for this consumer. A broker that has just started becomes the leader of its partitions a moment
+/// later.
 fn watermark(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     wait_for(&format!("the end of {topic}:{partition}"), || {
         let found = consumer.fetch_watermarks(topic, partition, DEADLINE);
@@ -101,8 +102,8 @@ fn watermark(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     })
 }
 
-/// Reads all of a topic. As `Committed` it waits until no transaction is open any more, so that
-/// nothing written before the call is missed.
+/// Reads a whole topic. With `Committed` it waits until no transaction is open any more, so that it misses
+/// nothing that was written before the call.
 fn read<T>(
     bootstrap: &str,
     topic: &str,
@@ -117,7 +118,7 @@ fn read<T>(
             wait_for(
                 &format!("the transactions on {topic}:{partition} to end"),
                 || {
-                    // For this reader the high watermark is where the first open transaction begins.
+                    // For this reader the high watermark is the begin of the first open transaction.
                     let stable = watermark(&reader, topic, partition);
                     (stable >= end).then_some(())
                 },
@@ -138,19 +139,19 @@ fn read<T>(
                 deadline = Instant::now() + DEADLINE;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
-            // A broker that is away for a moment; the deadline has the last word.
+            // The broker is away for a moment. The deadline ends the wait.
             Some(Err(_)) | None => {}
         }
     }
     records
 }
 
-/// A record as it lies in its log.
+/// A record of a topic.
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub partition: i32,
     pub offset: i64,
-    /// Milliseconds since 1970; of a request, by the broker's clock.
+    /// Milliseconds since 1970. For a request, the time of the broker's clock.
     #[allow(dead_code, reason = "chaos looks at it")]
     pub timestamp_ms: i64,
     pub key: Option<Vec<u8>>,
@@ -246,7 +247,7 @@ pub struct Tail {
 impl Tail {
     pub fn new(bootstrap: &str, topic: &str, isolation: Isolation) -> Tail {
         let isolation = match isolation {
-            // What is followed comes in steps.
+            // A topic that is followed is read in steps.
             Isolation::Committed => Isolation::CommittedInSteps,
             other => other,
         };
@@ -270,13 +271,13 @@ impl Tail {
             .unwrap_or_else(|waited| panic!("{waited}"));
     }
 
-    /// Waits until `count` requests are answered; gives up when none more is for the time of a
-    /// deadline, and says what it waited for.
+    /// Waits until `count` requests are answered. If no further answer comes within the time of a deadline, it
+    /// gives up and says what it waited for.
     pub fn try_answered(&mut self, count: usize) -> Result<(), String> {
         let mut deadline = Instant::now() + DEADLINE;
         while self.answered.len() < count {
             let before = self.answered.len();
-            // An error is the end for now, or a broker that is away for a moment.
+            // An error means the end for now, or a broker that is away for a moment.
             if let Some(Ok(message)) = self.consumer.poll(POLL) {
                 self.seen += 1;
                 let body = serde_json::from_slice(message.payload().unwrap_or_default());

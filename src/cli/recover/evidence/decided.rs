@@ -1,5 +1,5 @@
-//! N and the key of the links: decided once for the whole service, so never decided a second time by
-//! what happens to be there.
+//! Finds N and the key of the links. They are decided once for the whole service, so a repair must not decide
+//! them again from incomplete data.
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ pub struct Service {
 /// The source of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// In the state of this partition, with the key.
+    /// From the state of this partition, with the key.
     State(i32),
-    /// With the committed offset of this partition.
+    /// From the committed offset of this partition.
     Offsets(i32),
-    /// The operator said so.
+    /// From the operator.
     Operator,
-    /// The topic has one partition, and no topic shrinks.
+    /// The topic has only one partition, and no topic shrinks.
     OnePartition,
 }
 
@@ -42,8 +42,8 @@ impl fmt::Display for Origin {
 }
 
 impl Look<'_> {
-    /// N and the key never change, so any footer of any partition will do, also one that does not add
-    /// up. Without one the committed offsets may have N, and nobody has the key.
+    /// Finds both values. They never change, so any footer of any partition has them, also one that does not
+    /// add up. Without a footer the committed offsets may have N, but the key is lost.
     pub(super) fn decided(
         &self,
         state: &State,
@@ -98,7 +98,7 @@ impl Look<'_> {
     }
 }
 
-/// N without any state.
+/// Finds N without any state.
 fn n(
     in_the_offsets: Option<(i32, u32)>,
     asked: Option<u32>,

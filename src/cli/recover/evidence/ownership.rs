@@ -1,4 +1,4 @@
-//! Finds the owner of the partition, and so of its state.
+//! Finds the owner of the partition, which also owns its state.
 
 use std::collections::BTreeSet;
 
@@ -11,21 +11,21 @@ use crate::kafka::admin::Member;
 pub enum Ownership {
     /// No member reads the request topic.
     Nobody,
-    /// This one, in words.
+    /// This member, in words.
     Member(String),
-    /// Members read the request topic, and none of them owns the partition: a rebalance is going on.
+    /// Members read the request topic, and none of them owns the partition: a rebalance is in progress.
     Unsettled,
-    /// The state is that of another request topic, which a member reads.
+    /// The state belongs to another request topic, which a member reads.
     OfOtherTopic { member: String, topic: String },
-    /// All members read other request topics, and whose state it is cannot be told.
+    /// All members read other request topics, and the owner of the state is unknown.
     Unknown { member: String, topic: String },
 }
 
-/// The request topic of the state, compared with those that members of the group read.
+/// Compares the request topic of the state with the topics that members of the group read.
 struct Others {
-    /// The one that the state is of.
+    /// The topic that the state belongs to.
     of_state: Option<String>,
-    /// The state is of none of the others, for certain.
+    /// True when the state certainly belongs to none of the others.
     none_is: bool,
 }
 
@@ -81,7 +81,7 @@ fn ownership(members: &[Member], requests: &str, partition: i32, others: &Others
     if members.is_empty() {
         return Ownership::Nobody;
     }
-    // Nothing is assigned while a rebalance is going on, so a member that has something has all.
+    // Nothing is assigned during a rebalance, so a member with any partition has all of its partitions.
     let other = members
         .iter()
         .find_map(|member| Some((member, member.assigned.keys().next()?)));

@@ -1,4 +1,4 @@
-//! The IDs that were given, by the default replies.
+//! The IDs that were given, according to the default reply topic.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::core::limits::{ID_FIRST, ID_LAST};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replies {
     pub read: u64,
-    /// Those to names that have their home in this partition.
+    /// Replies to names whose home is this partition.
     pub of_partition: u64,
     pub given: BTreeMap<String, Given>,
 }
@@ -20,7 +20,7 @@ pub struct Replies {
 pub struct Given {
     pub lowest: i64,
     pub highest: i64,
-    /// Every reply is one that a sequence by default rules can give.
+    /// True when a sequence with the default rules can give every one of these replies.
     by_default_rules: bool,
 }
 
@@ -34,7 +34,7 @@ impl Given {
         }
     }
 
-    /// Its IDs are no number of a definition that is lost.
+    /// True when these IDs are not numbers of a lost definition.
     pub fn is_plain(&self) -> bool {
         self.by_default_rules
     }
@@ -48,7 +48,7 @@ impl Given {
     }
 }
 
-/// As much of a reply as matters here.
+/// The fields of a reply that are used here.
 #[derive(Deserialize)]
 struct Reply<'a> {
     #[serde(borrow)]
@@ -59,7 +59,7 @@ struct Reply<'a> {
 }
 
 impl Replies {
-    /// `counts`: whether the partition counts for a name.
+    /// Adds a reply. `counts` says whether a name has its home in the partition.
     pub(super) fn reply(&mut self, body: &[u8], counts: impl Fn(&str) -> bool) {
         self.read += 1;
         let Ok(reply) = serde_json::from_slice::<Reply<'_>>(body) else {

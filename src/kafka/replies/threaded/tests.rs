@@ -1,4 +1,4 @@
-//! Against librdkafka's mock cluster, or none.
+//! Tests against librdkafka's mock cluster, or without a cluster.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ fn config(brokers: &str, queue_records: &str) -> ClientConfig {
     config
 }
 
-/// Numbered values; the batch's number is the token.
+/// Hands over numbered values. The batch's number is the token.
 fn hand_over(sender: &mut Threaded, batches: std::ops::Range<u64>) {
     let mut batch = Batch::default();
     for number in batches {
@@ -66,7 +66,7 @@ fn written(cluster: &Cluster, records: u64) -> Vec<String> {
     found
 }
 
-/// With room for all, and for a fifth of a batch.
+/// Runs with room for all, and with room for a fifth of a batch.
 #[test]
 fn all_are_written_in_order_and_reported_also_through_a_full_queue() {
     for queue_records in ["100000", "10"] {

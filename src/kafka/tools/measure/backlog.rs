@@ -1,4 +1,4 @@
-//! Requests that are in the log before the one who answers them, or appear there all at once.
+//! Requests that are in the log before the one who answers them.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,6 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use super::WRITER_QUEUE_RECORDS;
 use super::shape::{Request, Shape};
-use crate::core::name::POLICY;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -17,16 +16,8 @@ use crate::wire::headers::Block;
 /// Reports are served after so many records.
 const REPORTS_EVERY: u64 = 4_096;
 const REPORT_POLL: Duration = Duration::from_millis(1);
-/// How long a begin or a commit may take.
-const TRANSACTION_CALL: Duration = Duration::from_secs(30);
-/// How long a transaction may be held open before its records become visible: the longest that
-/// brokers allow by default.
-const HOLD_MAX_MS: &str = "900000";
 
-/// The policy that audits what undefined names create.
-const AUDITED: &[u8] = br#"{"op":"policy","undefined":"create","audit":true}"#;
-
-/// Writes the requests of these numbers; in front of them what the shape says beside.
+/// Writes the requests of these numbers.
 ///
 /// # Errors
 /// A broker refuses one, or `stop` says so ([`Class::Refused`]).
@@ -41,46 +32,8 @@ pub fn write(
     produce(&producer, topic, shape, numbers, stop)
 }
 
-/// Requests in an open transaction: in the log, and not yet to be seen.
-pub struct Held(BaseProducer<Context>);
-
-impl Held {
-    /// Writes them.
-    ///
-    /// # Errors
-    /// As [`write`].
-    pub fn write(
-        connection: &Connection,
-        topic: &str,
-        shape: Shape,
-        numbers: std::ops::Range<u64>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Held, Error> {
-        let mut config = config(connection);
-        config
-            .set("transactional.id", topic)
-            .set("transaction.timeout.ms", HOLD_MAX_MS);
-        let producer = producer(&config)?;
-        producer
-            .init_transactions(TRANSACTION_CALL)
-            .and_then(|()| producer.begin_transaction())
-            .map_err(|error| Error::from_kafka("begin transaction", &error))?;
-        produce(&producer, topic, shape, numbers, stop)?;
-        Ok(Held(producer))
-    }
-
-    /// Makes them visible.
-    ///
-    /// # Errors
-    /// The commit fails.
-    pub fn release(self) -> Result<(), Error> {
-        self.0
-            .commit_transaction(TRANSACTION_CALL)
-            .map_err(|error| Error::from_commit(&error, self.0.client()))
-    }
-}
-
-fn config(connection: &Connection) -> ClientConfig {
+/// The configuration of the producer that writes them.
+pub fn config(connection: &Connection) -> ClientConfig {
     let mut config = connection.admin();
     config
         .set("enable.idempotence", "true")
@@ -91,13 +44,21 @@ fn config(connection: &Connection) -> ClientConfig {
     config
 }
 
-fn producer(config: &ClientConfig) -> Result<BaseProducer<Context>, Error> {
+/// A producer whose reports [`produce`] takes.
+///
+/// # Errors
+/// A configuration that librdkafka refuses.
+pub fn producer(config: &ClientConfig) -> Result<BaseProducer<Context>, Error> {
     config
         .create_with_context(Context)
         .map_err(|error| Error::from_kafka("create producer", &error))
 }
 
-fn produce(
+/// Writes the requests of these numbers by a producer that nobody else uses meanwhile.
+///
+/// # Errors
+/// As [`write`].
+pub fn produce(
     producer: &BaseProducer<Context>,
     topic: &str,
     shape: Shape,
@@ -122,16 +83,6 @@ fn produce(
     let stopped = || Error::own(OPERATION, Class::Refused, "stopped");
     let mut request = Request::default();
     let began = Instant::now();
-    for partition in (0..shape.partitions).filter(|_| shape.audited) {
-        let outgoing = Outgoing {
-            partition: i32::try_from(partition).unwrap_or(i32::MAX),
-            key: Some(POLICY.as_bytes()),
-            value: Some(AUDITED),
-            headers: Block::EMPTY,
-            opaque: 0,
-        };
-        topic.produce(outgoing)?;
-    }
     for number in numbers {
         shape.write(number, &mut request);
         let outgoing = Outgoing {

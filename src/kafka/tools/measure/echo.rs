@@ -2,24 +2,21 @@
 //!
 //! It uses what the service uses (the configuration of its clients, produce through a topic handle,
 //! delivery reports from the queue), and beside that what the service could use. A weak floor would
-//! be a false result, so the ways differ in `Ways`, each is tried, and the fastest counts.
+//! be a false result, so each [`Pace`] is tried with each [`Take`], and the fastest counts.
 
 use std::time::Duration;
 
 use super::source::{Found, Source};
 use crate::kafka::clients::Connection;
+use crate::kafka::engine::{BUSY_WAIT, IDLE_WAIT};
 use crate::kafka::error::Error;
 use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
 use crate::kafka::replies::lane::Lane;
+use crate::kafka::replies::{BACKLOG_REPLIES, BATCH_REPLIES};
 use crate::wire::headers::Block;
 
-/// As `BACKLOG_REPLIES` of the service's replies.
-const BACKLOG_RECORDS: i32 = 1_500;
 /// Records taken before the reports are served, where they are taken one by one.
 const RECORDS_MAX: usize = 2_000;
-/// As the engine's waits.
-const BUSY_WAIT: Duration = Duration::from_millis(1);
-const IDLE_WAIT: Duration = Duration::from_millis(20);
 
 /// Which of the service's two producers is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +29,20 @@ pub enum Pace {
     Adaptive,
 }
 
+impl Pace {
+    /// All of them.
+    pub const ALL: [Pace; 3] = [Pace::Swift, Pace::Bulk, Pace::Adaptive];
+
+    /// As the command line has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Pace::Swift => "swift",
+            Pace::Bulk => "bulk",
+            Pace::Adaptive => "adaptive",
+        }
+    }
+}
+
 /// How records are taken from the consumer's queue, and handed to the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
@@ -41,8 +52,18 @@ pub enum Take {
     Batch,
 }
 
-/// Records handed over in one call, as the service does.
-const BATCH_RECORDS: usize = 256;
+impl Take {
+    /// All of them.
+    pub const ALL: [Take; 2] = [Take::Each, Take::Batch];
+
+    /// As the command line has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Take::Each => "each",
+            Take::Batch => "batch",
+        }
+    }
+}
 
 /// What to echo, and how.
 #[derive(Clone, Debug)]
@@ -53,7 +74,7 @@ pub struct Options {
     pub to: String,
     /// So many.
     pub partitions: u32,
-    /// Written in the place of each value; none: the value itself.
+    /// Written instead of each value. None: the value itself.
     pub body: Option<Vec<u8>>,
     /// Which producer.
     pub pace: Pace,
@@ -87,7 +108,7 @@ pub fn run(
         let bulk = match options.pace {
             Pace::Swift => false,
             Pace::Bulk => true,
-            Pace::Adaptive => queued > BACKLOG_RECORDS,
+            Pace::Adaptive => queued > BACKLOG_REPLIES,
         };
         let wait = if queued > 0 { BUSY_WAIT } else { IDLE_WAIT };
         let mut result = Ok(());
@@ -162,7 +183,7 @@ impl Writer {
             return self.produce(outgoing, bulk);
         }
         self.batch.push(outgoing);
-        if self.batch.len() >= BATCH_RECORDS {
+        if self.batch.len() >= BATCH_REPLIES {
             self.flush(bulk)?;
         }
         Ok(())

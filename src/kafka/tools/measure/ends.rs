@@ -1,4 +1,4 @@
-//! How far a topic has grown, in one question for all its partitions; and how fast it can be read.
+//! How far a topic has grown, in one question for all its partitions.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::CALL_DEADLINE;
-use super::source::Source;
 use super::{isolation, reading};
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 
-/// How long nothing may come before a raw read is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The ends of a topic's partitions.
@@ -87,56 +83,4 @@ impl Ends {
         }
         Ok(total)
     }
-}
-
-/// What a raw read found.
-#[derive(Clone, Copy, Debug)]
-pub struct Read {
-    /// Records.
-    pub records: u64,
-    /// From the first question to the last record.
-    pub took: Duration,
-}
-
-/// Reads what is committed of a topic, from its beginning to its end, and does nothing with it.
-///
-/// # Errors
-/// Nothing came for a while, or the client is of no more use.
-pub fn read(connection: &Connection, topic: &str, partitions: u32) -> Result<Read, Error> {
-    let began = Instant::now();
-    let mut source = Source::new(
-        &reading(connection, "read_committed", "10"),
-        topic,
-        partitions,
-    )?;
-    let (mut records, mut ended) = (0, std::collections::BTreeSet::new());
-    let mut last = began;
-    loop {
-        let mut seen = 0_usize;
-        let mut on = |found: super::source::Found<'_>| {
-            seen += 1;
-            if found.end {
-                ended.insert(found.partition);
-            } else {
-                records += 1;
-            }
-        };
-        if source.batch(&mut on)? == 0 {
-            source.next(POLL, &mut on)?;
-        }
-        if seen > 0 {
-            last = Instant::now();
-        }
-        if ended.len() >= usize::try_from(partitions).unwrap_or(usize::MAX) {
-            break;
-        }
-        if last.elapsed() > SILENCE_MAX {
-            let message = format!("nothing came for {} s", SILENCE_MAX.as_secs());
-            return Err(Error::own("read", Class::Retriable, message).about(topic));
-        }
-    }
-    Ok(Read {
-        records,
-        took: last - began,
-    })
 }

@@ -27,8 +27,6 @@ pub struct Shape {
     pub partitions: u32,
     /// Whether each request has a `request_id` of its own.
     pub request_id: bool,
-    /// Whether each partition is told first that every sequence is audited.
-    pub audited: bool,
 }
 
 /// The bytes of one request, written over by the next.
@@ -131,7 +129,6 @@ mod tests {
         names: 100,
         partitions: 4,
         request_id: false,
-        audited: false,
     };
 
     #[test]

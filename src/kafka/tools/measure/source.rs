@@ -17,16 +17,19 @@ const BATCH_RECORDS: usize = 500;
 
 /// A record, or the end of a partition.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
-    pub(super) partition: i32,
-    pub(super) key: Option<&'a [u8]>,
-    pub(super) value: Option<&'a [u8]>,
+pub struct Found<'a> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
     /// No record: all that can be read now has been read.
-    pub(super) end: bool,
+    pub end: bool,
 }
 
 /// Reads every partition of a topic from its beginning.
-pub(super) struct Source {
+pub struct Source {
     queue: NonNull<sys::rd_kafka_queue_t>,
     batch: Vec<*mut sys::rd_kafka_message_t>,
     // Outlives the queue: `drop` runs before the fields go.
@@ -38,11 +41,9 @@ pub(super) struct Source {
 unsafe impl Send for Source {}
 
 impl Source {
-    pub(super) fn new(
-        config: &ClientConfig,
-        topic: &str,
-        partitions: u32,
-    ) -> Result<Source, Error> {
+    /// # Errors
+    /// A configuration that librdkafka refuses, or a topic that is not there.
+    pub fn new(config: &ClientConfig, topic: &str, partitions: u32) -> Result<Source, Error> {
         const OPERATION: &str = "create consumer";
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context)
@@ -70,11 +71,10 @@ impl Source {
     }
 
     /// Waits for something up to `wait` (in whole milliseconds). False when nothing came.
-    pub(super) fn next(
-        &self,
-        wait: Duration,
-        on: &mut impl FnMut(Found<'_>),
-    ) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// The client is no longer usable.
+    pub fn next(&self, wait: Duration, on: &mut impl FnMut(Found<'_>)) -> Result<bool, Error> {
         let wait_ms = c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
         // SAFETY: the queue is alive; the event is ours, and destroyed after the last use of what
         // is borrowed from it.
@@ -117,7 +117,10 @@ impl Source {
     }
 
     /// Takes what is there, in one call. Returns how much it was.
-    pub(super) fn batch(&mut self, on: &mut impl FnMut(Found<'_>)) -> Result<usize, Error> {
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    pub fn batch(&mut self, on: &mut impl FnMut(Found<'_>)) -> Result<usize, Error> {
         // SAFETY: the queue is alive, and the buffer has room for so many pointers.
         let taken = unsafe {
             sys::rd_kafka_consume_batch_queue(

@@ -1,4 +1,5 @@
-//! HTML as text. Text from outside goes through [`shown`], or [`escape`] where a form sends it back.
+//! Renders HTML as text. Text from outside goes through [`shown`], or through [`escape`] if a form sends it
+//! back.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,18 +10,18 @@ use crate::service::http::owners::Owner;
 use crate::service::http::search::{Found, Row};
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
-/// What the group's coordinator says, or why it does not.
+/// The members of the group, or why they are unknown.
 pub type Members = Option<Result<Vec<Owner>, String>>;
 
-/// Silence of the engine, in seconds, from which on the page says so.
+/// When the engine is silent for longer than this, in seconds, the page says so.
 const SILENCE_S_MAX: u64 = 5;
 
-/// Text for people: as [`escape`] makes it, with what would turn or break a line as text.
+/// Escapes text for people. Besides [`escape`], it shows characters that would turn or break a line as text.
 pub fn shown(text: &str) -> String {
     escape(&printable(text))
 }
 
-/// Text as it may stand in an element or in a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -36,13 +37,13 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// Appends to text, which cannot fail.
+/// Appends to a `String`, which cannot fail.
 macro_rules! push {
     ($text:expr, $($part:tt)*) => {{ let _ = write!($text, $($part)*); }};
 }
 pub(super) use push;
 
-/// The whole page around its middle.
+/// Renders the whole page around its middle.
 pub fn page(
     status: &Status,
     live: &str,
@@ -95,7 +96,7 @@ last checkpoint: <code>sequencer inspect</code>.</p>
     )
 }
 
-/// The part that is fetched again and again.
+/// Renders the part that the script fetches repeatedly.
 pub fn live(status: &Status, silence: Duration, members: Members) -> String {
     let mut html = String::new();
     alarms(&mut html, status, silence);

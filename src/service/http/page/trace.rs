@@ -1,4 +1,4 @@
-//! What a search of the ledger found, as HTML.
+//! Renders the result of a search of the ledger as HTML.
 
 use std::fmt::Write;
 
@@ -9,15 +9,15 @@ use crate::audit::trace::{Grant, Trace};
 
 /// A question of a reader, and its answer.
 pub struct Asked {
-    /// The sequence.
+    /// The name of the sequence.
     pub name: String,
     /// The ID, as it was typed.
     pub id: String,
-    /// What was found, or why nothing could be.
+    /// The result, or why there is none.
     pub answer: Result<Trace, String>,
 }
 
-/// The form with what was asked in it, and the answer.
+/// Renders the form with the question in it, and the answer.
 pub fn section(asked: Option<&Asked>) -> String {
     let (name, id) = asked.map_or(("", ""), |asked| (&asked.name, &asked.id));
     let mut html = format!(

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use super::drain::RATE;
-use super::report::{Curve, Report, met};
-use super::series::{Series, shown};
+use sequencer::bench;
+use sequencer::bench::figure::Figure;
+use sequencer::bench::report::Curve;
+use sequencer::bench::series::{Series, shown};
+
+use crate::report::{Report, met};
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -31,21 +34,22 @@ macro_rules! put {
     ($out:expr, $($part:tt)*) => { let _ = write!($out, $($part)*); };
 }
 
-pub(super) fn page(report: &Report) -> String {
+/// The whole page.
+pub fn page(report: &Report) -> String {
     let mut out = String::new();
     put!(
         out,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>sequencer bench</title><style>{STYLE}</style></head><body><main>\
-         <h1>sequencer bench</h1><p class=\"lead\">The service beside a raw echo, in one run. \
+         <title>Sequencer: figures and bars</title><style>{STYLE}</style></head><body><main>\
+         <h1>Sequencer: figures and bars</h1><p class=\"lead\">The service beside a raw echo, in one run. \
          Ratios are those within one round; the median of the rounds counts.</p>"
     );
     bars(&mut out, report);
-    throughput(&mut out, report);
-    latency(&mut out, report);
-    figures(&mut out, report);
-    setup(&mut out, report);
+    throughput(&mut out, &report.measured);
+    latency(&mut out, &report.measured);
+    figures(&mut out, &report.measured);
+    setup(&mut out, &report.measured);
     out.push_str("</main></body></html>\n");
     out
 }
@@ -78,11 +82,11 @@ fn bars(out: &mut String, report: &Report) {
 }
 
 /// One chart for each setting whose requests a second were measured.
-fn throughput(out: &mut String, report: &Report) {
+fn throughput(out: &mut String, report: &bench::Report) {
     let drains: Vec<&Series> = report
         .series
         .iter()
-        .filter(|series| series.key.figure == RATE && series.spread.is_some())
+        .filter(|series| series.key.figure == Figure::Rate && series.spread.is_some())
         .collect();
     if drains.is_empty() {
         return;
@@ -161,7 +165,7 @@ fn bar_chart(out: &mut String, chart: &[&Series]) {
 }
 
 /// One chart for each rate.
-fn latency(out: &mut String, report: &Report) {
+fn latency(out: &mut String, report: &bench::Report) {
     if report.curves.is_empty() {
         return;
     }
@@ -274,7 +278,7 @@ fn duration(ms: f64) -> String {
     }
 }
 
-fn figures(out: &mut String, report: &Report) {
+fn figures(out: &mut String, report: &bench::Report) {
     out.push_str("<h2>Every figure</h2><details><summary>Least, median and most of the rounds</summary><div class=\"wide\"><table><thead><tr><th>scenario<th>setting<th>figure<th>subject<th class=\"n\">min<th class=\"n\">median<th class=\"n\">max<th class=\"n\">ratio<th>against</thead><tbody>");
     for series in &report.series {
         let Some(spread) = series.spread else {
@@ -288,7 +292,7 @@ fn figures(out: &mut String, report: &Report) {
             "<tr><td>{}<td>{}<td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{ratio}<td>{}",
             escape(series.key.scenario),
             escape(&series.key.setting),
-            escape(series.key.figure),
+            escape(series.key.figure.as_str()),
             escape(&series.key.subject),
             shown(spread.min),
             shown(spread.median),
@@ -299,7 +303,7 @@ fn figures(out: &mut String, report: &Report) {
     out.push_str("</tbody></table></div></details>");
 }
 
-fn setup(out: &mut String, report: &Report) {
+fn setup(out: &mut String, report: &bench::Report) {
     out.push_str("<h2>Where and how</h2><div class=\"wide\"><table><tbody>");
     let machine = report.machine.lines();
     let machine = machine.iter().map(|(name, value)| (*name, value.as_str()));

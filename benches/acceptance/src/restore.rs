@@ -3,31 +3,26 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::drain::{self, Backlog};
-use super::process::{cpu, resident_bytes};
-use super::series::shown;
-use super::server::{Mode, Server};
-use super::stage::{Stage, Topics};
-use super::verified::verify;
-use super::{Error, NAMES, PARTITIONS};
-use crate::kafka::tools::measure::client::{Client, Route};
-use crate::kafka::tools::measure::ends;
-use crate::kafka::tools::measure::shape::Shape;
+use sequencer::bench::drain::{self, Backlog};
+use sequencer::bench::options::SHAPE;
+use sequencer::bench::process::{cpu, resident_bytes};
+use sequencer::bench::series::shown;
+use sequencer::bench::server::{Mode, Server};
+use sequencer::bench::stage::Topics;
+use sequencer::bench::{Error, Stage};
+use sequencer::kafka;
+use sequencer::kafka::tools::measure::client::{Client, Route};
+use sequencer::kafka::tools::measure::shape::Shape;
 
-const SCENARIO: &str = "restore";
-/// The service in the figures.
-pub(super) const SERVE: &str = "serve";
-/// A read of the same records that does nothing with them.
-pub(super) const RAW_READ: &str = "raw read";
-pub(super) const RECORDS_RATE: &str = "records/s";
-pub(super) const RECORDS: &str = "records read";
-pub(super) const SECONDS: &str = "seconds";
-pub(super) const BYTES_PER_SEQUENCE: &str = "bytes/sequence";
-pub(super) const CHECKPOINT_MS: &str = "checkpoint, ms";
-pub(super) const CHECKPOINT_RECORDS: &str = "records/checkpoint";
-pub(super) const CHECKPOINT_CPU: &str = "CPU, ms/s";
-/// `restore.rewrite_floor_records`, of each partition, unless somebody has set it.
-const REWRITE_FLOOR: u64 = 10_000;
+use crate::figures::{
+    BYTES_PER_SEQUENCE, CHECKPOINT_CPU, CHECKPOINT_MS, CHECKPOINT_RECORDS, RAW_READ, RECORDS,
+    RECORDS_RATE, SECONDS, SERVE,
+};
+use crate::raw;
+use crate::restored::{metric, restores};
+use crate::scenario::Scenario;
+
+const SCENARIO: &str = Scenario::Restore.as_str();
 /// Requests a second beside which checkpoints are made.
 const BUSY_RATE: u64 = 1_000;
 /// What many checkpoints are made of: at 1 ms they are made as often as they can be.
@@ -43,18 +38,21 @@ const MEMORY_SEQUENCES_MIN: u64 = 500_000;
 /// A service that has come to rest: buffers of the restore are free again.
 const REST: Duration = Duration::from_secs(1);
 
-pub(super) fn setting(sequences: u64) -> String {
+/// The setting of a number of sequences.
+pub fn setting(sequences: u64) -> String {
     format!("{} sequences", shown(sequences as f64))
 }
 
-/// After many checkpoints, at most so many records of so many live entries are read.
-pub(super) fn bound(sequences: u64) -> f64 {
-    (4 * sequences + u64::from(PARTITIONS) * REWRITE_FLOOR) as f64
+/// After many checkpoints, at most so many records of so many live entries are read. `rewrite_floor`:
+/// `restore.rewrite_floor_records`, which holds for each partition.
+pub fn bound(sequences: u64, rewrite_floor: u64) -> f64 {
+    (4 * sequences + u64::from(SHAPE.partitions) * rewrite_floor) as f64
 }
 
-pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
+/// A restore of each of these numbers of sequences.
+pub fn run(stage: &mut Stage<'_>, sequences: &[u64]) -> Result<(), Error> {
     let empty = empty(stage)?;
-    for sequences in stage.options.sequences.clone() {
+    for &sequences in sequences {
         let topics = prepare(stage, sequences)?;
         let rounds = stage.options.rounds.min(ROUNDS_MAX);
         for round in 0..rounds {
@@ -65,7 +63,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
             let next = busy(stage, &topics, sequences, sequences)?;
             many_checkpoints(stage, &topics, sequences, next)?;
         }
-        verify(stage, &topics)?;
+        stage.answered(&topics)?;
         stage.delete_of(&topics)?;
     }
     Ok(())
@@ -73,8 +71,8 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 /// Memory of a service without a sequence; and what its checkpoints cost with busy ones only.
 fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
-    let requests = stage.request_topic(PARTITIONS)?;
-    let topics = stage.service_topics(&requests, PARTITIONS)?;
+    let requests = stage.request_topic(SHAPE.partitions)?;
+    let topics = stage.service_topics(&requests, SHAPE.partitions)?;
     let server = Server::start(stage, &topics, "a", Mode::IMMEDIATE)?;
     thread::sleep(REST);
     let resident = resident_bytes(server.process.id()).unwrap_or(0);
@@ -91,12 +89,11 @@ fn prepare(stage: &mut Stage<'_>, sequences: u64) -> Result<Topics, Error> {
     stage.say(&format!("making {sequences} sequences"))?;
     let shape = Shape {
         names: sequences,
-        partitions: PARTITIONS,
-        request_id: false,
-        audited: false,
+        ..SHAPE
     };
-    let backlog = Backlog::write(stage, shape, sequences)?;
-    let topics = stage.service_topics(&backlog.topic, PARTITIONS)?;
+    let topic = stage.request_topic(shape.partitions)?;
+    let topics = stage.service_topics(&topic, shape.partitions)?;
+    let backlog = Backlog::write(stage, topic, shape, sequences)?;
     drain::serve(stage, &backlog, &topics, Mode::IMMEDIATE)?;
     Ok(topics)
 }
@@ -109,12 +106,12 @@ fn take_over(
     round: usize,
     empty: Option<u64>,
 ) -> Result<(), Error> {
-    let read = ends::read(&stage.connection, &topics.state, topics.partitions)?;
+    let read = raw::read(&stage.connection, &topics.state, topics.partitions)?;
     let raw_rate = read.records as f64 / read.took.as_secs_f64();
     let server = Server::start(stage, topics, "a", Mode::IMMEDIATE)?;
     thread::sleep(REST);
     let resident = resident_bytes(server.process.id());
-    let restores = server.restores();
+    let restores = restores(&server);
     server.process.stop()?;
     // Partitions are taken over side by side, and each counts from its assignment.
     let took = restores.iter().map(|restored| restored.took).max();
@@ -149,13 +146,13 @@ fn busy(stage: &mut Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<
     let mut client = client(stage, topics, idle, next)?;
     let counts = |server: &Server| -> Result<[f64; 3], Error> {
         Ok([
-            server.metric("sequencer_checkpoint_duration_seconds_sum")?,
-            server.metric("sequencer_checkpoint_duration_seconds_count")?,
-            server.metric("sequencer_checkpoint_records_total")?,
+            metric(server, "sequencer_checkpoint_duration_seconds_sum")?,
+            metric(server, "sequencer_checkpoint_duration_seconds_count")?,
+            metric(server, "sequencer_checkpoint_records_total")?,
         ])
     };
     let stop = stage.stopping();
-    let failed = |error: crate::kafka::error::Error| match stop() {
+    let failed = |error: kafka::error::Error| match stop() {
         true => Error::Stopped,
         false => error.into(),
     };
@@ -175,7 +172,7 @@ fn busy(stage: &mut Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<
         let at = |list: &[f64; 3]| list.get(index).copied().unwrap_or(0.0);
         at(&after) - at(&before)
     });
-    let setting = format!("{} idle, {NAMES} busy", shown(idle as f64));
+    let setting = format!("{} idle, {} busy", shown(idle as f64), SHAPE.names);
     let place = (CHECKPOINT, setting.as_str());
     let each = seconds * 1000.0 / count.max(1.0);
     stage.figure(place, SERVE, CHECKPOINT_MS, 0, each);
@@ -199,10 +196,10 @@ fn busy(stage: &mut Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<
 }
 
 /// The scenario of checkpoints beside idle sequences.
-pub(super) const CHECKPOINT: &str = "checkpoint";
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// The setting after many checkpoints.
-pub(super) fn setting_after_many(sequences: u64) -> String {
+pub fn setting_after_many(sequences: u64) -> String {
     format!("{}, after many checkpoints", setting(sequences))
 }
 
@@ -222,8 +219,8 @@ fn many_checkpoints(
         true => Error::Stopped,
         false => error.into(),
     })?;
-    let checkpoints = server.metric("sequencer_checkpoints_total")?;
-    let records = server.metric("sequencer_checkpoint_records_total")?;
+    let checkpoints = metric(&server, "sequencer_checkpoints_total")?;
+    let records = metric(&server, "sequencer_checkpoint_records_total")?;
     drop(client);
     server.process.kill();
     stage.say(&format!(
@@ -238,10 +235,8 @@ fn many_checkpoints(
 /// Asks for the first of the names.
 fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Client, Error> {
     let shape = Shape {
-        names: NAMES,
         partitions: topics.partitions,
-        request_id: false,
-        audited: false,
+        ..SHAPE
     };
     let route = Route {
         requests: &topics.requests,
@@ -250,7 +245,7 @@ fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Cl
     };
     // Each of these names has given one ID when all idle ones have; later, as many as were asked.
     let next = if idle > 0 && next == idle {
-        NAMES
+        SHAPE.names
     } else {
         next
     };

@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::series::shown;
-use super::server::{Mode, Server};
-use super::stage::Stage;
-use super::verified::verify;
-use super::{EXACTLY_ONCE_INTERVAL_MS, Error, NAMES, PARTITIONS};
-use crate::kafka::tools::measure::client::{Answered, Client, Route};
-use crate::kafka::tools::measure::shape::Shape;
+use sequencer::bench::options::{EXACTLY_ONCE_INTERVAL_MS, SHAPE};
+use sequencer::bench::series::shown;
+use sequencer::bench::server::{self, Mode, Server};
+use sequencer::bench::stage::Topics;
+use sequencer::bench::{Error, Stage};
+use sequencer::kafka;
+use sequencer::kafka::tools::measure::client::{Answered, Client, Route};
 
-const SCENARIO: &str = "pause";
+use crate::figures::LONGEST_MS;
+use crate::scenario::Scenario;
+
+const SCENARIO: &str = Scenario::Pause.as_str();
 const RATE: u64 = 1_000;
-const LONGEST: &str = "longest wait, ms";
 /// When the second instance is started, from the beginning.
 const JOIN: Duration = Duration::from_secs(4);
 /// When the first is told to stop.
@@ -51,7 +53,8 @@ impl Longest {
     }
 }
 
-pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
+/// Both modes in turn.
+pub fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
     let modes = [
         Mode::IMMEDIATE,
         Mode::exactly_once(EXACTLY_ONCE_INTERVAL_MS),
@@ -67,23 +70,17 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error> {
-    let requests = stage.request_topic(PARTITIONS)?;
-    let topics = stage.service_topics(&requests, PARTITIONS)?;
+    let requests = stage.request_topic(SHAPE.partitions)?;
+    let topics = stage.service_topics(&requests, SHAPE.partitions)?;
     let mut first = Server::start(stage, &topics, "a", mode)?;
-    let shape = Shape {
-        names: NAMES,
-        partitions: PARTITIONS,
-        request_id: false,
-        audited: false,
-    };
     let route = Route {
         requests: &topics.requests,
         replies: &topics.replies,
         committed: mode.exactly_once,
     };
-    let mut client = Client::new(&stage.connection, route, shape, 0)?;
+    let mut client = Client::new(&stage.connection, route, SHAPE, 0)?;
     let stop = stage.stopping();
-    let failed = |error: crate::kafka::error::Error| match stop() {
+    let failed = |error: kafka::error::Error| match stop() {
         true => Error::Stopped,
         false => error.into(),
     };
@@ -130,11 +127,11 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
     let mut line = format!("{SCENARIO}, round {}: {}", round + 1, mode.name());
     for (setting, wait) in waits {
         let ms = wait.as_secs_f64() * 1000.0;
-        stage.figure((SCENARIO, setting), &mode.name(), LONGEST, round, ms);
+        stage.figure((SCENARIO, setting), &mode.name(), LONGEST_MS, round, ms);
         line.push_str(&format!(", {setting} {} ms", shown(ms)));
     }
     stage.say(&line)?;
-    verify(stage, &topics)?;
+    stage.answered(&topics)?;
     stage.delete_of(&topics)?;
     Ok(())
 }
@@ -142,13 +139,13 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
 fn events(
     stage: &mut Stage<'_>,
     first: &mut Server,
-    topics: &super::stage::Topics,
+    topics: &Topics,
     mode: Mode,
     began: Instant,
 ) -> Result<Server, Error> {
     sleep_until(stage, began + JOIN)?;
     let mut second = Server::spawn(stage, topics, "b", mode)?;
-    super::server::wait(stage, &mut [first, &mut second], |running| {
+    server::wait(stage, &mut [first, &mut second], |running| {
         running.iter().all(|count| *count > 0)
     })?;
     sleep_until(stage, began + LEAVE)?;

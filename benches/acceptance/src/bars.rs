@@ -1,15 +1,26 @@
 //! What the figures should be.
 
+use sequencer::bench::drains::BASE;
+use sequencer::bench::figure::{ECHO, ECHO_ADAPTIVE, EQUAL_BYTES, FLOOR, Figure, Quantile};
+use sequencer::bench::latency;
+use sequencer::bench::options::{EXACTLY_ONCE_INTERVAL_MS, SHAPE};
+use sequencer::bench::series::{Series, Spread, ratio, shown};
+use sequencer::bench::server::Mode;
 use serde::Serialize;
 
-use super::drain::{BROKER_CPU, BUSY, CPU, EQUAL_BYTES, FLOOR, RATE};
-use super::drains::{AUDIT, NONE, REQUEST_ID};
-use super::latency::{self, ECHO, ECHO_ADAPTIVE};
-use super::restore::{self, BYTES_PER_SEQUENCE, CHECKPOINT_MS, RECORDS, RECORDS_RATE, SERVE};
-use super::series::{Series, Spread, ratio, shown};
-use super::server::Mode;
-use super::verified::Verified;
-use super::{EXACTLY_ONCE_INTERVAL_MS, NAMES, PARTITIONS};
+use crate::drains::{AUDIT, NONE, REQUEST_ID, names_setting, partitions_setting};
+use crate::figures::{BYTES_PER_SEQUENCE, CHECKPOINT_MS, RECORDS, RECORDS_RATE, SERVE};
+use crate::restore;
+use crate::scenario::Scenario;
+use crate::verified::Verified;
+
+const DRAIN: &str = Scenario::Drain.as_str();
+const LATENCY: &str = Scenario::Latency.as_str();
+/// The rate at which latencies are judged.
+const RATE: u64 = 1_000;
+/// The numbers of names and partitions that are judged.
+const MANY_NAMES: u64 = 1_000_000;
+const MANY_PARTITIONS: u32 = 64;
 
 /// From this share of all cores on, subject and broker together use every core.
 const EVERY_CORE: f64 = 0.9;
@@ -61,7 +72,7 @@ impl<'a> Lookup<'a> {
         scenario: &str,
         setting: &str,
         subject: &str,
-        figure: &str,
+        figure: Figure,
     ) -> Option<&'a Series> {
         self.0.iter().find(|series| {
             let key = &series.key;
@@ -76,7 +87,7 @@ impl<'a> Lookup<'a> {
     fn ratio(
         &self,
         scenario: &str,
-        figure: &str,
+        figure: Figure,
         this: (&str, &str),
         that: (&str, &str),
     ) -> Option<Spread> {
@@ -85,24 +96,27 @@ impl<'a> Lookup<'a> {
         ratio(&this.rounds, &that.rounds)
     }
 
-    fn median(&self, scenario: &str, setting: &str, subject: &str, figure: &str) -> Option<f64> {
+    fn median(&self, scenario: &str, setting: &str, subject: &str, figure: Figure) -> Option<f64> {
         let series = self.series(scenario, setting, subject, figure)?;
         series.spread.map(|spread| spread.median)
     }
 
     /// A drain against the equal-bytes floor.
     fn drain(&self, subject: &str) -> Option<Spread> {
-        self.ratio("drain", RATE, ("base", subject), ("base", EQUAL_BYTES))
+        self.ratio(DRAIN, Figure::Rate, (BASE, subject), (BASE, EQUAL_BYTES))
     }
 
     /// The bar of a drain: where subject and broker use every core, what their CPU allows.
     fn drain_limit(&self, subject: &str, usual: f64) -> (Limit, String) {
         let usual_bar = (Limit::AtLeast(usual), String::new());
-        let median = |subject: &str, figure| self.median("drain", "base", subject, figure);
-        let total = |subject| Some(median(subject, CPU)? + median(subject, BROKER_CPU)?);
-        let (Some(busy), Some(serve), Some(floor)) =
-            (median(subject, BUSY), total(subject), total(EQUAL_BYTES))
-        else {
+        let median = |subject: &str, figure| self.median(DRAIN, BASE, subject, figure);
+        let total =
+            |subject| Some(median(subject, Figure::Cpu)? + median(subject, Figure::BrokerCpu)?);
+        let (Some(busy), Some(serve), Some(floor)) = (
+            median(subject, Figure::Busy),
+            total(subject),
+            total(EQUAL_BYTES),
+        ) else {
             return usual_bar;
         };
         let allowed = CPU_MARGIN * floor / serve;
@@ -118,9 +132,9 @@ impl<'a> Lookup<'a> {
     }
 
     /// The echo that answers sooner.
-    fn echo(&self, figure: &str) -> Option<&'static str> {
-        let setting = latency::setting_of_bars();
-        let median = |subject| self.median("latency", &setting, subject, figure);
+    fn echo(&self, figure: Figure) -> Option<&'static str> {
+        let setting = latency::setting(RATE);
+        let median = |subject| self.median(LATENCY, &setting, subject, figure);
         match (median(ECHO), median(ECHO_ADAPTIVE)) {
             (Some(swift), Some(adaptive)) if adaptive < swift => Some(ECHO_ADAPTIVE),
             (Some(_), _) => Some(ECHO),
@@ -128,10 +142,10 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn latency(&self, subject: &str, figure: &str) -> Option<Spread> {
-        let setting = latency::setting_of_bars();
+    fn latency(&self, subject: &str, figure: Figure) -> Option<Spread> {
+        let setting = latency::setting(RATE);
         let echo = self.echo(figure)?;
-        self.ratio("latency", figure, (&setting, subject), (&setting, echo))
+        self.ratio(LATENCY, figure, (&setting, subject), (&setting, echo))
     }
 }
 
@@ -145,7 +159,7 @@ fn judge_one(what: &str, limit: Limit, why: &str, value: Option<f64>) -> Bar {
 }
 
 /// Every bar, by the medians of the series.
-pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
+pub fn judge(series: &[Series], cores: usize, rewrite_floor: u64) -> Vec<Bar> {
     let lookup = Lookup(series);
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
     let immediate = Mode::IMMEDIATE.name();
@@ -165,20 +179,20 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
             value,
         );
     }
-    let cpu = lookup.ratio("drain", CPU, ("base", &immediate), ("base", EQUAL_BYTES));
+    let cpu = lookup.ratio(DRAIN, Figure::Cpu, (BASE, &immediate), (BASE, EQUAL_BYTES));
     add(
         format!("{immediate}: CPU a request against the {EQUAL_BYTES}"),
         Limit::AtMost(1.25),
         "",
         median(cpu),
     );
-    let at = latency::setting_of_bars();
-    for (subject, figure, limit) in [
-        (&immediate, "p50, ms", 1.15),
-        (&immediate, "p99, ms", 1.5),
-        (&exactly_once, "p50, ms", 5.0),
+    let at = latency::setting(RATE);
+    for (subject, quantile, limit) in [
+        (&immediate, Quantile::P50, 1.15),
+        (&immediate, Quantile::P99, 1.5),
+        (&exactly_once, Quantile::P50, 5.0),
     ] {
-        let name = figure.trim_end_matches(", ms");
+        let (name, figure) = (quantile.as_str(), Figure::Latency(quantile));
         add(
             format!("{subject}: {name} at {at} against the echo"),
             Limit::AtMost(limit),
@@ -186,20 +200,32 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
             median(lookup.latency(subject, figure)),
         );
     }
-    let many = ("1000000 names", immediate.as_str());
-    let few = ("100 names", immediate.as_str());
+    let (many, few) = (names_setting(MANY_NAMES), names_setting(SHAPE.names));
+    let (many, few) = (
+        (many.as_str(), immediate.as_str()),
+        (few.as_str(), immediate.as_str()),
+    );
     add(
-        format!("{immediate}: drain with 1,000,000 names against {NAMES}"),
+        format!(
+            "{immediate}: drain with {} names against {}",
+            shown(MANY_NAMES as f64),
+            SHAPE.names
+        ),
         Limit::AtLeast(0.8),
         "",
-        median(lookup.ratio("names", RATE, many, few)),
+        median(lookup.ratio(Scenario::Names.as_str(), Figure::Rate, many, few)),
     );
-    let wide = "64 partitions";
+    let wide = partitions_setting(MANY_PARTITIONS);
     add(
-        format!("{immediate}: drain with 64 partitions against the {EQUAL_BYTES} there"),
+        format!("{immediate}: drain with {wide} against the {EQUAL_BYTES} there"),
         Limit::AtLeast(0.9),
         "",
-        median(lookup.ratio("partitions", RATE, (wide, &immediate), (wide, EQUAL_BYTES))),
+        median(lookup.ratio(
+            Scenario::Partitions.as_str(),
+            Figure::Rate,
+            (&wide, &immediate),
+            (&wide, EQUAL_BYTES),
+        )),
     );
     let beside = [
         (REQUEST_ID, "a request_id on each request", 0.8),
@@ -211,14 +237,17 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
             format!("{immediate}: drain with {what} against none"),
             Limit::AtLeast(least),
             "",
-            median(lookup.ratio(scenario, RATE, with, (NONE, &immediate))),
+            median(lookup.ratio(scenario, Figure::Rate, with, (NONE, &immediate))),
         );
     }
-    restores(series, &mut add);
+    restores(series, rewrite_floor, &mut add);
     // A floor that is slower than what is held against it says nothing.
-    if let Some(floors) = lookup.ratio("drain", RATE, ("base", FLOOR), ("base", EQUAL_BYTES)) {
+    if let Some(floors) = lookup.ratio(DRAIN, Figure::Rate, (BASE, FLOOR), (BASE, EQUAL_BYTES)) {
         bars.push(Bar {
-            what: format!("{FLOOR} (same bytes) against the {EQUAL_BYTES}, {cores} cores, {PARTITIONS} partitions"),
+            what: format!(
+                "{FLOOR} (same bytes) against the {EQUAL_BYTES}, {cores} cores, {} partitions",
+                SHAPE.partitions
+            ),
             bar: "no bar; less to write is faster".to_owned(),
             measured: shown(floors.median),
             met: None,
@@ -228,7 +257,7 @@ pub(super) fn judge(series: &[Series], cores: usize) -> Vec<Bar> {
 }
 
 /// What `verify` found in the logs of the run; none where nothing was verified.
-pub(super) fn promise(verified: Verified) -> Option<Bar> {
+pub fn promise(verified: Verified) -> Option<Bar> {
     let Verified {
         logs,
         requests,
@@ -248,12 +277,18 @@ pub(super) fn promise(verified: Verified) -> Option<Bar> {
     })
 }
 
-fn restores(series: &[Series], add: &mut impl FnMut(String, Limit, &str, Option<f64>)) {
+fn restores(
+    series: &[Series],
+    rewrite_floor: u64,
+    add: &mut impl FnMut(String, Limit, &str, Option<f64>),
+) {
     // Settings name how many sequences there were.
-    let of = |figure: &str| {
+    let of = |figure: Figure| {
         series
             .iter()
-            .filter(|series| series.key.scenario == "restore" && series.key.figure == figure)
+            .filter(|series| {
+                series.key.scenario == Scenario::Restore.as_str() && series.key.figure == figure
+            })
             .filter(|series| series.key.subject == SERVE)
             .map(|series| (series.key.setting.clone(), series))
             .collect::<Vec<_>>()
@@ -278,7 +313,7 @@ fn restores(series: &[Series], add: &mut impl FnMut(String, Limit, &str, Option<
         let what = format!("records read by a restore, {setting}");
         add(
             what,
-            Limit::AtMost(restore::bound(live)),
+            Limit::AtMost(restore::bound(live, rewrite_floor)),
             "",
             medians(series),
         );
@@ -308,35 +343,35 @@ fn restores(series: &[Series], add: &mut impl FnMut(String, Limit, &str, Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::floor_of;
-    use super::super::series::{Figures, Key};
+    use sequencer::bench::series::{Figures, Key};
+
     use super::*;
 
     fn drains(busy: f64, rate: f64) -> Vec<Series> {
         let mut figures = Figures::default();
         for (subject, figure, value) in [
-            (EQUAL_BYTES, RATE, 1_000.0),
-            (EQUAL_BYTES, CPU, 1.0),
-            (EQUAL_BYTES, BROKER_CPU, 1.0),
-            ("immediate", RATE, rate),
-            ("immediate", CPU, 1.5),
-            ("immediate", BROKER_CPU, 1.0),
-            ("immediate", BUSY, busy),
+            (EQUAL_BYTES, Figure::Rate, 1_000.0),
+            (EQUAL_BYTES, Figure::Cpu, 1.0),
+            (EQUAL_BYTES, Figure::BrokerCpu, 1.0),
+            ("immediate", Figure::Rate, rate),
+            ("immediate", Figure::Cpu, 1.5),
+            ("immediate", Figure::BrokerCpu, 1.0),
+            ("immediate", Figure::Busy, busy),
         ] {
             let key = Key {
-                scenario: "drain",
-                setting: "base".to_owned(),
+                scenario: DRAIN,
+                setting: BASE.to_owned(),
                 subject: subject.to_owned(),
                 figure,
             };
             figures.add(key, 0, value);
         }
-        figures.finish(floor_of)
+        figures.finish()
     }
 
     #[test]
     fn a_bar_is_reached_by_the_ratio_or_where_every_core_is_used_by_the_cpu() {
-        let met = |busy, rate| judge(&drains(busy, rate), 2)[0].met;
+        let met = |busy, rate| judge(&drains(busy, rate), 2, 0)[0].met;
         assert_eq!(met(0.5, 960.0), Some(true));
         assert_eq!(met(0.5, 940.0), Some(false));
         // 0.95 * 2.0 / 2.5 = 0.76
@@ -346,7 +381,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_judged() {
-        let bars = judge(&[], 2);
+        let bars = judge(&[], 2, 0);
         assert!(bars.len() >= 9 && bars.iter().all(|bar| bar.met.is_none()));
     }
 
@@ -368,7 +403,7 @@ mod tests {
 
     #[test]
     fn more_cpu_than_the_bar_allows_is_not_met() {
-        let bars = judge(&drains(0.5, 960.0), 2);
+        let bars = judge(&drains(0.5, 960.0), 2, 0);
         let cpu = bars.iter().find(|bar| bar.what.contains("CPU")).unwrap();
         assert_eq!((cpu.measured.as_str(), cpu.met), ("1.50", Some(false)));
     }

@@ -1,14 +1,13 @@
 //! What the service answered while it was measured, against the promise: `sequencer verify`, a process
 //! of its own, before the topics are deleted. A fast answer that is wrong is none.
 
+use std::cell::Cell;
 use std::process::{Command, Stdio};
 
+use sequencer::bench::stage::Topics;
+use sequencer::bench::{Error, Stage, server};
+use sequencer::embedded::die_with_parent;
 use serde::{Deserialize, Serialize};
-
-use super::Error;
-use super::server;
-use super::stage::{Stage, Topics};
-use crate::embedded::die_with_parent;
 
 /// How much of what it says goes into a note.
 const WORDS_MAX: usize = 300;
@@ -54,12 +53,26 @@ struct Example {
     what: String,
 }
 
-/// Verifies the topics of one service that has stopped. What is wrong is a note and a bar that is not
-/// met, and so is a verification that fails: the other measurements go on.
-pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error> {
-    if !stage.options.verify {
-        return Ok(());
+/// Runs `sequencer verify`, and adds up what it finds.
+#[derive(Debug, Default)]
+pub struct Verifier(Cell<Verified>);
+
+impl Verifier {
+    /// What was found so far.
+    pub fn found(&self) -> Verified {
+        self.0.get()
     }
+
+    /// Verifies the topics of one service that has stopped. What is wrong is a note and a bar that is not
+    /// met, and so is a verification that fails: the other measurements go on.
+    pub fn verify(&self, stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error> {
+        let (verified, notes) = verify(stage, topics)?;
+        self.0.set(self.found().plus(verified));
+        notes.into_iter().try_for_each(|note| stage.note(note))
+    }
+}
+
+fn verify(stage: &Stage<'_>, topics: &Topics) -> Result<(Verified, Vec<String>), Error> {
     let mut command = Command::new(&stage.options.program);
     command
         .arg("verify")
@@ -72,16 +85,14 @@ pub(super) fn verify(stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error
     // In our process group: Ctrl-C ends it as well.
     let output = command.output().map_err(Error::system("verify"))?;
     stage.check()?;
-    let (verified, notes) = match serde_json::from_slice(&output.stdout) {
+    Ok(match serde_json::from_slice(&output.stdout) {
         Ok(verdict) => (verified(&verdict), notes(&verdict)),
         Err(_) => {
             let said = String::from_utf8_lossy(&output.stderr);
             let words: String = said.trim().chars().take(WORDS_MAX).collect();
             (FAILED, vec![format!("verify: failed: {words}")])
         }
-    };
-    stage.verified(verified);
-    notes.into_iter().try_for_each(|note| stage.note(note))
+    })
 }
 
 const FAILED: Verified = Verified {
@@ -113,11 +124,13 @@ fn notes(verdict: &Verdict) -> Vec<String> {
 }
 
 impl Verified {
-    pub(super) fn add(&mut self, other: Verified) {
-        self.logs += other.logs;
-        self.requests += other.requests;
-        self.anomalies += other.anomalies;
-        self.failed += other.failed;
+    fn plus(self, other: Verified) -> Verified {
+        Verified {
+            logs: self.logs + other.logs,
+            requests: self.requests + other.requests,
+            anomalies: self.anomalies + other.anomalies,
+            failed: self.failed + other.failed,
+        }
     }
 
     /// True when everything that the service answered was found right.
