@@ -95,9 +95,15 @@ impl Evictor {
                 .iter()
                 .any(|member| member.instance() == Some(instance))
         };
+        // That of one that is gone itself has been left behind in the group.
+        let of_living = |owner: &str| {
+            self.shared
+                .observe(|observer, now_ms| observer.is_alive(now_ms, owner))
+        };
         if members
             .iter()
-            .any(|member| member.client_id.ends_with(EVICTOR))
+            .filter_map(|member| member.client_id.strip_suffix(EVICTOR))
+            .any(of_living)
         {
             return Ok(Outcome::NotNow("another eviction is under way"));
         }

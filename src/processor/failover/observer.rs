@@ -307,6 +307,12 @@ impl Observer {
             })
     }
 
+    /// Whether it was heard and is not silent: what it has begun goes on.
+    pub fn is_alive(&self, now_ms: u64, instance: &str) -> bool {
+        let peer = self.peers.get(instance);
+        peer.is_some_and(|peer| !self.is_silent(now_ms, peer))
+    }
+
     /// Whether it was heard, and has been silent for as long as an eviction takes: what a transaction's end needs
     /// to know, besides that no member of the group bears this name.
     pub fn has_stopped(&self, now_ms: u64, instance: &str) -> bool {

@@ -63,6 +63,8 @@ fn a_peer_that_falls_silent_is_a_victim_after_the_silence_and_not_before() {
     assert_eq!(observer.victim(1_200), Some(victim("peer", 7)));
     assert!(observer.may_join(1_200, &victim("peer", 7)));
     assert!(observer.has_stopped(1_200, "peer"));
+    assert!(observer.is_alive(1_199, "peer") && !observer.is_alive(1_200, "peer"));
+    assert!(!observer.is_alive(1_200, "never"));
     assert!(!observer.may_join(1_200, &victim("peer", 8)));
 }
 
