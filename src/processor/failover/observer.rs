@@ -354,7 +354,13 @@ impl Observer {
             .filter(|(_, peer)| !self.is_silent(now_ms, peer));
         let alive = alive.map(|(name, _)| name.as_str());
         let place = order::place(instance, &self.options.instance, alive);
-        now_ms >= peer.heard_ms + self.silence_of_peer(peer) + place * STAGGER_MS
+        // Whoever waited for it to come back counts from there: else all would act at once.
+        let silent_ms = peer.heard_ms + self.silence_of_peer(peer);
+        let from_ms = match peer.trusted {
+            true => silent_ms,
+            false => silent_ms.max(self.interrupted_ms + RETURN_MS),
+        };
+        now_ms >= from_ms + place * STAGGER_MS
     }
 
     fn is_silent(&self, now_ms: u64, peer: &Peer) -> bool {

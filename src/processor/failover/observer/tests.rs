@@ -170,6 +170,18 @@ fn the_next_in_order_acts_later() {
 }
 
 #[test]
+fn after_an_interruption_the_next_in_order_acts_later_too() {
+    let names = ["me", "b", "c"];
+    let place = order::place("peer", "me", names.into_iter());
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer", "b", "c"]);
+    let due_ms = 3_000 + RETURN_MS + place * STAGGER_MS;
+    live(&mut observer, 3_000, due_ms, &["b", "c"]);
+    assert_eq!(observer.victim(due_ms - 1), None);
+    assert_eq!(observer.victim(due_ms), Some(victim("peer", 7)));
+}
+
+#[test]
 fn slow_peers_and_those_who_ask_for_it_are_given_more_time_but_no_more_than_a_session() {
     for (interval_ms, patience_ms, silence_ms) in
         [(250, 0, 1_000), (50, 800, 800), (50, 60_000, SESSION_MS)]
