@@ -3,6 +3,7 @@
 use super::definition::{AtEnd, Changes, Definition};
 use super::fold::Grant;
 use super::limits::{ID_FIRST, ID_LAST};
+use super::planted::planted;
 use super::rejection::{Code, Rejection};
 
 /// Where the counter of one sequence stands.
@@ -140,7 +141,11 @@ impl Sequence {
         if u128::from(count) > left {
             return Err(exhausted(definition, left, count));
         }
-        let first = self.next;
+        let first = if planted!(IdSkipped) {
+            self.next + increment
+        } else {
+            self.next
+        };
         // `count` is at least 1 and at most what is left, so the last ID lies within the bounds. The
         // way there may be longer than 63 bits; the sum is right all the same.
         let way = (count - 1).cast_signed().wrapping_mul(increment);
@@ -152,6 +157,9 @@ impl Sequence {
             Some(next) => next,
             None => NONE,
         };
+        if planted!(CounterStays) {
+            self.next = first;
+        }
         Ok(Grant {
             first,
             last,

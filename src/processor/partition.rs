@@ -16,7 +16,7 @@ use super::rewrite::{CHUNK_ENTRIES, Rewrite};
 use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At, Outlook, Slot, Survey};
-use crate::core::invariants::i4_nothing_lost;
+use crate::core::invariants::{Invariant, i4_nothing_lost};
 use crate::core::limits::{FOLD_VERSION, NAME_BYTES_MAX};
 use crate::core::link::Link;
 use crate::core::partitioner::{hash_of, partition_of};
@@ -145,6 +145,8 @@ pub struct Partition {
     topic_id: TopicId,
     /// Why no more records are folded: it halts once what it has folded is committed.
     broken: Option<Halt>,
+    /// What it has folded is wrong, and is not to be committed.
+    void: bool,
     /// The next offset of the last committed footer; `None` before the first.
     committed: Option<NextOffset>,
     /// Entries to write besides those that change, from aborted checkpoints and foreign batches.
@@ -195,6 +197,7 @@ impl Partition {
             undecided: decides,
             topic_id,
             broken: None,
+            void: false,
             committed: restored.footer.map(|footer| footer.next),
             unwritten: Vec::new(),
             touched: restored.touched,
@@ -259,6 +262,10 @@ impl Partition {
                 accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
+            return None;
+        }
+        if let Some(invariant) = self.fold.broken() {
+            self.invariant_broken(invariant);
             return None;
         }
         self.counts.count(&answer);
@@ -393,12 +400,13 @@ impl Partition {
 
     /// True when a checkpoint has something to say.
     pub fn wants_checkpoint(&self) -> bool {
-        self.committed != Some(self.next)
-            || !self.unwritten.is_empty()
-            || !self.touched.is_empty()
-            || !self.held.is_empty()
-            || !self.ledger.is_empty()
-            || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len()))
+        !self.void
+            && (self.committed != Some(self.next)
+                || !self.unwritten.is_empty()
+                || !self.touched.is_empty()
+                || !self.held.is_empty()
+                || !self.ledger.is_empty()
+                || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len())))
     }
 
     /// Cuts: what the state is now, as a batch.
@@ -406,10 +414,14 @@ impl Partition {
         self.cut_within(batch_id, service, usize::MAX)
     }
 
-    /// The same with at most `spare` entries besides those that changed.
+    /// The same with at most `spare` entries besides those that changed. When an invariant does not hold
+    /// ([`Partition::is_void`]), the section must not be written.
     pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
+        if let Some(invariant) = self.fold.broken() {
+            self.invariant_broken(invariant);
+        }
         let mut batch = Batch::default();
         let mut touched = Vec::new();
         while touched.len() < CHUNK_ENTRIES.min(spare)
@@ -551,6 +563,19 @@ impl Partition {
         self.draining = true;
     }
 
+    /// Is to be halted, and nothing that it has folded since its last cut is committed: the next owner folds
+    /// it again.
+    pub fn invariant_broken(&mut self, invariant: Invariant) {
+        let at = self.next;
+        self.void = true;
+        self.halt(Halt::InvariantBroken { invariant, at });
+    }
+
+    /// True when what it has folded must not be committed.
+    pub fn is_void(&self) -> bool {
+        self.void
+    }
+
     /// Why it is to be halted, once everything that was folded is committed.
     pub fn broken(&self) -> Option<&Halt> {
         self.broken.as_ref()
@@ -566,7 +591,7 @@ impl Partition {
         self.draining = true;
     }
 
-    /// True when everything that was folded is committed.
+    /// True when everything that was folded is committed, or must not be.
     pub fn is_drained(&self) -> bool {
         self.draining && !self.in_checkpoint && !self.wants_checkpoint()
     }
