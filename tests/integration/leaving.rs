@@ -112,8 +112,11 @@ fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     println!("{aborted} transactions aborted in {REBALANCES} rebalances at two members that stay");
     load.stop();
     service.check();
-    // The answer to a join may be on its way while offsets are sent.
-    assert!(aborted < REBALANCES, "{aborted} in {REBALANCES} rebalances");
+    // The answer to a join may be on its way while offsets are sent: that of each of the two, on a busy machine.
+    assert!(
+        aborted < 2 * REBALANCES,
+        "{aborted} in {REBALANCES} rebalances"
+    );
     assert_eq!(first.sigterm_and_wait(), 0);
     assert_eq!(second.sigterm_and_wait(), 0);
 }
