@@ -1,5 +1,6 @@
 //! `docs/errors.md` has a row for each code, and none for a code that there is not.
 
+use crate::core::invariants::Invariant;
 use crate::core::{Code, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::wire::route::Cause;
@@ -62,7 +63,11 @@ pub(crate) fn halts() -> Vec<Halt> {
             problem: String::new(),
         }),
         Halt::Unreadable { .. } => Some(Halt::NoStatePartition),
-        Halt::NoStatePartition => None,
+        Halt::NoStatePartition => Some(Halt::InvariantBroken {
+            invariant: Invariant::I1,
+            at: AT,
+        }),
+        Halt::InvariantBroken { .. } => None,
     };
     let first = Halt::NoState {
         start: AT,

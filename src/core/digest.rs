@@ -9,6 +9,8 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::planted::planted;
+
 /// Hash of a multiset of elements.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest(pub u128);
@@ -36,6 +38,47 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A digest that is kept twice, as a sum and as what has changed since the last cut. The two are compared
+/// at each cut, so that a mistake in memory or in the code does not become a footer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    sum: Digest,
+    at_cut: Digest,
+    since: Digest,
+}
+
+impl Tally {
+    /// One element takes the place of another.
+    pub fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
+        if let Some(before) = before {
+            self.sum = self.sum.without(before);
+            self.since = self.since.without(before);
+        }
+        if let Some(after) = after {
+            self.sum = self.sum.with(after);
+            self.since = self.since.with(after);
+        }
+    }
+
+    /// The sum.
+    pub const fn sum(&self) -> Digest {
+        self.sum
+    }
+
+    /// Begins the next interval. False when the sum is not that of the last cut and of what has changed
+    /// since.
+    #[must_use]
+    pub fn cut(&mut self) -> bool {
+        if planted!(DigestDrifts) {
+            self.sum.0 ^= 1;
+        }
+        let adds_up = self.sum.0 == self.at_cut.0.wrapping_add(self.since.0);
+        self.at_cut = self.sum;
+        self.since = Digest::default();
+        adds_up
     }
 }
 
@@ -132,6 +175,19 @@ mod tests {
         let digest = Digest::default().with(a).with(b);
         assert_eq!(digest, Digest::default().with(b).with(a));
         assert_eq!(digest.without(a), Digest::default().with(b));
+    }
+
+    #[test]
+    fn a_sum_that_is_not_what_was_added_is_noticed_at_the_cut() {
+        let (a, b) = (element("a", 1), element("b", 2));
+        let mut tally = Tally::default();
+        tally.replace(None, Some(a));
+        assert!(tally.cut());
+        tally.replace(Some(a), Some(b));
+        assert!(tally.cut());
+        assert_eq!(tally.sum(), Digest::default().with(b));
+        tally.sum = tally.sum.with(a);
+        assert!(!tally.cut());
     }
 
     #[test]

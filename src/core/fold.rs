@@ -22,7 +22,8 @@ use indexmap::IndexMap;
 
 use super::command::Undefined;
 use super::definition::Definition;
-use super::digest::{Digest, Element};
+use super::digest::{Digest, Element, Tally};
+use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
 use super::link::{Accepted, Link, Position};
 use super::rejection::Rejection;
@@ -142,12 +143,14 @@ pub struct Fold {
     accepted: BTreeMap<u32, Accepted>,
     scalars: Scalars,
     /// Digest of the entries: sequences as they stood at the last cut, all other entries as they are now.
-    entries: Digest,
+    entries: Tally,
     /// Sequences that changed since the last cut.
     changed: Vec<Change>,
     /// Other entries that changed since the last cut, possibly more than once.
     touched: Vec<Slot>,
     sequences_max: SequencesMax,
+    /// What does not hold any more: this fold is not to be used.
+    broken: Option<Invariant>,
 }
 
 /// Limit of sequences: [`SEQUENCES_PER_PARTITION_MAX`], except in tests, which cannot fill as many.
@@ -172,14 +175,15 @@ impl Fold {
         for change in changed {
             if let Some((name, state)) = self.sequences.get_index_mut(change.index) {
                 state.changed = false;
-                if let Some(before) = change.before {
-                    self.entries = self.entries.without(before);
-                }
-                self.entries = self.entries.with(state.element(name));
+                let after = state.element(name);
+                self.entries.replace(change.before, Some(after));
                 slots.push(Slot::Sequence(change.index));
             }
         }
         slots.append(&mut self.touched);
+        if !self.entries.cut() {
+            self.broken = Some(Invariant::I6);
+        }
         self.digest()
     }
 
@@ -196,17 +200,18 @@ impl Fold {
             changed: _,       // what `entries` does not know yet; empty after a cut
             touched: _,       // names entries only
             sequences_max: _, // a limit, which is the same in every owner
+            broken: _,        // with it, nothing is written
         } = self;
-        entries.with(scalars.element())
+        entries.sum().with(scalars.element())
     }
 
     fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
-        if let Some(before) = before {
-            self.entries = self.entries.without(before);
-        }
-        if let Some(after) = after {
-            self.entries = self.entries.with(after);
-        }
+        self.entries.replace(before, after);
+    }
+
+    /// The invariant that does not hold, if any: nothing of this fold may be answered or written.
+    pub fn broken(&self) -> Option<Invariant> {
+        self.broken
     }
 
     /// Entries that changed since the last cut, some of them possibly more than once.
@@ -375,12 +380,7 @@ impl Fold {
             window, entries, ..
         } = self;
         window.put(segment, places, |Replaced { before, after }| {
-            if let Some(before) = before {
-                *entries = entries.without(before);
-            }
-            if let Some(after) = after {
-                *entries = entries.with(after);
-            }
+            entries.replace(before, after);
         });
     }
 
@@ -391,7 +391,7 @@ impl Fold {
 
     /// The digest with these scalars instead of the current ones.
     pub fn digest_with(&self, scalars: Scalars) -> Digest {
-        self.entries.with(scalars.element())
+        self.entries.sum().with(scalars.element())
     }
 }
 

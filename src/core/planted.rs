@@ -2,7 +2,7 @@
 //! seen to catch them: a check that has never failed has shown nothing.
 //!
 //! Without the feature `planted-bugs`, which no release has, every `planted!` is the constant `false`
-//! and is compiled out. With it, a test chooses one mistake for its thread.
+//! and is compiled out. With it, and in unit tests, a test chooses one mistake for its thread.
 
 /// A mistake, named for what goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,10 +87,16 @@ pub enum Bug {
     EvictionUnchecked,
     /// Failover: an engine that was fenced ends the process without having heard another of its name.
     FencedExitsUnheard,
+    /// I1: a sequence stays where it was after a grant. Noticed by the shipped code itself.
+    CounterStays,
+    /// I2: a grant passes over an ID. Noticed by the shipped code itself.
+    IdSkipped,
+    /// I6: the digest is not what was added to it. Noticed by the shipped code itself.
+    DigestDrifts,
 }
 
 impl Bug {
-    /// Every mistake.
+    /// Every mistake that the simulation has to catch.
     pub const ALL: [Bug; 40] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
@@ -149,13 +155,13 @@ impl Bug {
 /// True where this mistake is planted.
 macro_rules! planted {
     ($bug:ident) => {
-        cfg!(feature = "planted-bugs")
+        cfg!(any(test, feature = "planted-bugs"))
             && $crate::core::planted::is_planted($crate::core::planted::Bug::$bug)
     };
 }
 pub(crate) use planted;
 
-#[cfg(feature = "planted-bugs")]
+#[cfg(any(test, feature = "planted-bugs"))]
 mod selected {
     use std::cell::Cell;
 
@@ -182,17 +188,37 @@ mod selected {
         CLOCK.get()
     }
 }
-#[cfg(feature = "planted-bugs")]
+#[cfg(any(test, feature = "planted-bugs"))]
 pub use selected::{clock, is_planted, plant};
 
 /// Nothing is planted in a release.
-#[cfg(not(feature = "planted-bugs"))]
+#[cfg(not(any(test, feature = "planted-bugs")))]
 pub const fn is_planted(_: Bug) -> bool {
     false
 }
 
 /// There is no clock in a release.
-#[cfg(not(feature = "planted-bugs"))]
+#[cfg(not(any(test, feature = "planted-bugs")))]
 pub const fn clock() -> i64 {
     0
+}
+
+/// A mistake in this thread, as long as the value lives.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Planted;
+
+#[cfg(test)]
+impl Planted {
+    pub(crate) fn new(bug: Bug) -> Planted {
+        plant(Some(bug));
+        Planted
+    }
+}
+
+#[cfg(test)]
+impl Drop for Planted {
+    fn drop(&mut self) {
+        plant(None);
+    }
 }

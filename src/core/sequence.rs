@@ -3,6 +3,7 @@
 use super::definition::{AtEnd, Changes, Definition};
 use super::fold::Grant;
 use super::limits::{ID_FIRST, ID_LAST};
+use super::planted::planted;
 use super::rejection::{Code, Rejection};
 
 /// Where the counter of one sequence stands.
@@ -141,7 +142,11 @@ impl Sequence {
         if u128::from(count) > left {
             return Err(exhausted(definition, left, count));
         }
-        let first = self.next;
+        let first = if planted!(IdSkipped) {
+            self.next + increment
+        } else {
+            self.next
+        };
         // `count` is at least 1 and at most the number of IDs left, so the last ID lies within the bounds. The
         // distance may be longer than 63 bits. The wrapping sum is still right.
         let way = (count - 1).cast_signed().wrapping_mul(increment);
@@ -153,6 +158,9 @@ impl Sequence {
             Some(next) => next,
             None => NONE,
         };
+        if planted!(CounterStays) {
+            self.next = first;
+        }
         Ok(Grant {
             first,
             last,

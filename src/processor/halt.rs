@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::core::invariants::Invariant;
 use crate::core::limits::FOLD_VERSION;
 use crate::core::{NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
@@ -97,6 +98,13 @@ pub enum Halt {
     },
     /// The state topic lacks the partition.
     NoStatePartition,
+    /// The service itself is wrong, or its memory.
+    InvariantBroken {
+        /// What does not hold.
+        invariant: Invariant,
+        /// The next offset to read when it was noticed.
+        at: NextOffset,
+    },
 }
 
 impl Halt {
@@ -115,6 +123,7 @@ impl Halt {
             Halt::LinkBroken { .. } => "link_broken",
             Halt::Unreadable { .. } => "unreadable",
             Halt::NoStatePartition => "no_state_partition",
+            Halt::InvariantBroken { .. } => "invariant_broken",
         }
     }
 
@@ -133,7 +142,8 @@ impl Halt {
             Halt::OtherGroup { .. }
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
-            | Halt::NoStatePartition => None,
+            | Halt::NoStatePartition
+            | Halt::InvariantBroken { .. } => None,
         }
     }
 
@@ -149,6 +159,10 @@ impl Halt {
             }
             Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
                                        past then names its own repair"
+                .to_owned(),
+            Halt::InvariantBroken { .. } => "nothing wrong was committed, and the requests are folded again \
+                                             every 10 s; if it halts each time, run another release and \
+                                             report this line"
                 .to_owned(),
             _ => "run the release that wrote the state, or a newer one".to_owned(),
         }
@@ -220,6 +234,9 @@ impl fmt::Display for Halt {
                 write!(f, "the batch at offset {at} cannot be read: {problem}")
             }
             Halt::NoStatePartition => f.write_str("there is no state topic"),
+            Halt::InvariantBroken { invariant, at } => {
+                write!(f, "at offset {at}, {}", invariant.as_str())
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ use super::partition::{Counts, Output, Partition, Record};
 use super::replies::Token;
 use super::takeover::Verdict;
 use super::transaction::Outcome;
+use crate::core::invariants::Invariant;
 use crate::core::planted::planted;
 use crate::core::{Fold, NextOffset};
 use crate::wire::state::BatchId;
@@ -543,7 +544,12 @@ impl Instance {
                 ..
             }) = self.owned.get_mut(&id)
             {
-                sections.push(partition.cut_within(batch_id, &self.options.service, spare));
+                let section = partition.cut_within(batch_id, &self.options.service, spare);
+                if partition.is_void() {
+                    partition.aborted(section);
+                } else {
+                    sections.push(section);
+                }
             }
         }
         if !sections.is_empty() {
@@ -630,7 +636,7 @@ impl Instance {
         match outcome {
             Outcome::Fenced => effects.push(Effect::ExitFenced),
             Outcome::Failed => effects.push(Effect::StartOver),
-            Outcome::Committed | Outcome::Aborted | Outcome::Unsettled => {}
+            Outcome::Committed | Outcome::Aborted | Outcome::Unsettled | Outcome::OutOfOrder => {}
         }
         for (index, section) in checkpoint.sections.into_iter().enumerate() {
             let (partition, assignment) = (section.partition, section.assignment);
@@ -665,6 +671,10 @@ impl Instance {
                     if self.allowance.is_far_exceeded(load) {
                         self.restore_again(partition, effects);
                     }
+                }
+                (Outcome::OutOfOrder, _) => {
+                    running.aborted(section);
+                    running.invariant_broken(Invariant::T1);
                 }
                 // The log shows whether it was committed (T5).
                 _ => self.restore_again(partition, effects),

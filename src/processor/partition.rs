@@ -16,7 +16,7 @@ use super::rewrite::{CHUNK_ENTRIES, Rewrite};
 use super::takeover::{Decided, Start};
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At, Outlook, Slot, Survey};
-use crate::core::invariants::i4_nothing_lost;
+use crate::core::invariants::{Invariant, i4_nothing_lost};
 use crate::core::limits::{FOLD_VERSION, NAME_BYTES_MAX};
 use crate::core::link::Link;
 use crate::core::partitioner::{hash_of, partition_of};
@@ -147,6 +147,8 @@ pub struct Partition {
     topic_id: TopicId,
     /// Why no more records are folded. The partition halts once everything that it has folded is committed.
     broken: Option<Halt>,
+    /// True when the folded state is wrong and must not be committed.
+    void: bool,
     /// The next offset in the last committed footer. `None` before the first.
     committed: Option<NextOffset>,
     /// Entries to write besides the changed ones: from aborted checkpoints and foreign batches.
@@ -198,6 +200,7 @@ impl Partition {
             undecided: decides,
             topic_id,
             broken: None,
+            void: false,
             committed: restored.footer.map(|footer| footer.next),
             unwritten: Vec::new(),
             touched: restored.touched,
@@ -261,6 +264,10 @@ impl Partition {
                 accepted: accepted.offset,
                 at: NextOffset(record.offset.0),
             });
+            return None;
+        }
+        if let Some(invariant) = self.fold.broken() {
+            self.invariant_broken(invariant);
             return None;
         }
         self.counts.count(&answer);
@@ -396,12 +403,13 @@ impl Partition {
 
     /// True when the next checkpoint has something to write.
     pub fn wants_checkpoint(&self) -> bool {
-        self.committed != Some(self.next)
-            || !self.unwritten.is_empty()
-            || !self.touched.is_empty()
-            || !self.held.is_empty()
-            || !self.ledger.is_empty()
-            || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len()))
+        !self.void
+            && (self.committed != Some(self.next)
+                || !self.unwritten.is_empty()
+                || !self.touched.is_empty()
+                || !self.held.is_empty()
+                || !self.ledger.is_empty()
+                || (self.rewrites() && self.rewrite.wants_checkpoint(self.fold.len())))
     }
 
     /// Cuts a section: the current state as a batch.
@@ -409,10 +417,14 @@ impl Partition {
         self.cut_within(batch_id, service, usize::MAX)
     }
 
-    /// Cuts a section with at most `spare` entries besides the changed ones.
+    /// Cuts a section with at most `spare` entries besides the changed ones. When an invariant does not hold
+    /// ([`Partition::is_void`]), the section must not be written.
     pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let mut slots = std::mem::take(&mut self.unwritten);
         let digest = self.fold.cut(&mut slots);
+        if let Some(invariant) = self.fold.broken() {
+            self.invariant_broken(invariant);
+        }
         let mut batch = Batch::default();
         let mut touched = Vec::new();
         while touched.len() < CHUNK_ENTRIES.min(spare)
@@ -555,6 +567,19 @@ impl Partition {
         self.draining = true;
     }
 
+    /// Halts the partition. Nothing that it has folded since its last cut is committed: the next owner folds it
+    /// again.
+    pub fn invariant_broken(&mut self, invariant: Invariant) {
+        let at = self.next;
+        self.void = true;
+        self.halt(Halt::InvariantBroken { invariant, at });
+    }
+
+    /// True when the folded state must not be committed.
+    pub fn is_void(&self) -> bool {
+        self.void
+    }
+
     /// Why the partition will halt once everything that was folded is committed.
     pub fn broken(&self) -> Option<&Halt> {
         self.broken.as_ref()
@@ -570,7 +595,7 @@ impl Partition {
         self.draining = true;
     }
 
-    /// True when everything that was folded is committed.
+    /// True when everything that was folded is committed, or must not be.
     pub fn is_drained(&self) -> bool {
         self.draining && !self.in_checkpoint && !self.wants_checkpoint()
     }

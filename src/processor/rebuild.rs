@@ -82,6 +82,9 @@ impl Rebuild {
             });
             return;
         }
+        if self.fold.broken().is_some() {
+            return;
+        }
         self.next = NextOffset::after(record.offset);
         self.last_applied = Some(Fingerprint {
             offset: record.offset,

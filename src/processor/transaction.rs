@@ -10,7 +10,8 @@
 //!
 //! - T1: `Produce` is done when every record is **acknowledged**. Only then are offsets sent, and only then is
 //!   the transaction committed. Whatever the new owner's bound is, an unacknowledged footer cannot land above
-//!   it and become valid later.
+//!   it and become valid later. Completed steps are counted apart from the next step, and a commit out of
+//!   this order is an abort, also in releases.
 //! - T3: a cancelled transaction (a partition in it was revoked) is never committed.
 //! - T4: without membership (generation -1) no offsets are sent.
 //! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it, and the
@@ -66,6 +67,8 @@ pub enum Outcome {
     Fenced,
     /// No producer could be created.
     Failed,
+    /// T1 did not hold before the commit: none of it is in the log.
+    OutOfOrder,
 }
 
 /// Number of repetitions of a step that may be repeated. Then the transaction is given up.
@@ -80,6 +83,10 @@ pub struct Transaction {
     attempts: u32,
     cancelled: bool,
     late: bool,
+    /// What has succeeded, in this order: 1 when every record is acknowledged, 2 when the offsets are sent
+    /// after that.
+    in_order: u8,
+    after_abort: Outcome,
     after_renewal: Outcome,
 }
 
@@ -91,6 +98,8 @@ impl Default for Transaction {
             attempts: 0,
             cancelled: false,
             late: false,
+            in_order: 0,
+            after_abort: Outcome::Aborted,
             after_renewal: Outcome::Aborted,
         }
     }
@@ -120,6 +129,11 @@ impl Transaction {
     /// The current action succeeded. `member` says whether the consumer of the offsets is a member of its group
     /// (T4).
     pub fn succeeded(&mut self, member: bool) {
+        self.in_order = match (self.action, self.in_order) {
+            (Action::Produce, 0) => 1,
+            (Action::SendOffsets, 1) => 2,
+            (_, in_order) => in_order,
+        };
         let next = match self.action {
             Action::Begin | Action::Produce | Action::SendOffsets if self.cancelled => {
                 Action::Abort
@@ -141,10 +155,16 @@ impl Transaction {
             // A cancellation during the commit changes nothing: the records were acknowledged before (T1), so
             // they lie below the bound of the next owner.
             Action::Commit => Action::Done(Outcome::Committed),
-            Action::Abort => Action::Done(Outcome::Aborted),
+            Action::Abort => Action::Done(self.after_abort),
             Action::Renew => Action::Done(self.after_renewal),
             done @ Action::Done(_) => done,
         };
+        let planted = planted!(OffsetsBeforeAcknowledgement) || planted!(StateAndOffsetApart);
+        if next == Action::Commit && self.in_order != 2 && !planted {
+            self.after_abort = Outcome::OutOfOrder;
+            self.after_renewal = Outcome::OutOfOrder;
+            return self.go(Action::Abort);
+        }
         self.go(next);
     }
 

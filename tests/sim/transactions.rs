@@ -467,6 +467,7 @@ impl World {
             Outcome::Unsettled => self.coverage.state("transaction unsettled"),
             Outcome::Fenced => self.coverage.state("transaction fenced by another process"),
             Outcome::Failed => self.coverage.state("no producer could be had"),
+            Outcome::OutOfOrder => panic!("T1: a commit out of order"),
         }
         if fate != Some(Fate::Committed) {
             for section in &carried.checkpoint.sections {

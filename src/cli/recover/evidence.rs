@@ -379,12 +379,18 @@ impl Look<'_> {
                 value: record.value,
                 headers: &Headers::collect(&settings.reply_headers, record.headers.iter()),
             });
-            match rebuild.broken {
-                None => Flow::Continue,
-                Some(_) => Flow::Stop,
+            match rebuild.broken.is_some() || rebuild.fold.broken().is_some() {
+                false => Flow::Continue,
+                true => Flow::Stop,
             }
         })?;
-        Ok(())
+        rebuild.fold.broken().map_or(Ok(()), |invariant| {
+            let what = invariant.as_str();
+            let at = rebuild.next;
+            Err(Error::Failed(format!(
+                "folding the log again, at offset {at}: {what}"
+            )))
+        })
     }
 
     /// The batch that cannot be read where the next record from `at` on should be. None when it can be read.

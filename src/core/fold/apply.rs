@@ -242,10 +242,8 @@ impl Fold {
         };
         let grant = state.sequence.take(definition, count)?;
         let audited = definition.audit.then_some(index);
-        let holds = before
-            .next(definition)
-            .is_some_and(|next| invariants::i2_gapless_and_monotonic(next, grant));
-        invariants::holds!(holds, "I2 gapless and monotonic");
+        let broken = invariants::broken_by_grant(before, state.sequence, definition, grant);
+        self.broken = self.broken.or(broken);
         if !state.changed {
             state.changed = true;
             let before = super::entry::sequence_element(name, before, state.defined.as_deref());
@@ -265,8 +263,11 @@ impl Fold {
             Undefined::Refuse => return Err(unknown()),
         };
         self.room_for_one()?;
-        let mut sequence = Sequence::above(self.scalars.floor);
+        let before = Sequence::above(self.scalars.floor);
+        let mut sequence = before;
         let grant = sequence.take(&Definition::DEFAULT, count)?;
+        let broken = invariants::broken_by_grant(before, sequence, &Definition::DEFAULT, grant);
+        self.broken = self.broken.or(broken);
         let defined = audit.then(|| {
             Box::new(Defined {
                 definition: Definition {

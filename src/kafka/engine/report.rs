@@ -234,7 +234,7 @@ impl Reporter {
                     self.latency.committed(section.partition, section.next);
                 }
             }
-            Outcome::Aborted => self.metrics.checkpoints_aborted.inc(),
+            Outcome::Aborted | Outcome::OutOfOrder => self.metrics.checkpoints_aborted.inc(),
             Outcome::Unsettled | Outcome::Fenced | Outcome::Failed => {
                 self.metrics.checkpoints_unknown.inc();
             }

@@ -1334,3 +1334,61 @@ mod trouble {
         assert_eq!(driven.revoke([0], false), ["give up [0]"]);
     }
 }
+
+mod invariants {
+    use super::*;
+    use crate::core::planted::{Bug, Planted};
+
+    fn is_broken(phase: &Phase, number: &str) -> bool {
+        match phase {
+            Phase::Halted { code, reason, .. } => {
+                *code == "invariant_broken" && reason.contains(number)
+            }
+            _ => false,
+        }
+    }
+
+    /// Partition 1 halts, commits nothing and is taken over again; partition 2 goes on.
+    fn halts_alone(driven: &mut Driven, number: &str) {
+        assert!(is_broken(&driven.phase(1), number), "{:?}", driven.phase(1));
+        assert_eq!(driven.phase(2), Phase::Running);
+        if let Some(token) = driven.request(2, "b") {
+            driven.instance.acknowledged(token, 1);
+        }
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [2]"]);
+        driven.settled(Outcome::Committed);
+        assert!(driven.wait(HALT_AGAIN_MS).contains(&"restore 1".to_owned()));
+        assert_eq!(driven.starts(1), ["fetch 1 from 0"]);
+        assert_eq!(driven.phase(1), Phase::Running);
+    }
+
+    #[test]
+    fn a_grant_that_is_wrong_halts_its_partition() {
+        for (bug, number) in [(Bug::CounterStays, "I1"), (Bug::IdSkipped, "I2")] {
+            let mut driven = Driven::running(Mode::Immediate, [1, 2]);
+            let planted = Planted::new(bug);
+            assert_eq!(driven.request(1, "a"), None);
+            assert_eq!(driven.wait(1), ["stop fetching 1"]);
+            drop(planted);
+            halts_alone(&mut driven, number);
+        }
+    }
+
+    #[test]
+    fn a_digest_that_is_wrong_halts_its_partition() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [1, 2]);
+        driven.request(1, "a");
+        let planted = Planted::new(Bug::DigestDrifts);
+        assert_eq!(driven.wait(INTERVAL_MS), NOTHING);
+        drop(planted);
+        assert_eq!(driven.wait(1), ["stop fetching 1"]);
+        halts_alone(&mut driven, "I6");
+    }
+
+    #[test]
+    fn a_commit_out_of_order_halts_the_partitions_in_it() {
+        let mut driven = Driven::transacting([1]);
+        assert_eq!(driven.settled(Outcome::OutOfOrder), ["stop fetching 1"]);
+        assert!(is_broken(&driven.phase(1), "T1"), "{:?}", driven.phase(1));
+    }
+}

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::core::fold::{Entry, EntryKey};
 use crate::core::link::LinkKey;
+use crate::core::planted::{Bug, Planted};
 use crate::core::{Code, Scalars};
 use crate::processor::restore::{Restore, Restored};
 use crate::wire::headers::Names;
@@ -678,4 +679,60 @@ fn while_draining_no_rewrite_is_begun() {
     fed.partition
         .touched_by_others([b"Sa".to_vec()], 0..STATE_END);
     assert_eq!(entries(&fed.cut()), expected([("a", Some(1))]));
+}
+
+/// What was wrong, of a partition that must not commit it.
+fn void(fed: &Fed) -> Invariant {
+    let partition = &fed.partition;
+    assert!(partition.is_void() && !partition.takes_records() && !partition.wants_checkpoint());
+    match partition.broken() {
+        Some(Halt::InvariantBroken { invariant, at }) => {
+            assert_eq!(*at, partition.next());
+            *invariant
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn ids_that_break_a_promise_are_not_answered_and_never_committed() {
+    for (bug, invariant) in [
+        (Bug::CounterStays, Invariant::I1),
+        (Bug::IdSkipped, Invariant::I2),
+    ] {
+        for mode in [Mode::Immediate, Mode::ExactlyOnce] {
+            let mut fed = Fed::new(mode);
+            fed.next(0, "known");
+            let section = fed.cut();
+            for (name, offset) in [("known", 1), ("new", 1)] {
+                let mut fed = Fed::new(mode);
+                fed.next(0, "known");
+                let _planted = Planted::new(bug);
+                assert_eq!(fed.next(offset, name), None);
+                assert_eq!(void(&fed), invariant);
+                assert_eq!(fed.partition.next(), NextOffset(1));
+                assert!(fed.partition.is_drained());
+            }
+            // What was cut before is right, and may still be committed.
+            let _planted = Planted::new(bug);
+            fed.next(1, "known");
+            assert!(!fed.partition.is_drained());
+            fed.commit(&section);
+            assert!(fed.partition.is_drained());
+        }
+    }
+}
+
+#[test]
+fn a_digest_that_does_not_add_up_is_noticed_when_it_is_cut() {
+    let mut fed = Fed::new(Mode::Immediate);
+    fed.next(0, "a");
+    let section = fed.cut();
+    fed.commit(&section);
+    fed.next(1, "a");
+    let _planted = Planted::new(Bug::DigestDrifts);
+    let section = fed.cut();
+    assert_eq!(void(&fed), Invariant::I6);
+    fed.partition.aborted(section);
+    assert!(fed.partition.is_drained());
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::fold::Entry;
+use crate::core::invariants::Invariant;
 use crate::core::sequence::Sequence;
 use crate::core::{Digest, Fold, Scalars};
 
@@ -549,6 +550,13 @@ fn every_halt_has_a_code_a_reason_and_a_remedy() {
             Some(30),
         ),
         (Halt::NoStatePartition, None),
+        (
+            Halt::InvariantBroken {
+                invariant: Invariant::I1,
+                at: NextOffset(30),
+            },
+            None,
+        ),
     ] {
         assert!(!halt.code().is_empty() && !halt.to_string().is_empty());
         assert!(!halt.remedy(1).is_empty(), "{halt:?}");

@@ -372,3 +372,20 @@ fn every_sequence_of_failures_ends_within_a_named_number_of_steps() {
     });
     assert_eq!(longest, STEPS_MAX, "of {traces} transactions");
 }
+
+#[test]
+fn a_commit_before_everything_is_acknowledged_becomes_an_abort() {
+    for end in [End::Well, End::Failed(Failure::Fatal)] {
+        let mut transaction = Transaction::default();
+        // The mistake: records are taken for acknowledged that nobody has produced.
+        transaction.go(Action::SendOffsets);
+        transaction.succeeded(true);
+        assert_eq!(transaction.action(), Action::Abort);
+        finish(&mut transaction, end);
+        if end != End::Well {
+            assert_eq!(transaction.action(), Action::Renew);
+            transaction.succeeded(true);
+        }
+        assert_eq!(transaction.action(), Action::Done(Outcome::OutOfOrder));
+    }
+}
