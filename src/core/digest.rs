@@ -52,6 +52,7 @@ pub struct Tally {
 
 impl Tally {
     /// One element takes the place of another.
+    #[inline]
     pub fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
         if let Some(before) = before {
             self.sum = self.sum.without(before);
@@ -61,6 +62,12 @@ impl Tally {
             self.sum = self.sum.with(after);
             self.since = self.since.with(after);
         }
+    }
+
+    /// Many elements take the place of others: the sum of those that come, less those that go.
+    pub fn move_by(&mut self, change: Digest) {
+        self.sum.0 = self.sum.0.wrapping_add(change.0);
+        self.since.0 = self.since.0.wrapping_add(change.0);
     }
 
     /// The sum.

@@ -172,15 +172,20 @@ impl Fold {
         let mut changed = std::mem::take(&mut self.changed);
         // In the order of memory, in which they are also written. The digest does not depend on the order.
         changed.sort_unstable_by_key(|change| change.index);
+        // Summed up here: kept twice over in memory for each, the sums took as long as the hashes.
+        let mut moved = Digest::default();
         for change in changed {
             if let Some((name, state)) = self.sequences.get_index_mut(change.index) {
                 state.changed = false;
-                let after = state.element(name);
-                self.entries.replace(change.before, Some(after));
+                if let Some(before) = change.before {
+                    moved = moved.without(before);
+                }
+                moved = moved.with(state.element(name));
                 slots.push(Slot::Sequence(change.index));
             }
         }
         slots.append(&mut self.touched);
+        self.entries.move_by(moved);
         if !self.entries.cut() {
             self.broken = Some(Invariant::I6);
         }

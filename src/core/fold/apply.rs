@@ -243,7 +243,9 @@ impl Fold {
         let grant = state.sequence.take(definition, count)?;
         let audited = definition.audit.then_some(index);
         let broken = invariants::broken_by_grant(before, state.sequence, definition, grant);
-        self.broken = self.broken.or(broken);
+        if broken.is_some() {
+            self.broken = broken;
+        }
         if !state.changed {
             state.changed = true;
             let before = super::entry::sequence_element(name, before, state.defined.as_deref());
@@ -267,7 +269,9 @@ impl Fold {
         let mut sequence = before;
         let grant = sequence.take(&Definition::DEFAULT, count)?;
         let broken = invariants::broken_by_grant(before, sequence, &Definition::DEFAULT, grant);
-        self.broken = self.broken.or(broken);
+        if broken.is_some() {
+            self.broken = broken;
+        }
         let defined = audit.then(|| {
             Box::new(Defined {
                 definition: Definition {
