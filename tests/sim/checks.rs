@@ -265,9 +265,12 @@ impl World {
         self.check_answers(piece, from);
         self.check_ledger(piece, from);
         let part = &self.partitions[partition];
-        let outcomes = &part.folding.outcomes[..next as usize];
-        let last_applied = outcomes.iter().rposition(Option::is_some);
-        let last_applied = last_applied.map(|index| index as i64);
+        // A footer without news keeps the record of the one before. That of a repair may have none.
+        let mut news = before.map_or(0, |before| before.next)..next;
+        let applied = |offset: &i64| part.folding.outcomes[*offset as usize].is_some();
+        let last_applied = news
+            .rfind(applied)
+            .or(before.and_then(|before| before.last_applied));
         self.partitions[partition].checkpointed = Some(Rc::clone(
             &self.partitions[partition].folding.snapshots[next as usize],
         ));

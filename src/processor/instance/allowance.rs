@@ -8,7 +8,9 @@
 //! folds on in smaller parts. One late transaction is no reason for this: a broker that restarts makes
 //! transactions late as well.
 //!
-//! The allowance grows again while records wait for it and transactions take little of their time.
+//! The allowance grows again while records wait for it and transactions take little of their time. It doubles
+//! after a transaction that took next to none of its time: then the late one waited for a broker that was away,
+//! and its size was not the reason.
 
 use super::load::Load;
 use super::{Instance, Owned, Stage, Transaction};
@@ -25,6 +27,9 @@ const ALLOWANCE_BYTES_MAX: usize = 64 << 20;
 const GROWTH_PART: usize = 4;
 /// The allowance grows after transactions that took at most this part of their time.
 const QUICK_PART: u64 = 2;
+/// The allowance doubles after transactions that took at most this part of their time: two times as much would
+/// take a fifth of it. Size was not why the last one was late, so its ceiling is lifted too.
+const SWIFT_PART: u64 = 10;
 /// For this many transactions for which records waited, the allowance stays well below the size that was late.
 const CEILING_TRANSACTIONS: u32 = 100;
 /// Late transactions in a row after which lateness is not a coincidence.
@@ -105,17 +110,22 @@ impl Allowance {
         if held >= self.late_bytes / 2 {
             self.late = 0;
         }
-        let quick = took.ms <= took.timeout_ms / QUICK_PART;
-        if std::mem::take(&mut self.wanted) && quick {
+        if !std::mem::take(&mut self.wanted) {
+            return;
+        }
+        if took.ms <= took.timeout_ms / SWIFT_PART {
+            self.ceiling = None;
+            self.bytes = self.bytes.map(|bytes| bytes * 2);
+        } else if took.ms <= took.timeout_ms / QUICK_PART {
             let ceiling = self.ceiling.map_or(usize::MAX, |(bytes, _)| bytes);
             self.bytes = self
                 .bytes
-                .map(|bytes| (bytes + bytes / GROWTH_PART).min(ceiling).max(bytes))
-                .filter(|bytes| *bytes < ALLOWANCE_BYTES_MAX);
+                .map(|bytes| (bytes + bytes / GROWTH_PART).min(ceiling).max(bytes));
             self.ceiling = self
                 .ceiling
                 .and_then(|(bytes, left)| Some((bytes, left.checked_sub(1)?)));
         }
+        self.bytes = self.bytes.filter(|bytes| *bytes < ALLOWANCE_BYTES_MAX);
     }
 
     /// True when a partition with this load must be folded again in smaller parts.
@@ -209,7 +219,7 @@ mod tests {
     use super::*;
 
     const QUICK: Took = Took {
-        ms: 10,
+        ms: 1_000,
         timeout_ms: 5_000,
         late: false,
     };
@@ -252,6 +262,21 @@ mod tests {
             allowance.keep_out();
             allowance.settled(Outcome::Committed, holds(load), QUICK);
         }
+    }
+
+    #[test]
+    fn a_transaction_that_waited_for_a_broker_makes_the_next_ones_small_for_a_moment_only() {
+        let mut allowance = Allowance::default();
+        allowance.settled(Outcome::Aborted, holds(6_000), LATE);
+        assert_eq!(allowance.bytes, Some(3_000));
+        let swift = Took { ms: 200, ..QUICK };
+        let mut transactions = 0;
+        while let Some(bytes) = allowance.bytes {
+            allowance.keep_out();
+            allowance.settled(Outcome::Committed, holds(bytes), swift);
+            transactions += 1;
+        }
+        assert_eq!(transactions, 15, "3,000 bytes to 64 MiB");
     }
 
     #[test]
