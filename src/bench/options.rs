@@ -34,13 +34,6 @@ impl Scenario {
             Scenario::Latency => "latency",
         }
     }
-
-    /// By its name.
-    pub fn named(word: &str) -> Option<Scenario> {
-        Scenario::ALL
-            .into_iter()
-            .find(|scenario| scenario.as_str() == word)
-    }
 }
 
 /// How to measure.

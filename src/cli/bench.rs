@@ -26,6 +26,17 @@ const ROUNDS: [u64; 2] = [5, 1];
 const REQUESTS: [u64; 2] = [1_000_000, 200_000];
 const SECONDS: [u64; 2] = [10, 2];
 
+/// Parses one of these by its name.
+pub fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [T; N],
+    as_str: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let named = move |word: String| all.into_iter().find(|one| as_str(*one) == word);
+    // The names are the possible values, so none is missing.
+    PossibleValuesParser::new(all.map(as_str))
+        .try_map(move |word| named(word).ok_or("no such name"))
+}
+
 /// `sequencer bench`.
 #[derive(Args)]
 #[command(after_help = BENCH_EXAMPLES)]
@@ -36,8 +47,7 @@ pub struct BenchArgs {
         value_name = "SCENARIO[,…]",
         value_delimiter = ',',
         hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(Scenario::ALL.map(Scenario::as_str))
-            .try_map(|word| Scenario::named(&word).ok_or("not a scenario"))
+        value_parser = one_of(Scenario::ALL, Scenario::as_str)
     )]
     pub only: Vec<Scenario>,
 
@@ -97,15 +107,13 @@ pub struct EchoArgs {
     /// Which of the service's producers
     #[arg(
         long,
-        value_parser = PossibleValuesParser::new(Pace::ALL.map(Pace::as_str))
-            .try_map(|word| Pace::ALL.into_iter().find(|pace| pace.as_str() == word).ok_or("no pace"))
+        value_parser = one_of(Pace::ALL, Pace::as_str)
     )]
     pub pace: Pace,
     /// How records are taken
     #[arg(
         long,
-        value_parser = PossibleValuesParser::new(Take::ALL.map(Take::as_str))
-            .try_map(|word| Take::ALL.into_iter().find(|take| take.as_str() == word).ok_or("no way"))
+        value_parser = one_of(Take::ALL, Take::as_str)
     )]
     pub take: Take,
     /// Written instead of each value

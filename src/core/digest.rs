@@ -54,17 +54,18 @@ impl Tally {
     /// One element takes the place of another.
     #[inline]
     pub fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
+        let mut change = Digest::default();
         if let Some(before) = before {
-            self.sum = self.sum.without(before);
-            self.since = self.since.without(before);
+            change = change.without(before);
         }
         if let Some(after) = after {
-            self.sum = self.sum.with(after);
-            self.since = self.since.with(after);
+            change = change.with(after);
         }
+        self.move_by(change);
     }
 
     /// Many elements take the place of others: the sum of those that come, less those that go.
+    #[inline]
     pub fn move_by(&mut self, change: Digest) {
         self.sum.0 = self.sum.0.wrapping_add(change.0);
         self.since.0 = self.since.0.wrapping_add(change.0);

@@ -210,10 +210,6 @@ impl Fold {
         entries.sum().with(scalars.element())
     }
 
-    fn replace(&mut self, before: Option<Element>, after: Option<Element>) {
-        self.entries.replace(before, after);
-    }
-
     /// The invariant that does not hold, if any: nothing of this fold may be answered or written.
     pub fn broken(&self) -> Option<Invariant> {
         self.broken
@@ -341,18 +337,21 @@ impl Fold {
                     Some(known) => Some(std::mem::replace(known, state)),
                     None => self.sequences.insert(name.into(), state),
                 };
-                self.replace(before.map(|state| state.element(name)), Some(after));
+                self.entries
+                    .replace(before.map(|state| state.element(name)), Some(after));
             }
             Entry::Window { segment, places } => self.put_segment(segment, &places),
             Entry::Sent { home, position } => {
                 let before = self.sent.insert(home, position);
                 let before = before.map(|before| entry::sent_element(home, before));
-                self.replace(before, Some(entry::sent_element(home, position)));
+                self.entries
+                    .replace(before, Some(entry::sent_element(home, position)));
             }
             Entry::Accepted { source, end } => {
                 let before = self.accepted.insert(source, end);
                 let before = before.map(|before| entry::accepted_element(source, before));
-                self.replace(before, Some(entry::accepted_element(source, end)));
+                self.entries
+                    .replace(before, Some(entry::accepted_element(source, end)));
             }
         }
     }
@@ -377,7 +376,7 @@ impl Fold {
                 before.map(|end| entry::accepted_element(source, end))
             }
         };
-        self.replace(before, None);
+        self.entries.replace(before, None);
     }
 
     fn put_segment(&mut self, segment: u32, places: &[super::window::Place]) {

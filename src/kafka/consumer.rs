@@ -332,8 +332,9 @@ impl GroupConsumer {
         if now >= self.wake_next.get() {
             self.wake_next.set(now + WAKE_INTERVAL);
             let consumer = self.consumer.as_ref();
-            let member = consumer.is_some_and(|consumer| native::is_member(consumer.client()));
-            self.was_member.set(member);
+            let metadata = consumer.and_then(|consumer| GroupMetadata::of(consumer.client()));
+            let member = metadata.and_then(|metadata| metadata.member());
+            self.was_member.set(member.is_some());
         }
     }
 
@@ -479,7 +480,7 @@ impl GroupConsumer {
 
     /// The generation of the group that this member is in; -1 when it is no member (T4).
     pub fn generation(&self) -> Option<i32> {
-        native::generation(self.consumer.as_ref()?.client())
+        Some(GroupMetadata::of(self.consumer.as_ref()?.client())?.generation())
     }
 
     /// Leaves the group and waits for that, `deadline` at most. Answers a rebalance that waits.
@@ -493,9 +494,6 @@ impl GroupConsumer {
             .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
     }
 }
-
-/// librdkafka's generation of a consumer that is no member of the group.
-pub const NO_GENERATION: i32 = -1;
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {

@@ -138,8 +138,8 @@ pub struct Partition {
     fold: Fold,
     next: NextOffset,
     last_applied: Option<Fingerprint>,
-    /// The leader epoch of the last record that was folded here, and not by an owner before.
-    read_under: Option<i32>,
+    /// The first record that this owner reads: the records before it were folded by an earlier owner.
+    began: NextOffset,
     decided: Decided,
     /// True while the decision for the service is this partition's own and not committed. Another owner might
     /// decide otherwise, so nothing is folded by it.
@@ -195,7 +195,7 @@ impl Partition {
             fold: restored.fold,
             next,
             last_applied,
-            read_under: None,
+            began: next,
             decided,
             undecided: decides,
             topic_id,
@@ -277,7 +277,6 @@ impl Partition {
             leader_epoch: record.leader_epoch,
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
-        self.read_under = Some(record.leader_epoch).filter(|epoch| *epoch != NO_LEADER_EPOCH);
         match answer {
             Answer::Repeated => return None,
             Answer::Stray { .. } if planted!(StrayLost) => return None,
@@ -645,7 +644,10 @@ impl Partition {
 
     /// The leader epoch of the last record that was folded here; none before the first.
     pub fn read_under(&self) -> Option<i32> {
-        self.read_under
+        let last = self.last_applied.as_ref();
+        let last = last.filter(|last| !self.began.covers(last.offset));
+        last.map(|last| last.leader_epoch)
+            .filter(|epoch| *epoch != NO_LEADER_EPOCH)
     }
 
     /// The next offset to read.

@@ -39,9 +39,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sequencer::bench::{self, Stage};
-use sequencer::cli::bench::{RunArgs, write};
+use sequencer::cli::bench::{RunArgs, one_of, write};
 use sequencer::cli::{self, Error, table};
 
 use report::Report;
@@ -63,8 +62,7 @@ struct Args {
         value_name = "SCENARIO[,…]",
         value_delimiter = ',',
         hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(Scenario::ALL.map(Scenario::as_str))
-            .try_map(|word| Scenario::named(&word).ok_or("not a scenario"))
+        value_parser = one_of(Scenario::ALL, Scenario::as_str)
     )]
     only: Vec<Scenario>,
 

@@ -58,13 +58,6 @@ impl Scenario {
             Scenario::Pause => "pause",
         }
     }
-
-    /// By its name.
-    pub fn named(word: &str) -> Option<Scenario> {
-        Scenario::ALL
-            .into_iter()
-            .find(|scenario| scenario.as_str() == word)
-    }
 }
 
 /// What a run measures.

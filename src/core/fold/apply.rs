@@ -120,7 +120,7 @@ impl Fold {
 
     fn accept(&mut self, source: u32, end: Accepted) {
         let before = self.accepted.insert(source, end);
-        self.replace(
+        self.entries.replace(
             before.map(|before| accepted_element(source, before)),
             Some(accepted_element(source, end)),
         );
@@ -130,7 +130,7 @@ impl Fold {
     fn stray(&mut self, at: At, home: u32) -> Answer {
         let position = at.position();
         let before = self.sent.insert(home, position);
-        self.replace(
+        self.entries.replace(
             before.map(|before| sent_element(home, before)),
             Some(sent_element(home, position)),
         );
@@ -224,7 +224,7 @@ impl Fold {
         let number = self.scalars.window_next;
         self.scalars.window_next += 1;
         let (segment, replaced) = self.window.remember(number, capacity, place);
-        self.replace(replaced.before, replaced.after);
+        self.entries.replace(replaced.before, replaced.after);
         self.touch(Slot::Window(segment));
     }
 
@@ -243,9 +243,7 @@ impl Fold {
         let grant = state.sequence.take(definition, count)?;
         let audited = definition.audit.then_some(index);
         let broken = invariants::broken_by_grant(before, state.sequence, definition, grant);
-        if broken.is_some() {
-            self.broken = broken;
-        }
+        self.broken = broken.or(self.broken);
         if !state.changed {
             state.changed = true;
             let before = super::entry::sequence_element(name, before, state.defined.as_deref());
@@ -269,9 +267,7 @@ impl Fold {
         let mut sequence = before;
         let grant = sequence.take(&Definition::DEFAULT, count)?;
         let broken = invariants::broken_by_grant(before, sequence, &Definition::DEFAULT, grant);
-        if broken.is_some() {
-            self.broken = broken;
-        }
+        self.broken = broken.or(self.broken);
         let defined = audit.then(|| {
             Box::new(Defined {
                 definition: Definition {

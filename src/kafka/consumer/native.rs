@@ -10,7 +10,6 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::NO_GENERATION;
 use super::record::Record;
 use crate::kafka::context;
 use crate::kafka::error::{Error, Flags, is_end_of_log, text};
@@ -295,37 +294,6 @@ fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Resul
         })?;
     }
     Ok(())
-}
-
-/// The generation in the metadata of this group member.
-pub(super) fn generation<C: ClientContext>(client: &Client<C>) -> Option<i32> {
-    // SAFETY: the client is alive; the returned metadata are ours, and destroyed here.
-    unsafe {
-        let metadata = NonNull::new(sys::rd_kafka_consumer_group_metadata(client.native_ptr()))?;
-        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr());
-        sys::rd_kafka_consumer_group_metadata_destroy(metadata.as_ptr());
-        Some(generation)
-    }
-}
-
-/// Whether this consumer is in the group: it has a generation, and the name that the coordinator gave it.
-/// A session that has expired takes the name and leaves the generation.
-pub(super) fn is_member<C: ClientContext>(client: &Client<C>) -> bool {
-    // SAFETY: the client is alive; the returned metadata are ours, and destroyed here, after the name,
-    // which belongs to them, was looked at.
-    unsafe {
-        let Some(metadata) =
-            NonNull::new(sys::rd_kafka_consumer_group_metadata(client.native_ptr()))
-        else {
-            return false;
-        };
-        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr());
-        let name = text(sys::rd_kafka_consumer_group_metadata_member_id(
-            metadata.as_ptr(),
-        ));
-        sys::rd_kafka_consumer_group_metadata_destroy(metadata.as_ptr());
-        generation != NO_GENERATION && !name.is_empty()
-    }
 }
 
 pub(super) fn refuse_token<C: ClientContext>(client: &Client<C>) {

@@ -12,6 +12,8 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::*;
 use crate::kafka::error::{Scope, scope};
 
+/// librdkafka's generation of a consumer that is not a member of the group.
+const NO_GENERATION: i32 = -1;
 const TOPIC: &str = "requests";
 /// The mock cluster takes 3 s to form a group.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -301,7 +301,7 @@ impl Reporter {
         &mut self,
         instance: &mut Instance,
         queued: i32,
-        peers: impl FnOnce() -> Vec<(String, u64)>,
+        peers: impl FnOnce() -> BTreeMap<String, u64>,
     ) {
         if self
             .published
@@ -310,7 +310,7 @@ impl Reporter {
             return;
         }
         self.metrics.producer_queue_messages.set(queued.into());
-        let peers = peers().into_iter().collect();
+        let peers = peers();
         self.status.update(|status| status.peers = peers);
         self.publish(instance);
     }

@@ -3,6 +3,7 @@
 //! It falls silent when the engine does: a process whose engine stands still answers nobody, however well its other
 //! threads do. A heartbeat that cannot be written expires; one that came late would say what is not true any more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -131,7 +132,7 @@ impl Heart {
     }
 
     /// Peers and the age of their last heartbeats, in ms.
-    pub fn peers(&self) -> Vec<(String, u64)> {
+    pub fn peers(&self) -> BTreeMap<String, u64> {
         self.shared.observe(|observer, now_ms| {
             let ages = observer.ages(now_ms);
             ages.map(|(name, age_ms)| (name.to_owned(), age_ms))
@@ -201,11 +202,12 @@ impl Writer {
         let asked_ms = patience.asked(self.heartbeats.now_ms());
         self.heartbeat.patience_ms = u32::try_from(asked_ms).unwrap_or(u32::MAX);
         let count = self.heartbeat.count;
-        self.shared
-            .observe(|observer, now_ms| observer.wrote(now_ms, count));
-        if self.heartbeats.silence_ms > 0 {
-            self.heartbeat.interval_ms = self.shared.observe(|observer, _| observer.write_every());
-        }
+        let watches = self.heartbeats.silence_ms > 0;
+        let interval_ms = self.shared.observe(|observer, now_ms| {
+            observer.wrote(now_ms, count);
+            watches.then(|| observer.write_every())
+        });
+        self.heartbeat.interval_ms = interval_ms.unwrap_or(self.heartbeat.interval_ms);
         let (key, value) = (self.heartbeat.key(&self.group), self.heartbeat.encode());
         self.heartbeat.count += 1;
         let record = BaseRecord::to(&self.heartbeats.topic)

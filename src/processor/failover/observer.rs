@@ -196,12 +196,12 @@ impl Observer {
         if before.is_none() && self.peers.len() >= PEERS_MAX {
             return Heard::Ordinary;
         }
+        let same = before.filter(|peer| peer.incarnation == heartbeat.incarnation);
+        let evicted_ms = same.and_then(|peer| peer.evicted_ms);
         let was_evicted = self.is_evicted_alive(now_ms, heartbeat);
         let given = self.evicted.get(&heartbeat.instance);
         let given = given.filter(|evicted| evicted.incarnation == heartbeat.incarnation);
         let given_ms = given.map_or(0, |evicted| evicted.patience.asked(now_ms));
-        let before = self.peers.get(&heartbeat.instance);
-        let same = before.filter(|peer| peer.incarnation == heartbeat.incarnation);
         let peer = Peer {
             incarnation: heartbeat.incarnation,
             heard_ms: now_ms,
@@ -209,7 +209,7 @@ impl Observer {
             patience_ms: given_ms.max(heartbeat.patience_ms.into()),
             trusted: true,
             suspected: false,
-            evicted_ms: same.and_then(|peer| peer.evicted_ms),
+            evicted_ms,
         };
         let before = self.peers.insert(heartbeat.instance.clone(), peer);
         match before {

@@ -43,16 +43,14 @@ impl Incarnations {
         let own = self.own.clone();
         let listen = move || listen::is_in_use(&connection, &topic, own);
         let heard = tokio::task::spawn_blocking(listen).await;
-        match heard {
-            Ok(Ok(in_use)) => in_use,
-            Ok(Err(error)) => {
-                warn!(%error, "cannot tell whether another process uses this instance_id");
-                false
-            }
-            Err(error) => {
-                warn!(%error, "cannot tell whether another process uses this instance_id");
-                false
-            }
-        }
+        let heard = heard.map_err(|error| error.to_string());
+        let heard = heard.and_then(|heard| heard.map_err(|error| error.to_string()));
+        heard.unwrap_or_else(|error| {
+            warn!(
+                error,
+                "cannot tell whether another process uses this instance_id"
+            );
+            false
+        })
     }
 }

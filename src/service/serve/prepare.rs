@@ -10,6 +10,7 @@ use crate::kafka::admin::check::{Expected, Severity};
 use crate::kafka::admin::topics::{CreateOptions, TopicNames};
 use crate::kafka::admin::{Access, Admin, Cluster};
 use crate::kafka::clients::Connection;
+use crate::kafka::engine::Exit;
 use crate::kafka::error::Class;
 use crate::kafka::failover::{listen, topic};
 use crate::service::settings::{CreateTopics, Settings};
@@ -123,11 +124,10 @@ fn heartbeats(
     });
     match heard {
         Ok(false) => Ok(Some(topic.clone())),
-        Ok(true) => Err(Error::Fenced(format!(
-            "another process uses instance_id {0:?}: give each instance its own with --set \
-             instance_id=NAME; that one goes on",
-            connection.instance_id
-        ))),
+        Ok(true) => {
+            let fenced = Exit::Fenced(connection.instance_id.clone());
+            Err(Error::Fenced(format!("{fenced}; that one goes on")))
+        }
         Err(reason) => {
             warn!(topic, reason, "no heartbeats");
             Ok(None)
