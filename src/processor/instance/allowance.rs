@@ -10,7 +10,8 @@
 //!
 //! The allowance grows again while records wait for it and transactions take little of their time. It doubles
 //! after a transaction that took next to none of its time: then the late one waited for a broker that was away,
-//! and its size was not the reason.
+//! and its size was not the reason. A transaction that used less than half of the allowance says nothing about
+//! it: while one partition waits for its strays, the others would make it large enough to be late again.
 
 use super::load::Load;
 use super::{Instance, Owned, Stage, Transaction};
@@ -110,7 +111,8 @@ impl Allowance {
         if held >= self.late_bytes / 2 {
             self.late = 0;
         }
-        if !std::mem::take(&mut self.wanted) {
+        let was_used = self.bytes.is_some_and(|bytes| held >= bytes / 2);
+        if !std::mem::take(&mut self.wanted) || !was_used {
             return;
         }
         if took.ms <= took.timeout_ms / SWIFT_PART {
@@ -258,9 +260,9 @@ mod tests {
         allowance.keep_out();
         allowance.settled(Outcome::Committed, holds(load), slow);
         assert_eq!(allowance.bytes, Some(load + load / 4), "not any closer");
-        while allowance.bytes.is_some() {
+        while let Some(bytes) = allowance.bytes {
             allowance.keep_out();
-            allowance.settled(Outcome::Committed, holds(load), QUICK);
+            allowance.settled(Outcome::Committed, holds(bytes), QUICK);
         }
     }
 
@@ -301,6 +303,21 @@ mod tests {
         assert!(allowance.is_far_exceeded(holds(10_000)), "it held little");
         allowance.settled(Outcome::Committed, holds(5_000), QUICK);
         assert!(!allowance.is_far_exceeded(holds(10_000)));
+    }
+
+    #[test]
+    fn small_transactions_of_others_do_not_make_the_allowance_grow() {
+        let mut allowance = Allowance::default();
+        allowance.settled(Outcome::Aborted, holds(10_000), LATE);
+        for ms in [100, 1_000] {
+            allowance.keep_out();
+            allowance.settled(Outcome::Committed, holds(2_499), Took { ms, ..QUICK });
+            assert_eq!(allowance.bytes, Some(5_000));
+        }
+        allowance.keep_out();
+        let swift = Took { ms: 100, ..QUICK };
+        allowance.settled(Outcome::Committed, holds(2_500), swift);
+        assert_eq!(allowance.bytes, Some(10_000), "half of it is enough");
     }
 
     #[test]
