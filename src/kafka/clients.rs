@@ -1,5 +1,5 @@
-//! The configuration of each Kafka client: our defaults, then the operator's `kafka.*`, then what
-//! the promise rests on, which nobody overrides.
+//! The configuration of each Kafka client: our defaults, then the operator's `kafka.*`, then the settings
+//! that the promise needs, which cannot be overridden.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,76 +14,79 @@ use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::processor::reading::{View, bound_view, offset_reset, requests_view};
 use crate::wire::headers::FORWARD_HEADERS_BYTES_MAX;
 
-/// How to reach a cluster, and who we are there.
+/// How to reach a cluster, and the name of this instance there.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// `bootstrap.servers`.
+    /// The value of `bootstrap.servers`.
     pub brokers: String,
     /// The operator's librdkafka properties.
     pub properties: BTreeMap<String, String>,
-    /// Consumer group.
+    /// The consumer group of the service.
     pub group: String,
-    /// Unique in the group.
+    /// The `instance_id`, unique in the group.
     pub instance_id: String,
-    /// Whether clients wait for the end of a transaction, as in `exactly_once` mode.
+    /// True when clients wait for the end of a transaction, as in `exactly_once` mode.
     pub awaited_transactions: bool,
 }
 
-/// `transaction.timeout.ms` unless the operator says otherwise: a dead owner's open transaction
-/// hides what others wrote behind it for this long, and up to the brokers' clean-up interval more.
+/// `transaction.timeout.ms` unless the operator sets it. A dead owner's open transaction hides the records
+/// that others wrote behind it for this long, and up to the brokers' clean-up interval more.
 const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
-/// librdkafka wants the socket's time-out this far below the transaction's.
+/// librdkafka requires the socket's time-out to be this far below the transaction's.
 const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
-/// An instance that is gone is missed after this long (T7); Kafka's default of 45 s is an outage.
+/// The session time-out: after this time the group notices that an instance is gone (T7). Kafka's default of
+/// 45 s would be an outage.
 const SESSION_TIMEOUT_MS: u64 = 6_000;
-/// How soon a member hears of a rebalance (T7): what a leaving one gave up stands still until the last
-/// of the others has heard. Ten small requests a second cost nothing beside that.
+/// How soon a member hears of a rebalance (T7): partitions that a leaving member gave up stand still until
+/// the last of the others has heard. Ten small requests a second cost little compared with that.
 const HEARTBEAT_INTERVAL_MS: u64 = 100;
-/// A broker that is back is found this late at most, and half as much again by chance; librdkafka's default of
-/// 10 s would be most of what its restart costs. The connections of a few clients are no load for a broker.
+/// A broker that is back is found at most this late, and half as much again by chance. librdkafka's default
+/// of 10 s would be most of the cost of a restart. The connections of a few clients are no load for a broker.
 const RECONNECT_BACKOFF_MAX_MS: &str = "500";
-/// How often the shape of the request topic is looked at; librdkafka's default is 5 minutes.
+/// The interval at which the shape of the request topic is read; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
-/// How long a record of a checkpoint that nobody waits for waits for others.
+/// How long a record of a checkpoint waits for others when no client waits for the checkpoint.
 const BULK_LINGER_MS: &str = "5";
-/// How long a reply in a backlog waits for others: a fraction of what it waits anyway, and long enough that
-/// batches are large.
+/// How long a reply in a backlog waits for others: a fraction of its wait in the backlog, and long enough for
+/// large batches.
 const BULK_REPLY_LINGER_MS: &str = "20";
-/// One produce request to a broker at a time; the next is built meanwhile. A broker takes a connection's
-/// requests one after another anyway, so more in flight save no more than the way there. With more,
-/// librdkafka sends smaller batches, and spins where a partition has both a batch in flight and records that
-/// wait (docs/performance.md).
+/// One produce request to a broker at a time; the next is built meanwhile. A broker handles a connection's
+/// requests one after another anyway, so more requests in flight save only the time on the network. With
+/// more, librdkafka sends smaller batches, and spins where a partition has both a batch in flight and records
+/// that wait (docs/performance.md).
 const IN_FLIGHT: (&str, &str) = ("max.in.flight.requests.per.connection", "1");
-/// Requests fetched ahead: what is taken while the next fetch is under way. More would only leave the
-/// caches; librdkafka's default of 100,000 did.
+/// Requests fetched ahead: those that are handled while the next fetch is in progress. More requests would
+/// only leave the CPU caches, as with librdkafka's default of 100,000.
 const FETCHED_AHEAD_RECORDS: &str = "10000";
-/// And in bytes (2 MiB), of all partitions together, since they share a queue. A turn takes what is there, this
-/// much and what the fetch beyond it brings, and a rebalance waits for the turn: of requests of 64 KiB, 10,000
-/// would be 640 MB, and librdkafka's default stops at 64. Ten thousand of the smallest are less than 1 MiB, so
-/// these are not held up, and one more fetch of [`FETCH_BYTES`] is always under way.
+/// The same limit in KiB (2 MiB), for all partitions together, since they share a queue. A turn takes all
+/// that is there: this limit and the records of the fetch beyond it. A rebalance waits for the turn. Without
+/// the limit, 10,000 requests of 64 KiB would be 640 MB, and librdkafka's default stops at 64. Ten thousand
+/// of the smallest requests are less than 1 MiB, so they do not reach the limit, and one more fetch of
+/// [`FETCH_BYTES`] is always in progress.
 const FETCHED_AHEAD_KBYTES: &str = "2048";
-/// Of each partition in one fetch.
+/// Bytes of each partition in one fetch.
 const FETCH_PARTITION_BYTES: &str = "524288";
-/// Of all partitions in one fetch. A turn of the engine takes what was fetched, so this bounds the time
-/// until it looks at what else there is, however many partitions it has: a few ten thousand of the smallest
-/// requests.
+/// Bytes of all partitions in one fetch. A turn of the engine takes the records of a fetch. So this limits
+/// the time until the engine looks at other input, for any number of partitions: a few ten thousand of the
+/// smallest requests.
 const FETCH_BYTES: u64 = 2 << 20;
-/// Of a partition in one fetch of a reader: most state logs are read in a few, and each is a place where a
-/// broker that was a replica may show records of an aborted transaction (docs/verification.md).
+/// Bytes of a partition in one fetch of a reader. Most state logs are read in a few fetches. Each fetch is a
+/// place where a broker that was a replica may show records of an aborted transaction (docs/verification.md).
 const READER_PARTITION_BYTES: &str = "8388608";
-/// Most bytes of a record that a stray becomes: the request topic must take it.
+/// Upper limit for the bytes of a forwarded stray's record, which the request topic must take.
 pub const FORWARD_BYTES_MAX: usize = FORWARD_HEADERS_BYTES_MAX + VALUE_BYTES_MAX + NAME_BYTES_MAX;
-/// librdkafka's own default of `batch.size` and `message.max.bytes`. Each record of ours fits, so a producer
-/// of ours never has less for a record, whatever the operator says.
+/// librdkafka's own default of `batch.size` and `message.max.bytes`. Each record of the service fits, so the
+/// limit of a producer never falls below a record's size, whatever the operator sets.
 const MESSAGE_BYTES_MAX: usize = 1_000_000;
 const _: () = assert!(FORWARD_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
-/// A heartbeat that took so long would come when its instance is taken for gone.
+/// The expiry of a heartbeat, in ms. After this time it would arrive when its instance already counts as
+/// gone.
 const HEARTBEAT_EXPIRY_MS: &str = "200";
-/// Statistics give lag and the last stable offset.
+/// The interval of statistics, in ms. They give the lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
 impl Connection {
-    /// The time-out of a transaction, in ms.
+    /// `transaction.timeout.ms`, in ms.
     pub fn transaction_timeout_ms(&self) -> u64 {
         let configured = self.properties.get("transaction.timeout.ms");
         configured
@@ -91,7 +94,7 @@ impl Connection {
             .unwrap_or(TRANSACTION_TIMEOUT_MS)
     }
 
-    /// The session of a member, in ms.
+    /// `session.timeout.ms`, in ms.
     pub fn session_timeout_ms(&self) -> u64 {
         let configured = self.properties.get("session.timeout.ms");
         configured
@@ -108,28 +111,28 @@ impl Connection {
             .min(self.message_bytes_max())
     }
 
-    /// Most bytes of a producer's record.
+    /// `message.max.bytes`: the upper limit for a producer's record.
     fn message_bytes_max(&self) -> usize {
         let configured = self.properties.get("message.max.bytes");
         let configured: Option<usize> = configured.and_then(|value| value.parse().ok());
         configured.unwrap_or_default().max(MESSAGE_BYTES_MAX)
     }
 
-    /// The transactional ID: a restart fences its own past at once (T6). An instance's name has no slash, so
-    /// the last one ends the group's part, and no two services and no repair have the same ID.
+    /// The transactional ID. A restart fences its own past at once (T6). An instance's name has no slash, so
+    /// the last slash ends the group's part of the ID. So no two services and no repair have the same ID.
     pub fn transactional_id(&self) -> String {
         format!("{}-instance/{}", self.group, self.instance_id)
     }
 
-    /// The transactional ID of a repair, which fences an earlier repair of the partition and no instance.
+    /// The transactional ID of a repair. It fences an earlier repair of the partition, and no instance.
     pub fn repair_id(&self, partition: i32) -> String {
         format!("{}-recover/{partition}", self.group)
     }
 
-    /// The member of the group that reads requests.
+    /// The configuration of the group member that reads requests.
     pub fn group_consumer(&self) -> ClientConfig {
         let mut config = self.config(&[
-            // The default of a second stalls a fetcher whose queue was full for all of it.
+            // The default of a second would stall a fetcher for that whole second after its queue was full.
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", FETCHED_AHEAD_RECORDS),
             ("queued.max.messages.kbytes", FETCHED_AHEAD_KBYTES),
@@ -140,7 +143,7 @@ impl Connection {
                 "topic.metadata.refresh.interval.ms",
                 TOPIC_REFRESH_INTERVAL_MS,
             ),
-            // A partition that is added waits for the fetch that is under way.
+            // A partition that is added waits for the fetch that is in progress.
             ("fetch.wait.max.ms", "50"),
             ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
             ("heartbeat.interval.ms", &HEARTBEAT_INTERVAL_MS.to_string()),
@@ -151,7 +154,8 @@ impl Connection {
         ]);
         fix_consumer(&mut config, requests_view(), &self.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
-        // A process that is back after a crash takes its old place (T7); one that ends leaves on purpose.
+        // A process that is back after a crash takes its old place (T7). A process that ends leaves on
+        // purpose.
         config.set("group.instance.id", &self.instance_id);
         config
     }
@@ -163,7 +167,7 @@ impl Connection {
         message.unwrap_or_default().max(FETCH_BYTES)
     }
 
-    /// Reads ranges of logs; joins nothing.
+    /// The configuration of a reader of log ranges, which joins no group.
     pub fn reader(&self) -> ClientConfig {
         let mut config = self.config(&[
             ("fetch.queue.backoff.ms", "2"),
@@ -176,24 +180,25 @@ impl Connection {
         config
     }
 
-    /// Asks for the ends of logs: under `read_committed` that would be the last stable offset (T2).
+    /// The configuration for questions about the ends of logs. Under `read_committed` the answer would be the
+    /// last stable offset (T2).
     pub fn uncommitted(&self) -> ClientConfig {
         let mut config = self.config(&[]);
         fix_consumer(&mut config, bound_view(), &self.group);
         config
     }
 
-    /// Sends replies of `immediate` mode one by one. Nothing expires: what cannot be written waits.
+    /// Sends replies of `immediate` mode one by one. Nothing expires: a reply that cannot be written waits.
     pub fn reply_producer(&self) -> ClientConfig {
         self.reply_config("0")
     }
 
-    /// Sends replies of `immediate` mode when there is a backlog: batches fill before they go.
+    /// Sends replies of `immediate` mode when there is a backlog: batches fill before they are sent.
     pub fn bulk_reply_producer(&self) -> ClientConfig {
         self.reply_config(BULK_REPLY_LINGER_MS)
     }
 
-    /// Sends replies to topics that clients name; what cannot be written expires.
+    /// Sends replies to topics that clients name. A reply that cannot be written expires.
     pub fn named_reply_producer(&self) -> ClientConfig {
         let mut config = self.reply_config("0");
         let deadline_ms = self.unwritable_deadline().as_millis();
@@ -201,21 +206,21 @@ impl Connection {
         config
     }
 
-    /// The same, one record to a batch.
+    /// Like [`Connection::named_reply_producer`], with one record in a batch.
     pub fn single_reply_producer(&self) -> ClientConfig {
         let mut config = self.named_reply_producer();
         config.set("batch.num.messages", "1");
         config
     }
 
-    /// A topic that a client named and that has taken nothing for so long is undeliverable: half a
-    /// transaction's time-out, so that in `exactly_once` mode the rest of the transaction is
-    /// aborted, and made again without it, long before the coordinator gives it up.
+    /// A topic that a client named is undeliverable after this time without an acknowledgement: half a
+    /// transaction's time-out. So in `exactly_once` mode the transaction is aborted and made again without
+    /// the topic long before the coordinator gives it up.
     pub fn unwritable_deadline(&self) -> Duration {
         Duration::from_millis(self.transaction_timeout_ms() / 2)
     }
 
-    /// Sends strays home: in order without a gap, never giving one up.
+    /// Sends strays home in order and without a gap, and never gives one up.
     pub fn forward_producer(&self) -> ClientConfig {
         let mut config = self.reply_config("0");
         config
@@ -240,13 +245,13 @@ impl Connection {
         config
     }
 
-    /// Commits checkpoints (T6).
+    /// The configuration of the producer that commits checkpoints (T6).
     pub fn transactional_producer(&self) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
         let socket_ms = timeout_ms
             .saturating_sub(SOCKET_BELOW_TRANSACTION_MS)
             .max(10);
-        // Offsets are sent when the last record is acknowledged (T1), which a linger delays.
+        // Offsets are sent when the last record is acknowledged (T1). A linger delays that.
         let linger_ms = if self.awaited_transactions {
             "0"
         } else {
@@ -270,7 +275,8 @@ impl Connection {
         config
     }
 
-    /// Writes heartbeats. One that cannot be written soon expires: it would say what is not true any more.
+    /// Writes heartbeats. A heartbeat that cannot be written soon expires, because it would say something
+    /// that is no longer true.
     pub fn heartbeat_producer(&self) -> ClientConfig {
         let mut config = self.config(&[("linger.ms", "0")]);
         config
@@ -279,7 +285,7 @@ impl Connection {
         config
     }
 
-    /// Reads heartbeats; joins nothing. Those that were deleted meanwhile are not missed.
+    /// Reads heartbeats, and joins no group. Heartbeats that were deleted meanwhile are not missed.
     pub fn heartbeat_consumer(&self) -> ClientConfig {
         let mut config = self.config(&[]);
         fix_consumer(&mut config, View::Uncommitted, &self.group);
@@ -287,14 +293,14 @@ impl Connection {
         config
     }
 
-    /// Talks to the cluster about topics and groups.
+    /// The configuration of the client for topics and groups.
     pub fn admin(&self) -> ClientConfig {
         self.config(&[])
     }
 
     fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        // `kafka.debug` asks for librdkafka's own words; without it they stop at its notes.
+        // `kafka.debug` asks for librdkafka's debug lines; without it the log level ends at notices.
         let debug = self.properties.contains_key("debug");
         config.set_log_level(if debug {
             RDKafkaLogLevel::Debug
@@ -302,7 +308,7 @@ impl Connection {
             RDKafkaLogLevel::Info
         });
         config.set("client.id", &self.instance_id);
-        // A client that finds its setting ignored by a producer or consumer is not news.
+        // librdkafka warns of settings that a producer or a consumer ignores. Such a warning is not news.
         config.set("log.connection.close", "false");
         config.set("reconnect.backoff.max.ms", RECONNECT_BACKOFF_MAX_MS);
         for (property, value) in defaults {
@@ -312,7 +318,7 @@ impl Connection {
             config.set(property, value);
         }
         config.set("bootstrap.servers", &self.brokers);
-        // A producer would create a topic that a client only names.
+        // Otherwise a producer would create a topic that a client only names.
         config.set("allow.auto.create.topics", "false");
         config
     }
@@ -320,7 +326,7 @@ impl Connection {
     /// Checks one of the operator's properties by making a configuration of it.
     ///
     /// # Errors
-    /// What librdkafka refuses, naming the property and not its value.
+    /// The error of librdkafka, with the name of the property and without its value.
     pub fn check_property(property: &str, value: &str) -> Result<(), PropertyError> {
         let mut config = ClientConfig::new();
         config.set(property, value);
@@ -337,16 +343,16 @@ impl Connection {
     }
 }
 
-/// Why librdkafka does not take a property.
+/// The reason why librdkafka refuses a property.
 #[derive(Clone, Debug)]
 pub enum PropertyError {
-    /// It has none of that name.
+    /// librdkafka has no property of this name.
     Unknown,
-    /// The value does not suit it, or this build does without it.
+    /// The value is invalid, or this build does not support the property.
     Refused(Error),
 }
 
-/// A producer whose batches hold so many bytes at most.
+/// Limits the batches of a producer to `batch_bytes`.
 pub fn with_batches(mut config: ClientConfig, batch_bytes: usize) -> ClientConfig {
     config.set("batch.size", batch_bytes.to_string());
     config
@@ -384,7 +390,7 @@ mod tests {
             .iter()
             .flat_map(|one| parts.map(|two| format!("{one}-{two}")));
         let names: Vec<String> = joined.chain(parts.map(str::to_owned)).collect();
-        // Groups may have any character.
+        // A group's name may contain any character.
         let slashed = names
             .iter()
             .flat_map(|one| parts.map(|two| format!("{one}/{two}")));
@@ -408,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_turn_takes_a_bounded_number_of_bytes() {
-        /// The bytes fetched ahead, and the fetch beyond them.
+        /// The sum of the bytes fetched ahead and the fetch beyond them.
         const TURN_BYTES_MAX: u64 = 4 << 20;
         let config = connection("g", "i").group_consumer();
         let number = |property| config.get(property).unwrap().parse::<u64>().unwrap();

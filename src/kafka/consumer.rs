@@ -1,9 +1,8 @@
 //! The consumer of the request topic: one member of the group, used from one thread.
 //!
-//! Its queue is polled here and not by rust-rdkafka, for three reasons: the end-of-partition event
-//! carries the offset to read next, which rust-rdkafka drops; a rebalance is handed to the caller
-//! as a value and answered when the caller is done, not inside a callback; and a record costs
-//! fewer calls.
+//! Its queue is polled here and not by rust-rdkafka, for three reasons. The end-of-partition event carries
+//! the offset to read next, which rust-rdkafka drops. A rebalance is handed to the caller as a value, and is
+//! answered when the caller is done, not inside a callback. A record costs fewer calls.
 //!
 //! How a rebalance goes (classic protocol, cooperative-sticky; `rdkafka_cgrp.c`):
 //!
@@ -12,11 +11,10 @@
 //! | [`Event::Assigned`] | pauses what is being fetched, keeps heartbeating, waits without a deadline | [`GroupConsumer::accept_assignment`]: an incremental assign of *nothing*. The group's view of who owns what is kept apart from what is fetched, so the new partitions are owned from here on and fetched from [`GroupConsumer::start`] on |
 //! | [`Event::Revoked`] | the same; the partitions are not given to anyone before the answer | [`GroupConsumer::give_up`]: an incremental unassign of those that were started, perhaps of nothing |
 //!
-//! *Architecture invariant*: an incremental unassign answers a revoke that librdkafka has raised
-//! and nobody has polled yet, and would give partitions away before their transaction has ended
-//! (T3). So [`GroupConsumer::stop`] pauses instead. The one other use, to fetch again from a
-//! partition whose offset was lost, makes the next revoke a lost one if the group has moved on
-//! meanwhile.
+//! *Architecture invariant*: an incremental unassign also answers a revoke that librdkafka has raised and the
+//! caller has not polled yet. It would give partitions away before their transaction has ended (T3). So
+//! [`GroupConsumer::stop`] pauses instead. There is one other use of unassign: to fetch again from a
+//! partition whose offset was lost. It makes the next revoke a lost one if the group has moved on meanwhile.
 
 mod close;
 mod credentials;
@@ -50,16 +48,17 @@ pub use reader::{Flow, Reader};
 pub use record::{Headers, Record};
 use records::{Records, Source, Taken};
 
-/// The least that closing is given after leaving has taken its time.
+/// Lower limit for the time that closing gets after leaving has taken its time.
 const CLOSE_DEADLINE_MIN: Duration = Duration::from_millis(500);
 
-/// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave: as long
-/// as a broker may take to answer, and shorter than the grace period of a container.
+/// How long a consumer that is dropped without [`GroupConsumer::close`] may take to leave. It is as long as a
+/// broker may take to answer, and shorter than the grace period of a container.
 const DROP_DEADLINE: Duration = Duration::from_secs(5);
 
 const NO_WAIT: Duration = Duration::ZERO;
 
-/// Who owned its partitions in between is not known here.
+/// The event of a member that has another name now. The owners of its partitions in between are not known
+/// here.
 fn became_another() -> Event<'static> {
     let message = "the group threw this member out and took it in again under another name";
     Event::Error {
@@ -68,43 +67,43 @@ fn became_another() -> Event<'static> {
     }
 }
 
-/// How often librdkafka's main thread is woken. It sends heartbeats, by which a member hears of a
-/// rebalance, only when something wakes it (`rd_kafka_thread_main`); of itself that is a timer of
-/// 500 ms, whatever `heartbeat.interval.ms` says below that.
+/// The interval at which librdkafka's main thread is woken. That thread sends heartbeats, by which a member
+/// hears of a rebalance, only when something wakes it (`rd_kafka_thread_main`). Without this, only a timer of
+/// 500 ms wakes it, whatever `heartbeat.interval.ms` says below that.
 const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What a poll finds. Borrowed data live until the callback returns.
+/// An event of a poll. Borrowed data live until the callback returns.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A record of a started partition.
     Record(Record<'a>),
-    /// All that can be read now has been read. Comes again each time that the end has moved, and
-    /// after each rebalance.
+    /// All records that can be read now have been read. The event comes again each time that the end has
+    /// moved, and after each rebalance.
     EndOfPartition {
-        /// Of the request topic.
+        /// The partition of the request topic.
         partition: i32,
-        /// The offset to read next: past transaction markers and aborted records.
+        /// The offset to read next, after transaction markers and aborted records.
         next: i64,
     },
-    /// The group gives these partitions to this member. Waits for
-    /// [`GroupConsumer::accept_assignment`]. May be empty.
+    /// The group assigns these partitions to this member. The event waits for
+    /// [`GroupConsumer::accept_assignment`]. The list may be empty.
     Assigned(Vec<i32>),
-    /// The group takes these partitions away. Waits for [`GroupConsumer::give_up`]. No record of
+    /// The group takes these partitions away. The event waits for [`GroupConsumer::give_up`]. No record of
     /// any partition comes before the answer.
     Revoked {
-        /// All of them, started or not.
+        /// All partitions that are taken away, started or not.
         partitions: Vec<i32>,
-        /// They are gone already, and others may own them: the session expired, or this process
-        /// did not poll in time. Nothing of theirs may be committed.
+        /// True when they are gone already and others may own them: the session expired, or this process did
+        /// not poll in time. Nothing of these partitions may be committed.
         lost: bool,
     },
-    /// Something went wrong; [`scope`](super::error::scope) says for whom. An error without a
-    /// partition, such as an unreachable cluster or a wrong password, is told only once in a while:
-    /// librdkafka says so up to twenty times a second.
+    /// An error; [`scope`](super::error::scope) says what it concerns. An error without a partition, such as
+    /// an unreachable cluster or a wrong password, is reported only once in a while: librdkafka repeats it up
+    /// to twenty times a second.
     Error {
-        /// The partition that it concerns, and where. With [`Class::OffsetLost`], nothing more comes from
-        /// it until it is started again. With any other class, what comes of it next may lie behind
-        /// something that was passed over.
+        /// The partition and offset that the error concerns. With [`Class::OffsetLost`], no more records come
+        /// from the partition until it is started again. With any other class, its next record may lie behind
+        /// records that were skipped.
         at: Option<(i32, i64)>,
         /// What went wrong.
         error: Error,
@@ -115,7 +114,7 @@ pub enum Event<'a> {
 
 /// A member of the consumer group, subscribed to one topic.
 pub struct GroupConsumer {
-    // All are taken apart by `Drop`, in this order.
+    // `Drop` takes all of these apart, in this order.
     queue: Option<Queue>,
     records: Option<Records>,
     consumer: Option<Arc<BaseConsumer<Membership>>>,
@@ -124,36 +123,36 @@ pub struct GroupConsumer {
     brokers: String,
     /// Partitions that librdkafka has been told to fetch.
     fetched: RefCell<BTreeMap<i32, Fetched>>,
-    /// Partitions that are fetched, and of which nothing has come yet.
+    /// Partitions that are fetched, and of which no record has come yet.
     silent: RefCell<BTreeMap<i32, Source>>,
-    /// The partition of which something was polled last, and the offset of its next record.
+    /// The partition of the record that was polled last, and the offset of its next record.
     polled: Cell<Option<(i32, i64)>>,
     /// The generation at the last answer to a rebalance.
     answered: Cell<Option<i32>>,
     /// The group's name for this member at the last answer to a rebalance; none after a loss.
     member: RefCell<Option<MemberId>>,
     quiet: Quiet,
-    /// An assignment was handed out and not answered yet.
+    /// True when an assignment was handed out and is not answered yet.
     assigning: Cell<bool>,
-    /// A revoke was handed out and not answered yet.
+    /// True when a revoke was handed out and is not answered yet.
     revoking: Cell<bool>,
-    /// That revoke was a loss.
+    /// True when that revoke was a loss.
     revoked_lost: Cell<bool>,
-    /// The assignment was lost, and the revoke that says so has not been polled yet.
+    /// True when the assignment was lost, and the revoke that says so has not been polled yet.
     lost: Cell<bool>,
-    /// A revoke that has not been polled yet may have been answered already.
+    /// True when a revoke that has not been polled yet may have been answered already.
     gave_up_early: Cell<bool>,
     close_deadline: Duration,
-    /// When librdkafka's main thread is to be woken next.
+    /// The time of the next wake-up of librdkafka's main thread.
     wake_next: Cell<Instant>,
-    /// Whether this consumer was a member then.
+    /// True when this consumer was a member at the last wake-up.
     was_member: Cell<bool>,
-    /// It was told to join.
+    /// True once the consumer was told to join.
     joining: Cell<bool>,
 }
 
 impl GroupConsumer {
-    /// Joins the group of `config`, which is taken as it is: the caller is responsible for
+    /// Joins the group of `config`, which is used as it is. The caller is responsible for
     /// `partition.assignment.strategy=cooperative-sticky`, `enable.partition.eof=true`,
     /// `enable.auto.commit=false` and `auto.offset.reset=error`.
     ///
@@ -165,7 +164,7 @@ impl GroupConsumer {
         Ok(prepared)
     }
 
-    /// The same without joining: it only looks for the group's coordinator.
+    /// Like [`GroupConsumer::new`], without joining: the consumer only looks for the group's coordinator.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
@@ -215,7 +214,7 @@ impl GroupConsumer {
     /// Joins the group.
     ///
     /// # Errors
-    /// What librdkafka says of the topic's name.
+    /// The reason why librdkafka refuses the topic's name.
     pub fn join(&self) -> Result<(), Error> {
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(&self.topic);
@@ -223,11 +222,11 @@ impl GroupConsumer {
         native::subscribe(self.consumer()?.client(), &topics)
     }
 
-    /// Serves records and all other events: waits for the first one up to `wait`, then takes what is
-    /// there, which is what one fetch brings, or two. Returns after a rebalance event, so that it can be
-    /// answered before the next one. Returns the number of records and events served.
+    /// Serves records and all other events. Waits up to `wait` for the first one, then takes all that is
+    /// there: the records of one or two fetches. Returns after a rebalance event, so that it can be answered
+    /// before the next one. Returns the number of records and events served.
     ///
-    /// Must be called at least every `max.poll.interval.ms`, or the member is thrown out.
+    /// Must be called at least every `max.poll.interval.ms`; otherwise the group throws the member out.
     pub fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {
         let Some(records) = &self.records else {
             return 0;
@@ -235,8 +234,8 @@ impl GroupConsumer {
         self.wake_main_thread();
         let mut served = 0;
         if self.divert(records) {
-            // What was fetched before the diversion lies in the group's queue. It is older than what
-            // comes here from now on, and would be passed over if it came later.
+            // Records that were fetched before the diversion lie in the group's queue. They are older than
+            // the records of the diverted queue, and would be skipped if they came later.
             let (events, rebalance) = self.events(&mut on);
             served += events;
             if rebalance {
@@ -246,20 +245,20 @@ impl GroupConsumer {
         served += records.take(NO_WAIT, |taken| self.taken(taken, &mut on));
         served += self.events(&mut on).0;
         if served == 0 {
-            // Whatever comes to the group's queue from here on ends the wait.
+            // From here on, any event in the group's queue ends the wait.
             served = records.take(wait, |taken| self.taken(taken, &mut on));
         }
         served
     }
 
-    /// Serves what is no record and comes from no diverted partition; true when it ends with a rebalance,
-    /// behind which there may be more.
+    /// Serves events, and records of partitions that are not diverted. True when it ends with a rebalance,
+    /// behind which more events may wait.
     fn events(&self, on: &mut impl FnMut(Event<'_>)) -> (usize, bool) {
         let mut served = 0;
         while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(NO_WAIT)) {
             served += 1;
             match event.signal() {
-                // Of a partition that was not diverted yet.
+                // A record of a partition that was not diverted yet.
                 Signal::Record => {
                     if let Some(record) = event.record() {
                         on(Event::Record(record));
@@ -326,7 +325,8 @@ impl GroupConsumer {
         !silent.is_empty()
     }
 
-    /// Any question does that its main thread answers; this one takes some 50 µs.
+    /// Wakes librdkafka's main thread. Any question that this thread answers wakes it; this one takes some 50
+    /// µs.
     fn wake_main_thread(&self) {
         let now = Instant::now();
         if now >= self.wake_next.get() {
@@ -338,8 +338,8 @@ impl GroupConsumer {
         }
     }
 
-    /// Whether this consumer is a member of its group, as of a moment ago. An assignment that is polled
-    /// after this was asked is younger than the answer.
+    /// True when this consumer was a member of its group a moment ago. An assignment that is polled after
+    /// this call is younger than the answer.
     pub fn is_member(&self) -> bool {
         self.wake_main_thread();
         self.was_member.get()
@@ -366,15 +366,16 @@ impl GroupConsumer {
         on(Event::Revoked { partitions, lost });
     }
 
-    /// librdkafka forgets at any assign that the assignment was lost, so it is asked before each.
+    /// Notes a lost assignment. librdkafka forgets the loss at any assign, so this runs before each assign.
     fn note_loss(&self) {
         if let Some(consumer) = &self.consumer {
             self.lost.set(self.lost.get() || consumer.assignment_lost());
         }
     }
 
-    /// Without having heard of a loss: a static member that the group threw out during a rebalance joins
-    /// again under another name, and keeps what it had (`rd_kafka_cgrp_handle_JoinGroup`).
+    /// True when the member has another name although no loss was reported. A static member that the group
+    /// threw out during a rebalance joins again under another name, and keeps its partitions
+    /// (`rd_kafka_cgrp_handle_JoinGroup`).
     fn is_another_member(&self) -> bool {
         let before = self.member.borrow();
         before.is_some()
@@ -408,15 +409,15 @@ impl GroupConsumer {
         on(Event::Error { at, error });
     }
 
-    /// The place for SASL/OAUTHBEARER: to fetch a token and hand it over. Until then the client is
-    /// told that there is none, which it reports as an authentication error instead of waiting.
+    /// Answers a request for a SASL/OAUTHBEARER token. Fetching a token would belong here. Until then the
+    /// client is told that there is none, and reports an authentication error instead of waiting.
     fn refuse_token(&self) {
         if let Some(consumer) = &self.consumer {
             native::refuse_token(consumer.client());
         }
     }
 
-    /// Answers [`Event::Assigned`]: the partitions are owned, and fetched from once started.
+    /// Answers [`Event::Assigned`]: the partitions are owned, and are fetched once started.
     ///
     /// # Errors
     /// The client is closed or had a fatal error.
@@ -425,14 +426,14 @@ impl GroupConsumer {
         self.assigning.set(false);
         self.answered.set(self.generation());
         self.member.replace(self.member_now());
-        // A revoke would have come before.
+        // A revoke would have come before the assignment.
         self.gave_up_early.set(false);
         self.wake_all();
         self.hasten_next_join();
         Ok(())
     }
 
-    /// Answers [`Event::Revoked`]: the partitions may go to others from here on.
+    /// Answers [`Event::Revoked`]: from here on, others may own the partitions.
     ///
     /// # Errors
     /// No revoke waits for an answer, or the client is closed or had a fatal error.
@@ -456,14 +457,14 @@ impl GroupConsumer {
         self.restart()
     }
 
-    /// A cooperative rebalance has two rounds when partitions move, and nobody answers for these
-    /// between the two. librdkafka joins once a second at most (`rkcg_join_intvl`), which would make
-    /// that a second; but it forgets when it joined last as soon as any metadata arrive
-    /// (`rd_kafka_parse_Metadata`). So they are asked for, once for each answer to a rebalance, and
-    /// not waited for.
+    /// Makes librdkafka join sooner. A cooperative rebalance has two rounds when partitions move, and these
+    /// partitions have no owner between the two. librdkafka joins once a second at most (`rkcg_join_intvl`),
+    /// so the gap would take a second. But it forgets the time of its last join as soon as any metadata
+    /// arrive (`rd_kafka_parse_Metadata`). So metadata are requested once for each answer to a rebalance,
+    /// without waiting for them.
     fn hasten_next_join(&self) {
         if let Some(consumer) = &self.consumer {
-            // Without waiting there is no answer yet, which is the only thing to be wrong here.
+            // Without waiting there is no answer yet. That is the only error here.
             let _ = consumer.fetch_metadata(Some(&self.topic), Duration::ZERO);
         }
     }
@@ -473,7 +474,7 @@ impl GroupConsumer {
         self.member.borrow().clone()
     }
 
-    /// For the thread that commits this member's offsets.
+    /// The credentials for the thread that commits this member's offsets.
     pub fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }
@@ -483,7 +484,7 @@ impl GroupConsumer {
         Some(GroupMetadata::of(self.consumer.as_ref()?.client())?.generation())
     }
 
-    /// Leaves the group and waits for that, `deadline` at most. Answers a rebalance that waits.
+    /// Leaves the group and waits for that, `deadline` at most. Answers a rebalance that waits for an answer.
     pub fn close(mut self, deadline: Duration) {
         self.close_deadline = deadline;
     }
@@ -497,10 +498,10 @@ impl GroupConsumer {
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        // A rebalance without an answer would keep the consumer from closing, too.
+        // A rebalance without an answer would also keep the consumer from closing.
         let until = Instant::now() + self.close_deadline;
         self.leave(until);
-        // The queues must be gone before their client is.
+        // The queues must be dropped before their client.
         self.silent.get_mut().clear();
         if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
             records.detach(queue);

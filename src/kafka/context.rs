@@ -1,4 +1,4 @@
-//! Where librdkafka's own words go: to `tracing`, with target `librdkafka`.
+//! Sends the log lines of librdkafka to `tracing`, with the target `librdkafka`.
 
 use std::ffi::{c_char, c_int};
 use std::ptr;
@@ -22,27 +22,27 @@ impl ClientContext for Context {
         log(level as i32, facility, message);
     }
 
-    /// Statistics are events of [`super::consumer::GroupConsumer`]; nobody else asks for them.
+    /// Statistics are events of [`super::consumer::GroupConsumer`]; no other client asks for them.
     fn stats_raw(&self, _statistics: &[u8]) {}
 
-    /// Every error that concerns an operation is returned by it; this is the rest.
+    /// An error of an operation is returned by that operation; this function gets all other errors.
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(target: "librdkafka", %error, reason, "client error");
     }
 }
 
-/// Nothing to answer: clients with this context read what they are told to, as members of no group.
+/// Clients with this context belong to no group, so there is no rebalance to answer.
 impl ConsumerContext for Context {}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
-    /// Only reached while a producer is being dropped: what is in the producer's queue is served by
-    /// [`super::produce::Reports`].
+    /// Called only while a producer is dropped: [`super::produce::Reports`] serves the events in the
+    /// producer's queue.
     fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
-/// Passes on a log event of a queue that we serve ourselves.
+/// Passes on a log event of a queue that this service polls.
 ///
 /// # Safety
 /// `event` is an event of librdkafka that is alive.
@@ -50,8 +50,8 @@ pub(super) unsafe fn log_event(event: *mut sys::rd_kafka_event_t) {
     let mut facility: *const c_char = ptr::null();
     let mut message: *const c_char = ptr::null();
     let mut level: c_int = 0;
-    // SAFETY: the event is alive by the caller's promise, and so are the texts that it returns; they
-    // are copied. Of another kind of event nothing is returned.
+    // SAFETY: the event is alive by the caller's promise, and so are the texts that it returns; they are
+    // copied. An event of another kind returns nothing.
     let (facility, message) = unsafe {
         let code =
             sys::rd_kafka_event_log(event, &raw mut facility, &raw mut message, &raw mut level);
@@ -63,8 +63,8 @@ pub(super) unsafe fn log_event(event: *mut sys::rd_kafka_event_t) {
     log(level, facility.trim(), message.trim());
 }
 
-/// Has librdkafka say to us also what it says of a client while it serves that client's events by itself, as
-/// a read of many records does: it prints that on standard error otherwise.
+/// Logs librdkafka's lines about a client also while librdkafka itself serves that client's events, as in a
+/// read of many records. Without this, librdkafka prints such lines on standard error.
 pub(super) fn keep_off_stderr<C: ClientContext>(client: &Client<C>) {
     // SAFETY: the client is alive, and the function lives as long as the program.
     unsafe { sys::rd_kafka_set_logger(client.native_ptr(), Some(logged)) }
@@ -83,20 +83,20 @@ unsafe extern "C" fn logged(
     log(level, facility.trim(), message.trim());
 }
 
-/// A warning of librdkafka that asks nothing of an operator, by its facility and what all of it says.
+/// A warning of librdkafka that needs no action from an operator: its facility, and texts that all occur in
+/// it.
 struct Harmless(&'static str, &'static [&'static str]);
 
-/// They come with every start, and their reader learns to overlook warnings. Each is logged at
-/// `debug` all the same. A line belongs here only if it is as it should be: not every line of its
-/// facility is.
+/// These warnings come with every start, and would teach readers to overlook warnings. Each is still logged
+/// at `debug`. A line belongs here only if it shows a normal state: other lines of its facility may not.
 const HARMLESS: [Harmless; 4] = [
     // A broker that has just started loads its transactions first. If that does not end, replies and
-    // checkpoints are not written, which has a metric and an alert.
+    // checkpoints are not written; a metric and an alert report that.
     Harmless("GETPID", &["Coordinator load in progress", ": retrying"]),
     Harmless("GETPID", &["Coordinator not available", ": retrying"]),
     // Forwards need it (docs/architecture.md), and librdkafka has called it experimental since 2019.
     Harmless("CONFWARN", &["enable.gapless.guarantee is experimental"]),
-    // One configuration is for producers and consumers.
+    // Producers and consumers share one configuration.
     Harmless("CONFWARN", &["property and will be ignored by this"]),
 ];
 
@@ -106,8 +106,8 @@ fn is_harmless(facility: &str, message: &str) -> bool {
     })
 }
 
-/// Passes on a line of librdkafka's log. Its levels are syslog's. What it calls an error is a
-/// connection that failed and is tried again, so nothing is lost: a warning to us.
+/// Passes on a line of librdkafka's log. Its levels are syslog's. An error of librdkafka is a connection that
+/// failed and is tried again, so nothing is lost: it is logged as a warning.
 fn log(level: i32, facility: &str, message: &str) {
     match level {
         ..=2 => error!(target: "librdkafka", facility, "{message}"),

@@ -1,5 +1,5 @@
-//! The loop that carries out what [`Instance`] decides: one thread for consuming, folding and
-//! replying, beside it one for transactions, one for the replies of a backlog and a few for takeovers.
+//! The loop that carries out the decisions of [`Instance`]. One thread consumes, folds and replies. Beside it
+//! run one thread for transactions, one for the replies of a backlog, and a few for takeovers.
 //!
 //! ```text
 //!              records                      replies (immediate)
@@ -8,7 +8,7 @@
 //!   completions ───────┘
 //! ```
 //!
-//! In each turn, what was finished comes before what is new: findings and ended transactions, then
+//! In each turn, completions come before new input: first findings and ended transactions, then
 //! acknowledgements, then time, then records.
 
 mod effects;
@@ -45,69 +45,70 @@ use crate::wire::state::TopicId;
 use failover::Failovers;
 use report::Reporter;
 
-/// How long a turn waits for records when something else will need attention soon.
+/// The wait for records in a turn when something else will need attention soon.
 pub(super) const BUSY_WAIT: Duration = Duration::from_millis(1);
-/// How long it waits when nothing will: a completion is noticed this late at most.
+/// The wait for records in a turn when nothing else will need attention soon. A completion is noticed this
+/// late at most.
 pub(super) const IDLE_WAIT: Duration = Duration::from_millis(20);
-/// After this long without taking records the consumer is served all the same, so that a rebalance
-/// does not wait for a broker that does not take replies.
+/// After this time without taking records, the consumer is served all the same, so that a rebalance does not
+/// wait for a broker that does not take replies.
 const HOLD_MAX: Duration = Duration::from_secs(1);
-/// How often the partitions of the default reply topic are compared with the list of topics, which is
-/// in memory and asks for itself anew when it is old.
+/// The interval at which the partitions of the default reply topic are compared with the list of topics. The
+/// list is in memory and is fetched again when it is old.
 const REPLY_TOPIC_LOOK: Duration = Duration::from_secs(1);
 /// How long leaving the group may take, on top of the final checkpoint.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
-/// What an engine needs.
+/// The settings and shared values of an engine.
 #[derive(Clone)]
 pub struct Config {
-    /// How to reach the cluster, and who we are there.
+    /// How to reach the cluster, and the name of this instance there.
     pub connection: Connection,
-    /// The topics.
+    /// The topics that the engine reads and writes.
     pub topics: Topics,
-    /// For the partitions and their checkpoints.
+    /// The options of the partitions and their checkpoints.
     pub options: Options,
-    /// Where the status goes.
+    /// The status that the engine updates.
     pub status: Shared,
-    /// Where counts go.
+    /// The metrics that the engine counts into.
     pub metrics: Arc<Metrics>,
-    /// How a printed command reaches this service.
+    /// The command-line flags with which a printed command reaches this service.
     pub service_flags: String,
-    /// Shared with the engines before and after it.
+    /// The right to make a transactional producer, shared with the engines before and after this one.
     pub turn: Turn,
-    /// Where its topic can be used.
+    /// The heartbeats; none when their topic cannot be used.
     pub heartbeats: Option<Heartbeats>,
 }
 
 /// Why an engine ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Exit {
-    /// Another live process uses this instance's ID; fighting it would stop both.
+    /// Another live process uses this instance's ID. If this process fought it, both would stop.
     #[error(
         "another process uses instance_id {0:?}: give each instance its own with --set instance_id=NAME"
     )]
     Fenced(String),
-    /// The brokers do not let us be what we are; only the operator can help.
+    /// The brokers refuse something that an instance needs; only the operator can help.
     #[error("{0}")]
     Denied(String),
-    /// Start over: a client is of no more use.
+    /// A client is no longer usable. A new engine must start.
     #[error("{0}")]
     StartOver(String),
 }
 
-/// What the threads beside it tell the engine.
+/// A message to the engine from the threads beside it.
 pub enum Message {
     /// A transaction has ended.
     Completed(Completed),
-    /// Something was found out.
+    /// A takeover thread has an answer.
     Found(Finding),
-    /// Somebody asks about sequences.
+    /// A client asks about sequences.
     Asked(inquiry::Inquiry),
-    /// Finish and leave.
+    /// Drain all partitions, then leave the group.
     Stop,
 }
 
-/// The loop.
+/// The loop and its clients.
 pub struct Engine {
     config: Config,
     consumer: GroupConsumer,
@@ -118,21 +119,22 @@ pub struct Engine {
     directory: Arc<Directory>,
     heart: Option<Heart>,
     failovers: Failovers,
-    /// When the default reply topic is looked at next, and its partitions as the instance has them.
+    /// The time of the next look at the default reply topic, and the number of partitions that the instance
+    /// knows.
     reply_topic_look: Instant,
     reply_partitions: u32,
-    /// Looks at the identity of the request topic that the instance knows of.
+    /// Number of looks at the identity of the request topic that the instance knows of.
     identity_looks: u64,
     instance: Instance,
     messages: Receiver<Message>,
     effects: Vec<Effect>,
-    /// Events of the consumer, taken up when its poll has returned.
+    /// Events of the consumer, which are handled when its poll has returned.
     events: Vec<Input>,
     reporter: Reporter,
     began: Instant,
-    /// Since when no records have been taken, while that is so.
+    /// The time since when no records are taken; none while records are taken.
     holding_since: Option<Instant>,
-    /// Fetching was stopped because of that.
+    /// True when fetching was stopped because no records could be taken.
     held_back: bool,
     left: bool,
 }
@@ -164,7 +166,7 @@ impl Engine {
             &config.topics,
             config.options.run,
             move |finding| {
-                // Nobody listens once the engine has ended.
+                // The channel has no receiver once the engine has ended.
                 let _ = found.send(Message::Found(finding));
             },
         )
@@ -180,7 +182,8 @@ impl Engine {
             &config.topics.requests,
             Arc::clone(&directory),
         );
-        // Before the group hears of this engine: a member that its peers have not heard is one that is gone.
+        // The heart starts before the group hears of this engine: peers take a member that they have not
+        // heard for one that is gone.
         let heart = heart(&config).map_err(|error| over(&error))?;
         let consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
@@ -216,10 +219,10 @@ impl Engine {
         Ok((engine, sender))
     }
 
-    /// Runs until it is told to stop, and then until it has left.
+    /// Runs until a message stops it, and then until it has left the group.
     ///
     /// # Errors
-    /// Why it could not go on.
+    /// The reason why it cannot go on.
     pub fn run(mut self) -> Result<(), Exit> {
         while !self.left {
             self.turn()?;
@@ -355,7 +358,8 @@ impl Engine {
         }
     }
 
-    /// What it is about is settled by the next producer of this instance, whose init fences this one.
+    /// Ends the engine when a step of a transaction hangs. The next producer of this instance settles the
+    /// transaction, because its init fences this producer.
     fn look_at_transaction(&self) -> Result<(), Exit> {
         match self.transactor.stuck() {
             Some(elapsed) => Err(Exit::StartOver(format!(
@@ -382,8 +386,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The default reply topic may grow while we serve. One that has become smaller is another topic:
-    /// what is on its way to the old one would wait for ever, so that takes a restart.
+    /// Notices that the default reply topic has grown. A topic with fewer partitions than before is another
+    /// topic. Replies on their way to the old one would wait forever, so that needs a restart.
     fn look_at_reply_topic(&mut self) -> Result<(), Exit> {
         if Instant::now() < self.reply_topic_look {
             return Ok(());
@@ -412,7 +416,8 @@ impl Engine {
         }
     }
 
-    /// The client library goes on at its old offset in a topic that was deleted and made again.
+    /// Notices another identity of the request topic. If the topic was deleted and created again, the client
+    /// library goes on at its old offset.
     fn look_at_request_topic(&mut self) -> Result<(), Exit> {
         match self.directory.identity() {
             Some((looks, id)) if looks != self.identity_looks => {
@@ -423,7 +428,7 @@ impl Engine {
         }
     }
 
-    /// Replies and strays that are not acknowledged yet.
+    /// Number of replies and strays that are not acknowledged yet.
     fn queued(&self) -> i32 {
         self.replies
             .queued()
@@ -449,8 +454,8 @@ impl Engine {
         self.poll(wait)
     }
 
-    /// No records can be taken now. For a moment that is ordinary: a transaction is being
-    /// committed. When it lasts, fetching is stopped, so that the consumer can be served.
+    /// Called when no records can be taken. For a moment that is ordinary: a transaction is being committed.
+    /// When it lasts, fetching is stopped, so that the consumer can be served.
     fn hold_back(&mut self) -> Result<(), Exit> {
         let since = *self.holding_since.get_or_insert_with(Instant::now);
         if since.elapsed() < HOLD_MAX {
@@ -488,7 +493,7 @@ impl Engine {
         reporter.latency.next_poll();
         reporter.member(consumer.is_member());
         consumer.poll(wait, |event| match event {
-            // What was fetched ahead before fetching stopped is read again later.
+            // Records that were fetched ahead before fetching stopped are read again later.
             Event::Record(record) if *held_back || forwards.is_waiting(record.partition) => {}
             Event::Record(record) => {
                 let all = record.headers.parsed();
@@ -514,7 +519,7 @@ impl Engine {
                     Some(Output::Forward(forward)) => forwards.send(record.partition, &forward),
                 }
             }
-            // The records before it were passed over.
+            // The records before this offset were skipped.
             Event::EndOfPartition { partition, .. }
                 if *held_back || forwards.is_waiting(partition) => {}
             Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
@@ -552,7 +557,7 @@ fn heart(config: &Config) -> Result<Option<Heart>, Error> {
         return Ok(None);
     };
     let (connection, requests) = (&config.connection, &config.topics.requests);
-    // Its writer is drawn for each engine, too.
+    // The incarnation is the writer's number, which is drawn for each engine too.
     let incarnation = config.options.run.writer;
     Heart::start(
         connection,
@@ -564,7 +569,7 @@ fn heart(config: &Config) -> Result<Option<Heart>, Error> {
     .map(Some)
 }
 
-/// At once, since more of the same partition may follow in the same poll.
+/// Handles the error at once, because more records of the same partition may follow in the same poll.
 fn consumer_error(
     at: Option<(i32, i64)>,
     error: Error,

@@ -1,20 +1,20 @@
-//! The only room that knows Kafka's client library. It carries out what `processor` decides.
+//! The only module that knows Kafka's client library. It carries out the decisions of `processor`.
 //!
 //! | room | subject |
 //! |---|---|
 //! | [`engine`] | the loop: records in, replies out, effects carried out |
 //! | [`consumer`] | the member of the group; reading ranges of logs |
 //! | [`replies`] | the idempotent producers of `immediate` mode |
-//! | [`failover`] | heartbeats: who is alive |
+//! | [`failover`] | heartbeats, and the peers that are alive |
 //! | [`forwards`] | strays on their way home |
-//! | [`directory`] | which topics there are, for clients that name one |
-//! | [`undelivered`] | what is remembered of topics that could not be written |
-//! | [`transactor`] | transactions, on a thread of their own |
-//! | [`takeovers`] | restore, on threads of their own |
-//! | [`tools`] | what the command line does with a cluster: ask once, write a repair |
+//! | [`directory`] | the topics of the cluster, for clients that name one |
+//! | [`undelivered`] | the memory of topics that could not be written |
+//! | [`transactor`] | transactions, on their own thread |
+//! | [`takeovers`] | restore, on its own threads |
+//! | [`tools`] | the cluster calls of the command line: ask once, write a repair |
 //! | [`clients`] | the configuration of each client |
 //! | [`admin`] | topics and groups |
-//! | [`error`] | the one place that looks at error codes |
+//! | [`error`] | the only place that reads error codes |
 
 pub mod admin;
 pub mod clients;

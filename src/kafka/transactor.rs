@@ -1,6 +1,7 @@
-//! Carries out transactions on a thread of its own, so that the fold never waits for a commit.
+//! Carries out transactions on its own thread, so that the fold never waits for a commit.
 //!
-//! The order of the steps is [`Transaction`]'s; here are only the calls. One job at a time:
+//! [`Transaction`] decides the order of the steps; this file only makes the calls. There is one job at a
+//! time:
 //!
 //! ```text
 //!  engine ── Job ──▶ begin ▸ produce, all acknowledged ▸ send offsets ▸ commit ── Completed ──▶ engine
@@ -39,62 +40,63 @@ use successor::Successor;
 use turn::Place;
 pub use turn::Turn;
 
-/// How long one attempt to get a transactional producer may take: an ordinary init takes 50 to 500 ms, one
-/// that waits for a transaction of our own past up to the brokers' clean-up interval of 10 s. One that is not
-/// done by then is tried again.
+/// How long one attempt to get a transactional producer may take. An ordinary init takes 50 to 500 ms. An
+/// init that waits for an earlier transaction of this instance takes up to the brokers' clean-up interval of
+/// 10 s. An attempt that is not done by then is made again.
 const INIT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a fence inside a revocation may take (T3).
 const FENCE_DEADLINE: Duration = Duration::from_secs(5);
-/// Shortest time for an init whose deadline was spent on waiting for another one.
+/// Lower limit for the time of an init whose deadline was spent on waiting for another init.
 const INIT_DEADLINE_MIN: Duration = Duration::from_secs(1);
-/// How long beginning a transaction may take: nobody is asked, it waits for a thread of this process.
+/// How long beginning a transaction may take. No broker is asked; the call waits for a thread of this
+/// process.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(3);
-/// Records, offsets and commit share the time-out of the transaction, after which the coordinator may give it
-/// up. This is the least for offsets and commit when the records took all of it.
+/// Lower limit for the time of offsets and of commit when the records took all of it. Records, offsets and
+/// commit share the time-out of the transaction, after which the coordinator may give it up.
 const STEP_DEADLINE_MIN: Duration = Duration::from_secs(1);
-/// Pause between attempts to get a producer.
+/// The pause between attempts to get a producer.
 const RENEW_PAUSE: Duration = Duration::from_millis(200);
-/// How often an idle producer's words are passed on to the log.
+/// The interval at which an idle producer's events are passed on to the log.
 const IDLE_SERVE: Duration = Duration::from_secs(1);
 
 /// The topics that a transaction writes or commits.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    /// Whose offsets are committed.
+    /// The request topic, whose offsets are committed.
     pub requests: String,
-    /// Where replies go by default.
+    /// The default reply topic.
     pub replies: String,
-    /// Where batches go.
+    /// The state topic, which takes the batches.
     pub state: String,
-    /// Where the grants of audited sequences are written down.
+    /// The ledger, which takes the grants of audited sequences.
     pub ledger: String,
 }
 
 /// A transaction to carry out.
 pub struct Job {
-    /// What to write and to commit.
+    /// The records and offsets to write and to commit.
     pub checkpoint: Box<Checkpoint>,
-    /// The member whose offsets these are; `None` when it is no member of its group (T4).
+    /// The member whose offsets these are; `None` when the consumer is no member of its group (T4).
     pub member: Option<MemberId>,
-    /// Its generation when they are sent.
+    /// The source of the member's generation at the time when the offsets are sent.
     pub credentials: Credentials,
 }
 
 /// A transaction that has ended.
 pub struct Completed {
-    /// What was in it.
+    /// The content of the transaction.
     pub checkpoint: Box<Checkpoint>,
-    /// What came of it.
+    /// The result of the transaction.
     pub outcome: Outcome,
-    /// Where its sections lie.
+    /// The positions of its sections in the state topic.
     pub written: Vec<Written>,
-    /// How long it took.
+    /// The time from the begin to the end of the transaction.
     pub took: Duration,
-    /// It did not fit into its time.
+    /// True when it did not fit into its time.
     pub late: bool,
-    /// The last thing that went wrong.
+    /// The last error.
     pub problem: Option<Error>,
-    /// Replies in it that went to the default topic in the place of the one that was asked for.
+    /// Replies in it that went to the default topic instead of the topic that was asked for.
     pub undelivered: Tally,
 }
 
@@ -123,7 +125,7 @@ impl SharedState {
         self.with_sizes(|sizes| sizes.clone())
     }
 
-    /// Nothing is done under the lock that could panic half-way.
+    /// Calls with the sizes. No call under the lock can panic half-way.
     fn with_sizes<T>(&self, call: impl FnOnce(&mut Sizes) -> T) -> T {
         call(&mut self.sizes.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -142,7 +144,7 @@ impl SharedState {
     }
 }
 
-/// Handle on the thread.
+/// A handle to the thread.
 pub struct Transactor {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<SharedState>,
@@ -150,11 +152,11 @@ pub struct Transactor {
 }
 
 impl Transactor {
-    /// Starts the thread, which first fences this instance's past. `turn`: that of all engines of this
-    /// service here. `completed` says false when nobody listens any more.
+    /// Starts the thread, which first fences earlier producers of this instance. `turn`: shared by all
+    /// engines of this service in this process. `completed` returns false when its receiver is gone.
     ///
     /// # Errors
-    /// No thread could be started.
+    /// No thread can be started.
     pub fn start(
         connection: Connection,
         topics: Topics,
@@ -189,11 +191,11 @@ impl Transactor {
         })
     }
 
-    /// Hands over a job; the caller has one under way at a time. Gives it back when the thread is
+    /// Hands over a job. The caller has one job in progress at a time. Returns the job when the thread is
     /// gone.
     ///
     /// # Errors
-    /// The job, not carried out.
+    /// The job, which was not carried out.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         self.shared.cancel.store(false, Ordering::SeqCst);
         let Some(jobs) = &self.jobs else {
@@ -204,17 +206,17 @@ impl Transactor {
         })
     }
 
-    /// The job under way must not be committed any more, if that can still be helped.
+    /// Cancels the job in progress, unless it is too late: it must no longer be committed.
     pub fn cancel(&self) {
         self.shared.cancel.store(true, Ordering::SeqCst);
     }
 
-    /// Makes a new producer of the same transactional ID, whose init fences the one in use and
-    /// settles its transaction (T3). Blocks for [`FENCE_DEADLINE`] at most, and a little longer when the
-    /// thread is making one as well.
+    /// Makes a new producer of the same transactional ID. Its init fences the current producer and settles
+    /// its transaction (T3). Blocks for [`FENCE_DEADLINE`] at most, and a little longer when the thread is
+    /// making a producer as well.
     ///
     /// # Errors
-    /// It could not be made; the job under way is cancelled all the same.
+    /// The producer cannot be made. The job in progress is cancelled all the same.
     pub fn fence(&self) -> Result<(), Error> {
         self.cancel();
         let began = Instant::now();
@@ -232,7 +234,7 @@ impl Transactor {
         })
     }
 
-    /// How long the step in progress has taken, once that is so long that it will not end.
+    /// The time of the step in progress, once it is so long that the step will not end.
     pub fn stuck(&self) -> Option<Duration> {
         self.shared.step.stuck_at(Instant::now())
     }
@@ -243,8 +245,8 @@ impl Drop for Transactor {
         self.cancel();
         self.shared.place.end();
         drop(self.jobs.take());
-        // The caller does not wait for the call under way, which has a deadline or is the one that never
-        // ends: what it leaves is aborted by its own time-out, as after a crash.
+        // The caller does not wait for the call in progress. That call has a deadline, or it is the one that
+        // never ends. Its transaction is aborted by its own time-out, as after a crash.
         drop(self.thread.take());
     }
 }
@@ -323,12 +325,12 @@ impl Worker {
             };
             drop(call);
             if action == Action::Produce && result.is_ok() {
-                // Before the flag is looked at: the engine cancels what a loss concerns before this consumer
-                // joins again, so a membership that is newer than a loss comes with the flag (T3).
+                // The credentials are read before the flag is checked. The engine cancels the job that a loss
+                // concerns before this consumer joins again. So a membership that is newer than a loss comes
+                // with the flag (T3).
                 metadata = job.credentials.now();
             }
-            // Our own fence breaks the call that is under way: that is a cancellation, and no other
-            // process.
+            // Our own fence breaks the call in progress: that is a cancellation, and not another process.
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
                 transaction.cancel();
             }
@@ -357,8 +359,8 @@ impl Worker {
         }
     }
 
-    /// After a batch that was refused as too large: made again, it would be refused again. A limit that is low
-    /// may have been raised.
+    /// Looks at the size limits after a batch was refused as too large. If it were made again with the old
+    /// limits, it would be refused again. A low limit may have been raised.
     fn look_at_sizes(&mut self) {
         let refused = self.producer.as_ref();
         let refused = refused.and_then(TransactionalProducer::take_refused);
@@ -385,7 +387,7 @@ impl Worker {
         with(self.producer.as_ref(), call)
     }
 
-    /// Takes the producer that a fence made, in the place of the one that it fenced.
+    /// Takes the producer that a fence made, instead of the one that it fenced.
     fn take_replacement(&mut self) {
         if let Some(producer) = self.shared.successor.take() {
             self.producer = Some(producer);
@@ -394,7 +396,7 @@ impl Worker {
 
     /// Takes the producer that a fence made, or makes one.
     fn renew(&mut self) -> Result<(), Error> {
-        // The old one goes first, so that its threads do not go on beside the new one's.
+        // The old producer is dropped first, so that its threads do not go on beside those of the new one.
         self.producer = None;
         let make = || self.shared.make(INIT_DEADLINE);
         let made = self.shared.successor.take_or(make);
@@ -403,8 +405,8 @@ impl Worker {
     }
 }
 
-/// `spent`: since the transaction began. An abort has a whole time-out of its own: what came before has failed
-/// by then, and whether it works or not, a new transaction begins after it.
+/// The deadline of a step, `spent` after its transaction began. An abort has a full time-out of its own: the
+/// earlier steps have failed by then, and a new transaction begins after the abort in any case.
 fn step_deadline(action: Action, timeout: Duration, spent: Duration) -> Duration {
     match action {
         Action::Begin => BEGIN_DEADLINE,
@@ -430,11 +432,11 @@ fn with<T>(
     }
 }
 
-/// What an error means for the transaction it happened in.
+/// The meaning of an error for its transaction.
 fn failure(class: Class) -> Failure {
     match class {
         Class::Retriable => Failure::Retriable,
-        // Anything else that is wrong with the producer shows when it aborts, and then there is a new one.
+        // Any other trouble of the producer shows when it aborts, and then a new producer is made.
         Class::AbortTransaction | Class::Refused | Class::Denied | Class::Unexpected => {
             Failure::Abort
         }
@@ -449,8 +451,8 @@ mod tests {
     use super::step::STUCK_MARGIN;
     use super::*;
 
-    /// A step that hangs is given up soon enough for an answer within 25 s: with the seconds that a
-    /// start-over takes (a pause of 1 s, leaving 3 s, an ordinary init and join) and a transaction before it.
+    /// A step that hangs is given up soon enough for an answer within 25 s. The sum includes the seconds of a
+    /// start-over (a pause of 1 s, leaving 3 s, an ordinary init and join) and a transaction before it.
     #[test]
     fn what_a_hanging_step_costs_is_bounded() {
         let timeout = Duration::from_secs(5);

@@ -1,9 +1,9 @@
-//! What is known of topics that clients named and that could not be written.
+//! The memory of topics that clients named and that could not be written.
 //!
-//! A topic that stays unwritable is remembered for a while, so that one client's topic cannot slow
-//! down, or in `exactly_once` mode abort, what others wait for. A refusal by the broker concerns the
-//! whole batch; its records are tried one by one before one is called undeliverable, and from then on
-//! that topic's records go one by one for a while.
+//! A topic that stays unwritable is remembered for a while. So one client's topic cannot slow down the
+//! replies that others wait for or, in `exactly_once` mode, abort their transaction. A refusal by the broker
+//! concerns the whole batch. The records of such a batch are tried one by one before one is called
+//! undeliverable. From then on, the records of that topic go one by one for a while.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,28 +15,31 @@ use crate::wire::route::{Cause, Undelivered};
 
 /// How long a topic that could not be written is not tried again.
 pub const REMEMBERED: Duration = Duration::from_secs(10);
-/// In a transaction, all others' replies wait for one that is not written in time. So its topic is tried half as
-/// often after each time in a row, up to so many: every 80 s.
+/// Upper limit for the number of times that the pause doubles: every 80 s. In a transaction, all others'
+/// replies wait for a reply that is not written in time. So its topic is tried half as often after each late
+/// reply in a row.
 const DOUBLED_MAX: u32 = 3;
-/// Topics remembered at a time; beyond it the memory starts over, which costs a few attempts.
+/// Number of topics that are remembered at a time. Beyond it the memory starts over, which costs a few
+/// attempts.
 const TOPICS_MAX: usize = 1_000;
-/// Records of one topic that its broker refused by themselves before the whole topic is called
-/// unwritable: in `exactly_once` mode each one costs an aborted transaction.
+/// After this number of refused records the whole topic is called unwritable. The count is of records of one
+/// topic that its broker refused on their own. In `exactly_once` mode each refusal costs an aborted
+/// transaction.
 const REFUSALS_MAX: usize = 8;
 
-/// Replies by why they could not go where their requests said, in the order of [`Cause::ALL`].
+/// The number of replies that could not go to their topic, by cause, in the order of [`Cause::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally([u64; Cause::ALL.len()]);
 
 impl Tally {
-    /// Counts one.
+    /// Counts one reply.
     pub fn add(&mut self, cause: Cause) {
         if let Some(index) = Cause::ALL.iter().position(|known| *known == cause) {
             self.0[index] += 1;
         }
     }
 
-    /// Adds the counts of another.
+    /// Adds the counts of another tally.
     pub fn merge(&mut self, other: Tally) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
@@ -52,19 +55,19 @@ impl Tally {
     }
 }
 
-/// What makes a record one that its broker refuses.
+/// The properties of a record by which its broker may refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Bytes of key, value and headers.
+    /// Number of bytes of key, value and headers.
     pub bytes: usize,
-    /// It has a key.
+    /// True when the record has a key.
     pub keyed: bool,
     /// Hash of key and value.
     pub hash: u128,
 }
 
 impl Shape {
-    /// Of a reply. `headers`: as a block.
+    /// The shape of a reply. `headers`: as a block.
     pub fn of(key: Option<&[u8]>, body: &[u8], headers: &[u8]) -> Shape {
         Shape {
             bytes: key.map_or(0, <[u8]>::len) + body.len() + headers.len(),
@@ -74,43 +77,43 @@ impl Shape {
     }
 }
 
-/// How a record may go to a topic.
+/// The way in which a record may go to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// With others.
+    /// In a batch with others.
     Together,
     /// In a batch of its own.
     Alone,
-    /// Not at all.
+    /// Not to this topic.
     Elsewhere(Undelivered),
 }
 
 #[derive(Debug)]
 struct Topic {
     until: Instant,
-    /// Nothing can be written to it.
+    /// The cause for which no record can be written to the topic.
     closed: Option<Cause>,
-    /// Records of this size and above are too large for it.
+    /// Records of this size in bytes and above are too large for the topic.
     too_large: Option<usize>,
-    /// It takes no record without a key.
+    /// True when the topic takes no record without a key.
     needs_key: bool,
-    /// Hashes of records that it refused for another reason.
+    /// Hashes of records that the topic refused for another reason.
     refused: Vec<u128>,
     refusals: usize,
-    /// How often in a row it was not written in time.
+    /// Number of times in a row that the topic was late.
     late: u32,
 }
 
-/// What is remembered.
+/// The topics that could not be written.
 #[derive(Debug, Default)]
 pub struct Memory {
     topics: BTreeMap<String, Topic>,
-    /// How often the time doubles after which a topic that was late is tried again.
+    /// Upper limit for the doublings of the pause before a topic that was late is tried again.
     doubled_max: u32,
 }
 
 impl Memory {
-    /// For where others wait for a topic that is late.
+    /// Makes a memory for transactions, where other replies wait for a topic that is late.
     pub fn of_transactions() -> Memory {
         Memory {
             topics: BTreeMap::new(),
@@ -118,7 +121,7 @@ impl Memory {
         }
     }
 
-    /// How a record may go to a topic.
+    /// The way in which a record may go to a topic.
     pub fn advice(&mut self, topic: &str, shape: Shape, now: Instant) -> Advice {
         let Some(known) = self.topics.get(topic) else {
             return Advice::Together;
@@ -142,8 +145,8 @@ impl Memory {
         Advice::Alone
     }
 
-    /// Nothing can be written to the topic. True when that is news: each reply that was on its way there
-    /// says so again.
+    /// Notes that the topic takes no records. True when that is news: each reply that was on its way to the
+    /// topic reports it again.
     pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) -> bool {
         let known = self.topics.get(topic);
         let news = known.is_none_or(|known| known.closed != Some(cause) || now >= known.until);
@@ -163,7 +166,7 @@ impl Memory {
         news
     }
 
-    /// Closes it, and logs that unless it is known.
+    /// Closes the topic, and logs that unless it is known.
     pub fn close_and_tell(&mut self, topic: &str, cause: Cause, now: Instant) {
         if self.close(topic, cause, now) {
             warn!(
@@ -174,12 +177,12 @@ impl Memory {
         }
     }
 
-    /// A batch was refused, and it is not known because of which of its records.
+    /// Notes that a batch was refused. The record that caused it is not known.
     pub fn suspect(&mut self, topic: &str, now: Instant) {
         self.topic(topic, now);
     }
 
-    /// A record was refused by itself.
+    /// Notes that a record was refused on its own.
     pub fn refuse(&mut self, topic: &str, shape: Shape, cause: Cause, now: Instant) {
         let known = self.topic(topic, now);
         match cause {
@@ -198,7 +201,7 @@ impl Memory {
         }
     }
 
-    /// How long a topic is not tried again that was late so often in a row.
+    /// The pause before a topic is tried again that was late this number of times in a row.
     fn pause(&self, late: u32) -> Duration {
         REMEMBERED * (1 << late.saturating_sub(1).min(self.doubled_max))
     }
@@ -212,7 +215,7 @@ impl Memory {
             .entry(topic.to_owned())
             .or_insert_with(|| Topic::new(now));
         if now >= known.until {
-            // What it refused then counts no more; that it was late does.
+            // Refusals before the pause no longer count; the number of late replies still does.
             *known = Topic {
                 late: known.late,
                 ..Topic::new(now)
@@ -237,7 +240,7 @@ impl Topic {
     }
 }
 
-/// In words, naming the topic.
+/// The cause in words, with the name of the topic.
 pub fn undelivered(cause: Cause, topic: &str) -> Undelivered {
     let reason = match cause {
         Cause::TopicUnknown => format!("topic {topic} does not exist"),
@@ -307,7 +310,7 @@ mod tests {
             now = after(seconds);
             assert_eq!(memory.advice("a", SMALL, now), Advice::Together);
         }
-        // It was well for as long as it had been left alone.
+        // The topic worked for as long as it had been left alone.
         now += Duration::from_secs(80);
         assert!(memory.close("a", Cause::Unwritable, now));
         now += REMEMBERED;

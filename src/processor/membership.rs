@@ -1,9 +1,10 @@
-//! As whom a transaction sends its offsets (T4).
+//! The member as which a transaction sends its offsets (T4).
 //!
-//! Each rebalance gives the group another generation, and a transaction that names the one before is refused. So
-//! the generation is that of the moment at which offsets are sent, and a member that stays in the group loses no
-//! transaction to a rebalance. The member must be the one that the transaction was begun as: a member that was
-//! thrown out and has joined again has another name, and its partitions may have had other owners meanwhile (T3).
+//! Each rebalance gives the group another generation, and Kafka refuses a transaction that names the one
+//! before. So the generation is the current one when offsets are sent, and a member that stays in the group
+//! loses no transaction to a rebalance. The member must be the one as which the transaction was begun. A
+//! member that was thrown out and has joined again has another name, and its partitions may have had other
+//! owners meanwhile (T3).
 
 use crate::core::planted::planted;
 
@@ -12,16 +13,16 @@ use crate::core::planted::planted;
 pub struct MemberId(String);
 
 impl MemberId {
-    /// None for a consumer that is no member of its group: librdkafka then says a generation below 0, or has
-    /// forgotten the name.
+    /// Returns none for a consumer that is no member of its group: librdkafka then reports a generation below
+    /// 0, or has forgotten the name.
     pub fn of(name: &str, generation: i32) -> Option<MemberId> {
         (generation >= 0 && !name.is_empty()).then(|| MemberId(name.to_owned()))
     }
 }
 
-/// Whether a transaction that was begun as one member may send its offsets as the member that the consumer is
-/// now. A loss that comes after `now` was read must have cancelled the transaction by the time that offsets are
-/// sent, so `now` is read first and cancellation is looked at afterwards.
+/// True when a transaction that was begun as one member may send its offsets as the consumer's current
+/// member, `now`. A loss that comes after `now` was read must have cancelled the transaction before offsets
+/// are sent. So `now` is read first, and cancellation is checked afterwards.
 pub fn may_send(begun: Option<&MemberId>, now: Option<&MemberId>) -> bool {
     match (begun, now) {
         (Some(begun), Some(now)) => begun == now || planted!(OffsetsAsAnotherMember),

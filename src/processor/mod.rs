@@ -1,6 +1,6 @@
 //! The life of a partition and of an instance, decided without Kafka: input in, effects out.
 //!
-//! Everything whose order matters for the promise is decided here; `src/kafka` only carries it out.
+//! Each decision whose order matters for the promise is made here; `src/kafka` only carries it out.
 //!
 //! ```text
 //!            assigned                 verdict: start                revoked, stop
@@ -14,18 +14,18 @@
 //! | room | subject |
 //! |---|---|
 //! | [`instance`] | all partitions of one process, and their one transaction at a time |
-//! | [`partition`] | a running partition: fold, replies, what a checkpoint holds |
+//! | [`partition`] | a running partition: fold, replies, content of a checkpoint |
 //! | [`checkpoint`] | a checkpoint as bytes: batch, footer, offsets |
-//! | [`replies`] | which replies are out, and when a checkpoint may cover them (I4) |
-//! | [`rewrite`] | when the whole state is written again, so that restore does not grow |
+//! | [`replies`] | which replies are on their way, and when a checkpoint may cover them (I4) |
+//! | [`rewrite`] | when the whole state is written again, so that a restore does not grow |
 //! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
-//! | [`membership`] | as whom a transaction sends its offsets: T3, T4 |
+//! | [`membership`] | the member as which a transaction sends its offsets: T3, T4 |
 //! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
-//! | [`restore`] | reads the state log and believes only what adds up |
+//! | [`restore`] | reads the state log and accepts only footers that add up |
 //! | [`rebuild`] | folds the request log again, for a repair |
-//! | [`repair`] | what a repair makes of the chains of strays |
-//! | [`failover`] | who is gone and who says so, besides the group |
+//! | [`repair`] | the chains of strays after a repair |
+//! | [`failover`] | which peers are gone, besides the view of the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
 pub mod checkpoint;
@@ -43,11 +43,13 @@ pub mod rewrite;
 pub mod takeover;
 pub mod transaction;
 
-/// When replies go out.
+/// When replies are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// At once; a checkpoint follows when they are acknowledged. A crash repeats a few.
+    /// Replies are sent at once, and a checkpoint follows when they are acknowledged. A crash repeats a few
+    /// replies.
     Immediate,
-    /// In the checkpoint's own transaction. A reader of committed records sees each once.
+    /// Replies are sent in the checkpoint's own transaction. A reader of committed records sees each reply
+    /// once.
     ExactlyOnce,
 }

@@ -1,39 +1,40 @@
-//! Heartbeats: what an instance says of itself in `sequencer.heartbeats`.
+//! Heartbeats: the records by which an instance shows in `sequencer.heartbeats` that it lives.
 //!
-//! Key: group, a slash and `instance_id`, since two services may share the topic by mistake. Value: format version, flags, incarnation, count, interval and patience, big-endian. A record
-//! of another version is passed over: its instance is one that was not heard.
+//! The key is the group, a slash and the `instance_id`, because two services may share the topic by mistake.
+//! The value holds the format version, flags, incarnation, count, interval and patience, big-endian. A record
+//! of another version is ignored: its instance counts as not heard.
 
-/// The format's version.
+/// The version of the format.
 const VERSION: u8 = 1;
-/// Version, flags, incarnation, count, interval, patience.
+/// The length of a value: version, flags, incarnation, count, interval, patience.
 const VALUE_BYTES: usize = 1 + 1 + 8 + 8 + 4 + 4;
-/// The flag of the last one of an incarnation.
+/// The flag of an incarnation's last heartbeat.
 const GOODBYE: u8 = 1;
 
-/// One heartbeat.
+/// The content of one heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// `instance_id`.
+    /// The `instance_id` of the writer.
     pub instance: String,
-    /// Drawn at random by each engine at its start.
+    /// A random number that each engine draws at its start.
     pub incarnation: u64,
-    /// Of this incarnation, from 0.
+    /// The number of this heartbeat in its incarnation, from 0.
     pub count: u64,
-    /// Until the next one, in ms.
+    /// The time until the next heartbeat, in ms.
     pub interval_ms: u32,
-    /// The silence that it asks others to bear, in ms; 0 when it asks for none.
+    /// The silence that the instance asks others to bear, in ms; 0 when it asks for none.
     pub patience_ms: u32,
-    /// The last one of its incarnation.
+    /// True for the last heartbeat of an incarnation.
     pub goodbye: bool,
 }
 
 impl Heartbeat {
-    /// The key of its record.
+    /// The key of the heartbeat's record.
     pub fn key(&self, group: &str) -> String {
         format!("{group}/{}", self.instance)
     }
 
-    /// The value of its record.
+    /// The value of the heartbeat's record.
     pub fn encode(&self) -> [u8; VALUE_BYTES] {
         let mut value = [0; VALUE_BYTES];
         value[0] = VERSION;
@@ -45,7 +46,8 @@ impl Heartbeat {
         value
     }
 
-    /// Of a record's key and value; none when it is no heartbeat of this version, or of another group.
+    /// Decodes a record's key and value. Returns none for a record that is no heartbeat of this version, or
+    /// belongs to another group.
     pub fn decode(group: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Heartbeat> {
         let key = std::str::from_utf8(key?).ok()?;
         let instance = key.strip_prefix(group)?.strip_prefix('/')?.to_owned();

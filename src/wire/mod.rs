@@ -1,7 +1,7 @@
-//! Bytes to core and back: requests, replies, state and ledger records.
+//! Converts between bytes and core values: requests, replies, state and ledger records.
 //!
-//! Pure like the core. Stored formats carry a version, check their exact length, and have golden
-//! bytes that a test compares; a reply's bytes are part of I3.
+//! Like the core, this module is pure. Stored formats carry a version, check their exact length, and have
+//! golden bytes that a test compares. The bytes of a reply are part of I3.
 
 pub mod headers;
 pub mod heartbeat;

@@ -1,4 +1,4 @@
-//! As whom a member's offsets are sent, asked for from the thread that sends them.
+//! The member name and generation with which a member's offsets are sent. The sending thread asks for them.
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::native::milliseconds;
 use crate::kafka::error::{Class, Error, text};
 use crate::processor::membership::MemberId;
 
-/// A way to a member's credentials, until its consumer is closed.
+/// Gives access to a member's credentials, until its consumer is closed.
 #[derive(Clone)]
 pub struct Credentials(Arc<Mutex<Option<Arc<BaseConsumer<Membership>>>>>);
 
@@ -23,14 +23,14 @@ impl Credentials {
         Credentials(Arc::new(Mutex::new(Some(Arc::clone(consumer)))))
     }
 
-    /// The group's view of this member at this moment, as far as librdkafka has heard. Takes some 50 µs: its main
-    /// thread answers.
+    /// The group's view of this member at this moment, as far as librdkafka has heard. Takes some 50 µs,
+    /// because librdkafka's main thread answers.
     pub fn now(&self) -> Option<GroupMetadata> {
         let consumer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         GroupMetadata::of(consumer.as_ref()?.client())
     }
 
-    /// Waits for a question under way, so that nobody holds the consumer after this.
+    /// Waits for a question in progress, so that no thread holds the consumer after this.
     pub(super) fn end(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -39,7 +39,7 @@ impl Credentials {
 /// A member's name and generation, for a transaction that commits its offsets.
 pub struct GroupMetadata(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
 
-// SAFETY: an object of its own, which librdkafka only reads.
+// SAFETY: a separate object, which librdkafka only reads.
 unsafe impl Send for GroupMetadata {}
 
 impl GroupMetadata {
@@ -71,7 +71,7 @@ impl GroupMetadata {
     /// Makes offsets part of the producer's transaction, in the name of this member.
     ///
     /// # Errors
-    /// What the group or the transaction's coordinator say.
+    /// The error of the group or of the transaction's coordinator.
     pub fn send_offsets<C: ClientContext>(
         &self,
         producer: &Client<C>,

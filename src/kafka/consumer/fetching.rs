@@ -28,9 +28,9 @@ pub(super) struct Fetched {
 }
 
 impl GroupConsumer {
-    /// Fetches `partition` from `next` on. This also restarts a partition that was stopped, or whose offset was
-    /// lost. `leader_epoch` is that of the record before `next`, for a stopped partition whose log is to be
-    /// compared by it: where the log was cut below `next` in the meantime, the offset is lost.
+    /// Fetches `partition` from `next` on. This also restarts a partition that was stopped, or whose offset
+    /// was lost. `leader_epoch` is the epoch of the record before `next`, for a stopped partition whose log
+    /// is to be compared by it. If the log was cut below `next` in the meantime, the offset is lost.
     ///
     /// # Errors
     /// The partition is being fetched, or the client is closed or had a fatal error.
@@ -109,7 +109,8 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Stops fetching `partition`, which stays assigned: it is halted. No record of it comes after this call.
+    /// Stops fetching `partition`, which stays assigned, because it is halted. No record of it comes after
+    /// this call.
     ///
     /// # Errors
     /// The client is closed.

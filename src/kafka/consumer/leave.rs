@@ -1,9 +1,9 @@
-//! Leaving the group on purpose, which a static member does not do by being closed.
+//! Leaving the group on purpose, because closing a static member does not make it leave.
 //!
-//! librdkafka leaves LeaveGroup out for a static member that is being closed (`rd_kafka_cgrp_leave_maybe`), so its
-//! partitions would stand still until its session ends. It sends LeaveGroup when the member unsubscribes and the
-//! revocation of all it had is answered, and forgets the member's name at that moment. A close that follows waits
-//! for the broker's answer; one that comes before would take the leaving back.
+//! librdkafka sends no LeaveGroup for a static member that is being closed (`rd_kafka_cgrp_leave_maybe`), so
+//! its partitions would stand still until its session ends. It sends LeaveGroup when the member unsubscribes
+//! and the revocation of all its partitions is answered, and forgets the member's name at that moment. A
+//! close after that waits for the broker's answer. A close before that would cancel the leave.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ use super::native::Signal;
 use super::{GroupConsumer, native};
 use crate::kafka::error::Error;
 
-/// How long to wait for an event before looking at the member's name again.
+/// The wait for an event before the member's name is checked again.
 const LEAVE_POLL: Duration = Duration::from_millis(5);
-/// How long the first join of a consumer that is no member yet is waited for. Left alone while under way, it would
-/// leave a member behind that nobody is, for a session.
+/// The wait for the first join of a consumer that is no member yet. A join that is given up while in progress
+/// would leave a member without a process in the group, for a session.
 const FIRST_JOIN_WAIT: Duration = Duration::from_millis(500);
 
 impl GroupConsumer {
-    /// Leaves the group, or gives it up at `until`; the session ends the membership then.
+    /// Leaves the group. Gives up at `until`; then the session ends the membership.
     pub(super) fn leave(&self, until: Instant) {
         if !self.joining.get() {
             return;
@@ -37,13 +37,13 @@ impl GroupConsumer {
             self.accept_assignment()?;
         }
         let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
-        // Answers a revoke that waits, too.
+        // This also answers a revoke that waits.
         self.unassign(&fetched)?;
         if !self.has_name() && self.answered.get().is_some() {
             debug!("no member of the group any more");
             return Ok(());
         }
-        // Unsubscribing now would make librdkafka pass over the answer to its first join.
+        // Unsubscribing now would make librdkafka ignore the answer to its first join.
         if !self.comes_to(true, until.min(Instant::now() + FIRST_JOIN_WAIT))? {
             return Ok(());
         }
@@ -54,8 +54,8 @@ impl GroupConsumer {
         Ok(())
     }
 
-    /// Answers rebalances until the group has a name for this member, or none any more; false when it is not so in
-    /// time.
+    /// Answers rebalances until the group has a name for this member, or no longer has one. False when this
+    /// does not happen in time.
     fn comes_to(&self, named: bool, until: Instant) -> Result<bool, Error> {
         while self.has_name() != named {
             if Instant::now() >= until {
@@ -66,14 +66,14 @@ impl GroupConsumer {
         Ok(true)
     }
 
-    /// Forgotten as soon as LeaveGroup is on its way.
+    /// True while the member has a name. librdkafka forgets the name as soon as LeaveGroup is on its way.
     fn has_name(&self) -> bool {
         self.credentials
             .now()
             .is_some_and(|known| !known.name().is_empty())
     }
 
-    /// Waits for an event, and answers it when it is a rebalance. All else concerns nobody any more.
+    /// Waits for an event, and answers a rebalance. All other events are ignored.
     fn answer_waiting(&self) -> Result<(), Error> {
         let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(LEAVE_POLL)) else {
             return Ok(());

@@ -21,7 +21,7 @@ pub(super) struct Queue(NonNull<sys::rd_kafka_queue_t>);
 unsafe impl Send for Queue {}
 
 impl Queue {
-    /// None for a consumer without a group. Must be dropped before its client.
+    /// Returns none for a consumer without a group. The queue must be dropped before its client.
     pub(super) fn of_consumer<C: ClientContext>(client: &Client<C>) -> Option<Queue> {
         // SAFETY: the client is alive; the returned reference to the queue is ours to destroy.
         NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Queue)
@@ -51,7 +51,7 @@ pub(super) fn milliseconds(wait: Duration) -> c_int {
     c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
 }
 
-/// What an event is about.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Record,
@@ -63,7 +63,7 @@ pub(super) enum Signal {
     Other,
 }
 
-/// An event of the queue, destroyed when dropped; all that is borrowed from it goes with it.
+/// An event of the queue, destroyed when dropped. Borrows of its data end with it.
 pub(super) struct RawEvent(NonNull<sys::rd_kafka_event_t>);
 
 impl RawEvent {
@@ -84,7 +84,7 @@ impl RawEvent {
         }
     }
 
-    /// The record of a fetch event, which has one.
+    /// The record of a fetch event.
     pub(super) fn record(&self) -> Option<Record<'_>> {
         // SAFETY: the event is alive; its message lives as long as it does, and so does the
         // borrow.
@@ -94,7 +94,7 @@ impl RawEvent {
         }
     }
 
-    /// Of a rebalance: true for an assignment, false for a revocation.
+    /// For a rebalance event: true for an assignment, false for a revocation.
     pub(super) fn is_assignment(&self) -> bool {
         // SAFETY: the event is alive.
         let code = unsafe { sys::rd_kafka_event_error(self.as_ptr()) };
@@ -120,7 +120,7 @@ impl RawEvent {
         }
     }
 
-    /// The partition and offset that an error event is about.
+    /// The partition and offset that an error event concerns.
     pub(super) fn partition(&self) -> Option<(i32, i64)> {
         // SAFETY: the event is alive; the returned object is ours, and destroyed here.
         unsafe {
@@ -133,7 +133,7 @@ impl RawEvent {
         }
     }
 
-    /// Of an error: true for the end of a partition, which is none.
+    /// For an error event: true for the end of a partition, which is not an error.
     pub(super) fn is_end_of_log(&self) -> bool {
         // SAFETY: the event is alive.
         is_end_of_log(unsafe { sys::rd_kafka_event_error(self.as_ptr()) })
@@ -166,7 +166,7 @@ impl RawEvent {
         }
     }
 
-    /// Passes a line of librdkafka's log on.
+    /// Passes on a line of librdkafka's log.
     pub(super) fn log(&self) {
         // SAFETY: the event is alive.
         unsafe { context::log_event(self.as_ptr()) }
@@ -262,8 +262,8 @@ pub(super) fn set_leader_epoch(partitions: &TopicPartitionList, leader_epoch: i3
     }
 }
 
-/// To the offsets and leader epochs of the list. Where there is a leader epoch, librdkafka compares the log
-/// by it first.
+/// Seeks to the offsets and leader epochs of the list. Where the list has a leader epoch, librdkafka compares
+/// the log by that epoch first.
 pub(super) fn seek<C: ClientContext>(
     client: &Client<C>,
     partitions: &TopicPartitionList,
@@ -282,7 +282,7 @@ pub(super) fn seek<C: ClientContext>(
     check_each("seek", partitions)
 }
 
-/// The results that librdkafka wrote into a list.
+/// Checks the results that librdkafka wrote into a list.
 fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Result<(), Error> {
     for element in partitions.elements() {
         element.error().map_err(|error| {
@@ -298,8 +298,8 @@ fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Resul
 
 pub(super) fn refuse_token<C: ClientContext>(client: &Client<C>) {
     let reason = c"SASL/OAUTHBEARER is not supported";
-    // SAFETY: the client is alive, the text is static. The code says whether the client uses
-    // OAUTHBEARER at all, which it does, since it asked.
+    // SAFETY: the client is alive, the text is static. The returned code says whether the client uses
+    // OAUTHBEARER at all. It does, because it asked for a token.
     unsafe {
         sys::rd_kafka_oauthbearer_set_token_failure(client.native_ptr(), reason.as_ptr());
     }

@@ -1,4 +1,4 @@
-//! Effects as calls.
+//! Carries out effects as calls on the clients.
 
 use tracing::{info, warn};
 
@@ -12,8 +12,8 @@ use crate::processor::checkpoint::Checkpoint;
 use crate::processor::instance::{Effect, Input};
 
 impl Engine {
-    /// Carries out one effect. A call on the consumer that fails leaves it without a clear
-    /// assignment, so the engine starts over: the log and the state say where.
+    /// Carries out one effect. A failed call on the consumer leaves it without a clear assignment. So the
+    /// engine starts over: the log and the state say where.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), Exit> {
         match effect {
             Effect::AcceptAssignment => answered(self.consumer.accept_assignment()),
@@ -45,8 +45,8 @@ impl Engine {
                 });
                 Ok(())
             }
-            // While no records are taken, what came of it would be passed over; it begins with the others
-            // when they are taken again.
+            // While no records are taken, fetched records would be skipped. This partition starts with the
+            // others when records are taken again.
             Effect::Fetch { .. } if self.held_back => Ok(()),
             Effect::Fetch { partition, .. } if self.forwards.is_waiting(partition) => Ok(()),
             Effect::Fetch { partition, from } => self.fetch(partition, from),
@@ -72,7 +72,8 @@ impl Engine {
         }
     }
 
-    /// One that is fetched from elsewhere, or not at all, would pass requests over, or never answer them.
+    /// Fetches a partition. If it were fetched from another offset, requests would be skipped. If it were not
+    /// fetched at all, they would never be answered.
     pub(super) fn fetch(&mut self, partition: i32, from: NextOffset) -> Result<(), Exit> {
         let leader_epoch = self.instance.leader_epoch(partition);
         let started = self.consumer.start(partition, from.0, leader_epoch);
@@ -81,7 +82,8 @@ impl Engine {
         })
     }
 
-    /// One that went on all the same would move on over what is passed over meanwhile.
+    /// Stops fetching a partition. If fetching went on, it would move past records that are skipped
+    /// meanwhile.
     pub(super) fn stop_fetching(&mut self, partition: i32) -> Result<(), Exit> {
         self.consumer.stop(partition).map_err(|error| {
             Exit::StartOver(format!(
@@ -90,7 +92,7 @@ impl Engine {
         })
     }
 
-    /// Strays that cannot go home hold up the partition that they were found in, and no other.
+    /// Stops the partitions whose strays cannot go home, and no other partitions.
     pub(super) fn stop_full_sources(&mut self) -> Result<(), Exit> {
         let Changes { stop, resume } = self.forwards.changes(self.instance.owned());
         for partition in stop {
@@ -126,8 +128,8 @@ impl Engine {
             .map_err(|_| Exit::StartOver("the transaction thread has ended".to_owned()))
     }
 
-    /// T3. Whether or not a new producer could be had, the transaction under way is cancelled: what
-    /// is not committed yet never will be.
+    /// Fences (T3). Whether or not a new producer can be made, the transaction in progress is cancelled: if
+    /// it is not committed yet, it never will be.
     fn fence(&mut self) -> Result<(), Exit> {
         warn!("a revoked partition's transaction is not finished in time; fencing it");
         if let Err(error) = self.transactor.fence() {

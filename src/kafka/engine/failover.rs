@@ -1,4 +1,4 @@
-//! How long the partitions of a peer that is gone were without an owner.
+//! The time for which the partitions of a peer that is gone had no owner.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,21 +7,22 @@ use tracing::info;
 
 use crate::service::metrics::Metrics;
 
-/// A rebalance that comes later has another reason: an eviction takes less than a second, and without one the group
-/// notices after a session of 10 s at most.
+/// A rebalance that comes later has another reason: an eviction takes less than a second, and without one the
+/// group notices after a session of 10 s at most.
 const REBALANCE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Partitions that came from a peer that is gone, and are not restored yet.
+/// Partitions that belonged to a peer that is gone, and are not restored yet.
 #[derive(Debug, Default)]
 pub(super) struct Failovers {
-    /// When the peer was heard last.
+    /// The last heartbeat of the peer, by partition.
     gone: BTreeMap<i32, Instant>,
-    /// Of the last one that was taken over from: the next rebalance has another reason.
+    /// The last heartbeat of the peer whose partitions were taken over last. The next rebalance has another
+    /// reason.
     taken: Option<Instant>,
 }
 
 impl Failovers {
-    /// `since_gone`: how long ago the peer that fell silent last was heard.
+    /// `since_gone`: the time since the last heartbeat of the peer that fell silent last.
     pub(super) fn assigned(&mut self, partitions: &[i32], since_gone: Option<Duration>) {
         let now = Instant::now();
         let gone = since_gone
@@ -33,7 +34,7 @@ impl Failovers {
         if self.taken.is_some_and(|taken| gone <= taken) {
             return;
         }
-        // Of the same peer the time is the same to a millisecond.
+        // For the same peer, the time is the same to a millisecond.
         self.taken = Some(gone + Duration::from_millis(2));
         self.gone
             .extend(partitions.iter().map(|partition| (*partition, gone)));

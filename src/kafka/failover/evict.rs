@@ -1,9 +1,10 @@
-//! Removes a member that is gone from the group: joins in its place, and leaves.
+//! Removes a member that is gone from the group: joins under its `group.instance.id`, and leaves.
 //!
-//! No call of the client library removes a member. Whoever may read the group can do this: a consumer with the
-//! `group.instance.id` of a static member takes its place, the member is told `FENCED_INSTANCE_ID` when it comes
-//! back, and the group shares its partitions out as soon as the consumer leaves. The consumer fetches and commits
-//! nothing, and none of its errors concerns this process's engine.
+//! No call of the client library removes a member. Any client with read access to the group can do it: a
+//! consumer with the `group.instance.id` of a static member takes its place. The old member gets
+//! `FENCED_INSTANCE_ID` when it comes back, and the group assigns its partitions to others as soon as the
+//! consumer leaves. The consumer fetches and commits nothing, and none of its errors concerns this process's
+//! engine.
 
 use std::sync::Arc;
 use std::thread;
@@ -20,39 +21,41 @@ use crate::kafka::error::{Class, Error};
 use crate::processor::failover::observer::Victim;
 use crate::service::metrics::Metrics;
 
-/// What the client ID of an evictor ends with. No instance is called so: its name has no slash.
+/// The suffix of an evictor's client ID. No instance has such a name, because an `instance_id` contains no
+/// slash.
 const EVICTOR: &str = "/evicts";
-/// How long brokers may take to say who is in the group: many times what they take. All of them are asked, and one
-/// that is away must not keep the answer of the group's coordinator.
+/// How long brokers may take to list the members of the group: many times the usual time. All brokers are
+/// asked, and one that is away must not delay the answer of the group's coordinator.
 const ASK_DEADLINE: Duration = Duration::from_millis(300);
-/// How long the join may take to be answered: in a group that waits for another member it takes until that one has
-/// joined again or its session ends. Given up earlier, it leaves a member behind that nobody is, for a session.
+/// How long the answer to the join may take. In a group that waits for another member, the answer comes when
+/// that member has joined again or its session ends. A join that is given up earlier leaves a member without
+/// a process in the group, for a session.
 const JOIN_DEADLINE: Duration = Duration::from_secs(6);
-/// How often to look for the answer.
+/// The interval at which the answer is looked for.
 const JOIN_POLL: Duration = Duration::from_millis(5);
 /// How long leaving may take.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
-/// How long all of it may take, after which nobody waits for it any more.
+/// How long the whole eviction may take. After this time no thread waits for it.
 pub(super) const EVICTION_MAX: Duration = Duration::from_secs(10);
 const _: () = assert!(JOIN_DEADLINE.as_secs() + LEAVE_DEADLINE.as_secs() < EVICTION_MAX.as_secs());
 
-/// What came of an eviction.
+/// The result of an eviction.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The victim is a member no more.
+    /// The victim is no longer a member.
     Evicted,
-    /// It was none already.
+    /// The victim was not a member when the group was asked.
     Left,
-    /// It is better to look again.
+    /// The eviction was not tried; the reason may have passed at the next look.
     NotNow(&'static str),
-    /// It was tried.
+    /// The eviction was tried and failed.
     Failed(Error),
 }
 
-/// What an eviction needs.
+/// Evicts one victim at a time.
 pub(super) struct Evictor {
     pub(super) connection: Connection,
-    /// The topic of the group's members.
+    /// The topic that the members of the group subscribe to.
     pub(super) requests: String,
     pub(super) admin: Admin,
     pub(super) shared: Arc<Shared>,
@@ -80,14 +83,15 @@ impl Evictor {
         outcome
     }
 
-    /// Who is in the group. Asked once at the start, it finds out whether it may, and has its connections.
+    /// Lists the members of the group. The first call, at the start, shows whether this instance may list
+    /// them, and opens the connections.
     pub(super) fn ask(&self) -> Result<Vec<Listed>, Error> {
         self.admin
             .listed_members(&self.connection.group, ASK_DEADLINE)
     }
 
     fn try_evict(&self, victim: &Victim) -> Result<Outcome, Error> {
-        // Made first: it finds the coordinator while the group is asked.
+        // The consumer is made first: it finds the coordinator while the group is asked.
         let consumer = GroupConsumer::prepare(&self.consumer(victim), &self.requests)?;
         let members = self.ask()?;
         let is_member = |instance: &str| {
@@ -95,7 +99,7 @@ impl Evictor {
                 .iter()
                 .any(|member| member.instance() == Some(instance))
         };
-        // That of one that is gone itself has been left behind in the group.
+        // An evictor whose own instance is gone has been left behind in the group.
         let of_living = |owner: &str| {
             self.shared
                 .observe(|observer, now_ms| observer.is_alive(now_ms, owner))
@@ -179,8 +183,8 @@ impl Evictor {
         Ok(Outcome::Evicted)
     }
 
-    /// Its open transaction holds up whoever takes over from it. That it cannot be ended is no failure: it ends by
-    /// its time-out.
+    /// Ends the open transaction of the victim, which delays the new owner of its partitions. A failure here
+    /// does not fail the eviction: the transaction ends by its time-out.
     fn fence(&self, instance: &str) {
         let began = Instant::now();
         match fence::end_transaction(&self.of(instance)) {
@@ -213,7 +217,7 @@ impl Evictor {
     }
 }
 
-/// Another member has the place by now, or the group may not be joined.
+/// True when another member has taken the place, or when the group may not be joined.
 fn is_end(error: &Error) -> bool {
     matches!(error.class, Class::Fenced | Class::Fatal | Class::Denied)
 }

@@ -8,11 +8,11 @@ use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 
-/// How long it may take: the transaction ends by its own time-out not much later.
+/// How long the end of the transaction may take. The transaction ends by its own time-out not much later.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Becomes the producer of that instance, which ends what it left open. `of`: the connection as that instance has
-/// it.
+/// Becomes the producer of that instance: the init ends the transaction that the instance left open. `of`:
+/// the connection with the name of that instance.
 ///
 /// # Errors
 /// No answer in time, or no permission.

@@ -1,7 +1,8 @@
-//! Writes the heartbeats of one engine, on a thread of its own.
+//! Writes the heartbeats of one engine, on its own thread.
 //!
-//! It falls silent when the engine does: a process whose engine stands still answers nobody, however well its other
-//! threads do. A heartbeat that cannot be written expires; one that came late would say what is not true any more.
+//! The thread falls silent when the engine does: if the engine stands still, the process answers nobody,
+//! however well its other threads run. A heartbeat that cannot be written expires. A late heartbeat would say
+//! something that is no longer true.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,37 +26,38 @@ use crate::processor::failover::patience::Patience;
 use crate::service::metrics::Metrics;
 use crate::wire::heartbeat::Heartbeat;
 
-/// How often an engine writes one that watches no peers, in ms. A process of the same name that starts must hear two
-/// of them while it listens, for 0.3 s (`processor::failover::namesake`).
+/// The interval between two heartbeats of an engine that watches no peers, in ms. A starting process of the
+/// same name must hear two of them while it listens, for 0.3 s (`processor::failover::namesake`).
 const UNWATCHED_INTERVAL_MS: u32 = 100;
-/// An engine without a turn for so long is not alive: longer than a fence inside a revocation may take, in which it
-/// waits twice for a producer.
+/// An engine without a turn for this time is not alive. The limit is longer than a fence inside a revocation,
+/// which waits twice for a producer.
 const TURN_SILENCE_MAX: Duration = Duration::from_secs(12);
 /// How long the last heartbeat may take on its way.
 const GOODBYE_DEADLINE: Duration = Duration::from_millis(200);
-/// How often to look whether an eviction has ended.
+/// The interval at which the end of an eviction is looked for.
 const EVICTION_POLL: Duration = Duration::from_millis(5);
 
-/// How an engine says that it is alive, and takes others for gone.
+/// How an engine shows that it is alive, and when it takes others for gone.
 #[derive(Clone, Debug)]
 pub struct Heartbeats {
-    /// The topic.
+    /// The topic of the heartbeats.
     pub topic: String,
-    /// The silence that is taken for a death, in ms; 0 for never.
+    /// The silence that counts as a death, in ms; 0 to evict no peer.
     pub silence_ms: u64,
-    /// What this process asks for.
+    /// The patience that this process asks for.
     pub patience: Patience,
-    /// From when it counts its time.
+    /// The zero of this process's clock.
     pub began: Instant,
 }
 
 impl Heartbeats {
-    /// By the clock of [`Heartbeats::patience`].
+    /// The time in ms, by the clock of [`Heartbeats::patience`].
     pub fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// An engine of this process was evicted while it lived: the next ones ask for more patience.
+    /// Notes that an engine of this process was evicted while it lived. The next engines ask for more
+    /// patience.
     pub fn evicted(&mut self, session_ms: u64) {
         let silence_ms = self
             .silence_ms
@@ -71,10 +73,11 @@ pub struct Heart {
 }
 
 impl Heart {
-    /// Starts the threads. `requests`: the topic of the group's members; `incarnation`: drawn for this engine.
+    /// Starts the threads. `requests`: the topic of the group's members. `incarnation`: a random number of
+    /// this engine.
     ///
     /// # Errors
-    /// A configuration that librdkafka refuses, or no thread.
+    /// A configuration that librdkafka refuses, or a thread that cannot be started.
     pub fn start(
         connection: &Connection,
         heartbeats: &Heartbeats,
@@ -126,12 +129,12 @@ impl Heart {
         Ok(Heart { shared, writer })
     }
 
-    /// The engine had a turn.
+    /// Notes that the engine had a turn.
     pub fn turned(&self) {
         self.shared.turned();
     }
 
-    /// Peers and the age of their last heartbeats, in ms.
+    /// The peers and the age of their last heartbeats, in ms.
     pub fn peers(&self) -> BTreeMap<String, u64> {
         self.shared.observe(|observer, now_ms| {
             let ages = observer.ages(now_ms);
@@ -140,7 +143,7 @@ impl Heart {
         })
     }
 
-    /// How long ago the peer that fell silent last was heard last.
+    /// The time since the last heartbeat of the peer that fell silent last.
     pub fn since_gone(&self) -> Option<Duration> {
         self.shared.since_gone()
     }
@@ -157,13 +160,14 @@ impl Drop for Heart {
     fn drop(&mut self) {
         self.shared.stop();
         let until = Instant::now() + EVICTION_MAX;
-        // Given up half-way, it would leave a member behind that nobody is.
+        // An eviction that is given up half-way would leave a member without a process in the group.
         while self.shared.is_evicting() && Instant::now() < until {
             std::thread::sleep(EVICTION_POLL);
         }
         if let Some(writer) = self.writer.take() {
             writer.thread().unpark();
-            // It has a deadline for its goodbye. The watch is not waited for: it may be asking a broker that is away.
+            // The goodbye has a deadline. The watch is not waited for: it may be asking a broker that is
+            // away.
             let _ = writer.join();
         }
     }
@@ -186,7 +190,7 @@ impl Writer {
             if self.shared.engine_silence() < TURN_SILENCE_MAX {
                 self.write();
             }
-            // Reports of what was written, which nobody asks for.
+            // The poll serves the delivery reports, which are not read.
             self.producer.poll(Duration::ZERO);
             std::thread::park_timeout(Duration::from_millis(self.heartbeat.interval_ms.into()));
         }

@@ -1,4 +1,5 @@
-//! Whether another process lives under this `instance_id`, before any client is made that would throw it out.
+//! Whether another process lives under this `instance_id`. This is checked before any client is made that
+//! would throw the other process out.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +8,19 @@ use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
 use crate::processor::failover::namesake::{Namesake, listen_ms};
 
-/// How long to wait for one heartbeat before looking at the time.
+/// The wait for one heartbeat before the time is checked.
 const LISTEN_POLL: Duration = Duration::from_millis(10);
-/// How long reading may take to begin: what a client takes to find the partition's leader on a busy machine.
+/// How long reading may take to begin. A client takes this long to find the partition's leader on a busy
+/// machine.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
-/// How much of the past is read, for the interval at which instances write.
+/// How much of the past is read, to learn the interval at which instances write.
 const BACK: Duration = Duration::from_secs(2);
 
-/// Listens for a few intervals. True when the name is in use; nothing of a process that has crashed is heard. `own`:
+/// Listens for a few intervals. True when the name is in use. A process that has crashed is not heard. `own`:
 /// the incarnations of this process so far.
 ///
 /// # Errors
-/// The topic cannot be read, so nobody can tell.
+/// The topic cannot be read, so the question stays open.
 pub fn is_in_use(connection: &Connection, topic: &str, own: Vec<u64>) -> Result<bool, Error> {
     let tail = Tail::begin(connection, topic, BACK)?;
     let mut namesake = Namesake::new(&connection.instance_id, own);

@@ -1,12 +1,13 @@
-//! Heartbeats through Kafka: whoever can still write to it is alive for the rest of the service.
+//! Heartbeats through Kafka: a process that can still write to Kafka counts as alive for the rest of the
+//! service.
 //!
 //! | room | subject |
 //! |---|---|
-//! | [`topic`] | the topic, made and looked at |
-//! | [`tail`] | reads what was written last, and what comes |
+//! | [`topic`] | creates and checks the topic |
+//! | [`tail`] | reads the last heartbeats, then new ones |
 //! | [`listen`] | whether another process has this `instance_id`, before any other client is made |
-//! | [`heart`] | writes this engine's heartbeats, on a thread of its own |
-//! | `watch` | reads those of the others, on a thread of its own, and says who is gone |
+//! | [`heart`] | writes this engine's heartbeats, on its own thread |
+//! | `watch` | reads the heartbeats of peers, on its own thread, and reports who is gone |
 //! | `evict` | removes a member that is gone from the group |
 //! | `fence` | ends its open transaction |
 

@@ -1,4 +1,4 @@
-//! What the threads of one engine's heartbeats share.
+//! The data that the threads of one engine's heartbeats share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::processor::failover::observer::{Observer, Options};
 
-/// One clock for all of them, in ms since it was made.
+/// All threads use one clock, in ms since this value was made.
 pub(super) struct Shared {
     began: Instant,
-    /// When the engine had its last turn.
+    /// The time of the engine's last turn.
     turned_ms: AtomicU64,
     stop: AtomicBool,
-    /// A member that an eviction made is in the group, or on its way there.
+    /// True while a member that an eviction made is in the group, or on its way into it.
     evicting: AtomicBool,
     observer: Mutex<Observer>,
-    /// When the peer that fell silent last was heard last; 0 for none so far.
+    /// The time of the last heartbeat of the peer that fell silent last; 0 for none so far.
     gone_ms: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ impl Shared {
         self.turned_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// How long the engine has had no turn.
+    /// The time since the engine's last turn.
     pub(super) fn engine_silence(&self) -> Duration {
         let turned_ms = self.turned_ms.load(Ordering::Relaxed);
         Duration::from_millis(self.now_ms().saturating_sub(turned_ms))
@@ -53,10 +53,11 @@ impl Shared {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Runs what must not be given up half-way, unless the engine ends: then none.
+    /// Runs a call that must not be given up half-way. Returns none without running it when the engine ends.
     pub(super) fn evicting<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         self.evicting.store(true, Ordering::SeqCst);
-        // Whoever stops looks afterwards whether something is under way, so one of the two sees the other.
+        // A thread that stops the engine sets `stop` first and reads `evicting` afterwards. So one of the two
+        // threads sees the other.
         let done = (!self.stops()).then(call);
         self.evicting.store(false, Ordering::SeqCst);
         done
@@ -66,10 +67,10 @@ impl Shared {
         self.evicting.load(Ordering::SeqCst)
     }
 
-    /// At the time of the call. Nothing is waited for under the lock.
+    /// Calls with the observer and the current time. No call waits under the lock.
     pub(super) fn observe<T>(&self, call: impl FnOnce(&mut Observer, u64) -> T) -> T {
         let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        // Behind the lock, so that time does not step back for the observer.
+        // The time is read under the lock, so that it does not step back for the observer.
         let now_ms = self.now_ms();
         call(&mut observer, now_ms)
     }
@@ -78,7 +79,7 @@ impl Shared {
         self.gone_ms.store(heard_ms.max(1), Ordering::Relaxed);
     }
 
-    /// How long ago the peer that fell silent last was heard last.
+    /// The time since the last heartbeat of the peer that fell silent last.
     pub(super) fn since_gone(&self) -> Option<Duration> {
         match self.gone_ms.load(Ordering::Relaxed) {
             0 => None,

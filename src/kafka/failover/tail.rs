@@ -1,4 +1,4 @@
-//! Reads the tail of the heartbeats without a group: what was written last, then what comes.
+//! Reads the tail of the heartbeats without a group: the last records first, then new ones.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::kafka::error::{Class, Error};
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
 use crate::wire::heartbeat::Heartbeat;
 
-/// The only partition.
+/// The only partition of the topic.
 pub(super) const PARTITION: i32 = 0;
 /// How long the question for the end of the topic may take: as long as a leader may take to move.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -22,9 +22,9 @@ const OPERATION: &str = "read heartbeats";
 /// A heartbeat as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// What it says.
+    /// The content of the record.
     pub heartbeat: Heartbeat,
-    /// It was there when reading began.
+    /// True when the record was there before reading began.
     pub old: bool,
     /// When the broker appended it, in ms since 1970.
     pub appended_ms: i64,
@@ -39,8 +39,8 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Begins so far back that whatever was written in `back` is read: by number and not by time, so that no
-    /// clocks are compared.
+    /// Begins far enough back to read all that was written in `back`. The distance is a number of records and
+    /// not a time, so that no clocks are compared.
     ///
     /// # Errors
     /// No topic, no permission, or no answer.
@@ -49,7 +49,7 @@ impl Tail {
             .heartbeat_consumer()
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka(OPERATION, &error))?;
-        // One that has not heard of a topic looks for its leader once a second.
+        // A consumer that has not heard of a topic looks for its leader once a second.
         consumer
             .fetch_metadata(Some(topic), END_DEADLINE)
             .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
@@ -71,15 +71,16 @@ impl Tail {
         })
     }
 
-    /// Whether something was read, if only that there is nothing.
+    /// True when the broker has answered a read, even if only with the end of the log.
     pub fn reads(&self) -> bool {
         self.reads.get()
     }
 
-    /// The next heartbeat of this service; none when none came within `wait`, or something else did.
+    /// The next heartbeat of this service. None when no record came within `wait`, or when the record was not
+    /// such a heartbeat.
     ///
     /// # Errors
-    /// Only what does not go away by itself.
+    /// Only errors that do not pass without help.
     pub fn next(&self, wait: Duration) -> Result<Option<Heard>, Error> {
         let record = match self.consumer.poll(wait) {
             None => return Ok(None),

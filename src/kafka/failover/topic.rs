@@ -1,13 +1,13 @@
-//! The topic of the heartbeats. Nothing depends on its records but how soon a namesake is noticed.
+//! The topic of the heartbeats. Its records decide only how soon a peer's death and a namesake are noticed.
 
 use crate::kafka::admin::topics::CreateOptions;
 use crate::kafka::admin::{Access, Admin};
 use crate::kafka::error::Error;
 
-/// Makes the topic if it is missing and `may_create`, and looks whether it can be used.
+/// Creates the topic if it is missing and `may_create` is true, and checks that it can be used.
 ///
 /// # Errors
-/// Why there are no heartbeats: everything else is as it would be without.
+/// The reason why there are no heartbeats. Everything else works without them.
 pub fn prepare(
     admin: &Admin,
     name: &str,
@@ -15,7 +15,7 @@ pub fn prepare(
     may_create: bool,
 ) -> Result<(), String> {
     let said = |error: Error| error.to_string();
-    // First: a topic that may not be seen seems to be missing.
+    // Permissions are checked first: without the permission to see it, a topic seems to be missing.
     permits(admin, name).map_err(said)?;
     let found = admin.cluster().map_err(said)?.topics.get(name).copied();
     let partitions = match found {

@@ -1,4 +1,4 @@
-//! Watches the peers on a thread of its own: reads their heartbeats, and has one evicted that is gone.
+//! Watches the peers on its own thread: reads their heartbeats, and evicts a peer that is gone.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,25 +16,25 @@ use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
 use crate::processor::failover::observer::{self, Suspect, TURN_MS, Victim};
 use crate::service::metrics::Metrics;
 
-/// How long a turn waits for heartbeats: two turns fit into [`TURN_MS`].
+/// The wait for heartbeats in a turn: two turns fit into [`TURN_MS`].
 const READ_WAIT: Duration = Duration::from_millis(TURN_MS / 2);
-/// Heartbeats that one turn takes: those of a second. After a pause of this process there may be more, and the
-/// observer must have its turns all the same.
+/// Upper limit for the heartbeats that one turn takes: those of a second. After a pause of this process there
+/// may be more, and the observer must have its turns all the same.
 const READ_MAX: u32 = RECORDS_PER_SECOND_MAX;
-/// An engine without a turn for so long takes nothing over, so it evicts nobody.
+/// An engine without a turn for this time takes nothing over, so it evicts nobody.
 const ENGINE_SILENCE_MAX: Duration = Duration::from_millis(500);
-/// How long the group is left alone after an answer that was no reason to evict.
+/// The pause after an answer of the group that was no reason to evict.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// How long after an eviction that failed, with a line in the log.
+/// The pause after an eviction that failed, which the log reports.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
-/// Before heartbeats that could not be read are tried again.
+/// The pause before heartbeats that could not be read are tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Watch {
     pub(super) connection: Connection,
     /// The topic of the heartbeats.
     pub(super) topic: String,
-    /// The topic of the group's members.
+    /// The topic that the members of the group subscribe to.
     pub(super) requests: String,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
@@ -60,7 +60,7 @@ impl Watch {
         }
     }
 
-    /// Until the engine ends.
+    /// Watches until the engine ends.
     fn watch(&self) -> Result<(), Error> {
         let back = Duration::from_millis(self.connection.session_timeout_ms());
         let tail = Tail::begin(&self.connection, &self.topic, back)?;
@@ -94,13 +94,13 @@ impl Watch {
 struct Turns<'a> {
     watch: &'a Watch,
     evictor: Arc<Evictor>,
-    /// What was there when reading began, until it is known how old it is: two seconds and more of what is written,
-    /// at most a session of it.
+    /// The heartbeats that were there when reading began, until their age is known. They cover two seconds or
+    /// more, and at most a session of them counts.
     past: Option<Vec<Heard>>,
     late: bool,
-    /// One at a time.
+    /// The running eviction. There is at most one at a time.
     eviction: Option<JoinHandle<Outcome>>,
-    /// When the group may be asked again.
+    /// The time when the group may be asked again.
     ask_ms: u64,
 }
 
@@ -155,7 +155,7 @@ impl Turns<'_> {
         }
         let session_ms = self.watch.connection.session_timeout_ms();
         let session_ms = i64::try_from(session_ms).unwrap_or(i64::MAX);
-        // By the brokers' clock, which wrote both times.
+        // Both times are from the brokers' clock.
         let began_ms = heard.appended_ms.saturating_sub(session_ms);
         let past = self.past.take().unwrap_or_default().into_iter();
         let past = past.filter(|old| old.appended_ms >= began_ms);
@@ -204,7 +204,7 @@ impl Turns<'_> {
         self.evict(victim);
     }
 
-    /// On a thread of its own: heartbeats must be read meanwhile.
+    /// Starts the eviction on its own thread, because heartbeats must be read meanwhile.
     fn evict(&mut self, victim: Victim) {
         let evictor = Arc::clone(&self.evictor);
         let thread = std::thread::Builder::new()
@@ -217,7 +217,7 @@ impl Turns<'_> {
     }
 
     /// # Errors
-    /// This instance may not do it.
+    /// This instance has no permission to evict.
     fn end_eviction(&mut self) -> Result<(), Error> {
         if !self.eviction.as_ref().is_some_and(JoinHandle::is_finished) {
             return Ok(());
@@ -234,10 +234,11 @@ impl Turns<'_> {
 }
 
 impl Drop for Turns<'_> {
-    /// An eviction that is given up between joining and leaving leaves a member behind that nobody is.
+    /// Waits for the eviction. An eviction that is given up between joining and leaving would leave a member
+    /// without a process in the group.
     fn drop(&mut self) {
         if let Some(eviction) = self.eviction.take() {
-            // It has a deadline for each of its steps.
+            // Each step of the eviction has a deadline.
             let _ = eviction.join();
         }
     }

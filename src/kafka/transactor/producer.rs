@@ -1,4 +1,4 @@
-//! One transactional producer: the calls, each with a deadline.
+//! One transactional producer. Each call has a deadline.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -24,36 +24,36 @@ use crate::wire::headers::{Block, block};
 use crate::wire::route::Cause;
 use crate::wire::state::BATCH_HEADER;
 
-/// Step of a wait for delivery reports. rust-rdkafka's own flush polls 100 ms at a time, also when
-/// everything is delivered: a transaction went from 100 ms to 4 ms without it.
+/// The step of a wait for delivery reports. rust-rdkafka's own flush polls 100 ms at a time, even when
+/// everything is delivered. Without it, a transaction takes 4 ms instead of 100 ms.
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
-/// Records handed over in one call: enough that its own cost no longer counts.
+/// Records in one call: enough to make the cost of the call itself negligible.
 const BATCH_RECORDS: usize = 256;
-/// How long the reports of a transaction that has failed are waited for.
+/// The wait for the reports of a transaction that has failed.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
-/// Replies to clients' topics that are looked through for those under way: those before them are
-/// acknowledged, or their topic is one that takes large batches.
+/// Upper limit for the replies to clients' topics that are searched for replies in progress. Those before
+/// them are acknowledged, or their topic takes large batches.
 const UNDER_WAY_MAX: usize = 10_000;
-/// Replies that go one by one may take this part of the time after which a topic is unwritable, a
-/// tenth of the transaction's: all others in the transaction wait for them.
+/// The part of the time after which a topic is unwritable that replies may take when they go one by one: a
+/// tenth of the transaction's time. All others in the transaction wait for them.
 const ONE_BY_ONE_PART: u32 = 5;
-/// How long one that has just been made may take until the producer has heard of it, and how often to look.
+/// How long a new topic may take until the producer has heard of it, and the interval of the checks.
 const KNOWN_WAIT: Duration = Duration::from_secs(1);
 const KNOWN_POLL: Duration = Duration::from_millis(20);
-/// How long a look at a topic that has grown may take.
+/// How long the metadata of a topic that has grown may take.
 const METADATA_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Opaque of a reply to the default topic. A state record's is its section's index plus one.
+/// Opaque of a reply to the default topic. The opaque of a state record is the index of its section plus one.
 const REPLY: usize = 0;
 /// Opaque of a page of the ledger; above any number of sections.
 const PAGE: usize = NAMED - 1;
 /// Opaque of the first reply to a topic that a client named; above any number of sections.
 const NAMED: usize = 1 << 32;
-/// Above these bits an opaque has the number of its transaction: what was purged from one that was
-/// aborted may be reported during the next.
+/// The bits above these hold the number of the transaction: records that were purged from an aborted
+/// transaction may be reported during the next one.
 const TRANSACTION_SHIFT: u32 = 40;
-/// Transactions are told apart by so many bits.
+/// The number of a transaction has this number of bits.
 const TRANSACTION_MASK: usize = (1 << 20) - 1;
 
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl Progress {
                         _ => Role::State,
                     });
                 }
-                // What only went with its transaction says nothing about why.
+                // A record that was purged with its transaction says nothing about the reason.
                 if self.failed.as_ref().is_none_or(Error::is_purged) {
                     self.failed = Some(error);
                 }
@@ -108,11 +108,11 @@ impl Progress {
     }
 }
 
-/// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]: brokers hear of a new one after
-/// each other, and one that is not there must not keep the producer from being made. A batch that is handed
-/// over before (`rd_kafka_produce_batch`) puts the partition -1 into the transaction, where librdkafka keeps
-/// what has no partition yet, and the coordinator refuses that one until the transaction has timed out: five
-/// seconds of the first start.
+/// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]. Brokers hear of a new topic one
+/// after another, and a topic that does not exist must not keep the producer from being made. Without this, a
+/// batch that is handed over before (`rd_kafka_produce_batch`) puts the partition -1 into the transaction,
+/// where librdkafka keeps records without a partition. The coordinator refuses that partition until the
+/// transaction has timed out: five seconds of the first start.
 fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
     const OPERATION: &str = "look at a topic";
     let client = producer.client();
@@ -130,13 +130,13 @@ fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Res
     }
 }
 
-/// A producer whose `init_transactions` has been done, and who knows its topics.
+/// A producer after `init_transactions`, which knows its topics.
 pub(super) struct TransactionalProducer {
-    // These must go before the producer.
+    // These must be dropped before the producer.
     state: Option<Topic>,
     replies: Option<Topic>,
     ledger: Option<Topic>,
-    /// Those that clients named.
+    /// The open topics that clients named.
     named: RefCell<OpenTopics>,
     reports: Option<Reports>,
     producer: BaseProducer<Context>,
@@ -147,7 +147,7 @@ pub(super) struct TransactionalProducer {
 }
 
 impl TransactionalProducer {
-    /// Fences every earlier producer of this instance and settles what it left.
+    /// Fences every earlier producer of this instance and settles its transaction.
     pub(super) fn new(
         connection: &Connection,
         topics: &Topics,
@@ -199,8 +199,8 @@ impl TransactionalProducer {
             .map_err(|error| self.error("begin transaction", &error))
     }
 
-    /// Produces everything and waits until all of it is acknowledged (T1). Returns where the
-    /// sections lie.
+    /// Produces everything and waits until all of it is acknowledged (T1). Returns the positions of the
+    /// sections.
     pub(super) fn produce(
         &self,
         checkpoint: &Checkpoint,
@@ -242,8 +242,8 @@ impl TransactionalProducer {
             .ok_or_else(|| aborted("a batch was not acknowledged"))
     }
 
-    /// After a failure: the report that says which record it was may come behind those of others,
-    /// which went with their transaction, and behind the producer's refusal to take any more.
+    /// Serves reports after a failure. The report of the record that failed may come behind the reports of
+    /// records that went with their transaction, and behind the producer's refusal of more records.
     fn drain_reports(&self) {
         let deadline = Instant::now() + REFUSAL_WAIT;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
@@ -298,7 +298,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Takes a record, to be produced with others of its topic.
+    /// Collects a record, which is produced together with others of its topic.
     fn collect(
         &self,
         topic: Option<&Topic>,
@@ -313,7 +313,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Records of one topic, many in one call.
+    /// Produces many records of one topic in one call.
     fn produce_together(
         &self,
         topic: Option<&Topic>,
@@ -332,7 +332,8 @@ impl TransactionalProducer {
         result
     }
 
-    /// Into the partition that the requests have, where all of a sequence is.
+    /// Produces ledger pages into the partition with the number of the requests' partition, so that one
+    /// partition holds a whole sequence.
     fn produce_ledger(
         &self,
         section: &Section,
@@ -357,7 +358,7 @@ impl TransactionalProducer {
         self.produce_together(ledger, batch, deadline)
     }
 
-    /// Waits until all is acknowledged. What a client's topic does not take in time makes it
+    /// Waits until all records are acknowledged. A reply that a client's topic does not take in time is
     /// undeliverable, provided that everything else was taken.
     fn acknowledged(
         &self,
@@ -387,7 +388,7 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// An error when clients' topics are all that is still waited for.
+    /// Returns an error when replies to clients' topics are all that is still waited for.
     fn late(&self, progress: &Progress, deliveries: &mut Deliveries) -> Result<(), Error> {
         let late: Vec<&Sent> = progress.named.iter().filter(|sent| !sent.done).collect();
         let waited_for = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
@@ -417,7 +418,7 @@ impl TransactionalProducer {
         if let Way::Named { sent, .. } = &way
             && !self.has_turn(sent, patience)?
         {
-            // It was not sent, so the transaction is whole, and nobody else waits for its topic.
+            // The reply was not sent, so the transaction is whole, and no other reply waits for its topic.
             way = deliveries.too_slow(sent);
         }
         match way {
@@ -449,7 +450,7 @@ impl TransactionalProducer {
         }
     }
 
-    /// The headers of a reply that the default topic does not take with all of them.
+    /// The shortened headers of a reply that is too large for the default topic with all of them.
     fn shrunk(&self, reply: &Outgoing<'_>, headers: Block<'_>) -> Option<Vec<u8>> {
         let size = &self.sizes.replies;
         let bytes = reply.key.map_or(0, <[u8]>::len) + reply.body.len();
@@ -476,12 +477,12 @@ impl TransactionalProducer {
         })
     }
 
-    /// Whether a reply may be sent now: waits up to `patience` for those before it where they must not
-    /// share a batch.
+    /// True when a reply may be sent now. Where it must not share a batch with those before it, this waits up
+    /// to `patience` for them.
     ///
-    /// The producer fills its batches up to a limit of its own. For a topic with a smaller one, what is
-    /// under way is kept so small that a batch of all of it would be taken. So such a topic takes a few
-    /// replies in each round trip, and many replies would take longer than their transaction may.
+    /// The producer fills its batches up to a limit of its own. For a topic with a smaller limit, the replies
+    /// in progress are kept few enough for one batch of that topic. So such a topic takes a few replies in
+    /// each round trip, and many replies would take longer than their transaction may.
     fn has_turn(&self, next: &Sent, patience: Instant) -> Result<bool, Error> {
         if next.is_alone() {
             return Ok(Instant::now() < patience);
@@ -510,7 +511,7 @@ impl TransactionalProducer {
         }
     }
 
-    /// Waits until a reply that goes by itself is acknowledged or refused.
+    /// Waits until a reply that is sent alone is acknowledged or refused.
     fn until_reported(
         &self,
         index: usize,
@@ -563,7 +564,7 @@ impl TransactionalProducer {
         self.produce_together(state, batch, deadline)
     }
 
-    /// A topic that has grown since this producer looked at it is looked at once more.
+    /// Enqueues a record. If its topic has grown since this producer read its metadata, they are read again.
     fn enqueue(
         &self,
         topic: Option<&Topic>,
@@ -582,7 +583,7 @@ impl TransactionalProducer {
         }
     }
 
-    /// With the number of the transaction; once more changes nothing.
+    /// Adds the number of the transaction to the opaque. A second call changes nothing.
     fn numbered<'a>(&self, record: produce::Outgoing<'a>) -> produce::Outgoing<'a> {
         produce::Outgoing {
             opaque: self.progress.borrow().transaction << TRANSACTION_SHIFT | record.opaque,
@@ -621,15 +622,15 @@ impl TransactionalProducer {
         member.send_offsets(self.producer.client(), &offsets, timeout)
     }
 
-    /// Everything is acknowledged, so rust-rdkafka's flush before it returns at once.
+    /// Commits. Everything is acknowledged, so rust-rdkafka's flush before it returns at once.
     pub(super) fn commit(&self, timeout: Duration) -> Result<(), Error> {
         self.producer
             .commit_transaction(timeout)
             .map_err(|error| Error::from_commit(&error, self.producer.client()))
     }
 
-    /// What is still queued or in flight is purged first: librdkafka's abort waits for its reports,
-    /// which nobody would serve meanwhile. Both together take `timeout`.
+    /// Aborts. Records that are queued or in flight are purged first: librdkafka's abort waits for their
+    /// reports, which no thread would serve meanwhile. Purge and abort together take `timeout`.
     pub(super) fn abort(&self, timeout: Duration) -> Result<(), Error> {
         self.producer
             .purge(PurgeConfig::default().queue().inflight());
@@ -644,7 +645,7 @@ impl TransactionalProducer {
             .map_err(|error| self.error("abort transaction", &error))
     }
 
-    /// Passes on what the producer has to say while it is not used.
+    /// Serves the events of the producer while it is not used.
     pub(super) fn idle(&self) {
         while self.serve(Duration::ZERO) {}
     }
@@ -653,7 +654,7 @@ impl TransactionalProducer {
         self.serve(REPORT_POLL);
     }
 
-    /// False when there was nothing.
+    /// False when there was no event.
     fn serve(&self, wait: Duration) -> bool {
         let served = |reports: &Reports| {
             let mut progress = self.progress.borrow_mut();
@@ -667,7 +668,7 @@ impl TransactionalProducer {
     }
 }
 
-/// The transaction cannot be committed.
+/// The error that says that the transaction cannot be committed.
 fn aborted(message: &str) -> Error {
     Error::own("produce in transaction", Class::AbortTransaction, message)
 }

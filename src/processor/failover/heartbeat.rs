@@ -1,14 +1,15 @@
-//! What an instance says of itself, and how often.
+//! The interval between the heartbeats of an instance.
 
 pub use crate::wire::heartbeat::Heartbeat;
 
-/// How often an instance writes one, in ms: four of them fit into the shortest silence that is taken for a death.
+/// The shortest interval between two heartbeats of an instance, in ms. Four of them fit into the shortest
+/// silence that counts as a death.
 pub const INTERVAL_MS: u32 = 50;
-/// What all instances together write at most, in records a second: each instance reads them all, which costs it
-/// about half a percent of a core.
+/// Upper limit for the heartbeats of all instances together, in records a second. Each instance reads all of
+/// them, which costs about half a percent of a core.
 pub const RECORDS_PER_SECOND_MAX: u32 = 400;
 
-/// How often each of so many instances writes one, in ms.
+/// The interval between two heartbeats of an instance in a group of `instances` instances, in ms.
 pub fn interval_ms(instances: usize) -> u32 {
     let instances = u32::try_from(instances).unwrap_or(u32::MAX);
     instances

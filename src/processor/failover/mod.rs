@@ -1,15 +1,17 @@
-//! Who is gone, who says so, and when it is better to wait: decided without a clock and without Kafka.
+//! Which peers are gone, which instance evicts them, and when it is better to wait. All of this is decided
+//! without a clock and without Kafka.
 //!
-//! Nothing here decides who owns a partition; the group does. An eviction is a session time-out that comes
-//! sooner, and a wrong one costs a rebalance and never an ID. So all of this is about being seldom wrong.
+//! The group decides who owns a partition; nothing here does. An eviction is a session time-out that comes
+//! sooner. A wrong eviction costs a rebalance and never an ID. So the aim of these rules is to be wrong
+//! rarely.
 //!
 //! | room | subject |
 //! |---|---|
-//! | [`heartbeat`] | what an instance says of itself, and how often |
-//! | [`observer`] | who was heard, who is silent, and whether this process is fit to judge |
-//! | [`order`] | who acts first |
+//! | [`heartbeat`] | the content of a heartbeat, and the interval |
+//! | [`observer`] | which peers are alive, which are silent, and whether this process is fit to judge |
+//! | [`order`] | which instance acts first |
 //! | [`namesake`] | another process with the same `instance_id` |
-//! | [`patience`] | how an instance that was evicted alive asks for more of it |
+//! | [`patience`] | the longer silence that an instance asks for after it was evicted alive |
 //!
 //! Times are milliseconds of one monotonic clock of this process.
 
@@ -19,5 +21,5 @@ pub mod observer;
 pub mod order;
 pub mod patience;
 
-/// Silence that is too short to mean anything: so many heartbeats may be late.
+/// A silence of this number of intervals is too short to mean anything.
 pub const SILENT_INTERVALS: u64 = 4;

@@ -1,37 +1,38 @@
-//! Another process with the same `instance_id`: whoever finds one does not begin.
+//! Another process with the same `instance_id`: an instance that hears one does not start.
 //!
-//! Two of them would throw each other out without end: each takes the other's place in the group and fences the
-//! other's transactions. So an engine listens before it makes any client: at the start of its process, and when it
-//! was fenced. One that was evicted by a peer, or whose predecessor crashed, hears nobody and goes on.
+//! Two such processes would throw each other out without end: each takes the place of the other in the group
+//! and fences the other's transactions. So an engine listens before it makes any client: at the start of its
+//! process, and after it was fenced. An engine that a peer evicted, or whose predecessor crashed, hears no
+//! namesake and goes on.
 
 use super::heartbeat::Heartbeat;
 use crate::core::planted::planted;
 
-/// So many heartbeats of one other incarnation, appended while one listens, are another process. One alone may have
-/// been on its way when its process ended.
+/// This number of heartbeats of one other incarnation, appended while this process listens, shows another
+/// process. A single heartbeat may have been on its way when its process ended.
 const HEARD_MIN: u32 = 2;
-/// How long to listen at least, in ms: several intervals of a peer, and what a busy machine adds.
+/// Lower limit for the listening time, in ms: several intervals of a peer, and the delay of a busy machine.
 const LISTEN_MIN_MS: u64 = 300;
-/// How many intervals to listen: two heartbeats come in them even if one is late by an interval.
+/// The listening time in intervals: two heartbeats arrive in it even if one is late by an interval.
 const LISTEN_INTERVALS: u64 = 3;
 
-/// How long to listen for a process of one's own name, in ms.
+/// The listening time before this process starts under its `instance_id`, in ms.
 pub fn listen_ms(interval_ms: u32) -> u64 {
     LISTEN_MIN_MS.max(LISTEN_INTERVALS * u64::from(interval_ms))
 }
 
-/// Listens for one's own name.
+/// Counts heartbeats with this process's own `instance_id`.
 #[derive(Debug)]
 pub struct Namesake {
     instance: String,
-    /// Of this process, whose last heartbeats may still come.
+    /// The incarnations of this process, whose last heartbeats may still arrive.
     own: Vec<u64>,
-    /// Each other incarnation, and how often it was heard.
+    /// Each other incarnation, and the number of its heartbeats.
     others: Vec<(u64, u32)>,
 }
 
 impl Namesake {
-    /// From here on, heartbeats that are appended count.
+    /// Starts to count. Only heartbeats that are appended after this call are passed to [`Namesake::heard`].
     pub fn new(instance: &str, own: Vec<u64>) -> Namesake {
         Namesake {
             instance: instance.to_owned(),
@@ -40,7 +41,7 @@ impl Namesake {
         }
     }
 
-    /// A heartbeat was appended.
+    /// Counts a heartbeat that was appended.
     pub fn heard(&mut self, heartbeat: &Heartbeat) {
         let Heartbeat { incarnation, .. } = *heartbeat;
         if heartbeat.instance != self.instance || self.own.contains(&incarnation) {
@@ -60,8 +61,8 @@ impl Namesake {
         }
     }
 
-    /// Whether another process lives under this name. Of an engine that was fenced and has not heard one, a peer
-    /// thought that it was gone: it goes on.
+    /// True when another process lives under this name. If an engine was fenced and has heard no namesake, a
+    /// peer evicted it because it seemed to be gone. Such an engine goes on.
     pub fn is_in_use(&self) -> bool {
         planted!(FencedExitsUnheard) || self.others.iter().any(|(_, heard)| *heard >= HEARD_MIN)
     }

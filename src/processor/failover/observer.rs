@@ -1,9 +1,10 @@
-//! Who was heard, who is silent, and whether this process is fit to judge.
+//! Which peers are alive, which are silent, and whether this process is fit to judge.
 //!
-//! Silence counts only while this process itself is on time: its loop ran when it was due, and its own heartbeats
-//! come back soon. All heartbeats are in one partition, in order, so whoever reads its own last one has read what
-//! others wrote before it. After an interruption of its own (it was not scheduled, a broker or the partition's
-//! leader was away) a peer is suspected only when it was heard again, or when others have had time to come back.
+//! Silence counts only while this process is on time: its loop runs when it is due, and its own heartbeats
+//! come back soon. All heartbeats are in one partition, in order. So an engine that reads its own last
+//! heartbeat has read all heartbeats that others wrote before it. An interruption is a time in which this
+//! process was not scheduled, or in which a broker or the partition's leader was away. After an interruption,
+//! a peer is suspected only when it was heard again, or when others have had time to come back.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,80 +14,82 @@ use super::order::{self, STAGGER_MS};
 use super::patience::Patience;
 use crate::core::planted::planted;
 
-/// How often [`Observer::turn`] is due, in ms: several times in the shortest silence.
+/// [`Observer::turn`] is due at this interval, in ms: several times in the shortest silence.
 pub const TURN_MS: u64 = 20;
-/// A turn that comes so long after the last is an interruption, in ms: half of the shortest silence.
+/// A turn that is later than this is an interruption, in ms: half of the shortest silence.
 const LATE_TURN_MS: u64 = 100;
-/// The last own heartbeat that came back was written so many intervals before at most; longer, and what others
-/// wrote since may be on its way, too. One interval passes between two of them, and one more is their way.
+/// Upper limit, in intervals, for the age of the last own heartbeat that came back. If it is older,
+/// heartbeats of others may be on their way too. One interval passes between two heartbeats, and one more is
+/// their way.
 const LATE_INTERVALS: u64 = 3;
-/// So many own heartbeats are remembered while they are on their way: seconds of them, while those that expired
-/// never come.
+/// Upper limit for the own heartbeats that are remembered while they are on their way. It covers seconds,
+/// because heartbeats that expire never come back.
 const UNDER_WAY_MAX: usize = 64;
-/// How long others may take to come back after an interruption that was theirs as well, in ms: what a client takes
-/// to find a partition's new leader.
+/// The time that others get to come back after an interruption that was theirs as well, in ms. A client takes
+/// this long to find a partition's new leader.
 const RETURN_MS: u64 = 2_000;
-/// How long a victim that was evicted is left alone, in ms, if it is a member all the same.
+/// The time for which an evicted victim is left alone, in ms, if it is a member all the same.
 const AGAIN_MS: u64 = 1_000;
-/// So many peers are known at most: more than a group has. Names that nobody has may be written by whoever may write
-/// to the topic.
+/// Upper limit for the number of known peers: more than a group has. A client with write access to the topic
+/// can write names that no instance has.
 const PEERS_MAX: usize = 1_000;
-/// After so many sessions a silent peer is forgotten: the group has noticed by itself.
+/// After this number of sessions a silent peer is forgotten: the group has noticed without an eviction.
 const FORGET_SESSIONS: u64 = 2;
 
-/// Who observes, and how strictly.
+/// The identity of the observing engine, and its limits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `instance_id`.
+    /// The `instance_id` of this engine.
     pub instance: String,
-    /// Of this engine.
+    /// The incarnation of this engine.
     pub incarnation: u64,
-    /// How often this engine writes a heartbeat, in ms.
+    /// The interval between two heartbeats of this engine, in ms.
     pub interval_ms: u32,
-    /// The silence that is taken for a death, in ms; 0 for never.
+    /// The silence that counts as a death, in ms; 0 to evict no peer.
     pub silence_ms: u64,
-    /// After so long the group notices by itself, in ms.
+    /// The session time-out of the group, in ms: after it the group notices without an eviction.
     pub session_ms: u64,
 }
 
-/// Somebody to evict.
+/// A peer to evict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Victim {
-    /// `instance_id`.
+    /// The `instance_id` of the peer.
     pub instance: String,
-    /// The one that fell silent.
+    /// The incarnation that fell silent.
     pub incarnation: u64,
 }
 
 /// A peer that has fallen silent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
-    /// Who.
+    /// The peer and its incarnation.
     pub victim: Victim,
-    /// When it was heard last.
+    /// The time of its last heartbeat.
     pub heard_ms: u64,
-    /// Since then, in ms.
+    /// The time since its last heartbeat, in ms.
     pub silence_ms: u64,
 }
 
-/// What a heartbeat says beside that its instance lives.
+/// The meaning of a heartbeat, besides that its instance lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nothing.
+    /// No other meaning.
     Ordinary,
-    /// It had been told as silent.
+    /// The peer had been reported as silent.
     AfterSilence,
-    /// It had been evicted by this process: a pause was taken for a death.
+    /// This process had evicted the peer: a pause was taken for a death.
     AfterEviction,
 }
 
-/// One that this process has evicted.
+/// A peer that this process has evicted.
 #[derive(Debug, Default)]
 struct Evicted {
     incarnation: u64,
-    /// It has not been heard since.
+    /// True until the peer is heard again.
     is_gone: bool,
-    /// What it is given since it was heard again. Another incarnation asks for itself.
+    /// The patience that this process grants since the peer was heard again. Another incarnation asks for its
+    /// own.
     patience: Patience,
 }
 
@@ -96,31 +99,32 @@ struct Peer {
     heard_ms: u64,
     interval_ms: u64,
     patience_ms: u64,
-    /// Was heard since the last interruption.
+    /// True when the peer was heard since the last interruption.
     trusted: bool,
-    /// Its silence was told.
+    /// True when its silence was reported.
     suspected: bool,
-    /// When it was evicted by us last.
+    /// The time when this process last evicted the peer.
     evicted_ms: Option<u64>,
 }
 
-/// What one engine knows of the others.
+/// The knowledge of one engine about its peers.
 #[derive(Debug)]
 pub struct Observer {
     options: Options,
     peers: BTreeMap<String, Peer>,
-    /// By name, those of [`PEERS_MAX`] peers at most.
+    /// Evicted peers by name, at most [`PEERS_MAX`].
     evicted: BTreeMap<String, Evicted>,
     turned_ms: u64,
-    /// Own heartbeats on their way: number, and when it was written.
+    /// Own heartbeats on their way: the number, and the time of writing.
     under_way: VecDeque<(u64, u64)>,
-    /// When the last own heartbeat that came back was written: what was appended before that is read.
+    /// The time of writing of the last own heartbeat that came back. All heartbeats that were appended before
+    /// it are read.
     returned_ms: u64,
     interrupted_ms: u64,
 }
 
 impl Observer {
-    /// Knows nobody, and has yet to prove that it is on time.
+    /// Makes an observer that knows no peer and has yet to prove that it is on time.
     pub fn new(options: Options, now_ms: u64) -> Observer {
         Observer {
             options,
@@ -133,8 +137,8 @@ impl Observer {
         }
     }
 
-    /// Is due every [`TURN_MS`], and before what was read meanwhile is handed over by [`Observer::heard`]. True
-    /// when an interruption of this process ends or goes on.
+    /// Runs every [`TURN_MS`], before the heartbeats that were read meanwhile are handed to
+    /// [`Observer::heard`]. True when an interruption of this process ends or goes on.
     pub fn turn(&mut self, now_ms: u64) -> bool {
         let late = self.is_late(now_ms);
         self.turned_ms = now_ms;
@@ -157,13 +161,13 @@ impl Observer {
         (slept || unreturned) && !planted!(SilenceWhileAsleep)
     }
 
-    /// How often this engine writes from here on, in ms: by how many instances there are.
+    /// Adapts this engine's interval to the number of instances. Returns the interval in ms.
     pub fn write_every(&mut self) -> u32 {
         self.options.interval_ms = interval_ms(self.peers.len() + 1);
         self.options.interval_ms
     }
 
-    /// This engine has written its heartbeat of this number.
+    /// Notes that this engine has written its heartbeat of number `count`.
     pub fn wrote(&mut self, now_ms: u64, count: u64) {
         if self.under_way.len() == UNDER_WAY_MAX {
             self.under_way.pop_front();
@@ -171,8 +175,8 @@ impl Observer {
         self.under_way.push_back((count, now_ms));
     }
 
-    /// A heartbeat was read, one's own among them. Those of the last session that are found at the start count as
-    /// heard then.
+    /// Takes a heartbeat that was read; it may be an own one. Heartbeats of the last session that are found
+    /// at the start count as heard at the start.
     pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
         if heartbeat.instance == self.options.instance {
             if heartbeat.incarnation == self.options.incarnation {
@@ -219,8 +223,9 @@ impl Observer {
         }
     }
 
-    /// Whether it comes from one that was evicted, which is given twice the silence from then on. It may not know by
-    /// itself: the group told it only that it is no member any more, if it woke late.
+    /// True when the heartbeat comes from a peer that this process evicted. From then on the peer gets twice
+    /// the silence. The peer may not know of its eviction: if it woke late, the group told it only that it is
+    /// no longer a member.
     fn is_evicted_alive(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
         let silence_ms = self.silence_of(heartbeat.interval_ms.into(), 0);
         match self.evicted.get_mut(&heartbeat.instance) {
@@ -234,7 +239,7 @@ impl Observer {
         }
     }
 
-    /// Those who have fallen silent since this was asked last.
+    /// Returns the peers that have fallen silent since the last call.
     pub fn suspects(&mut self, now_ms: u64) -> Vec<Suspect> {
         let is_new = |peer: &Peer| !peer.suspected && self.is_silent(now_ms, peer);
         let suspects = self.peers.iter().filter(|(_, peer)| is_new(peer));
@@ -256,7 +261,7 @@ impl Observer {
         suspects
     }
 
-    /// The group has no member of this name any more.
+    /// Forgets a peer that the group no longer has as a member.
     pub fn left(&mut self, victim: &Victim) {
         let same = |peer: &Peer| peer.incarnation == victim.incarnation;
         if self.peers.get(&victim.instance).is_some_and(same) {
@@ -264,7 +269,7 @@ impl Observer {
         }
     }
 
-    /// It was evicted by this process.
+    /// Notes that this process has evicted the peer.
     pub fn evicted(&mut self, victim: &Victim) {
         self.left(victim);
         if self.evicted.len() < PEERS_MAX || self.evicted.contains_key(&victim.instance) {
@@ -277,7 +282,7 @@ impl Observer {
         }
     }
 
-    /// An eviction of it begins.
+    /// Notes that an eviction of the peer begins.
     pub fn evicts(&mut self, now_ms: u64, victim: &Victim) {
         if let Some(peer) = self.peers.get_mut(&victim.instance)
             && peer.incarnation == victim.incarnation
@@ -286,7 +291,7 @@ impl Observer {
         }
     }
 
-    /// Whom this process should evict now, if the group says that it is a member.
+    /// The peer that this process should evict now, if the group says that it is a member.
     pub fn victim(&self, now_ms: u64) -> Option<Victim> {
         let due = |(instance, peer): (&String, &Peer)| {
             self.is_due(now_ms, instance, peer).then(|| Victim {
@@ -297,8 +302,9 @@ impl Observer {
         self.peers.iter().find_map(due)
     }
 
-    /// Whether an eviction may go on: asked again right before the join, since the group was asked meanwhile. A
-    /// victim that has come back would be thrown out by the join, and one that has left would be made by it.
+    /// True when an eviction may go on. The question is asked again right before the join, because the group
+    /// was asked meanwhile. If the victim has come back, the join would throw it out. If it has left, the
+    /// join would make it a member again.
     pub fn may_join(&self, now_ms: u64, victim: &Victim) -> bool {
         planted!(EvictionUnchecked)
             || self.peers.get(&victim.instance).is_some_and(|peer| {
@@ -307,33 +313,33 @@ impl Observer {
             })
     }
 
-    /// Whether it was heard and is not silent: what it has begun goes on.
+    /// True when the peer was heard and is not silent. Then an eviction that it has begun goes on.
     pub fn is_alive(&self, now_ms: u64, instance: &str) -> bool {
         let peer = self.peers.get(instance);
         peer.is_some_and(|peer| !self.is_silent(now_ms, peer))
     }
 
-    /// Whether it was heard, and has been silent for as long as an eviction takes: what a transaction's end needs
-    /// to know, besides that no member of the group bears this name.
+    /// True when the peer was heard, and has been silent for as long as an eviction requires. The end of its
+    /// transaction needs this, and needs that no member of the group has this name.
     pub fn has_stopped(&self, now_ms: u64, instance: &str) -> bool {
         self.peers
             .get(instance)
             .is_some_and(|peer| self.is_silent(now_ms, peer))
     }
 
-    /// How long it has not been heard, in ms.
+    /// The time since the peer was last heard, in ms.
     pub fn silence(&self, now_ms: u64, instance: &str) -> u64 {
         let peer = self.peers.get(instance);
         peer.map_or(0, |peer| now_ms.saturating_sub(peer.heard_ms))
     }
 
-    /// The silence that is needed to take it for gone, in ms.
+    /// The silence after which the peer counts as gone, in ms.
     pub fn needs(&self, instance: &str) -> Option<u64> {
         let peer = self.peers.get(instance)?;
         Some(self.silence_of_peer(peer))
     }
 
-    /// Peers and the age of their last heartbeats, in ms.
+    /// The peers and the age of their last heartbeats, in ms.
     pub fn ages(&self, now_ms: u64) -> impl Iterator<Item = (&str, u64)> {
         let age = move |peer: &Peer| now_ms.saturating_sub(peer.heard_ms);
         self.peers
@@ -354,7 +360,8 @@ impl Observer {
             .filter(|(_, peer)| !self.is_silent(now_ms, peer));
         let alive = alive.map(|(name, _)| name.as_str());
         let place = order::place(instance, &self.options.instance, alive);
-        // Whoever waited for it to come back counts from there: else all would act at once.
+        // If this process waited for the peer to come back, its place counts from the end of that wait.
+        // Otherwise all instances would act at once.
         let silent_ms = peer.heard_ms + self.silence_of_peer(peer);
         let from_ms = match peer.trusted {
             true => silent_ms,
@@ -384,9 +391,9 @@ impl Observer {
     }
 }
 
-/// Whether the open transaction of an instance may be ended by others, when its partition was not taken over in an
-/// eviction. A live one may own other partitions, and one of an older release writes no heartbeats, so neither is
-/// touched. `members`: instance IDs and client IDs of the group.
+/// True when others may end the open transaction of an instance, if its partition was not taken over in an
+/// eviction. A live instance may own other partitions, and an instance of an older release writes no
+/// heartbeats. So neither is touched. `members`: instance IDs and client IDs of the group.
 pub fn may_fence<'a>(
     instance: &str,
     has_stopped: bool,

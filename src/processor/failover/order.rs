@@ -1,12 +1,13 @@
-//! Who acts first: a rendezvous order, which all who see the same peers agree on without asking each other, and
-//! in which the work of two victims goes to two peers.
+//! Which instance acts first. A rendezvous order needs no messages: all instances that see the same peers get
+//! the same order. It gives the work of two victims to two peers.
 
 use crate::core::partitioner::murmur2;
 
-/// How long each waits for the one before it, in ms: an eviction takes about 0.1 s, and its sight a heartbeat more.
+/// Each instance waits this much longer than the one before it, in ms. An eviction takes about 0.1 s, and
+/// others notice it a heartbeat later.
 pub const STAGGER_MS: u64 = 300;
 
-/// The place of `own` among those who are alive, from 0. Equal weights are told apart by name.
+/// The place of `own` among the live instances, from 0. Names decide between equal weights.
 pub fn place<'a>(victim: &str, own: &str, alive: impl Iterator<Item = &'a str>) -> u64 {
     let weight = |name: &str| murmur2(format!("{victim}\0{name}").as_bytes());
     let mine = (weight(own), own);

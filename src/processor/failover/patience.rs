@@ -1,12 +1,12 @@
-//! An instance that was evicted alive asks for more patience, so that it is not evicted again at once.
+//! After an instance was evicted alive, it asks for more patience, so that it is not evicted again at once.
 //!
-//! It tells so itself, in its heartbeats: it always knows, since the group fences it, and all others hear it,
-//! whoever of them evicted it.
+//! The instance asks in its own heartbeats. It always knows of its eviction, because the group fences it. All
+//! peers read its heartbeats, whichever of them evicted it.
 
-/// How long an instance must have been left in peace before it asks for less again, in ms.
+/// After this time without an eviction an instance asks for less patience again, in ms.
 const CALM_MS: u64 = 10 * 60 * 1_000;
 
-/// What an instance asks for.
+/// The patience that an instance asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Patience {
     asked_ms: u64,
@@ -14,14 +14,15 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// The group has fenced this instance: twice the silence that it could not keep, at most a session.
+    /// Notes that the group has fenced this instance. It asks for twice the silence that it could not keep,
+    /// at most a session.
     pub fn fenced(&mut self, now_ms: u64, silence_ms: u64, session_ms: u64) {
         let before = self.asked(now_ms).max(silence_ms);
         self.asked_ms = (2 * before).min(session_ms);
         self.fenced_ms = now_ms;
     }
 
-    /// What its heartbeats ask for, in ms; 0 for nothing.
+    /// The patience that the instance's heartbeats ask for, in ms; 0 when they ask for none.
     pub fn asked(&self, now_ms: u64) -> u64 {
         match now_ms.saturating_sub(self.fenced_ms) {
             0..CALM_MS => self.asked_ms,

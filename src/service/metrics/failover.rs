@@ -1,4 +1,4 @@
-//! What an instance does about peers that are gone.
+//! The metrics of failover: silent peers and evictions.
 
 use prometheus::{Error, Histogram, IntCounter, IntGauge, Registry};
 
@@ -7,27 +7,28 @@ use super::names::{
 };
 use super::register::{counter, counters, gauge, histogram};
 
-/// Upper bounds of failovers in seconds: half a second is aimed at, a session is what they take without.
+/// Upper bounds of the time of a failover, in seconds. The goal is half a second; without evictions it takes
+/// a session.
 const SECONDS: [f64; 11] = [0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0];
 
 /// The metrics of failover; clones share them.
 #[derive(Clone)]
 pub struct Failover {
-    /// Whether peers are watched.
+    /// 1 while peers are watched.
     pub active: IntGauge,
-    /// How often own heartbeats were late, so that nobody was suspected.
+    /// Number of times that own heartbeats were late, so that no peer was suspected.
     pub late: IntCounter,
-    /// Peers that fell silent.
+    /// Number of peers that fell silent.
     pub suspicions: IntCounter,
-    /// Peers evicted.
+    /// Number of peers that this instance evicted.
     pub evicted: IntCounter,
-    /// Peers that were evicted here and lived.
+    /// Number of peers that this instance evicted although they lived.
     pub alive: IntCounter,
-    /// Evictions that failed.
+    /// Number of evictions that failed.
     pub failed: IntCounter,
-    /// How often this instance was evicted while it lived.
+    /// Number of times that this instance was evicted while it lived.
     pub evicted_alive: IntCounter,
-    /// From a peer's last heartbeat until a partition is answered here.
+    /// The time from a peer's last heartbeat until a partition of it is answered here, in seconds.
     pub seconds: Histogram,
 }
 

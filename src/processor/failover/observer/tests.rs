@@ -43,7 +43,7 @@ fn return_own(observer: &mut Observer, now_ms: u64) {
     observer.heard(now_ms, &own);
 }
 
-/// Lets time pass on time, with one's own heartbeats and those of `peers`.
+/// Lets time pass without a delay, with own heartbeats and those of `peers`.
 fn live(observer: &mut Observer, from_ms: u64, to_ms: u64, peers: &[&str]) {
     for now_ms in (from_ms..=to_ms).step_by(10) {
         observer.turn(now_ms);
@@ -83,7 +83,7 @@ fn one_that_was_never_heard_or_said_goodbye_or_left_is_no_victim() {
     assert!(!observer.has_stopped(3_000, "never"));
 }
 
-/// Of an earlier incarnation: its process has started again already.
+/// A goodbye of an earlier incarnation: its process has started again already.
 #[test]
 fn a_goodbye_that_comes_late_is_not_the_new_incarnation_s() {
     let mut observer = observer();
@@ -106,7 +106,7 @@ fn silence_during_an_own_pause_does_not_count() {
     assert!(observer.turn(woken_ms + 500));
     return_own(&mut observer, woken_ms + 500);
     assert_eq!(observer.victim(woken_ms + 500), None);
-    // Heard again, it is trusted again; else it has time to come back.
+    // A peer that is heard again is trusted again. Otherwise it gets time to come back.
     live(
         &mut observer,
         woken_ms + 510,
@@ -146,7 +146,7 @@ fn who_does_not_hear_itself_suspects_nobody() {
     }
 }
 
-/// Between two turns nobody has said yet that this process was late.
+/// Between two turns, nothing has reported yet that this process was late.
 #[test]
 fn a_check_that_comes_late_itself_says_no() {
     let mut observer = observer();
@@ -211,7 +211,7 @@ fn after_an_eviction_the_group_is_given_time() {
     assert!(observer.victim(1_300 + AGAIN_MS).is_some());
 }
 
-/// What was read after a long way says nothing of what others wrote meanwhile.
+/// A heartbeat that was read late says nothing about the heartbeats that others wrote meanwhile.
 #[test]
 fn an_own_heartbeat_counts_from_when_it_was_written() {
     let mut observer = observer();
@@ -262,7 +262,7 @@ fn one_that_is_silent_for_two_sessions_is_forgotten() {
     assert_eq!(observer.ages(0).count(), 0);
 }
 
-/// Three of its own intervals, not of those that it wrote at before.
+/// The limit is three of its current intervals, not of the intervals at which it wrote before.
 #[test]
 fn with_many_peers_it_writes_less_often_and_its_own_come_back_later() {
     let mut observer = observer();
@@ -299,7 +299,7 @@ fn one_that_was_evicted_alive_is_given_twice_the_silence_by_whoever_evicted_it()
     assert_eq!(observer.victim(1_309 + 2 * SILENCE_MS), None);
     let due = observer.victim(1_310 + 2 * SILENCE_MS);
     assert_eq!(due, Some(victim("peer", 7)));
-    // Another incarnation is another process: it did not live.
+    // Another incarnation is another process: the evicted one did not live.
     observer.evicted(&victim("peer", 7));
     let heard = observer.heard(1_800, &heartbeat("peer", 8));
     assert_eq!(heard, Heard::Ordinary);
