@@ -27,6 +27,8 @@ pub enum Bug {
     OffsetsAsAnotherMember,
     /// T5: an indefinite commit taken for an abort.
     IndefiniteIsAborted,
+    /// T9: a transaction begins while a request of the one before it may be on its way.
+    LateRequestLeft,
     /// T8: requests of open and aborted transactions are folded.
     UncommittedRequests,
     /// I4: a checkpoint before the replies that it covers are acknowledged.
@@ -97,7 +99,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 40] = [
+    pub const ALL: [Bug; 41] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -108,6 +110,7 @@ impl Bug {
         Bug::CheckpointWithoutMembership,
         Bug::OffsetsAsAnotherMember,
         Bug::IndefiniteIsAborted,
+        Bug::LateRequestLeft,
         Bug::UncommittedRequests,
         Bug::RepliesNotAwaited,
         Bug::AbortedRepliesForgotten,

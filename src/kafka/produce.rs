@@ -260,6 +260,8 @@ pub struct Report<'a> {
     pub opaque: usize,
     /// Offset of the record, or the reason why it was not written.
     pub result: Result<i64, Error>,
+    /// True when a broker may write the record, although the result is an error: it was sent, and not answered.
+    pub is_unanswered: bool,
     /// The record's partition.
     pub partition: i32,
     /// The record's key.
@@ -330,9 +332,12 @@ unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
     let bytes = |data: *mut c_void, size: usize| unsafe {
         (!data.is_null()).then(|| slice::from_raw_parts(data.cast_const().cast::<u8>(), size))
     };
+    // SAFETY: a live message of a report.
+    let status = unsafe { sys::rd_kafka_message_status(message) };
     Report {
         opaque: message._private as usize,
         result: Error::check(OPERATION, message.err).map(|()| message.offset),
+        is_unanswered: status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED,
         partition: message.partition,
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),

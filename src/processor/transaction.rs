@@ -16,6 +16,9 @@
 //! - T4: without membership (generation -1) no offsets are sent.
 //! - T5: an indefinite commit is neither committed nor aborted. A new producer's init settles it, and the
 //!   partitions in it are restored: the state log shows the outcome.
+//! - T9: an abort is complete when no request of the transaction can arrive any more. A broker takes a late
+//!   produce request into the next transaction of the same epoch, with replies that the next transaction holds
+//!   as well. So an abort that cannot tell fails, and a new producer's init raises the epoch.
 
 use crate::core::planted::planted;
 
@@ -45,7 +48,7 @@ pub enum Action {
     SendOffsets,
     /// Commit the transaction.
     Commit,
-    /// Abort the transaction.
+    /// Abort the transaction. This fails when a request of it may still arrive at a broker (T9).
     Abort,
     /// Replace the producer with a new one of the same transactional ID. Its init settles what the old one
     /// left.
@@ -193,9 +196,15 @@ impl Transaction {
                 self.attempts += 1;
                 Action::Commit
             }
+            (Action::Abort, Failure::Indefinite) if planted!(LateRequestLeft) => {
+                Action::Done(self.after_abort)
+            }
             (Action::Begin | Action::Abort, _) => Action::Renew,
             (_, Failure::Fenced | Failure::Fatal) => Action::Renew,
-            (Action::Commit, Failure::Retriable | Failure::Indefinite) => Action::Renew,
+            // A request that is not answered may still be handled, after an abort in the next transaction (T9).
+            (Action::SendOffsets | Action::Commit, Failure::Retriable | Failure::Indefinite) => {
+                Action::Renew
+            }
             (_, Failure::Retriable | Failure::Abort | Failure::Indefinite) => Action::Abort,
         };
         if committing && next == Action::Renew && !planted!(IndefiniteIsAborted) {

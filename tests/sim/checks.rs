@@ -195,7 +195,8 @@ impl World {
             !self.transactions.all[number].too_late,
             "T3: committed after a partition in it was given up"
         );
-        for piece in &pieces {
+        let late = self.transactions.all[number].late.clone();
+        for piece in pieces.iter().chain(&late) {
             for body in &piece.replies {
                 let Some(uid) = self.uid_of(body, piece.partition, piece.next) else {
                     continue;

@@ -65,8 +65,8 @@ pub struct Node {
     pub contested: bool,
     pub stopping: bool,
     pub paused_until_ms: u64,
-    /// Bounds that its takeovers read, by partition and assignment.
-    pub bounds: BTreeMap<(i32, u32), i64>,
+    /// Bounds that its takeovers read, and the number of repairs when they began, by partition and assignment.
+    pub bounds: BTreeMap<(i32, u32), (i64, u64)>,
 }
 
 pub fn names() -> Names {
@@ -277,6 +277,7 @@ impl World {
                     epoch: live.producer_epoch,
                     begun_ms: now_ms,
                     too_late: false,
+                    unanswered: false,
                 });
             }
             Effect::CancelTransaction => {
@@ -347,9 +348,12 @@ impl World {
             self.partitions[index].started = Some(Started {
                 run,
                 assignment,
-                bound: bound.unwrap_or(0),
+                bound: bound.map_or(0, |(end, _)| end),
             });
-            self.check_start(index, from);
+            // A takeover that began before a repair meets the reason for the halt again.
+            if bound.is_none_or(|(_, repairs)| repairs == self.partitions[index].repairs) {
+                self.check_start(index, from);
+            }
         }
         // By the shipped code's own word, as the consumer has librdkafka compare the log.
         let leader_epoch = self.live(node).instance.leader_epoch(partition);

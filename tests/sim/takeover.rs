@@ -49,13 +49,14 @@ impl World {
         let chosen = self.random.below(count);
         let asked = &self.live(node).asked[chosen];
         let (partition, assignment, question) = (asked.partition, asked.assignment, asked.question);
+        let repairs = asked.repairs;
         let Some(answer) = self.answer(partition as usize, question) else {
             return;
         };
         if let Event::Bound(Bound::Log(bound)) = &answer {
             let end = bound.end;
             let bounds = &mut self.live(node).bounds;
-            bounds.insert((partition, assignment), end);
+            bounds.insert((partition, assignment), (end, repairs));
         }
         match self.live(node).asked[chosen].takeover.on(answer) {
             Step::Do(question) => self.live(node).asked[chosen].question = question,

@@ -55,6 +55,8 @@ pub struct Transaction {
     pub pending: BTreeSet<LogId>,
     pub offsets: Vec<(usize, Committed)>,
     pub pieces: Vec<Piece>,
+    /// Records of an earlier transaction that landed in this one.
+    pub late: Vec<Piece>,
     /// A partition in it was given up in order: it must not be committed from here on (T3).
     pub too_late: bool,
 }
@@ -90,6 +92,8 @@ pub struct Carried {
     pub epoch: u32,
     pub begun_ms: u64,
     pub too_late: bool,
+    /// True while a broker has not answered all of its produce requests.
+    pub unanswered: bool,
 }
 
 /// How a call ends.
@@ -115,6 +119,14 @@ pub struct DelayedCommit {
     pub transaction: usize,
 }
 
+/// Produce requests of an aborted transaction, which a broker handles later.
+pub struct LateRecords {
+    pub due_ms: u64,
+    pub id: usize,
+    pub epoch: u32,
+    pub pieces: Vec<Piece>,
+}
+
 /// The coordinator.
 impl World {
     pub fn open_transaction(&mut self, id: Option<usize>) -> usize {
@@ -125,6 +137,7 @@ impl World {
             pending: BTreeSet::new(),
             offsets: Vec::new(),
             pieces: Vec::new(),
+            late: Vec::new(),
             too_late: false,
         });
         if let Some(id) = id {
@@ -218,6 +231,34 @@ impl World {
                 self.coverage.state("commit arrived late");
                 self.decide(delayed.transaction, Fate::Committed);
             }
+        }
+    }
+
+    /// Brokers take records of the current epoch into the transaction that is open, whichever it is.
+    pub fn land_late_records(&mut self) {
+        let due = |late: &LateRecords| late.due_ms <= self.now_ms;
+        let Some(at) = self.late_records.iter().position(due) else {
+            return;
+        };
+        let coordinator = self.transactions.coordinators[self.late_records[at].id];
+        if coordinator.epoch != self.late_records[at].epoch {
+            self.coverage
+                .state("late records refused: the epoch was raised");
+            self.late_records.swap_remove(at);
+            return;
+        }
+        let Some(current) = coordinator.current else {
+            return;
+        };
+        let transaction = &mut self.transactions.all[current];
+        if transaction.fate == Fate::Open {
+            let late = self.late_records.swap_remove(at);
+            let holds = |piece: &Piece| {
+                let partition = piece.partition;
+                transaction.pieces.iter().any(|p| p.partition == partition)
+            };
+            let taken: Vec<_> = late.pieces.into_iter().filter(holds).collect();
+            transaction.late.extend(taken);
         }
     }
 
@@ -326,6 +367,7 @@ impl World {
                 }
             }
             Action::Produce if self.is_too_much(carried) => {
+                carried.unanswered = true;
                 self.coverage.state("transaction too large for its time");
                 if self.now_ms < carried.begun_ms + TRANSACTION_TIMEOUT_MS {
                     return Called::Waits;
@@ -334,6 +376,7 @@ impl World {
             }
             Action::Produce => {
                 let done = self.produce(carried);
+                carried.unanswered = !done;
                 if !done && !fails {
                     return Called::Waits;
                 }
@@ -367,12 +410,28 @@ impl World {
                     self.commit_on_its_way(id, carried.epoch, number);
                 }
             }
-            Action::Abort if !fails => {
-                if let Some(number) = carried.transaction {
+            Action::Abort => {
+                let number = carried.transaction.filter(|_| !fails);
+                if let Some(number) = number {
                     self.decide(number, Fate::Aborted);
                 }
+                if let Some(number) = number
+                    && carried.unanswered
+                    && self.faulty()
+                    && self.random.chance(50)
+                {
+                    self.coverage.fault("produce request handled late");
+                    let late = LateRecords {
+                        due_ms: self.now_ms + self.random.below(800) as u64,
+                        id,
+                        epoch: carried.epoch,
+                        pieces: self.transactions.all[number].pieces.clone(),
+                    };
+                    self.late_records.push(late);
+                    return Called::Failed(Failure::Indefinite);
+                }
             }
-            Action::Abort | Action::Renew | Action::Done(_) => {}
+            Action::Renew | Action::Done(_) => {}
         }
         if fails {
             Called::Failed(failure)

@@ -199,6 +199,7 @@ pub struct World {
     pub runs: u64,
     pub leftovers: Vec<Leftover>,
     pub delayed_commits: Vec<DelayedCommit>,
+    pub late_records: Vec<crate::transactions::LateRecords>,
     pub late_forwards: Vec<crate::forwards::Late>,
     /// Partitions that were damaged on purpose, and the word with which they must halt.
     pub damaged: BTreeMap<usize, &'static str>,
@@ -252,6 +253,7 @@ impl World {
             runs: 0,
             leftovers: Vec::new(),
             delayed_commits: Vec::new(),
+            late_records: Vec::new(),
             late_forwards: Vec::new(),
             damaged: BTreeMap::new(),
             no_state_topic: false,
@@ -342,6 +344,7 @@ impl World {
     /// Runs replication, markers and timeouts. The oracle folds the records that became visible.
     fn brokers(&mut self) {
         self.time_out_transactions();
+        self.land_late_records();
         if self.random.chance(self.config.marker_percent) {
             self.some_marker();
         }

@@ -1,6 +1,7 @@
 //! One transactional producer. Each call has a deadline.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -38,6 +39,9 @@ const UNDER_WAY_MAX: usize = 10_000;
 /// The part of the time after which a topic is unwritable that replies may take when they go one by one: a
 /// tenth of the transaction's time. All others in the transaction wait for them.
 const ONE_BY_ONE_PART: u32 = 5;
+/// How long an abort waits for the answers to produce requests: as long as the new producer takes that is made
+/// otherwise.
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// How long a new topic may take until the producer has heard of it, and the interval of the checks.
 const KNOWN_WAIT: Duration = Duration::from_secs(1);
 const KNOWN_POLL: Duration = Duration::from_millis(20);
@@ -67,6 +71,8 @@ struct Progress {
     refused: Vec<(usize, Error)>,
     /// The topic whose batch was too large.
     too_large: Option<Role>,
+    /// True when a broker may still write a record whose report was an error.
+    unanswered: bool,
 }
 
 impl Progress {
@@ -74,6 +80,7 @@ impl Progress {
         if report.opaque >> TRANSACTION_SHIFT != self.transaction {
             return;
         }
+        self.unanswered |= report.is_unanswered;
         let opaque = report.opaque & ((1 << TRANSACTION_SHIFT) - 1);
         let named = opaque.checked_sub(NAMED);
         if let Some(sent) = named.and_then(|index| self.named.get_mut(index)) {
@@ -629,20 +636,54 @@ impl TransactionalProducer {
             .map_err(|error| Error::from_commit(&error, self.producer.client()))
     }
 
-    /// Aborts. Records that are queued or in flight are purged first: librdkafka's abort waits for their
-    /// reports, which no thread would serve meanwhile. Purge and abort together take `timeout`.
+    /// Aborts, so that no record of the transaction can be written any more (T9). librdkafka drops the queued
+    /// records, and waits for the answers to those in flight.
+    ///
+    /// # Errors
+    /// Class [`Class::Indefinite`]: a produce request is not answered, and a broker may handle it after the
+    /// abort. The next transaction must have a higher epoch, which a new producer has.
     pub(super) fn abort(&self, timeout: Duration) -> Result<(), Error> {
-        self.producer
-            .purge(PurgeConfig::default().queue().inflight());
-        let deadline = Instant::now() + timeout;
-        let purged = Instant::now() + timeout / 2;
-        while self.producer.in_flight_count() > 0 && Instant::now() < purged {
-            self.poll();
+        if self.progress.borrow().unanswered {
+            return Err(unanswered());
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.producer
-            .abort_transaction(left)
-            .map_err(|error| self.error("abort transaction", &error))
+        let began = Instant::now();
+        let aborted = self.abort_within(timeout.min(ANSWER_WAIT));
+        if self.producer.in_flight_count() > 0 || self.progress.borrow().unanswered {
+            return Err(unanswered());
+        }
+        match aborted {
+            // The coordinator takes longer than the answers to the records. A second call goes on.
+            Err(_) if began.elapsed() >= ANSWER_WAIT => {
+                self.abort_within(timeout.saturating_sub(began.elapsed()))
+            }
+            aborted => aborted,
+        }
+    }
+
+    /// Aborts while another thread serves the reports that librdkafka's abort waits for.
+    fn abort_within(&self, timeout: Duration) -> Result<(), Error> {
+        let Some(reports) = &self.reports else {
+            return Err(unanswered());
+        };
+        let transaction = self.progress.borrow().transaction;
+        let (done, left) = (AtomicBool::new(false), AtomicBool::new(false));
+        let serve = || {
+            while !done.load(Ordering::Acquire) {
+                reports.serve(REPORT_POLL, |report| {
+                    if report.is_unanswered && report.opaque >> TRANSACTION_SHIFT == transaction {
+                        left.store(true, Ordering::Release);
+                    }
+                });
+            }
+        };
+        let result = std::thread::scope(|scope| {
+            scope.spawn(serve);
+            let result = self.producer.abort_transaction(timeout);
+            done.store(true, Ordering::Release);
+            result
+        });
+        self.progress.borrow_mut().unanswered |= left.load(Ordering::Acquire);
+        result.map_err(|error| self.error("abort transaction", &error))
     }
 
     /// Serves the events of the producer while it is not used.
@@ -668,6 +709,14 @@ impl TransactionalProducer {
     }
 }
 
+fn unanswered() -> Error {
+    Error::own(
+        "abort transaction",
+        Class::Indefinite,
+        "a broker has not answered a produce request, and may still handle it",
+    )
+}
+
 /// The error that says that the transaction cannot be committed.
 fn aborted(message: &str) -> Error {
     Error::own("produce in transaction", Class::AbortTransaction, message)
@@ -675,6 +724,10 @@ fn aborted(message: &str) -> Error {
 
 impl Drop for TransactionalProducer {
     fn drop(&mut self) {
+        // rust-rdkafka purges as well, and then waits for reports that nothing serves.
+        self.producer
+            .purge(PurgeConfig::default().queue().inflight());
+        self.drain_reports();
         self.named.get_mut().clear();
         drop(self.state.take());
         drop(self.replies.take());

@@ -300,12 +300,22 @@ fn a_commit_that_can_be_repeated_is_repeated_and_then_given_up() {
 
 #[test]
 fn a_failure_before_the_commit_aborts() {
-    for action in [Action::Produce, Action::SendOffsets] {
-        for failure in [Failure::Retriable, Failure::Abort, Failure::Indefinite] {
-            let trace = when(action, End::Failed(failure), None);
-            assert_eq!(actions(&trace).last(), Some(&Action::Abort), "{failure:?}");
-            assert_eq!(trace.outcome, Some(Outcome::Aborted), "{failure:?}");
-        }
+    let failures = [Failure::Retriable, Failure::Abort, Failure::Indefinite];
+    let of_records = failures.map(|failure| (Action::Produce, failure));
+    let refused = (Action::SendOffsets, Failure::Abort);
+    for (action, failure) in of_records.into_iter().chain([refused]) {
+        let trace = when(action, End::Failed(failure), None);
+        assert_eq!(actions(&trace).last(), Some(&Action::Abort), "{failure:?}");
+        assert_eq!(trace.outcome, Some(Outcome::Aborted), "{failure:?}");
+    }
+}
+
+#[test]
+fn t9_offsets_that_are_not_answered_are_left_to_a_new_producer() {
+    for failure in [Failure::Retriable, Failure::Indefinite] {
+        let trace = when(Action::SendOffsets, End::Failed(failure), None);
+        assert_eq!(actions(&trace).last(), Some(&Action::Renew), "{failure:?}");
+        assert_eq!(trace.outcome, Some(Outcome::Aborted), "{failure:?}");
     }
 }
 
