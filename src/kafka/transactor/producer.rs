@@ -735,3 +735,6 @@ impl Drop for TransactionalProducer {
         drop(self.reports.take());
     }
 }
+
+#[cfg(test)]
+mod tests;
