@@ -88,7 +88,10 @@ audit      false
 next       1000
 ";
         assert_eq!(said(&service, &words), text);
-        assert_eq!(said(&service, &["describe", "orders"]), text);
+        let shown = said(&service, &["describe", "orders"]);
+        let (rules, change) = shown.split_once("changed    ").unwrap();
+        assert_eq!(rules, text);
+        assert!(change.starts_with("define at 2"), "{change}");
         assert_eq!(
             said(&service, &["next", "orders", "--count", "3"]),
             "1000\n1005\n1010\n"
@@ -155,7 +158,8 @@ fn a_sequence_counts_down_below_zero() {
         "move the sequence back",
     );
     assert_eq!(said(&service, &["next", "down"]), "-12\n");
-    assert!(said(&service, &["describe", "down"]).ends_with("next       none: it is exhausted\n"));
+    let shown = said(&service, &["describe", "down"]);
+    assert!(shown.contains("next       none: it is exhausted\nchanged    set_next at "));
     refused(&service, &["next", "down"], "exhausted");
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
