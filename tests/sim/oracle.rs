@@ -113,7 +113,11 @@ impl Changed {
         let (seconds, millis) = (self.timestamp / 1_000, self.timestamp % 1_000);
         let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
         let seconds = seconds % 60;
-        let at = format!("1970-01-01T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z");
+        let at = match self.timestamp {
+            // The clock steps back at the very beginning.
+            ..0 => "unknown".to_owned(),
+            _ => format!("1970-01-01T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"),
+        };
         let mut same = serde_json::json!({"op": self.op, "at": at, "offset": self.offset});
         for (field, text) in [("requester", self.requester), ("reason", self.reason)] {
             if let Some(text) = text {
