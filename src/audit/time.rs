@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+pub use crate::wire::time::of_millis;
+
 /// The description of the format, to follow the word "expected".
 const EXPECTED: &str = "a time with its offset such as 2026-03-01T08:00:00Z or \
      2026-03-01T10:00:00+02:00, or a date such as 2026-03-01, which begins at midnight in UTC";
@@ -14,16 +16,6 @@ const DATE_BYTES: usize = 10;
 /// The current time, as `2026-01-31T23:59:59Z`.
 pub fn now_utc() -> String {
     format!("{:.0}", Timestamp::now())
-}
-
-/// A record's time, as `2026-01-31T23:59:59.123Z`.
-pub fn of_millis(millis: i64) -> String {
-    // A record without a time has -1.
-    let time = Timestamp::from_millisecond(millis).ok();
-    match time.filter(|_| millis >= 0) {
-        Some(time) => format!("{time:.3}"),
-        None => "unknown".to_owned(),
-    }
 }
 
 /// Parses a time, and returns milliseconds since 1970.
@@ -63,9 +55,6 @@ mod tests {
         }
         assert!(to_millis(&now_utc()).is_ok());
         assert_eq!(now_utc().len(), "2026-01-31T23:59:59Z".len());
-        for millis in [-1, i64::MIN, i64::MAX] {
-            assert_eq!(of_millis(millis), "unknown");
-        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub enum Command {
     Next(NextArgs),
     /// Define a sequence or change its definition; or apply a file of definitions
     Define(DefineArgs),
-    /// Show the definition and the next ID of a sequence, without taking one
+    /// Show the definition, the next ID and the last change of a sequence, without taking an ID
     Describe(DescribeArgs),
     /// Set the next ID of a sequence; lower than now only with --force
     SetNext(SetNextArgs),

@@ -59,7 +59,7 @@ fn ask(
     Ok(())
 }
 
-/// Shows a sequence by its description: name, rules, next ID.
+/// Shows a sequence by its description: name, rules, next ID, last change.
 fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
     let mut row =
         |field: &str, value: &str| writeln!(out, "{:<9}  {}", printable(field), printable(value));
@@ -79,9 +79,13 @@ fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
         return row("undefined", undefined);
     }
     match reply.next {
-        _ if reply.retired => row("retired", "yes: it gives no IDs until it is defined again"),
-        Some(next) => row("next", &next.to_string()),
-        None => row("next", "none: it is exhausted"),
+        _ if reply.retired => row("retired", "yes: it gives no IDs until it is defined again")?,
+        Some(next) => row("next", &next.to_string())?,
+        None => row("next", "none: it is exhausted")?,
+    }
+    match &reply.changed {
+        Some(changed) => row("changed", &changed.words()),
+        None => Ok(()),
     }
 }
 
@@ -118,5 +122,11 @@ mod tests {
         );
         assert!(shown(&body("")).ends_with("next       none: it is exhausted\n"));
         assert!(shown(&body(r#","next":42,"retired":true"#)).contains("retired    yes"));
+        let changed = r#","next":42,"changed":{"op":"set_next","at":"2026-03-01T08:15:30.123Z","reason":"a\u001b[31m","offset":7}"#;
+        let last =
+            "changed    set_next at 2026-03-01T08:15:30.123Z by the request at offset 7, reason a";
+        let text = shown(&body(changed));
+        let line = text.lines().last().unwrap();
+        assert!(line.starts_with(last) && !line.contains('\u{1b}'), "{line}");
     }
 }

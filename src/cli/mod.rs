@@ -12,6 +12,7 @@
 //! | `define`, `definitions`, `policy` | the commands for operators: one sequence, a file of them, undefined
 //! names |
 //! | `ask`, `operation`, `reply` | shared code of commands that ask the service: client, requests, replies |
+//! | `changed` | the last change of a sequence, as `describe` and `inspect` show it |
 //! | `session` | settings and connection, the same for every command |
 //! | `signals` | a clean stop by Ctrl-C, for commands that start things |
 //! | `output`, `table`, `shell` | output for people and shells |
@@ -20,6 +21,7 @@ pub mod args;
 mod ask;
 mod audit;
 pub mod bench;
+mod changed;
 mod define;
 mod definitions;
 mod dev;

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::changed::Changed;
 use super::{Error, output};
 use crate::core::printable::printable;
 
@@ -24,6 +25,8 @@ pub struct Reply {
     /// True when the sequence gives no more IDs.
     #[serde(default)]
     pub retired: bool,
+    /// The last change of a sequence. Only the reply to `describe` has it.
+    pub changed: Option<Changed>,
     /// The rule for undefined names.
     pub undefined: Option<String>,
     /// True when created sequences are audited.

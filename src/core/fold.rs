@@ -68,7 +68,13 @@ pub enum Answer {
     /// The IDs that an earlier request with the same `request_id` got (I5).
     Again(Grant),
     /// The state of the sequence after an operator's action.
-    Described(Box<Description>),
+    Described {
+        /// The rules of the sequence, and its next ID.
+        description: Box<Description>,
+        /// The last change. Present only in the answer to `describe`, of a sequence that has a definition. The
+        /// author of any other action knows who makes the last change: it is this action.
+        changed: Option<Box<Note>>,
+    },
     /// The rule for undefined names from this record on.
     Policy(Undefined),
     /// An error; no counter moved.
@@ -314,6 +320,12 @@ impl Fold {
     /// The definition of a name, and its next ID.
     pub fn description(&self, name: &str) -> Option<Description> {
         self.sequences.get(name).map(State::description)
+    }
+
+    /// The last change of a name. None when the sequence has no definition.
+    pub fn note(&self, name: &str) -> Option<&Note> {
+        let state = self.sequences.get(name)?;
+        state.defined.as_ref().map(|defined| &defined.note)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Limits that can change an answer. They belong to the fold's version: a release that changes one
 //! of them changes [`FOLD_VERSION`], because two instances must give one request the same answer.
 
-/// The rules by which requests are folded. An instance refuses a partition whose state names a
-/// version that it does not know.
+/// The rules by which requests are folded, and the form of the answers. An instance refuses a partition whose
+/// state names a version that it does not know.
+///
+/// It stays 1 until the first release, also when an answer changes: no release answers in another way yet, and
+/// another number would only refuse the states that exist.
 pub const FOLD_VERSION: u16 = 1;
 
 /// Longest sequence name in UTF-8 bytes. Kafka keys have no limit of their own. With 255, a key fits into a

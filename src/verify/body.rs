@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::code;
 use super::oracle::{Answer, Due, Unknown};
-use super::rules::Grant;
+use super::rules::{Grant, Note};
 
 /// Appends the expected body of an answer, without an error's message. Appends nothing for an answer without a
 /// reply.
@@ -24,6 +24,7 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64
             rules,
             next,
             retired,
+            changed,
         } => {
             let at_end = if rules.cycle { "cycle" } else { "error" };
             out.extend(
@@ -44,6 +45,9 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64
             }
             if *retired {
                 out.extend(b"\"retired\":true,");
+            }
+            if let Some(note) = changed {
+                last_change(out, note);
             }
         }
         Due::Policy(unknown) => {
@@ -68,6 +72,29 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64
     number(out, "offset", offset);
     out.pop();
     out.push(b'}');
+}
+
+fn last_change(out: &mut Vec<u8>, note: &Note) {
+    out.extend(b"\"changed\":{");
+    let at = time(note.timestamp_ms);
+    field(out, "op", |out| text(out, &note.op));
+    field(out, "at", |out| text(out, &at));
+    for (name, said) in [("requester", &note.requester), ("reason", &note.reason)] {
+        if !said.is_empty() {
+            field(out, name, |out| text(out, said));
+        }
+    }
+    number(out, "offset", note.offset);
+    out.pop();
+    out.extend(b"},");
+}
+
+/// A time in UTC, to the millisecond. A negative one is none, and the calendar ends with the year 9999.
+fn time(millis: i64) -> String {
+    match jiff::Timestamp::from_millisecond(millis) {
+        Ok(time) if millis >= 0 => time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        _ => "unknown".to_owned(),
+    }
 }
 
 fn ids(out: &mut Vec<u8>, grant: Grant) {
@@ -213,6 +240,7 @@ fn find(text: &[u8], word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::code::Code;
+    use super::super::rules::Rules;
     use super::*;
 
     fn body(due: Due, request_id: Option<&str>) -> String {
@@ -248,6 +276,46 @@ mod tests {
             increment: 1,
         };
         assert_eq!(said.gives, gives);
+    }
+
+    #[test]
+    fn a_description_has_the_last_change_with_its_time() {
+        let described = |changed| {
+            let rules = Rules::UNDEFINED;
+            let (next, retired) = (Some(7), true);
+            let due = Due::Described {
+                rules,
+                next,
+                retired,
+                changed,
+            };
+            body(due, None)
+        };
+        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":7,"retired":true"#;
+        let shown = |changed: &str| {
+            format!(r#"{{"sequence":"orders",{rules}{changed},"partition":3,"offset":1234}}"#)
+        };
+        assert_eq!(described(None), shown(""));
+        let mut note = Note {
+            op: "retire".into(),
+            requester: "ops".into(),
+            reason: "".into(),
+            offset: 8,
+            timestamp_ms: 951_782_400_007,
+        };
+        let changed = |at: &str| {
+            shown(&format!(
+                r#","changed":{{"op":"retire","at":"{at}","requester":"ops","offset":8}}"#
+            ))
+        };
+        assert_eq!(
+            described(Some(Box::new(note.clone()))),
+            changed("2000-02-29T00:00:00.007Z")
+        );
+        for none in [-1, i64::MAX] {
+            note.timestamp_ms = none;
+            assert_eq!(described(Some(Box::new(note.clone()))), changed("unknown"));
+        }
     }
 
     #[test]

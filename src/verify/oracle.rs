@@ -98,6 +98,8 @@ pub enum Due {
         rules: Rules,
         next: Option<i64>,
         retired: bool,
+        /// The last change. Only `describe` shows it.
+        changed: Option<Box<Note>>,
     },
     /// The rule for undefined names.
     Policy(Unknown),
@@ -320,7 +322,7 @@ impl Oracle {
         match self.window.find(&key) {
             Some(known) if known != grant => Err(Code::RequestIdReused),
             Some(_) if name == POLICY => Ok(Due::Policy(self.scalars.unknown)),
-            Some(_) => self.operate(name, Deed::Describe, note),
+            Some(_) => self.described(name, false),
             None => {
                 let due = self.operate(name, deed, note)?;
                 self.remember(Place { key, grant });
@@ -361,13 +363,20 @@ impl Oracle {
             Deed::Retire => sequence.retire(note("retire")),
             Deed::Define(_) | Deed::Describe | Deed::Policy(_) => {}
         }
-        let due = Due::Described {
+        self.touch(name);
+        self.described(name, deed == Deed::Describe)
+    }
+
+    /// Describes a sequence as it is now.
+    fn described(&mut self, name: &str, with_change: bool) -> Result<Due, Code> {
+        let sequence = self.sequence_mut(name).ok_or(Code::UnknownSequence)?;
+        let defined = sequence.defined.as_ref().filter(|_| with_change);
+        Ok(Due::Described {
             rules: *sequence.rules(),
             next: sequence.shown(),
             retired: sequence.retired(),
-        };
-        self.touch(name);
-        Ok(due)
+            changed: defined.map(|defined| Box::new(defined.note.clone())),
+        })
     }
 
     fn room(&self) -> Result<(), Code> {

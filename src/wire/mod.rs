@@ -10,3 +10,4 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod state;
+pub mod time;

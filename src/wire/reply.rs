@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use crate::core::command::Undefined;
 use crate::core::definition::Definition;
-use crate::core::fold::Description;
+use crate::core::fold::{Description, Note};
 use crate::core::{Answer, Code, Name, Offset, Rejection};
+use crate::wire::time;
 
 /// The fields of a reply besides the answer.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,11 @@ pub struct Subject<'a> {
     /// Offset of the record that the client wrote.
     pub offset: Offset,
 }
+
+/// Most bytes of a reply's body. The answer to `describe` is the largest: `request_id`, requester and reason have
+/// up to 255 bytes, and JSON writes a control character as six. The name has no control characters, so JSON at
+/// most doubles it. Numbers and field names take the rest. The check of the reply topics counts on this limit.
+pub const BODY_BYTES_MAX: usize = 6 * 1024;
 
 /// Appends a reply's body to `out`. Returns the range of the error object, if the reply has one.
 pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Option<Range<usize>> {
@@ -41,7 +47,15 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Optio
                 number(out, b",\"increment\":", grant.increment);
             }
         }
-        Answer::Described(description) => describe(out, description),
+        Answer::Described {
+            description,
+            changed,
+        } => {
+            describe(out, description);
+            if let Some(note) = changed {
+                self::changed(out, note);
+            }
+        }
         Answer::Policy(undefined) => {
             out.extend_from_slice(b"\"undefined\":");
             text(out, undefined.as_str());
@@ -76,6 +90,33 @@ fn describe(out: &mut Vec<u8>, description: &Description) {
     if *retired {
         out.extend_from_slice(b",\"retired\":true");
     }
+}
+
+/// Appends the last change as a JSON field, with the names that `sequencer inspect --json` has for it.
+fn changed(out: &mut Vec<u8>, note: &Note) {
+    let Note {
+        op,
+        requester,
+        reason,
+        offset,
+        timestamp,
+    } = note;
+    out.extend_from_slice(b",\"changed\":{\"op\":");
+    text(out, op);
+    out.extend_from_slice(b",\"at\":");
+    text(out, &time::of_millis(timestamp.0));
+    for (field, said) in [
+        (&b",\"requester\":"[..], requester),
+        (b",\"reason\":", reason),
+    ] {
+        // An empty text stands for a record without the field.
+        if !said.is_empty() {
+            out.extend_from_slice(field);
+            text(out, said);
+        }
+    }
+    number(out, b",\"offset\":", offset.0);
+    out.push(b'}');
 }
 
 /// Appends a definition as a JSON field.
@@ -161,7 +202,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::Grant;
+    use crate::core::limits::{NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+    use crate::core::{Grant, Timestamp};
 
     fn body(name: Option<&str>, request_id: Option<&str>, answer: &Answer) -> String {
         let mut out = Vec::new();
@@ -205,6 +247,76 @@ mod tests {
         );
         assert!(body(None, None, &rejected).starts_with(r#"{"error":{"code""#));
         assert!(body(Some("счёт\"\\"), None, &granted()).starts_with(r#"{"sequence":"счёт\"\\","#));
+    }
+
+    fn described(note: Option<Note>) -> Answer {
+        Answer::Described {
+            description: Box::new(Description {
+                definition: Definition::DEFAULT,
+                next: Some(5000),
+                retired: false,
+            }),
+            changed: note.map(Box::new),
+        }
+    }
+
+    #[test]
+    fn a_description_says_who_changed_the_sequence_when_and_why() {
+        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":5000"#;
+        let shown = |changed: &str| {
+            format!(r#"{{"sequence":"orders",{rules}{changed},"partition":3,"offset":1234}}"#)
+        };
+        assert_eq!(body(Some("orders"), None, &described(None)), shown(""));
+        let mut note = Note {
+            op: "set_next".into(),
+            requester: "maria@ops".into(),
+            reason: "a \"new\" year".into(),
+            offset: Offset(7),
+            timestamp: Timestamp(1_700_000_000_123),
+        };
+        assert_eq!(
+            body(Some("orders"), None, &described(Some(note.clone()))),
+            shown(
+                r#","changed":{"op":"set_next","at":"2023-11-14T22:13:20.123Z","requester":"maria@ops","reason":"a \"new\" year","offset":7}"#
+            )
+        );
+        (note.requester, note.reason) = ("".into(), "".into());
+        assert_eq!(
+            body(Some("orders"), None, &described(Some(note))),
+            shown(r#","changed":{"op":"set_next","at":"2023-11-14T22:13:20.123Z","offset":7}"#)
+        );
+    }
+
+    #[test]
+    fn the_largest_body_is_below_its_limit() {
+        let text = "\u{1}".repeat(TEXT_FIELD_BYTES_MAX);
+        let name = "\"".repeat(NAME_BYTES_MAX);
+        let definition = Definition {
+            start: -i64::MAX,
+            increment: -i64::MAX,
+            min: -i64::MAX,
+            max: -i64::MAX,
+            ..Definition::DEFAULT
+        };
+        let answer = Answer::Described {
+            description: Box::new(Description {
+                definition,
+                next: Some(-i64::MAX),
+                retired: true,
+            }),
+            changed: Some(Box::new(Note {
+                op: "set_next".into(),
+                requester: text.as_str().into(),
+                reason: text.as_str().into(),
+                offset: Offset(i64::MAX),
+                timestamp: Timestamp(1_700_000_000_123),
+            })),
+        };
+        let bytes = body(Some(&name), Some(&text), &answer).len();
+        assert!(
+            (BODY_BYTES_MAX / 2..BODY_BYTES_MAX).contains(&bytes),
+            "{bytes}"
+        );
     }
 
     proptest! {

@@ -51,6 +51,7 @@ fn the_corpus_shows_every_code_and_every_cause_that_headers_decide() {
     let others = [
         "granted",
         "described",
+        "last change",
         "policy",
         "forwarded",
         "repeated",

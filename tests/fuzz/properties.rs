@@ -270,6 +270,12 @@ fn replied(
         Some(error) => error.code.clone(),
         None => kind.to_owned(),
     });
+    if body.changed.is_some() {
+        seen.insert("last change".to_owned());
+        if kind != "described" {
+            return Err(format!("only a description has a last change: {body:?}"));
+        }
+    }
     headers(record, reply, &body, seen)?;
     Ok(body)
 }

@@ -23,6 +23,8 @@ pub struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<bool>,
@@ -44,6 +46,18 @@ pub struct Definition {
     pub at_end: String,
     pub max_count: u64,
     pub audit: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changed {
+    pub op: String,
+    pub at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub offset: i64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -88,7 +88,10 @@ audit      false
 next       1000
 ";
         assert_eq!(said(&service, &words), text);
-        assert_eq!(said(&service, &["describe", "orders"]), text);
+        let shown = said(&service, &["describe", "orders"]);
+        let (rules, change) = shown.split_once("changed    ").unwrap();
+        assert_eq!(rules, text);
+        assert!(change.starts_with("define at 2"), "{change}");
         assert_eq!(
             said(&service, &["next", "orders", "--count", "3"]),
             "1000\n1005\n1010\n"
@@ -155,7 +158,8 @@ fn a_sequence_counts_down_below_zero() {
         "move the sequence back",
     );
     assert_eq!(said(&service, &["next", "down"]), "-12\n");
-    assert!(said(&service, &["describe", "down"]).ends_with("next       none: it is exhausted\n"));
+    let shown = said(&service, &["describe", "down"]);
+    assert!(shown.contains("next       none: it is exhausted\nchanged    set_next at "));
     refused(&service, &["next", "down"], "exhausted");
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
@@ -190,6 +194,64 @@ fn a_sequence_moves_back_only_by_force_and_the_log_says_who_and_why() {
     assert_eq!(log[2]["requester"], "maria");
     assert_eq!(log[2]["reason"], "test data removed");
     assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn describe_says_who_changed_a_sequence_when_and_why_as_inspect_does() {
+    for mode in [Mode::Immediate, Mode::ExactlyOnce] {
+        let service = Service::new("define-who", mode);
+        let instance = service.start("a");
+        said(&service, &["next", "orders", "--count", "5"]);
+        let body = described(&service, "orders");
+        assert!(body.get("changed").is_none(), "nobody changed it: {body}");
+        let text = said(&service, &["describe", "orders"]);
+        assert!(!text.contains("changed"), "{text}");
+
+        let who = ["--requester", "maria \"ops\"", "--reason", "a new year"];
+        let change = |words: &[&str]| -> Value {
+            let words = [words, &who, &["--json"]].concat();
+            serde_json::from_str(&said(&service, &words)).unwrap()
+        };
+        let define = change(&["define", "orders", "--max-count", "7"]);
+        let moved = change(&["set-next", "orders", "50"]);
+        assert!(define.get("changed").or(moved.get("changed")).is_none());
+        said(&service, &["next", "orders"]);
+
+        let body = described(&service, "orders");
+        let changed = &body["changed"];
+        assert_eq!(changed["op"], "set_next");
+        assert_eq!(changed["requester"], "maria \"ops\"");
+        assert_eq!(changed["reason"], "a new year");
+        assert_eq!(changed["offset"], moved["offset"]);
+        let text = said(&service, &["describe", "orders"]);
+        let line = text.lines().last().unwrap();
+        assert!(line.starts_with("changed    set_next at 2"), "{line}");
+        assert!(
+            line.ends_with(" of maria \"ops\", reason a new year"),
+            "{line}"
+        );
+
+        // A record without an author and a reason.
+        let mut writer = service.writer();
+        writer.send_to(None, Some(b"orders"), Some(b"{\"op\":\"retire\"}"));
+        writer.finish();
+        let retired = described(&service, "orders");
+        let ended = retired["changed"].as_object().unwrap();
+        assert_eq!(ended["op"], "retire");
+        assert_eq!(ended.keys().collect::<Vec<_>>(), ["at", "offset", "op"]);
+
+        // The state keeps it, for another instance and for inspect.
+        assert_eq!(instance.sigterm_and_wait(), 0);
+        let inspect = ["inspect", "--sequence", "orders", "--json"];
+        let state: Value = serde_json::from_str(&said(&service, &inspect)).unwrap();
+        assert_eq!(state["sequences"][0]["changed"], retired["changed"]);
+        let instance = service.start("b");
+        let again = described(&service, "orders");
+        assert_eq!(again["changed"], retired["changed"]);
+        let verified = command(&service, &["verify"]);
+        assert_eq!(verified.code, 0, "{verified:?}");
+        assert_eq!(instance.sigterm_and_wait(), 0);
+    }
 }
 
 #[test]

@@ -60,7 +60,10 @@ fn write(service: &Service, count: u64, random: &mut Random) {
         let value = match random.below(20) {
             0 => Some(format!("{{\"request_id\":\"{}\"}}", number / 50).into_bytes()),
             1 => Some(b"{\"op\":\"describe\"}".to_vec()),
-            2 => Some(b"{\"op\":\"define\",\"max_count\":15}".to_vec()),
+            2 => Some(
+                b"{\"op\":\"define\",\"max_count\":15,\"requester\":\"ops\",\"reason\":\"fewer\"}"
+                    .to_vec(),
+            ),
             _ => forms(random),
         };
         let stray = random.below(4) == 0;

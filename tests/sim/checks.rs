@@ -61,7 +61,14 @@ impl World {
             let outcome = state.fold(at, link, &request.asked);
             self.coverage.state(match &outcome {
                 Outcome::Reply(crate::oracle::Expected::Ids(_)) => "request granted",
-                Outcome::Reply(crate::oracle::Expected::Described(_)) => "sequence described",
+                Outcome::Reply(crate::oracle::Expected::Described(_, false)) => "sequence changed",
+                Outcome::Reply(crate::oracle::Expected::Described(sequence, true)) => {
+                    if sequence.was_changed() {
+                        "sequence described with its last change"
+                    } else {
+                        "sequence described"
+                    }
+                }
                 Outcome::Reply(crate::oracle::Expected::Policy { .. }) => "policy changed",
                 Outcome::Reply(crate::oracle::Expected::Error(code)) => code,
                 Outcome::Stray => "stray found",

@@ -83,6 +83,49 @@ pub struct Asked {
     pub name: Option<String>,
     pub meaning: Meaning,
     pub request_id: Option<String>,
+    pub requester: Option<&'static str>,
+    pub reason: Option<&'static str>,
+}
+
+/// The operator's record that changed a sequence last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    op: &'static str,
+    requester: Option<&'static str>,
+    reason: Option<&'static str>,
+    offset: i64,
+    timestamp: i64,
+}
+
+impl Changed {
+    fn of(op: &'static str, at: Place, asked: &Asked) -> Option<Changed> {
+        Some(Changed {
+            op,
+            requester: asked.requester,
+            reason: asked.reason,
+            offset: at.offset,
+            timestamp: at.timestamp,
+        })
+    }
+
+    /// Compares with a reply. A day of the simulation is enough: it begins in 1970.
+    fn is(&self, json: &Value) -> bool {
+        let (seconds, millis) = (self.timestamp / 1_000, self.timestamp % 1_000);
+        let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+        let seconds = seconds % 60;
+        let at = match self.timestamp {
+            // The clock steps back at the very beginning.
+            ..0 => "unknown".to_owned(),
+            _ => format!("1970-01-01T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"),
+        };
+        let mut same = serde_json::json!({"op": self.op, "at": at, "offset": self.offset});
+        for (field, text) in [("requester", self.requester), ("reason", self.reason)] {
+            if let Some(text) = text {
+                same[field] = text.into();
+            }
+        }
+        *json == same
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +140,12 @@ pub struct Ids {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     Ids(Ids),
-    Described(Sequence),
-    Policy { refuse: bool, audit: bool },
+    /// A sequence. The flag is true when the reply has its last change.
+    Described(Sequence, bool),
+    Policy {
+        refuse: bool,
+        audit: bool,
+    },
     Error(&'static str),
 }
 
@@ -126,6 +173,7 @@ pub struct Sequence {
     defined: bool,
     retired: bool,
     audit: bool,
+    changed: Option<Changed>,
     /// Number of its records in the ledger.
     records: u64,
 }
@@ -151,6 +199,7 @@ impl Sequence {
             defined: true,
             retired: false,
             audit: fields.audit.unwrap_or(false),
+            changed: None,
             records: 0,
         };
         let fits = sequence.is_sound() && min <= start && start <= max;
@@ -159,6 +208,10 @@ impl Sequence {
         } else {
             Err("invalid_definition")
         }
+    }
+
+    pub fn was_changed(&self) -> bool {
+        self.changed.is_some()
     }
 
     fn is_sound(&self) -> bool {
@@ -420,7 +473,7 @@ impl Naive {
             return Outcome::Stray;
         }
         let before = self.sequences.get(name).cloned();
-        let answer = self.answer(name, asked);
+        let answer = self.answer(at, name, asked);
         if let Ok(expected) = &answer {
             self.tell(at, link, name, asked, before.as_ref(), expected);
         }
@@ -490,10 +543,10 @@ impl Naive {
         self.remembered += 1;
     }
 
-    fn answer(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+    fn answer(&mut self, at: Place, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
         let acts = !matches!(asked.meaning, Meaning::Next { .. } | Meaning::Describe);
         let Some(id) = asked.request_id.as_deref().filter(|_| acts) else {
-            return self.carry_out(name, asked);
+            return self.carry_out(at, name, asked);
         };
         match self.known(name, id) {
             None => {}
@@ -503,27 +556,33 @@ impl Naive {
                         refuse: self.refuse_undefined,
                         audit: self.audit_undefined,
                     }),
-                    _ => Ok(Expected::Described(self.sequences[name].clone())),
+                    _ => Ok(Expected::Described(self.sequences[name].clone(), false)),
                 };
             }
             Some(_) => return Err("request_id_reused"),
         }
-        let answer = self.carry_out(name, asked)?;
+        let answer = self.carry_out(at, name, asked)?;
         self.remember(name, id, Got::Act(asked.meaning.clone()));
         Ok(answer)
     }
 
-    fn carry_out(&mut self, name: &str, asked: &Asked) -> Result<Expected, &'static str> {
+    fn carry_out(
+        &mut self,
+        at: Place,
+        name: &str,
+        asked: &Asked,
+    ) -> Result<Expected, &'static str> {
         self.granted = !matches!(asked.meaning, Meaning::Next { .. });
         match &asked.meaning {
-            Meaning::Next { count } => self.next(name, *count, asked.request_id.as_deref()),
+            Meaning::Next { count } => self.next(at, name, *count, asked),
             Meaning::Define(fields) => {
-                let sequence = match self.sequences.get(name) {
+                let mut sequence = match self.sequences.get(name) {
                     Some(sequence) => sequence.redefine(fields)?,
                     None => Sequence::fresh(fields)?,
                 };
+                sequence.changed = Changed::of("define", at, asked);
                 self.sequences.insert(name.to_owned(), sequence.clone());
-                Ok(Expected::Described(sequence))
+                Ok(Expected::Described(sequence, false))
             }
             Meaning::Policy { refuse, audit } => {
                 self.refuse_undefined = *refuse;
@@ -537,6 +596,9 @@ impl Naive {
                 let sequence = self.sequences.get_mut(name).ok_or("unknown_sequence")?;
                 match asked.meaning {
                     Meaning::Retire => {
+                        if !sequence.retired {
+                            sequence.changed = Changed::of("retire", at, asked);
+                        }
                         sequence.retired = true;
                         sequence.defined = true;
                     }
@@ -549,10 +611,12 @@ impl Naive {
                         }
                         sequence.next = next;
                         sequence.defined = true;
+                        sequence.changed = Changed::of("set_next", at, asked);
                     }
                     _ => {}
                 }
-                Ok(Expected::Described(sequence.clone()))
+                let shows = asked.meaning == Meaning::Describe;
+                Ok(Expected::Described(sequence.clone(), shows))
             }
             Meaning::Invalid(code) => Err(code),
         }
@@ -560,10 +624,12 @@ impl Naive {
 
     fn next(
         &mut self,
+        at: Place,
         name: &str,
         count: i128,
-        request_id: Option<&str>,
+        asked: &Asked,
     ) -> Result<Expected, &'static str> {
+        let request_id = asked.request_id.as_deref();
         match request_id.and_then(|id| self.known(name, id)) {
             None => {}
             Some(Got::Ids(ids)) if ids.count == count => return Ok(Expected::Ids(ids.clone())),
@@ -577,6 +643,16 @@ impl Naive {
                 let mut sequence = Sequence::fresh(&Fields::default())?;
                 sequence.defined = self.audit_undefined;
                 sequence.audit = self.audit_undefined;
+                if self.audit_undefined {
+                    // The policy made the definition. Its author is not the client.
+                    sequence.changed = Some(Changed {
+                        op: "policy",
+                        requester: None,
+                        reason: None,
+                        offset: at.offset,
+                        timestamp: at.timestamp,
+                    });
+                }
                 let ids = sequence.take(count)?;
                 self.sequences.insert(name.to_owned(), sequence);
                 ids
@@ -631,7 +707,17 @@ impl Naive {
                         None => !known.defined && known.records == 0,
                         Some(defined) => {
                             let rules = &defined.definition;
+                            let note = &defined.note;
+                            let text = |text: Option<&'static str>| text.unwrap_or_default();
+                            let same_note = known.changed.as_ref().is_some_and(|changed| {
+                                *note.op == *changed.op
+                                    && *note.requester == *text(changed.requester)
+                                    && *note.reason == *text(changed.reason)
+                                    && note.offset.0 == changed.offset
+                                    && note.timestamp.0 == changed.timestamp
+                            });
                             known.defined
+                                && same_note
                                 && known.retired == defined.retired
                                 && known.start == i128::from(rules.start)
                                 && known.increment == i128::from(rules.increment)
@@ -728,7 +814,8 @@ impl Expected {
                     && number("count") == Some(ids.count)
                     && number("increment").unwrap_or(1) == ids.increment
             }
-            Expected::Described(sequence) => {
+            Expected::Described(sequence, shows) => {
+                let changed = sequence.changed.as_ref().filter(|_| *shows);
                 let rules = &body["definition"];
                 let rule = |field: &str| rules.get(field).and_then(Value::as_i64).map(i128::from);
                 rule("start") == Some(sequence.start)
@@ -740,6 +827,10 @@ impl Expected {
                     && number("next") == sequence.shown_next()
                     && body.get("retired").is_some() == sequence.retired
                     && rules["audit"] == sequence.audit
+                    && match (changed, body.get("changed")) {
+                        (Some(changed), Some(json)) => changed.is(json),
+                        (changed, json) => changed.is_none() && json.is_none(),
+                    }
             }
             Expected::Policy { refuse, audit } => {
                 body["undefined"] == if *refuse { "refuse" } else { "create" }

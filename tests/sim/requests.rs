@@ -162,6 +162,7 @@ impl World {
     /// Some have a `request_id`, and mostly repeat the same record.
     fn operation(&mut self, name: String) -> Written {
         let mut written = self.operation_once(name);
+        self.sign(&mut written);
         if self.random.chance(40) && written.asked.meaning != Meaning::Describe {
             let letter = if self.random.chance(80) { 'o' } else { 'r' };
             let id = format!("{letter}{}", self.random.below(3));
@@ -170,6 +171,33 @@ impl World {
             written.asked.request_id = Some(id);
         }
         written
+    }
+
+    /// Adds an author and a reason to some operators' records. This draws no random number, so that a seed
+    /// keeps its faults.
+    fn sign(&mut self, written: &mut Written) {
+        let forced = matches!(written.asked.meaning, Meaning::SetNext { force: true, .. });
+        let number = self.requests.len();
+        let requester = [None, Some("ops"), Some("\"maria\"@höst")][number % 3];
+        let reason = [None, Some("a new\nyear")][number % 2];
+        let reason = match written.asked.meaning {
+            Meaning::Describe => None,
+            // It has this one already.
+            _ if forced => Some("why"),
+            _ => reason,
+        };
+        let value = written.value.as_mut().expect("an object");
+        for (field, text) in [
+            ("requester", requester),
+            ("reason", reason.filter(|_| !forced)),
+        ] {
+            if let Some(text) = text {
+                value.pop();
+                let text = serde_json::json!(text);
+                value.extend(format!(",\"{field}\":{text}}}").bytes());
+            }
+        }
+        (written.asked.requester, written.asked.reason) = (requester, reason);
     }
 
     fn operation_once(&mut self, name: String) -> Written {
@@ -306,6 +334,8 @@ fn named(name: String, meaning: Meaning, id: Option<String>, value: Option<Strin
             name: Some(name),
             meaning,
             request_id: id,
+            requester: None,
+            reason: None,
         },
         value: value.map(String::into_bytes),
         headers: Vec::new(),

@@ -74,8 +74,8 @@ Examples:
   sequencer describe orders --brokers kafka:9092
   sequencer describe orders --json --brokers kafka:9092
 
-It shows the state at this moment and takes no ID. A name that does not exist prints unknown_sequence and \
-exits 1. `sequencer inspect --sequence` says who changed a sequence last, when and why.";
+It shows the state at this moment, and who changed the sequence last, when and why. It takes no ID. A name \
+that does not exist prints unknown_sequence and exits 1.";
 
 pub(super) const SET_NEXT_EXAMPLES: &str = "\
 Examples:

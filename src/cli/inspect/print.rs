@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::View;
 use super::partition::{Facts, Outlook};
-use super::sequences::{Changed, Row};
+use super::sequences::Row;
 use crate::cli::table::Side::{Left, Right};
 use crate::cli::table::{Table, or_dash};
 use crate::core::printable::printable;
@@ -60,29 +60,11 @@ pub fn sequence(name: &str, view: &View, flags: &str, out: &mut impl Write) -> i
                 out,
                 "last change, in partition {}: {}",
                 row.partition,
-                told(changed)
+                changed.words()
             )?;
         }
     }
     problems(&view.partitions, flags, out)
-}
-
-fn told(changed: &Changed) -> String {
-    let Changed {
-        op,
-        at,
-        requester,
-        reason,
-        offset,
-    } = changed;
-    let mut line = format!("{op} at {at} by the request at offset {offset}");
-    for (before, text) in [(" of ", requester), (", reason ", reason)] {
-        if let Some(text) = text {
-            line.push_str(before);
-            line.push_str(&printable(text));
-        }
-    }
-    line
 }
 
 fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::audit::time;
+use crate::cli::changed::Changed;
 use crate::core::Fold;
 use crate::core::definition::Definition;
-use crate::core::fold::{Description, Entry, EntryKey, Note};
+use crate::core::fold::{Description, Entry};
 use crate::core::sequence::Sequence;
 
 /// One sequence on one partition.
@@ -28,34 +28,6 @@ pub struct Row {
     /// The last change by an operator. Present only when this one sequence was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
-}
-
-/// The last change of a sequence by an operator.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Changed {
-    /// `define`, `set_next`, `retire`.
-    pub op: String,
-    pub at: String,
-    /// The operator that the request names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requester: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The offset of the operator's request.
-    pub offset: i64,
-}
-
-impl Changed {
-    fn of(note: &Note) -> Changed {
-        let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Changed {
-            op: note.op.to_string(),
-            at: time::of_millis(note.timestamp.0),
-            requester: said(&note.requester),
-            reason: said(&note.reason),
-            offset: note.offset.0,
-        }
-    }
 }
 
 impl Row {
@@ -108,7 +80,7 @@ impl Selection {
         if let Some(name) = self.only.clone() {
             if let Some(description) = fold.description(&name) {
                 self.total += 1;
-                let changed = note(fold, &name);
+                let changed = fold.note(&name).map(Changed::of);
                 self.rows.insert(Row {
                     changed,
                     ..row(&name, partition, description)
@@ -157,19 +129,12 @@ fn row(name: &str, partition: i32, description: Description) -> Row {
     }
 }
 
-fn note(fold: &Fold, name: &str) -> Option<Changed> {
-    match fold.entry(fold.slot(EntryKey::Sequence(name))?)? {
-        Entry::Sequence { defined, .. } => Some(Changed::of(&defined?.note)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::core::fold::Defined;
+    use crate::core::fold::{Defined, Note};
     use crate::core::{Offset, Timestamp};
 
     fn fold(names: &[&str]) -> Fold {

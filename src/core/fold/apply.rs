@@ -340,10 +340,7 @@ impl Fold {
             // The action is not carried out again. Its writer has to know where the sequence stands now.
             return match operation.action {
                 Action::Policy(_) => Ok(Answer::Policy(self.scalars.undefined)),
-                _ => self
-                    .description(name)
-                    .map(|now| Answer::Described(Box::new(now)))
-                    .ok_or_else(unknown),
+                _ => self.description(name).map(described).ok_or_else(unknown),
             };
         }
         let answer = self.act(name, operation, cause, ledger)?;
@@ -360,7 +357,7 @@ impl Fold {
     ) -> Result<Answer, Rejection> {
         let at = cause.at;
         let before = self.before(name);
-        let described = match operation.action {
+        let now = match operation.action {
             Action::Policy(undefined) => {
                 self.scalars.undefined = undefined;
                 return Ok(Answer::Policy(undefined));
@@ -369,7 +366,12 @@ impl Fold {
             Action::Describe if name == POLICY => {
                 return Ok(Answer::Policy(self.scalars.undefined));
             }
-            Action::Describe => self.description(name).ok_or_else(unknown)?,
+            Action::Describe => {
+                return Ok(Answer::Described {
+                    description: Box::new(self.description(name).ok_or_else(unknown)?),
+                    changed: self.note(name).cloned().map(Box::new),
+                });
+            }
             Action::SetNext { next, force } => {
                 let state = self.sequences.get(name).ok_or_else(unknown)?;
                 if state.is_retired() {
@@ -402,9 +404,7 @@ impl Fold {
                 next: now.next,
                 increment: now.definition.increment,
             },
-            Action::Describe | Action::Policy(_) => {
-                return Ok(Answer::Described(Box::new(described)));
-            }
+            Action::Describe | Action::Policy(_) => return Ok(described(now)),
         };
         let cause = Cause {
             requester: operation.requester.as_deref(),
@@ -412,7 +412,7 @@ impl Fold {
             ..*cause
         };
         self.write_act(name, before, event, &cause, ledger);
-        Ok(Answer::Described(Box::new(described)))
+        Ok(described(now))
     }
 
     fn define(
@@ -475,6 +475,14 @@ impl Fold {
             next: sequence.next(&definition),
             retired,
         }
+    }
+}
+
+/// The answer to an operator's action.
+fn described(now: Description) -> Answer {
+    Answer::Described {
+        description: Box::new(now),
+        changed: None,
     }
 }
 

@@ -127,7 +127,7 @@ impl Log {
 
     fn described(&mut self, request: &Request<'_>) -> Description {
         match self.apply(request) {
-            Answer::Described(description) => *description,
+            Answer::Described { description, .. } => *description,
             other => panic!("{other:?}"),
         }
     }
@@ -467,33 +467,39 @@ fn set_next_moves_on_only_unless_it_is_forced() {
 }
 
 #[test]
-fn who_changed_a_sequence_last_and_why_is_remembered() {
+fn only_describe_says_who_changed_a_sequence_last_and_why() {
     let mut log = Log::default();
-    log.first("a");
-    log.described(&action(
-        "a",
-        Action::SetNext {
-            next: 7,
-            force: false,
-        },
-    ));
-    let slot = log.fold.slot(EntryKey::Sequence("a")).unwrap();
-    let Some(Entry::Sequence {
-        defined: Some(defined),
-        ..
-    }) = log.fold.entry(slot)
-    else {
-        panic!("no note");
+    let changed = |log: &mut Log, request: &Request<'_>| match log.apply(request) {
+        Answer::Described { changed, .. } => changed.map(|note| *note),
+        other => panic!("{other:?}"),
     };
-    let Note {
-        op,
-        requester,
-        reason,
-        offset,
-        timestamp,
-    } = &defined.note;
-    assert_eq!((&**op, &**requester, &**reason), ("set_next", "ops", "why"));
-    assert_eq!((*offset, *timestamp), (Offset(1), Timestamp(1)));
+    let describe = action("a", Action::Describe);
+    log.first("a");
+    assert_eq!(changed(&mut log, &describe), None, "nobody changed it");
+    let set = Action::SetNext {
+        next: 7,
+        force: false,
+    };
+    let mut set = action("a", set);
+    set.request_id = Some("same".into());
+    assert_eq!(changed(&mut log, &set), None, "its author knows");
+    assert_eq!(changed(&mut log, &set), None, "also of a repeated record");
+    let note = Note {
+        op: "set_next".into(),
+        requester: "ops".into(),
+        reason: "why".into(),
+        offset: Offset(2),
+        timestamp: Timestamp(2),
+    };
+    assert_eq!(changed(&mut log, &describe), Some(note.clone()));
+    log.first("a");
+    assert_eq!(
+        changed(&mut log, &describe),
+        Some(note),
+        "IDs are no change"
+    );
+    let unused = action("b", Action::Describe);
+    assert_eq!(log.rejected(&unused), Code::UnknownSequence);
 }
 
 #[test]
@@ -1119,7 +1125,7 @@ proptest! {
                 Asked::Audit(audit) => {
                     let changes = Changes { audit: Some(audit), ..Changes::default() };
                     last_ids.entry(name.clone()).or_default();
-                    prop_assert!(matches!(log.apply(&define(&name, changes)), Answer::Described(_)));
+                    log.described(&define(&name, changes));
                 }
                 Asked::Next(count) => {
                     let expected = take(&mut last_ids, count);
@@ -1157,7 +1163,8 @@ proptest! {
                     match last_ids.get_mut(&name) {
                         Some(last) if to > *last => {
                             *last = to - 1;
-                            prop_assert!(matches!(answer, Answer::Described(_)));
+                            let described = matches!(answer, Answer::Described { .. });
+                            prop_assert!(described);
                         }
                         _ => prop_assert!(matches!(answer, Answer::Rejected(_))),
                     }

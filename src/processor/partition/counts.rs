@@ -62,7 +62,7 @@ impl Counts {
                 self.ids += grant.count;
             }
             Answer::Again(_) => self.again += 1,
-            Answer::Described(_) | Answer::Policy(_) => self.operated += 1,
+            Answer::Described { .. } | Answer::Policy(_) => self.operated += 1,
             Answer::Stray { .. } => self.forwarded += 1,
             Answer::Repeated => self.repeated += 1,
             Answer::Broken { .. } => {}

@@ -167,6 +167,32 @@ fn a_reply_under_another_key_breaks_the_contract() {
 }
 
 #[test]
+fn a_description_with_another_author_time_or_reason_breaks_the_contract() {
+    let mut world = World::new(11, 1);
+    let retire = br#"{"op":"retire","requester":"maria@ops","reason":"merged"}"#;
+    for value in [&b""[..], retire, br#"{"op":"describe"}"#] {
+        world.ask(0, "orders", value, None);
+    }
+    world.serve();
+    assert!(run(&world).clean);
+    let at = replies_to(&world, 2)[0];
+    let told = String::from_utf8(world.replies[at].value.clone().unwrap()).unwrap();
+    for (from, to) in [
+        ("maria@ops", "other@ops"),
+        ("\"merged\"", "\"split\""),
+        ("1970-", "1971-"),
+        ("\"op\":\"retire\"", "\"op\":\"define\""),
+    ] {
+        let other = told.replace(from, to);
+        assert_ne!(other, told);
+        for at in replies_to(&world, 2) {
+            world.replies[at].value = Some(other.clone().into_bytes());
+        }
+        assert_eq!(broken_at(&world, 2), [Invariant::Contract]);
+    }
+}
+
+#[test]
 fn an_error_may_change_its_message_and_not_its_code() {
     let mut world = World::new(11, 1);
     world.ask(0, "orders", b"0", None);
