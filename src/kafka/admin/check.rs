@@ -30,6 +30,7 @@ const REPLY_BYTES_MAX: i64 = 80 * 1024;
 /// and for the short ones.
 const REPLY_PARTS_BYTES: usize =
     BODY_BYTES_MAX + NAME_BYTES_MAX + CORRELATION_COPIED_BYTES_MAX + 2 * TRACE_BYTES_MAX + 1024;
+#[allow(clippy::cast_possible_wrap, reason = "a few KiB")]
 const _: () = assert!(REPLY_PARTS_BYTES as i64 <= REPLY_BYTES_MAX);
 
 /// The settings for topics that are there already.
