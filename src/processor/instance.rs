@@ -151,7 +151,7 @@ impl Instance {
             Stage::Running(partition) => {
                 if self.allowance.is_limited() && self.allowance.is_full(partition.load()) {
                     self.allowance.keep_out();
-                    partition.keep_out();
+                    partition.intake.keep_out();
                 }
                 partition.record(record, &self.options.service)
             }

@@ -195,11 +195,11 @@ impl Instance {
             let Stage::Running(partition) = &mut owned.stage else {
                 continue;
             };
-            if !partition.is_kept_out() {
+            if !partition.intake.is_kept_out() {
                 continue;
             }
             if !self.allowance.is_full(partition.load()) {
-                let still_fetched = partition.let_in();
+                let still_fetched = partition.intake.let_in();
                 if partition.takes_records() {
                     if still_fetched {
                         effects.push(Effect::StopFetching { partition: *id });
@@ -209,7 +209,7 @@ impl Instance {
                         from: partition.next(),
                     });
                 }
-            } else if partition.stop_fetching() {
+            } else if partition.intake.stop_fetching() {
                 effects.push(Effect::StopFetching { partition: *id });
             }
         }

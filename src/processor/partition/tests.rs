@@ -1,14 +1,18 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::core::digest::fingerprint;
 use crate::core::fold::{Entry, EntryKey};
 use crate::core::link::LinkKey;
+use crate::core::partitioner::partition_of;
 use crate::core::planted::{Bug, Planted};
-use crate::core::{Code, Scalars};
+use crate::core::{Code, Scalars, Timestamp};
+use crate::processor::checkpoint::Destination;
 use crate::processor::restore::{Restore, Restored};
-use crate::wire::headers::Names;
-use crate::wire::route::AllowList;
-use crate::wire::state::Content;
+use crate::processor::takeover::Decided;
+use crate::wire::headers::{Headers, Names};
+use crate::wire::route::{AllowList, Routing};
+use crate::wire::state::{self, Content};
 
 /// The only partition, so every name has its home here.
 const ID: i32 = 0;
@@ -92,6 +96,12 @@ impl Fed {
     /// Folds a request for one ID.
     fn next(&mut self, offset: i64, name: &str) -> Option<String> {
         self.record(offset, Some(name.as_bytes()), None)
+    }
+
+    /// Number of replies held for the next checkpoint, and their bytes.
+    fn held(&self) -> (usize, usize) {
+        let load = self.partition.load();
+        (load.replies, load.bytes)
     }
 
     fn cut(&mut self) -> Section {
@@ -181,7 +191,7 @@ fn immediate_replies_go_out_at_once_with_their_body() {
     assert_eq!(fed.next(0, "a"), Some(granted("a", 1, 0)));
     assert_eq!(fed.next(4, "a"), Some(granted("a", 2, 4)));
     assert_eq!(fed.next(5, "b"), Some(granted("b", 1, 5)));
-    assert_eq!(fed.partition.held(), (0, 0));
+    assert_eq!(fed.held(), (0, 0));
     assert_eq!(fed.partition.outstanding(), 3);
 }
 
@@ -193,7 +203,7 @@ fn exactly_once_replies_go_out_with_the_checkpoint() {
     assert_eq!(fed.partition.outstanding(), 0);
     let section = fed.cut();
     assert_eq!(bodies(&section), [granted("a", 1, 0), granted("a", 2, 1)]);
-    assert_eq!(fed.partition.held(), (0, 0));
+    assert_eq!(fed.held(), (0, 0));
     assert!(fed.partition.covered(&section), "nothing to wait for");
 }
 
