@@ -54,7 +54,7 @@ pub struct Partition {
     folding: Folding,
     answering: Answering,
     outstanding: Outstanding,
-    pending: Pending,
+    pub(super) pending: Pending,
     /// The survey of how near the sequences are to their end.
     survey: Survey,
 }
@@ -123,7 +123,7 @@ impl Partition {
         let (answer, link) = match folded {
             Ok(folded) => folded,
             Err(halt) => {
-                self.halt(halt);
+                self.intake.halt(halt);
                 return None;
             }
         };
@@ -217,7 +217,10 @@ impl Partition {
     /// True when the next checkpoint has something to write.
     pub fn wants_checkpoint(&self) -> bool {
         let Folding { next, fold, .. } = &self.folding;
-        !self.is_void() && self.pending.is_wanted(*next, fold, !self.is_draining())
+        !self.intake.is_void()
+            && self
+                .pending
+                .is_wanted(*next, fold, !self.intake.is_draining())
     }
 
     /// Cuts a section: the current state as a batch.
@@ -226,13 +229,13 @@ impl Partition {
     }
 
     /// Cuts a section with at most `spare` entries besides the changed ones. When an invariant does not hold
-    /// ([`Partition::is_void`]), the section must not be written.
+    /// (`Intake::is_void`), the section must not be written.
     pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
         let digest = self.folding.fold.cut(&mut self.pending.unwritten);
         if let Err(halt) = self.folding.sound() {
-            self.halt(halt);
+            self.intake.halt(halt);
         }
-        let stays = !self.is_draining();
+        let stays = !self.intake.is_draining();
         let Folding { fold, decided, .. } = &self.folding;
         let Entries {
             mut batch,
@@ -285,49 +288,19 @@ impl Partition {
         self.pending.committed(section, written, &self.folding.fold)
     }
 
-    /// Notes that the section was aborted: all of it goes into the next one.
-    pub fn aborted(&mut self, section: Section) {
-        self.pending.aborted(section);
-    }
-
-    /// Notes that committed records of another writer touched these keys, in this range of the state log.
-    pub fn touched_by_others(
-        &mut self,
-        keys: impl IntoIterator<Item = Vec<u8>>,
-        range: Range<i64>,
-    ) {
-        self.pending.touched_by_others(keys, range);
-    }
-
     /// The partition's share of the next checkpoint's load.
     pub(super) fn load(&self) -> Load {
         self.pending.load(&self.folding.fold)
-    }
-
-    /// The expected offset of the next state record.
-    pub fn state_end(&self) -> i64 {
-        self.pending.state_end
     }
 }
 
 /// Opens and ends the intake of records.
 impl Partition {
-    /// Halts the partition once everything that was folded is committed.
-    #[cold]
-    pub fn halt(&mut self, halt: Halt) {
-        self.intake.halt(halt);
-    }
-
     /// Halts the partition. Nothing that it has folded since its last cut is committed: the next owner folds it
     /// again.
     pub fn invariant_broken(&mut self, invariant: Invariant) {
         let at = self.next();
-        self.halt(Halt::InvariantBroken { invariant, at });
-    }
-
-    /// True when the folded state must not be committed.
-    pub fn is_void(&self) -> bool {
-        self.intake.is_void()
+        self.intake.halt(Halt::InvariantBroken { invariant, at });
     }
 
     /// Why the partition will halt once everything that was folded is committed.
@@ -335,25 +308,9 @@ impl Partition {
         self.intake.halts()
     }
 
-    /// Begins a drain: no more records are folded.
-    pub fn drain(&mut self) {
-        self.intake.drain();
-    }
-
     /// True when everything that was folded is committed, or must not be.
     pub fn is_drained(&self) -> bool {
-        self.is_draining() && !self.pending.in_checkpoint && !self.wants_checkpoint()
-    }
-
-    /// True while records are folded: the partition is not being handed over, and the decision for the whole
-    /// service is committed.
-    pub fn takes_records(&self) -> bool {
-        self.intake.is_open()
-    }
-
-    /// True when no more records are folded.
-    pub fn is_draining(&self) -> bool {
-        self.intake.is_draining()
+        self.intake.is_draining() && !self.pending.in_checkpoint && !self.wants_checkpoint()
     }
 }
 

@@ -142,7 +142,7 @@ impl Instance {
     pub(super) fn due(&mut self) -> Vec<i32> {
         let wants = |(id, owned): (&i32, &Owned)| match &owned.stage {
             Stage::Running(partition) if partition.wants_checkpoint() => {
-                Some((*id, !partition.is_draining(), partition.load()))
+                Some((*id, !partition.intake.is_draining(), partition.load()))
             }
             _ => None,
         };
@@ -200,7 +200,7 @@ impl Instance {
             }
             if !self.allowance.is_full(partition.load()) {
                 let still_fetched = partition.intake.let_in();
-                if partition.takes_records() {
+                if partition.intake.is_open() {
                     if still_fetched {
                         effects.push(Effect::StopFetching { partition: *id });
                     }

@@ -47,7 +47,9 @@ impl Intake {
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    /// True while records are folded: the partition is not being handed over, and the decision for the whole
+    /// service is committed.
+    pub(in crate::processor) fn is_open(&self) -> bool {
         match self.phase {
             Phase::Open => true,
             Phase::Deciding => planted!(UndecidedFolds),
@@ -74,6 +76,7 @@ impl Intake {
         self.is_open() && self.passed_over.is_none()
     }
 
+    /// Takes no more records until [`Intake::let_in`].
     pub(in crate::processor) fn keep_out(&mut self) {
         if matches!(self.phase, Phase::Open) {
             self.phase = Phase::Full;
@@ -84,7 +87,7 @@ impl Intake {
         matches!(self.phase, Phase::Full | Phase::Stopped)
     }
 
-    /// Ends what [`Intake::keep_out`] began. Returns true when the partition is still fetched.
+    /// Takes records again. Returns true when the partition is still fetched.
     pub(in crate::processor) fn let_in(&mut self) -> bool {
         self.leave_full_for(Phase::Open)
     }
@@ -102,20 +105,21 @@ impl Intake {
         still_fetched
     }
 
-    pub(super) fn drain(&mut self) {
+    /// Begins a drain: no more records are folded.
+    pub(in crate::processor) fn drain(&mut self) {
         if !self.is_draining() {
             self.phase = Phase::Draining(None);
         }
     }
 
-    pub(super) fn is_draining(&self) -> bool {
+    pub(in crate::processor) fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
 
     /// Halts the partition once it has drained. A broken invariant stays the reason, because the state must not
     /// be committed, whatever else happens.
     #[cold]
-    pub(super) fn halt(&mut self, halt: Halt) {
+    pub(in crate::processor) fn halt(&mut self, halt: Halt) {
         if !self.is_void() {
             self.phase = Phase::Draining(Some(halt));
         }
@@ -129,7 +133,44 @@ impl Intake {
     }
 
     /// True when the folded state is wrong and must not be committed.
-    pub(super) fn is_void(&self) -> bool {
+    pub(in crate::processor) fn is_void(&self) -> bool {
         matches!(self.halts(), Some(Halt::InvariantBroken { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::NextOffset;
+    use crate::core::invariants::Invariant;
+
+    #[test]
+    fn a_partition_that_drains_opens_no_more() {
+        let mut intake = Intake::new(true);
+        intake.keep_out();
+        assert!(!intake.is_open() && !intake.is_kept_out(), "it decides");
+        intake.drain();
+        intake.decided();
+        intake.let_in();
+        assert!(intake.is_draining() && !intake.takes(Offset(0)));
+    }
+
+    #[test]
+    fn a_broken_invariant_stays_the_reason_and_replaces_any_other() {
+        let mut intake = Intake::new(false);
+        let broken = Halt::InvariantBroken {
+            invariant: Invariant::I1,
+            at: NextOffset::ZERO,
+        };
+        for halt in [
+            Halt::NoStatePartition,
+            broken.clone(),
+            Halt::NoStatePartition,
+        ] {
+            intake.halt(halt);
+            intake.drain();
+        }
+        assert_eq!(intake.halts(), Some(&broken));
+        assert!(intake.is_void());
     }
 }

@@ -13,7 +13,7 @@ use crate::wire::ledger::Lines;
 use crate::wire::state::{self, BatchId};
 
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(in crate::processor) struct Pending {
     /// The next offset in the last committed footer. `None` before the first.
     committed: Option<NextOffset>,
     /// Entries to write besides the changed ones: from aborted checkpoints and foreign batches.
@@ -25,7 +25,7 @@ pub(super) struct Pending {
     pub(super) ledger: Lines,
     pub(super) rewrite: Rewrite,
     /// The expected offset of this instance's next state record, if nobody else writes.
-    pub(super) state_end: i64,
+    pub(in crate::processor) state_end: i64,
     /// True while a section is cut that is neither committed nor aborted.
     pub(super) in_checkpoint: bool,
 }
@@ -142,7 +142,7 @@ impl Pending {
     }
 
     /// Notes that the section was aborted: all of it goes into the next one.
-    pub(super) fn aborted(&mut self, section: Section) {
+    pub(in crate::processor) fn aborted(&mut self, section: Section) {
         self.in_checkpoint = false;
         self.unwritten.extend(section.slots);
         self.touched.extend(section.touched);
@@ -155,7 +155,7 @@ impl Pending {
     }
 
     /// Notes that committed records of another writer touched these keys, in this range of the state log.
-    pub(super) fn touched_by_others(
+    pub(in crate::processor) fn touched_by_others(
         &mut self,
         keys: impl IntoIterator<Item = Vec<u8>>,
         range: Range<i64>,
