@@ -1,5 +1,5 @@
-//! What one record costs without a broker: decode, fold, encode, and the three together; and what a
-//! checkpoint's cut costs. `make bench-micro` prints nanoseconds and allocations.
+//! What one record costs without a broker: decode, fold, encode, the three together, and all that a running
+//! partition does with it; and what a checkpoint's cut costs. `make bench-micro` prints nanoseconds and allocations.
 //!
 //! A regression shows here before it shows in `sequencer bench`, where the Kafka client costs ten
 //! times as much.
@@ -10,11 +10,19 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 
 use sequencer::core::limits::VALUE_BYTES_MAX;
-use sequencer::core::{Answer, At, Fold, Offset, Request, Timestamp};
+use sequencer::core::link::LinkKey;
+use sequencer::core::{Answer, At, Fold, NextOffset, Offset, Request, Timestamp};
 use sequencer::kafka::tools::measure::shape::{self, Shape};
+use sequencer::processor::Mode;
+use sequencer::processor::partition::{Partition, Record, Service};
+use sequencer::processor::restore::Restored;
+use sequencer::processor::takeover::{Decided, Start};
+use sequencer::wire::headers::{Headers, Names};
 use sequencer::wire::ledger::Lines;
 use sequencer::wire::reply::{self, Subject};
 use sequencer::wire::request;
+use sequencer::wire::route::{AllowList, Routing};
+use sequencer::wire::state::TopicId;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -185,6 +193,72 @@ fn whole_path(bencher: Bencher<'_, '_>, case: Case) {
                 let answer = apply(&mut fold, offset, &request);
                 encode(&mut out, offset, &request, &answer);
                 black_box(&out);
+            }
+        });
+}
+
+fn service() -> Service {
+    Service {
+        mode: Mode::Immediate,
+        group: "group".to_owned(),
+        instance: "instance".to_owned(),
+        reply_partitions: 1,
+        routing: Routing {
+            names: Names::default(),
+            allow: AllowList::new(Vec::new(), Vec::new()),
+            default_topic: "replies".to_owned(),
+        },
+        rewrite_floor_records: 1_000_000,
+    }
+}
+
+/// A running partition that knows every name.
+fn running(case: Case, service: &Service) -> Partition {
+    let start = Start {
+        restored: Restored {
+            fold: filled(case),
+            ..Restored::default()
+        },
+        next: NextOffset::ZERO,
+        decided: Decided {
+            partitions: 1,
+            link_key: LinkKey([5; 32]),
+        },
+        decides: false,
+        topic_partitions: 1,
+        topic_id: TopicId([7; 16]),
+        last_applied: None,
+        state_end: 0,
+        rewrite_from: None,
+    };
+    Partition::new(0, 1, start, service)
+}
+
+/// The whole path, with the reply's route and the record's fingerprint.
+#[divan::bench(args = CASES)]
+fn running_partition(bencher: Bencher<'_, '_>, case: Case) {
+    let service = service();
+    let mut partition = running(case, &service);
+    let (mut from, mut next) = (0, 0);
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .with_inputs(|| {
+            from += RECORDS;
+            records(case, from)
+        })
+        .bench_local_refs(|records| {
+            for request in &*records {
+                let record = Record {
+                    partition: 0,
+                    leader_epoch: 0,
+                    offset: Offset(next),
+                    timestamp: Timestamp(1),
+                    key: Some(&request.key),
+                    value: Some(&request.value),
+                    headers: Headers::NONE,
+                };
+                next += 1;
+                black_box(partition.record(record, &service));
             }
         });
 }

@@ -62,7 +62,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
         }
         Way::Skip(skip) => {
             unreadable::print(&skip, &evidence, out)?;
-            let (from, next) = (skip.from, skip.rebuilt.next);
+            let (from, next) = (skip.from, skip.rebuilt.folding.next);
             let plan = Plan::rebuilt(
                 args.partition,
                 &settings.group,

@@ -151,7 +151,7 @@ impl Instance {
             Stage::Running(partition) => {
                 if self.allowance.is_limited() && self.allowance.is_full(partition.load()) {
                     self.allowance.keep_out();
-                    partition.keep_out();
+                    partition.intake.keep_out();
                 }
                 partition.record(record, &self.options.service)
             }
@@ -174,7 +174,7 @@ impl Instance {
     /// The next offset of every running partition that takes records.
     pub fn positions(&self) -> Vec<(i32, NextOffset)> {
         let position = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if partition.takes_records() && owned.may_fetch() => {
+            Stage::Running(partition) if partition.intake.is_open() && owned.may_fetch() => {
                 Some((*id, partition.next()))
             }
             _ => None,
@@ -274,7 +274,7 @@ impl Instance {
                     .get_or_insert(now_ms + self.options.stop_deadline_ms);
                 for owned in self.owned.values_mut() {
                     if let Stage::Running(partition) = &mut owned.stage {
-                        partition.drain();
+                        partition.intake.drain();
                     }
                 }
             }
@@ -409,7 +409,7 @@ impl Instance {
             Verdict::Start(start) => {
                 let service = &self.options.service;
                 let running = Partition::new(partition, assignment, *start, service);
-                if running.takes_records() {
+                if running.intake.is_open() {
                     let from = running.next();
                     effects.push(Effect::Fetch { partition, from });
                 }
@@ -475,7 +475,7 @@ impl Instance {
                 effects.push(Effect::ReadForeign {
                     partition: *partition,
                     assignment: owned.assignment,
-                    from: running.state_end(),
+                    from: running.pending.state_end,
                     to: None,
                 });
             }
@@ -545,8 +545,8 @@ impl Instance {
             }) = self.owned.get_mut(&id)
             {
                 let section = partition.cut_within(batch_id, &self.options.service, spare);
-                if partition.is_void() {
-                    partition.aborted(section);
+                if partition.intake.is_void() {
+                    partition.pending.aborted(section);
                 } else {
                     sections.push(section);
                 }
@@ -585,7 +585,7 @@ impl Instance {
         checkpoint.sections = covered;
         for section in uncovered {
             if let Some(running) = self.running(section.partition) {
-                running.aborted(section);
+                running.pending.aborted(section);
             }
         }
     }
@@ -648,7 +648,7 @@ impl Instance {
             }
             match (outcome, written.get(index)) {
                 (Outcome::Committed, Some(written)) => {
-                    let took_records = running.takes_records();
+                    let took_records = running.intake.is_open();
                     if let Some(range) = running.committed(&section, *written) {
                         effects.push(Effect::ReadForeign {
                             partition,
@@ -658,7 +658,7 @@ impl Instance {
                         });
                     }
                     if let Some(running) = self.running(partition)
-                        && running.takes_records()
+                        && running.intake.is_open()
                         && !took_records
                     {
                         let from = running.next();
@@ -666,14 +666,14 @@ impl Instance {
                     }
                 }
                 (Outcome::Aborted, _) => {
-                    running.aborted(section);
+                    running.pending.aborted(section);
                     let load = running.load();
                     if self.allowance.is_far_exceeded(load) {
                         self.restore_again(partition, effects);
                     }
                 }
                 (Outcome::OutOfOrder, _) => {
-                    running.aborted(section);
+                    running.pending.aborted(section);
                     running.invariant_broken(Invariant::T1);
                 }
                 // The log shows whether it was committed (T5).
@@ -749,7 +749,7 @@ impl Owned {
             (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
             (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
             (Stage::Running(_), Some((halt, highest))) => halted(halt, *highest),
-            (Stage::Running(running), None) if running.is_draining() => Phase::Draining,
+            (Stage::Running(running), None) if running.intake.is_draining() => Phase::Draining,
             (stage, None) => match (self.trouble_in_words(), stage) {
                 (Some(reason), _) => Phase::Waiting(reason),
                 (None, Stage::Restoring) => Phase::Restoring,

@@ -3,14 +3,11 @@
 //! The log is the counter. So if the log reaches back far enough, nothing has to be guessed: the result is the
 //! state that was lost, and no ID jumps.
 
+use super::folding::Folding;
+use super::halt::Halt;
 use super::partition::Record;
-use crate::core::digest::fingerprint;
-use crate::core::fold::{Answer, At};
-use crate::core::link::Link;
-use crate::core::partitioner::partition_of;
 use crate::core::{Fold, NextOffset};
 use crate::wire::ledger::Hashes;
-use crate::wire::request;
 use crate::wire::state::{Decided, Fingerprint};
 
 /// A forwarded request that does not follow the previous one (I6).
@@ -25,16 +22,7 @@ pub struct Broken {
 /// The state of one partition, as far as its log has been folded.
 #[derive(Clone, Debug)]
 pub struct Rebuild {
-    partition: u32,
-    decided: Decided,
-    /// The counters that were folded.
-    pub fold: Fold,
-    /// The offset of the next record to fold.
-    pub next: NextOffset,
-    /// The last record that was folded.
-    pub last_applied: Option<Fingerprint>,
-    /// Records with a link that was not made with this service's key: forged, or made with a key that is lost.
-    pub unknown_links: u64,
+    pub(crate) folding: Folding,
     /// The forwarded request at which the rebuild cannot go on.
     pub broken: Option<Broken>,
 }
@@ -49,55 +37,35 @@ impl Rebuild {
         last_applied: Option<Fingerprint>,
     ) -> Rebuild {
         Rebuild {
-            partition,
-            decided,
-            fold,
-            next,
-            last_applied,
-            unknown_links: 0,
+            folding: Folding {
+                partition,
+                decided,
+                fold,
+                next,
+                last_applied,
+                unknown_links: 0,
+            },
             broken: None,
         }
     }
 
-    /// Folds the next committed record in the same way as the owner did.
-    pub fn record(&mut self, record: &Record<'_>) {
-        if self.broken.is_some() || self.next.covers(record.offset) {
-            return;
-        }
-        let request = request::decode(record.key, record.value, record.headers.request_id);
-        let at = At {
-            partition: self.partition,
-            partitions: self.decided.partitions,
-            leader_epoch: record.leader_epoch,
-            offset: record.offset,
-            timestamp: record.timestamp,
-        };
-        let link = self.link(record);
-        if let Answer::Broken { link, .. } =
-            self.fold.apply(at, link, &request, &mut Hashes::default())
-        {
-            self.broken = Some(Broken {
-                source: link.partition,
-                at: NextOffset(record.offset.0),
-            });
-            return;
-        }
-        if self.fold.broken().is_some() {
-            return;
-        }
-        self.next = NextOffset::after(record.offset);
-        self.last_applied = Some(Fingerprint {
-            offset: record.offset,
-            leader_epoch: record.leader_epoch,
-            hash: fingerprint(record.key, record.value, record.timestamp.0),
-        });
+    /// The counters that were folded.
+    pub fn fold(&self) -> &Fold {
+        &self.folding.fold
     }
 
-    fn link(&mut self, record: &Record<'_>) -> Option<Link> {
-        let (header, key) = (record.headers.forwarded?, record.key?);
-        let link = Link::verified(header, &self.decided.link_key, key, record.value);
-        self.unknown_links += u64::from(link.is_none());
-        link.filter(|_| partition_of(key, self.decided.partitions) == self.partition)
+    /// Folds the next committed record in the same way as the owner did. A broken invariant is left in the
+    /// fold.
+    pub fn record(&mut self, record: &Record<'_>) {
+        if self.broken.is_some() || self.folding.next.covers(record.offset) {
+            return;
+        }
+        let ledger = &mut Hashes::default();
+        if let Err(Halt::LinkBroken { source, at, .. }) =
+            self.folding.record(record, &record.request(), ledger)
+        {
+            self.broken = Some(Broken { source, at });
+        }
     }
 }
 
@@ -105,7 +73,7 @@ impl Rebuild {
 mod tests {
     use super::*;
     use crate::core::fold::EntryKey;
-    use crate::core::link::{LinkKey, Position};
+    use crate::core::link::{Link, LinkKey, Position};
     use crate::core::{Offset, Timestamp};
     use crate::wire::headers::Headers;
 
@@ -144,10 +112,10 @@ mod tests {
             rebuild.record(&record(offset, Headers::NONE));
         }
         rebuild.record(&record(1, Headers::NONE));
-        let next = rebuild.fold.description("orders").and_then(|d| d.next);
-        assert_eq!((next, rebuild.next), (Some(16), NextOffset(4)));
+        let next = rebuild.fold().description("orders").and_then(|d| d.next);
+        assert_eq!((next, rebuild.folding.next), (Some(16), NextOffset(4)));
         assert_eq!(
-            rebuild.last_applied.map(|last| last.offset),
+            rebuild.folding.last_applied.map(|last| last.offset),
             Some(Offset(3))
         );
     }
@@ -169,7 +137,7 @@ mod tests {
         };
         let mut rebuild = rebuild();
         rebuild.record(&record(0, &forwarded(&link(LinkKey([4; 32])))));
-        assert_eq!(rebuild.unknown_links, 1);
+        assert_eq!(rebuild.folding.unknown_links, 1);
         rebuild.record(&record(1, &forwarded(&link(DECIDED.link_key))));
         rebuild.record(&record(2, Headers::NONE));
         let broken = Broken {
@@ -177,9 +145,9 @@ mod tests {
             at: NextOffset(1),
         };
         assert_eq!(
-            (rebuild.broken, rebuild.next),
+            (rebuild.broken, rebuild.folding.next),
             (Some(broken), NextOffset(1))
         );
-        assert!(rebuild.fold.slot(EntryKey::Accepted(2)).is_none());
+        assert!(rebuild.fold().slot(EntryKey::Accepted(2)).is_none());
     }
 }

@@ -166,7 +166,7 @@ impl World {
             headers: &Headers::collect(&names, all),
         });
         let source = rebuild.broken.expect("the same link is broken").source;
-        let mut fold = rebuild.fold;
+        let mut fold = rebuild.fold().clone();
         fold.cut(&mut Vec::new());
         repair::open(&mut fold, source);
         repair::refolded(&mut fold, 0, self.now_ms);

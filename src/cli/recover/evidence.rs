@@ -368,7 +368,7 @@ impl Look<'_> {
         let reader = Reader::new(&connection.reader())?;
         let topic = &settings.topics.requests;
         extent(&reader, topic, self.partition)?;
-        let from = rebuild.next.0;
+        let from = rebuild.folding.next.0;
         reader.read(topic, self.partition, from, to.0, |record| {
             rebuild.record(&Record {
                 partition: record.partition,
@@ -379,14 +379,14 @@ impl Look<'_> {
                 value: record.value,
                 headers: &Headers::collect(&settings.reply_headers, record.headers.iter()),
             });
-            match rebuild.broken.is_some() || rebuild.fold.broken().is_some() {
+            match rebuild.broken.is_some() || rebuild.fold().broken().is_some() {
                 false => Flow::Continue,
                 true => Flow::Stop,
             }
         })?;
-        rebuild.fold.broken().map_or(Ok(()), |invariant| {
+        rebuild.fold().broken().map_or(Ok(()), |invariant| {
             let what = invariant.as_str();
-            let at = rebuild.next;
+            let at = rebuild.folding.next;
             Err(Error::Failed(format!(
                 "folding the log again, at offset {at}: {what}"
             )))

@@ -137,22 +137,21 @@ impl Plan {
         now_ms: u64,
     ) -> Result<Plan, String> {
         belongs(partition, group, evidence)?;
-        let mut fold = rebuilt.fold;
+        let mut fold = rebuilt.folding.fold;
         fold.cut(&mut Vec::new());
         tell_ledgers(&mut fold);
         repair::refolded(&mut fold, evidence.state.scalars.epoch, now_ms);
         let records = 1 + fold.len();
         let footer = Footer {
-            next: rebuilt.next,
-            last_applied: rebuilt.last_applied,
+            next: rebuilt.folding.next,
+            last_applied: rebuilt.folding.last_applied,
             batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, group, evidence)
         };
-        let answered = rebuilt.next;
         Ok(Plan {
             fold,
             footer,
-            answered,
+            answered: rebuilt.folding.next,
             moved: Vec::new(),
         })
     }

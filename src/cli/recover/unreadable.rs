@@ -31,7 +31,7 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Opti
     };
     let next = behind(from.0, batch, end.0, readable)?;
     let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), NextOffset(next));
-    rebuilt.last_applied = footer.last_applied;
+    rebuilt.folding.last_applied = footer.last_applied;
     Ok(Some(Skip {
         rebuilt: Box::new(rebuilt),
         from,
@@ -79,7 +79,7 @@ fn behind<E>(
 
 /// Prints what the repair does.
 pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
-    let (from, next) = (skip.from, skip.rebuilt.next);
+    let (from, next) = (skip.from, skip.rebuilt.folding.next);
     writeln!(out, "the repair, behind what cannot be read")?;
     writeln!(
         out,

@@ -124,7 +124,7 @@ pub fn log_without_state(
     }
     let mut all = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
     look.refold(&mut all, evidence.log.end)?;
-    Ok(Some(all.fold))
+    Ok(Some(all.folding.fold))
 }
 
 /// The state at the committed offset, or why the log cannot be complete.
@@ -138,7 +138,7 @@ fn whole_log(
     look.refold(&mut rebuilt, to)?;
     // Goes beyond markers and aborted records.
     if rebuilt.broken.is_none() {
-        rebuilt.next = to;
+        rebuilt.folding.next = to;
     }
     let mut all = rebuilt.clone();
     look.refold(&mut all, evidence.log.end)?;
@@ -161,7 +161,7 @@ pub(super) fn rebuild(
 /// The evidence that the log, folded to its end, differs from what was answered.
 pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
     // When the key is known, such a header is forged or copied, and counts as absent.
-    if all.unknown_links > 0 && !evidence.has_key() {
+    if all.folding.unknown_links > 0 && !evidence.has_key() {
         return Some(
             "the log has forwarded requests, and the key that tells them from forged ones is lost"
                 .to_owned(),
@@ -174,9 +174,9 @@ pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
         ));
     }
     let given = evidence.replies.given.iter();
-    let mut beyond = given.filter(|(name, given)| match all.fold.sequence(name) {
+    let mut beyond = given.filter(|(name, given)| match all.fold().sequence(name) {
         // An operator may have moved it back.
-        Some(_) if is_defined(&all.fold, name) => false,
+        Some(_) if is_defined(all.fold(), name) => false,
         Some(sequence) => sequence.highest() < given.highest,
         None => true,
     });
@@ -212,13 +212,13 @@ fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<W
         return Ok(Way::Skip(skip));
     }
     let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), footer.next);
-    rebuilt.last_applied = footer.last_applied;
+    rebuilt.folding.last_applied = footer.last_applied;
     look.refold(&mut rebuilt, evidence.log.end)?;
     let Some(broken) = rebuilt.broken else {
         return Ok(Way::Nothing);
     };
-    rebuilt.next = broken.at;
-    repair::open(&mut rebuilt.fold, broken.source);
+    rebuilt.folding.next = broken.at;
+    repair::open(&mut rebuilt.folding.fold, broken.source);
     Ok(Way::Rebuild {
         rebuilt: Box::new(rebuilt),
         since: footer.next,
@@ -259,7 +259,7 @@ mod tests {
         let mut evidence = evidence();
         evidence.replies = given("orders", 1, 41);
         let mut forged = folded("orders", 41);
-        forged.unknown_links = 1;
+        forged.folding.unknown_links = 1;
         assert_eq!(contradiction(&forged, &evidence), None);
         evidence.decided.link_key = LinkKey::drawn_by_repair([2; 32]);
         let why = contradiction(&forged, &evidence).unwrap();

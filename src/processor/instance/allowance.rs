@@ -142,7 +142,7 @@ impl Instance {
     pub(super) fn due(&mut self) -> Vec<i32> {
         let wants = |(id, owned): (&i32, &Owned)| match &owned.stage {
             Stage::Running(partition) if partition.wants_checkpoint() => {
-                Some((*id, !partition.is_draining(), partition.load()))
+                Some((*id, !partition.intake.is_draining(), partition.load()))
             }
             _ => None,
         };
@@ -195,12 +195,12 @@ impl Instance {
             let Stage::Running(partition) = &mut owned.stage else {
                 continue;
             };
-            if !partition.is_kept_out() {
+            if !partition.intake.is_kept_out() {
                 continue;
             }
             if !self.allowance.is_full(partition.load()) {
-                let still_fetched = partition.let_in();
-                if partition.takes_records() {
+                let still_fetched = partition.intake.let_in();
+                if partition.intake.is_open() {
                     if still_fetched {
                         effects.push(Effect::StopFetching { partition: *id });
                     }
@@ -209,7 +209,7 @@ impl Instance {
                         from: partition.next(),
                     });
                 }
-            } else if partition.stop_fetching() {
+            } else if partition.intake.stop_fetching() {
                 effects.push(Effect::StopFetching { partition: *id });
             }
         }

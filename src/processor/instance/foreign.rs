@@ -47,7 +47,7 @@ impl Instance {
         if keys.iter().any(|key| key == RESET_KEY) {
             self.start_again(partition, effects);
         } else {
-            running.touched_by_others(keys, range);
+            running.pending.touched_by_others(keys, range);
         }
     }
 

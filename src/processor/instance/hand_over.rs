@@ -21,7 +21,7 @@ impl Instance {
         }
         for partition in &partitions {
             if let Some(running) = self.running(*partition) {
-                running.drain();
+                running.intake.drain();
             }
         }
         self.revocation = Some(Revocation {

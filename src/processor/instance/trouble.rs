@@ -154,7 +154,7 @@ impl Instance {
                         in_log,
                     } = &trouble.failure;
                     trouble.fetching = if *in_log && trouble.attempts >= UNREADABLE_ATTEMPTS {
-                        running.halt(Halt::Unreadable {
+                        running.intake.halt(Halt::Unreadable {
                             at: NextOffset(offset.0),
                             problem: problem.clone(),
                         });
@@ -165,7 +165,9 @@ impl Instance {
                     };
                 }
                 Fetching::Stopped { again_ms }
-                    if now_ms >= again_ms && running.takes_records() && !planted!(UnreadIsLeft) =>
+                    if now_ms >= again_ms
+                        && running.intake.is_open()
+                        && !planted!(UnreadIsLeft) =>
                 {
                     due.push(partition);
                 }

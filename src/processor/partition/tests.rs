@@ -1,14 +1,18 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::core::digest::fingerprint;
 use crate::core::fold::{Entry, EntryKey};
 use crate::core::link::LinkKey;
+use crate::core::partitioner::partition_of;
 use crate::core::planted::{Bug, Planted};
-use crate::core::{Code, Scalars};
+use crate::core::{Code, Scalars, Timestamp};
+use crate::processor::checkpoint::Destination;
 use crate::processor::restore::{Restore, Restored};
-use crate::wire::headers::Names;
-use crate::wire::route::AllowList;
-use crate::wire::state::Content;
+use crate::processor::takeover::Decided;
+use crate::wire::headers::{Headers, Names};
+use crate::wire::route::{AllowList, Routing};
+use crate::wire::state::{self, Content};
 
 /// The only partition, so every name has its home here.
 const ID: i32 = 0;
@@ -94,6 +98,12 @@ impl Fed {
         self.record(offset, Some(name.as_bytes()), None)
     }
 
+    /// Number of replies held for the next checkpoint, and their bytes.
+    fn held(&self) -> (usize, usize) {
+        let load = self.partition.load();
+        (load.replies, load.bytes)
+    }
+
     fn cut(&mut self) -> Section {
         self.batches += 1;
         let batch_id = BatchId {
@@ -115,7 +125,7 @@ impl Fed {
 
     /// Commits a section at the end of the state log.
     fn commit(&mut self, section: &Section) {
-        let foreign = self.commit_at(self.partition.state_end(), section);
+        let foreign = self.commit_at(self.partition.pending.state_end, section);
         assert_eq!(foreign, None);
     }
 
@@ -181,7 +191,7 @@ fn immediate_replies_go_out_at_once_with_their_body() {
     assert_eq!(fed.next(0, "a"), Some(granted("a", 1, 0)));
     assert_eq!(fed.next(4, "a"), Some(granted("a", 2, 4)));
     assert_eq!(fed.next(5, "b"), Some(granted("b", 1, 5)));
-    assert_eq!(fed.partition.held(), (0, 0));
+    assert_eq!(fed.held(), (0, 0));
     assert_eq!(fed.partition.outstanding(), 3);
 }
 
@@ -193,7 +203,7 @@ fn exactly_once_replies_go_out_with_the_checkpoint() {
     assert_eq!(fed.partition.outstanding(), 0);
     let section = fed.cut();
     assert_eq!(bodies(&section), [granted("a", 1, 0), granted("a", 2, 1)]);
-    assert_eq!(fed.partition.held(), (0, 0));
+    assert_eq!(fed.held(), (0, 0));
     assert!(fed.partition.covered(&section), "nothing to wait for");
 }
 
@@ -384,7 +394,7 @@ fn an_aborted_checkpoint_rewinds_nothing_and_goes_into_the_next_one() {
     let aborted = fed.cut();
     assert_eq!(fed.next(2, "b"), Some(granted("b", 2, 2)));
     fed.next(3, "c");
-    fed.partition.aborted(aborted);
+    fed.partition.pending.aborted(aborted);
     assert!(fed.partition.wants_checkpoint());
     assert_eq!(fed.next(4, "a"), Some(granted("a", 2, 4)));
     let section = fed.cut();
@@ -406,7 +416,7 @@ fn an_aborted_checkpoint_without_anything_later_is_wanted_again() {
     let mut fed = Fed::new(Mode::Immediate);
     fed.next(0, "a");
     let aborted = fed.cut();
-    fed.partition.aborted(aborted);
+    fed.partition.pending.aborted(aborted);
     assert!(fed.partition.wants_checkpoint());
     let section = fed.cut();
     assert_eq!(entries(&section), expected([("a", Some(1))]));
@@ -422,7 +432,7 @@ fn replies_of_aborted_checkpoints_go_first_and_in_the_same_order() {
         let aborted = fed.cut();
         // The fold goes on while the transaction is in progress.
         fed.next(offset + 1, "a");
-        fed.partition.aborted(aborted);
+        fed.partition.pending.aborted(aborted);
     }
     let all: Vec<String> = (0..6)
         .map(|offset| granted("a", offset + 1, offset))
@@ -434,8 +444,8 @@ fn replies_of_aborted_checkpoints_go_first_and_in_the_same_order() {
 fn while_draining_records_and_the_logs_end_are_passed_over() {
     let mut fed = Fed::new(Mode::Immediate);
     fed.next(0, "a");
-    fed.partition.drain();
-    assert!(fed.partition.is_draining());
+    fed.partition.intake.drain();
+    assert!(fed.partition.intake.is_draining());
     assert_eq!(fed.next(1, "a"), None);
     fed.partition.reached(NextOffset(9));
     assert_eq!(fed.partition.next(), NextOffset(1));
@@ -451,7 +461,7 @@ fn draining_ends_when_all_that_was_folded_is_committed() {
     let first = fed.cut();
     fed.next(1, "a");
     assert!(!fed.partition.is_drained(), "it does not drain");
-    fed.partition.drain();
+    fed.partition.intake.drain();
     assert!(!fed.partition.is_drained(), "a transaction is under way");
     fed.commit(&first);
     assert!(
@@ -460,7 +470,7 @@ fn draining_ends_when_all_that_was_folded_is_committed() {
     );
     let second = fed.cut();
     assert!(!fed.partition.is_drained());
-    fed.partition.aborted(second);
+    fed.partition.pending.aborted(second);
     assert!(!fed.partition.is_drained(), "it was aborted");
     let third = fed.cut();
     fed.commit(&third);
@@ -472,7 +482,7 @@ fn a_partition_without_news_is_drained_at_once() {
     let mut fed = Fed::new(Mode::Immediate);
     let section = fed.cut();
     fed.commit(&section);
-    fed.partition.drain();
+    fed.partition.intake.drain();
     assert!(fed.partition.is_drained());
 }
 
@@ -487,7 +497,7 @@ fn what_others_wrote_since_our_last_batch_is_reported_as_a_range() {
     );
     // The own footer and its marker.
     let end = STATE_END + 2;
-    assert_eq!(fed.partition.state_end(), end);
+    assert_eq!(fed.partition.pending.state_end, end);
     fed.next(0, "a");
     let section = fed.cut();
     assert_eq!(fed.commit_at(end + 5, &section), Some(end..end + 5));
@@ -513,7 +523,7 @@ fn what_others_wrote_into_our_batch_is_reported() {
     let last = first + section.batch.len() as i64;
     let foreign = fed.partition.committed(&section, Written { first, last });
     assert_eq!(foreign, Some(STATE_END..last + 1));
-    assert_eq!(fed.partition.state_end(), last + 2);
+    assert_eq!(fed.partition.pending.state_end, last + 2);
 }
 
 #[test]
@@ -549,14 +559,14 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
 
     // The loss is noticed when idle, and repaired also during a hand-over.
     let mut fed = lost();
-    let end = fed.partition.state_end();
-    fed.partition.touched_by_others([], end..end - 1);
+    let end = fed.partition.pending.state_end;
+    fed.partition.pending.touched_by_others([], end..end - 1);
     assert!(
         !fed.partition.wants_checkpoint(),
         "its marker is still to come"
     );
-    fed.partition.touched_by_others([], end..0);
-    fed.partition.drain();
+    fed.partition.pending.touched_by_others([], end..0);
+    fed.partition.intake.drain();
     assert!(!fed.partition.is_drained());
     let section = fed.cut();
     assert_eq!(entries(&section), expected(all));
@@ -568,12 +578,13 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
 fn what_has_been_looked_at_is_not_reported_again() {
     let mut fed = Fed::new(Mode::Immediate);
     fed.partition
+        .pending
         .touched_by_others([], STATE_END..STATE_END + 10);
     let section = fed.cut();
     assert_eq!(fed.commit_at(STATE_END + 10, &section), None);
-    fed.partition.touched_by_others([], 0..STATE_END);
+    fed.partition.pending.touched_by_others([], 0..STATE_END);
     assert_eq!(
-        fed.partition.state_end(),
+        fed.partition.pending.state_end,
         STATE_END + 12,
         "it never steps back"
     );
@@ -587,8 +598,8 @@ fn touched_keys_are_written_again_or_buried() {
     let section = fed.cut();
     fed.commit(&section);
     let keys = [&b"Sa"[..], b"Sunknown", b"F", b"R"].map(<[u8]>::to_vec);
-    let end = fed.partition.state_end();
-    fed.partition.touched_by_others(keys, end..end);
+    let end = fed.partition.pending.state_end;
+    fed.partition.pending.touched_by_others(keys, end..end);
     assert!(fed.partition.wants_checkpoint());
     let section = fed.cut();
     assert_eq!(
@@ -606,6 +617,7 @@ fn a_touched_key_that_changes_anyway_is_written_once() {
     let mut fed = Fed::new(Mode::Immediate);
     fed.next(0, "a");
     fed.partition
+        .pending
         .touched_by_others([b"Sa".to_vec()], 0..STATE_END);
     assert_eq!(fed.cut().batch.len(), 2);
 }
@@ -617,9 +629,9 @@ fn touched_keys_of_an_aborted_checkpoint_are_not_forgotten() {
     let section = fed.cut();
     fed.commit(&section);
     let keys = [b"Sa".to_vec(), b"Sunknown".to_vec()];
-    fed.partition.touched_by_others(keys, 0..STATE_END);
+    fed.partition.pending.touched_by_others(keys, 0..STATE_END);
     let aborted = fed.cut();
-    fed.partition.aborted(aborted);
+    fed.partition.pending.aborted(aborted);
     assert_eq!(
         entries(&fed.cut()),
         expected([("a", Some(1)), ("unknown", None)])
@@ -674,9 +686,10 @@ fn a_state_that_has_outgrown_its_entries_is_written_again_and_says_where() {
 #[test]
 fn while_draining_no_rewrite_is_begun() {
     let mut fed = outgrown(11);
-    fed.partition.drain();
+    fed.partition.intake.drain();
     assert!(fed.partition.is_drained());
     fed.partition
+        .pending
         .touched_by_others([b"Sa".to_vec()], 0..STATE_END);
     assert_eq!(entries(&fed.cut()), expected([("a", Some(1))]));
 }
@@ -684,7 +697,9 @@ fn while_draining_no_rewrite_is_begun() {
 /// What was wrong, of a partition that must not commit it.
 fn void(fed: &Fed) -> Invariant {
     let partition = &fed.partition;
-    assert!(partition.is_void() && !partition.takes_records() && !partition.wants_checkpoint());
+    assert!(
+        partition.intake.is_void() && !partition.intake.is_open() && !partition.wants_checkpoint()
+    );
     match partition.broken() {
         Some(Halt::InvariantBroken { invariant, at }) => {
             assert_eq!(*at, partition.next());
@@ -733,6 +748,6 @@ fn a_digest_that_does_not_add_up_is_noticed_when_it_is_cut() {
     let _planted = Planted::new(Bug::DigestDrifts);
     let section = fed.cut();
     assert_eq!(void(&fed), Invariant::I6);
-    fed.partition.aborted(section);
+    fed.partition.pending.aborted(section);
     assert!(fed.partition.is_drained());
 }

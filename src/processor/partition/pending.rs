@@ -1,0 +1,192 @@
+//! The content of a partition's next checkpoint, besides the entries that the fold has changed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::core::fold::Slot;
+use crate::core::planted::planted;
+use crate::core::{Fold, NextOffset};
+use crate::processor::checkpoint::{Batch, HeldReplies, Section, Written};
+use crate::processor::instance::Load;
+use crate::processor::rewrite::{CHUNK_ENTRIES, Rewrite};
+use crate::wire::ledger::Lines;
+use crate::wire::state::{self, BatchId};
+
+#[derive(Debug)]
+pub(in crate::processor) struct Pending {
+    /// The next offset in the last committed footer. `None` before the first.
+    committed: Option<NextOffset>,
+    /// Entries to write besides the changed ones: from aborted checkpoints and foreign batches.
+    pub(super) unwritten: Vec<Slot>,
+    /// Keys that foreign batches touched. The next checkpoint writes each again, or a tombstone for it.
+    touched: BTreeSet<Vec<u8>>,
+    pub(super) held: HeldReplies,
+    /// Ledger records since the last committed checkpoint, without those of a checkpoint in progress.
+    pub(super) ledger: Lines,
+    pub(super) rewrite: Rewrite,
+    /// The expected offset of this instance's next state record, if nobody else writes.
+    pub(in crate::processor) state_end: i64,
+    /// True while a section is cut that is neither committed nor aborted.
+    pub(super) in_checkpoint: bool,
+}
+
+/// The state records of a section, before its footer.
+pub(super) struct Entries {
+    pub(super) batch: Batch,
+    pub(super) slots: Vec<Slot>,
+    pub(super) touched: Vec<Vec<u8>>,
+}
+
+impl Pending {
+    pub(super) fn new(
+        committed: Option<NextOffset>,
+        touched: BTreeSet<Vec<u8>>,
+        rewrite: Rewrite,
+        state_end: i64,
+    ) -> Pending {
+        Pending {
+            committed,
+            unwritten: Vec::new(),
+            touched,
+            held: HeldReplies::default(),
+            ledger: Lines::default(),
+            rewrite,
+            state_end,
+            in_checkpoint: false,
+        }
+    }
+
+    /// True when there is something to write, or an offset to commit. `stays` is false for a partition that is
+    /// handed over.
+    pub(super) fn is_wanted(&self, next: NextOffset, fold: &Fold, stays: bool) -> bool {
+        self.committed != Some(next)
+            || !self.unwritten.is_empty()
+            || !self.touched.is_empty()
+            || !self.held.is_empty()
+            || !self.ledger.is_empty()
+            || (self.rewrites(stays) && self.rewrite.wants_checkpoint(fold.len()))
+    }
+
+    /// True when entries are rewritten. A partition that is handed over need not be, unless nothing adds up
+    /// without it.
+    fn rewrites(&self, stays: bool) -> bool {
+        stays || self.rewrite.is_lost()
+    }
+
+    /// Takes the entries to write, at most `spare` of them besides the unwritten ones.
+    pub(super) fn cut(
+        &mut self,
+        fold: &Fold,
+        batch_id: BatchId,
+        spare: usize,
+        stays: bool,
+    ) -> Entries {
+        self.in_checkpoint = true;
+        let mut slots = std::mem::take(&mut self.unwritten);
+        let mut batch = Batch::default();
+        let mut touched = Vec::new();
+        while touched.len() < CHUNK_ENTRIES.min(spare)
+            && let Some(key) = self.touched.pop_first()
+        {
+            touched.push(key);
+        }
+        for key in &touched {
+            match state::entry_key(key).and_then(|key| fold.slot(key)) {
+                Some(slot) => slots.push(slot),
+                // The reset prevents compaction from bringing back what a repair made void.
+                None if [state::FOOTER_KEY, state::RESET_KEY].contains(&key.as_slice()) => {}
+                None => batch.tombstone(key),
+            }
+        }
+        if self.rewrites(stays) {
+            let chunk = self.rewrite.chunk(fold.len(), slots.len(), spare);
+            slots.extend(chunk.filter_map(|place| fold.slot_at(place)));
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        for entry in slots.iter().filter_map(|slot| fold.entry(*slot)) {
+            batch.entry(batch_id, &entry);
+        }
+        Entries {
+            batch,
+            slots,
+            touched,
+        }
+    }
+
+    /// Notes that the section is committed. Returns the range of state offsets in which another writer has
+    /// written since our last batch, or into this one, if there is such a range.
+    pub(super) fn committed(
+        &mut self,
+        section: &Section,
+        written: Written,
+        fold: &Fold,
+    ) -> Option<Range<i64>> {
+        self.in_checkpoint = false;
+        self.committed = Some(section.next);
+        let Written { first, last } = written;
+        let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
+        self.rewrite.committed(records, Some(first), fold.len());
+        let expected = self.state_end;
+        // This instance's commit writes one marker after the footer.
+        self.state_end = last + 2;
+        if first < expected {
+            self.state_lost();
+            return None;
+        }
+        let len = i64::try_from(section.batch.len()).unwrap_or(i64::MAX);
+        if last - first + 1 != len {
+            return Some(expected..last + 1);
+        }
+        (expected < first).then_some(expected..first)
+    }
+
+    /// Notes that the section was aborted: all of it goes into the next one.
+    pub(in crate::processor) fn aborted(&mut self, section: Section) {
+        self.in_checkpoint = false;
+        self.unwritten.extend(section.slots);
+        self.touched.extend(section.touched);
+        if !planted!(AbortedRepliesForgotten) {
+            self.held.prepend(section.replies);
+        }
+        if !planted!(AbortedLedgerForgotten) {
+            self.ledger.prepend(section.ledger);
+        }
+    }
+
+    /// Notes that committed records of another writer touched these keys, in this range of the state log.
+    pub(in crate::processor) fn touched_by_others(
+        &mut self,
+        keys: impl IntoIterator<Item = Vec<u8>>,
+        range: Range<i64>,
+    ) {
+        let Range { start, end } = range;
+        // The last own footer lies before the marker that begins the range. The marker may not be there yet.
+        if end < start - 1 {
+            self.state_end = end;
+            self.state_lost();
+        }
+        if !planted!(ForeignKeysLeft) {
+            self.touched.extend(keys);
+        }
+        self.state_end = self.state_end.max(end);
+    }
+
+    /// The state log was truncated, or its topic created again: the only copy of the state is in memory.
+    fn state_lost(&mut self) {
+        if !planted!(StateLossIgnored) {
+            self.rewrite.lost();
+        }
+    }
+
+    /// The load of the next checkpoint.
+    pub(super) fn load(&self, fold: &Fold) -> Load {
+        Load {
+            entries: fold.changes() + self.unwritten.len(),
+            replies: self.held.len(),
+            bytes: self.held.bytes(),
+            ledger_records: self.ledger.len(),
+            ledger_bytes: self.ledger.bytes(),
+        }
+    }
+}
