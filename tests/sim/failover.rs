@@ -476,12 +476,12 @@ impl World {
                 };
                 let leaves_ms = now_ms + delay;
                 engine.eviction = Some((victim.clone(), Step::Joined { leaves_ms }));
+                engine.observer.evicted(&victim);
                 self.group.insert(victim.instance.clone(), member);
                 self.check_fence(&victim);
             }
             Step::Joined { leaves_ms } if now_ms >= leaves_ms => {
                 let evictor = |member: &Member| member.evictor && member.process == index;
-                engine.observer.evicted(&victim);
                 if self.group.get(&victim.instance).is_some_and(evictor) {
                     self.group.remove(&victim.instance);
                     self.rebalanced_ms = now_ms + REBALANCE_MS;

@@ -68,18 +68,16 @@ impl Evictor {
         let Victim { instance, .. } = victim;
         match &outcome {
             Outcome::Evicted => {}
-            Outcome::Left => info!(peer = instance, "the silent peer is no member of the group"),
+            Outcome::Left => {
+                self.shared.observe(|observer, _| observer.left(victim));
+                info!(peer = instance, "the silent peer is no member of the group");
+            }
             Outcome::NotNow(reason) => debug!(peer = instance, reason, "not evicted"),
             Outcome::Failed(error) => {
                 self.metrics.failover.failed.inc();
                 warn!(peer = instance, %error, "the eviction failed");
             }
         }
-        self.shared.observe(|observer, _| match &outcome {
-            Outcome::Evicted => observer.evicted(victim),
-            Outcome::Left => observer.left(victim),
-            Outcome::NotNow(_) | Outcome::Failed(_) => {}
-        });
         outcome
     }
 
@@ -166,6 +164,9 @@ impl Evictor {
             };
             return Err(failure.unwrap_or_else(late));
         }
+        // From here on the victim is thrown out, so a heartbeat of it means that it lives. The end of its
+        // transaction may take seconds, in which it comes back as another incarnation.
+        self.shared.observe(|observer, _| observer.evicted(victim));
         let peer = &victim.instance;
         let took_ms = began.elapsed().as_millis();
         info!(
