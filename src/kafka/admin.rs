@@ -4,6 +4,7 @@
 //! *Architecture invariant*: nothing here makes a topic by asking for it. Brokers may create a
 //! topic that a client asks for by name, so existence is read from the full list only.
 
+mod assignment;
 pub mod check;
 mod groups;
 mod native;
@@ -351,7 +352,11 @@ impl Admin {
             .map_err(|error| error.about_group_or(group, topic))
     }
 
-    /// The members of a group and what each is assigned; none for a group that is not there.
+    /// The members of a group and what each is assigned; none for a group that is not there. For the start of a
+    /// process and for commands: the call says when it is not permitted, which the quick listing does not, and it
+    /// asks the coordinator only. It may end the process when the coordinator is away for its whole deadline
+    /// (<https://github.com/confluentinc/librdkafka/issues/4605>), so a running service uses
+    /// [`Admin::listed_members`].
     ///
     /// # Errors
     /// No answer, or no permission.
@@ -360,7 +365,8 @@ impl Admin {
             .map_err(|error| error.about_group_or(group, "members"))
     }
 
-    /// The same for whom a late answer is none: a broker that is away is not waited for.
+    /// The same for a running service, with a deadline of its own: a broker that is away is not waited for. A
+    /// group that this client may not describe has no members here.
     ///
     /// # Errors
     /// No answer in time, or no permission.

@@ -7,12 +7,9 @@ use super::topics::{
     min_insync_replicas,
 };
 use super::{Admin, Cluster, Topic, TopicConfig};
-use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::shell;
 use crate::kafka::clients::FORWARD_BYTES_MAX;
 use crate::kafka::error::{Class, Error};
-use crate::wire::headers::{CORRELATION_COPIED_BYTES_MAX, TRACE_BYTES_MAX};
-use crate::wire::reply::BODY_BYTES_MAX;
 
 /// Requests should outlast an outage over a night.
 const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
@@ -26,13 +23,6 @@ const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
 const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
 /// Most bytes of a reply: with a smaller limit, one with a long correlation loses it.
 const REPLY_BYTES_MAX: i64 = 80 * 1024;
-/// What a reply can consist of: body, key, correlation, both trace headers, and 1 KiB for the names of headers
-/// and for the short ones.
-const REPLY_PARTS_BYTES: usize =
-    BODY_BYTES_MAX + NAME_BYTES_MAX + CORRELATION_COPIED_BYTES_MAX + 2 * TRACE_BYTES_MAX + 1024;
-#[allow(clippy::cast_possible_wrap, reason = "a few KiB")]
-const _: () = assert!(REPLY_PARTS_BYTES as i64 <= REPLY_BYTES_MAX);
-
 /// The settings for topics that are there already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {

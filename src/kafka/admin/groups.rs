@@ -8,7 +8,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
-use super::native;
+use super::{assignment, native};
 use crate::kafka::error::{Error, text};
 
 /// A committed position.
@@ -82,13 +82,17 @@ pub(super) fn members<C: ClientContext>(
     Ok(members)
 }
 
-/// A member, as a question tells it that is quicker and knows less.
+/// A member, as the quick listing of a group has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The broker's name for it.
     pub id: String,
     /// Its own name for itself.
     pub client_id: String,
+    /// The address from which it connects.
+    pub host: String,
+    /// The partitions that it is assigned, in order, by topic.
+    pub assigned: BTreeMap<String, Vec<i32>>,
 }
 
 /// Letters of a UUID.
@@ -112,11 +116,16 @@ pub(super) fn listed<C: ClientContext>(
 ) -> Result<Vec<Listed>, Error> {
     let mut members = Vec::new();
     native::list_group(client, group, deadline, |member| {
-        // SAFETY: the member is alive during this call, and so are its texts, which are copied.
+        // SAFETY: the member is alive during this call, and so are its texts, which are copied, and its
+        // assignment, which has the size that it says.
         members.push(unsafe {
+            let assignment = member.member_assignment.cast();
+            let assignment = native::elements(assignment, member.member_assignment_size);
             Listed {
                 id: text(member.member_id),
                 client_id: text(member.client_id),
+                host: text(member.client_host),
+                assigned: assignment::read(assignment),
             }
         });
     })?;
@@ -178,6 +187,8 @@ mod tests {
             let listed = Listed {
                 id: id.to_owned(),
                 client_id: "client".to_owned(),
+                host: String::new(),
+                assigned: BTreeMap::new(),
             };
             listed.instance().map(str::to_owned)
         };

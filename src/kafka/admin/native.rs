@@ -632,7 +632,7 @@ pub(super) fn list_group<C: ClientContext>(
 
 /// # Safety
 /// `first` is null, or points to `count` elements that live during the call.
-unsafe fn elements<'a, T>(first: *const T, count: c_int) -> &'a [T] {
+pub(super) unsafe fn elements<'a, T>(first: *const T, count: c_int) -> &'a [T] {
     match usize::try_from(count) {
         // SAFETY: as the caller promises.
         Ok(count) if !first.is_null() => unsafe { slice::from_raw_parts(first, count) },

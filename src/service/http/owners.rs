@@ -1,10 +1,10 @@
-//! Finds the owner of each partition by asking the group's coordinator. It asks only while somebody reads a
-//! page, at most every few seconds, on a thread of its own. So a page never waits for Kafka.
+//! Finds the owner of each partition by asking the brokers for the members of the group. It asks only while
+//! somebody reads a page, at most every few seconds, on its own thread. So a page never waits for Kafka.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::kafka::admin::{Admin, Member};
+use crate::kafka::admin::{Admin, Listed};
 use crate::kafka::clients::Connection;
 
 /// When an answer is older than this, the next page asks again.
@@ -13,6 +13,10 @@ const FRESH: Duration = Duration::from_secs(5);
 /// When an answer is older than this, it is not shown: it may name instances that no longer exist. The limit is
 /// above [`FRESH`] by the time of an answer, so that a page that is read all the time always shows one.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
+
+/// How long the answer may take. All brokers are asked, so a broker that is away delays it up to this limit.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+const _: () = assert!(FRESH.as_secs() + ANSWER_MAX.as_secs() < SHOWN_MAX.as_secs());
 
 /// A member of the group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,9 +106,10 @@ impl Owners {
             }
         };
         self.lock().admin = Some(Arc::clone(&admin));
-        let members = admin.group_members(&self.connection.group);
+        // The other call for the members can end the process when the coordinator is away.
+        let members = admin.listed_members(&self.connection.group, ANSWER_MAX);
         let members = members.map_err(|error| error.to_string())?;
-        let owner = |mut member: Member| Owner {
+        let owner = |mut member: Listed| Owner {
             partitions: member.assigned.remove(&self.requests).unwrap_or_default(),
             instance: member.client_id,
             host: member.host,

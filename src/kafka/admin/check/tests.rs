@@ -1,5 +1,8 @@
 use super::super::topics::{CreateOptions, missing};
 use super::*;
+use crate::core::limits::NAME_BYTES_MAX;
+use crate::wire::headers::{CORRELATION_COPIED_BYTES_MAX, TRACE_BYTES_MAX};
+use crate::wire::reply::BODY_BYTES_MAX;
 
 fn names() -> TopicNames {
     TopicNames {
@@ -288,4 +291,12 @@ fn heartbeats_that_cannot_be_used_are_a_warning() {
     assert_eq!(found(&world, &forever).len(), 2);
     let world = World::new().shape(NAME, 4, 3);
     assert!(found(&world, &config)[0].problem.contains("4 partitions"));
+}
+
+#[test]
+fn the_largest_reply_fits_into_a_topic_that_passes_the_check() {
+    // The rest is for the names of headers and for the short ones.
+    let parts =
+        BODY_BYTES_MAX + NAME_BYTES_MAX + CORRELATION_COPIED_BYTES_MAX + 2 * TRACE_BYTES_MAX + 1024;
+    assert!(i64::try_from(parts).unwrap() <= REPLY_BYTES_MAX);
 }
