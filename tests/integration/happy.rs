@@ -1,6 +1,7 @@
 //! The main purpose: requests in, IDs out.
 
 use crate::support::admin::Admin;
+use crate::support::http;
 use crate::support::load::Names;
 use crate::support::murmur2::partition_of;
 use crate::support::random::Random;
@@ -146,4 +147,22 @@ fn topics_that_are_there_already_are_left_as_they_are() {
     let instance = service.start("a");
     assert_eq!(admin.settings(&service.requests), before);
     assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn the_status_page_names_the_owners_of_partitions_that_another_instance_has() {
+    let service = Service::new("owners", Mode::Immediate);
+    let mut instances = [service.start("a"), service.start("b")];
+    service.wait_shared(&instances.each_ref());
+    let [first, second] = &mut instances;
+    // The page asks while it is read, and shows the answer to the next reader.
+    let owners = first.wait("to show the other owner", |first| {
+        let page = http::get(first.port(), "/").ok()?.body;
+        let cells = page.matches("<td data-label=\"Owner\">b</td>").count();
+        (cells > 0).then_some(cells)
+    });
+    assert_eq!(owners, second.running());
+    for instance in instances {
+        assert_eq!(instance.sigterm_and_wait(), 0);
+    }
 }
