@@ -45,13 +45,18 @@ impl Changed {
         } = self;
         let (op, at) = (printable(op), printable(at));
         let mut line = format!("{op} at {at} by the request at offset {offset}");
-        for (before, text) in [(" of ", requester), (", reason ", reason)] {
-            if let Some(text) = text {
-                line.push_str(before);
-                line.push_str(&printable(text));
-            }
-        }
+        push_said(&mut line, [(" of ", requester), (", reason ", reason)]);
         line
+    }
+}
+
+/// Appends the texts of an operator that are there, each behind its words.
+pub fn push_said(line: &mut String, texts: [(&str, &Option<String>); 2]) {
+    for (before, text) in texts {
+        if let Some(text) = text {
+            line.push_str(before);
+            line.push_str(&printable(text));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::audit::chain::{Act, Report};
 use crate::audit::time;
+use crate::cli::changed::push_said;
 use crate::cli::table::counted;
 use crate::core::printable::printable;
 
@@ -80,12 +81,7 @@ fn ordered(act: &Act) -> String {
     if let Some(next) = act.next {
         line.push_str(&format!(", next {next}"));
     }
-    for (before, text) in [(" by ", &act.requester), (": ", &act.reason)] {
-        if let Some(text) = text {
-            line.push_str(before);
-            line.push_str(&printable(text));
-        }
-    }
+    push_said(&mut line, [(" by ", &act.requester), (": ", &act.reason)]);
     line
 }
 

@@ -23,6 +23,7 @@ const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
 const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
 /// Most bytes of a reply: with a smaller limit, one with a long correlation loses it.
 const REPLY_BYTES_MAX: i64 = 80 * 1024;
+
 /// The settings for topics that are there already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expected {
