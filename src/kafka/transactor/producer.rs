@@ -665,15 +665,12 @@ impl TransactionalProducer {
         let Some(reports) = &self.reports else {
             return Err(unanswered());
         };
-        let transaction = self.progress.borrow().transaction;
-        let (done, left) = (AtomicBool::new(false), AtomicBool::new(false));
+        let done = AtomicBool::new(false);
+        let mut progress = self.progress.borrow_mut();
+        let progress = &mut *progress;
         let serve = || {
             while !done.load(Ordering::Acquire) {
-                reports.serve(REPORT_POLL, |report| {
-                    if report.is_unanswered && report.opaque >> TRANSACTION_SHIFT == transaction {
-                        left.store(true, Ordering::Release);
-                    }
-                });
+                reports.serve(REPORT_POLL, |report| progress.add(report));
             }
         };
         let result = std::thread::scope(|scope| {
@@ -682,7 +679,6 @@ impl TransactionalProducer {
             done.store(true, Ordering::Release);
             result
         });
-        self.progress.borrow_mut().unanswered |= left.load(Ordering::Acquire);
         result.map_err(|error| self.error("abort transaction", &error))
     }
 
