@@ -21,12 +21,13 @@ mod credentials;
 mod fetching;
 mod leave;
 mod native;
+mod polling;
 mod quiet;
 mod reader;
+mod rebalance;
 mod record;
 mod records;
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,12 +42,12 @@ use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
 use close::Membership;
 pub use credentials::{Credentials, GroupMetadata};
-use fetching::Fetched;
 use native::{Queue, RawEvent, Signal};
-use quiet::Quiet;
+use polling::Polling;
 pub use reader::{Flow, Reader};
+use rebalance::{Rebalance, Unpolled};
 pub use record::{Headers, Record};
-use records::{Records, Source, Taken};
+use records::Records;
 
 /// Lower limit for the time that closing gets after leaving has taken its time.
 const CLOSE_DEADLINE_MIN: Duration = Duration::from_millis(500);
@@ -120,35 +121,20 @@ pub struct GroupConsumer {
     consumer: Option<Arc<BaseConsumer<Membership>>>,
     credentials: Credentials,
     topic: String,
-    brokers: String,
-    /// Partitions that librdkafka has been told to fetch.
-    fetched: RefCell<BTreeMap<i32, Fetched>>,
-    /// Partitions that are fetched, and of which no record has come yet.
-    silent: RefCell<BTreeMap<i32, Source>>,
-    /// The partition of the record that was polled last, and the offset of its next record.
-    polled: Cell<Option<(i32, i64)>>,
+    polling: Polling,
+    rebalance: Rebalance,
+    unpolled: Unpolled,
     /// The generation at the last answer to a rebalance.
-    answered: Cell<Option<i32>>,
+    answered: Option<i32>,
     /// The group's name for this member at the last answer to a rebalance; none after a loss.
-    member: RefCell<Option<MemberId>>,
-    quiet: Quiet,
-    /// True when an assignment was handed out and is not answered yet.
-    assigning: Cell<bool>,
-    /// True when a revoke was handed out and is not answered yet.
-    revoking: Cell<bool>,
-    /// True when that revoke was a loss.
-    revoked_lost: Cell<bool>,
-    /// True when the assignment was lost, and the revoke that says so has not been polled yet.
-    lost: Cell<bool>,
-    /// True when a revoke that has not been polled yet may have been answered already.
-    gave_up_early: Cell<bool>,
+    member: Option<MemberId>,
     close_deadline: Duration,
     /// The time of the next wake-up of librdkafka's main thread.
-    wake_next: Cell<Instant>,
+    wake_next: Instant,
     /// True when this consumer was a member at the last wake-up.
-    was_member: Cell<bool>,
+    was_member: bool,
     /// True once the consumer was told to join.
-    joining: Cell<bool>,
+    joining: bool,
 }
 
 impl GroupConsumer {
@@ -159,7 +145,7 @@ impl GroupConsumer {
     /// # Errors
     /// A configuration that librdkafka refuses.
     pub fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
-        let prepared = GroupConsumer::prepare(config, topic)?;
+        let mut prepared = GroupConsumer::prepare(config, topic)?;
         prepared.join()?;
         Ok(prepared)
     }
@@ -192,22 +178,15 @@ impl GroupConsumer {
             records: Some(records),
             consumer: Some(consumer),
             topic: topic.to_owned(),
-            brokers: config.get("bootstrap.servers").unwrap_or("").to_owned(),
-            fetched: RefCell::default(),
-            silent: RefCell::default(),
-            polled: Cell::new(None),
-            answered: Cell::new(None),
-            member: RefCell::default(),
-            quiet: Quiet::default(),
-            assigning: Cell::new(false),
-            revoking: Cell::new(false),
-            revoked_lost: Cell::new(false),
-            lost: Cell::new(false),
-            gave_up_early: Cell::new(false),
+            polling: Polling::new(config.get("bootstrap.servers").unwrap_or("").to_owned()),
+            rebalance: Rebalance::Settled,
+            unpolled: Unpolled::Open,
+            answered: None,
+            member: None,
             close_deadline: DROP_DEADLINE,
-            wake_next: Cell::new(Instant::now()),
-            was_member: Cell::new(false),
-            joining: Cell::new(false),
+            wake_next: Instant::now(),
+            was_member: false,
+            joining: false,
         })
     }
 
@@ -215,10 +194,10 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The reason why librdkafka refuses the topic's name.
-    pub fn join(&self) -> Result<(), Error> {
+    pub fn join(&mut self) -> Result<(), Error> {
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(&self.topic);
-        self.joining.set(true);
+        self.joining = true;
         native::subscribe(self.consumer()?.client(), &topics)
     }
 
@@ -228,12 +207,11 @@ impl GroupConsumer {
     ///
     /// Must be called at least every `max.poll.interval.ms`; otherwise the group throws the member out.
     pub fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {
-        let Some(records) = &self.records else {
-            return 0;
-        };
         self.wake_main_thread();
         let mut served = 0;
-        if self.divert(records) {
+        if let Some(records) = &self.records
+            && self.polling.divert(records)
+        {
             // Records that were fetched before the diversion lie in the group's queue. They are older than
             // the records of the diverted queue, and would be skipped if they came later.
             let (events, rebalance) = self.events(&mut on);
@@ -242,18 +220,26 @@ impl GroupConsumer {
                 return served;
             }
         }
-        served += records.take(NO_WAIT, |taken| self.taken(taken, &mut on));
+        served += self.take_records(NO_WAIT, &mut on);
         served += self.events(&mut on).0;
         if served == 0 {
             // From here on, any event in the group's queue ends the wait.
-            served = records.take(wait, |taken| self.taken(taken, &mut on));
+            served = self.take_records(wait, &mut on);
         }
         served
     }
 
+    /// Serves the records of diverted partitions. Waits for the first one up to `wait`.
+    fn take_records(&mut self, wait: Duration, on: &mut impl FnMut(Event<'_>)) -> usize {
+        let (polling, consumer) = (&mut self.polling, self.consumer.as_deref());
+        self.records.as_ref().map_or(0, |records| {
+            records.take(wait, |taken| polling.taken(taken, consumer, on))
+        })
+    }
+
     /// Serves events, and records of partitions that are not diverted. True when it ends with a rebalance,
     /// behind which more events may wait.
-    fn events(&self, on: &mut impl FnMut(Event<'_>)) -> (usize, bool) {
+    fn events(&mut self, on: &mut impl FnMut(Event<'_>)) -> (usize, bool) {
         let mut served = 0;
         while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(NO_WAIT)) {
             served += 1;
@@ -274,7 +260,11 @@ impl GroupConsumer {
                         Some((partition, next)) if event.is_end_of_log() => {
                             on(Event::EndOfPartition { partition, next });
                         }
-                        _ => self.error(position, event.error("consume"), on),
+                        _ => {
+                            let consumer = self.consumer.as_deref();
+                            let error = event.error("consume");
+                            self.polling.error(position, error, consumer, on);
+                        }
                     }
                 }
                 Signal::Statistics => {
@@ -290,65 +280,30 @@ impl GroupConsumer {
         (served, false)
     }
 
-    fn taken(&self, taken: Taken<'_>, on: &mut impl FnMut(Event<'_>)) {
-        let (partition, next) = match &taken {
-            Taken::Record(record) => (record.partition, Some(record.offset + 1)),
-            Taken::End { partition, next } => (*partition, Some(*next)),
-            Taken::Failed { partition, .. } => (*partition, None),
-        };
-        if let Some(next) = next {
-            if self.polled.get().is_some_and(|(last, _)| last != partition) {
-                self.note_position();
-            }
-            self.polled.set(Some((partition, next)));
-        }
-        let mut silent = self.silent.borrow_mut();
-        if !silent.is_empty() {
-            silent.remove(&partition);
-        }
-        drop(silent);
-        match taken {
-            Taken::Record(record) => on(Event::Record(record)),
-            Taken::End { partition, next } => on(Event::EndOfPartition { partition, next }),
-            Taken::Failed {
-                partition,
-                offset,
-                error,
-            } => self.error(Some((partition, offset)), error, on),
-        }
-    }
-
-    /// True when there was something to divert.
-    fn divert(&self, records: &Records) -> bool {
-        let silent = self.silent.borrow();
-        silent.values().for_each(|source| records.divert(source));
-        !silent.is_empty()
-    }
-
     /// Wakes librdkafka's main thread. Any question that this thread answers wakes it; this one takes some 50
     /// µs.
-    fn wake_main_thread(&self) {
+    fn wake_main_thread(&mut self) {
         let now = Instant::now();
-        if now >= self.wake_next.get() {
-            self.wake_next.set(now + WAKE_INTERVAL);
+        if now >= self.wake_next {
+            self.wake_next = now + WAKE_INTERVAL;
             let consumer = self.consumer.as_ref();
             let metadata = consumer.and_then(|consumer| GroupMetadata::of(consumer.client()));
             let member = metadata.and_then(|metadata| metadata.member());
-            self.was_member.set(member.is_some());
+            self.was_member = member.is_some();
         }
     }
 
     /// True when this consumer was a member of its group a moment ago. An assignment that is polled after
     /// this call is younger than the answer.
-    pub fn is_member(&self) -> bool {
+    pub fn is_member(&mut self) -> bool {
         self.wake_main_thread();
-        self.was_member.get()
+        self.was_member
     }
 
-    fn rebalance(&self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
+    fn rebalance(&mut self, event: &RawEvent, on: &mut impl FnMut(Event<'_>)) {
         let partitions = event.partitions();
         if event.is_assignment() {
-            self.assigning.set(true);
+            self.rebalance = Rebalance::Assigning;
             on(match self.is_another_member() {
                 true => became_another(),
                 false => Event::Assigned(partitions),
@@ -356,9 +311,11 @@ impl GroupConsumer {
             return;
         }
         self.note_loss();
-        let lost = self.lost.take() | self.gave_up_early.take();
-        self.revoking.set(true);
-        self.revoked_lost.set(lost);
+        let lost = std::mem::replace(&mut self.unpolled, Unpolled::Open) > Unpolled::Open;
+        self.rebalance = Rebalance::Revoking {
+            lost,
+            restart: BTreeMap::new(),
+        };
         if !lost && self.is_another_member() {
             on(became_another());
             return;
@@ -367,9 +324,11 @@ impl GroupConsumer {
     }
 
     /// Notes a lost assignment. librdkafka forgets the loss at any assign, so this runs before each assign.
-    fn note_loss(&self) {
-        if let Some(consumer) = &self.consumer {
-            self.lost.set(self.lost.get() || consumer.assignment_lost());
+    fn note_loss(&mut self) {
+        if let Some(consumer) = &self.consumer
+            && consumer.assignment_lost()
+        {
+            self.unpolled = Unpolled::Lost;
         }
     }
 
@@ -377,36 +336,14 @@ impl GroupConsumer {
     /// threw out during a rebalance joins again under another name, and keeps its partitions
     /// (`rd_kafka_cgrp_handle_JoinGroup`).
     fn is_another_member(&self) -> bool {
-        let before = self.member.borrow();
-        before.is_some()
+        self.member.is_some()
             && self
                 .member_now()
-                .is_some_and(|now| before.as_ref() != Some(&now))
+                .is_some_and(|now| self.member.as_ref() != Some(&now))
     }
 
     fn member_now(&self) -> Option<MemberId> {
         self.credentials.now()?.member()
-    }
-
-    fn error(&self, at: Option<(i32, i64)>, error: Error, on: &mut impl FnMut(Event<'_>)) {
-        let error = error.with_brokers(&self.brokers);
-        match (error.class, at) {
-            (Class::OffsetLost, Some((partition, _))) => {
-                if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
-                    fetched.offset_lost = true;
-                }
-            }
-            (Class::Fatal | Class::Fenced, _) => {}
-            (_, None) if !self.quiet.tells(&error) => return,
-            _ => {}
-        }
-        // The event may only say that the client had a fatal error before.
-        let fatal = match (error.class, &self.consumer) {
-            (Class::Fatal, Some(consumer)) => Error::fatal_of("consume", consumer.client()),
-            _ => None,
-        };
-        let error = fatal.unwrap_or(error);
-        on(Event::Error { at, error });
     }
 
     /// Answers a request for a SASL/OAUTHBEARER token. Fetching a token would belong here. Until then the
@@ -421,13 +358,17 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The client is closed or had a fatal error.
-    pub fn accept_assignment(&self) -> Result<(), Error> {
+    pub fn accept_assignment(&mut self) -> Result<(), Error> {
         self.assign(&TopicPartitionList::new())?;
-        self.assigning.set(false);
-        self.answered.set(self.generation());
-        self.member.replace(self.member_now());
-        // A revoke would have come before the assignment.
-        self.gave_up_early.set(false);
+        if let Rebalance::Assigning = self.rebalance {
+            self.rebalance = Rebalance::Settled;
+        }
+        self.answered = self.generation();
+        self.member = self.member_now();
+        if self.unpolled == Unpolled::Answered {
+            // The revoke would have come before the assignment.
+            self.unpolled = Unpolled::Open;
+        }
         self.wake_all();
         self.hasten_next_join();
         Ok(())
@@ -437,24 +378,26 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// No revoke waits for an answer, or the client is closed or had a fatal error.
-    pub fn give_up(&self, partitions: &[i32]) -> Result<(), Error> {
-        if !self.revoking.get() {
+    pub fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {
+        let Rebalance::Revoking { lost, .. } = self.rebalance else {
             return Err(Error::own(
                 "give up partitions",
                 Class::Fatal,
                 format!("no revoke waits for an answer, partitions {partitions:?}"),
             ));
-        }
+        };
         let mut fetched = partitions.to_vec();
-        fetched.retain(|partition| self.fetched.borrow().contains_key(partition));
+        fetched.retain(|partition| self.polling.fetched.contains_key(partition));
         self.unassign(&fetched)?;
-        self.answered.set(self.generation());
-        let lost = self.revoked_lost.take();
-        self.member.replace(self.member_now().filter(|_| !lost));
-        self.revoking.set(false);
+        self.answered = self.generation();
+        self.member = self.member_now().filter(|_| !lost);
+        let answered = std::mem::replace(&mut self.rebalance, Rebalance::Settled);
         self.wake_all();
         self.hasten_next_join();
-        self.restart()
+        if let Rebalance::Revoking { restart, .. } = answered {
+            self.restart(restart)?;
+        }
+        Ok(())
     }
 
     /// Makes librdkafka join sooner. A cooperative rebalance has two rounds when partitions move, and these
@@ -471,7 +414,7 @@ impl GroupConsumer {
 
     /// The group's name for this member, as of the last answer to a rebalance (T4).
     pub fn member(&self) -> Option<MemberId> {
-        self.member.borrow().clone()
+        self.member.clone()
     }
 
     /// The credentials for the thread that commits this member's offsets.
@@ -502,7 +445,7 @@ impl Drop for GroupConsumer {
         let until = Instant::now() + self.close_deadline;
         self.leave(until);
         // The queues must be dropped before their client.
-        self.silent.get_mut().clear();
+        self.polling.silent.clear();
         if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
             records.detach(queue);
         }

@@ -18,6 +18,7 @@ use crate::kafka::context::Context;
 /// The context of a group member: logs, and answers rebalances while the consumer is being dropped.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
+    // Atomic, because librdkafka calls back with a shared reference, from the thread that drops the consumer.
     answered: AtomicBool,
 }
 

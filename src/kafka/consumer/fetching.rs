@@ -1,13 +1,15 @@
 //! Decides which partitions are fetched, and from which offset.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::debug;
 
+use super::polling::Polling;
 use super::records::Source;
-use super::{GroupConsumer, native};
+use super::{GroupConsumer, Rebalance, Unpolled, native};
 use crate::kafka::error::Error;
 
 /// How long to wait for a seek. librdkafka's own thread answers it without asking a broker, so a timeout means
@@ -17,14 +19,12 @@ const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A partition that librdkafka fetches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fetched {
-    /// The offset of the next record. [`GroupConsumer::polled`] may have a newer one.
-    from: i64,
+    /// The offset of the next record. [`Polling`] may have a newer one.
+    pub(super) from: i64,
     /// True when [`GroupConsumer::stop`] has paused it.
     stopped: bool,
     /// True when librdkafka no longer fetches it, because the offset was not in the log.
     pub(super) offset_lost: bool,
-    /// The offset to fetch from once the pending revoke is answered.
-    restart: Option<i64>,
 }
 
 impl GroupConsumer {
@@ -34,30 +34,31 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The partition is being fetched, or the client is closed or had a fatal error.
-    pub fn start(&self, partition: i32, next: i64, leader_epoch: Option<i32>) -> Result<(), Error> {
+    pub fn start(
+        &mut self,
+        partition: i32,
+        next: i64,
+        leader_epoch: Option<i32>,
+    ) -> Result<(), Error> {
         let list = self.at(partition, next)?;
-        self.note_position();
+        self.polling.note_position();
         self.divert_anew(partition)?;
-        let before = self.fetched.borrow().get(&partition).copied();
+        let before = self.polling.fetched.get(&partition).copied();
         match before {
             Some(Fetched {
                 offset_lost: true, ..
-            }) if self.revoking.get() => {
-                // An assign call now would answer the revoke.
-                if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
-                    fetched.restart = Some(next);
-                }
-                return Ok(());
-            }
-            Some(Fetched {
-                offset_lost: true, ..
             }) => {
+                if let Rebalance::Revoking { restart, .. } = &mut self.rebalance {
+                    // An assign call now would answer the revoke.
+                    restart.insert(partition, next);
+                    return Ok(());
+                }
                 // librdkafka refuses to seek a partition that it no longer fetches.
                 self.note_loss();
                 self.unassign(&[partition])?;
-                if self.generation() != self.answered.get() {
+                if self.generation() != self.answered {
                     // A rebalance is in progress, and this call may have been the answer to it.
-                    self.gave_up_early.set(true);
+                    self.unpolled = self.unpolled.max(Unpolled::Answered);
                 }
                 self.assign(&list)?;
             }
@@ -77,34 +78,29 @@ impl GroupConsumer {
             from: next,
             stopped: false,
             offset_lost: false,
-            restart: None,
         };
-        self.fetched.borrow_mut().insert(partition, fetched);
+        self.polling.fetched.insert(partition, fetched);
         self.divert_anew(partition)?;
         Ok(())
     }
 
     /// Diverts a partition before it is fetched, so that none of its records reach the group's queue. It is
     /// diverted again after its last fetch was given up.
-    fn divert_anew(&self, partition: i32) -> Result<(), Error> {
+    fn divert_anew(&mut self, partition: i32) -> Result<(), Error> {
         let source = Source::of(self.consumer()?.client(), &self.topic, partition);
         if let (Some(source), Some(records)) = (source, &self.records) {
             records.divert(&source);
-            self.silent.borrow_mut().insert(partition, source);
+            self.polling.silent.insert(partition, source);
         }
         Ok(())
     }
 
-    /// Starts the partitions that had to wait for the answer to a revoke.
-    pub(super) fn restart(&self) -> Result<(), Error> {
-        let waiting: Vec<(i32, i64)> = self
-            .fetched
-            .borrow()
-            .iter()
-            .filter_map(|(&partition, fetched)| Some((partition, fetched.restart?)))
-            .collect();
+    /// Starts the partitions that had to wait for the answer to a revoke, and that it did not take away.
+    pub(super) fn restart(&mut self, waiting: BTreeMap<i32, i64>) -> Result<(), Error> {
         for (partition, next) in waiting {
-            self.start(partition, next, None)?;
+            if self.polling.fetched.contains_key(&partition) {
+                self.start(partition, next, None)?;
+            }
         }
         Ok(())
     }
@@ -114,12 +110,12 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The client is closed.
-    pub fn stop(&self, partition: i32) -> Result<(), Error> {
-        if !self.fetched.borrow().contains_key(&partition) {
+    pub fn stop(&mut self, partition: i32) -> Result<(), Error> {
+        if !self.polling.fetched.contains_key(&partition) {
             return Ok(());
         }
         self.pause(&[partition])?;
-        if let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition) {
+        if let Some(fetched) = self.polling.fetched.get_mut(&partition) {
             fetched.stopped = true;
         }
         Ok(())
@@ -139,7 +135,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The client is closed, or a partition is not started.
-    pub fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
+    pub fn resume(&mut self, partitions: &[i32]) -> Result<(), Error> {
         let mut awake = partitions.to_vec();
         awake.retain(|partition| self.is_awake(*partition));
         native::resume(self.consumer()?.client(), &self.unplaced(&awake))?;
@@ -147,14 +143,13 @@ impl GroupConsumer {
     }
 
     fn is_awake(&self, partition: i32) -> bool {
-        let fetched = self.fetched.borrow();
-        let fetched = fetched.get(&partition);
+        let fetched = self.polling.fetched.get(&partition);
         fetched.is_some_and(|fetched| !fetched.stopped && !fetched.offset_lost)
     }
 
     /// Wakes all partitions after a rebalance, during which librdkafka pauses everything.
-    pub(super) fn wake_all(&self) {
-        let mut awake: Vec<i32> = self.fetched.borrow().keys().copied().collect();
+    pub(super) fn wake_all(&mut self) {
+        let mut awake: Vec<i32> = self.polling.fetched.keys().copied().collect();
         awake.retain(|partition| self.is_awake(*partition));
         if let Err(error) = self.wake(&awake) {
             // Fetching is only late in this case: the fetcher looks itself after a second.
@@ -166,55 +161,42 @@ impl GroupConsumer {
     /// (`rd_kafka_broker_consumer_serve`): the thread of a broker sleeps when all its partitions are paused,
     /// and after a resume only a seek wakes it. So each partition is sought to its current offset, with the
     /// leader epoch of the last record, which is validated.
-    fn wake(&self, partitions: &[i32]) -> Result<(), Error> {
+    fn wake(&mut self, partitions: &[i32]) -> Result<(), Error> {
         if partitions.is_empty() {
             return Ok(());
         }
-        self.note_position();
+        self.polling.note_position();
         let client = self.consumer()?.client();
         let mut list = self.unplaced(partitions);
         // Used for the leader epochs only. The offsets can be wrong: a transaction marker that was fetched
         // before a pause, and is dropped with the records around it, moves librdkafka's own position.
         native::position(client, &list)?;
-        let fetched = self.fetched.borrow();
         for &partition in partitions {
-            if let Some(fetched) = fetched.get(&partition) {
+            if let Some(fetched) = self.polling.fetched.get(&partition) {
                 let from = Offset::Offset(fetched.from);
                 list.set_partition_offset(&self.topic, partition, from)
                     .map_err(|error| Error::from_kafka("seek", &error))?;
             }
         }
-        drop(fetched);
         native::seek(client, &list, SEEK_TIMEOUT)
     }
 
-    /// Stores the position of the partition that was polled last.
-    pub(super) fn note_position(&self) {
-        if let Some((partition, next)) = self.polled.take()
-            && let Some(fetched) = self.fetched.borrow_mut().get_mut(&partition)
-        {
-            fetched.from = next;
-        }
-    }
-
-    pub(super) fn assign(&self, list: &TopicPartitionList) -> Result<(), Error> {
+    pub(super) fn assign(&mut self, list: &TopicPartitionList) -> Result<(), Error> {
         self.note_loss();
         native::incremental_assign(self.consumer()?.client(), list)
     }
 
-    pub(super) fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
-        let client = self.consumer()?.client();
+    pub(super) fn unassign(&mut self, partitions: &[i32]) -> Result<(), Error> {
         let list = self.unplaced(partitions);
-        self.note_position();
-        native::incremental_unassign(client, &list)?;
-        self.fetched
-            .borrow_mut()
-            .retain(|partition, _| !partitions.contains(partition));
-        self.silent
-            .borrow_mut()
-            .retain(|partition, _| !partitions.contains(partition));
+        self.polling.note_position();
+        native::incremental_unassign(self.consumer()?.client(), &list)?;
+        let Polling {
+            fetched, silent, ..
+        } = &mut self.polling;
+        fetched.retain(|partition, _| !partitions.contains(partition));
+        silent.retain(|partition, _| !partitions.contains(partition));
         // A pause outlives the assignment in librdkafka, and would also hold in the next one.
-        if let Err(error) = native::resume(client, &list) {
+        if let Err(error) = native::resume(self.consumer()?.client(), &list) {
             debug!(%error, "partitions that were given up stay paused");
         }
         Ok(())

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use tracing::{debug, warn};
 
 use super::native::Signal;
-use super::{GroupConsumer, native};
+use super::{GroupConsumer, Rebalance, native};
 use crate::kafka::error::Error;
 
 /// The wait for an event before the member's name is checked again.
@@ -23,8 +23,8 @@ const FIRST_JOIN_WAIT: Duration = Duration::from_millis(500);
 
 impl GroupConsumer {
     /// Leaves the group. Gives up at `until`; then the session ends the membership.
-    pub(super) fn leave(&self, until: Instant) {
-        if !self.joining.get() {
+    pub(super) fn leave(&mut self, until: Instant) {
+        if !self.joining {
             return;
         }
         if let Err(error) = self.try_leave(until) {
@@ -32,14 +32,14 @@ impl GroupConsumer {
         }
     }
 
-    fn try_leave(&self, until: Instant) -> Result<(), Error> {
-        if self.assigning.get() {
+    fn try_leave(&mut self, until: Instant) -> Result<(), Error> {
+        if let Rebalance::Assigning = self.rebalance {
             self.accept_assignment()?;
         }
-        let fetched: Vec<i32> = self.fetched.borrow().keys().copied().collect();
+        let fetched: Vec<i32> = self.polling.fetched.keys().copied().collect();
         // This also answers a revoke that waits.
         self.unassign(&fetched)?;
-        if !self.has_name() && self.answered.get().is_some() {
+        if !self.has_name() && self.answered.is_some() {
             debug!("no member of the group any more");
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! Logs repeats of the same error only once in a while.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use crate::kafka::error::Error;
@@ -14,23 +13,23 @@ const KINDS_MAX: usize = 8;
 /// The errors that were logged last, and the time of each.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    told: RefCell<Vec<(Error, Instant)>>,
+    told: Vec<(Error, Instant)>,
 }
 
 impl Quiet {
     /// True when this error should be logged now.
-    pub(super) fn tells(&self, error: &Error) -> bool {
+    pub(super) fn tells(&mut self, error: &Error) -> bool {
         self.tells_at(error, Instant::now())
     }
 
-    fn tells_at(&self, error: &Error, now: Instant) -> bool {
-        let mut told = self.told.borrow_mut();
-        told.retain(|(_, at)| now.duration_since(*at) < REPEAT_AFTER);
-        if told.iter().any(|(other, _)| other.is_like(error)) {
+    fn tells_at(&mut self, error: &Error, now: Instant) -> bool {
+        self.told
+            .retain(|(_, at)| now.duration_since(*at) < REPEAT_AFTER);
+        if self.told.iter().any(|(other, _)| other.is_like(error)) {
             return false;
         }
-        if told.len() < KINDS_MAX {
-            told.push((error.clone(), now));
+        if self.told.len() < KINDS_MAX {
+            self.told.push((error.clone(), now));
         }
         true
     }
@@ -43,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_stream_of_one_error_is_told_once_in_a_while() {
-        let quiet = Quiet::default();
+        let mut quiet = Quiet::default();
         let begin = Instant::now();
         let down = Error::new("consume", RDKafkaErrorCode::AllBrokersDown, "1/1 down");
         let unreachable = Error::new("consume", RDKafkaErrorCode::Resolve, "no such host");
