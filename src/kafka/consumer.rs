@@ -312,10 +312,11 @@ impl GroupConsumer {
         }
         self.note_loss();
         let lost = std::mem::replace(&mut self.unpolled, Unpolled::Open) > Unpolled::Open;
-        self.rebalance = Rebalance::Revoking {
-            lost,
-            restart: BTreeMap::new(),
+        let restart = match std::mem::replace(&mut self.rebalance, Rebalance::Settled) {
+            Rebalance::Revoking { restart, .. } => restart,
+            Rebalance::Settled | Rebalance::Assigning => BTreeMap::new(),
         };
+        self.rebalance = Rebalance::Revoking { lost, restart };
         if !lost && self.is_another_member() {
             on(became_another());
             return;

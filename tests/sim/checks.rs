@@ -553,11 +553,17 @@ impl World {
     pub fn check_start(&mut self, partition: usize, from: i64) {
         let part = &self.partitions[partition];
         assert!(
-            !part.cut_below && !self.damaged.contains_key(&partition),
+            !part.cut_below,
             "I6: partition {partition} goes on at {from} on a log that was truncated to {:?}; \
              committed is {:?}",
             part.requests.cuts,
             part.truth
+        );
+        // An owner that runs learns of another topic at its next look, and may begin a fetch until then.
+        let damage = self.damaged.get(&partition);
+        assert!(
+            damage.is_none() || self.is_in_another_topic(partition as i32),
+            "I6: partition {partition} goes on at {from} although it was damaged: {damage:?}"
         );
         let truth = part.truth.map_or(0, |truth| truth.next);
         assert!(

@@ -213,7 +213,7 @@ impl World {
             return;
         };
         for report in live.instance.report() {
-            let gone = self.damaged.get(&(report.partition as usize)) == Some(&"other_topic");
+            let gone = self.is_in_another_topic(report.partition);
             let goes_on = matches!(report.phase, Phase::Running | Phase::Draining);
             assert!(
                 !(gone && self.topic != TOPIC && goes_on),

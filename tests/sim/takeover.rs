@@ -65,6 +65,10 @@ impl World {
                 let repairs = self.partitions[partition as usize].repairs;
                 let outdated = asked.repairs != repairs;
                 self.look_at(&mut verdict);
+                assert!(
+                    !matches!(verdict, Verdict::Start(_)) || !self.is_in_another_topic(partition),
+                    "I6: partition {partition} starts in a topic that was made again"
+                );
                 let halts = matches!(verdict, Verdict::Halt(..));
                 let verdict = Input::Restored {
                     partition,
@@ -85,6 +89,11 @@ impl World {
                 }
             }
         }
+    }
+
+    /// True when the request topic was made again since the partition's checkpoint.
+    pub fn is_in_another_topic(&self, partition: i32) -> bool {
+        self.damaged.get(&(partition as usize)) == Some(&"other_topic")
     }
 
     /// Counts what was reached. A new partition gets the window of this run.

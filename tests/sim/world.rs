@@ -395,11 +395,12 @@ impl World {
         }
         let stable = part.requests.stable();
         let shown = part.committed.map(|committed| committed.next.0);
-        // A repair leaves the group's offsets to the next commit, which does not come without requests.
-        let repaired = part.truth.filter(|_| part.repairs > 0);
+        // A repair leaves the group's offsets to the next commit, which does not come without requests. Until
+        // then the group shows the offset of before, which says nothing about the repaired log.
         self.halted(partition).is_none()
             && stable == part.requests.end()
-            && (shown == Some(stable) || repaired.is_some_and(|truth| truth.next == stable))
+            && part.truth.is_some_and(|truth| truth.next == stable)
+            && (shown == Some(stable) || part.repairs > 0)
     }
 
     /// Lets all processes leave in order.
