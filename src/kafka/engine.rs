@@ -128,8 +128,9 @@ pub struct Engine {
     instance: Instance,
     messages: Receiver<Message>,
     effects: Vec<Effect>,
-    /// Events of the consumer, which are handled when its poll has returned.
-    events: Vec<Input>,
+    /// Inputs that wait until the consumer's poll has returned, or until the effects before them have been
+    /// carried out.
+    inputs: Vec<Input>,
     reporter: Reporter,
     began: Instant,
     /// The time since when no records are taken; none while records are taken.
@@ -203,7 +204,7 @@ impl Engine {
             instance: Instance::new(config.options.clone()),
             messages,
             effects: Vec::new(),
-            events: Vec::new(),
+            inputs: Vec::new(),
             reporter: Reporter::new(
                 config.status.clone(),
                 Arc::clone(&config.metrics),
@@ -244,7 +245,7 @@ impl Engine {
         self.look_at_request_topic()?;
         self.input(Input::Tick)?;
         self.records()?;
-        for input in std::mem::take(&mut self.events) {
+        for input in std::mem::take(&mut self.inputs) {
             self.input(input)?;
         }
         let queued = self.queued();
@@ -480,7 +481,7 @@ impl Engine {
             instance,
             replies,
             forwards,
-            events,
+            inputs,
             reporter,
             config,
             held_back,
@@ -522,24 +523,24 @@ impl Engine {
             // The records before this offset were skipped.
             Event::EndOfPartition { partition, .. }
                 if *held_back || forwards.is_waiting(partition) => {}
-            Event::EndOfPartition { partition, next } => events.push(Input::EndOfPartition {
+            Event::EndOfPartition { partition, next } => inputs.push(Input::EndOfPartition {
                 partition,
                 next: NextOffset(next),
             }),
             Event::Assigned(partitions) => {
                 reporter.rebalanced("assign", &partitions);
                 failovers.assigned(&partitions, heart.as_ref().and_then(Heart::since_gone));
-                events.push(Input::Assigned(partitions));
+                inputs.push(Input::Assigned(partitions));
             }
             Event::Revoked { partitions, lost } => {
                 reporter.rebalanced(if lost { "lost" } else { "revoke" }, &partitions);
-                events.push(Input::Revoked { partitions, lost });
+                inputs.push(Input::Revoked { partitions, lost });
             }
             Event::Statistics(json) => reporter.statistics(json),
             Event::Error { at, error } => {
                 reporter.kafka_error(&error);
                 match consumer_error(at, error, config, instance) {
-                    Ok(input) => events.extend(input),
+                    Ok(input) => inputs.extend(input),
                     Err(exit) => result = Err(exit),
                 }
             }

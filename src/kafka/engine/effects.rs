@@ -56,7 +56,10 @@ impl Engine {
                 self.transactor.cancel();
                 Ok(())
             }
-            Effect::Fence => self.fence(),
+            Effect::Fence => {
+                self.fence();
+                Ok(())
+            }
             Effect::Leave => {
                 self.left = true;
                 Ok(())
@@ -130,12 +133,14 @@ impl Engine {
 
     /// Fences (T3). Whether or not a new producer can be made, the transaction in progress is cancelled: if
     /// it is not committed yet, it never will be.
-    fn fence(&mut self) -> Result<(), Exit> {
+    ///
+    /// The instance learns of it when all effects of its last input have been carried out.
+    fn fence(&mut self) {
         warn!("a revoked partition's transaction is not finished in time; fencing it");
         if let Err(error) = self.transactor.fence() {
             warn!(%error, "fencing failed; the transaction ends by its time-out");
         }
-        self.input(Input::FencedOurselves)
+        self.inputs.push(Input::FencedOurselves);
     }
 }
 
