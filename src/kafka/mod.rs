@@ -15,6 +15,7 @@
 //! | [`clients`] | the configuration of each client |
 //! | [`admin`] | topics and groups |
 //! | [`error`] | the only place that reads error codes |
+//! | `librdkafka` | the undocumented behaviour that the others rely on, and the version that was checked |
 
 pub mod admin;
 pub mod clients;
@@ -25,6 +26,7 @@ pub mod engine;
 pub mod error;
 pub mod failover;
 pub mod forwards;
+mod librdkafka;
 pub mod produce;
 pub mod replies;
 pub mod takeovers;
