@@ -3,6 +3,7 @@
 CARGO ?= cargo
 SUITES := ./tests/suites.sh
 MINUTES ?= 10
+TIMES ?= 10
 SEEDS ?= 300
 
 help: ## this list
@@ -37,6 +38,9 @@ bench-micro: ## decode, fold and encode without a broker
 chaos: ## three brokers, three instances and more, a fault every few seconds: make chaos MINUTES=10
 	SEQUENCER_CHAOS_MINUTES=$(MINUTES) $(CARGO) test --release --locked --test chaos -- chaos_ --nocapture --test-threads=1
 
+failover: ## how long partitions stand still when instances fail, with failover and without: make failover TIMES=10
+	SEQUENCER_FAILOVER_TIMES=$(TIMES) $(CARGO) test --release --locked --test chaos -- failover_ --nocapture --test-threads=1
+
 fmt: ## formats
 	$(CARGO) fmt --all
 
@@ -58,4 +62,4 @@ deploy-check: ## chart, image, compose file and unit, as far as that goes withou
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos bench bench-quick bench-micro fmt lint fmt-check clippy deny deploy-check migrate-check
+.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro fmt lint fmt-check clippy deny deploy-check migrate-check

@@ -11,6 +11,8 @@
 //! name |
 //! | `observer` | the replies that clients see, and their times |
 //! | `recovery` | the longest silence for each kind of fault |
+//! | `failover` | the same faults with failover and without, beside the bars |
+//! | `large` | the takeover of a partition with many sequences |
 //! | `check`, `verify` | two judges of the topics: a naive one, and `sequencer verify` |
 //! | `catches` | tests that the naive judge finds planted anomalies |
 //! | `history` | the data that is kept of a run that failed |
@@ -40,8 +42,10 @@ mod support;
 mod bounce;
 mod catches;
 mod check;
+mod failover;
 mod faults;
 mod history;
+mod large;
 mod load;
 mod observer;
 mod proxy;

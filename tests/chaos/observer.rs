@@ -33,7 +33,8 @@ pub struct Observer {
 
 #[derive(Default)]
 struct Seen {
-    /// By the home partition of the sequence: when the first reply to each request came, in ms since the start.
+    /// By the home partition of the sequence: when the first reply to each granted request came, in ms since the
+    /// start.
     arrivals: Vec<Vec<u64>>,
     /// When the first reply to a request came, in ms since 1970. The brokers have the same clock as this
     /// machine.
@@ -203,8 +204,11 @@ impl Observer {
             since_1970.as_millis() as i64
         });
         if first {
-            let home = message.key().map_or(0, |key| partition_of(key, PARTITIONS));
-            seen.arrivals[home as usize].push(at_ms);
+            // A wrong request is answered wherever it was written, so an error says nothing about the home.
+            if value["error"].is_null() {
+                let home = message.key().map_or(0, |key| partition_of(key, PARTITIONS));
+                seen.arrivals[home as usize].push(at_ms);
+            }
             seen.request_ids
                 .extend(request_id.and_then(|id| u64::from_str_radix(id, 16).ok()));
         }

@@ -29,6 +29,8 @@ pub enum Link {
     Slow(Duration),
     /// Requests reach the broker. Its answers wait until the link is open again.
     Mute,
+    /// Nothing is delivered, and no side learns that the other has ended.
+    Gone,
 }
 
 #[derive(Clone, Copy)]
@@ -43,7 +45,7 @@ impl Link {
         match (self, way) {
             (Link::Open, _) | (Link::Mute, Way::ToBroker) => Some(Duration::ZERO),
             (Link::Slow(delay), _) => Some(delay),
-            (Link::Mute, Way::ToClient) | (Link::Cut, _) => None,
+            (Link::Mute, Way::ToClient) | (Link::Cut | Link::Gone, _) => None,
         }
     }
 }

@@ -109,14 +109,14 @@ fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
 /// The longest time within a calm in which one partition heard nothing. A silence that began before counts, but
 /// the part after the next fault began does not. This is the silence that the load, its clients and the machine
 /// have without faults.
-fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
+pub fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
     let gaps = arrivals.iter().flat_map(|arrivals| gaps(calm, arrivals));
     gaps.map(|gap| gap[1].min(calm.end_ms) - gap[0])
         .max()
         .unwrap_or(0)
 }
 
-fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
+pub fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
     silence(event, arrivals).map_or(0, |silence| silence.lasted_ms)
 }
 

@@ -70,19 +70,15 @@ impl Journal {
     }
 }
 
-fn number(variable: &str, default: f64) -> f64 {
+pub fn number(variable: &str, default: f64) -> f64 {
     std::env::var(variable).map_or(default, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{variable} must be a number, is {text:?}"))
     })
 }
 
-/// Runs one mode. Keeps the history when anything is wrong.
-pub fn run(mode: Mode) {
-    let _machine = heavy();
-    let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
-    let history = History::new(&name);
-    let journal = Journal::default();
+/// Starts three brokers, and the proxy of one instance.
+pub fn cluster(history: &History) -> (Kafka, Proxy) {
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
     // Clients that come by these are told to come by the proxy.
@@ -98,8 +94,17 @@ pub fn run(mode: Mode) {
         })
         .collect();
     options.properties = recovery::broker_properties();
-    let mut kafka = Kafka::start(options).unwrap();
-    let proxy = bound.serve(&behind);
+    let kafka = Kafka::start(options).unwrap();
+    (kafka, bound.serve(&behind))
+}
+
+/// Runs one mode. Keeps the history when anything is wrong.
+pub fn run(mode: Mode) {
+    let _machine = heavy();
+    let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
+    let history = History::new(&name);
+    let journal = Journal::default();
+    let (mut kafka, proxy) = cluster(&history);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         play(&name, mode, (&mut kafka, proxy), &history, &journal);
     }));

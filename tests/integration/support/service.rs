@@ -19,6 +19,7 @@ pub const SESSION_TIMEOUT_MS: u64 = 6_000;
 pub const HEARTBEAT_INTERVAL_MS: u64 = 100;
 
 /// A service with names that no other scenario has.
+#[derive(Clone)]
 pub struct Service {
     pub bootstrap: String,
     pub requests: String,
