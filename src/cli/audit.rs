@@ -3,9 +3,9 @@
 mod csv;
 mod print;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
+use self::csv::Records;
 use super::args::AuditArgs;
 use super::ledger::Place;
 use super::session::Session;
@@ -58,15 +58,7 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
     for note in &window.notes {
         checker.unchecked(note.clone());
     }
-    let mut csv = match &args.csv {
-        Some(path) => {
-            let file = File::create(path).map_err(|error| unwritable(path, &error))?;
-            let mut file = BufWriter::new(file);
-            csv::head(&mut file).map_err(|error| unwritable(path, &error))?;
-            Some((path, file))
-        }
-        None => None,
-    };
+    let mut csv = args.csv.as_deref().map(Records::create).transpose()?;
     let (mut whole, mut failed) = (true, None);
     search.scan(from, end, &mut |Raw { offset, key, value }| {
         if key != name.as_bytes() {
@@ -77,10 +69,10 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
                 continue;
             }
             checker.record(offset, &entry);
-            if let Some((path, file)) = &mut csv
-                && let Err(error) = csv::line(file, offset, &entry)
+            if let Some(csv) = &mut csv
+                && let Err(error) = csv.write(offset, &entry)
             {
-                failed = Some(unwritable(path, &error));
+                failed = Some(error);
                 return Flow::Stop;
             }
             if window.is_reached_by(&entry) {
@@ -90,8 +82,8 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
         }
         Flow::Continue
     })?;
-    if let Some((path, mut file)) = csv {
-        file.flush().map_err(|error| unwritable(path, &error))?;
+    if let Some(csv) = csv {
+        csv.finish()?;
     }
     if let Some(to) = window.to.filter(|_| whole) {
         checker.unchecked(format!("up to --to {to}: the ledger ends before it"));
@@ -100,10 +92,6 @@ fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
         Some(error) => Err(error),
         None => Ok(checker.finish(whole, search.read.pages)),
     }
-}
-
-fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Error {
-    Error::Failed(format!("--csv: cannot write {}: {error}", path.display()))
 }
 
 /// The part of the ledger to check.

@@ -1,26 +1,26 @@
-//! One process at a time in a directory, whatever became of the one before.
+//! One process at a time in a directory, however the previous one ended.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Error, system};
+use super::Error;
 
 /// How often a lock that another has is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// An advisory lock on a directory. The kernel drops it when the last holder of the open file is
-/// gone, so a process that was killed leaves none behind.
+/// An advisory lock on a directory. The kernel releases it when the last holder of the open file has ended, so
+/// a process that was killed leaves no lock behind.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Locks `directory`, which exists, waiting up to `patience` for its present holder.
+    /// Locks `directory`, which exists. Waits up to `patience` for its current holder.
     pub(super) fn acquire(directory: &Path, patience: Duration) -> Result<Lock, Error> {
         let path = directory.join("lock");
         let mut file = File::options()
@@ -32,13 +32,13 @@ impl Lock {
             .map_err(Error::at(&path))?;
         let deadline = Instant::now() + patience;
         loop {
-            match system::try_lock(&file) {
+            match file.try_lock() {
                 Ok(()) => break,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err(Error::at(&path)(error));
+                Err(TryLockError::Error(error)) => return Err(Error::at(&path)(error)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(RETRY);
                 }
-                Err(_) if Instant::now() < deadline => thread::sleep(RETRY),
-                Err(_) => {
+                Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     // The name is for the message only.
                     let _ = file.read_to_string(&mut holder);
@@ -56,8 +56,8 @@ impl Lock {
         Ok(Lock { file })
     }
 
-    /// A standard input that makes a child hold the lock too: a broker that outlives its parent for
-    /// a moment keeps the next one out of its data.
+    /// A standard input that makes a child hold the lock, too: a broker that outlives its parent for a moment
+    /// keeps the next one out of its data.
     pub(super) fn share(&self) -> io::Result<Stdio> {
         Ok(Stdio::from(self.file.try_clone()?))
     }

@@ -1,60 +1,32 @@
-//! The three system calls that the standard library lacks: the only unsafe code here.
+//! Signals to child processes, and children that end with their parent.
 
-use std::ffi::c_int;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-// Declared by hand, since libc is linked anyway and a dependency for three calls is not worth it.
-// SAFETY: the signatures are those of POSIX and Linux. `kill` and `flock` take integers and touch
-// no memory of ours, so every call of them is safe.
-unsafe extern "C" {
-    safe fn kill(pid: c_int, signal: c_int) -> c_int;
-    safe fn flock(fd: c_int, operation: c_int) -> c_int;
-    #[cfg(target_os = "linux")]
-    fn prctl(option: c_int, ...) -> c_int;
-}
+use rustix::process::{Pid, Signal, kill_process};
 
-const SIGTERM: c_int = 15;
-const LOCK_EX: c_int = 2;
-const LOCK_NB: c_int = 4;
-#[cfg(target_os = "linux")]
-const PR_SET_PDEATHSIG: c_int = 1;
-#[cfg(target_os = "linux")]
-const SIGKILL: std::ffi::c_ulong = 9;
-
-/// Sends SIGTERM, and only to a child that has not been waited for: once it has, its id may be
-/// another's.
+/// Sends SIGTERM, and only to a child that has not been waited for: afterwards its ID may belong to another
+/// process.
 pub(crate) fn terminate(child: &mut Child) -> io::Result<()> {
     if child.try_wait()?.is_some() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let pid = c_int::try_from(child.id()).map_err(io::Error::other)?;
-    check(kill(pid, SIGTERM))
+    Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
 }
 
-/// Takes the lock on `file` for all who hold this open file, children included; `WouldBlock` when
-/// another has it.
-// `File::try_lock` is the same, from Rust 1.89 on.
-pub(super) fn try_lock(file: &File) -> io::Result<()> {
-    check(flock(file.as_raw_fd(), LOCK_EX | LOCK_NB))
-}
-
-/// Has the kernel kill the command's process when the *thread* that spawns it ends (Linux only;
-/// elsewhere a parent that is killed leaves its children behind).
+/// Has the kernel kill the command's process when the *thread* that spawns it ends (Linux only; elsewhere a
+/// parent that is killed leaves its children behind).
 pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         let parent = std::process::id();
-        // SAFETY: the closure runs between fork and exec, and makes two system calls: it neither
-        // allocates nor takes a lock.
+        // SAFETY: the closure runs between fork and exec, and makes two system calls: it neither allocates nor
+        // takes a lock.
         unsafe {
             command.pre_exec(move || {
-                check(prctl(PR_SET_PDEATHSIG, SIGKILL))?;
-                // The parent may have died before the call above: then nothing would ever kill this
-                // process.
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                // The parent may have ended before the call above: then nothing would ever kill this process.
                 if std::os::unix::process::parent_id() == parent {
                     Ok(())
                 } else {
@@ -65,14 +37,6 @@ pub fn die_with_parent(command: &mut Command) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = command;
-}
-
-fn check(result: c_int) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -9,13 +9,14 @@ pub mod failover;
 pub mod latency;
 pub mod names;
 mod partitions;
-mod process;
 mod register;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use self::failover::Failover;
@@ -128,7 +129,8 @@ impl Metrics {
         build
             .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
             .set(1);
-        process::register(registry)?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Metrics {
             requests_granted: requests.get_metric_with_label_values(&["granted"])?,
             requests_rejected: requests.get_metric_with_label_values(&["rejected"])?,

@@ -1,55 +1,122 @@
-//! Writes ledger records as lines of a CSV file.
+//! Writes ledger records as a CSV file.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use csv::Writer;
 
 use crate::audit::time;
+use crate::cli::Error;
 use crate::wire::ledger::Entry;
 
-/// Writes the names of the columns.
-pub fn head(out: &mut impl Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "ledger_offset,record,turn,kind,first,last,count,next,partition,offset,time,requester,request_id,reason"
-    )
+const COLUMNS: [&str; 14] = [
+    "ledger_offset",
+    "record",
+    "turn",
+    "kind",
+    "first",
+    "last",
+    "count",
+    "next",
+    "partition",
+    "offset",
+    "time",
+    "requester",
+    "request_id",
+    "reason",
+];
+
+/// A file that is being written.
+pub struct Records<'a, W: Write> {
+    path: &'a Path,
+    writer: Writer<W>,
 }
 
-/// Writes one record.
-pub fn line(out: &mut impl Write, offset: i64, entry: &Entry) -> io::Result<()> {
-    fn number<N: ToString>(value: Option<N>) -> String {
-        value.map_or_else(String::new, |value| value.to_string())
+impl<'a> Records<'a, File> {
+    /// Creates the file, and writes the names of the columns.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn create(path: &'a Path) -> Result<Records<'a, File>, Error> {
+        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        Records::of(path, file)
     }
-    let text = |value: &Option<String>| value.as_deref().map_or_else(String::new, cell);
-    let cells = [
-        offset.to_string(),
-        entry.record.to_string(),
-        entry.turn.to_string(),
-        entry.kind.as_str().to_owned(),
-        number(entry.first),
-        number(entry.last),
-        number(entry.count),
-        number(entry.next),
-        entry.partition.to_string(),
-        entry.offset.to_string(),
-        time::of_millis(entry.timestamp),
-        text(&entry.requester),
-        text(&entry.request_id),
-        text(&entry.reason),
-    ];
-    writeln!(out, "{}", cells.join(","))
+}
+
+impl<'a, W: Write> Records<'a, W> {
+    fn of(path: &'a Path, file: W) -> Result<Records<'a, W>, Error> {
+        let mut records = Records {
+            path,
+            writer: Writer::from_writer(file),
+        };
+        let head = records.writer.write_record(COLUMNS);
+        records.check(head)?;
+        Ok(records)
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&mut self, offset: i64, entry: &Entry) -> Result<(), Error> {
+        fn number<N: ToString>(value: Option<N>) -> Cow<'static, str> {
+            value.map_or(Cow::Borrowed(""), |value| value.to_string().into())
+        }
+        fn text(value: &Option<String>) -> Cow<'_, str> {
+            value.as_deref().map_or(Cow::Borrowed(""), cell)
+        }
+        let cells: [Cow<'_, str>; COLUMNS.len()] = [
+            offset.to_string().into(),
+            entry.record.to_string().into(),
+            entry.turn.to_string().into(),
+            entry.kind.as_str().into(),
+            number(entry.first),
+            number(entry.last),
+            number(entry.count),
+            number(entry.next),
+            entry.partition.to_string().into(),
+            entry.offset.to_string().into(),
+            time::of_millis(entry.timestamp).into(),
+            text(&entry.requester),
+            text(&entry.request_id),
+            text(&entry.reason),
+        ];
+        let written = self.writer.write_record(cells.map(Cow::into_owned));
+        self.check(written)
+    }
+
+    /// Writes the rest of the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let flushed = self.writer.flush();
+        self.check(flushed)
+    }
+
+    fn check<E: Display>(&self, result: Result<(), E>) -> Result<(), Error> {
+        result.map_err(|error| unwritable(self.path, &error))
+    }
+}
+
+fn unwritable(path: &Path, error: &impl Display) -> Error {
+    Error::Failed(format!("--csv: cannot write {}: {error}", path.display()))
 }
 
 /// A spreadsheet takes a text that begins with one of these for a formula, also after characters that it
 /// ignores.
 const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// Writes a client's text. It is quoted if necessary, or if a spreadsheet would take it for a formula.
-fn cell(text: &str) -> String {
-    let formula = text.starts_with(FORMULA_STARTS);
-    if !formula && !text.contains([',', '"', '\n', '\r']) {
-        return text.to_owned();
+/// A client's text, so that a spreadsheet does not take it for a formula.
+fn cell(text: &str) -> Cow<'_, str> {
+    if text.starts_with(FORMULA_STARTS) {
+        format!("'{text}").into()
+    } else {
+        text.into()
     }
-    let guard = if formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -63,16 +130,19 @@ mod tests {
             record: 12,
             ..serde_json::from_str(text).unwrap()
         };
-        let (mut heads, mut lines) = (Vec::new(), Vec::new());
-        head(&mut heads).unwrap();
-        line(&mut lines, 77, &entry).unwrap();
+        let mut file = Vec::new();
+        let mut records = Records::of(Path::new("ledger.csv"), &mut file).unwrap();
+        records.write(77, &entry).unwrap();
+        records.finish().unwrap();
+        let text = String::from_utf8(file).unwrap();
+        let (head, line) = text.split_once('\n').unwrap();
+        assert_eq!(head, COLUMNS.join(","));
         assert_eq!(
-            String::from_utf8(lines).unwrap(),
-            "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",\"'=1+1\",\n"
+            line,
+            "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",'=1+1,\n"
         );
         for text in ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1"] {
-            assert_eq!(cell(text), format!("\"'{text}\""));
+            assert_eq!(cell(text), format!("'{text}"));
         }
-        assert_eq!(String::from_utf8(heads).unwrap().split(',').count(), 14);
     }
 }

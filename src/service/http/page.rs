@@ -9,8 +9,8 @@
 //! | `/page.css`, `/page.js` | the page's own files |
 //!
 //! The page changes nothing: there is no method but GET, and no handler that writes. Names of sequences are
-//! input from users, so every text goes through [`render::escape`]. The policy in the headers lets the browser
-//! run only the page's own script.
+//! input from users, so the templates escape every text. The policy in the headers lets the browser run only
+//! the page's own script.
 
 mod render;
 mod trace;
@@ -77,10 +77,10 @@ async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
     let traced = ask(&state, uri.query()).await;
     // This comes after the searches, which may take seconds.
     let status = state.status.read();
-    let live = render::live(&status, state.status.silence(), state.owners());
+    let live = render::live(&status, state.status.silence(), &state.owners());
     let searched = prefix.as_deref().zip(found.as_ref());
     let html = render::page(&status, &live, searched, traced.as_ref());
-    text("text/html; charset=utf-8", html)
+    text("text/html; charset=utf-8", html.into_string())
 }
 
 async fn sequences(Extract(state): Extract<State>, uri: Uri) -> Response {
@@ -151,7 +151,7 @@ async fn live(Extract(state): Extract<State>) -> Response {
     let (bounds_us, latency) = metrics.latency.counts(Since::Append);
     let offsets = status.partitions.iter();
     let body = Live {
-        html: render::live(&status, state.status.silence(), state.owners()),
+        html: render::live(&status, state.status.silence(), &state.owners()).into_string(),
         unix_ms: since_1970.map_or(0, |since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         }),

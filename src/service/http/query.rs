@@ -2,37 +2,9 @@
 
 /// The decoded value of the first parameter of that name. Invalid UTF-8 is replaced.
 pub(super) fn value(query: Option<&str>, name: &str) -> Option<String> {
-    let pairs = query?
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let mut values = pairs
-        .filter(|(found, _)| *found == name)
-        .map(|(_, value)| value);
-    values.next().map(decode)
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'+', _) => bytes.push(b' '),
-            (b'%', [high, low, beyond @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    rest = beyond;
-                }
-                _ => bytes.push(b'%'),
-            },
-            _ => bytes.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16)?.try_into().ok()
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    let (_, value) = pairs.find(|(found, _)| found == name)?;
+    Some(value.into_owned())
 }
 
 #[cfg(test)]

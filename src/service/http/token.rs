@@ -11,7 +11,14 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 
+/// Base 64 as browsers and `curl` write it, and without padding, which some clients leave out.
+const BASIC: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// Longest `Authorization` that is checked: the token's limit in base 64, with room for a user name.
 const AUTHORIZATION_BYTES_MAX: usize = 1_024;
 
@@ -43,7 +50,7 @@ impl Token {
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return false;
         }
-        let pair = base64(credentials).unwrap_or_default();
+        let pair = BASIC.decode(credentials).unwrap_or_default();
         match pair.iter().position(|byte| *byte == b':') {
             Some(colon) => self.is(pair.get(colon + 1..).unwrap_or_default()),
             None => false,
@@ -74,28 +81,6 @@ pub(super) async fn check(
             .into_response(),
         _ => next.run(request).await,
     }
-}
-
-/// Decodes base 64. None for invalid text.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let (mut bits, mut width, mut bytes) = (0_u32, 0, Vec::with_capacity(text.len()));
-    for byte in text.iter().take_while(|byte| **byte != b'=') {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = ((bits << 6) | u32::from(six)) & 0xffff;
-        width += 6;
-        if width >= 8 {
-            width -= 8;
-            bytes.push((bits >> width).to_le_bytes()[0]);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

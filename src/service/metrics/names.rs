@@ -227,32 +227,3 @@ pub const BUILD_INFO: Named = (
     "sequencer_build_info",
     "1, with the running version as a label.",
 );
-/// Processor time of the process.
-pub const PROCESS_CPU: Named = (
-    "process_cpu_seconds_total",
-    "Processor time of the process, user and system.",
-);
-/// Memory of the process that is in use, in bytes.
-pub const PROCESS_RESIDENT: Named = (
-    "process_resident_memory_bytes",
-    "Memory of the process that is in use.",
-);
-/// Address space of the process, in bytes.
-pub const PROCESS_VIRTUAL: Named = (
-    "process_virtual_memory_bytes",
-    "Address space of the process.",
-);
-/// Number of threads of the process, with those of librdkafka.
-pub const PROCESS_THREADS: Named = ("process_threads", "Threads of the process.");
-/// Number of open files and sockets.
-pub const PROCESS_OPEN_FDS: Named = ("process_open_fds", "Open file descriptors.");
-/// Limit of open files and sockets.
-pub const PROCESS_MAX_FDS: Named = (
-    "process_max_fds",
-    "Limit of open file descriptors; absent when there is none.",
-);
-/// Start time of the process.
-pub const PROCESS_START: Named = (
-    "process_start_time_seconds",
-    "When the process started, in seconds since 1970.",
-);

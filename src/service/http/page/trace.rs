@@ -1,11 +1,12 @@
-//! Renders the result of a search of the ledger as HTML.
+//! Renders the result of a search of the ledger.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use super::render::{escape, push, shown};
+use super::render::{UNKNOWN, head};
 use crate::audit::time;
 use crate::audit::told::{ids, share};
 use crate::audit::trace::{Grant, Trace};
+use crate::core::printable::printable;
 
 /// A question of a reader, and its answer.
 pub struct Asked {
@@ -18,70 +19,70 @@ pub struct Asked {
 }
 
 /// Renders the form with the question in it, and the answer.
-pub fn section(asked: Option<&Asked>) -> String {
+pub fn section(asked: Option<&Asked>) -> Markup {
     let (name, id) = asked.map_or(("", ""), |asked| (&asked.name, &asked.id));
-    let mut html = format!(
-        r##"<section aria-labelledby="trace"><h2 id="trace">Who got an ID</h2>
-<form method="get" action="/#trace" role="search">
-<div class="field"><div><label for="sequence">Sequence</label><input id="sequence" name="sequence" value="{}" maxlength="255" autocomplete="off" spellcheck="false" required></div>
-<div><label for="id">ID</label><input id="id" name="id" value="{}" maxlength="20" inputmode="numeric" autocomplete="off" required></div> <button>Trace</button></div></form>
-"##,
-        escape(name),
-        escape(id)
-    );
-    match asked.map(|asked| &asked.answer) {
-        None => {}
-        Some(Err(problem)) => push!(
-            html,
-            "<div id=\"traced\"><p class=\"alarm\">{}</p></div>",
-            shown(problem)
-        ),
-        Some(Ok(trace)) => answer(&mut html, trace),
-    }
-    html.push_str(
-        "<p class=\"note\">From the ledger, which has the grants of sequences with <code>audit</code>; also by \
-         <code>sequencer trace NAME ID</code>.</p></section>",
-    );
-    html
-}
-
-fn answer(html: &mut String, trace: &Trace) {
-    html.push_str("<div id=\"traced\">");
-    if !trace.grants.is_empty() {
-        html.push_str(
-            "<table><thead><tr><th scope=\"col\">IDs</th><th scope=\"col\">When</th>\
-             <th scope=\"col\">Requester</th><th scope=\"col\">request_id</th>\
-             <th scope=\"col\">Request</th><th scope=\"col\">Ledger page</th></tr></thead><tbody>",
-        );
-        for grant in &trace.grants {
-            row(html, trace, grant);
+    html! {
+        section aria-labelledby="trace" {
+            h2 #trace { "Who got an ID" }
+            form method="get" action="/#trace" role="search" {
+                div.field {
+                    div {
+                        label for="sequence" { "Sequence" }
+                        input #sequence name="sequence" value=(name) maxlength="255" autocomplete="off"
+                            spellcheck="false" required;
+                    }
+                    div {
+                        label for="id" { "ID" }
+                        input #id name="id" value=(id) maxlength="20" inputmode="numeric" autocomplete="off"
+                            required;
+                    }
+                    " " button { "Trace" }
+                }
+            }
+            @match asked.map(|asked| &asked.answer) {
+                None => {},
+                Some(Err(problem)) => div #traced { p.alarm { (printable(problem)) } },
+                Some(Ok(trace)) => (answer(trace)),
+            }
+            p.note {
+                "From the ledger, which has the grants of sequences with " code { "audit" } "; also by "
+                code { "sequencer trace NAME ID" } "."
+            }
         }
-        html.push_str("</tbody></table>");
     }
-    for note in &trace.notes {
-        push!(html, "<p>{}</p>", shown(note));
-    }
-    let read = share(&trace.read, trace.partition);
-    push!(html, "<p class=\"note\">{}</p></div>", shown(&read));
 }
 
-fn row(html: &mut String, trace: &Trace, grant: &Grant) {
+fn answer(trace: &Trace) -> Markup {
+    html! {
+        div #traced {
+            @if !trace.grants.is_empty() {
+                table {
+                    (head(&["IDs", "When", "Requester", "request_id", "Request", "Ledger page"]))
+                    tbody { @for grant in &trace.grants { (row(trace, grant)) } }
+                }
+            }
+            @for note in &trace.notes { p { (printable(note)) } }
+            p.note { (printable(&share(&trace.read, trace.partition))) }
+        }
+    }
+}
+
+fn row(trace: &Trace, grant: &Grant) -> Markup {
     let record = &grant.record;
-    let ids = ids(record).unwrap_or_else(|| "–".to_owned());
-    let text = |text: &Option<String>| text.as_deref().map_or("–".to_owned(), shown);
-    push!(
-        html,
-        "<tr><th scope=\"row\">{ids}</th><td data-label=\"When\">{}</td>\
-         <td data-label=\"Requester\">{}</td><td data-label=\"request_id\">{}</td>\
-         <td data-label=\"Request\">{}:{}</td><td data-label=\"Ledger page\">{}:{}</td></tr>",
-        time::of_millis(record.timestamp),
-        text(&record.requester),
-        text(&record.request_id),
-        record.partition,
-        record.offset,
-        trace.partition,
-        grant.ledger_offset
-    );
+    let text = |text: &Option<String>| {
+        let known = text.as_deref();
+        known.map_or_else(|| UNKNOWN.to_owned(), |text| printable(text).into_owned())
+    };
+    html! {
+        tr {
+            th scope="row" { (ids(record).as_deref().unwrap_or(UNKNOWN)) }
+            td data-label="When" { (time::of_millis(record.timestamp)) }
+            td data-label="Requester" { (text(&record.requester)) }
+            td data-label="request_id" { (text(&record.request_id)) }
+            td data-label="Request" { (record.partition) ":" (record.offset) }
+            td data-label="Ledger page" { (trace.partition) ":" (grant.ledger_offset) }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ mod tests {
             },
             notes: vec!["<b>".to_owned()],
         };
-        let html = section(Some(&asked(Ok(trace))));
+        let html = section(Some(&asked(Ok(trace)))).into_string();
         for part in [
             "41 to 50",
             "2023-11-14T22:13:20.000Z",
@@ -128,11 +129,11 @@ mod tests {
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
-        let html = section(Some(&asked(Err("no <topic>".to_owned()))));
+        let html = section(Some(&asked(Err("no <topic>".to_owned())))).into_string();
         assert!(
             html.contains("no &lt;topic&gt;") && !html.contains("<i>"),
             "{html}"
         );
-        assert!(!section(None).contains("id=\"traced\""));
+        assert!(!section(None).into_string().contains("id=\"traced\""));
     }
 }
