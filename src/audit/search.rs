@@ -25,7 +25,7 @@ pub const TURNS_MAX: u32 = 64;
 
 /// A record and its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Located {
     /// The offset of the record's page in the ledger.
     pub offset: i64,
     /// The record itself.
@@ -36,24 +36,24 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// This record granted the ID.
-    Granted(Box<Found>),
+    Granted(Box<Located>),
     /// No record granted the ID. It would lie between these.
     NotGranted {
         /// The last record before the ID.
-        before: Option<Box<Found>>,
+        before: Option<Box<Located>>,
         /// The first record after the ID.
-        after: Option<Box<Found>>,
+        after: Option<Box<Located>>,
     },
 }
 
 /// The records before and after an ID, if there are any.
-pub type Neighbours = (Option<Box<Found>>, Option<Box<Found>>);
+pub type Neighbours = (Option<Box<Located>>, Option<Box<Located>>);
 
 /// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traced {
     /// Every grant of the ID, the last first.
-    pub grants: Vec<Found>,
+    pub grants: Vec<Located>,
     /// The neighbours of the ID in the last turn, when it was never granted.
     pub between: Option<Neighbours>,
     /// Number of earlier turns that were not searched.
@@ -123,7 +123,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn last(&mut self) -> Result<Option<Found>, Error> {
+    pub fn last(&mut self) -> Result<Option<Located>, Error> {
         let (mut to, mut length) = (self.end, TAIL_OFFSETS);
         while to > self.start {
             let from = self.start.max(to - length);
@@ -146,7 +146,7 @@ impl<'a> Search<'a> {
     /// The ledger cannot be read.
     pub fn in_turn(&mut self, turn: u32, id: i64) -> Result<Outcome, Error> {
         let (mut from, mut to) = (self.start, self.end);
-        let (mut before, mut after): (Option<Box<Found>>, Option<Box<Found>>) = (None, None);
+        let (mut before, mut after): (Option<Box<Located>>, Option<Box<Located>>) = (None, None);
         while to - from > STRETCH_OFFSETS {
             if let (Some(one), Some(next)) = (&before, &after)
                 && one.entry.record + 1 == next.entry.record
@@ -261,9 +261,9 @@ struct Page {
 }
 
 impl Page {
-    fn records(self) -> impl DoubleEndedIterator<Item = Found> {
+    fn records(self) -> impl DoubleEndedIterator<Item = Located> {
         let offset = self.offset;
-        let found = move |entry| Found { offset, entry };
+        let found = move |entry| Located { offset, entry };
         self.entries.into_iter().map(found)
     }
 
@@ -289,8 +289,8 @@ impl Page {
 
 /// The last record before an ID, and the first record that is not before it.
 struct Around {
-    less: Option<Box<Found>>,
-    rest: Option<(Ordering, Box<Found>)>,
+    less: Option<Box<Located>>,
+    rest: Option<(Ordering, Box<Located>)>,
 }
 
 /// Compares a record with an ID of a turn: it is before the ID, after the ID, or its grant.

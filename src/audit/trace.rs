@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::coverage::Coverage;
-use super::search::{Found, Search, TURNS_MAX};
+use super::search::{Located, Search, TURNS_MAX};
 use super::source::{Ledger, Raw};
 use super::told::told;
 use crate::kafka::consumer::Flow;
@@ -56,8 +56,8 @@ pub struct Grant {
     pub record: Entry,
 }
 
-impl From<Found> for Grant {
-    fn from(found: Found) -> Grant {
+impl From<Located> for Grant {
+    fn from(found: Located) -> Grant {
         Grant {
             ledger_offset: found.offset,
             record: found.entry,

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use self::csv::Records;
 use super::args::AuditArgs;
-use super::ledger::Place;
+use super::ledger::LedgerPartition;
 use super::session::Session;
 use super::{Error, output};
 use crate::audit::chain::{Checker, Remembered, Report};
@@ -26,7 +26,7 @@ pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
         return Err(Error::Usage(format!("--from {from} is above --to {to}")));
     }
     let session = Session::open(&args.connection.flags())?;
-    let place = Place::of(&args.name, &session)?;
+    let place = LedgerPartition::of(&args.name, &session)?;
     let report = check(args, &place)?;
     if args.json {
         output::json(&report, out)?;
@@ -39,7 +39,7 @@ pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     }
 }
 
-fn check(args: &AuditArgs, place: &Place) -> Result<Report, Error> {
+fn check(args: &AuditArgs, place: &LedgerPartition) -> Result<Report, Error> {
     let name = args.name.as_str();
     // The state is read first: its records were acknowledged before it was committed.
     let state = remembered(name, place)?;
@@ -163,8 +163,8 @@ impl Window {
 }
 
 /// Returns what the partition's state knows about a sequence's ledger.
-fn remembered(name: &str, place: &Place) -> Result<Remembered, Error> {
-    let Place {
+fn remembered(name: &str, place: &LedgerPartition) -> Result<Remembered, Error> {
+    let LedgerPartition {
         questions,
         partition,
         ..

@@ -9,7 +9,7 @@ use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 
 /// The place of a sequence's ledger.
-pub struct Place {
+pub struct LedgerPartition {
     /// Asks questions about the state.
     pub questions: Questions,
     /// The home partition of the name.
@@ -18,9 +18,9 @@ pub struct Place {
     pub ledger: Live,
 }
 
-impl Place {
+impl LedgerPartition {
     /// Finds the place for a name.
-    pub fn of(name: &str, session: &Session) -> Result<Place, Error> {
+    pub fn of(name: &str, session: &Session) -> Result<LedgerPartition, Error> {
         check_name(name)?;
         let cluster = session.admin.cluster()?;
         let topics = session.topics();
@@ -38,7 +38,7 @@ impl Place {
             )));
         }
         let ledger = Live::new(&session.connection, &topics.ledger, partition)?;
-        Ok(Place {
+        Ok(LedgerPartition {
             questions,
             partition,
             ledger,

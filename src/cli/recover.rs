@@ -25,29 +25,29 @@ use crate::core::NextOffset;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::repair;
 use crate::wire::state::BatchId;
-use evidence::{Evidence, Look, Ownership};
+use evidence::{Evidence, Inquiry, Ownership};
 use plan::{Ask, Plan};
-use way::Way;
+use way::Repair;
 
 /// Finds the evidence, prints the plan, and with `--yes` repairs.
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
-    let look = Look::new(&session, args.partition)?;
-    let mut evidence = look.evidence(args.partitions)?;
+    let inquiry = Inquiry::new(&session, args.partition)?;
+    let mut evidence = inquiry.evidence(args.partitions)?;
     let settings = &session.settings;
     print::found(args.partition, &evidence, settings, out)?;
     not_of_another_topic(args, &evidence.ownership, &session)?;
     let way = if args.from.is_some() || !args.above.is_empty() {
-        Way::Jump {
+        Repair::Jump {
             from: way::go_on_at(&evidence),
             why: "as it was asked for".to_owned(),
         }
     } else {
-        way::find(&look, args.partition, &evidence)?
+        way::find(&inquiry, args.partition, &evidence)?
     };
     let (plan, reason) = match way {
-        Way::Nothing => return Ok(print::nothing(out)?),
-        Way::Rebuild { rebuilt, since } => {
+        Repair::Nothing => return Ok(print::nothing(out)?),
+        Repair::Rebuild { rebuilt, since } => {
             let plan = Plan::rebuilt(
                 args.partition,
                 &settings.group,
@@ -60,7 +60,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
             let next = plan.footer.next;
             (plan, format!("folded again from {since} to {next}"))
         }
-        Way::Skip(skip) => {
+        Repair::Skip(skip) => {
             unreadable::print(&skip, &evidence, out)?;
             let (from, next) = (skip.from, skip.rebuilt.folding.next);
             let plan = Plan::rebuilt(
@@ -77,11 +77,11 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
                 format!("passed over what cannot be read, {from} to {next}"),
             )
         }
-        Way::Jump { from, why } => {
-            if let Some(log) = way::log_without_state(&look, args.partition, &evidence)? {
+        Repair::Jump { from, why } => {
+            if let Some(log) = way::log_without_state(&inquiry, args.partition, &evidence)? {
                 evidence.state.learn(&log);
             }
-            let ask = ask(args, from, &look, &evidence, &session)?;
+            let ask = ask(args, from, &inquiry, &evidence, &session)?;
             let plan = Plan::new(&ask, &evidence).map_err(Error::Failed)?;
             print::jump(&ask, &why, &evidence, &plan, out)?;
             let (from, floor) = (ask.from, plan.footer.scalars.floor);
@@ -95,7 +95,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
         print::not_written(args, &evidence, out)?;
         return Ok(());
     }
-    may_write(args, &look, &evidence, &session)?;
+    may_write(args, &inquiry, &evidence, &session)?;
     // If the first partition of a transaction is denied, the error only says that its records were purged.
     let topic = &settings.topics.state;
     session
@@ -111,9 +111,9 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let batch = plan.batch(batch_id, &said(&reason));
     let writer = repair::Writer::open(&session.connection, topic, args.partition)?;
     // An earlier repair is fenced or done by now, and may have decided differently.
-    unchanged(&look, &evidence)?;
+    unchanged(&inquiry, &evidence)?;
     writer.write(&batch)?;
-    verify(&look, &plan)?;
+    verify(&inquiry, &plan)?;
     print::written(&plan, out)?;
     Ok(())
 }
@@ -122,7 +122,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
 fn ask(
     args: &RecoverArgs,
     from: NextOffset,
-    look: &Look<'_>,
+    inquiry: &Inquiry<'_>,
     evidence: &Evidence,
     session: &Session,
 ) -> Result<Ask, Error> {
@@ -141,7 +141,7 @@ fn ask(
         above,
         above_of,
         group: session.settings.group.clone(),
-        before: look.before(from, evidence.log)?,
+        before: inquiry.before(from, evidence.log)?,
         now_ms: now_ms(),
     })
 }
@@ -172,13 +172,13 @@ fn now_ms() -> u64 {
 /// Refuses while an owner runs: it would go on with the state in its memory, and write this state.
 fn may_write(
     args: &RecoverArgs,
-    look: &Look<'_>,
+    inquiry: &Inquiry<'_>,
     evidence: &Evidence,
     session: &Session,
 ) -> Result<(), Error> {
     let partition = args.partition;
     let group = &session.settings.group;
-    let ownership = look.settled_ownership(&evidence.state)?;
+    let ownership = inquiry.settled_ownership(&evidence.state)?;
     not_of_another_topic(args, &ownership, session)?;
     match ownership {
         Ownership::Nobody => Ok(()),
@@ -200,8 +200,8 @@ fn may_write(
 }
 
 /// Checks that the state is still the one that the repair was planned from.
-fn unchanged(look: &Look<'_>, evidence: &Evidence) -> Result<(), Error> {
-    let (before, now) = (&evidence.state, look.state()?);
+fn unchanged(inquiry: &Inquiry<'_>, evidence: &Evidence) -> Result<(), Error> {
+    let (before, now) = (&evidence.state, inquiry.state()?);
     if now.restored.records == before.restored.records && now.last_footer == before.last_footer {
         return Ok(());
     }
@@ -222,8 +222,8 @@ fn said(reason: &str) -> String {
 }
 
 /// Checks the state as an owner will find it.
-fn verify(look: &Look<'_>, plan: &Plan) -> Result<(), Error> {
-    let footer = look.state()?.restored.footer;
+fn verify(inquiry: &Inquiry<'_>, plan: &Plan) -> Result<(), Error> {
+    let footer = inquiry.state()?.restored.footer;
     if footer.as_ref() == Some(&plan.footer) {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::args::TraceArgs;
 use super::ask::check_text;
-use super::ledger::Place;
+use super::ledger::LedgerPartition;
 use super::session::Session;
 use super::{Error, output};
 use crate::audit::told::{share, told};
@@ -15,7 +15,7 @@ use crate::core::printable::printable;
 pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
     check_text("--request-id", args.request_id.as_deref())?;
     let session = Session::open(&args.connection.flags())?;
-    let place = Place::of(&args.name, &session)?;
+    let place = LedgerPartition::of(&args.name, &session)?;
     let (ledger, partition) = (&place.ledger, place.partition);
     let found = match (args.number, &args.request_id) {
         (Some(number), _) => trace::by_number(ledger, partition, &args.name, number)?,

@@ -16,8 +16,7 @@ use tracing::warn;
 use super::clients::{Connection, with_batches};
 use super::directory::Directory;
 use super::error::Error;
-use super::produce::{BatchSize, Enqueued, Outgoing, Topic};
-use super::replies::lane::Lane;
+use super::produce::{BatchSize, Enqueued, Outgoing, Producer, Topic};
 use crate::processor::partition::Forward;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
@@ -43,12 +42,6 @@ impl Parcel {
     }
 }
 
-struct Sender {
-    // Must be dropped before the lane.
-    topic: Topic,
-    lane: Lane,
-}
-
 /// Sends strays to their home partitions.
 pub struct ForwardProducer {
     connection: Connection,
@@ -57,7 +50,7 @@ pub struct ForwardProducer {
     /// Known when the first producer is created.
     size: Option<BatchSize>,
     /// Created when the first stray comes: most services never have one.
-    sender: Option<Sender>,
+    sender: Option<Topic>,
     /// The strays by number, in the order of the chains.
     parcels: BTreeMap<u64, Parcel>,
     shares: Shares,
@@ -131,16 +124,15 @@ impl ForwardProducer {
     pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
         let (mut done, mut problem) = (Vec::new(), None);
         if let Some(sender) = &self.sender {
-            sender
-                .lane
-                .serve_ready(Duration::ZERO, |report| match report.result {
-                    Ok(_) => done.push(report.opaque as u64),
-                    // The other errors only say that the producer has stopped because of the first one.
-                    Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
-                        problem = Some(error);
-                    }
-                    Err(_) => {}
-                });
+            let producer = sender.producer();
+            producer.serve_ready(Duration::ZERO, |report| match report.result {
+                Ok(_) => done.push(report.opaque as u64),
+                // The other errors only say that the producer has stopped because of the first one.
+                Err(error) if problem.as_ref().is_none_or(|p: &Error| !p.is_too_large()) => {
+                    problem = Some(error);
+                }
+                Err(_) => {}
+            });
         }
         // Reports that are served then are only logged.
         if self.parcels.is_empty() {
@@ -162,7 +154,10 @@ impl ForwardProducer {
     fn stop(&mut self, error: &Error) {
         warn!(%error, strays = self.parcels.len(), "strays came back and are forwarded again");
         // A gapless producer stops because of this error, and then only reports that it has stopped.
-        let fatal = self.sender.as_ref().and_then(|s| s.lane.fatal("forward"));
+        let fatal = self
+            .sender
+            .as_ref()
+            .and_then(|sender| sender.producer().fatal("forward"));
         let too_large = error.is_too_large() || fatal.is_some_and(|fatal| fatal.is_too_large());
         if too_large && let Some(size) = &mut self.size {
             size.refused(&self.directory);
@@ -193,7 +188,7 @@ impl ForwardProducer {
                 headers: Block(&parcel.headers),
                 opaque: usize::try_from(*number).unwrap_or(usize::MAX),
             };
-            match sender.topic.produce(record) {
+            match sender.produce(record) {
                 Ok(Enqueued::Yes) => self.handed_over = number + 1,
                 Ok(Enqueued::QueueFull) => break,
                 Err(error) => {
@@ -207,7 +202,7 @@ impl ForwardProducer {
         }
     }
 
-    fn sender(&mut self) -> Result<Sender, Error> {
+    fn sender(&mut self) -> Result<Topic, Error> {
         let (connection, directory) = (&self.connection, &self.directory);
         let size = self.size.get_or_insert_with(|| {
             let mut size = BatchSize::new(connection, &self.topic);
@@ -217,10 +212,6 @@ impl ForwardProducer {
         // The limit may have been raised since the last producer was created.
         size.look_again(directory);
         let config = with_batches(connection.forward_producer(), size.batch_bytes());
-        let lane = Lane::new(&config)?;
-        Ok(Sender {
-            topic: lane.topic(&self.topic)?,
-            lane,
-        })
+        Producer::new(&config)?.topic(&self.topic)
     }
 }

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`default`] | the default reply topic: nothing expires, and replies that cannot be written wait |
 //! | [`named`] | topics that clients name: replies that cannot be written go to the default topic |
-//! | [`lane`] | one producer |
 //! | [`threaded`] | a producer that a thread of its own serves |
 //! | [`reported`] | the results in delivery reports |
 //! | [`pace`] | the choice between two producers: at once or in bulk |
@@ -13,7 +12,6 @@
 //! no room from the replies of others.
 
 mod default;
-pub(super) mod lane;
 mod named;
 mod pace;
 mod reported;

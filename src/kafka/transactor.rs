@@ -35,9 +35,9 @@ use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
 use sizes::Sizes;
-use step::Step;
+use step::CallWatch;
 use successor::Successor;
-use turn::Place;
+use turn::EngineTurn;
 pub use turn::Turn;
 
 /// How long one attempt to get a transactional producer may take. An ordinary init takes 50 to 500 ms. An
@@ -105,8 +105,8 @@ struct SharedState {
     topics: Topics,
     cancel: AtomicBool,
     successor: Successor<TransactionalProducer>,
-    place: Place,
-    step: Step,
+    turn: EngineTurn,
+    call: CallWatch,
     directory: Arc<Directory>,
     sizes: Mutex<Sizes>,
 }
@@ -137,7 +137,7 @@ impl SharedState {
             let left = left.max(INIT_DEADLINE_MIN);
             TransactionalProducer::new(&self.connection, &self.topics, self.sizes(), left)
         };
-        self.place.make(deadline, make).unwrap_or_else(|| {
+        self.turn.make(deadline, make).unwrap_or_else(|| {
             const OPERATION: &str = "create transactional producer";
             Err(Error::own(OPERATION, Class::Fatal, "the engine has ended"))
         })
@@ -173,8 +173,8 @@ impl Transactor {
             topics,
             cancel: AtomicBool::new(false),
             successor: Successor::default(),
-            place: turn.place(),
-            step: Step::default(),
+            turn: turn.of_engine(),
+            call: CallWatch::default(),
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -236,14 +236,14 @@ impl Transactor {
 
     /// The time of the step in progress, once it is so long that the step will not end.
     pub fn stuck(&self) -> Option<Duration> {
-        self.shared.step.stuck_at(Instant::now())
+        self.shared.call.stuck_at(Instant::now())
     }
 }
 
 impl Drop for Transactor {
     fn drop(&mut self) {
         self.cancel();
-        self.shared.place.end();
+        self.shared.turn.end();
         drop(self.jobs.take());
         // The caller does not wait for the call in progress. That call has a deadline, or it is the one that
         // never ends. Its transaction is aborted by its own time-out, as after a crash.
@@ -264,7 +264,7 @@ impl Worker {
             let mut sizes = shared.sizes();
             sizes.ask(&shared.directory);
             shared.with_sizes(|known| *known = sizes);
-            let _call = shared.step.begin(INIT_DEADLINE);
+            let _call = shared.call.begin(INIT_DEADLINE);
             if let Err(error) = self.renew() {
                 warn!(%error, "no transactional producer yet");
             }
@@ -301,7 +301,7 @@ impl Worker {
             }
             let action = transaction.action();
             let deadline = shared.deadline(action, began.elapsed());
-            let call = shared.step.begin(deadline);
+            let call = shared.call.begin(deadline);
             let result = match action {
                 Action::Done(outcome) => break outcome,
                 Action::Renew => self.renew(),
@@ -374,7 +374,7 @@ impl Worker {
         if !changed {
             return;
         }
-        let _call = shared.step.begin(INIT_DEADLINE);
+        let _call = shared.call.begin(INIT_DEADLINE);
         if let Err(error) = self.renew() {
             warn!(%error, "no transactional producer for batches of another size yet");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer as _};
 use sequencer::bench::drain::{Backlog, Drained, Watch};
 use sequencer::bench::options::SHAPE;
 use sequencer::bench::server::{self, Mode, Server};
@@ -10,6 +10,7 @@ use sequencer::bench::{Error, Stage, drains};
 use sequencer::core::name::POLICY;
 use sequencer::kafka::clients::Connection;
 use sequencer::kafka::error as kafka;
+use sequencer::kafka::produce::Producer;
 use sequencer::kafka::tools::measure::backlog;
 use sequencer::kafka::tools::measure::shape::Shape;
 
@@ -112,7 +113,8 @@ fn with_and_without(
 /// Tells each partition that every sequence is audited.
 fn audit_all(connection: &Connection, topic: &str, partitions: u32) -> Result<(), kafka::Error> {
     let failed = |error| kafka::Error::from_kafka("write the policy", &error).about(topic);
-    let producer = backlog::producer(&backlog::config(connection))?;
+    let producer = Producer::new(&backlog::config(connection))?;
+    let producer = producer.base();
     for partition in 0..partitions {
         let record = BaseRecord::to(topic)
             .partition(i32::try_from(partition).unwrap_or(i32::MAX))

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::Producer as _;
 use sequencer::kafka::clients::Connection;
-use sequencer::kafka::context::Context;
 use sequencer::kafka::error::Error;
+use sequencer::kafka::produce::Producer;
 use sequencer::kafka::tools::measure::backlog;
 use sequencer::kafka::tools::measure::shape::Shape;
 
@@ -16,7 +16,7 @@ const TRANSACTION_CALL: Duration = Duration::from_secs(30);
 const HOLD_MAX_MS: &str = "900000";
 
 /// Requests that appear all at once.
-pub struct Held(BaseProducer<Context>);
+pub struct Held(Producer);
 
 impl Held {
     /// Writes the requests of these numbers.
@@ -31,10 +31,10 @@ impl Held {
         config
             .set("transactional.id", topic)
             .set("transaction.timeout.ms", HOLD_MAX_MS);
-        let producer = backlog::producer(&config)?;
-        producer
-            .init_transactions(TRANSACTION_CALL)
-            .and_then(|()| producer.begin_transaction())
+        let producer = Producer::new(&config)?;
+        let base = producer.base();
+        base.init_transactions(TRANSACTION_CALL)
+            .and_then(|()| base.begin_transaction())
             .map_err(|error| Error::from_kafka("begin transaction", &error))?;
         backlog::produce(&producer, topic, shape, numbers, stop)?;
         Ok(Held(producer))
@@ -42,8 +42,8 @@ impl Held {
 
     /// Makes them visible.
     pub fn release(self) -> Result<(), Error> {
-        self.0
-            .commit_transaction(TRANSACTION_CALL)
-            .map_err(|error| Error::from_commit(&error, self.0.client()))
+        let base = self.0.base();
+        base.commit_transaction(TRANSACTION_CALL)
+            .map_err(|error| Error::from_commit(&error, base.client()))
     }
 }

@@ -235,7 +235,7 @@ impl State {
 }
 
 /// Collects the evidence about one partition.
-pub struct Look<'a> {
+pub struct Inquiry<'a> {
     session: &'a Session,
     questions: Questions,
     partition: i32,
@@ -243,9 +243,9 @@ pub struct Look<'a> {
     state_partitions: u32,
 }
 
-impl Look<'_> {
-    /// Prepares a look at a partition that must exist.
-    pub fn new(session: &Session, partition: i32) -> Result<Look<'_>, Error> {
+impl Inquiry<'_> {
+    /// Prepares the questions about a partition, which must exist.
+    pub fn new(session: &Session, partition: i32) -> Result<Inquiry<'_>, Error> {
         let cluster = session.admin.cluster()?;
         let topics = &session.settings.topics;
         for topic in [&topics.requests, &topics.state] {
@@ -258,7 +258,7 @@ impl Look<'_> {
             }
         }
         session.admin.permits_group(&session.settings.group)?;
-        Ok(Look {
+        Ok(Inquiry {
             reply_partitions: session.partitions(&cluster, &topics.replies, Access::Read)?,
             state_partitions: session.partitions(&cluster, &topics.state, Access::Read)?,
             questions: Questions::new(&session.connection, &session.topics())?,
@@ -306,7 +306,7 @@ impl Look<'_> {
                 Step::Done(Verdict::Start(_)) => return Ok(Judged::Starts),
                 Step::Done(Verdict::Wait(reason)) => return Ok(Judged::Waits(reason)),
                 Step::Done(Verdict::Halt(halt, _)) => return Ok(Judged::Halts(halt)),
-                // A look changes nothing.
+                // An inquiry changes nothing.
                 Step::Do(Action::GrowState) => takeover.on(Event::Growing),
                 Step::Do(action) => takeover.on(self.questions.answer(self.partition, action)?),
             };

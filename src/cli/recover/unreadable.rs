@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::evidence::{Evidence, Look};
+use super::evidence::{Evidence, Inquiry};
 use super::way::rebuild;
 use crate::cli::Error;
 use crate::core::NextOffset;
@@ -19,13 +19,17 @@ pub struct Skip {
 }
 
 /// Finds the repair, if a next owner could not read its first record. None when it could.
-pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Option<Skip>, Error> {
+pub fn find(
+    inquiry: &Inquiry<'_>,
+    partition: i32,
+    evidence: &Evidence,
+) -> Result<Option<Skip>, Error> {
     let restored = &evidence.state.restored;
     let Some(footer) = &restored.footer else {
         return Ok(None);
     };
     let (from, end) = (footer.next, evidence.log.end);
-    let readable = |at: i64| look.unreadable(NextOffset(at), end);
+    let readable = |at: i64| inquiry.unreadable(NextOffset(at), end);
     let Some(batch) = readable(from.0)? else {
         return Ok(None);
     };

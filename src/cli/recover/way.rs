@@ -1,7 +1,7 @@
 //! Chooses how a partition is repaired: from the log if it reaches back far enough, else above every ID that
 //! was seen.
 
-use super::evidence::{Evidence, Judged, Look};
+use super::evidence::{Evidence, Inquiry, Judged};
 use super::unreadable::{self, Skip};
 use crate::cli::Error;
 use crate::core::fold::EntryKey;
@@ -12,7 +12,7 @@ use crate::processor::repair;
 
 /// The repair to make.
 #[derive(Debug)]
-pub enum Way {
+pub enum Repair {
     /// Nothing is wrong.
     Nothing,
     /// Use the state that the log gives: nothing is lost, and no ID jumps.
@@ -34,9 +34,9 @@ pub enum Way {
 }
 
 /// Chooses the repair, unless the operator has chosen.
-pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
+pub fn find(inquiry: &Inquiry<'_>, partition: i32, evidence: &Evidence) -> Result<Repair, Error> {
     let halt = match &evidence.judged {
-        Judged::Starts => return broken_link(look, partition, evidence),
+        Judged::Starts => return broken_link(inquiry, partition, evidence),
         Judged::Waits(reason) => return Err(Error::Failed(format!("try again: {reason}"))),
         Judged::Halts(halt) => halt,
     };
@@ -49,9 +49,9 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way,
             if let Some(why) = not_whole(evidence) {
                 why
             } else {
-                match whole_log(look, partition, evidence)? {
+                match whole_log(inquiry, partition, evidence)? {
                     Ok(rebuilt) => {
-                        return Ok(Way::Rebuild {
+                        return Ok(Repair::Rebuild {
                             rebuilt: Box::new(rebuilt),
                             since: NextOffset::ZERO,
                         });
@@ -62,7 +62,7 @@ pub fn find(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way,
         }
         halt => halt.to_string(),
     };
-    Ok(Way::Jump {
+    Ok(Repair::Jump {
         from: go_on_at(evidence),
         why,
     })
@@ -115,7 +115,7 @@ fn not_whole(evidence: &Evidence) -> Option<String> {
 /// that it has reached at least. Forwards that cannot be distinguished from forged ones count as ordinary
 /// requests here. They move a sequence on and never back.
 pub fn log_without_state(
-    look: &Look<'_>,
+    inquiry: &Inquiry<'_>,
     partition: i32,
     evidence: &Evidence,
 ) -> Result<Option<Fold>, Error> {
@@ -123,25 +123,25 @@ pub fn log_without_state(
         return Ok(None);
     }
     let mut all = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
-    look.refold(&mut all, evidence.log.end)?;
+    inquiry.refold(&mut all, evidence.log.end)?;
     Ok(Some(all.folding.fold))
 }
 
 /// The state at the committed offset, or why the log cannot be complete.
 fn whole_log(
-    look: &Look<'_>,
+    inquiry: &Inquiry<'_>,
     partition: i32,
     evidence: &Evidence,
 ) -> Result<Result<Rebuild, String>, Error> {
     let mut rebuilt = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
     let to = evidence.committed.unwrap_or(NextOffset::ZERO);
-    look.refold(&mut rebuilt, to)?;
+    inquiry.refold(&mut rebuilt, to)?;
     // Goes beyond markers and aborted records.
     if rebuilt.broken.is_none() {
         rebuilt.folding.next = to;
     }
     let mut all = rebuilt.clone();
-    look.refold(&mut all, evidence.log.end)?;
+    inquiry.refold(&mut all, evidence.log.end)?;
     Ok(match contradiction(&all, evidence) {
         None => Ok(rebuilt),
         Some(why) => Err(why),
@@ -203,23 +203,27 @@ fn is_defined(fold: &Fold, name: &str) -> bool {
 
 /// Repairs a partition that halts only because of a forwarded request: its state is right, and this one chain
 /// is continued after the gap.
-fn broken_link(look: &Look<'_>, partition: i32, evidence: &Evidence) -> Result<Way, Error> {
+fn broken_link(
+    inquiry: &Inquiry<'_>,
+    partition: i32,
+    evidence: &Evidence,
+) -> Result<Repair, Error> {
     let restored = &evidence.state.restored;
     let Some(footer) = &restored.footer else {
-        return Ok(Way::Nothing);
+        return Ok(Repair::Nothing);
     };
-    if let Some(skip) = unreadable::find(look, partition, evidence)? {
-        return Ok(Way::Skip(skip));
+    if let Some(skip) = unreadable::find(inquiry, partition, evidence)? {
+        return Ok(Repair::Skip(skip));
     }
     let mut rebuilt = rebuild(partition, evidence, restored.fold.clone(), footer.next);
     rebuilt.folding.last_applied = footer.last_applied;
-    look.refold(&mut rebuilt, evidence.log.end)?;
+    inquiry.refold(&mut rebuilt, evidence.log.end)?;
     let Some(broken) = rebuilt.broken else {
-        return Ok(Way::Nothing);
+        return Ok(Repair::Nothing);
     };
     rebuilt.folding.next = broken.at;
     repair::open(&mut rebuilt.folding.fold, broken.source);
-    Ok(Way::Rebuild {
+    Ok(Repair::Rebuild {
         rebuilt: Box::new(rebuilt),
         since: footer.next,
     })

@@ -58,7 +58,7 @@ pub struct Finding {
 }
 
 /// A topic as it was found.
-struct Found<'a> {
+struct ExistingTopic<'a> {
     name: &'a str,
     shape: Topic,
     config: &'a TopicConfig,
@@ -155,7 +155,7 @@ pub fn findings(
     let mut findings = Vec::new();
     let none = TopicConfig::new();
     let mut found = |name| match cluster.topics.get(name) {
-        Some(&shape) => Some(Found {
+        Some(&shape) => Some(ExistingTopic {
             name,
             shape,
             config: configs.get(name).unwrap_or(&none),
@@ -248,7 +248,7 @@ fn heartbeats(
             ),
         )];
     };
-    let topic = Found {
+    let topic = ExistingTopic {
         name,
         shape,
         config,
@@ -282,7 +282,7 @@ fn heartbeats(
     findings
 }
 
-impl Found<'_> {
+impl ExistingTopic<'_> {
     fn setting(&self, key: &str) -> Option<&str> {
         self.config.get(key).map(String::as_str)
     }
@@ -314,7 +314,7 @@ impl Found<'_> {
     }
 }
 
-fn durability(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn durability(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     let replication = topic.shape.replication;
     let wanted = REPLICATION_MAX;
     let as_wanted = topic.expected.replication == Some(replication);
@@ -364,7 +364,7 @@ fn durability(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_requests(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_requests(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     if topic.cleans_by("compact") {
         findings.push(topic.finding(
             Severity::Error,
@@ -398,7 +398,7 @@ fn check_requests(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_replies(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_replies(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     if topic.cleans_by("compact") {
         findings.push(topic.finding(
             Severity::Warning,
@@ -408,7 +408,7 @@ fn check_replies(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_state(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_state(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     if topic.cleans_by("delete") {
         findings.push(topic.finding(
             Severity::Error,
@@ -435,7 +435,7 @@ fn check_state(topic: &Found<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_ledger(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_ledger(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     if topic.cleans_by("compact") {
         findings.push(topic.finding(
             Severity::Error,
@@ -476,7 +476,7 @@ const fn need(bytes: i64, otherwise: &'static str) -> Need {
     }
 }
 
-fn check_batch_size(topic: &Found<'_>, need: Need, findings: &mut Vec<Finding>) {
+fn check_batch_size(topic: &ExistingTopic<'_>, need: Need, findings: &mut Vec<Finding>) {
     let key = "max.message.bytes";
     let wanted = i64::try_from(BATCH_BYTES).unwrap_or(i64::MAX);
     let Some(limit) = topic.number(key).filter(|limit| *limit < wanted) else {
@@ -498,7 +498,7 @@ fn check_batch_size(topic: &Found<'_>, need: Need, findings: &mut Vec<Finding>) 
     ));
 }
 
-fn check_partitions(topic: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_partitions(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     let found = topic.shape.partitions;
     let Some(wanted) = topic.expected.partitions.filter(|wanted| *wanted != found) else {
         return;
@@ -534,7 +534,11 @@ fn session(broker: &TopicConfig, session_ms: i64) -> Option<Finding> {
     })
 }
 
-fn check_pair(requests: &Found<'_>, state: &Found<'_>, findings: &mut Vec<Finding>) {
+fn check_pair(
+    requests: &ExistingTopic<'_>,
+    state: &ExistingTopic<'_>,
+    findings: &mut Vec<Finding>,
+) {
     let (wanted, found) = (requests.shape.partitions, state.shape.partitions);
     if found < wanted {
         findings.push(state.finding(

@@ -6,6 +6,7 @@ use std::ptr;
 
 use rdkafka_sys as sys;
 
+use super::topic::parts;
 use super::{Enqueued, OPERATION, Outgoing, Topic};
 use crate::kafka::error::{self, Error};
 use crate::wire::headers::Block;
@@ -136,7 +137,7 @@ impl Topic {
             // that nobody follows as a pointer.
             let taken = unsafe {
                 sys::rd_kafka_produce_batch(
-                    self.topic.as_ptr(),
+                    self.native(),
                     EACH_ITS_OWN,
                     sys::RD_KAFKA_MSG_F_COPY | sys::RD_KAFKA_MSG_F_PARTITION,
                     native.as_mut_ptr(),
@@ -167,8 +168,8 @@ impl Topic {
 }
 
 fn message(record: Outgoing<'_>) -> sys::rd_kafka_message_t {
-    let (key, key_len) = super::parts(record.key);
-    let (payload, len) = super::parts(record.value);
+    let (key, key_len) = parts(record.key);
+    let (payload, len) = parts(record.value);
     sys::rd_kafka_message_t {
         err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
         rkt: ptr::null_mut(),

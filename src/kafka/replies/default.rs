@@ -17,17 +17,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use tracing::warn;
 
-use super::lane::Lane;
 use super::pace::{Pace, Switch};
 use super::reported::{OwnedReply, Reported, opaque};
 use super::threaded::Threaded;
 use crate::kafka::clients::{Connection, with_batches};
 use crate::kafka::directory::Directory;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Batch, BatchSize, Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{Batch, BatchSize, Outgoing, Producer, Topic};
 use crate::kafka::undelivered::{Tally, undelivered};
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
@@ -35,8 +33,6 @@ use crate::wire::route::Cause;
 
 /// How long the engine waits for room in a full queue before it turns to its other work.
 const FULL_QUEUE_WAIT: Duration = Duration::from_millis(500);
-/// Interval of the polls during this wait.
-const REPORT_POLL: Duration = Duration::from_millis(1);
 /// Pause before replies that came back with an error are handed over again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a look-up of a topic that has grown may keep the engine from its other work.
@@ -49,31 +45,14 @@ const UNDER_WAY_MAX: i32 = 40_000;
 /// are still in the processor's cache.
 pub(in crate::kafka) const BATCH_REPLIES: usize = 256;
 
-/// The producer that sends each reply at once, and the topic.
-struct Swift {
-    // Must be dropped before the lane.
-    topic: Topic,
-    lane: Lane,
-}
-
-impl Swift {
-    fn new(config: &ClientConfig, topic: &str) -> Result<Swift, Error> {
-        let lane = Lane::new(config)?;
-        Ok(Swift {
-            topic: lane.topic(topic)?,
-            lane,
-        })
-    }
-}
-
 fn producers(
     connection: &Connection,
     topic: &str,
     size: &BatchSize,
-) -> Result<(Swift, Threaded), Error> {
+) -> Result<(Topic, Threaded), Error> {
     let sized = |config| with_batches(config, size.batch_bytes());
     Ok((
-        Swift::new(&sized(connection.reply_producer()), topic)?,
+        Producer::new(&sized(connection.reply_producer()))?.topic(topic)?,
         Threaded::start(&sized(connection.bulk_reply_producer()), topic)?,
     ))
 }
@@ -87,7 +66,8 @@ pub(super) struct DefaultReplies {
     /// True when the producers are about to be created again, for batches of another size.
     resizing: bool,
     tally: Tally,
-    swift: Swift,
+    /// The topic of the producer that sends each reply at once.
+    swift: Topic,
     bulk: Threaded,
     switch: Switch,
     /// Replies of this turn that are not handed over yet.
@@ -175,7 +155,7 @@ impl DefaultReplies {
         let mut result = Ok(());
         if self.nothing_waits() {
             let mut refused = Vec::new();
-            self.swift.topic.produce_all(&mut batch, |record, why| {
+            self.swift.produce_all(&mut batch, |record, why| {
                 if let Err(error) = why {
                     if error.class == Class::Fatal {
                         result = Err(error);
@@ -200,8 +180,8 @@ impl DefaultReplies {
 
     /// Number of partitions of the topic that both producers can write to, looked up now.
     pub(super) fn partitions(&self) -> Result<u32, Error> {
-        let Swift { topic, lane } = &self.swift;
-        let swift = lane.partitions(topic.name(), LOOK_WAIT)?;
+        let swift = &self.swift;
+        let swift = swift.producer().partitions(swift.name(), LOOK_WAIT)?;
         Ok(swift.min(self.bulk.partitions(LOOK_WAIT)?))
     }
 
@@ -225,8 +205,8 @@ impl DefaultReplies {
         &mut self,
         acknowledged: &mut impl FnMut(Token, u64),
     ) -> Result<usize, Error> {
-        let (reported, lane) = (&mut self.reported, &self.swift.lane);
-        lane.serve_ready(Duration::ZERO, |report| reported.add(report));
+        let (reported, swift) = (&mut self.reported, self.swift.producer());
+        swift.serve_ready(Duration::ZERO, |report| reported.add(report));
         self.bulk.reported(reported);
         for (token, replies) in self.reported.runs.drain(..) {
             acknowledged(Token::from_bits(token), replies);
@@ -240,7 +220,7 @@ impl DefaultReplies {
         if let Some(problem) = self.reported.problem.take() {
             if problem.class == Class::Fatal {
                 const OPERATION: &str = "send reply";
-                let of_swift = self.swift.lane.fatal(OPERATION);
+                let of_swift = self.swift.producer().fatal(OPERATION);
                 return Err(of_swift
                     .or_else(|| self.bulk.fatal(OPERATION))
                     .unwrap_or(problem));
@@ -256,7 +236,7 @@ impl DefaultReplies {
 
     /// Number of records queued and in flight.
     pub(super) fn in_flight(&self) -> i32 {
-        self.swift.lane.in_flight() + self.bulk.under_way()
+        self.swift.producer().in_flight() + self.bulk.under_way()
     }
 
     fn hand_over_waiting(&mut self) -> Result<(), Error> {
@@ -322,28 +302,19 @@ impl DefaultReplies {
             one.push(outgoing);
             return self.bulk.hand_over(&mut one).map(|()| true);
         }
-        let mut deadline = None;
-        let Swift { topic, lane } = &self.swift;
-        loop {
-            match topic.produce(outgoing) {
-                Ok(Enqueued::Yes) => return Ok(true),
-                Ok(Enqueued::QueueFull) => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| Instant::now() + FULL_QUEUE_WAIT);
-                    if Instant::now() >= deadline {
-                        return Ok(false);
-                    }
-                    let reported = &mut self.reported;
-                    lane.serve(REPORT_POLL, |report| reported.add(report));
-                }
-                Err(error) if error.class == Class::Fatal => return Err(error),
-                // After any other refusal the reply waits as for a full queue: the topic may come back, and no
-                // reply is dropped.
-                Err(error) => {
-                    warn!(%error, "reply not taken yet");
-                    return Ok(false);
-                }
+        let deadline = Instant::now() + FULL_QUEUE_WAIT;
+        let reported = &mut self.reported;
+        let taken = self
+            .swift
+            .produce_until(deadline, outgoing, |report| reported.add(report));
+        match taken {
+            // After any other refusal the reply waits as for a full queue: the topic may come back, and no reply
+            // is dropped.
+            Err(error) if error.class != Class::Fatal => {
+                warn!(%error, "reply not taken yet");
+                Ok(false)
             }
+            taken => taken,
         }
     }
 }

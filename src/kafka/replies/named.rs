@@ -19,11 +19,10 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use tracing::{info, warn};
 
-use super::lane::Lane;
 use crate::kafka::clients::Connection;
 use crate::kafka::directory::{Directory, Ticket};
 use crate::kafka::error::{Delivery, Error, delivery};
-use crate::kafka::produce::{self, Enqueued, OpenTopics};
+use crate::kafka::produce::{self, Enqueued, OpenTopics, Producer};
 use crate::kafka::undelivered::{Advice, Memory, Shape, Tally, undelivered};
 use crate::processor::checkpoint::{Choice, Destination, Outgoing};
 use crate::processor::replies::Token;
@@ -48,12 +47,12 @@ pub(super) struct Parcel {
     pub(super) key: Option<Vec<u8>>,
     pub(super) body: Vec<u8>,
     pub(super) headers: Vec<u8>,
-    place: Place,
+    stage: Stage,
 }
 
 /// The stage of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Stage {
     /// Waits for the list of topics, because of this failure or without one.
     Waiting(Ticket, Option<Cause>),
     /// Waits for room in a producer.
@@ -73,27 +72,9 @@ impl Parcel {
     }
 }
 
-/// A producer with its open topics.
-struct Sender {
-    // Must be dropped before the lane.
-    topics: OpenTopics,
-    lane: Lane,
-}
-
-impl Sender {
-    fn new(config: &ClientConfig) -> Result<Sender, Error> {
-        Ok(Sender {
-            topics: OpenTopics::default(),
-            lane: Lane::new(config)?,
-        })
-    }
-
-    fn produce(&mut self, topic: &str, record: produce::Outgoing<'_>) -> Result<Enqueued, Error> {
-        match self.topics.get(topic, |name| self.lane.topic(name))? {
-            Some(topic) => topic.produce(record),
-            None => Ok(Enqueued::QueueFull),
-        }
-    }
+/// A producer without open topics.
+fn sender(config: &ClientConfig) -> Result<OpenTopics, Error> {
+    Producer::new(config).map(OpenTopics::new)
 }
 
 /// The content of a delivery report.
@@ -106,8 +87,8 @@ struct Reported {
 pub(super) struct NamedReplies {
     connection: Connection,
     directory: Arc<Directory>,
-    together: Sender,
-    alone: Sender,
+    together: OpenTopics,
+    alone: OpenTopics,
     /// Replies by number, in the order in which they came.
     parcels: BTreeMap<u64, Parcel>,
     bytes: usize,
@@ -127,8 +108,8 @@ impl NamedReplies {
         directory: Arc<Directory>,
     ) -> Result<NamedReplies, Error> {
         Ok(NamedReplies {
-            together: Sender::new(&connection.named_reply_producer())?,
-            alone: Sender::new(&connection.single_reply_producer())?,
+            together: sender(&connection.named_reply_producer())?,
+            alone: sender(&connection.single_reply_producer())?,
             connection: connection.clone(),
             directory,
             parcels: BTreeMap::new(),
@@ -161,7 +142,7 @@ impl NamedReplies {
             key: reply.key.map(<[u8]>::to_vec),
             body: reply.body.to_vec(),
             headers: reply.headers.0.to_vec(),
-            place: Place::Queued { alone: false },
+            stage: Stage::Queued { alone: false },
         };
         let number = self.next;
         self.next += 1;
@@ -206,7 +187,7 @@ impl NamedReplies {
     fn reports(&mut self, acknowledged: &mut impl FnMut(Token, u64)) -> usize {
         let mut reported = Vec::new();
         for sender in [&self.together, &self.alone] {
-            sender.lane.serve_ready(Duration::ZERO, |report| {
+            sender.producer().serve_ready(Duration::ZERO, |report| {
                 reported.push(Reported {
                     number: report.opaque as u64,
                     failure: report.result.err(),
@@ -234,7 +215,7 @@ impl NamedReplies {
         let Some(parcel) = self.parcels.get_mut(&number) else {
             return;
         };
-        let Place::Sent { alone } = parcel.place else {
+        let Stage::Sent { alone } = parcel.stage else {
             return;
         };
         if error.is_about_producer() {
@@ -245,7 +226,7 @@ impl NamedReplies {
         }
         match delivery(error) {
             Delivery::Record(_) if !alone => {
-                parcel.place = Place::Queued { alone: true };
+                parcel.stage = Stage::Queued { alone: true };
                 self.queued.push_back(number);
             }
             Delivery::Record(cause) => self.give_up(number, cause, error),
@@ -257,7 +238,7 @@ impl NamedReplies {
             }
             // The list shows whether the topic is gone.
             Delivery::Topic(cause) => {
-                parcel.place = Place::Waiting(self.directory.ask(), Some(cause));
+                parcel.stage = Stage::Waiting(self.directory.ask(), Some(cause));
                 self.waiting.push(number);
             }
         }
@@ -284,11 +265,11 @@ impl NamedReplies {
             // Together or alone makes no difference: here a refusal costs no more than another attempt.
             Advice::Together | Advice::Alone => match self.directory.partitions(&parcel.topic) {
                 Some(count) if partition(parcel.choice, count).is_some() => {
-                    parcel.place = Place::Queued { alone: false };
+                    parcel.stage = Stage::Queued { alone: false };
                     self.enqueue(number);
                 }
                 _ => {
-                    parcel.place = Place::Waiting(self.directory.ask(), None);
+                    parcel.stage = Stage::Waiting(self.directory.ask(), None);
                     self.waiting.push(number);
                 }
             },
@@ -301,7 +282,7 @@ impl NamedReplies {
             let Some(parcel) = self.parcels.get(&number) else {
                 continue;
             };
-            let Place::Waiting(ticket, failure) = parcel.place else {
+            let Stage::Waiting(ticket, failure) = parcel.stage else {
                 continue;
             };
             if !self.directory.has_answered(ticket) {
@@ -347,7 +328,7 @@ impl NamedReplies {
         let Some(parcel) = self.parcels.get_mut(&number) else {
             return true;
         };
-        let Place::Queued { alone } = parcel.place else {
+        let Stage::Queued { alone } = parcel.stage else {
             return true;
         };
         let count = self.directory.partitions(&parcel.topic).unwrap_or(1);
@@ -363,14 +344,15 @@ impl NamedReplies {
         } else {
             &mut self.together
         };
-        match sender.produce(&parcel.topic, record) {
-            Ok(Enqueued::Yes) => parcel.place = Place::Sent { alone },
+        let topic = sender.get(&parcel.topic);
+        match topic.and_then(|topic| topic.produce(record)) {
+            Ok(Enqueued::Yes) => parcel.stage = Stage::Sent { alone },
             Ok(Enqueued::QueueFull) => {
                 self.queued.push_front(number);
                 return false;
             }
             Err(error) => {
-                parcel.place = Place::Sent { alone };
+                parcel.stage = Stage::Sent { alone };
                 self.failed(number, &error);
             }
         }
@@ -397,12 +379,8 @@ impl NamedReplies {
         if self.renew_at.is_none_or(|at| Instant::now() < at) {
             return;
         }
-        let renewed = Sender::new(&self.connection.named_reply_producer()).and_then(|together| {
-            Ok((
-                together,
-                Sender::new(&self.connection.single_reply_producer())?,
-            ))
-        });
+        let renewed = sender(&self.connection.named_reply_producer())
+            .and_then(|together| Ok((together, sender(&self.connection.single_reply_producer())?)));
         match renewed {
             Ok((together, alone)) => {
                 self.renew_at = None;
@@ -417,8 +395,8 @@ impl NamedReplies {
         }
         self.queued.clear();
         for (number, parcel) in &mut self.parcels {
-            if let Place::Sent { alone } | Place::Queued { alone } = parcel.place {
-                parcel.place = Place::Queued { alone };
+            if let Stage::Sent { alone } | Stage::Queued { alone } = parcel.stage {
+                parcel.stage = Stage::Queued { alone };
                 self.queued.push_back(*number);
             }
         }

@@ -20,10 +20,9 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use tracing::warn;
 
-use super::lane::Lane;
 use super::reported::{OwnedReply, Reported};
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Batch, Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{Batch, Enqueued, Outgoing, Producer, Topic};
 
 /// How long the thread waits for a batch while reports may come. A report is noticed at most this much later.
 const REPORTS_WAIT: Duration = Duration::from_millis(1);
@@ -47,9 +46,7 @@ pub(super) struct Threaded {
 
 /// State that the thread and its handle share.
 struct Shared {
-    // Must be dropped before the lane.
     topic: Topic,
-    lane: Lane,
     reported: Mutex<Reported>,
     stop: AtomicBool,
 }
@@ -60,10 +57,8 @@ impl Threaded {
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
     pub(super) fn start(config: &ClientConfig, topic: &str) -> Result<Threaded, Error> {
-        let lane = Lane::new(config)?;
         let shared = Arc::new(Shared {
-            topic: lane.topic(topic)?,
-            lane,
+            topic: Producer::new(config)?.topic(topic)?,
             reported: Mutex::default(),
             stop: AtomicBool::new(false),
         });
@@ -110,15 +105,15 @@ impl Threaded {
         i32::try_from(self.under_way).unwrap_or(i32::MAX)
     }
 
-    /// The same as [`Lane::partitions`], for the topic.
+    /// The same as [`Producer::partitions`], for the topic.
     pub(super) fn partitions(&self, wait: Duration) -> Result<u32, Error> {
-        let Shared { topic, lane, .. } = &*self.shared;
-        lane.partitions(topic.name(), wait)
+        let topic = &self.shared.topic;
+        topic.producer().partitions(topic.name(), wait)
     }
 
-    /// The same as [`Lane::fatal`].
+    /// The same as [`Producer::fatal`].
     pub(super) fn fatal(&self, operation: &'static str) -> Option<Error> {
-        self.shared.lane.fatal(operation)
+        self.shared.topic.producer().fatal(operation)
     }
 }
 
@@ -136,7 +131,7 @@ impl Drop for Threaded {
 impl Shared {
     fn run(&self, batches: &Receiver<Batch>, emptied: &Sender<Batch>) {
         loop {
-            let wait = match self.lane.in_flight() {
+            let wait = match self.topic.producer().in_flight() {
                 0 => IDLE_WAIT,
                 _ => REPORTS_WAIT,
             };
@@ -186,7 +181,8 @@ impl Shared {
     /// Collects reports. Waits for the first one up to `wait`.
     fn reports(&self, wait: Duration) {
         let mut found = Reported::default();
-        self.lane.serve_ready(wait, |report| found.add(report));
+        let producer = self.topic.producer();
+        producer.serve_ready(wait, |report| found.add(report));
         if found.replies() > 0 {
             self.reported().append(&mut found);
         }

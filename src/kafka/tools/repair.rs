@@ -1,19 +1,14 @@
 //! Writes one batch of state records in one transaction, outside any group: no offsets go with it,
 //! the footer is the truth.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::producer::{Producer as _, PurgeConfig};
 
 use crate::kafka::admin::Admin;
 use crate::kafka::clients::{Connection, with_batches};
-use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{BatchSize, Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{BatchSize, Outgoing, Producer, Report, Topic};
 use crate::processor::checkpoint::Batch;
 use crate::wire::headers::Block;
 
@@ -32,8 +27,7 @@ const REPORT_POLL: Duration = Duration::from_millis(1);
 /// Writes the state of one partition. While it is there, no earlier one can write.
 pub struct Writer {
     connection: Connection,
-    producer: BaseProducer<Failures>,
-    topic: String,
+    topic: Topic,
     partition: i32,
     id: String,
 }
@@ -46,11 +40,9 @@ impl Writer {
     pub fn open(connection: &Connection, topic: &str, partition: i32) -> Result<Writer, Error> {
         let id = connection.repair_id(partition);
         let connection = connection_of_repair(connection, partition);
-        let producer = producer(&connection, topic, &id)?;
         Ok(Writer {
+            topic: open(&connection, topic, &id)?,
             connection,
-            producer,
-            topic: topic.to_owned(),
             partition,
             id,
         })
@@ -64,29 +56,28 @@ impl Writer {
     pub fn write(self, batch: &Batch) -> Result<(), Error> {
         let Writer {
             connection,
-            producer,
             topic,
             partition,
             id,
         } = self;
         let deadline = Instant::now() + DEADLINE;
-        producer
-            .begin_transaction()
-            .map_err(|error| Error::from_client("begin transaction", &error, producer.client()))?;
-        if let Err(error) = produce(&producer, &topic, partition, batch, deadline) {
-            abort(&producer);
+        let base = topic.producer().base();
+        base.begin_transaction()
+            .map_err(|error| Error::from_client("begin transaction", &error, base.client()))?;
+        if let Err(error) = produce(&topic, partition, batch, deadline) {
+            abort(topic.producer());
             return Err(error);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        match producer.commit_transaction(left) {
+        match base.commit_transaction(left) {
             Ok(()) => Ok(()),
             Err(error) => {
-                let error = Error::from_commit(&error, producer.client());
+                let error = Error::from_commit(&error, base.client());
                 if error.class != Class::Indefinite {
                     return Err(error);
                 }
                 // T5: the init of a new producer settles what the old one left.
-                self::producer(&connection, &topic, &id).map(drop)
+                self::open(&connection, topic.name(), &id).map(drop)
             }
         }
     }
@@ -95,13 +86,14 @@ impl Writer {
 /// Ends the transaction now and not by its time-out; if that fails, the time-out it is. What is
 /// still queued is purged first: librdkafka's abort waits for its reports, which nobody would
 /// serve meanwhile.
-fn abort(producer: &BaseProducer<Failures>) {
-    producer.purge(PurgeConfig::default().queue().inflight());
+fn abort(producer: &Producer) {
+    let all = PurgeConfig::default().queue().inflight();
+    producer.base().purge(all);
     let deadline = Instant::now() + ABORT_DEADLINE;
-    while producer.in_flight_count() > 0 && Instant::now() < deadline {
-        producer.poll(REPORT_POLL);
+    while producer.in_flight() > 0 && Instant::now() < deadline {
+        producer.serve(REPORT_POLL, |_| {});
     }
-    let _ = producer.abort_transaction(ABORT_DEADLINE);
+    let _ = producer.base().abort_transaction(ABORT_DEADLINE);
 }
 
 fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
@@ -116,41 +108,35 @@ fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     connection
 }
 
-/// One that fills its batches up to what the topic takes.
-fn producer(
-    connection: &Connection,
-    topic: &str,
-    id: &str,
-) -> Result<BaseProducer<Failures>, Error> {
+/// The topic of a producer that fills its batches up to what the topic takes.
+fn open(connection: &Connection, topic: &str, id: &str) -> Result<Topic, Error> {
     let access = Admin::new(&connection.admin())?.topic_access(topic, QUESTION_DEADLINE);
     let mut size = BatchSize::new(connection, topic);
     // Without an answer it is tried.
     size.know(access.ok().flatten());
     let mut config = with_batches(connection.transactional_producer(), size.batch_bytes());
     config.set("transactional.id", id);
-    let producer: BaseProducer<Failures> = config
-        .create_with_context(Failures::default())
-        .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
-    producer.init_transactions(DEADLINE).map_err(|error| {
-        Error::from_client("init transactions", &error, producer.client())
+    let producer = Producer::new(&config)?;
+    let base = producer.base();
+    base.init_transactions(DEADLINE).map_err(|error| {
+        Error::from_client("init transactions", &error, base.client())
             .about(&format!("transactional.id {id}"))
     })?;
-    Ok(producer)
+    producer.topic(topic)
 }
 
-fn produce(
-    producer: &BaseProducer<Failures>,
-    topic: &str,
-    partition: i32,
-    batch: &Batch,
-    deadline: Instant,
-) -> Result<(), Error> {
+fn produce(topic: &Topic, partition: i32, batch: &Batch, deadline: Instant) -> Result<(), Error> {
     const OPERATION: &str = "produce in transaction";
     let late = || {
         let message = "not every record was acknowledged in time";
         Error::own(OPERATION, Class::AbortTransaction, message)
     };
-    let topic = Topic::new(producer, topic)?;
+    let mut failed = None;
+    let mut on = |report: Report<'_>| {
+        if let Err(error) = report.result {
+            failed.get_or_insert(error);
+        }
+    };
     for (key, value) in batch.iter() {
         let record = Outgoing {
             partition,
@@ -159,51 +145,17 @@ fn produce(
             headers: Block::EMPTY,
             opaque: 0,
         };
-        while topic.produce(record)? == Enqueued::QueueFull {
-            producer.poll(REPORT_POLL);
-            if Instant::now() >= deadline {
-                return Err(late());
-            }
+        if !topic.produce_until(deadline, record, &mut on)? {
+            return Err(late());
         }
     }
-    while producer.in_flight_count() > 0 {
-        producer.poll(REPORT_POLL);
+    while topic.producer().in_flight() > 0 {
+        topic.producer().serve(REPORT_POLL, &mut on);
         if Instant::now() >= deadline {
             return Err(late());
         }
     }
-    producer.context().take().map_or(Ok(()), Err)
-}
-
-/// The first delivery that failed.
-#[derive(Default)]
-struct Failures(Mutex<Option<Error>>);
-
-impl Failures {
-    fn take(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientContext for Failures {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Failures {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, _: usize) {
-        if let Err((error, _)) = result {
-            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert_with(|| Error::from_kafka("produce in transaction", error));
-        }
-    }
+    failed.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

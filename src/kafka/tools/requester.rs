@@ -2,18 +2,13 @@
 //! finds the reply that belongs to a request by the partition and offset that it names.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::message::Message;
+use rdkafka::producer::{Producer as _, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka_sys as sys;
 use serde::Deserialize;
 
 use super::CALL_DEADLINE;
@@ -21,7 +16,7 @@ use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
 use crate::wire::headers::Block;
 
 /// Longest wait for one of the two clients before the other is looked at.
@@ -90,13 +85,13 @@ struct Cause {
 /// Writes requests and waits for their replies.
 pub struct Requester {
     route: Route,
-    // Must go before the producer.
-    topic: Option<Topic>,
-    producer: BaseProducer<Reports>,
+    topic: Topic,
     consumer: BaseConsumer<Context>,
     /// Not joined; the client library looks for its coordinator all the same.
     group: String,
     sent: usize,
+    /// Delivery reports not yet taken up.
+    reports: VecDeque<(usize, Result<(i32, i64), Failure>)>,
     /// Handed to the producer, by the number that comes back with the report.
     unreported: BTreeMap<usize, Request>,
     /// In the log, by place.
@@ -121,10 +116,7 @@ impl Requester {
     ) -> Result<Requester, Error> {
         let deadline = Instant::now() + within;
         // First, so that it connects while the consumer asks its questions.
-        let producer: BaseProducer<Reports> = request_producer(connection)
-            .create_with_context(Reports::default())
-            .map_err(|error| Error::from_kafka("create producer", &error))?;
-        let topic = Topic::new(&producer, &route.requests)?;
+        let topic = Producer::new(&request_producer(connection))?.topic(&route.requests)?;
         let consumer: BaseConsumer<Context> = reply_consumer(connection)
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create consumer", &error))?;
@@ -151,8 +143,8 @@ impl Requester {
             .map_err(|error| Error::from_kafka("assign", &error))?;
         Ok(Requester {
             route,
-            topic: Some(topic),
-            producer,
+            topic,
+            reports: VecDeque::new(),
             consumer,
             group: connection.group.clone(),
             sent: 0,
@@ -183,9 +175,6 @@ impl Requester {
     /// The producer does not take it.
     pub fn send_to(&mut self, partition: i32, name: &str, value: &[u8]) -> Result<usize, Error> {
         let number = self.sent;
-        let Some(topic) = &self.topic else {
-            return Ok(number);
-        };
         let record = Outgoing {
             partition,
             key: Some(name.as_bytes()),
@@ -193,7 +182,7 @@ impl Requester {
             headers: Block::EMPTY,
             opaque: number,
         };
-        match topic.produce(record)? {
+        match self.topic.produce(record)? {
             Enqueued::Yes => {}
             Enqueued::QueueFull => {
                 let message = "the producer's queue is full";
@@ -221,7 +210,7 @@ impl Requester {
             if let Some(outcome) = self.settled.pop_front() {
                 return Ok(Some(outcome));
             }
-            self.producer.poll(Duration::ZERO);
+            self.serve(Duration::ZERO);
             if let Some(outcome) = self.reported() {
                 return Ok(Some(outcome));
             }
@@ -244,10 +233,10 @@ impl Requester {
         }
         // A thread that waits for a name server would hold a purge that waits for all threads.
         let all = PurgeConfig::default().queue().inflight().non_blocking();
-        self.producer.purge(all);
+        self.topic.producer().base().purge(all);
         let deadline = Instant::now() + TAKE_BACK_MAX;
         while !self.unreported.is_empty() && Instant::now() < deadline {
-            self.producer.poll(POLL);
+            self.serve(POLL);
             while let Some(outcome) = self.reported() {
                 self.settled.push_back(outcome);
             }
@@ -269,10 +258,20 @@ impl Requester {
         given_up
     }
 
+    /// Serves the producer's reports. Waits for the first one up to `wait`.
+    fn serve(&mut self, wait: Duration) {
+        let reports = &mut self.reports;
+        let producer = self.topic.producer();
+        producer.serve_ready(wait, |report| {
+            let number = report.opaque;
+            reports.push_back((number, place(report)));
+        });
+    }
+
     /// Takes up delivery reports; an outcome when one is a failure, or its reply is here already.
     fn reported(&mut self) -> Option<Outcome> {
         loop {
-            let (number, result) = self.producer.context().take()?;
+            let (number, result) = self.reports.pop_front()?;
             let Some(mut request) = self.unreported.remove(&number) else {
                 continue;
             };
@@ -322,12 +321,6 @@ impl Requester {
     }
 }
 
-impl Drop for Requester {
-    fn drop(&mut self) {
-        drop(self.topic.take());
-    }
-}
-
 /// The partition of a name among so many.
 fn home(name: &str, partitions: u32) -> i32 {
     partition_id_of(name.as_bytes(), partitions)
@@ -354,56 +347,21 @@ fn reply_consumer(connection: &Connection) -> ClientConfig {
     config
 }
 
-type Report = (usize, Result<(i32, i64), Failure>);
-
-/// Delivery reports not yet taken up.
-#[derive(Default)]
-struct Reports(Mutex<VecDeque<Report>>);
-
-impl Reports {
-    fn take(&self) -> Option<Report> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
+/// The place of a request in the log, or why it has none.
+fn place(report: Report<'_>) -> Result<(i32, i64), Failure> {
+    let Report {
+        partition,
+        is_not_persisted,
+        result,
+        ..
+    } = report;
+    match result {
+        Ok(offset) => Ok((partition, offset)),
+        Err(error) => Err(Failure {
+            never_written: !error.is_silent() && is_not_persisted,
+            error,
+        }),
     }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let result = match result {
-            Ok(message) => Ok((message.partition(), message.offset())),
-            Err((error, message)) => {
-                let error = Error::from_kafka("send request", error);
-                Err(Failure {
-                    never_written: !error.is_silent() && is_not_persisted(message),
-                    error,
-                })
-            }
-        };
-        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.push_back((number, result));
-    }
-}
-
-/// True when librdkafka is certain that no broker has written the record: it was never sent whole, or
-/// a broker refused it before it wrote.
-fn is_not_persisted(message: &BorrowedMessage<'_>) -> bool {
-    // SAFETY: the message lives during the callback of its report.
-    let status = unsafe { sys::rd_kafka_message_status(message.ptr()) };
-    status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
 }
 
 #[cfg(test)]

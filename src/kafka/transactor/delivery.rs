@@ -42,7 +42,7 @@ pub(super) struct Sent {
 }
 
 /// The destination of a reply.
-pub(super) enum Way {
+pub(super) enum ReplyTo {
     /// This partition of its topic, alone or with others.
     Named { partition: i32, sent: Sent },
     /// The default topic, for this reason.
@@ -141,7 +141,12 @@ impl Deliveries {
     }
 
     /// Decides the destination of a reply.
-    pub(super) fn way(&mut self, topic: &str, choice: Choice, reply: &Outgoing<'_>) -> Way {
+    pub(super) fn reply_to(
+        &mut self,
+        topic: &str,
+        choice: Choice,
+        reply: &Outgoing<'_>,
+    ) -> ReplyTo {
         let shape = Shape::of(reply.key, reply.body, reply.headers.0);
         let alone = match self.memory.advice(topic, shape, Instant::now()) {
             Advice::Elsewhere(undelivered) => return self.elsewhere(undelivered),
@@ -165,7 +170,7 @@ impl Deliveries {
                 if !sent.fits(sent.bytes()) {
                     return self.elsewhere(undelivered(Cause::ReplyTooLarge, topic));
                 }
-                Way::Named { partition, sent }
+                ReplyTo::Named { partition, sent }
             }
         }
     }
@@ -175,9 +180,9 @@ impl Deliveries {
         self.tally.add(Cause::ReplyTooLarge);
     }
 
-    fn elsewhere(&mut self, undelivered: Undelivered) -> Way {
+    fn elsewhere(&mut self, undelivered: Undelivered) -> ReplyTo {
         self.tally.add(undelivered.cause);
-        Way::Elsewhere(undelivered)
+        ReplyTo::Elsewhere(undelivered)
     }
 
     /// Notes that a reply was refused, and its transaction with it.
@@ -209,7 +214,7 @@ impl Deliveries {
 
     /// Diverts a reply that was not sent, because those before it to its topic, which go one by one, took too
     /// long.
-    pub(super) fn too_slow(&mut self, sent: &Sent) -> Way {
+    pub(super) fn too_slow(&mut self, sent: &Sent) -> ReplyTo {
         self.close(&sent.topic, Cause::Unwritable);
         self.elsewhere(undelivered(Cause::Unwritable, &sent.topic))
     }

@@ -6,17 +6,16 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
+use rdkafka::producer::{Producer as _, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Topics;
-use super::delivery::{Deliveries, Sent, Way};
+use super::delivery::{Deliveries, ReplyTo, Sent};
 use super::sizes::{Role, Sizes};
 use crate::kafka::clients::{Connection, with_batches};
 use crate::kafka::consumer::GroupMetadata;
-use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{self, Enqueued, OpenTopics, Report, Reports, Topic};
+use crate::kafka::produce::{self, OpenTopics, Producer, Report, Topic};
 use crate::kafka::undelivered::undelivered;
 use crate::processor::checkpoint::{
     Checkpoint, Choice, Destination, Outgoing, Section, Written, metadata,
@@ -120,9 +119,9 @@ impl Progress {
 /// batch that is handed over before (`rd_kafka_produce_batch`) puts the partition -1 into the transaction,
 /// where librdkafka keeps records without a partition. The coordinator refuses that partition until the
 /// transaction has timed out: five seconds of the first start.
-fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Result<(), Error> {
+fn known(topic: &Topic, wait: Duration) -> Result<(), Error> {
     const OPERATION: &str = "look at a topic";
-    let client = producer.client();
+    let client = topic.producer().base().client();
     let patience = Instant::now() + KNOWN_WAIT.min(wait);
     loop {
         let found = client.fetch_metadata(Some(topic.name()), wait);
@@ -139,14 +138,12 @@ fn known(producer: &BaseProducer<Context>, topic: &Topic, wait: Duration) -> Res
 
 /// A producer after `init_transactions`, which knows its topics.
 pub(super) struct TransactionalProducer {
-    // These must be dropped before the producer.
-    state: Option<Topic>,
-    replies: Option<Topic>,
-    ledger: Option<Topic>,
+    producer: Producer,
+    state: Topic,
+    replies: Topic,
+    ledger: Topic,
     /// The open topics that clients named.
     named: RefCell<OpenTopics>,
-    reports: Option<Reports>,
-    producer: BaseProducer<Context>,
     progress: RefCell<Progress>,
     topics: Topics,
     sizes: Sizes,
@@ -163,20 +160,18 @@ impl TransactionalProducer {
     ) -> Result<TransactionalProducer, Error> {
         let began = Instant::now();
         let config = with_batches(connection.transactional_producer(), sizes.batch_bytes());
-        let producer: BaseProducer<Context> = config
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create transactional producer", &error))?;
+        let producer = Producer::new(&config)?;
         let open = |name: &str| {
-            let topic = Topic::new(&producer, name)?;
-            let left = deadline.saturating_sub(began.elapsed());
-            known(&producer, &topic, left)?;
-            Ok(Some(topic))
+            let topic = producer.topic(name)?;
+            known(&topic, deadline.saturating_sub(began.elapsed()))?;
+            Ok(topic)
         };
         let (state, replies) = (open(&topics.state)?, open(&topics.replies)?);
         let ledger = open(&topics.ledger)?;
         let left = deadline.saturating_sub(began.elapsed());
-        producer.init_transactions(left).map_err(|error| {
-            Error::from_client("init transactions", &error, producer.client()).about(&format!(
+        let base = producer.base();
+        base.init_transactions(left).map_err(|error| {
+            Error::from_client("init transactions", &error, base.client()).about(&format!(
                 "transactional.id {}",
                 connection.transactional_id()
             ))
@@ -185,8 +180,7 @@ impl TransactionalProducer {
             state,
             replies,
             ledger,
-            named: RefCell::default(),
-            reports: Reports::of(&producer),
+            named: RefCell::new(OpenTopics::new(producer.clone())),
             producer,
             progress: RefCell::default(),
             topics: topics.clone(),
@@ -201,8 +195,8 @@ impl TransactionalProducer {
     }
 
     pub(super) fn begin(&self) -> Result<(), Error> {
-        self.producer
-            .begin_transaction()
+        let base = self.producer.base();
+        base.begin_transaction()
             .map_err(|error| self.error("begin transaction", &error))
     }
 
@@ -253,7 +247,7 @@ impl TransactionalProducer {
     /// records that went with their transaction, and behind the producer's refusal of more records.
     fn drain_reports(&self) {
         let deadline = Instant::now() + REFUSAL_WAIT;
-        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+        while self.producer.in_flight() > 0 && Instant::now() < deadline {
             self.poll();
         }
     }
@@ -264,7 +258,7 @@ impl TransactionalProducer {
         (began, deadline): (Instant, Instant),
         deliveries: &mut Deliveries,
     ) -> Result<(), Error> {
-        let replies = self.replies.as_ref();
+        let replies = &self.replies;
         let mut batch = produce::Batch::default();
         for section in &checkpoint.sections {
             for reply in section.replies.iter() {
@@ -308,7 +302,7 @@ impl TransactionalProducer {
     /// Collects a record, which is produced together with others of its topic.
     fn collect(
         &self,
-        topic: Option<&Topic>,
+        topic: &Topic,
         batch: &mut produce::Batch,
         record: produce::Outgoing<'_>,
         deadline: Instant,
@@ -323,17 +317,14 @@ impl TransactionalProducer {
     /// Produces many records of one topic in one call.
     fn produce_together(
         &self,
-        topic: Option<&Topic>,
+        topic: &Topic,
         batch: &mut produce::Batch,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let Some(topic) = topic else {
-            return Ok(());
-        };
         let mut result = Ok(());
         topic.produce_all(batch, |record, _| {
             if result.is_ok() {
-                result = self.enqueue(Some(topic), record, deadline);
+                result = self.enqueue(topic, record, deadline);
             }
         });
         result
@@ -347,7 +338,7 @@ impl TransactionalProducer {
         batch: &mut produce::Batch,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let ledger = self.ledger.as_ref();
+        let ledger = &self.ledger;
         let mut result = Ok(());
         section.ledger.each_page(|key, value| {
             let record = produce::Outgoing {
@@ -375,7 +366,7 @@ impl TransactionalProducer {
         cancelled: impl Fn() -> bool,
     ) -> Result<(), Error> {
         let unwritable = began + deliveries.deadline;
-        while self.producer.in_flight_count() > 0 {
+        while self.producer.in_flight() > 0 {
             self.poll();
             let progress = self.progress.borrow();
             if progress.failed.is_some() {
@@ -398,7 +389,7 @@ impl TransactionalProducer {
     /// Returns an error when replies to clients' topics are all that is still waited for.
     fn late(&self, progress: &Progress, deliveries: &mut Deliveries) -> Result<(), Error> {
         let late: Vec<&Sent> = progress.named.iter().filter(|sent| !sent.done).collect();
-        let waited_for = usize::try_from(self.producer.in_flight_count()).unwrap_or(0);
+        let waited_for = usize::try_from(self.producer.in_flight()).unwrap_or(0);
         if late.is_empty() || waited_for > late.len() {
             return Ok(());
         }
@@ -421,24 +412,24 @@ impl TransactionalProducer {
             opaque: REPLY,
         };
         let patience = began + deliveries.deadline / ONE_BY_ONE_PART;
-        let mut way = deliveries.way(topic, choice, reply);
-        if let Way::Named { sent, .. } = &way
+        let mut reply_to = deliveries.reply_to(topic, choice, reply);
+        if let ReplyTo::Named { sent, .. } = &reply_to
             && !self.has_turn(sent, patience)?
         {
             // The reply was not sent, so the transaction is whole, and no other reply waits for its topic.
-            way = deliveries.too_slow(sent);
+            reply_to = deliveries.too_slow(sent);
         }
-        match way {
-            Way::Elsewhere(undelivered) => {
+        match reply_to {
+            ReplyTo::Elsewhere(undelivered) => {
                 let mut block = reply.headers.0.to_vec();
                 undelivered.push(&mut block);
                 if let Some(shrunk) = self.shrunk(reply, Block(&block)) {
                     block = shrunk;
                 }
                 record.headers = Block(&block);
-                self.enqueue(self.replies.as_ref(), record, deadline)
+                self.enqueue(&self.replies, record, deadline)
             }
-            Way::Named { partition, sent } => {
+            ReplyTo::Named { partition, sent } => {
                 let alone = sent.is_alone();
                 let index = {
                     let mut progress = self.progress.borrow_mut();
@@ -475,8 +466,7 @@ impl TransactionalProducer {
         deadline: Instant,
     ) -> Result<(), Error> {
         let mut named = self.named.borrow_mut();
-        let topic = named.get(topic, |name| Topic::new(&self.producer, name))?;
-        let enqueued = self.enqueue(topic, record, deadline);
+        let enqueued = self.enqueue(named.get(topic)?, record, deadline);
         enqueued.inspect_err(|error| {
             let mut progress = self.progress.borrow_mut();
             let index = record.opaque - NAMED;
@@ -551,7 +541,7 @@ impl TransactionalProducer {
         batch: &mut produce::Batch,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let state = self.state.as_ref();
+        let state = &self.state;
         let mut tombstone = Vec::new();
         block::push(&mut tombstone, BATCH_HEADER, &section.batch_id.to_header());
         for (key, value) in section.batch.iter() {
@@ -574,19 +564,25 @@ impl TransactionalProducer {
     /// Enqueues a record. If its topic has grown since this producer read its metadata, they are read again.
     fn enqueue(
         &self,
-        topic: Option<&Topic>,
+        topic: &Topic,
         record: produce::Outgoing<'_>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let Some(topic) = topic else { return Ok(()) };
         let record = self.numbered(record);
-        let enqueue = || self.until_enqueued(deadline, || topic.produce(record));
-        match enqueue() {
+        let enqueue = || {
+            let mut progress = self.progress.borrow_mut();
+            topic.produce_until(deadline, record, |report| progress.add(report))
+        };
+        let taken = match enqueue() {
             Err(error) if error.is_unknown_partition() => {
-                known(&self.producer, topic, METADATA_DEADLINE)?;
+                known(topic, METADATA_DEADLINE)?;
                 enqueue()
             }
-            result => result,
+            taken => taken,
+        };
+        match taken? {
+            true => Ok(()),
+            false => Err(aborted("the producer's queue stayed full")),
         }
     }
 
@@ -596,20 +592,6 @@ impl TransactionalProducer {
             opaque: self.progress.borrow().transaction << TRANSACTION_SHIFT | record.opaque,
             ..record
         }
-    }
-
-    fn until_enqueued(
-        &self,
-        deadline: Instant,
-        mut attempt: impl FnMut() -> Result<Enqueued, Error>,
-    ) -> Result<(), Error> {
-        while attempt()? == Enqueued::QueueFull {
-            self.poll();
-            if Instant::now() >= deadline {
-                return Err(aborted("the producer's queue stayed full"));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn send_offsets(
@@ -626,14 +608,14 @@ impl TransactionalProducer {
                 .set_offset(Offset::Offset(section.next.0))
                 .map_err(|error| self.error("send offsets", &error))?;
         }
-        member.send_offsets(self.producer.client(), &offsets, timeout)
+        member.send_offsets(self.producer.base().client(), &offsets, timeout)
     }
 
     /// Commits. Everything is acknowledged, so rust-rdkafka's flush before it returns at once.
     pub(super) fn commit(&self, timeout: Duration) -> Result<(), Error> {
-        self.producer
-            .commit_transaction(timeout)
-            .map_err(|error| Error::from_commit(&error, self.producer.client()))
+        let base = self.producer.base();
+        base.commit_transaction(timeout)
+            .map_err(|error| Error::from_commit(&error, base.client()))
     }
 
     /// Aborts, so that no record of the transaction can be written any more (T9). librdkafka drops the queued
@@ -648,7 +630,7 @@ impl TransactionalProducer {
         }
         let began = Instant::now();
         let aborted = self.abort_within(timeout.min(ANSWER_WAIT));
-        if self.producer.in_flight_count() > 0 || self.progress.borrow().unanswered {
+        if self.producer.in_flight() > 0 || self.progress.borrow().unanswered {
             return Err(unanswered());
         }
         match aborted {
@@ -662,20 +644,18 @@ impl TransactionalProducer {
 
     /// Aborts while another thread serves the reports that librdkafka's abort waits for.
     fn abort_within(&self, timeout: Duration) -> Result<(), Error> {
-        let Some(reports) = &self.reports else {
-            return Err(unanswered());
-        };
+        let producer = &self.producer;
         let done = AtomicBool::new(false);
         let mut progress = self.progress.borrow_mut();
         let progress = &mut *progress;
         let serve = || {
             while !done.load(Ordering::Acquire) {
-                reports.serve(REPORT_POLL, |report| progress.add(report));
+                producer.serve(REPORT_POLL, |report| progress.add(report));
             }
         };
         let result = std::thread::scope(|scope| {
             scope.spawn(serve);
-            let result = self.producer.abort_transaction(timeout);
+            let result = producer.base().abort_transaction(timeout);
             done.store(true, Ordering::Release);
             result
         });
@@ -693,15 +673,12 @@ impl TransactionalProducer {
 
     /// False when there was no event.
     fn serve(&self, wait: Duration) -> bool {
-        let served = |reports: &Reports| {
-            let mut progress = self.progress.borrow_mut();
-            reports.serve(wait, |report| progress.add(report))
-        };
-        self.reports.as_ref().is_some_and(served)
+        let mut progress = self.progress.borrow_mut();
+        self.producer.serve(wait, |report| progress.add(report))
     }
 
     fn error(&self, operation: &'static str, error: &KafkaError) -> Error {
-        Error::from_client(operation, error, self.producer.client())
+        Error::from_client(operation, error, self.producer.base().client())
     }
 }
 
@@ -721,14 +698,9 @@ fn aborted(message: &str) -> Error {
 impl Drop for TransactionalProducer {
     fn drop(&mut self) {
         // rust-rdkafka purges as well, and then waits for reports that nothing serves.
-        self.producer
-            .purge(PurgeConfig::default().queue().inflight());
+        let all = PurgeConfig::default().queue().inflight();
+        self.producer.base().purge(all);
         self.drain_reports();
-        self.named.get_mut().clear();
-        drop(self.state.take());
-        drop(self.replies.take());
-        drop(self.ledger.take());
-        drop(self.reports.take());
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(super) const STUCK_MARGIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
-pub(super) struct Step(Mutex<Option<Call>>);
+pub(super) struct CallWatch(Mutex<Option<Call>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Call {
@@ -21,9 +21,9 @@ struct Call {
 }
 
 /// A call in progress. Dropping this value ends it.
-pub(super) struct UnderWay<'a>(&'a Step);
+pub(super) struct UnderWay<'a>(&'a CallWatch);
 
-impl Step {
+impl CallWatch {
     /// Begins a call that must return within `deadline`.
     pub(super) fn begin(&self, deadline: Duration) -> UnderWay<'_> {
         *self.call() = Some(Call {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_call_is_stuck_two_seconds_after_its_own_deadline() {
-        let step = Step::default();
+        let step = CallWatch::default();
         let far = Duration::from_secs(3_600);
         assert_eq!(step.stuck_at(Instant::now() + far), None, "there is none");
         for deadline_ms in [1_000, 5_000, 10_000] {

@@ -34,21 +34,21 @@ impl Making {
 
 /// The place of one engine in the order.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct EngineTurn {
     turn: Turn,
     ended: AtomicBool,
 }
 
 impl Turn {
-    pub(super) fn place(self) -> Place {
-        Place {
+    pub(super) fn of_engine(self) -> EngineTurn {
+        EngineTurn {
             turn: self,
             ended: AtomicBool::new(false),
         }
     }
 }
 
-impl Place {
+impl EngineTurn {
     /// Creates a producer when no other is being created. `None` when the engine has ended by then. A creation
     /// that takes longer than `patience` is in a call that never returns, and is no longer waited for.
     pub(super) fn make<P>(&self, patience: Duration, make: impl FnOnce() -> P) -> Option<P> {
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_engine_that_has_ended_makes_no_producer() {
         let turn = Turn::default();
-        let (old, new) = (turn.clone().place(), turn.place());
+        let (old, new) = (turn.clone().of_engine(), turn.of_engine());
         assert_eq!(old.make(SOON, || 1), Some(1));
         old.end();
         assert_eq!(old.make(SOON, || 2), None);
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_producer_that_is_being_made_is_waited_for() {
         let turn = Turn::default();
-        let (old, new) = (turn.clone().place(), turn.place());
+        let (old, new) = (turn.clone().of_engine(), turn.of_engine());
         let (begun, begins) = channel();
         let (go, goes) = channel::<()>();
         let (told, made) = channel();
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn one_that_never_comes_to_an_end_is_not_waited_for_for_ever() {
         let turn = Turn::default();
-        let stuck = turn.clone().place();
-        let new = turn.place();
+        let stuck = turn.clone().of_engine();
+        let new = turn.of_engine();
         assert_eq!(stuck.make(SOON, || new.make(BRIEF, || 1)), Some(Some(1)));
     }
 }

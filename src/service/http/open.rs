@@ -21,10 +21,10 @@ struct Table {
 pub(super) struct Slot {
     number: u64,
     peer: IpAddr,
-    place: Mutex<Place>,
+    state: Mutex<ConnectionState>,
 }
 
-struct Place {
+struct ConnectionState {
     /// True while a request of the connection is being answered.
     answering: bool,
     /// Since when the connection waits for its client: it was accepted then, or an answer ended then.
@@ -45,7 +45,7 @@ impl Open {
         let slot = Arc::new(Slot {
             number,
             peer,
-            place: Mutex::new(Place {
+            state: Mutex::new(ConnectionState {
                 answering: false,
                 since: Instant::now(),
                 closed: false,
@@ -79,32 +79,32 @@ impl Table {
 impl Slot {
     /// Since when the connection waits for its client. None while a request of it is being answered.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        let place = lock(&self.place);
-        (!place.answering).then_some(place.since)
+        let state = lock(&self.state);
+        (!state.answering).then_some(state.since)
     }
 
     /// True when the connection must end. Otherwise the caller is woken when it must.
     pub(super) fn is_closed(&self, cx: &Context<'_>) -> bool {
-        let mut place = lock(&self.place);
-        place.waker = Some(cx.waker().clone());
-        place.closed
+        let mut state = lock(&self.state);
+        state.waker = Some(cx.waker().clone());
+        state.closed
     }
 
     /// Notes that the client has read a part of an answer.
     pub(super) fn wrote(&self) {
-        lock(&self.place).since = Instant::now();
+        lock(&self.state).since = Instant::now();
     }
 
     /// Marks the connection as being answered until the guard is dropped.
     pub(super) fn answer(&self) -> Answering<'_> {
-        lock(&self.place).answering = true;
+        lock(&self.state).answering = true;
         Answering(self)
     }
 
     fn close(&self) {
-        let mut place = lock(&self.place);
-        place.closed = true;
-        if let Some(waker) = place.waker.take() {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        if let Some(waker) = state.waker.take() {
             waker.wake();
         }
     }
@@ -114,9 +114,9 @@ pub(super) struct Answering<'a>(&'a Slot);
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
-        let mut place = lock(&self.0.place);
-        place.answering = false;
-        place.since = Instant::now();
+        let mut state = lock(&self.0.state);
+        state.answering = false;
+        state.since = Instant::now();
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     fn closed(slot: &Slot) -> bool {
-        lock(&slot.place).closed
+        lock(&slot.state).closed
     }
 
     #[test]

@@ -28,10 +28,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use super::search::{Found, PREFIX_BYTES_MAX, search};
+use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
 use super::{State, failed, json, query};
 use crate::service::metrics::latency::Since;
-use trace::Asked;
+use trace::Question;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -94,7 +94,7 @@ async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
             let usage = "give ?sequence=NAME&id=NUMBER\n";
             (StatusCode::BAD_REQUEST, usage).into_response()
         }
-        Some(Asked { answer, .. }) => match answer {
+        Some(Question { answer, .. }) => match answer {
             Ok(trace) => json(StatusCode::OK, &trace),
             Err(problem) => (StatusCode::BAD_REQUEST, problem + "\n").into_response(),
         },
@@ -102,7 +102,7 @@ async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
 }
 
 /// Searches who got an ID. None when the query does not ask.
-async fn ask(state: &State, query: Option<&str>) -> Option<Asked> {
+async fn ask(state: &State, query: Option<&str>) -> Option<Question> {
     let name = query::value(query, "sequence")?;
     let id = query::value(query, "id")?;
     let answer = match &state.tracer {
@@ -112,14 +112,14 @@ async fn ask(state: &State, query: Option<&str>) -> Option<Asked> {
         }
         None => Err("there is no ledger here".to_owned()),
     };
-    Some(Asked { name, id, answer })
+    Some(Question { name, id, answer })
 }
 
-async fn find(state: &State, prefix: &str) -> Found {
+async fn find(state: &State, prefix: &str) -> SearchResult {
     if prefix.len() > PREFIX_BYTES_MAX {
-        return Found {
+        return SearchResult {
             problem: Some("no name is that long"),
-            ..Found::default()
+            ..SearchResult::default()
         };
     }
     search(&state.inquiries, &state.status.read(), prefix).await

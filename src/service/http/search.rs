@@ -39,7 +39,7 @@ pub struct Row {
 
 /// The result of a search.
 #[derive(Debug, Default, Serialize)]
-pub struct Found {
+pub struct SearchResult {
     /// The sequences. One with exactly that name comes first.
     pub sequences: Vec<Row>,
     /// Number of sequences that the search looked at.
@@ -53,8 +53,8 @@ pub struct Found {
 }
 
 /// Searches the partitions that run in this instance.
-pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> Found {
-    let mut found = Found::default();
+pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> SearchResult {
+    let mut found = SearchResult::default();
     let Ok(_turn) = ONE_AT_A_TIME.acquire().await else {
         return found;
     };
@@ -102,7 +102,7 @@ async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Optio
     answered.ok()?.ok()?
 }
 
-impl Found {
+impl SearchResult {
     fn add(&mut self, partition: i32, matches: Matches, prefix: &str) {
         self.looked_at += matches.looked_at;
         for (name, description) in matches.sequences {

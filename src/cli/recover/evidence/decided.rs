@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Look, State};
+use super::{Inquiry, State};
 use crate::cli::Error;
 use crate::core::link::LinkKey;
 use crate::processor::checkpoint::service_partitions;
@@ -41,7 +41,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Look<'_> {
+impl Inquiry<'_> {
     /// Finds both values. They never change, so any footer of any partition has them, also one that does not
     /// add up. Without a footer the committed offsets may have N, but the key is lost.
     pub(super) fn decided(

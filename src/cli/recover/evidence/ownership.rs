@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Look, State};
+use super::{Inquiry, State};
 use crate::cli::Error;
 use crate::cli::session::Session;
 use crate::kafka::admin::Member;
@@ -29,7 +29,7 @@ struct Others {
     none_is: bool,
 }
 
-impl Look<'_> {
+impl Inquiry<'_> {
     pub(super) fn ownership(&self, state: &State) -> Result<Ownership, Error> {
         let Session {
             settings, admin, ..

@@ -3,14 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, Producer};
 
 use super::WRITER_QUEUE_RECORDS;
 use super::shape::{Request, Shape};
 use crate::kafka::clients::Connection;
-use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Report, Reports, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report};
 use crate::wire::headers::Block;
 
 /// Reports are served after so many records.
@@ -28,7 +26,7 @@ pub fn write(
     numbers: std::ops::Range<u64>,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
-    let producer = producer(&config(connection))?;
+    let producer = Producer::new(&config(connection))?;
     produce(&producer, topic, shape, numbers, stop)
 }
 
@@ -44,32 +42,19 @@ pub fn config(connection: &Connection) -> ClientConfig {
     config
 }
 
-/// A producer whose reports [`produce`] takes.
-///
-/// # Errors
-/// A configuration that librdkafka refuses.
-pub fn producer(config: &ClientConfig) -> Result<BaseProducer<Context>, Error> {
-    config
-        .create_with_context(Context)
-        .map_err(|error| Error::from_kafka("create producer", &error))
-}
-
 /// Writes the requests of these numbers by a producer that nobody else uses meanwhile.
 ///
 /// # Errors
 /// As [`write`].
 pub fn produce(
-    producer: &BaseProducer<Context>,
+    producer: &Producer,
     topic: &str,
     shape: Shape,
     numbers: std::ops::Range<u64>,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     const OPERATION: &str = "write requests";
-    let topic = Topic::new(producer, topic)?;
-    let Some(reports) = Reports::of(producer) else {
-        return Err(Error::own(OPERATION, Class::Fatal, "no delivery reports"));
-    };
+    let topic = producer.topic(topic)?;
     let mut refused = None;
     let mut serve = |wait| {
         let on = |report: Report<'_>| {
@@ -77,7 +62,7 @@ pub fn produce(
                 refused = Some(error);
             }
         };
-        let served = reports.serve(wait, on);
+        let served = producer.serve(wait, on);
         refused.take().map_or(Ok(served), Err)
     };
     let stopped = || Error::own(OPERATION, Class::Refused, "stopped");
@@ -102,7 +87,7 @@ pub fn produce(
             }
         }
     }
-    while producer.in_flight_count() > 0 {
+    while producer.in_flight() > 0 {
         serve(REPORT_POLL)?;
         if stop() {
             return Err(stopped());

@@ -7,15 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, Producer};
 
 use super::shape::{Request, Shape};
 use super::source::{Found, Source};
 use super::{WRITER_QUEUE_RECORDS, isolation, reading};
 use crate::kafka::clients::Connection;
-use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Report, Reports, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
 use crate::wire::headers::Block;
 
 /// A fetch that finds nothing waits at the broker for so long; a record ends the wait.
@@ -64,10 +62,7 @@ pub struct Run {
 pub struct Client {
     shape: Shape,
     source: Source,
-    // These must go before the producer.
     topic: Topic,
-    reports: Reports,
-    producer: BaseProducer<Context>,
     /// The number of the next request.
     next: u64,
 }
@@ -83,18 +78,11 @@ impl Client {
         shape: Shape,
         next: u64,
     ) -> Result<Client, Error> {
-        let producer: BaseProducer<Context> = sending(connection)
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create producer", &error))?;
         let reading = reading(connection, isolation(route.committed), FETCH_WAIT_MS);
         Ok(Client {
             shape,
             source: Source::new(&reading, route.replies, shape.partitions)?,
-            topic: Topic::new(&producer, route.requests)?,
-            reports: Reports::of(&producer).ok_or_else(|| {
-                Error::own("create producer", Class::Fatal, "no delivery reports")
-            })?,
-            producer,
+            topic: Producer::new(&sending(connection))?.topic(route.requests)?,
             next,
         })
     }
@@ -151,8 +139,6 @@ impl Client {
             shape,
             source,
             topic,
-            reports,
-            producer,
             next,
         } = self;
         let (shape, first) = (*shape, *next);
@@ -163,8 +149,6 @@ impl Client {
         let sender = Sender {
             shape,
             topic,
-            reports,
-            producer,
             halt: &halt,
         };
         let mut seen = vec![false; usize::try_from(requests).unwrap_or(0)];
@@ -243,16 +227,8 @@ fn nanos(index: u64, rate: u64) -> u64 {
 struct Sender<'a> {
     shape: Shape,
     topic: &'a Topic,
-    reports: &'a Reports,
-    producer: &'a BaseProducer<Context>,
     halt: &'a AtomicBool,
 }
-
-// SAFETY: librdkafka's topic handles, queues and clients may be used from any thread, and the owner
-// of these waits for the one that uses them.
-unsafe impl Send for Sender<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Sender<'_> {}
 
 impl Sender<'_> {
     fn send(
@@ -278,7 +254,7 @@ impl Sender<'_> {
                 thread::sleep(wait.max(SLEEP_MIN));
             }
         }
-        while self.producer.in_flight_count() > 0 && !halted() {
+        while self.topic.producer().in_flight() > 0 && !halted() {
             self.serve(Duration::from_millis(1))?;
         }
         Ok(())
@@ -300,7 +276,7 @@ impl Sender<'_> {
 
     fn serve(&self, wait: Duration) -> Result<bool, Error> {
         let mut refused = None;
-        let served = self.reports.serve(wait, |report: Report<'_>| {
+        let served = self.topic.producer().serve(wait, |report: Report<'_>| {
             if let Err(error) = report.result {
                 refused = Some(error);
             }

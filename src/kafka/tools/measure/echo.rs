@@ -10,8 +10,7 @@ use super::source::{Found, Source};
 use crate::kafka::clients::Connection;
 use crate::kafka::engine::{BUSY_WAIT, IDLE_WAIT};
 use crate::kafka::error::Error;
-use crate::kafka::produce::{Batch, Enqueued, Outgoing, Report, Topic};
-use crate::kafka::replies::lane::Lane;
+use crate::kafka::produce::{Batch, Enqueued, Outgoing, Producer, Report, Topic};
 use crate::kafka::replies::{BACKLOG_REPLIES, BATCH_REPLIES};
 use crate::wire::headers::Block;
 
@@ -142,11 +141,8 @@ pub fn run(
 }
 
 struct Writer {
-    // Topics must go before their lanes.
-    swift_topic: Topic,
-    bulk_topic: Topic,
-    swift: Lane,
-    bulk: Lane,
+    swift: Topic,
+    bulk: Topic,
     body: Option<Vec<u8>>,
     take: Take,
     batch: Batch,
@@ -154,13 +150,9 @@ struct Writer {
 
 impl Writer {
     fn new(connection: &Connection, options: &Options) -> Result<Writer, Error> {
-        let swift = Lane::new(&connection.reply_producer())?;
-        let bulk = Lane::new(&connection.bulk_reply_producer())?;
         Ok(Writer {
-            swift_topic: swift.topic(&options.to)?,
-            bulk_topic: bulk.topic(&options.to)?,
-            swift,
-            bulk,
+            swift: Producer::new(&connection.reply_producer())?.topic(&options.to)?,
+            bulk: Producer::new(&connection.bulk_reply_producer())?.topic(&options.to)?,
             body: options.body.clone(),
             take: options.take,
             batch: Batch::default(),
@@ -168,7 +160,7 @@ impl Writer {
     }
 
     fn queued(&self) -> i32 {
-        self.swift.in_flight() + self.bulk.in_flight()
+        self.swift.producer().in_flight() + self.bulk.producer().in_flight()
     }
 
     fn write(&mut self, found: Found<'_>, bulk: bool) -> Result<(), Error> {
@@ -190,9 +182,9 @@ impl Writer {
     }
 
     fn produce(&self, outgoing: Outgoing<'_>, bulk: bool) -> Result<(), Error> {
-        let (topic, lane) = self.lane(bulk);
+        let topic = self.topic(bulk);
         while topic.produce(outgoing)? == Enqueued::QueueFull {
-            serve(lane, BUSY_WAIT)?;
+            serve(topic.producer(), BUSY_WAIT)?;
         }
         Ok(())
     }
@@ -200,7 +192,7 @@ impl Writer {
     fn flush(&mut self, bulk: bool) -> Result<(), Error> {
         let mut batch = std::mem::take(&mut self.batch);
         let mut result = Ok(());
-        let (topic, _) = self.lane(bulk);
+        let topic = self.topic(bulk);
         topic.produce_all(&mut batch, |record, _| {
             if result.is_ok() {
                 result = self.produce(record, bulk);
@@ -210,18 +202,14 @@ impl Writer {
         result
     }
 
-    fn lane(&self, bulk: bool) -> (&Topic, &Lane) {
-        if bulk {
-            (&self.bulk_topic, &self.bulk)
-        } else {
-            (&self.swift_topic, &self.swift)
-        }
+    fn topic(&self, bulk: bool) -> &Topic {
+        if bulk { &self.bulk } else { &self.swift }
     }
 
     fn reports(&self) -> Result<(), Error> {
         let mut refused = None;
-        for lane in [&self.swift, &self.bulk] {
-            lane.serve_ready(Duration::ZERO, |report| {
+        for topic in [&self.swift, &self.bulk] {
+            topic.producer().serve_ready(Duration::ZERO, |report| {
                 refused = report.result.err().or(refused.take());
             });
         }
@@ -229,9 +217,9 @@ impl Writer {
     }
 }
 
-fn serve(lane: &Lane, wait: Duration) -> Result<bool, Error> {
+fn serve(producer: &Producer, wait: Duration) -> Result<bool, Error> {
     let mut refused = None;
-    let served = lane.serve(wait, |report: Report<'_>| {
+    let served = producer.serve(wait, |report: Report<'_>| {
         if let Err(error) = report.result {
             refused = Some(error);
         }

@@ -54,7 +54,7 @@ fn enqueue(producer: &TransactionalProducer) {
     };
     let deadline = Instant::now() + PLENTY;
     producer
-        .enqueue(producer.replies.as_ref(), record, deadline)
+        .enqueue(&producer.replies, record, deadline)
         .expect("room for a record");
 }
 
@@ -65,7 +65,7 @@ fn begin(producer: &TransactionalProducer) {
 }
 
 fn serve_all(producer: &TransactionalProducer) {
-    while producer.producer.in_flight_count() > 0 {
+    while producer.producer.in_flight() > 0 {
         producer.poll();
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::trace::{self, Asked};
+use super::trace::{self, Question};
 use crate::core::printable::printable;
 use crate::service::http::owners::Owner;
-use crate::service::http::search::{Found, Row};
+use crate::service::http::search::{Row, SearchResult};
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
 /// The members of the group, or why they are unknown.
@@ -23,8 +23,8 @@ pub const UNKNOWN: &str = "–";
 pub fn page(
     status: &Status,
     live: &Markup,
-    searched: Option<(&str, &Found)>,
-    traced: Option<&Asked>,
+    searched: Option<(&str, &SearchResult)>,
+    traced: Option<&Question>,
 ) -> Markup {
     let title = format!("{} · {}", status.instance_id, status.group);
     let title = printable(&title);
@@ -93,7 +93,7 @@ fn charts() -> Markup {
     }
 }
 
-fn search(status: &Status, searched: Option<(&str, &Found)>) -> Markup {
+fn search(status: &Status, searched: Option<(&str, &SearchResult)>) -> Markup {
     let value = searched.map_or("", |(prefix, _)| prefix);
     html! {
         section aria-labelledby="find" {
@@ -297,7 +297,7 @@ fn seconds(milliseconds: u64) -> String {
     }
 }
 
-fn results(status: &Status, prefix: &str, found: &Found) -> Markup {
+fn results(status: &Status, prefix: &str, found: &SearchResult) -> Markup {
     let elsewhere = found
         .home
         .filter(|home| !status.partitions.contains_key(home));
@@ -375,7 +375,7 @@ mod tests {
             host: evil.to_owned(),
             partitions: vec![2],
         };
-        let found = Found {
+        let found = SearchResult {
             sequences: vec![Row {
                 name: evil.to_owned(),
                 partition: 0,
@@ -385,7 +385,7 @@ mod tests {
                 retired: false,
             }],
             home: Some(7),
-            ..Found::default()
+            ..SearchResult::default()
         };
         for members in [Some(Ok(vec![owner])), Some(Err(evil.to_owned())), None] {
             let live = live(&status, Duration::from_secs(9), &members);

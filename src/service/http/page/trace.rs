@@ -9,7 +9,7 @@ use crate::audit::trace::{Grant, Trace};
 use crate::core::printable::printable;
 
 /// A question of a reader, and its answer.
-pub struct Asked {
+pub struct Question {
     /// The name of the sequence.
     pub name: String,
     /// The ID, as it was typed.
@@ -19,7 +19,7 @@ pub struct Asked {
 }
 
 /// Renders the form with the question in it, and the answer.
-pub fn section(asked: Option<&Asked>) -> Markup {
+pub fn section(asked: Option<&Question>) -> Markup {
     let (name, id) = asked.map_or(("", ""), |asked| (&asked.name, &asked.id));
     html! {
         section aria-labelledby="trace" {
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
     use crate::audit::trace::Read;
 
-    fn asked(answer: Result<Trace, String>) -> Asked {
-        Asked {
+    fn asked(answer: Result<Trace, String>) -> Question {
+        Question {
             name: "<i>".to_owned(),
             id: "\"7".to_owned(),
             answer,
