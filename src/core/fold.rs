@@ -83,11 +83,18 @@ pub enum Answer {
     Stray {
         /// The home partition of its name.
         home: u32,
-        /// The stray's position in the chain.
+        /// The stray's position in the chain to that partition.
         link: Link,
     },
     /// A link that was accepted before. Nothing is to be done.
     Repeated,
+    /// A stray that was forwarded as often as a request may be, and is not home (I6). The fold has not moved.
+    TooManyHops {
+        /// The home partition of its name.
+        home: u32,
+        /// The link with which it arrived.
+        link: Link,
+    },
     /// A link is missing before this one (I6). The fold has not moved.
     Broken {
         /// The link that arrived.

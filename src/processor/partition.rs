@@ -146,7 +146,7 @@ impl Partition {
     ) -> Option<Output<'a>> {
         let here = self.folding.partition;
         let (partition, offset) = link.map_or((here, record.offset), |link| {
-            (link.partition, Offset(link.position.offset))
+            (link.origin.partition, link.origin.offset)
         });
         let subject = Subject {
             name: request.name.as_ref().ok().copied(),
@@ -178,7 +178,8 @@ impl Partition {
         service: &Service,
     ) -> Output<'a> {
         let key = record.key.unwrap_or_default();
-        let link = link.header(&self.folding.decided.link_key, key, record.value);
+        let link_key = &self.folding.decided.link_key;
+        let link = link.header(link_key, home, key, record.value);
         let epoch = if planted!(ForwardNotAwaited) {
             self.outstanding.epoch()
         } else {

@@ -73,7 +73,7 @@ impl Rebuild {
 mod tests {
     use super::*;
     use crate::core::fold::EntryKey;
-    use crate::core::link::{Link, LinkKey, Position};
+    use crate::core::link::{Link, LinkKey, Origin, Position};
     use crate::core::{Offset, Timestamp};
     use crate::wire::headers::Headers;
 
@@ -132,8 +132,13 @@ mod tests {
                 epoch: 0,
                 position: position(9),
                 previous: position(8),
+                origin: Origin {
+                    partition: 2,
+                    offset: Offset(9),
+                },
+                hops: 1,
             };
-            link.header(&key, b"orders", Some(b"5"))
+            link.header(&key, 0, b"orders", Some(b"5"))
         };
         let mut rebuild = rebuild();
         rebuild.record(&record(0, &forwarded(&link(LinkKey([4; 32])))));

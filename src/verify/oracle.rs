@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexSet;
 
 use super::code::Code;
-use super::link::{self, BEGINNING, End, Link, Position, Step};
+use super::link::{self, BEGINNING, Carrier, End, HOPS_MAX, Link, Position, Step};
 use super::murmur2::home_of;
 use super::request::{self, Asked, Deed, Wish};
 use super::rules::{Grant, Note, Rules, Sequence};
@@ -111,6 +111,8 @@ pub enum Due {
     Repeated,
     /// No answer: a link before it is missing, and the partition halts here (I6).
     Broken { link: Link, accepted: Position },
+    /// No answer: it was forwarded too often, and the partition halts here (I6).
+    TooManyHops { home: u32 },
 }
 
 /// A record's due answer, and the request that it belongs to.
@@ -191,6 +193,10 @@ impl Oracle {
                     return answer(asked, link, Due::Repeated);
                 }
                 Step::On(end) => {
+                    let goes_to = self.goes_to(&asked);
+                    if let Some(home) = goes_to.filter(|_| found.hops >= HOPS_MAX) {
+                        return answer(asked, link, Due::TooManyHops { home });
+                    }
                     self.accepted.insert(found.partition, end);
                     self.touched.insert(Key::Accepted(found.partition));
                 }
@@ -201,12 +207,23 @@ impl Oracle {
         answer(asked, link, due)
     }
 
-    /// The link of a forwarded record. It counts only in the home partition.
+    /// The link of a forwarded record. It counts in the partition that it is addressed to, and is none in any
+    /// other.
     pub fn link(&self, record: &Record<'_>) -> Option<Link> {
-        let (header, key) = (record.forwarded?, record.key?);
-        let link = link::read(header, &self.service.secret?, key, record.value)?;
-        let name = std::str::from_utf8(key).ok()?;
-        (self.home(name) == self.partition).then_some(link)
+        let carrier = Carrier {
+            partition: self.partition,
+            key: record.key?,
+            value: record.value,
+        };
+        link::read(record.forwarded?, &self.service.secret?, carrier)
+    }
+
+    /// The partition that a request is forwarded to. None for one that is answered here.
+    fn goes_to(&self, asked: &Asked<'_>) -> Option<u32> {
+        // An invalid request is answered in the partition where it lies.
+        let name = asked.name.as_ref().ok().filter(|_| asked.wish.is_ok())?;
+        let home = self.home(name);
+        (*name != POLICY && home != self.partition).then_some(home)
     }
 
     fn home(&self, name: &str) -> u32 {
@@ -223,11 +240,9 @@ impl Oracle {
     fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {
         let (name, wish) = match (&asked.name, &asked.wish) {
             (Ok(name), Ok(wish)) => (*name, wish),
-            // An invalid request is answered in the partition where it lies.
             (Err(code), _) | (_, Err(code)) => return Due::Refused(*code),
         };
-        let home = self.home(name);
-        if name != POLICY && home != self.partition {
+        if let Some(home) = self.goes_to(asked) {
             let position = (record.leader_epoch, record.offset);
             self.sent.insert(home, position);
             self.touched.insert(Key::Sent(home));

@@ -7,7 +7,7 @@ use sequencer::processor::restore::{Restore, highest_id};
 use sequencer::wire::state::{self, BatchId, Content, Record};
 
 use crate::engine::Seen;
-use crate::input::{self, Input};
+use crate::input::{self, HERE, Input};
 use crate::node::{Node, Outcome, Shipped};
 
 /// Of a tombstone: the batch that it belongs to.
@@ -22,7 +22,7 @@ pub fn written_by(requests: &Input) -> Input {
         if index == middle {
             checkpoint(&mut node, &mut log);
         }
-        node.record(index.try_into().unwrap(), &record.tagged());
+        node.record(index.try_into().unwrap(), &record.tagged(HERE));
     }
     checkpoint(&mut node, &mut log);
     log

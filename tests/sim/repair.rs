@@ -140,7 +140,7 @@ impl World {
     fn opened(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
         let footer = restored.footer.as_ref()?;
         let part = &self.partitions[partition];
-        let broken = part.folding.broken?;
+        let broken = part.folding.broken?.at;
         // The owner commits the rest of its fold before it halts.
         let mut between = part
             .requests

@@ -8,7 +8,8 @@ use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{Changes, Definition};
 use crate::core::invariants;
 use crate::core::ledger::{Event, Ledger};
-use crate::core::link::{Accepted, Link, Position, Verdict};
+use crate::core::limits::HOPS_MAX;
+use crate::core::link::{Accepted, Link, Origin, Position, Verdict};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
@@ -40,6 +41,13 @@ impl At {
         }
     }
 
+    fn origin(&self) -> Origin {
+        Origin {
+            partition: self.partition,
+            offset: self.offset,
+        }
+    }
+
     /// The partition that counts for a name.
     fn home(&self, name: Name<'_>) -> u32 {
         if name.is_policy() {
@@ -56,8 +64,8 @@ struct Taken {
 }
 
 impl Fold {
-    /// Folds one record and answers it. `link` is the verified link of a record that another partition
-    /// forwarded. `ledger` takes the ledger records of audited sequences.
+    /// Folds one record and answers it. `link` is the verified link of a record that another partition forwarded
+    /// to this one. `ledger` takes the ledger records of audited sequences.
     pub fn apply(
         &mut self,
         at: At,
@@ -65,14 +73,18 @@ impl Fold {
         request: &Request<'_>,
         ledger: &mut dyn Ledger,
     ) -> Answer {
-        let home = match &request.name {
-            Ok(name) => at.home(*name),
-            Err(_) => at.partition,
+        let home = match (&request.name, &request.command) {
+            (Ok(name), Ok(_)) => at.home(*name),
+            // A request that is invalid by itself is answered in the partition where it lies.
+            _ => at.partition,
         };
-        // A link counts only in the home partition. Anywhere else somebody copied the record.
-        if let Some(link) = link.filter(|_| home == at.partition) {
+        // A link counts here, wherever the name's home is: here is where the next one of its chain arrives, too.
+        if let Some(link) = link.filter(|_| !planted!(LinkAtHomeOnly) || home == at.partition) {
             let end = self.accepted.get(&link.partition).copied();
             match link.judged(end, self.scalars.links_open) {
+                Verdict::Next(_) if link.hops >= HOPS_MAX && home != at.partition => {
+                    return Answer::TooManyHops { home, link };
+                }
                 Verdict::Next(end) => self.accept(link.partition, end),
                 Verdict::Broken => {
                     let accepted = end.map_or(Position::NONE, |end| end.position);
@@ -87,13 +99,12 @@ impl Fold {
         self.count(at.timestamp);
         let (name, command) = match (&request.name, &request.command) {
             (Ok(name), Ok(command)) => (name.as_str(), command),
-            // A request that is invalid by itself is answered in the partition where it lies.
             (Err(rejection), _) | (_, Err(rejection)) => {
                 return Answer::Rejected(rejection.clone());
             }
         };
         if home != at.partition {
-            return self.stray(at, home);
+            return self.stray(at, link, home);
         }
         let request_id = request.request_id.as_deref();
         let cause = Cause {
@@ -127,11 +138,12 @@ impl Fold {
         self.touch(Slot::Accepted(source));
     }
 
-    fn stray(&mut self, at: At, home: u32) -> Answer {
+    /// Forwards a record to its home. `before`: the link with which the record came here.
+    fn stray(&mut self, at: At, before: Option<Link>, home: u32) -> Answer {
         let position = at.position();
-        let before = self.sent.insert(home, position);
+        let previous = self.sent.insert(home, position);
         self.entries.replace(
-            before.map(|before| sent_element(home, before)),
+            previous.map(|previous| sent_element(home, previous)),
             Some(sent_element(home, position)),
         );
         self.touch(Slot::Sent(home));
@@ -141,7 +153,12 @@ impl Fold {
                 partition: at.partition,
                 epoch: self.scalars.epoch,
                 position,
-                previous: before.unwrap_or(Position::NONE),
+                previous: previous.unwrap_or(Position::NONE),
+                origin: match before {
+                    Some(link) if !planted!(OriginLost) => link.origin,
+                    _ => at.origin(),
+                },
+                hops: before.map_or(0, |link| link.hops) + 1,
             },
         }
     }

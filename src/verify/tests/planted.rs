@@ -380,6 +380,20 @@ fn a_stray_that_was_lost_breaks_i4() {
 }
 
 #[test]
+fn a_forward_that_somebody_copied_is_a_request_of_its_own() {
+    let (mut world, home, source) = with_stray();
+    let before = run(&world).counts;
+    let mut forwards = world.requests[home].iter();
+    let copy = forwards.find(|record| record.forwarded.is_some()).cloned();
+    world.write(source, copy.unwrap());
+    world.serve();
+    let report = run(&world);
+    assert!(report.clean, "{report:#?}");
+    assert_eq!(report.counts.grants, before.grants + 1);
+    assert_eq!(report.counts.strays, before.strays + 1);
+}
+
+#[test]
 fn a_gap_in_a_chain_of_strays_halts_home() {
     let (mut world, home, _) = with_stray();
     let first = world.requests[home]

@@ -108,7 +108,8 @@ impl World {
         )
     }
 
-    fn write(&mut self, partition: usize, mut record: Own) -> i64 {
+    /// Writes a record to a partition; returns its offset.
+    pub fn write(&mut self, partition: usize, mut record: Own) -> i64 {
         let log = &mut self.requests[partition];
         // Holes like those of transactions.
         let hole = i64::from(self.dice.borrow_mut().below(5) == 0);
