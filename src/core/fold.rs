@@ -23,6 +23,7 @@ use indexmap::IndexMap;
 use super::command::Undefined;
 use super::definition::Definition;
 use super::digest::{Digest, Element, Tally};
+use super::homes::Homes;
 use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
 use super::link::{Accepted, Link, Position};
@@ -177,6 +178,17 @@ impl Default for SequencesMax {
 }
 
 impl Fold {
+    /// The fold of a partition before its first record.
+    pub fn new(homes: Homes) -> Fold {
+        Fold {
+            scalars: Scalars {
+                homes,
+                ..Scalars::default()
+            },
+            ..Fold::default()
+        }
+    }
+
     /// Closes an interval: updates the digest, appends the slots of all entries that changed since the last cut
     /// to `slots`, and returns the digest of all that is remembered.
     ///

@@ -7,15 +7,15 @@ use super::partition::Record;
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At};
 use crate::core::ledger::Ledger;
-use crate::core::link::Link;
+use crate::core::link::{Link, LinkKey};
 use crate::core::{Fold, NextOffset, Request};
-use crate::wire::state::{Decided, Fingerprint};
+use crate::wire::state::Fingerprint;
 
 /// The counters of one partition, and the position in its log up to which they are folded.
 #[derive(Clone, Debug)]
 pub(crate) struct Folding {
     pub(crate) partition: u32,
-    pub(crate) decided: Decided,
+    pub(crate) link_key: LinkKey,
     pub(crate) fold: Fold,
     /// The offset of the next record to fold.
     pub(crate) next: NextOffset,
@@ -42,7 +42,6 @@ impl Folding {
     ) -> Result<(Answer, Option<Link>), Halt> {
         let at = At {
             partition: self.partition,
-            partitions: self.decided.partitions,
             leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
@@ -99,8 +98,7 @@ impl Folding {
     #[inline]
     fn link(&mut self, record: &Record<'_>) -> Option<Link> {
         let (header, name) = (record.headers.forwarded?, record.key?);
-        let key = &self.decided.link_key;
-        let link = Link::verified(header, key, self.partition, name, record.value);
+        let link = Link::verified(header, &self.link_key, self.partition, name, record.value);
         self.unknown_links += u64::from(link.is_none());
         link
     }

@@ -49,7 +49,7 @@ pub enum Unknown {
 }
 
 /// The values that a partition remembers besides its entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalars {
     pub highest_timestamp: i64,
     pub applied: u64,
@@ -59,11 +59,13 @@ pub struct Scalars {
     pub window_next: u64,
     pub links_open: bool,
     pub epoch: u64,
+    /// The numbers of partitions that names were spread over, the present one last.
+    pub homes: Vec<u32>,
 }
 
 impl Scalars {
     /// The values of a partition before its first record.
-    pub fn fresh(window_capacity: u32) -> Scalars {
+    pub fn fresh(window_capacity: u32, partitions: u32) -> Scalars {
         Scalars {
             highest_timestamp: -1,
             applied: 0,
@@ -73,6 +75,7 @@ impl Scalars {
             window_next: 0,
             links_open: false,
             epoch: 0,
+            homes: vec![partitions],
         }
     }
 }
@@ -162,7 +165,7 @@ impl Oracle {
             window: Window::default(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
-            scalars: Scalars::fresh(window_capacity),
+            scalars: Scalars::fresh(window_capacity, service.partitions),
             last: None,
             touched: IndexSet::new(),
         }
@@ -227,7 +230,8 @@ impl Oracle {
     }
 
     fn home(&self, name: &str) -> u32 {
-        home_of(name, self.service.partitions)
+        let n = self.scalars.homes.last();
+        home_of(name, n.copied().unwrap_or(self.service.partitions))
     }
 
     fn count(&mut self, record: &Record<'_>) {

@@ -15,7 +15,7 @@ const BATCH_HEADER: &[u8] = state::BATCH_HEADER.as_bytes();
 
 /// The state log of two checkpoints, one in the middle of a request log and one at its end.
 pub fn written_by(requests: &Input) -> Input {
-    let mut node = Shipped::starting(0, Mode::Immediate, Default::default());
+    let mut node = Shipped::fresh(0, Mode::Immediate);
     let mut log = Input::default();
     let middle = requests.records.len() / 2;
     for (index, record) in requests.records.iter().cloned().enumerate() {

@@ -58,7 +58,7 @@ impl World {
                 partition: partition as u32,
                 home: match request.asked.meaning {
                     Meaning::Policy { .. } => partition as u32,
-                    _ => partition_of(key, decided.partitions),
+                    _ => partition_of(key, decided.homes.partitions()),
                 },
                 leader_epoch: record.leader_epoch,
                 offset,
@@ -665,9 +665,9 @@ impl World {
                 continue;
             }
             let key = request.key.as_deref().unwrap_or_default();
-            let home = self
-                .decided
-                .map_or(0, |decided| partition_of(key, decided.partitions) as usize);
+            let home = self.decided.map_or(0, |decided| {
+                partition_of(key, decided.homes.partitions()) as usize
+            });
             let stopped = self.must_stop(request.lies_in) || self.must_stop(home);
             assert!(
                 request.answers > 0 || request.lost || stopped,

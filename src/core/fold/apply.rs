@@ -11,7 +11,6 @@ use crate::core::ledger::{Event, Ledger};
 use crate::core::limits::HOPS_MAX;
 use crate::core::link::{Accepted, Link, Origin, Position, Verdict};
 use crate::core::name::{Name, POLICY};
-use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
 use crate::core::position::{Offset, Timestamp};
 use crate::core::rejection::{Code, Rejection};
@@ -23,8 +22,6 @@ use crate::core::window::{Place, RequestKey};
 pub struct At {
     /// The record's partition.
     pub partition: u32,
-    /// N, the number of partitions that names are spread over.
-    pub partitions: u32,
     /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
     /// The record's offset.
@@ -47,14 +44,6 @@ impl At {
             offset: self.offset,
         }
     }
-
-    /// The partition that counts for a name.
-    fn home(&self, name: Name<'_>) -> u32 {
-        if name.is_policy() {
-            return self.partition;
-        }
-        partition_of(name.as_str().as_bytes(), self.partitions)
-    }
 }
 
 /// The IDs that a request took. Also the index of the sequence, if the sequence is audited.
@@ -74,7 +63,7 @@ impl Fold {
         ledger: &mut dyn Ledger,
     ) -> Answer {
         let home = match (&request.name, &request.command) {
-            (Ok(name), Ok(_)) => at.home(*name),
+            (Ok(name), Ok(_)) => self.home(at, *name),
             // A request that is invalid by itself is answered in the partition where it lies.
             _ => at.partition,
         };
@@ -119,6 +108,14 @@ impl Fold {
             Command::Operator(operation) => self.operate(name, operation, &cause, ledger),
         };
         answer.unwrap_or_else(Answer::Rejected)
+    }
+
+    /// The partition that counts for a name.
+    fn home(&self, at: At, name: Name<'_>) -> u32 {
+        if name.is_policy() {
+            return at.partition;
+        }
+        self.scalars.homes.of(name.as_str().as_bytes())
     }
 
     fn count(&mut self, timestamp: Timestamp) {

@@ -72,7 +72,6 @@ const END: Accepted = Accepted {
 fn at(offset: i64) -> At {
     At {
         partition: 0,
-        partitions: 1,
         leader_epoch: LEADER_EPOCH,
         offset: Offset(offset),
         timestamp: Timestamp(offset),
@@ -644,17 +643,21 @@ fn name_at(home: u32) -> String {
         .unwrap()
 }
 
+/// The fold of one of N partitions.
+fn one_of_n() -> Fold {
+    Fold::new(Homes::first(N))
+}
+
 fn in_partition(partition: u32, offset: i64) -> At {
     At {
         partition,
-        partitions: N,
         ..at(offset)
     }
 }
 
 #[test]
 fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
-    let (mut source, mut home) = (Fold::default(), Fold::default());
+    let (mut source, mut home) = (one_of_n(), one_of_n());
     let name = name_at(1);
     let mut links = Vec::new();
     for offset in [3, 4, 9] {
@@ -718,7 +721,7 @@ fn first_hop(partition: u32, offset: i64, previous: Position) -> Link {
 
 #[test]
 fn a_link_counts_where_it_is_addressed_to_and_the_request_goes_on_with_its_origin() {
-    let mut fold = Fold::default();
+    let mut fold = one_of_n();
     let name = name_at(1);
     let mut offset = 10;
     let mut come = |link| {
@@ -751,7 +754,7 @@ fn a_link_counts_where_it_is_addressed_to_and_the_request_goes_on_with_its_origi
 
 #[test]
 fn a_request_that_was_forwarded_too_often_stops_the_partition_before_it() {
-    let mut fold = Fold::default();
+    let mut fold = one_of_n();
     let (here, elsewhere) = (name_at(0), name_at(1));
     let link = |hops, offset, previous| Link {
         hops,
@@ -781,7 +784,7 @@ fn a_request_that_was_forwarded_too_often_stops_the_partition_before_it() {
 
 #[test]
 fn an_invalid_request_is_answered_where_it_lies() {
-    let mut fold = Fold::default();
+    let mut fold = one_of_n();
     let name = name_at(1);
     let mut request = next(&name, 1);
     request.command = Err(Rejection::new(Code::InvalidCount, ""));
@@ -792,10 +795,10 @@ fn an_invalid_request_is_answered_where_it_lies() {
 
 #[test]
 fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
-    let mut home = Fold::default();
+    let mut home = one_of_n();
     home.set_scalars(Scalars {
         links_open: true,
-        ..Scalars::default()
+        ..home.scalars()
     });
     let name = name_at(1);
     let mut come = |offset, previous| {
@@ -815,7 +818,7 @@ fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
 #[test]
 fn policy_records_belong_to_the_partition_in_which_they_lie() {
     for partition in 0..N {
-        let mut fold = Fold::default();
+        let mut fold = one_of_n();
         let request = action(POLICY, Action::Policy(Undefined::Refuse));
         let answer = fold.apply(
             in_partition(partition, 0),
@@ -872,11 +875,26 @@ fn the_digest_covers_everything_that_is_remembered() {
         window_next: _,
         links_open: _,
         epoch: _,
+        homes: _,
     } = scalars;
     changed(
         "timestamp",
         Scalars {
             highest_timestamp: Timestamp(77),
+            ..scalars
+        },
+    );
+    changed(
+        "homes",
+        Scalars {
+            homes: Homes::first(77),
+            ..scalars
+        },
+    );
+    changed(
+        "homes of an epoch before",
+        Scalars {
+            homes: Homes::read([7, 77]).unwrap(),
             ..scalars
         },
     );
@@ -1406,7 +1424,7 @@ fn the_policy_can_ask_for_a_ledger_of_names_that_nobody_defined() {
 #[test]
 fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
     let name = name_at(0);
-    let mut home = Fold::default();
+    let mut home = one_of_n();
     let mut ledger = Lines::default();
     home.apply(
         in_partition(0, 4),
