@@ -16,7 +16,7 @@ use sequencer::kafka::tools::measure::shape::{self, Shape};
 use sequencer::processor::Mode;
 use sequencer::processor::partition::{Partition, Record, Service};
 use sequencer::processor::restore::Restored;
-use sequencer::processor::takeover::{Decided, Start};
+use sequencer::processor::takeover::Start;
 use sequencer::wire::headers::{Headers, Names};
 use sequencer::wire::ledger::Lines;
 use sequencer::wire::reply::{self, Subject};
@@ -85,7 +85,6 @@ fn decode(record: &shape::Request) -> Request<'_> {
 fn at(offset: u64) -> At {
     At {
         partition: 0,
-        partitions: 1,
         leader_epoch: 0,
         offset: Offset(offset.cast_signed()),
         timestamp: Timestamp(1),
@@ -220,10 +219,7 @@ fn running(case: Case, service: &Service) -> Partition {
             ..Restored::default()
         },
         next: NextOffset::ZERO,
-        decided: Decided {
-            partitions: 1,
-            link_key: LinkKey([5; 32]),
-        },
+        link_key: LinkKey([5; 32]),
         decides: false,
         topic_partitions: 1,
         topic_id: TopicId([7; 16]),

@@ -1,6 +1,7 @@
 //! `docs/errors.md` has a row for each code, and none for a code that there is not.
 
 use crate::core::invariants::Invariant;
+use crate::core::link::Origin;
 use crate::core::{Code, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::wire::route::Cause;
@@ -58,7 +59,15 @@ pub(crate) fn halts() -> Vec<Halt> {
             accepted: 0,
             at: AT,
         }),
-        Halt::LinkBroken { .. } => Some(Halt::Unreadable {
+        Halt::LinkBroken { .. } => Some(Halt::TooManyHops {
+            origin: Origin {
+                partition: 0,
+                offset: Offset(0),
+            },
+            home: 1,
+            at: AT,
+        }),
+        Halt::TooManyHops { .. } => Some(Halt::Unreadable {
             at: AT,
             problem: String::new(),
         }),

@@ -52,7 +52,6 @@ impl Written {
         };
         let at = At {
             partition: 0,
-            partitions: 1,
             leader_epoch: 0,
             offset: Offset(self.requests),
             timestamp: Timestamp(self.requests),

@@ -27,9 +27,9 @@ impl LedgerPartition {
         let partitions = session.partitions(&cluster, &topics.ledger, Access::Read)?;
         session.partitions(&cluster, &topics.state, Access::Read)?;
         let questions = Questions::new(&session.connection, &topics)?;
-        // N was decided once, and the topic may have grown since.
+        // The topic may have grown since N was decided.
         let homes = questions.decided(0)?;
-        let homes = homes.map_or(partitions, |decided| decided.partitions);
+        let homes = homes.map_or(partitions, |decided| decided.homes.partitions());
         let partition = partition_id_of(name.as_bytes(), homes);
         if u32::try_from(partition).is_ok_and(|partition| partition >= partitions) {
             return Err(Error::Failed(format!(

@@ -23,6 +23,7 @@ use indexmap::IndexMap;
 use super::command::Undefined;
 use super::definition::Definition;
 use super::digest::{Digest, Element, Tally};
+use super::homes::Homes;
 use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
 use super::link::{Accepted, Link, Position};
@@ -83,11 +84,18 @@ pub enum Answer {
     Stray {
         /// The home partition of its name.
         home: u32,
-        /// The stray's position in the chain.
+        /// The stray's position in the chain to that partition.
         link: Link,
     },
     /// A link that was accepted before. Nothing is to be done.
     Repeated,
+    /// A stray that was forwarded as often as a request may be, and is not home (I6). The fold has not moved.
+    TooManyHops {
+        /// The home partition of its name.
+        home: u32,
+        /// The link with which it arrived.
+        link: Link,
+    },
     /// A link is missing before this one (I6). The fold has not moved.
     Broken {
         /// The link that arrived.
@@ -170,6 +178,17 @@ impl Default for SequencesMax {
 }
 
 impl Fold {
+    /// The fold of a partition before its first record.
+    pub fn new(homes: Homes) -> Fold {
+        Fold {
+            scalars: Scalars {
+                homes,
+                ..Scalars::default()
+            },
+            ..Fold::default()
+        }
+    }
+
     /// Closes an interval: updates the digest, appends the slots of all entries that changed since the last cut
     /// to `slots`, and returns the digest of all that is remembered.
     ///

@@ -41,5 +41,13 @@ pub const WINDOW_REQUESTS: u32 = 100_000;
 /// client floods it with names.
 pub const SEQUENCES_PER_PARTITION_MAX: usize = 1 << 24;
 
+/// Most times that a request is forwarded. With one number of partitions a request is home after one hop, and a
+/// change of that number adds three at most. More than this is a loop: partitions disagree about a name's home.
+pub const HOPS_MAX: u8 = 16;
+
+/// Most numbers of partitions that a service can have had, the first one included. Each is at least twice the one
+/// before: 16 of them reach from 1 partition to 32,768, beyond what one topic of a Kafka cluster holds.
+pub const EPOCHS_MAX: usize = 16;
+
 /// Longest part of a client's own text that an error message repeats, in bytes.
 pub const ECHO_BYTES_MAX: usize = 64;

@@ -1,23 +1,26 @@
 //! The chain of strays from one partition to another: each link names the one before it.
 //!
 //! Clients with different partitioners write one name to different partitions. A request outside its name's
-//! home partition is forwarded there, with a header that says where it came from:
-//! `PARTITION:EPOCH:LEADER.OFFSET:LEADER.OFFSET:TAG`. The first position is that of the record, the second one
-//! that of the link before.
+//! home partition is forwarded there, with a header ([`header`]) that says where it came from. The partition
+//! that it is addressed to counts the link, whatever partition the name's home is now. If the home is another
+//! one, the request goes on from there, as a link of that partition's own chain.
 //!
-//! - The position shows the home partition that no record comes twice. It consists of the leader epoch that the
+//! - The position shows the destination that no record comes twice. It consists of the leader epoch that the
 //!   broker gave the record, and its offset. An unclean election cuts a log, and other records get the same
 //!   offsets, but under a higher leader epoch. So two records of a partition never share a position, and
 //!   positions rise along its log.
-//! - The position before shows the home partition that nothing was lost between two links.
+//! - The position before shows the destination that nothing was lost between two links.
 //! - The epoch counts the repairs of the source. Each repair begins the chain again. So the first link of a
 //!   higher epoch need not follow the last one of the epoch before, and a link of a lower epoch comes from an
 //!   owner that was replaced.
-//! - TAG, a keyed hash, shows the home partition that no client forged the link.
+//! - The origin names the record that the client wrote, which the reply names, after any number of hops.
+
+pub mod header;
 
 use std::fmt;
 
 use super::planted::planted;
+use super::position::Offset;
 
 /// The key of the tags. It is drawn at random once for the whole service, and kept in the state topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,8 +78,12 @@ impl Position {
             leader_epoch,
             offset,
         };
-        let is_of_a_record = leader_epoch >= -1 && offset >= 0;
-        (is_of_a_record || position == Position::NONE).then_some(position)
+        position.is_sound().then_some(position)
+    }
+
+    fn is_sound(self) -> bool {
+        let is_of_a_record = self.leader_epoch >= -1 && self.offset >= 0;
+        is_of_a_record || self == Position::NONE
     }
 }
 
@@ -86,31 +93,45 @@ impl fmt::Display for Position {
     }
 }
 
+/// The record that a client wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The partition that the client wrote to.
+    pub partition: u32,
+    /// The offset of the client's record there.
+    pub offset: Offset,
+}
+
 /// One forwarded record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The partition that the client wrote to.
+    /// The partition that forwarded the record.
     pub partition: u32,
     /// Number of repairs of that partition.
     pub epoch: u64,
-    /// The position of the client's record there.
+    /// The position of the record there.
     pub position: Position,
-    /// The position of the record that the partition forwarded to the same home before, since its last repair.
+    /// The position of the record that the partition forwarded to the same destination before, since its last
+    /// repair.
     pub previous: Position,
+    /// The record that the client wrote. After one hop it is the record at `position`.
+    pub origin: Origin,
+    /// How many times the request was forwarded: 1 to [`HOPS_MAX`](super::limits::HOPS_MAX).
+    pub hops: u8,
 }
 
-/// The end of a chain at home: the last link that was accepted from one partition.
+/// The end of a chain at its destination: the last link that was accepted from one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The highest epoch of an accepted link.
     pub epoch: u64,
     /// The highest position of an accepted link.
     pub position: Position,
-    /// True when home was repaired: links may be missing before the next one.
+    /// True when the destination was repaired: links may be missing before the next one.
     pub open: bool,
 }
 
-/// How the home partition treats a link.
+/// How the destination treats a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The next link: from now on this is the end of the chain.
@@ -164,88 +185,11 @@ impl Link {
     }
 }
 
-/// Hexadecimal digits of a tag.
-const TAG_DIGITS: usize = 32;
-
-impl Link {
-    /// Returns the header's value for a record.
-    pub fn header(&self, key: &LinkKey, name: &[u8], value: Option<&[u8]>) -> String {
-        let Link {
-            partition,
-            epoch,
-            position,
-            previous,
-        } = self;
-        let tag = self.tag(key, name, value);
-        format!("{partition}:{epoch}:{position}:{previous}:{tag}")
-    }
-
-    /// Returns the link of a record, if this service wrote its header. The tag alone does not prove that: a link
-    /// that no owner makes counts as absent too, so that the request is answered instead of dropped.
-    pub fn verified(
-        header: &[u8],
-        key: &LinkKey,
-        name: &[u8],
-        value: Option<&[u8]>,
-    ) -> Option<Link> {
-        let mut parts = std::str::from_utf8(header).ok()?.splitn(5, ':');
-        let position = |text: &str| {
-            let (leader_epoch, offset) = text.split_once('.')?;
-            Position::read(leader_epoch.parse().ok()?, offset.parse().ok()?)
-        };
-        let link = Link {
-            // Kafka numbers partitions with a signed integer.
-            partition: u32::try_from(parts.next()?.parse::<i32>().ok()?).ok()?,
-            epoch: parts.next()?.parse().ok()?,
-            position: position(parts.next()?).filter(|position| *position != Position::NONE)?,
-            previous: position(parts.next()?)?,
-        };
-        let tag = parts.next()?;
-        // Compares the whole text, so that a link has only one spelling.
-        (tag.len() == TAG_DIGITS && link.header(key, name, value).as_bytes() == header)
-            .then_some(link)
-    }
-
-    fn tag(&self, key: &LinkKey, name: &[u8], value: Option<&[u8]>) -> String {
-        let Link {
-            partition,
-            epoch,
-            position,
-            previous,
-        } = self;
-        let mut hasher = blake3::Hasher::new_keyed(&key.0);
-        hasher.update(&partition.to_be_bytes());
-        hasher.update(&epoch.to_be_bytes());
-        for Position {
-            leader_epoch,
-            offset,
-        } in [position, previous]
-        {
-            hasher.update(&leader_epoch.to_be_bytes());
-            hasher.update(&offset.to_be_bytes());
-        }
-        hasher.update(&(name.len() as u64).to_be_bytes());
-        hasher.update(name);
-        hasher.update(&[u8::from(value.is_some())]);
-        hasher.update(value.unwrap_or_default());
-        let mut tag = hasher.finalize().to_hex().to_string();
-        tag.truncate(TAG_DIGITS);
-        tag
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const KEY: LinkKey = LinkKey([7; 32]);
-    const LINK: Link = Link {
-        partition: 3,
-        epoch: 7,
-        position: at(2, 120),
-        previous: Position::NONE,
-    };
-
     const fn at(leader_epoch: i32, offset: i64) -> Position {
         Position {
             leader_epoch,
@@ -261,84 +205,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_link_is_known_again_and_a_forged_one_is_not() {
-        let header = LINK.header(&KEY, b"orders", Some(b"5"));
-        let verified = |header: &str, key: &LinkKey, name: &[u8], value: Option<&[u8]>| {
-            Link::verified(header.as_bytes(), key, name, value)
-        };
-        assert_eq!(verified(&header, &KEY, b"orders", Some(b"5")), Some(LINK));
-        assert_eq!(
-            verified(&header, &LinkKey([8; 32]), b"orders", Some(b"5")),
-            None
-        );
-        assert_eq!(verified(&header, &KEY, b"order", Some(b"5")), None);
-        assert_eq!(verified(&header, &KEY, b"orders", Some(b"6")), None);
-        assert_eq!(verified(&header, &KEY, b"orders", None), None);
-        for forged in [
-            header.replacen("3:", "4:", 1),
-            header.replacen("3:", "03:", 1),
-            header.replacen(":7:", ":8:", 1),
-            header.replacen(".120:", ".121:", 1),
-            header.replacen(":2.", ":3.", 1),
-            header.replacen(":-1.-1:", ":2.119:", 1),
-            header[..header.len() - 1].to_owned(),
-            format!("{header}0"),
-            String::new(),
-            "1:2:3".to_owned(),
-            // The format of a link before there were epochs.
-            format!("3:120:-1:{}", &header[header.len() - TAG_DIGITS..]),
-        ] {
-            assert_eq!(
-                verified(&forged, &KEY, b"orders", Some(b"5")),
-                None,
-                "{forged}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_link_with_numbers_that_no_record_has_counts_as_absent_whatever_its_tag() {
-        let verified = |link: Link| {
-            let header = link.header(&KEY, b"orders", None);
-            Link::verified(header.as_bytes(), &KEY, b"orders", None)
-        };
-        let sound = [
-            link(0, at(0, 0), Position::NONE),
-            link(0, at(-1, 5), at(-1, 0)),
-            Link {
-                partition: i32::MAX.unsigned_abs(),
-                ..LINK
-            },
-        ];
-        for sound in sound {
-            assert_eq!(verified(sound), Some(sound));
-        }
-        let nonsense = [
-            link(7, at(-13, 12), at(3, 11)),
-            link(7, at(i32::MIN, 12), Position::NONE),
-            link(7, at(2, -1), Position::NONE),
-            link(7, at(2, i64::MIN), Position::NONE),
-            link(7, Position::NONE, Position::NONE),
-            link(7, at(3, 12), at(-2, 11)),
-            link(7, at(3, 12), at(3, -1)),
-            link(7, at(3, 12), at(-1, -2)),
-            Link {
-                partition: i32::MAX.unsigned_abs() + 1,
-                ..LINK
-            },
-        ];
-        for nonsense in nonsense {
-            assert_eq!(verified(nonsense), None, "{nonsense:?}");
-        }
-    }
-
     const fn link(epoch: u64, position: Position, previous: Position) -> Link {
         Link {
             partition: 3,
             epoch,
             position,
             previous,
+            origin: Origin {
+                partition: 3,
+                offset: Offset(position.offset),
+            },
+            hops: 1,
         }
     }
 

@@ -16,6 +16,7 @@
 //! | [`sequence`] | one counter |
 //! | [`window`] | requests with an ID, and what they got (I5) |
 //! | [`link`] | the chain of requests that another partition forwarded |
+//! | [`homes`] | the home partitions of names, and how they have changed |
 //! | [`fold`] | the counters of one partition and how a record changes them |
 //! | [`ledger`] | records of each grant of an audited sequence, and their chain |
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod definition;
 pub mod digest;
 pub mod fold;
+pub mod homes;
 pub mod invariants;
 pub mod ledger;
 pub mod limits;
@@ -46,6 +48,7 @@ pub mod window;
 pub use command::{Command, Request};
 pub use digest::Digest;
 pub use fold::{Answer, At, Entry, Fold, Grant, Scalars};
+pub use homes::Homes;
 pub use name::Name;
 pub use position::{NextOffset, Offset, Timestamp};
 pub use rejection::{Code, Rejection};

@@ -47,6 +47,12 @@ pub enum Bug {
     GapPassedOver,
     /// A stray that lies where a cut has been is taken for the one that lay there before.
     LeaderEpochIgnored,
+    /// A link counts in the home partition of its name only.
+    LinkAtHomeOnly,
+    /// A request that is forwarded a second time names the first forward as the client's record.
+    OriginLost,
+    /// The tag of a link holds in any partition.
+    TagWithoutDestination,
     /// A repair does not begin the chains of its partition again.
     EpochNotRaised,
     /// A repaired home forgets which strays it has accepted.
@@ -99,7 +105,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 41] = [
+    pub const ALL: [Bug; 44] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -120,6 +126,9 @@ impl Bug {
         Bug::StrayTwice,
         Bug::GapPassedOver,
         Bug::LeaderEpochIgnored,
+        Bug::LinkAtHomeOnly,
+        Bug::OriginLost,
+        Bug::TagWithoutDestination,
         Bug::EpochNotRaised,
         Bug::AcceptedForgotten,
         Bug::WindowNotRestored,

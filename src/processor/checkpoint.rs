@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::core::NextOffset;
 use crate::core::fold::{Entry, Slot};
+use crate::core::{Homes, NextOffset};
 use crate::wire::headers::Block;
 use crate::wire::ledger::Lines;
 use crate::wire::state::{self, BatchId, Footer};
@@ -227,8 +227,8 @@ pub struct Section {
     pub next: NextOffset,
     /// State offset at which the last full rewrite begins, for the committed offset's metadata.
     pub rewrite_from: Option<i64>,
-    /// N, for the committed offset's metadata.
-    pub service_partitions: u32,
+    /// The partitions that names are spread over, for the committed offset's metadata.
+    pub homes: Homes,
     /// The epoch whose replies must be acknowledged before the commit.
     pub epoch: u32,
     /// The replies that the transaction carries, in `exactly_once` mode.
@@ -267,14 +267,24 @@ const REWRITE_PREFIX: &str = "rewrite=";
 const PARTITIONS_PREFIX: &str = "partitions=";
 const METADATA_SEPARATOR: char = ';';
 
-/// The committed offset's metadata. N is there as well, because without the state topic it cannot be found in
-/// any other place. The key of the links is not there, because everyone who may describe a group can read this.
-pub fn metadata(service_partitions: u32, rewrite_from: Option<i64>) -> String {
-    let rewrite = rewrite_from.map(|at| format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
-    format!(
-        "{PARTITIONS_PREFIX}{service_partitions}{}",
-        rewrite.unwrap_or_default()
-    )
+/// Separates N of one epoch from that of the next.
+const EPOCH_SEPARATOR: char = ',';
+
+/// The committed offset's metadata. N of each epoch is there as well, because without the state topic it cannot
+/// be found in any other place. The key of the links is not there, because everyone who may describe a group can
+/// read this.
+pub fn metadata(homes: &Homes, rewrite_from: Option<i64>) -> String {
+    let mut metadata = PARTITIONS_PREFIX.to_owned();
+    for (epoch, n) in homes.counts().enumerate() {
+        if epoch > 0 {
+            metadata.push(EPOCH_SEPARATOR);
+        }
+        metadata.push_str(&n.to_string());
+    }
+    if let Some(at) = rewrite_from {
+        metadata.push_str(&format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
+    }
+    metadata
 }
 
 fn of_metadata<'a>(metadata: &'a str, prefix: &str) -> Option<&'a str> {
@@ -288,10 +298,11 @@ pub fn rewrite_from(metadata: &str) -> Option<i64> {
     of_metadata(metadata, REWRITE_PREFIX)?.parse().ok()
 }
 
-/// Reads N from the committed offset's metadata, for a repair without a state.
-pub fn service_partitions(metadata: &str) -> Option<u32> {
-    let n = of_metadata(metadata, PARTITIONS_PREFIX)?.parse().ok();
-    n.filter(|n| *n > 0)
+/// Reads N of each epoch from the committed offset's metadata, for a repair without a state.
+pub fn homes(metadata: &str) -> Option<Homes> {
+    let counts = of_metadata(metadata, PARTITIONS_PREFIX)?;
+    let counts: Result<Vec<u32>, _> = counts.split(EPOCH_SEPARATOR).map(str::parse).collect();
+    Homes::read(counts.ok()?)
 }
 
 #[cfg(test)]
@@ -327,13 +338,19 @@ mod tests {
 
     #[test]
     fn metadata_is_a_hint_and_survives_what_others_write_there() {
-        assert_eq!(metadata(4, Some(42)), "partitions=4;rewrite=42");
-        assert_eq!(rewrite_from(&metadata(4, Some(42))), Some(42));
-        assert_eq!(rewrite_from(&metadata(4, None)), None);
+        let four = Homes::first(4);
+        assert_eq!(metadata(&four, Some(42)), "partitions=4;rewrite=42");
+        assert_eq!(rewrite_from(&metadata(&four, Some(42))), Some(42));
+        assert_eq!(rewrite_from(&metadata(&four, None)), None);
         assert_eq!(rewrite_from("someone else's"), None);
-        assert_eq!(service_partitions(&metadata(4, Some(42))), Some(4));
-        assert_eq!(service_partitions(&metadata(4, None)), Some(4));
-        assert_eq!(service_partitions("partitions=0"), None);
-        assert_eq!(service_partitions("someone else's"), None);
+        let rescaled = Homes::read([4, 12, 24]).unwrap();
+        assert_eq!(metadata(&rescaled, None), "partitions=4,12,24");
+        for known in [four, rescaled] {
+            assert_eq!(homes(&metadata(&known, Some(42))), Some(known));
+            assert_eq!(homes(&metadata(&known, None)), Some(known));
+        }
+        assert_eq!(homes("partitions=0"), None);
+        assert_eq!(homes("partitions=4,6"), None);
+        assert_eq!(homes("someone else's"), None);
     }
 }

@@ -7,22 +7,22 @@ use super::partition::Record;
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At};
 use crate::core::ledger::Ledger;
-use crate::core::link::Link;
-use crate::core::partitioner::partition_of;
+use crate::core::link::{Link, LinkKey};
 use crate::core::{Fold, NextOffset, Request};
-use crate::wire::state::{Decided, Fingerprint};
+use crate::wire::state::Fingerprint;
 
 /// The counters of one partition, and the position in its log up to which they are folded.
 #[derive(Clone, Debug)]
 pub(crate) struct Folding {
     pub(crate) partition: u32,
-    pub(crate) decided: Decided,
+    pub(crate) link_key: LinkKey,
     pub(crate) fold: Fold,
     /// The offset of the next record to fold.
     pub(crate) next: NextOffset,
     /// The last record that was folded.
     pub(crate) last_applied: Option<Fingerprint>,
-    /// Records with a link that was not made with this service's key: forged, or made with a key that is lost.
+    /// Records with a link that this service's key did not make for this partition: forged, copied, or made with
+    /// a key that is lost.
     pub(crate) unknown_links: u64,
 }
 
@@ -30,8 +30,8 @@ impl Folding {
     /// Folds a record. Returns its answer, and its link if another partition has forwarded it here.
     ///
     /// # Errors
-    /// Why no more records may be folded. A record with a broken link has not moved the fold: after the repair
-    /// it is the first one that is read.
+    /// Why no more records may be folded. A record with a link that does not count has not moved the fold: it is
+    /// the first one that is read when the partition goes on.
     // The answer and the halt are large. As a call of its own this would copy one of them for each record: 5 %.
     #[inline(always)]
     pub(super) fn record(
@@ -42,21 +42,31 @@ impl Folding {
     ) -> Result<(Answer, Option<Link>), Halt> {
         let at = At {
             partition: self.partition,
-            partitions: self.decided.partitions,
             leader_epoch: record.leader_epoch,
             offset: record.offset,
             timestamp: record.timestamp,
         };
         let link = self.link(record);
         let answer = self.fold.apply(at, link, request, ledger);
-        if let Answer::Broken { link, accepted } = answer {
-            return Err(Halt::LinkBroken {
-                source: link.partition,
-                offset: link.position.offset,
-                previous: link.previous.offset,
-                accepted: accepted.offset,
-                at: NextOffset(record.offset.0),
-            });
+        let here = NextOffset(record.offset.0);
+        match answer {
+            Answer::Broken { link, accepted } => {
+                return Err(Halt::LinkBroken {
+                    source: link.partition,
+                    offset: link.position.offset,
+                    previous: link.previous.offset,
+                    accepted: accepted.offset,
+                    at: here,
+                });
+            }
+            Answer::TooManyHops { home, link } => {
+                return Err(Halt::TooManyHops {
+                    origin: link.origin,
+                    home,
+                    at: here,
+                });
+            }
+            _ => {}
         }
         self.sound()?;
         self.next = NextOffset::after(record.offset);
@@ -83,13 +93,13 @@ impl Folding {
         }
     }
 
-    /// The link of a record that another partition forwarded here, if the link is valid.
+    /// The link of a record that another partition forwarded here, if the link is valid. A link that was copied
+    /// from another partition is not.
     #[inline]
     fn link(&mut self, record: &Record<'_>) -> Option<Link> {
-        let (header, key) = (record.headers.forwarded?, record.key?);
-        let link = Link::verified(header, &self.decided.link_key, key, record.value);
+        let (header, name) = (record.headers.forwarded?, record.key?);
+        let link = Link::verified(header, &self.link_key, self.partition, name, record.value);
         self.unknown_links += u64::from(link.is_none());
-        // In any other partition somebody copied the record, so it is an ordinary stray.
-        link.filter(|_| partition_of(key, self.decided.partitions) == self.partition)
+        link
     }
 }

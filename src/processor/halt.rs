@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::core::invariants::Invariant;
-use crate::core::limits::FOLD_VERSION;
+use crate::core::limits::{FOLD_VERSION, HOPS_MAX};
+use crate::core::link::Origin;
 use crate::core::{NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
 
@@ -89,6 +90,15 @@ pub enum Halt {
         /// The offset of the arrived request in this partition.
         at: NextOffset,
     },
+    /// A request was forwarded as often as a request may be, and its home is still another partition.
+    TooManyHops {
+        /// The record that the client wrote.
+        origin: Origin,
+        /// The home of its name, as this partition knows it.
+        home: u32,
+        /// The offset of the request in this partition.
+        at: NextOffset,
+    },
     /// A batch of the request log cannot be read.
     Unreadable {
         /// The first offset of the batch.
@@ -121,6 +131,7 @@ impl Halt {
             Halt::UnknownFoldVersion { .. } => "unknown_fold_version",
             Halt::UnknownFormat { .. } => "unknown_format",
             Halt::LinkBroken { .. } => "link_broken",
+            Halt::TooManyHops { .. } => "too_many_hops",
             Halt::Unreadable { .. } => "unreadable",
             Halt::NoStatePartition => "no_state_partition",
             Halt::InvariantBroken { .. } => "invariant_broken",
@@ -142,6 +153,7 @@ impl Halt {
             Halt::OtherGroup { .. }
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
+            | Halt::TooManyHops { .. }
             | Halt::NoStatePartition
             | Halt::InvariantBroken { .. } => None,
         }
@@ -159,6 +171,9 @@ impl Halt {
             }
             Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
                                        past then names its own repair"
+                .to_owned(),
+            Halt::TooManyHops { .. } => "the partitions do not agree where this name is counted; no ID was given \
+                                         wrongly; run the newest release and report this line"
                 .to_owned(),
             Halt::InvariantBroken { .. } => "nothing wrong was committed, and the requests are folded again \
                                              every 10 s; if it halts each time, run another release and \
@@ -229,6 +244,12 @@ impl fmt::Display for Halt {
                 "the request at offset {at} was forwarded from partition {source}, offset {offset}, \
                  and follows offset {previous} there, but the last one accepted is {accepted}: \
                  requests of partition {source} are missing"
+            ),
+            Halt::TooManyHops { origin, home, at } => write!(
+                f,
+                "the request at offset {at} was written to partition {}, offset {}, and was forwarded {HOPS_MAX} \
+                 times, but its home is partition {home}",
+                origin.partition, origin.offset
             ),
             Halt::Unreadable { at, problem } => {
                 write!(f, "the batch at offset {at} cannot be read: {problem}")

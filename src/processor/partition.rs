@@ -66,7 +66,7 @@ impl Partition {
         let Start {
             restored,
             next,
-            decided,
+            link_key,
             decides,
             topic_partitions: _, // for people
             topic_id,
@@ -81,7 +81,7 @@ impl Partition {
             intake: Intake::new(decides),
             folding: Folding {
                 partition: u32::try_from(id).unwrap_or(0),
-                decided,
+                link_key,
                 fold: restored.fold,
                 next,
                 last_applied,
@@ -146,7 +146,7 @@ impl Partition {
     ) -> Option<Output<'a>> {
         let here = self.folding.partition;
         let (partition, offset) = link.map_or((here, record.offset), |link| {
-            (link.partition, Offset(link.position.offset))
+            (link.origin.partition, link.origin.offset)
         });
         let subject = Subject {
             name: request.name.as_ref().ok().copied(),
@@ -178,7 +178,8 @@ impl Partition {
         service: &Service,
     ) -> Output<'a> {
         let key = record.key.unwrap_or_default();
-        let link = link.header(&self.folding.decided.link_key, key, record.value);
+        let link_key = &self.folding.link_key;
+        let link = link.header(link_key, home, key, record.value);
         let epoch = if planted!(ForwardNotAwaited) {
             self.outstanding.epoch()
         } else {
@@ -236,7 +237,7 @@ impl Partition {
             self.intake.halt(halt);
         }
         let stays = !self.intake.is_draining();
-        let Folding { fold, decided, .. } = &self.folding;
+        let Folding { fold, link_key, .. } = &self.folding;
         let Entries {
             mut batch,
             slots,
@@ -246,8 +247,7 @@ impl Partition {
             next: self.folding.next,
             digest,
             scalars: fold.scalars(),
-            partitions: decided.partitions,
-            link_key: decided.link_key,
+            link_key: *link_key,
             fold_version: FOLD_VERSION,
             topic_id: self.topic_id,
             last_applied: self.folding.last_applied,
@@ -267,7 +267,7 @@ impl Partition {
             touched,
             next: self.folding.next,
             rewrite_from: self.pending.rewrite.from(),
-            service_partitions: decided.partitions,
+            homes: fold.scalars().homes,
             epoch: self.outstanding.cut(),
             replies: std::mem::take(&mut self.pending.held),
             ledger: self.pending.ledger.take(),

@@ -6,9 +6,10 @@
 use super::folding::Folding;
 use super::halt::Halt;
 use super::partition::Record;
+use crate::core::link::LinkKey;
 use crate::core::{Fold, NextOffset};
 use crate::wire::ledger::Hashes;
-use crate::wire::state::{Decided, Fingerprint};
+use crate::wire::state::Fingerprint;
 
 /// A forwarded request that does not follow the previous one (I6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +29,10 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// Starts on top of a state, which is empty for a log that begins at 0.
+    /// Starts on top of a state. For a log that begins at 0, that is [`Fold::new`].
     pub fn new(
         partition: u32,
-        decided: Decided,
+        link_key: LinkKey,
         fold: Fold,
         next: NextOffset,
         last_applied: Option<Fingerprint>,
@@ -39,7 +40,7 @@ impl Rebuild {
         Rebuild {
             folding: Folding {
                 partition,
-                decided,
+                link_key,
                 fold,
                 next,
                 last_applied,
@@ -73,14 +74,11 @@ impl Rebuild {
 mod tests {
     use super::*;
     use crate::core::fold::EntryKey;
-    use crate::core::link::{Link, LinkKey, Position};
+    use crate::core::link::{Link, Origin, Position};
     use crate::core::{Offset, Timestamp};
     use crate::wire::headers::Headers;
 
-    const DECIDED: Decided = Decided {
-        partitions: 1,
-        link_key: LinkKey([3; 32]),
-    };
+    const LINK_KEY: LinkKey = LinkKey([3; 32]);
 
     fn forwarded(link: &str) -> Headers<'_> {
         Headers {
@@ -102,7 +100,7 @@ mod tests {
     }
 
     fn rebuild() -> Rebuild {
-        Rebuild::new(0, DECIDED, Fold::default(), NextOffset::ZERO, None)
+        Rebuild::new(0, LINK_KEY, Fold::default(), NextOffset::ZERO, None)
     }
 
     #[test]
@@ -132,13 +130,18 @@ mod tests {
                 epoch: 0,
                 position: position(9),
                 previous: position(8),
+                origin: Origin {
+                    partition: 2,
+                    offset: Offset(9),
+                },
+                hops: 1,
             };
-            link.header(&key, b"orders", Some(b"5"))
+            link.header(&key, 0, b"orders", Some(b"5"))
         };
         let mut rebuild = rebuild();
         rebuild.record(&record(0, &forwarded(&link(LinkKey([4; 32])))));
         assert_eq!(rebuild.folding.unknown_links, 1);
-        rebuild.record(&record(1, &forwarded(&link(DECIDED.link_key))));
+        rebuild.record(&record(1, &forwarded(&link(LINK_KEY))));
         rebuild.record(&record(2, Headers::NONE));
         let broken = Broken {
             source: 2,

@@ -92,7 +92,7 @@ impl Restored {
 
     /// False for a footer that cannot come after the last one, or after the reset. A zombie that changed
     /// nothing has a digest that matches. It is detected by its offset, by the epoch of a repair that it
-    /// missed, or by other decisions for the whole service. Compaction may have left only a zombie's version of
+    /// missed, or by other decisions for the whole service. A rescale adds to the decisions. Compaction may have left only a zombie's version of
     /// these decisions, but nobody gets beyond the beginning before the decision is committed.
     fn goes_on(&self, footer: &Footer) -> bool {
         if footer.scalars.epoch < self.epoch {
@@ -101,7 +101,8 @@ impl Restored {
         self.footer.as_ref().is_none_or(|last| {
             last.next <= footer.next
                 && last.scalars.epoch == footer.scalars.epoch
-                && (last.decided() == footer.decided()
+                && ((last.link_key == footer.link_key
+                    && footer.scalars.homes.extends(&last.scalars.homes))
                     || (last.next == NextOffset::ZERO && footer.next > NextOffset::ZERO))
         })
     }

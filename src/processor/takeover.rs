@@ -7,8 +7,8 @@
 //! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and from the
 //!    beginning if that does not add up.
 //! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: checks that the state belongs to this log.
-//! 5. [`Action::ReadService`]: a partition without a past learns N and the key of the links from state
-//!    partition 0.
+//! 5. [`Action::ReadService`]: a partition without a past learns N, as it was when the partition was added, and
+//!    the key of the links from state partition 0.
 
 use super::halt::Halt;
 use super::restore::Restored;
@@ -16,7 +16,7 @@ use crate::core::invariants::i6_log_reaches;
 use crate::core::limits::FOLD_VERSION;
 use crate::core::link::LinkKey;
 use crate::core::planted::planted;
-use crate::core::{NextOffset, Offset};
+use crate::core::{Fold, Homes, NextOffset, Offset};
 pub use crate::wire::state::Decided;
 use crate::wire::state::{Fingerprint, Footer, TopicId};
 
@@ -123,12 +123,13 @@ pub enum Verdict {
 /// Everything that a partition needs to run.
 #[derive(Debug)]
 pub struct Start {
-    /// The restored state, and what the restore noticed.
+    /// The restored state, and what the restore noticed. A partition without a past has the homes of the service
+    /// in it, and nothing else.
     pub restored: Restored,
     /// The first offset to read.
     pub next: NextOffset,
-    /// N and the key of the links.
-    pub decided: Decided,
+    /// The key of the links.
+    pub link_key: LinkKey,
     /// True when this start makes the decision: it must be committed before a record is folded by it.
     pub decides: bool,
     /// Number of partitions that the request topic has now.
@@ -331,7 +332,7 @@ impl Takeover {
         }
         if self.partition == 0 {
             return self.start_fresh(Decided {
-                partitions: log.partitions,
+                homes: Homes::first(log.partitions),
                 link_key: self.fresh_key,
             });
         }
@@ -342,16 +343,21 @@ impl Takeover {
         let Some(log) = self.log else {
             return Step::Do(Action::DescribeLog);
         };
-        self.done(NextOffset::ZERO, decided, log.topic_id, None)
+        let homes = match u32::try_from(self.partition) {
+            Ok(partition) => decided.homes.at_birth(partition),
+            Err(_) => decided.homes,
+        };
+        self.restored.fold = Fold::new(homes);
+        self.done(NextOffset::ZERO, decided.link_key, log.topic_id, None)
     }
 
     fn start(&mut self) -> Step {
         match &self.restored.footer {
             Some(footer) => {
-                let decided = footer.decided();
+                let link_key = footer.link_key;
                 let (next, topic_id) = (footer.next, footer.topic_id);
                 let last_applied = footer.last_applied;
-                self.done(next, decided, topic_id, last_applied)
+                self.done(next, link_key, topic_id, last_applied)
             }
             None => Step::Do(Action::DescribeLog),
         }
@@ -360,19 +366,20 @@ impl Takeover {
     fn done(
         &mut self,
         next: NextOffset,
-        decided: Decided,
+        link_key: LinkKey,
         topic_id: TopicId,
         last_applied: Option<Fingerprint>,
     ) -> Step {
         let rewrite = self.committed.and_then(|committed| committed.rewrite_from);
         let decides = self.partition == 0 && self.restored.footer.is_none();
-        let topic_partitions = self.log.map_or(decided.partitions, |log| log.partitions);
+        let homes = self.restored.fold.scalars().homes;
+        let topic_partitions = self.log.map_or(homes.partitions(), |log| log.partitions);
         Step::Done(Verdict::Start(Box::new(Start {
             decides,
             topic_partitions,
             restored: std::mem::take(&mut self.restored),
             next,
-            decided,
+            link_key,
             topic_id,
             last_applied,
             state_end: self.bound.map_or(0, |bound| bound.end),

@@ -63,7 +63,7 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64
             out.extend(code.word().bytes());
             out.extend(b"\",\"message\":},");
         }
-        Due::Stray { .. } | Due::Repeated | Due::Broken { .. } => {}
+        Due::Stray { .. } | Due::Repeated | Due::TooManyHops { .. } | Due::Broken { .. } => {}
     }
     if let Some(request_id) = &answer.request_id {
         field(out, "request_id", |out| text(out, request_id));

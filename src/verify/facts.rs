@@ -79,7 +79,7 @@ pub const NO_SEQUENCE: u32 = u32::MAX;
 pub struct Due {
     /// The place of the client's record.
     pub place: u64,
-    /// The place of the record that decides. It differs from `place` only for strays.
+    /// The place of the record that decides. It differs from `place` only for requests that were forwarded.
     pub home: u64,
     /// Hash over the body without an error's message.
     pub hash: u64,
@@ -87,6 +87,8 @@ pub struct Due {
     pub key: u32,
     pub kind: Kind,
     pub flags: u8,
+    /// How many times the request had been forwarded when it came to `home`.
+    pub hops: u8,
     /// The number of the sequence in its home partition. For a stray, the number of the home partition.
     pub sequence: u32,
     pub run: u32,
@@ -136,7 +138,7 @@ impl Fact for Due {
         out.put(self.home.to_le_bytes());
         out.put(self.hash.to_le_bytes());
         out.put(self.key.to_le_bytes());
-        out.put([kind, code, self.flags, 0]);
+        out.put([kind, code, self.flags, self.hops]);
         out.put(self.sequence.to_le_bytes());
         out.put(self.run.to_le_bytes());
         out.put(self.life.to_le_bytes());
@@ -150,7 +152,7 @@ impl Fact for Due {
         let home = u64::from_le_bytes(from.take());
         let hash = u64::from_le_bytes(from.take());
         let key = u32::from_le_bytes(from.take());
-        let [kind, code, flags, _] = from.take();
+        let [kind, code, flags, hops] = from.take();
         Due {
             place,
             home,
@@ -164,6 +166,7 @@ impl Fact for Due {
                 _ => Kind::Stray,
             },
             flags,
+            hops,
             sequence: u32::from_le_bytes(from.take()),
             run: u32::from_le_bytes(from.take()),
             life: u32::from_le_bytes(from.take()),

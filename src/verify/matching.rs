@@ -37,8 +37,10 @@ impl Matching<'_> {
             for turn in 0..turns {
                 let mut dues = dues.load(range, turn, turns)?;
                 let mut replies = replies.load(range, turn, turns)?;
-                // A stray comes before the answer from its home.
-                dues.sort_unstable_by_key(|due| (due.place, due.kind != Kind::Stray, due.home));
+                // Strays come before the answer from home, in the order in which they were forwarded.
+                dues.sort_unstable_by_key(|due| {
+                    (due.place, due.kind != Kind::Stray, due.hops, due.home)
+                });
                 replies.sort_unstable_by_key(|reply| {
                     (reply.place, reply.topic, reply.partition, reply.offset)
                 });
@@ -81,7 +83,7 @@ impl Matching<'_> {
     /// Matches all facts about one record of a client.
     fn place(&mut self, place: u64, dues: &[Due], replies: &[Reply]) -> io::Result<()> {
         let at = self.layout.at(place);
-        let stray = dues.iter().find(|due| due.kind == Kind::Stray);
+        let stray = dues.iter().rfind(|due| due.kind == Kind::Stray);
         let mut answers = dues.iter().filter(|due| due.kind != Kind::Stray);
         let due = answers.next();
         for _ in answers {
@@ -98,7 +100,7 @@ impl Matching<'_> {
                 self.lost_stray(at, stray);
             }
             // The answer lies in a part of the home partition that is not checked.
-            if stray.is_some_and(|stray| self.home_is_later(at, stray)) {
+            if stray.is_some_and(|stray| self.home_is_later(stray)) {
                 return Ok(());
             }
             for reply in replies {
@@ -142,7 +144,7 @@ impl Matching<'_> {
         if !stray.is(facts::REQUIRED) {
             return;
         }
-        if self.home_is_later(at, stray) {
+        if self.home_is_later(stray) {
             self.report.counts.strays_outside += 1;
             return;
         }
@@ -158,7 +160,9 @@ impl Matching<'_> {
         });
     }
 
-    fn home_is_later(&self, (source, offset): (u32, i64), stray: &Due) -> bool {
+    fn home_is_later(&self, stray: &Due) -> bool {
+        // The record that was forwarded last, which is the client's own after one hop.
+        let (source, offset) = self.layout.at(stray.home);
         let home = usize::try_from(stray.sequence).ok();
         let begin = home.and_then(|home| self.begins.get(home));
         begin.is_some_and(|begin| begin.is_after_stray(source, offset))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexSet;
 
 use super::code::Code;
-use super::link::{self, BEGINNING, End, Link, Position, Step};
+use super::link::{self, BEGINNING, Carrier, End, HOPS_MAX, Link, Position, Step};
 use super::murmur2::home_of;
 use super::request::{self, Asked, Deed, Wish};
 use super::rules::{Grant, Note, Rules, Sequence};
@@ -49,7 +49,7 @@ pub enum Unknown {
 }
 
 /// The values that a partition remembers besides its entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalars {
     pub highest_timestamp: i64,
     pub applied: u64,
@@ -59,11 +59,13 @@ pub struct Scalars {
     pub window_next: u64,
     pub links_open: bool,
     pub epoch: u64,
+    /// The numbers of partitions that names were spread over, the present one last.
+    pub homes: Vec<u32>,
 }
 
 impl Scalars {
     /// The values of a partition before its first record.
-    pub fn fresh(window_capacity: u32) -> Scalars {
+    pub fn fresh(window_capacity: u32, partitions: u32) -> Scalars {
         Scalars {
             highest_timestamp: -1,
             applied: 0,
@@ -73,6 +75,7 @@ impl Scalars {
             window_next: 0,
             links_open: false,
             epoch: 0,
+            homes: vec![partitions],
         }
     }
 }
@@ -111,6 +114,8 @@ pub enum Due {
     Repeated,
     /// No answer: a link before it is missing, and the partition halts here (I6).
     Broken { link: Link, accepted: Position },
+    /// No answer: it was forwarded too often, and the partition halts here (I6).
+    TooManyHops { home: u32 },
 }
 
 /// A record's due answer, and the request that it belongs to.
@@ -160,7 +165,7 @@ impl Oracle {
             window: Window::default(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
-            scalars: Scalars::fresh(window_capacity),
+            scalars: Scalars::fresh(window_capacity, service.partitions),
             last: None,
             touched: IndexSet::new(),
         }
@@ -191,6 +196,10 @@ impl Oracle {
                     return answer(asked, link, Due::Repeated);
                 }
                 Step::On(end) => {
+                    let goes_to = self.goes_to(&asked);
+                    if let Some(home) = goes_to.filter(|_| found.hops >= HOPS_MAX) {
+                        return answer(asked, link, Due::TooManyHops { home });
+                    }
                     self.accepted.insert(found.partition, end);
                     self.touched.insert(Key::Accepted(found.partition));
                 }
@@ -201,16 +210,28 @@ impl Oracle {
         answer(asked, link, due)
     }
 
-    /// The link of a forwarded record. It counts only in the home partition.
+    /// The link of a forwarded record. It counts in the partition that it is addressed to, and is none in any
+    /// other.
     pub fn link(&self, record: &Record<'_>) -> Option<Link> {
-        let (header, key) = (record.forwarded?, record.key?);
-        let link = link::read(header, &self.service.secret?, key, record.value)?;
-        let name = std::str::from_utf8(key).ok()?;
-        (self.home(name) == self.partition).then_some(link)
+        let carrier = Carrier {
+            partition: self.partition,
+            key: record.key?,
+            value: record.value,
+        };
+        link::read(record.forwarded?, &self.service.secret?, carrier)
+    }
+
+    /// The partition that a request is forwarded to. None for one that is answered here.
+    fn goes_to(&self, asked: &Asked<'_>) -> Option<u32> {
+        // An invalid request is answered in the partition where it lies.
+        let name = asked.name.as_ref().ok().filter(|_| asked.wish.is_ok())?;
+        let home = self.home(name);
+        (*name != POLICY && home != self.partition).then_some(home)
     }
 
     fn home(&self, name: &str) -> u32 {
-        home_of(name, self.service.partitions)
+        let n = self.scalars.homes.last();
+        home_of(name, n.copied().unwrap_or(self.service.partitions))
     }
 
     fn count(&mut self, record: &Record<'_>) {
@@ -223,11 +244,9 @@ impl Oracle {
     fn due(&mut self, record: &Record<'_>, asked: &Asked<'_>) -> Due {
         let (name, wish) = match (&asked.name, &asked.wish) {
             (Ok(name), Ok(wish)) => (*name, wish),
-            // An invalid request is answered in the partition where it lies.
             (Err(code), _) | (_, Err(code)) => return Due::Refused(*code),
         };
-        let home = self.home(name);
-        if name != POLICY && home != self.partition {
+        if let Some(home) = self.goes_to(asked) {
             let position = (record.leader_epoch, record.offset);
             self.sent.insert(home, position);
             self.touched.insert(Key::Sent(home));

@@ -356,9 +356,7 @@ impl Pass<'_, '_> {
         if link.as_ref().is_some_and(known) {
             return Ok(());
         }
-        let (partition, offset) = link.map_or((self.number, record.offset), |link| {
-            (link.partition, link.position.1)
-        });
+        let (partition, offset) = link.map_or((self.number, record.offset), |link| link.origin);
         let layout = self.common.layout;
         let home = layout.place(self.number, record.offset);
         let Some((place, home)) = layout.place(partition, offset).zip(home) else {
@@ -398,7 +396,7 @@ impl Pass<'_, '_> {
             Due::Refused(_) => counts.refused += 1,
             Due::Stray { .. } => counts.strays += 1,
             Due::Repeated => counts.forwarded_again += 1,
-            Due::Broken { .. } => {}
+            Due::Broken { .. } | Due::TooManyHops { .. } => {}
         }
         let place = (self.number, record.offset);
         if answer.link.is_some() {
@@ -417,15 +415,26 @@ impl Pass<'_, '_> {
                 });
                 Ok(())
             }
+            Due::TooManyHops { home } => {
+                self.halted = true;
+                let invariant = Invariant::StopsRatherThanGuesses;
+                self.sinks.report.wrong(invariant, place, || {
+                    format!(
+                        "the request was forwarded as often as one may be, and its home is partition {home}: \
+                         this partition halts here"
+                    )
+                });
+                Ok(())
+            }
             Due::Repeated => Ok(()),
             _ => self.fact(record, answer),
         }
     }
 
     fn fact(&mut self, record: &Record<'_>, answer: &Answer<'_>) -> Result<(), Error> {
-        let (partition, offset) = answer.link.map_or((self.number, record.offset), |link| {
-            (link.partition, link.position.1)
-        });
+        let (partition, offset) = answer
+            .link
+            .map_or((self.number, record.offset), |link| link.origin);
         let layout = self.common.layout;
         let Some(home) = layout.place(self.number, record.offset) else {
             return Ok(());
@@ -437,6 +446,7 @@ impl Pass<'_, '_> {
             hash: body::hash(&[&self.body]),
             key: body::hash_of_key(key),
             flags: self.flags(record, partition, offset),
+            hops: answer.link.map_or(0, |link| link.hops),
             ..Fact::unanswered(home, home)
         };
         if let Some(number) = answer.name.and_then(|name| self.oracle.number(name))
@@ -515,6 +525,7 @@ impl Fact {
             key: 0,
             kind: Kind::Other,
             flags: 0,
+            hops: 0,
             sequence: NO_SEQUENCE,
             run: 0,
             life: 0,

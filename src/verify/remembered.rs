@@ -208,6 +208,7 @@ pub fn scalars_of(footer: &state::Footer) -> Scalars {
         window_next: scalars.window_next,
         links_open: scalars.links_open,
         epoch: scalars.epoch,
+        homes: scalars.homes.counts().collect(),
     }
 }
 
@@ -315,7 +316,7 @@ fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
 }
 
 fn hash_of_scalars(scalars: &Scalars) -> u128 {
-    Hashed::of(2)
+    let hashed = Hashed::of(2)
         .number(scalars.highest_timestamp)
         .number(scalars.applied.cast_signed())
         .number(scalars.floor)
@@ -327,6 +328,9 @@ fn hash_of_scalars(scalars: &Scalars) -> u128 {
         .number(scalars.window_capacity.into())
         .number(scalars.window_next.cast_signed())
         .number(scalars.links_open.into())
-        .number(scalars.epoch.cast_signed())
+        .number(scalars.epoch.cast_signed());
+    let homes = scalars.homes.iter();
+    homes
+        .fold(hashed, |hashed, n| hashed.number((*n).into()))
         .end()
 }

@@ -132,7 +132,7 @@ impl StateLog {
         self.window_capacity
             .get_or_insert(footer.scalars.window_capacity);
         self.decided
-            .get_or_insert((footer.partitions, footer.link_key.0));
+            .get_or_insert((footer.scalars.homes.partitions(), footer.link_key.0));
         match repair {
             Some(_) if whole => {
                 self.repairs.push(Repair {

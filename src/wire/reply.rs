@@ -63,8 +63,11 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Optio
                 out.extend_from_slice(b",\"audit\":true");
             }
         }
-        // These have no reply: the first is forwarded, the second has been answered, the third halts.
-        Answer::Stray { .. } | Answer::Repeated | Answer::Broken { .. } => {}
+        // These have no reply: the first is forwarded, the second has been answered, the others halt.
+        Answer::Stray { .. }
+        | Answer::Repeated
+        | Answer::TooManyHops { .. }
+        | Answer::Broken { .. } => {}
         Answer::Rejected(rejection) => at = Some(error(out, rejection)),
     }
     if let Some(request_id) = subject.request_id {

@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use sequencer::core::link::{Link, LinkKey, Position};
+use sequencer::core::link::{Link, LinkKey};
 
 /// Key of the tags in the harness.
 pub const LINK_KEY: LinkKey = LinkKey([7; 32]);
@@ -20,8 +20,11 @@ pub const LINK_KEY: LinkKey = LinkKey([7; 32]);
 /// The header of a stray's link.
 pub const FORWARDED: &[u8] = b"sequencer-forwarded";
 
+/// The partition that the log of an input is.
+pub const HERE: u32 = 0;
+
 /// What a corpus writes in the place of a link's tag, which no mutation could hit.
-const TAG: &str = ":TAG";
+const TAG: &str = "TAG";
 
 /// One header.
 pub type Header = (Vec<u8>, Option<Vec<u8>>);
@@ -50,24 +53,24 @@ impl Record {
         }
     }
 
-    /// With the right tag in the place of [`TAG`].
-    pub fn tagged(mut self) -> Record {
+    /// With the tag that is right in this partition in the place of [`TAG`].
+    pub fn tagged(mut self, partition: u32) -> Record {
         for (name, value) in &mut self.headers {
             if name == FORWARDED
                 && let Some(link) = value.as_deref().and_then(untagged)
             {
                 let key = self.key.as_deref().unwrap_or_default();
-                let header = link.header(&LINK_KEY, key, self.value.as_deref());
+                let header = link.header(&LINK_KEY, partition, key, self.value.as_deref());
                 *value = Some(header.into_bytes());
             }
         }
         self
     }
 
-    /// The link, when its tag is right.
-    pub fn link(&self) -> Option<Link> {
+    /// The link, when its tag is right in this partition.
+    pub fn link(&self, partition: u32) -> Option<Link> {
         let (header, key) = (self.header(FORWARDED)?, self.key.as_deref()?);
-        Link::verified(header, &LINK_KEY, key, self.value.as_deref())
+        Link::verified(header, &LINK_KEY, partition, key, self.value.as_deref())
     }
 }
 
@@ -81,22 +84,8 @@ fn halve(field: &mut Option<Vec<u8>>, front: bool) {
 }
 
 fn untagged(header: &[u8]) -> Option<Link> {
-    let text = std::str::from_utf8(header).ok()?.strip_suffix(TAG)?;
-    let mut parts = text.split(':');
-    let position = |text: &str| {
-        let (leader_epoch, offset) = text.split_once('.')?;
-        Some(Position {
-            leader_epoch: leader_epoch.parse().ok()?,
-            offset: offset.parse().ok()?,
-        })
-    };
-    let link = Link {
-        partition: parts.next()?.parse().ok()?,
-        epoch: parts.next()?.parse().ok()?,
-        position: position(parts.next()?)?,
-        previous: position(parts.next()?)?,
-    };
-    parts.next().is_none().then_some(link)
+    let (link, tag) = Link::read(std::str::from_utf8(header).ok()?)?;
+    (tag == TAG).then_some(link)
 }
 
 /// A log.

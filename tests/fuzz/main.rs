@@ -54,6 +54,7 @@ fn the_corpus_shows_every_code_and_every_cause_that_headers_decide() {
         "last change",
         "policy",
         "forwarded",
+        "forwarded again",
         "repeated",
         "broken",
         "named topic",

@@ -2,12 +2,12 @@
 //!
 //! A log is written to partition 0; what it forwards is folded by partition 1.
 
-use sequencer::core::{NextOffset, Offset, Timestamp};
+use sequencer::core::{Fold, Homes, NextOffset, Offset, Timestamp};
 use sequencer::processor::Mode;
 use sequencer::processor::checkpoint::{Destination, Outgoing, Section, Written};
 use sequencer::processor::partition::{Forward, Output, Partition, Record, Service};
 use sequencer::processor::restore::Restored;
-use sequencer::processor::takeover::{Decided, Start};
+use sequencer::processor::takeover::Start;
 use sequencer::wire::headers::{Headers, Names};
 use sequencer::wire::route::{AllowList, Routing};
 use sequencer::wire::state::{BatchId, TopicId};
@@ -106,7 +106,16 @@ pub struct Shipped {
 impl Shipped {
     #[allow(clippy::new_ret_no_self, reason = "the harness knows nodes only")]
     pub fn new(id: i32, mode: Mode) -> Box<dyn Node> {
-        Box::new(Shipped::starting(id, mode, Restored::default()))
+        Box::new(Shipped::fresh(id, mode))
+    }
+
+    /// A partition without a past.
+    pub fn fresh(id: i32, mode: Mode) -> Shipped {
+        let restored = Restored {
+            fold: Fold::new(Homes::first(PARTITIONS)),
+            ..Restored::default()
+        };
+        Shipped::starting(id, mode, restored)
     }
 
     /// A checkpoint is committed.
@@ -134,10 +143,7 @@ impl Shipped {
         let start = Start {
             restored,
             next: NextOffset::ZERO,
-            decided: Decided {
-                partitions: PARTITIONS,
-                link_key: LINK_KEY,
-            },
+            link_key: LINK_KEY,
             decides: false,
             topic_partitions: PARTITIONS,
             topic_id: TopicId([7; 16]),

@@ -10,27 +10,28 @@ use crate::input::{FORWARDED, Record};
 use crate::node::{Node, Outcome, Reply, Shipped};
 use crate::properties;
 
-/// A bug by what it does to the records that go in, and to what comes out.
+/// A bug by what it does to the records that go into a partition, and to what comes out.
 #[derive(Clone, Copy)]
 struct Bug {
-    before: fn(&mut Record),
+    before: fn(&mut Record, u32),
     after: fn(&mut Outcome),
 }
 
 const NONE: Bug = Bug {
-    before: |_| {},
+    before: |_, _| {},
     after: |_| {},
 };
 
 struct Planted {
     bug: Bug,
+    partition: u32,
     shipped: Box<dyn Node>,
 }
 
 impl Node for Planted {
     fn record(&mut self, offset: i64, record: &Record) -> Outcome {
         let mut record = record.clone();
-        (self.bug.before)(&mut record);
+        (self.bug.before)(&mut record, self.partition);
         let mut outcome = self.shipped.record(offset, &record);
         (self.bug.after)(&mut outcome);
         outcome
@@ -52,6 +53,7 @@ fn found(bug: Bug) -> Result<(), String> {
         properties::check(input, &mut |id, mode: Mode| {
             Box::new(Planted {
                 bug,
+                partition: id.cast_unsigned(),
                 shipped: Shipped::new(id, mode),
             })
         })
@@ -78,7 +80,7 @@ fn without_a_bug_nothing_is_found() {
 #[test]
 fn a_panic_is_caught_and_the_input_is_made_small() {
     // No input of the corpus has a name of this length.
-    let before = |record: &mut Record| {
+    let before = |record: &mut Record, _| {
         let key = record.key.as_deref().unwrap_or_default();
         assert!(key.len() < 300, "planted");
     };
@@ -123,7 +125,7 @@ fn an_unescaped_text_is_caught() {
 
 #[test]
 fn a_fold_that_reads_the_reply_topic_is_caught() {
-    let before = |record: &mut Record| {
+    let before = |record: &mut Record, _| {
         if record.header(b"kafka_replyTopic") == Some(b"..") {
             record.value = Some(b"0".to_vec());
         }
@@ -149,7 +151,7 @@ fn a_correlation_that_must_be_text_is_caught() {
 
 #[test]
 fn a_link_that_is_believed_without_its_tag_is_caught() {
-    let before = |record: &mut Record| {
+    let before = |record: &mut Record, partition| {
         for (name, value) in &mut record.headers {
             if name == FORWARDED
                 && let Some(text) = value.as_deref().and_then(|v| std::str::from_utf8(v).ok())
@@ -158,15 +160,15 @@ fn a_link_that_is_believed_without_its_tag_is_caught() {
                 *value = Some(format!("{link}:TAG").into_bytes());
             }
         }
-        *record = record.clone().tagged();
+        *record = record.clone().tagged(partition);
     };
     caught(Bug { before, ..NONE }, "a wrong tag is not as if absent");
 }
 
 #[test]
 fn a_wrong_tag_that_is_refused_is_caught() {
-    let before = |record: &mut Record| {
-        if record.header(FORWARDED).is_some() && record.link().is_none() {
+    let before = |record: &mut Record, partition| {
+        if record.header(FORWARDED).is_some() && record.link(partition).is_none() {
             record.value = Some(b"0".to_vec());
         }
     };

@@ -25,7 +25,7 @@ use sequencer::processor::restore::Restore;
 use sequencer::wire::route::Cause;
 
 use crate::engine::Seen;
-use crate::input::{FORWARDED, Input, Record};
+use crate::input::{FORWARDED, HERE, Input, Record};
 use crate::node::{self, Make, Node, Outcome, PARTITIONS, Reply};
 use crate::reply::Body;
 
@@ -62,7 +62,8 @@ struct Run {
 /// # Errors
 /// The property that does not hold, in words.
 pub fn check(input: &Input, make: &mut Make<'_>) -> Result<Seen, String> {
-    let records: Vec<Record> = input.records.iter().cloned().map(Record::tagged).collect();
+    let records = input.records.iter().cloned();
+    let records: Vec<Record> = records.map(|record| record.tagged(HERE)).collect();
     let plain = run(&records, Mode::Immediate, make)?;
     let seen = answered(&records, &plain)?;
 
@@ -197,7 +198,13 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
     let mut stopped = false;
     for (offset, (record, outcome)) in (0..).zip(records.iter().zip(&run.outcomes)) {
         let home = record.key.as_ref().map(|key| partition_of(key, PARTITIONS));
-        let link = record.link().filter(|_| home == Some(0));
+        let link = record.link(HERE);
+        if let Some(link) = link.filter(|_| !matches!(outcome, Outcome::Nothing)) {
+            let last = accepted.entry(link.partition).or_insert(link);
+            last.position = link.position;
+            last.epoch = link.epoch.max(last.epoch);
+        }
+        let named = link.map_or((0, offset), named);
         match outcome {
             Outcome::Nothing => {
                 let repeats = |link: Link, last: &Link| {
@@ -215,12 +222,6 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
                 seen.insert(if stopped { "broken" } else { "repeated" }.to_owned());
             }
             Outcome::Reply(reply) => {
-                if let Some(link) = link {
-                    let last = accepted.entry(link.partition).or_insert(link);
-                    last.position = link.position;
-                    last.epoch = link.epoch.max(last.epoch);
-                }
-                let named = link.map_or((0, offset), named);
                 let body = replied(record, named, reply, &mut seen)?;
                 ids.check(&body)?;
             }
@@ -233,7 +234,8 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
                 }
                 match forwarded.next() {
                     Some(Outcome::Reply(reply)) => {
-                        ids.check(&replied(record, (0, offset), reply, &mut seen)?)?;
+                        seen.extend(link.map(|_| "forwarded again".to_owned()));
+                        ids.check(&replied(record, named, reply, &mut seen)?)?;
                     }
                     other => return Err(format!("home does not answer {offset}: {other:?}")),
                 }
@@ -245,8 +247,8 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
 
 fn named(link: Link) -> (i32, i64) {
     (
-        i32::try_from(link.partition).unwrap_or(i32::MAX),
-        link.position.offset,
+        i32::try_from(link.origin.partition).unwrap_or(i32::MAX),
+        link.origin.offset.0,
     )
 }
 

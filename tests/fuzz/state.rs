@@ -7,7 +7,7 @@ use sequencer::processor::restore::{Restore, highest_id};
 use sequencer::wire::state::{self, BatchId, Content, Record};
 
 use crate::engine::Seen;
-use crate::input::{self, Input};
+use crate::input::{self, HERE, Input};
 use crate::node::{Node, Outcome, Shipped};
 
 /// Of a tombstone: the batch that it belongs to.
@@ -15,14 +15,14 @@ const BATCH_HEADER: &[u8] = state::BATCH_HEADER.as_bytes();
 
 /// The state log of two checkpoints, one in the middle of a request log and one at its end.
 pub fn written_by(requests: &Input) -> Input {
-    let mut node = Shipped::starting(0, Mode::Immediate, Default::default());
+    let mut node = Shipped::fresh(0, Mode::Immediate);
     let mut log = Input::default();
     let middle = requests.records.len() / 2;
     for (index, record) in requests.records.iter().cloned().enumerate() {
         if index == middle {
             checkpoint(&mut node, &mut log);
         }
-        node.record(index.try_into().unwrap(), &record.tagged());
+        node.record(index.try_into().unwrap(), &record.tagged(HERE));
     }
     checkpoint(&mut node, &mut log);
     log

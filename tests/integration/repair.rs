@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use sequencer::core::link::{Link, Position};
+use sequencer::core::Offset;
+use sequencer::core::link::{Link, Origin, Position};
 use serde_json::Value;
 
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
@@ -281,9 +282,14 @@ impl Scene {
                     epoch: 0,
                     position: position(150),
                     previous: position(149),
+                    origin: Origin {
+                        partition: 0,
+                        offset: Offset(150),
+                    },
+                    hops: 1,
                 };
                 let name = self.names[0].as_bytes();
-                let header = link.header(&link_key(service), name, None);
+                let header = link.header(&link_key(service), BELOW_N as u32, name, None);
                 let headers = [("sequencer-forwarded", header.as_bytes())];
                 let mut writer = service.writer();
                 writer.send_with(Some(BELOW_N), Some(name), None, &headers);

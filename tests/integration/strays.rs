@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sequencer::core::link::{Link, LinkKey, Position};
+use sequencer::core::Offset;
+use sequencer::core::link::{Link, LinkKey, Origin, Position};
 use sequencer::wire::state::{self, Content};
 use serde_json::Value;
 
@@ -223,8 +224,13 @@ fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
         epoch: 0,
         position: position(150),
         previous: position(149),
+        origin: Origin {
+            partition: 0,
+            offset: Offset(150),
+        },
+        hops: 1,
     };
-    let header = link.header(&link_key(&service), name.as_bytes(), None);
+    let header = link.header(&link_key(&service), 1, name.as_bytes(), None);
     let mut writer = service.writer();
     let headers = [(FORWARDED, header.as_bytes())];
     writer.send_with(Some(1), Some(name.as_bytes()), None, &headers);

@@ -17,11 +17,14 @@ use crate::faults::compact;
 use crate::log::{Log, Record, Slot, Uid, What};
 use crate::oracle::{Link, Meaning, Outcome, Place, Told};
 use crate::transactions::{Fate, Piece};
-use crate::world::{Truth, World};
+use crate::world::{Broken, Truth, World};
 
 /// Commits of a run after which only one in so many is compared with a whole restore.
 const COMMITS_COMPARED: u64 = 60;
 const COMPARED_ONE_IN: usize = 8;
+
+/// With one number of partitions, a request is home after one hop.
+const HOPS_OF_ONE_N_MAX: u8 = 1;
 
 /// The oracle.
 impl World {
@@ -41,12 +44,21 @@ impl World {
             let uid = record.what.uid().expect("a request");
             let request = &mut self.requests[uid];
             let link = Link::of(record);
+            if let Some(link) = link {
+                let named = (request.partition as u32, request.offset);
+                assert!(
+                    link.origin == named,
+                    "I4: {link:?} is of the record at {named:?}"
+                );
+                let hops = link.hops - request.hops;
+                assert!(hops <= HOPS_OF_ONE_N_MAX, "hops: {link:?} of {uid}");
+            }
             let key = request.key.as_deref().unwrap_or_default();
             let at = Place {
                 partition: partition as u32,
                 home: match request.asked.meaning {
                     Meaning::Policy { .. } => partition as u32,
-                    _ => partition_of(key, decided.partitions),
+                    _ => partition_of(key, decided.homes.partitions()),
                 },
                 leader_epoch: record.leader_epoch,
                 offset,
@@ -71,9 +83,11 @@ impl World {
                 }
                 Outcome::Reply(crate::oracle::Expected::Policy { .. }) => "policy changed",
                 Outcome::Reply(crate::oracle::Expected::Error(code)) => code,
+                Outcome::Stray if link.is_some() => "stray found on its way: its link counts",
                 Outcome::Stray => "stray found",
                 Outcome::Dropped => "stray dropped: it came before",
                 Outcome::Broken => "chain broken",
+                Outcome::TooManyHops => "stray forwarded too often",
             });
             if state.window_is_full() {
                 self.coverage.state("window full");
@@ -84,7 +98,14 @@ impl World {
                     part.lost_copies.contains(&(link.source, link.previous)),
                     "I6: partition {partition} did not lose what the link of {uid} follows: {link:?}"
                 );
-                folding.broken = Some(offset);
+            }
+            let code = match outcome {
+                Outcome::Broken => Some("link_broken"),
+                Outcome::TooManyHops => Some("too_many_hops"),
+                _ => None,
+            };
+            if let Some(code) = code {
+                folding.broken = Some(Broken { at: offset, code });
                 return;
             }
             if let Outcome::Reply(expected) = &outcome {
@@ -348,8 +369,8 @@ impl World {
             let request = &self.requests[*uid];
             let answered = match outcome {
                 Outcome::Reply(_) => request.answers > 0,
-                Outcome::Stray => self.forwarded.contains(uid),
-                Outcome::Dropped | Outcome::Broken => true,
+                Outcome::Stray => self.forwarded.contains(&(piece.partition, *uid)),
+                Outcome::Dropped | Outcome::Broken | Outcome::TooManyHops => true,
             };
             assert!(
                 answered || request.lost,
@@ -593,7 +614,10 @@ impl World {
             let fits = match code {
                 "truncated" | "other_record" => part.cut_below,
                 "requests_missing" => part.cut_below || part.requests.start > 0,
-                "link_broken" => part.folding.broken.is_some(),
+                "link_broken" | "too_many_hops" => part
+                    .folding
+                    .broken
+                    .is_some_and(|broken| broken.code == code),
                 "unreadable" => part.unread.is_some_and(|unread| unread.in_log),
                 _ => self.damaged.get(&partition) == Some(&code),
             };
@@ -623,6 +647,7 @@ impl World {
                     "other_record" => "halted at the end: other record",
                     "requests_missing" => "halted at the end: requests missing",
                     "link_broken" => "halted at the end: link broken",
+                    "too_many_hops" => "halted at the end: forwarded too often",
                     _ => "halted at the end: damaged on purpose",
                 });
             } else {
@@ -640,10 +665,10 @@ impl World {
                 continue;
             }
             let key = request.key.as_deref().unwrap_or_default();
-            let home = self
-                .decided
-                .map_or(0, |decided| partition_of(key, decided.partitions) as usize);
-            let stopped = self.must_stop(request.partition) || self.must_stop(home);
+            let home = self.decided.map_or(0, |decided| {
+                partition_of(key, decided.homes.partitions()) as usize
+            });
+            let stopped = self.must_stop(request.lies_in) || self.must_stop(home);
             assert!(
                 request.answers > 0 || request.lost || stopped,
                 "I4: {}:{} has no answer",

@@ -27,6 +27,7 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
         faults: false,
         losses: false,
         grows: false,
+        outside: false,
         requests_max: 8,
         taken_in_time_max: usize::MAX,
         disturb,

@@ -123,7 +123,8 @@ impl World {
 
     fn parcels_cut(&mut self, home: usize, at: i64) {
         let parcels = self.nodes.iter_mut().flatten();
-        for parcel in parcels.flat_map(|live| &mut live.forwards) {
+        let parcels = parcels.flat_map(|live| &mut live.forwards);
+        for parcel in parcels.chain(&mut self.outside.forwards) {
             parcel.cut(home, at);
         }
     }
@@ -270,7 +271,7 @@ impl World {
         }
         part.folding.outcomes.truncate(at as usize);
         part.folding.snapshots.truncate(at as usize + 1);
-        part.folding.broken = part.folding.broken.filter(|broken| *broken < at);
+        part.folding.broken = part.folding.broken.filter(|broken| broken.at < at);
         self.parcels_cut(partition, at);
     }
 

@@ -6,12 +6,16 @@ use sequencer::processor::replies::Token;
 
 use crate::log::{Record, Uid, What};
 use crate::node::Node;
+use crate::outside::OUTSIDE;
 use crate::world::World;
 
 #[derive(Clone)]
 pub struct Parcel {
-    token: Token,
-    home: usize,
+    /// None for a forward of the partition outside.
+    token: Option<Token>,
+    /// The partition that forwards it.
+    source: usize,
+    pub home: usize,
     uid: Uid,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -27,10 +31,11 @@ pub struct Late {
 }
 
 impl Parcel {
-    pub fn new(forward: &Forward<'_>, uid: Uid) -> Parcel {
+    pub fn new(forward: &Forward<'_>, source: usize, uid: Uid) -> Parcel {
         let headers = forward.headers.iter();
         Parcel {
-            token: forward.token,
+            token: Some(forward.token),
+            source,
             home: forward.home as usize,
             uid,
             key: forward.key.map(<[u8]>::to_vec),
@@ -38,6 +43,26 @@ impl Parcel {
             headers: headers
                 .map(|(name, value)| (name.to_owned(), value.to_vec()))
                 .collect(),
+            landed: None,
+        }
+    }
+
+    /// A forward of the partition outside.
+    pub fn outside(
+        home: usize,
+        uid: Uid,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        headers: Vec<(String, Vec<u8>)>,
+    ) -> Parcel {
+        Parcel {
+            token: None,
+            source: OUTSIDE as usize,
+            home,
+            uid,
+            key,
+            value,
+            headers,
             landed: None,
         }
     }
@@ -82,12 +107,13 @@ impl World {
                 .is_some_and(|at| at < replicated)
         {
             let parcel = self.live(node).forwards.remove(first);
-            self.forwarded.insert(parcel.uid);
-            self.live(node).instance.acknowledged(parcel.token, 1);
+            self.forwarded.insert((parcel.source, parcel.uid));
+            let token = parcel.token.expect("an instance forwards it");
+            self.live(node).instance.acknowledged(token, 1);
         }
     }
 
-    fn land(&mut self, parcel: &Parcel) -> i64 {
+    pub fn land(&mut self, parcel: &Parcel) -> i64 {
         self.coverage.state("stray forwarded home");
         self.trace.number(parcel.uid as i64);
         let timestamp = self.log_time();

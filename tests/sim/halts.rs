@@ -1,10 +1,13 @@
 //! I6 when the state itself is damaged: exactly the damaged partitions halt, with the right word. The others go
 //! on, and a repair is noticed without a restart.
 
+use sequencer::core::limits::HOPS_MAX;
+use sequencer::core::partitioner::partition_of;
 use sequencer::processor::Mode;
 use sequencer::wire::state::{self, Content, Footer, TopicId};
 
 use crate::log::{Log, Slot};
+use crate::requests::one_id;
 use crate::world::{Config, World};
 
 fn quiet(seed: u64) -> Config {
@@ -25,6 +28,7 @@ fn quiet(seed: u64) -> Config {
         faults: false,
         losses: false,
         grows: false,
+        outside: false,
         requests_max: usize::MAX,
         taken_in_time_max: usize::MAX,
         disturb: None,
@@ -180,4 +184,34 @@ fn i6_without_a_state_topic_every_partition_halts() {
     halts("no_state_partition", &[0, 1, 2], |world, _| {
         world.no_state_topic = true
     });
+}
+
+/// The home of the name is elsewhere, and no partition may forward the request once more.
+#[test]
+fn i6_a_partition_that_must_forward_too_often_halts_and_has_not_counted() {
+    for seed in 0..8 {
+        let mut world = World::new(quiet(seed));
+        run(&mut world);
+        let name = "orders";
+        let home = partition_of(name.as_bytes(), world.partitions.len() as u32) as usize;
+        let elsewhere = (home + 1) % world.partitions.len();
+        for (destination, hops) in [
+            (home, HOPS_MAX),
+            (elsewhere, HOPS_MAX - 1),
+            (elsewhere, HOPS_MAX),
+        ] {
+            world.write_outside(one_id(name), destination, hops);
+        }
+        run(&mut world);
+        for partition in 0..world.partitions.len() {
+            let expected = (partition == elsewhere).then_some("too_many_hops");
+            assert_eq!(
+                world.halted(partition),
+                expected,
+                "seed {seed}, {partition}"
+            );
+        }
+        world.check_all();
+        world.stop();
+    }
 }

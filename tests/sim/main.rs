@@ -7,7 +7,7 @@
 //! | `world` | the whole world, and the order of events |
 //! | `log`, `transactions`, `group` | Kafka |
 //! | `node`, `takeover`, `forwards` | a process: the tasks of `src/kafka` around the shipped instance |
-//! | `requests` | clients |
+//! | `requests`, `outside` | clients, and a partition that forwards requests by another N |
 //! | `faults` | the faults |
 //! | `oracle` | the expected answer of each request, from a plain fold of its own |
 //! | `checks` | I1 to I6, at each reply, commit, start and halt |
@@ -34,6 +34,7 @@ mod halts;
 mod log;
 mod node;
 mod oracle;
+mod outside;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod random;

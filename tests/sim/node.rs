@@ -479,7 +479,7 @@ impl World {
         let reply = match output {
             None => return false,
             Some(Output::Reply(reply)) => Ok((reply.token, reply.outgoing.body.to_vec())),
-            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, uid)),
+            Some(Output::Forward(forward)) => Err(Parcel::new(&forward, partition as usize, uid)),
         };
         // The process may end between the answer and its sending.
         if self.point(node) {

@@ -159,6 +159,8 @@ pub enum Outcome {
     Dropped,
     /// A stray before this one is missing.
     Broken,
+    /// It was forwarded as often as it may be, and is not home.
+    TooManyHops,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +182,8 @@ pub struct Sequence {
 
 const LAST: i128 = (1 << 53) - 1;
 const COUNT_MAX: i128 = 1_000_000;
+/// Most times that a request is forwarded.
+const HOPS_MAX: u8 = 16;
 
 impl Sequence {
     fn fresh(fields: &Fields) -> Result<Sequence, &'static str> {
@@ -329,6 +333,9 @@ pub struct Link {
     pub epoch: u64,
     pub at: Position,
     pub previous: Position,
+    /// Partition and offset of the client's record.
+    pub origin: (u32, i64),
+    pub hops: u8,
 }
 
 /// Leader epoch and offset.
@@ -344,7 +351,7 @@ pub struct End {
 }
 
 impl Link {
-    /// The link of a copy in the home partition.
+    /// The link of a forwarded record. A copy that a client wrote has none.
     pub fn of(record: &Record) -> Option<Link> {
         let header = record.header("sequencer-forwarded");
         matches!(record.what, What::Forward(_))
@@ -354,12 +361,14 @@ impl Link {
     pub fn read(header: &[u8]) -> Link {
         let text = std::str::from_utf8(header).expect("a link is text");
         let mut parts = text.split([':', '.']).map(|part| part.parse::<i64>());
-        let mut part = || parts.next().expect("six parts").expect("a number");
+        let mut part = || parts.next().expect("nine parts").expect("a number");
         Link {
             source: part() as u32,
             epoch: part() as u64,
             at: (part() as i32, part()),
             previous: (part() as i32, part()),
+            origin: (part() as u32, part()),
+            hops: part() as u8,
         }
     }
 
@@ -449,11 +458,15 @@ impl Naive {
         let mut dropped = false;
         self.told = None;
         self.granted = false;
+        let is_stray = asked.name.is_some()
+            && at.home != at.partition
+            && !matches!(asked.meaning, Meaning::Policy { .. } | Meaning::Invalid(_));
         if let Some(link) = link {
             let end = self.accepted.get(&link.source).copied();
             match link.accepted(end, self.links_open) {
                 None => dropped = true,
                 Some(Err(())) => return Outcome::Broken,
+                Some(Ok(_)) if is_stray && link.hops == HOPS_MAX => return Outcome::TooManyHops,
                 Some(Ok(end)) => drop(self.accepted.insert(link.source, end)),
             }
         }
@@ -467,7 +480,7 @@ impl Naive {
             (_, None) => return Outcome::Reply(Expected::Error("invalid_name")),
             (_, Some(name)) => name,
         };
-        if at.home != at.partition && !matches!(asked.meaning, Meaning::Policy { .. }) {
+        if is_stray {
             let position = (at.leader_epoch, at.offset);
             self.sent.insert(at.home, position);
             return Outcome::Stray;
@@ -518,8 +531,8 @@ impl Naive {
             kind,
             ids,
             next: ids.is_none().then(|| sequence.shown_next()).flatten(),
-            partition: link.map_or(at.partition, |link| link.source),
-            offset: link.map_or(at.offset, |link| link.at.1),
+            partition: link.map_or(at.partition, |link| link.origin.0),
+            offset: link.map_or(at.offset, |link| link.origin.1),
         });
     }
 

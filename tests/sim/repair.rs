@@ -140,7 +140,7 @@ impl World {
     fn opened(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
         let footer = restored.footer.as_ref()?;
         let part = &self.partitions[partition];
-        let broken = part.folding.broken?;
+        let broken = part.folding.broken?.at;
         // The owner commits the rest of its fold before it halts.
         let mut between = part
             .requests
@@ -149,9 +149,8 @@ impl World {
             return None;
         }
         drop(between);
-        let decided = footer.decided();
-        let fold = restored.fold.clone();
-        let mut rebuild = Rebuild::new(partition as u32, decided, fold, footer.next, None);
+        let (key, fold) = (footer.link_key, restored.fold.clone());
+        let mut rebuild = Rebuild::new(partition as u32, key, fold, footer.next, None);
         let record = part.requests.committed_at(broken, &self.transactions)?;
         let names = names();
         let all = record.headers.iter();
@@ -204,7 +203,6 @@ impl World {
                 next: NextOffset(from),
                 digest: fold.digest_with(scalars),
                 scalars,
-                partitions: decided.partitions,
                 link_key: decided.link_key,
                 fold_version: FOLD_VERSION,
                 topic_id: self.topic,

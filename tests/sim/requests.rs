@@ -7,11 +7,11 @@ use crate::oracle::{Asked, Fields, Meaning};
 use crate::transactions::{Fate, LogId};
 use crate::world::{Request, World};
 
-struct Written {
-    asked: Asked,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Vec<u8>)>,
+pub struct Written {
+    pub asked: Asked,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl World {
@@ -29,6 +29,14 @@ impl World {
             None
         };
         let written = self.something();
+        if self.config.outside && self.random.one_in(8) {
+            if self.random.one_in(4) {
+                return self.copy_a_forward();
+            }
+            if self.may_come_from_outside(&written) {
+                return self.outside_step(written);
+            }
+        }
         let partition = self.some_partition(&written);
         self.write(partition, written, transaction);
     }
@@ -44,7 +52,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, partition: usize, written: Written, transaction: Option<usize>) -> Uid {
+    pub fn write(&mut self, partition: usize, written: Written, transaction: Option<usize>) -> Uid {
         let Written {
             asked,
             key,
@@ -52,7 +60,6 @@ impl World {
             headers,
         } = written;
         let uid = self.requests.len();
-        self.coverage.requests += 1;
         let timestamp = self.log_time();
         let offset = self.partitions[partition].requests.append(Record {
             key: key.clone(),
@@ -67,8 +74,21 @@ impl World {
             let log = LogId::Requests(partition);
             self.transactions.all[number].pending.insert(log);
         }
-        self.trace.bytes(key.as_deref().unwrap_or_default());
         self.trace.bytes(value.as_deref().unwrap_or_default());
+        self.asked(asked, key, (partition, offset), transaction)
+    }
+
+    /// Notes a request of a client, and the place that its reply names.
+    pub fn asked(
+        &mut self,
+        asked: Asked,
+        key: Option<Vec<u8>>,
+        (partition, offset): (usize, i64),
+        transaction: Option<usize>,
+    ) -> Uid {
+        let uid = self.requests.len();
+        self.coverage.requests += 1;
+        self.trace.bytes(key.as_deref().unwrap_or_default());
         let at = self.places.entry((partition, offset)).or_default();
         at.push(uid);
         self.requests.push(Request {
@@ -76,6 +96,8 @@ impl World {
             key,
             partition,
             offset,
+            lies_in: partition,
+            hops: 0,
             transaction,
             expected: None,
             body: None,
@@ -320,7 +342,7 @@ impl World {
             // Only the service can create a valid link.
             push(
                 "sequencer-forwarded",
-                b"0:0:0.5:-1.-1:00000000000000000000000000000000",
+                b"0:0:0.5:-1.-1:0.5:1:00000000000000000000000000000000",
             );
         }
         headers
@@ -340,4 +362,9 @@ fn named(name: String, meaning: Meaning, id: Option<String>, value: Option<Strin
         value: value.map(String::into_bytes),
         headers: Vec::new(),
     }
+}
+
+/// A request for one ID.
+pub fn one_id(name: &str) -> Written {
+    named(name.to_owned(), Meaning::Next { count: 1 }, None, None)
 }

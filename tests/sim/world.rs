@@ -12,6 +12,7 @@ use crate::group::Group;
 use crate::log::{Log, Uid};
 use crate::node::Node;
 use crate::oracle::{Asked, Expected, Naive, Outcome, Position};
+use crate::outside::Outside;
 use crate::random::Random;
 use crate::trace::{Coverage, Trace};
 use crate::transactions::{Coordinator, DelayedCommit, Leftover, Transactions};
@@ -37,6 +38,8 @@ pub struct Config {
     pub losses: bool,
     /// True when the request topic may grow.
     pub grows: bool,
+    /// True when a partition outside of N forwards requests, and clients copy forwarded ones.
+    pub outside: bool,
     /// Total number of requests.
     pub requests_max: usize,
     /// Most records that brokers take in the time of a transaction, from the first step to the last.
@@ -82,6 +85,7 @@ impl Config {
             grows: random.one_in(3),
             requests_max: usize::MAX,
             taken_in_time_max: usize::MAX,
+            outside: random.one_in(3),
             disturb: None,
         }
         .with_slow_brokers(&mut random)
@@ -109,7 +113,14 @@ pub struct Folding {
     /// The state before each offset.
     pub snapshots: Vec<Rc<Naive>>,
     /// The record at which no owner can go on.
-    pub broken: Option<i64>,
+    pub broken: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub at: i64,
+    /// The word with which the owner halts.
+    pub code: &'static str,
 }
 
 /// The committed state of a partition, whether a reader sees it yet or not.
@@ -165,8 +176,13 @@ pub struct Part {
 pub struct Request {
     pub asked: Asked,
     pub key: Option<Vec<u8>>,
+    /// The partition and offset that its reply names.
     pub partition: usize,
     pub offset: i64,
+    /// The partition in whose log it came first.
+    pub lies_in: usize,
+    /// How many times it had been forwarded when it came there.
+    pub hops: u8,
     pub transaction: Option<usize>,
     pub expected: Option<Expected>,
     /// The first reply that any reader saw.
@@ -189,8 +205,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Requests by place, with those of a log that was cut.
     pub places: BTreeMap<(usize, i64), Vec<Uid>>,
-    /// Strays whose copy in the home partition was acknowledged.
-    pub forwarded: BTreeSet<Uid>,
+    /// Strays whose copy was acknowledged, with the partition that forwarded it.
+    pub forwarded: BTreeSet<(usize, Uid)>,
     pub decided: Option<Decided>,
     pub transactions: Transactions,
     pub clients: Vec<usize>,
@@ -201,6 +217,7 @@ pub struct World {
     pub delayed_commits: Vec<DelayedCommit>,
     pub late_records: Vec<crate::transactions::LateRecords>,
     pub late_forwards: Vec<crate::forwards::Late>,
+    pub outside: Outside,
     /// Partitions that were damaged on purpose, and the word with which they must halt.
     pub damaged: BTreeMap<usize, &'static str>,
     /// True when the state topic is gone.
@@ -227,8 +244,9 @@ pub struct Void {
     pub at: i64,
 }
 
-/// Most steps until the world is at rest.
-const STEPS_TO_REST_MAX: usize = 60_000;
+/// Most steps until the world is at rest. Where four processes share the turns and every transaction before was late,
+/// the only owner begins with transactions of one record: more than 60,000 steps were seen.
+const STEPS_TO_REST_MAX: usize = 100_000;
 /// Steps that it must stay at rest.
 const STEPS_AT_REST: usize = 150;
 
@@ -255,6 +273,7 @@ impl World {
             delayed_commits: Vec::new(),
             late_records: Vec::new(),
             late_forwards: Vec::new(),
+            outside: Outside::default(),
             damaged: BTreeMap::new(),
             no_state_topic: false,
             voids: Vec::new(),
@@ -359,6 +378,7 @@ impl World {
             self.fold_visible(partition);
         }
         self.late_forward();
+        self.forward_outside();
     }
 
     /// Runs without new requests and faults, until everything is answered and committed and stays so.
@@ -383,6 +403,7 @@ impl World {
             node.carried.is_none() && node.foreign.is_empty() && node.forwards.is_empty()
         };
         self.transactions.prepared.is_empty()
+            && self.outside.forwards.is_empty()
             && self.nodes.iter().flatten().all(idle)
             && (0..self.partitions.len()).all(|partition| self.is_settled(partition))
     }

@@ -125,7 +125,7 @@ impl Facts {
         self.applied_records = Some(footer.scalars.applied);
         self.floor = Some(footer.scalars.floor);
         self.undefined = Some(footer.scalars.undefined.as_str());
-        self.service_partitions = Some(footer.partitions);
+        self.service_partitions = Some(footer.scalars.homes.partitions());
         self.fold_version = Some(footer.fold_version);
         self.topic_id = Some(footer.topic_id.to_string());
         self.digest = Some(footer.digest.to_string());

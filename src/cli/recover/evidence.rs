@@ -15,10 +15,9 @@ use crate::core::definition::Definition;
 use crate::core::fold::{Defined, Entry};
 use crate::core::limits::ID_LAST;
 use crate::core::link::{Accepted, LinkKey};
-use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
-use crate::core::{Fold, NextOffset, Offset, Scalars, Timestamp};
+use crate::core::{Fold, Homes, NextOffset, Offset, Scalars, Timestamp};
 use crate::kafka::admin::Access;
 use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::error::Error as KafkaError;
@@ -183,6 +182,7 @@ impl State {
             window_next,
             links_open,
             epoch,
+            homes,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -194,6 +194,7 @@ impl State {
         *window_next = found.window_next.max(*window_next);
         *links_open |= found.links_open;
         *epoch = found.epoch.max(*epoch);
+        *homes = found.homes;
         self.last_footer = Some(footer.clone());
     }
 
@@ -289,7 +290,7 @@ impl Inquiry<'_> {
             committed,
             decided,
             origin,
-            replies: self.replies(decided.partitions)?,
+            replies: self.replies(decided.homes)?,
             ownership: self.ownership(&state)?,
             state,
             log,
@@ -468,7 +469,7 @@ impl Inquiry<'_> {
         }
     }
 
-    fn replies(&self, partitions: u32) -> Result<Replies, Error> {
+    fn replies(&self, homes: Homes) -> Result<Replies, Error> {
         let topic = &self.session.settings.topics.replies;
         let reader = reader_of_everything(&self.session.connection)?;
         let mut extents = Vec::new();
@@ -485,7 +486,7 @@ impl Inquiry<'_> {
         for (partition, from, to) in extents {
             reader.read(topic, partition, from, to, |record| {
                 replies.reply(record.value.unwrap_or_default(), |name| {
-                    let home = partition_of(name.as_bytes(), partitions);
+                    let home = homes.of(name.as_bytes());
                     i32::try_from(home) == Ok(self.partition)
                 });
                 Flow::Continue

@@ -10,7 +10,6 @@ use crate::core::command::Undefined;
 use crate::core::definition::Definition;
 use crate::core::fold::{Defined, Entry, Note};
 use crate::core::limits::{FOLD_VERSION, ID_LAST};
-use crate::core::partitioner::partition_of;
 use crate::core::sequence::Sequence;
 use crate::core::{Fold, NextOffset, Offset, Scalars};
 use crate::processor::checkpoint::Batch;
@@ -100,6 +99,7 @@ impl Plan {
         }
         let scalars = Scalars {
             floor,
+            homes: evidence.decided.homes,
             ..state.scalars
         };
         let of_other_topic = BTreeMap::new();
@@ -188,7 +188,6 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
         next: NextOffset::ZERO,
         digest: fold.digest_with(scalars),
         scalars,
-        partitions: evidence.decided.partitions,
         link_key: evidence.decided.link_key,
         fold_version: FOLD_VERSION,
         topic_id: evidence.log.topic_id,
@@ -212,7 +211,7 @@ pub fn highest_seen(evidence: &Evidence) -> i64 {
 
 /// False for a partition at or above N. It gives no IDs, because all of its names have their home elsewhere.
 pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
-    u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.partitions)
+    u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.homes.partitions())
 }
 
 /// The ID above which unseen names go on. If the state is complete, such a name began at its floor after the
@@ -404,16 +403,16 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
             ask.from
         ));
     }
-    let n = evidence.decided.partitions;
+    let homes = evidence.decided.homes;
     if !is_home(partition, evidence) && (ask.above.is_some() || !ask.above_of.is_empty()) {
         return Err(format!(
             "partition {partition} gives no IDs, since every name has its home in partitions 0 to {}: \
              leave out --above",
-            n.saturating_sub(1)
+            homes.partitions().saturating_sub(1)
         ));
     }
     let elsewhere = ask.above_of.keys().find_map(|name| {
-        let home = partition_of(name.as_bytes(), n);
+        let home = homes.of(name.as_bytes());
         (i32::try_from(home) != Ok(partition)).then_some((name, home))
     });
     if let Some((name, home)) = elsewhere {
@@ -454,7 +453,8 @@ pub mod tests {
     use crate::core::fold::Note;
     use crate::core::ledger::Chain;
     use crate::core::link::{Accepted, LinkKey, Position};
-    use crate::core::{Offset, Timestamp};
+    use crate::core::partitioner::partition_of;
+    use crate::core::{Homes, Offset, Timestamp};
     use crate::processor::restore::Restore;
     use crate::processor::takeover::{Decided, RequestLog};
     use crate::wire::state::{self, TopicId};
@@ -495,7 +495,7 @@ pub mod tests {
             },
             replies: given("orders", 400, 500),
             decided: Decided {
-                partitions: 4,
+                homes: Homes::first(4),
                 link_key: LinkKey::drawn([2; 32]),
             },
             origin: Origin::State(3),
@@ -615,7 +615,7 @@ pub mod tests {
             let mut ask = ask(150, None);
             ask.above_of.insert(name.to_owned(), id);
             let mut evidence = evidence();
-            evidence.decided.partitions = 5;
+            evidence.decided.homes = Homes::first(5);
             ask.partition = i32::try_from(partition_of(b"orders", 5)).unwrap();
             Plan::new(&ask, &evidence)
         };
@@ -631,7 +631,7 @@ pub mod tests {
     #[test]
     fn a_partition_above_n_is_repaired_and_gives_no_ids() {
         let mut above_n = evidence();
-        above_n.decided.partitions = 3;
+        above_n.decided.homes = Homes::first(3);
         above_n.state.counters.clear();
         above_n.replies = Replies::default();
         let plan = Plan::new(&ask(150, None), &above_n).unwrap();
@@ -640,7 +640,8 @@ pub mod tests {
         assert_eq!(plan.fold.sequences(), 0);
         let refused = Plan::new(&ask(150, 5), &above_n).unwrap_err();
         assert!(refused.contains("leave out --above"), "{refused}");
-        let rebuilt = Rebuild::new(3, above_n.decided, Fold::default(), NextOffset(150), None);
+        let Decided { homes, link_key } = above_n.decided;
+        let rebuilt = Rebuild::new(3, link_key, Fold::new(homes), NextOffset(150), None);
         assert!(Plan::rebuilt(3, "g", rebuilt, &above_n, 1_700).is_ok());
     }
 

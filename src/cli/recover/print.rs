@@ -44,7 +44,7 @@ pub fn found(
     writeln!(
         out,
         "  service    names have their homes in {}, {origin}",
-        counted(decided.partitions, "partition")
+        counted(decided.homes.partitions(), "partition")
     )?;
     let restored = &state.restored;
     let checkpoint = match &restored.footer {

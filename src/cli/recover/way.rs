@@ -122,7 +122,7 @@ pub fn log_without_state(
     if evidence.state.restored.footer.is_some() || not_whole(evidence).is_some() {
         return Ok(None);
     }
-    let mut all = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
+    let mut all = from_the_beginning(partition, evidence);
     inquiry.refold(&mut all, evidence.log.end)?;
     Ok(Some(all.folding.fold))
 }
@@ -133,7 +133,7 @@ fn whole_log(
     partition: i32,
     evidence: &Evidence,
 ) -> Result<Result<Rebuild, String>, Error> {
-    let mut rebuilt = rebuild(partition, evidence, Fold::default(), NextOffset::ZERO);
+    let mut rebuilt = from_the_beginning(partition, evidence);
     let to = evidence.committed.unwrap_or(NextOffset::ZERO);
     inquiry.refold(&mut rebuilt, to)?;
     // Goes beyond markers and aborted records.
@@ -148,6 +148,13 @@ fn whole_log(
     })
 }
 
+/// A rebuild of a log that begins at 0.
+fn from_the_beginning(partition: i32, evidence: &Evidence) -> Rebuild {
+    let homes = evidence.decided.homes;
+    let homes = u32::try_from(partition).map_or(homes, |partition| homes.at_birth(partition));
+    rebuild(partition, evidence, Fold::new(homes), NextOffset::ZERO)
+}
+
 pub(super) fn rebuild(
     partition: i32,
     evidence: &Evidence,
@@ -155,7 +162,7 @@ pub(super) fn rebuild(
     next: NextOffset,
 ) -> Rebuild {
     let partition = u32::try_from(partition).unwrap_or(0);
-    Rebuild::new(partition, evidence.decided, fold, next, None)
+    Rebuild::new(partition, evidence.decided.link_key, fold, next, None)
 }
 
 /// The evidence that the log, folded to its end, differs from what was answered.

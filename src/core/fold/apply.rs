@@ -8,9 +8,9 @@ use crate::core::command::{Action, Command, Operation, Request, Undefined};
 use crate::core::definition::{Changes, Definition};
 use crate::core::invariants;
 use crate::core::ledger::{Event, Ledger};
-use crate::core::link::{Accepted, Link, Position, Verdict};
+use crate::core::limits::HOPS_MAX;
+use crate::core::link::{Accepted, Link, Origin, Position, Verdict};
 use crate::core::name::{Name, POLICY};
-use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
 use crate::core::position::{Offset, Timestamp};
 use crate::core::rejection::{Code, Rejection};
@@ -22,8 +22,6 @@ use crate::core::window::{Place, RequestKey};
 pub struct At {
     /// The record's partition.
     pub partition: u32,
-    /// N, the number of partitions that names are spread over.
-    pub partitions: u32,
     /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
     /// The record's offset.
@@ -40,12 +38,11 @@ impl At {
         }
     }
 
-    /// The partition that counts for a name.
-    fn home(&self, name: Name<'_>) -> u32 {
-        if name.is_policy() {
-            return self.partition;
+    fn origin(&self) -> Origin {
+        Origin {
+            partition: self.partition,
+            offset: self.offset,
         }
-        partition_of(name.as_str().as_bytes(), self.partitions)
     }
 }
 
@@ -56,8 +53,8 @@ struct Taken {
 }
 
 impl Fold {
-    /// Folds one record and answers it. `link` is the verified link of a record that another partition
-    /// forwarded. `ledger` takes the ledger records of audited sequences.
+    /// Folds one record and answers it. `link` is the verified link of a record that another partition forwarded
+    /// to this one. `ledger` takes the ledger records of audited sequences.
     pub fn apply(
         &mut self,
         at: At,
@@ -65,14 +62,18 @@ impl Fold {
         request: &Request<'_>,
         ledger: &mut dyn Ledger,
     ) -> Answer {
-        let home = match &request.name {
-            Ok(name) => at.home(*name),
-            Err(_) => at.partition,
+        let home = match (&request.name, &request.command) {
+            (Ok(name), Ok(_)) => self.home(at, *name),
+            // A request that is invalid by itself is answered in the partition where it lies.
+            _ => at.partition,
         };
-        // A link counts only in the home partition. Anywhere else somebody copied the record.
-        if let Some(link) = link.filter(|_| home == at.partition) {
+        // A link counts here, wherever the name's home is: here is where the next one of its chain arrives, too.
+        if let Some(link) = link.filter(|_| !planted!(LinkAtHomeOnly) || home == at.partition) {
             let end = self.accepted.get(&link.partition).copied();
             match link.judged(end, self.scalars.links_open) {
+                Verdict::Next(_) if link.hops >= HOPS_MAX && home != at.partition => {
+                    return Answer::TooManyHops { home, link };
+                }
                 Verdict::Next(end) => self.accept(link.partition, end),
                 Verdict::Broken => {
                     let accepted = end.map_or(Position::NONE, |end| end.position);
@@ -87,13 +88,12 @@ impl Fold {
         self.count(at.timestamp);
         let (name, command) = match (&request.name, &request.command) {
             (Ok(name), Ok(command)) => (name.as_str(), command),
-            // A request that is invalid by itself is answered in the partition where it lies.
             (Err(rejection), _) | (_, Err(rejection)) => {
                 return Answer::Rejected(rejection.clone());
             }
         };
         if home != at.partition {
-            return self.stray(at, home);
+            return self.stray(at, link, home);
         }
         let request_id = request.request_id.as_deref();
         let cause = Cause {
@@ -108,6 +108,14 @@ impl Fold {
             Command::Operator(operation) => self.operate(name, operation, &cause, ledger),
         };
         answer.unwrap_or_else(Answer::Rejected)
+    }
+
+    /// The partition that counts for a name.
+    fn home(&self, at: At, name: Name<'_>) -> u32 {
+        if name.is_policy() {
+            return at.partition;
+        }
+        self.scalars.homes.of(name.as_str().as_bytes())
     }
 
     fn count(&mut self, timestamp: Timestamp) {
@@ -127,11 +135,12 @@ impl Fold {
         self.touch(Slot::Accepted(source));
     }
 
-    fn stray(&mut self, at: At, home: u32) -> Answer {
+    /// Forwards a record to its home. `before`: the link with which the record came here.
+    fn stray(&mut self, at: At, before: Option<Link>, home: u32) -> Answer {
         let position = at.position();
-        let before = self.sent.insert(home, position);
+        let previous = self.sent.insert(home, position);
         self.entries.replace(
-            before.map(|before| sent_element(home, before)),
+            previous.map(|previous| sent_element(home, previous)),
             Some(sent_element(home, position)),
         );
         self.touch(Slot::Sent(home));
@@ -141,7 +150,12 @@ impl Fold {
                 partition: at.partition,
                 epoch: self.scalars.epoch,
                 position,
-                previous: before.unwrap_or(Position::NONE),
+                previous: previous.unwrap_or(Position::NONE),
+                origin: match before {
+                    Some(link) if !planted!(OriginLost) => link.origin,
+                    _ => at.origin(),
+                },
+                hops: before.map_or(0, |link| link.hops) + 1,
             },
         }
     }

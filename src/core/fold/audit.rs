@@ -4,7 +4,6 @@ use super::Fold;
 use super::apply::At;
 use crate::core::ledger::{Chain, Event, Ledger, Line};
 use crate::core::link::Link;
-use crate::core::position::Offset;
 use crate::core::sequence::Sequence;
 
 /// The request behind a record of the ledger.
@@ -119,8 +118,8 @@ impl Fold {
             record: chain.records + 1,
             turn: chain.turn,
             event,
-            partition: link.map_or(at.partition, |link| link.partition),
-            offset: link.map_or(at.offset, |link| Offset(link.position.offset)),
+            partition: link.map_or(at.partition, |link| link.origin.partition),
+            offset: link.map_or(at.offset, |link| link.origin.offset),
             home_offset: link.map(|_| at.offset),
             timestamp: at.timestamp,
             requester,

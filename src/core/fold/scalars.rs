@@ -2,7 +2,8 @@
 
 use crate::core::command::Undefined;
 use crate::core::digest::{Element, ElementBuilder, Kind};
-use crate::core::limits::WINDOW_REQUESTS;
+use crate::core::homes::Homes;
+use crate::core::limits::{EPOCHS_MAX, WINDOW_REQUESTS};
 use crate::core::position::Timestamp;
 
 /// The values that the fold remembers once for each partition.
@@ -28,6 +29,8 @@ pub struct Scalars {
     /// Rises with each repair, also when the state with the epoch before is lost. It identifies an owner from
     /// before the repair, and the links of this owner. 0 without a repair.
     pub epoch: u64,
+    /// The partitions that names are spread over, as far as this partition has learned.
+    pub homes: Homes,
 }
 
 impl Default for Scalars {
@@ -41,9 +44,13 @@ impl Default for Scalars {
             window_next: 0,
             links_open: false,
             epoch: 0,
+            homes: Homes::first(1),
         }
     }
 }
+
+/// Eight numbers, and N of each epoch.
+const CAPACITY: usize = 1 + (8 + EPOCHS_MAX) * 8;
 
 impl Scalars {
     pub(super) fn element(self) -> Element {
@@ -57,8 +64,10 @@ impl Scalars {
             window_next,
             links_open,
             epoch,
+            homes,
         } = self;
-        ElementBuilder::<80>::new(Kind::Scalars)
+        let mut element = ElementBuilder::<CAPACITY>::new(Kind::Scalars);
+        element
             .number(highest_timestamp.0)
             .number(applied.cast_signed())
             .number(floor)
@@ -70,7 +79,10 @@ impl Scalars {
             .number(i64::from(window_capacity))
             .number(window_next.cast_signed())
             .number(i64::from(links_open))
-            .number(epoch.cast_signed())
-            .finish()
+            .number(epoch.cast_signed());
+        for n in homes.counts() {
+            element.number(i64::from(n));
+        }
+        element.finish()
     }
 }

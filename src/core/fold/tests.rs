@@ -8,8 +8,8 @@ use crate::core::command::{Action, Command, Operation, Request};
 use crate::core::definition::{AtEnd, Changes};
 use crate::core::invariants;
 use crate::core::ledger::{Chain, Hash, Ledger, Line};
-use crate::core::limits::{COUNT_MAX, ID_LAST};
-use crate::core::link::{Accepted, Position};
+use crate::core::limits::{COUNT_MAX, HOPS_MAX, ID_LAST};
+use crate::core::link::{Accepted, Origin, Position};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::position::{Offset, Timestamp};
@@ -72,7 +72,6 @@ const END: Accepted = Accepted {
 fn at(offset: i64) -> At {
     At {
         partition: 0,
-        partitions: 1,
         leader_epoch: LEADER_EPOCH,
         offset: Offset(offset),
         timestamp: Timestamp(offset),
@@ -644,17 +643,21 @@ fn name_at(home: u32) -> String {
         .unwrap()
 }
 
+/// The fold of one of N partitions.
+fn one_of_n() -> Fold {
+    Fold::new(Homes::first(N))
+}
+
 fn in_partition(partition: u32, offset: i64) -> At {
     At {
         partition,
-        partitions: N,
         ..at(offset)
     }
 }
 
 #[test]
 fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
-    let (mut source, mut home) = (Fold::default(), Fold::default());
+    let (mut source, mut home) = (one_of_n(), one_of_n());
     let name = name_at(1);
     let mut links = Vec::new();
     for offset in [3, 4, 9] {
@@ -701,27 +704,87 @@ fn strays_form_a_chain_that_home_accepts_once_and_without_a_gap() {
     assert_eq!(come(&mut home, links[1]), Answer::Repeated);
 }
 
-#[test]
-fn a_link_that_somebody_copied_to_another_partition_is_an_ordinary_stray() {
-    let mut fold = Fold::default();
-    let link = Link {
-        partition: 1,
+/// The link of a client's record in another partition.
+fn first_hop(partition: u32, offset: i64, previous: Position) -> Link {
+    Link {
+        partition,
         epoch: 0,
-        position: place(5),
-        previous: place(2),
+        position: place(offset),
+        previous,
+        origin: Origin {
+            partition,
+            offset: Offset(offset),
+        },
+        hops: 1,
+    }
+}
+
+#[test]
+fn a_link_counts_where_it_is_addressed_to_and_the_request_goes_on_with_its_origin() {
+    let mut fold = one_of_n();
+    let name = name_at(1);
+    let mut offset = 10;
+    let mut come = |link| {
+        offset += 1;
+        let at = in_partition(0, offset);
+        fold.apply(at, Some(link), &next(&name, 1), &mut Lines::default())
     };
-    let answer = fold.apply(
-        in_partition(0, 7),
-        Some(link),
-        &next(&name_at(1), 1),
-        &mut Lines::default(),
-    );
-    assert!(matches!(answer, Answer::Stray { home: 1, link } if link.position == place(7)));
+    let first = first_hop(2, 5, Position::NONE);
+    let stray = Answer::Stray {
+        home: 1,
+        link: Link {
+            partition: 0,
+            position: place(11),
+            hops: 2,
+            ..first
+        },
+    };
+    assert_eq!(come(first), stray);
+    assert_eq!(come(first), Answer::Repeated);
+    assert!(matches!(
+        come(first_hop(2, 9, place(7))),
+        Answer::Broken { .. }
+    ));
+    let Answer::Stray { link, .. } = come(first_hop(2, 7, place(5))) else {
+        panic!("the next one of the chain");
+    };
+    assert_eq!((link.previous, link.position), (place(11), place(14)));
+    assert_eq!(link.origin.offset, Offset(7));
+}
+
+#[test]
+fn a_request_that_was_forwarded_too_often_stops_the_partition_before_it() {
+    let mut fold = one_of_n();
+    let (here, elsewhere) = (name_at(0), name_at(1));
+    let link = |hops, offset, previous| Link {
+        hops,
+        ..first_hop(2, offset, previous)
+    };
+    let mut come = |link, name: &str| {
+        let before = fold.clone().cut(&mut Vec::new());
+        let answer = fold.apply(
+            in_partition(0, 20),
+            Some(link),
+            &next(name, 1),
+            &mut Lines::default(),
+        );
+        (answer, fold.cut(&mut Vec::new()) == before)
+    };
+    let (answer, _) = come(link(HOPS_MAX - 1, 5, Position::NONE), &elsewhere);
+    assert!(matches!(answer, Answer::Stray { link, .. } if link.hops == HOPS_MAX));
+    let last = link(HOPS_MAX, 6, place(5));
+    let stopped = Answer::TooManyHops {
+        home: 1,
+        link: last,
+    };
+    assert_eq!(come(last, &elsewhere), (stopped, true));
+    assert_eq!(come(last, &here).0, Answer::Granted(grant(1, 1)), "at home");
+    assert_eq!(come(last, &elsewhere).0, Answer::Repeated);
 }
 
 #[test]
 fn an_invalid_request_is_answered_where_it_lies() {
-    let mut fold = Fold::default();
+    let mut fold = one_of_n();
     let name = name_at(1);
     let mut request = next(&name, 1);
     request.command = Err(Rejection::new(Code::InvalidCount, ""));
@@ -732,19 +795,14 @@ fn an_invalid_request_is_answered_where_it_lies() {
 
 #[test]
 fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
-    let mut home = Fold::default();
+    let mut home = one_of_n();
     home.set_scalars(Scalars {
         links_open: true,
-        ..Scalars::default()
+        ..home.scalars()
     });
     let name = name_at(1);
     let mut come = |offset, previous| {
-        let link = Link {
-            partition: 0,
-            epoch: 0,
-            position: place(offset),
-            previous: place(previous),
-        };
+        let link = first_hop(0, offset, place(previous));
         home.apply(
             in_partition(1, offset),
             Some(link),
@@ -760,7 +818,7 @@ fn after_a_repair_the_first_link_of_each_partition_is_believed_and_no_other() {
 #[test]
 fn policy_records_belong_to_the_partition_in_which_they_lie() {
     for partition in 0..N {
-        let mut fold = Fold::default();
+        let mut fold = one_of_n();
         let request = action(POLICY, Action::Policy(Undefined::Refuse));
         let answer = fold.apply(
             in_partition(partition, 0),
@@ -817,11 +875,26 @@ fn the_digest_covers_everything_that_is_remembered() {
         window_next: _,
         links_open: _,
         epoch: _,
+        homes: _,
     } = scalars;
     changed(
         "timestamp",
         Scalars {
             highest_timestamp: Timestamp(77),
+            ..scalars
+        },
+    );
+    changed(
+        "homes",
+        Scalars {
+            homes: Homes::first(77),
+            ..scalars
+        },
+    );
+    changed(
+        "homes of an epoch before",
+        Scalars {
+            homes: Homes::read([7, 77]).unwrap(),
             ..scalars
         },
     );
@@ -1351,7 +1424,7 @@ fn the_policy_can_ask_for_a_ledger_of_names_that_nobody_defined() {
 #[test]
 fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
     let name = name_at(0);
-    let mut home = Fold::default();
+    let mut home = one_of_n();
     let mut ledger = Lines::default();
     home.apply(
         in_partition(0, 4),
@@ -1360,15 +1433,17 @@ fn a_line_names_the_record_that_the_client_wrote_and_where_it_was_folded() {
         &mut ledger,
     );
     let link = Link {
-        partition: 1,
-        epoch: 0,
-        position: place(7),
-        previous: Position::NONE,
+        origin: Origin {
+            partition: 2,
+            offset: Offset(3),
+        },
+        hops: 2,
+        ..first_hop(1, 7, Position::NONE)
     };
     home.apply(in_partition(0, 9), Some(link), &next(&name, 1), &mut ledger);
     let (line, _) = &ledger.0[1];
     assert!(
-        line.contains("partition: 1, offset: Offset(7), home_offset: Some(Offset(9))"),
+        line.contains("partition: 2, offset: Offset(3), home_offset: Some(Offset(9))"),
         "{line}"
     );
 }

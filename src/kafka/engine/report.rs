@@ -190,7 +190,8 @@ impl Reporter {
                 if let Some(repaired) = &start.restored.reset {
                     info!(partition, repaired, "the state begins with a repair");
                 }
-                let (of_service, of_topic) = (start.decided.partitions, start.topic_partitions);
+                let of_service = start.restored.fold.scalars().homes.partitions();
+                let of_topic = start.topic_partitions;
                 self.partitions = (of_service, of_topic);
                 if of_topic > of_service {
                     warn!(

@@ -603,7 +603,7 @@ impl TransactionalProducer {
         let mut offsets = TopicPartitionList::with_capacity(checkpoint.sections.len());
         for section in &checkpoint.sections {
             let mut element = offsets.add_partition(&self.topics.requests, section.partition);
-            element.set_metadata(metadata(section.service_partitions, section.rewrite_from));
+            element.set_metadata(metadata(&section.homes, section.rewrite_from));
             element
                 .set_offset(Offset::Offset(section.next.0))
                 .map_err(|error| self.error("send offsets", &error))?;

@@ -3,12 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::core::link::LinkKey;
 use crate::core::partitioner::partition_of;
-use crate::core::{Digest, Offset, Scalars, Timestamp};
+use crate::core::{Digest, Fold, Homes, Offset, Scalars, Timestamp};
 use crate::processor::Mode;
 use crate::processor::checkpoint::Destination;
 use crate::processor::partition::Service;
 use crate::processor::restore::Restored;
-use crate::processor::takeover::{Decided, Start};
+use crate::processor::takeover::Start;
 use crate::wire::headers::{Headers, Names};
 use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, Content, Footer, TopicId};
@@ -273,8 +273,10 @@ fn start(next: i64) -> Verdict {
     let footer = Footer {
         next,
         digest: Digest::default(),
-        scalars: Scalars::default(),
-        partitions: N,
+        scalars: Scalars {
+            homes: Homes::first(N),
+            ..Scalars::default()
+        },
         link_key: KEY,
         fold_version: 1,
         topic_id,
@@ -285,14 +287,12 @@ fn start(next: i64) -> Verdict {
     };
     Verdict::Start(Box::new(Start {
         restored: Restored {
+            fold: Fold::new(Homes::first(N)),
             footer: Some(footer),
             ..Restored::default()
         },
         next,
-        decided: Decided {
-            partitions: N,
-            link_key: KEY,
-        },
+        link_key: KEY,
         decides: false,
         topic_partitions: N,
         topic_id,

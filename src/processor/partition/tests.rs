@@ -6,10 +6,9 @@ use crate::core::fold::{Entry, EntryKey};
 use crate::core::link::LinkKey;
 use crate::core::partitioner::partition_of;
 use crate::core::planted::{Bug, Planted};
-use crate::core::{Code, Scalars, Timestamp};
+use crate::core::{Code, Homes, Scalars, Timestamp};
 use crate::processor::checkpoint::Destination;
 use crate::processor::restore::{Restore, Restored};
-use crate::processor::takeover::Decided;
 use crate::wire::headers::{Headers, Names};
 use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, Content};
@@ -33,10 +32,7 @@ fn fresh() -> Start {
     Start {
         restored: Restored::default(),
         next: NextOffset::ZERO,
-        decided: Decided {
-            partitions: 1,
-            link_key: LinkKey([5; 32]),
-        },
+        link_key: LinkKey([5; 32]),
         decides: false,
         topic_partitions: 1,
         topic_id: TopicId([7; 16]),
@@ -317,7 +313,8 @@ fn a_checkpoint_holds_what_changed_and_a_footer_that_a_restore_believes() {
     let footer = footer(&section);
     assert_eq!(footer.next, NextOffset(3));
     assert_eq!(footer.batch_records, 2);
-    assert_eq!((footer.partitions, footer.fold_version), (1, FOLD_VERSION));
+    assert_eq!(footer.scalars.homes, Homes::first(1));
+    assert_eq!(footer.fold_version, FOLD_VERSION);
     assert_eq!((&*footer.group, &*footer.instance), ("group", "instance"));
     let last = footer.last_applied.unwrap();
     assert_eq!(last.offset, Offset(2));

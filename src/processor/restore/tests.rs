@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::fold::{At, EntryKey, Slot};
 use crate::core::link::LinkKey;
-use crate::core::{Command, Digest, Name, NextOffset, Offset, Request, Scalars, Timestamp};
+use crate::core::{Command, Digest, Homes, Name, NextOffset, Offset, Request, Scalars, Timestamp};
 use crate::processor::checkpoint::Batch;
 use crate::wire::ledger::Lines;
 use crate::wire::state::{Reset, TopicId};
@@ -123,7 +123,6 @@ impl Owner {
         };
         let at = At {
             partition: 0,
-            partitions: 1,
             leader_epoch: 0,
             offset: Offset(self.next as i64),
             timestamp: timestamp(self.next),
@@ -154,7 +153,6 @@ impl Owner {
             next: NextOffset(self.next as i64),
             digest,
             scalars: self.fold.scalars(),
-            partitions: 1,
             link_key: LinkKey([5; 32]),
             fold_version: 1,
             topic_id: TopicId([1; 16]),
@@ -411,6 +409,28 @@ fn a_footer_with_an_older_next_and_an_equal_digest_is_not_believed() {
     let restored = restore(&log);
     assert_eq!(next_of(&restored), Some(9));
     assert_eq!(restored.skipped_batches, 1);
+}
+
+#[test]
+fn a_list_of_homes_is_extended_and_never_cut_back() {
+    let mut owner = Owner::new(1);
+    let mut log = owner.take("a", 1).checkpoint();
+    let mut zombie = owner.clone();
+    zombie.writer = 2;
+    let rescaled = Homes::read([1, 2]).unwrap();
+    owner.fold.set_scalars(Scalars {
+        homes: rescaled,
+        ..owner.fold.scalars()
+    });
+    owner.next = 5;
+    log.extend(owner.checkpoint());
+    // The same entries, so that the digest matches, and a later offset.
+    zombie.next = 9;
+    log.extend(zombie.checkpoint());
+    let restored = restore(&log);
+    assert_eq!(next_of(&restored), Some(5));
+    assert_eq!(restored.skipped_batches, 1);
+    assert_eq!(restored.fold.scalars().homes, rescaled);
 }
 
 #[test]

@@ -22,8 +22,10 @@ fn footer() -> Footer {
     Footer {
         next: NextOffset(45),
         digest: Digest::default(),
-        scalars: Scalars::default(),
-        partitions: 4,
+        scalars: Scalars {
+            homes: Homes::first(4),
+            ..Scalars::default()
+        },
         link_key: KEY,
         fold_version: FOLD_VERSION,
         topic_id: TOPIC,
@@ -36,7 +38,7 @@ fn footer() -> Footer {
 
 /// A state whose highest ID is 9.
 fn restored(footer: Option<Footer>) -> Event {
-    let mut fold = Fold::default();
+    let mut fold = Fold::new(Homes::first(4));
     fold.put(Entry::Sequence {
         name: "a",
         sequence: Sequence::above(9),
@@ -63,11 +65,16 @@ fn log(start: i64, end: i64) -> RequestLog {
     }
 }
 
-fn service(partitions: u32) -> Event {
+fn service<const EPOCHS: usize>(counts: [u32; EPOCHS]) -> Event {
     Event::Service(Some(Decided {
-        partitions,
+        homes: Homes::read(counts).unwrap(),
         link_key: KEY,
     }))
+}
+
+/// N of each epoch that the partition knows of.
+fn known(start: &Start) -> Vec<u32> {
+    start.restored.fold.scalars().homes.counts().collect()
 }
 
 fn bound(start: i64, end: i64) -> Event {
@@ -142,7 +149,7 @@ fn t2_the_bound_is_asked_for_first_and_the_questions_follow_in_order() {
     );
     let start = start(takeover.on(Event::Record(Some(LAST.hash))));
     assert_eq!(start.next, NextOffset(45));
-    assert_eq!(start.decided.partitions, 4);
+    assert_eq!(known(&start), [4]);
     assert_eq!(start.topic_id, TOPIC);
     assert_eq!(start.last_applied, Some(LAST));
     assert_eq!(start.state_end, 100);
@@ -407,7 +414,7 @@ fn a_fresh_partition_0_decides_n_by_the_topic() {
     let mut takeover = up_to_log(0, Event::Committed(None), nothing_restored());
     let start = start(takeover.on(Event::Log(log(0, 60))));
     assert_eq!(start.next, NextOffset::ZERO);
-    assert_eq!(start.decided.partitions, 4);
+    assert_eq!(known(&start), [4]);
     assert_eq!(start.topic_id, TOPIC);
     assert_eq!(start.last_applied, None);
     assert!(start.restored.fold.is_empty() && start.restored.footer.is_none());
@@ -421,9 +428,19 @@ fn another_fresh_partition_takes_n_from_partition_0_and_not_from_the_topic() {
         ..log(0, 60)
     };
     assert_eq!(action(takeover.on(Event::Log(grown))), Action::ReadService);
-    let start = start(takeover.on(service(2)));
-    assert_eq!(start.decided.partitions, 2);
+    let start = start(takeover.on(service([2])));
+    assert_eq!(known(&start), [2]);
     assert_eq!(start.next, NextOffset::ZERO);
+}
+
+#[test]
+fn a_fresh_partition_takes_no_n_that_began_after_it_was_added() {
+    for (partition, begins_with) in [(1, &[2][..]), (3, &[2]), (5, &[2, 4]), (8, &[2, 4, 8])] {
+        let mut takeover = up_to_log(partition, Event::Committed(None), nothing_restored());
+        takeover.on(Event::Log(log(0, 60)));
+        let start = start(takeover.on(service([2, 4, 8])));
+        assert_eq!(known(&start), begins_with, "{partition}");
+    }
 }
 
 #[test]
@@ -440,11 +457,11 @@ fn only_a_fresh_partition_0_decides() {
         let step = takeover.on(Event::Log(log(0, 60)));
         let start = match partition {
             0 => start(step),
-            _ => start(takeover.on(service(2))),
+            _ => start(takeover.on(service([2]))),
         };
         assert_eq!(start.decides, partition == 0);
         let key = if partition == 0 { FRESH_KEY } else { KEY };
-        assert_eq!(start.decided.link_key, key);
+        assert_eq!(start.link_key, key);
         assert_eq!(start.topic_partitions, 4);
     }
     let state = restored(Some(footer()));
@@ -452,7 +469,7 @@ fn only_a_fresh_partition_0_decides() {
     takeover.on(Event::Log(log(0, 60)));
     let start = start(takeover.on(Event::Record(Some(LAST.hash))));
     assert!(!start.decides);
-    assert_eq!(start.decided.link_key, KEY);
+    assert_eq!(start.link_key, KEY);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::service::{Own, World, run};
 use crate::core::link::Position;
-use crate::core::{Fold, sequence::Sequence};
+use crate::core::{Fold, Homes, sequence::Sequence};
 use crate::verify::report::{Invariant, Report};
 use crate::wire::state::{self, BatchId, Content, Entry};
 
@@ -291,7 +291,7 @@ fn a_wrong_footer_is_found_whatever_is_wrong_with_it() {
         ("floor", |footer, _| footer.scalars.floor = 5),
         ("window", |footer, _| footer.scalars.window_next += 1),
         ("epoch", |footer, _| footer.scalars.epoch += 1),
-        ("N", |footer, _| footer.partitions = 2),
+        ("N", |footer, _| footer.scalars.homes = Homes::first(2)),
         ("leader", |footer, _| {
             footer.last_applied.as_mut().unwrap().leader_epoch += 1;
         }),
@@ -377,6 +377,20 @@ fn a_stray_that_was_lost_breaks_i4() {
         "{report:#?}"
     );
     assert_eq!(example(&report, Invariant::Answered), (source as u32, last));
+}
+
+#[test]
+fn a_forward_that_somebody_copied_is_a_request_of_its_own() {
+    let (mut world, home, source) = with_stray();
+    let before = run(&world).counts;
+    let mut forwards = world.requests[home].iter();
+    let copy = forwards.find(|record| record.forwarded.is_some()).cloned();
+    world.write(source, copy.unwrap());
+    world.serve();
+    let report = run(&world);
+    assert!(report.clean, "{report:#?}");
+    assert_eq!(report.counts.grants, before.grants + 1);
+    assert_eq!(report.counts.strays, before.strays + 1);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 
 use crate::core::link::LinkKey;
-use crate::core::{NextOffset, Offset, Timestamp};
+use crate::core::{Fold, Homes, NextOffset, Offset, Timestamp};
 use crate::kafka::error::Error as KafkaError;
 use crate::processor::Mode;
 use crate::processor::checkpoint::{Batch, Section, Written};
 use crate::processor::partition::{Output, Partition, Record as Request, Service as Shipped};
 use crate::processor::restore::{Restore, Restored};
-use crate::processor::takeover::{Decided, Start};
+use crate::processor::takeover::Start;
 use crate::verify::progress::Progress;
 use crate::verify::report::Report;
 use crate::verify::source::{Extent, Flow, Logs, Record, Topic};
@@ -108,7 +108,8 @@ impl World {
         )
     }
 
-    fn write(&mut self, partition: usize, mut record: Own) -> i64 {
+    /// Writes a record to a partition; returns its offset.
+    pub fn write(&mut self, partition: usize, mut record: Own) -> i64 {
         let log = &mut self.requests[partition];
         // Holes like those of transactions.
         let hole = i64::from(self.dice.borrow_mut().below(5) == 0);
@@ -294,15 +295,15 @@ impl World {
     }
 
     fn restored(&self, partition: usize) -> Partition {
-        let restored = self.restore(partition);
+        let mut restored = self.restore(partition);
+        if restored.footer.is_none() {
+            restored.fold = Fold::new(Homes::first(self.requests.len() as u32));
+        }
         let footer = restored.footer.as_ref();
         let start = Start {
             next: footer.map_or(NextOffset::ZERO, |footer| footer.next),
             last_applied: footer.and_then(|footer| footer.last_applied),
-            decided: Decided {
-                partitions: self.requests.len() as u32,
-                link_key: LINK_KEY,
-            },
+            link_key: LINK_KEY,
             decides: false,
             topic_partitions: self.requests.len() as u32,
             topic_id: TopicId(TOPIC_ID),
@@ -333,7 +334,7 @@ impl World {
         footer.scalars.epoch += 1;
         footer.scalars.floor = above.max(0);
         footer.scalars.links_open = true;
-        let mut fold = crate::core::Fold::default();
+        let mut fold = Fold::default();
         for entry in restored.fold.iter() {
             if let state::Entry::Sequence {
                 name,

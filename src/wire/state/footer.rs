@@ -4,8 +4,9 @@ use super::bytes::{Reader, push_text};
 use super::entry::flag;
 use super::{BatchId, encode_envelope};
 use crate::core::command::Undefined;
+use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
-use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
+use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
 
 /// Kafka's ID of a topic. A topic that was deleted and created again has another ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +39,7 @@ pub struct Footer {
     pub digest: Digest,
     /// The values that the fold remembers once for the partition.
     pub scalars: Scalars,
-    /// N, the number of partitions that names are spread over, decided once.
-    pub partitions: u32,
-    /// The key of the tags of forwarded requests, drawn once with N.
+    /// The key of the tags of forwarded requests, drawn once with the first N.
     pub link_key: LinkKey,
     /// The version of the rules by which the state was folded.
     pub fold_version: u16,
@@ -61,20 +60,31 @@ const NO_OFFSET: i64 = -1;
 /// Stands for an unknown leader epoch.
 pub const NO_LEADER_EPOCH: i32 = -1;
 
-/// The values that the first footer of state partition 0 decides once for the whole service.
+/// The values that state partition 0 decides for the whole service: its first footer decides the first N and the
+/// key, and each rescale a further N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// N, the number of partitions that names are spread over.
-    pub partitions: u32,
+    /// The partitions that names are spread over.
+    pub homes: Homes,
     /// The key of the tags of forwarded requests.
     pub link_key: LinkKey,
+}
+
+fn read_homes(reader: &mut Reader<'_>) -> Option<Homes> {
+    let epochs = usize::from(reader.u8()?);
+    let mut counts = [0; EPOCHS_MAX];
+    let counts = counts.get_mut(..epochs)?;
+    for n in counts.iter_mut() {
+        *n = reader.u32()?;
+    }
+    Homes::read(counts.iter().copied())
 }
 
 impl Footer {
     /// The values that were decided before this footer was written.
     pub fn decided(&self) -> Decided {
         Decided {
-            partitions: self.partitions,
+            homes: self.scalars.homes,
             link_key: self.link_key,
         }
     }
@@ -85,7 +95,6 @@ impl Footer {
             next,
             digest,
             scalars,
-            partitions,
             link_key,
             fold_version,
             topic_id,
@@ -103,6 +112,7 @@ impl Footer {
             window_next,
             links_open,
             epoch,
+            homes,
         } = scalars;
         encode_envelope(out, batch);
         out.extend_from_slice(&next.0.to_be_bytes());
@@ -119,7 +129,11 @@ impl Footer {
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));
         out.extend_from_slice(&epoch.to_be_bytes());
-        out.extend_from_slice(&partitions.to_be_bytes());
+        // At most 16.
+        out.push(u8::try_from(homes.counts().count()).unwrap_or(u8::MAX));
+        for n in homes.counts() {
+            out.extend_from_slice(&n.to_be_bytes());
+        }
         out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
         out.extend_from_slice(&topic_id.0);
@@ -152,8 +166,8 @@ impl Footer {
                 window_next: reader.count()?,
                 links_open: flag(reader)?,
                 epoch: reader.u64()?,
+                homes: read_homes(reader)?,
             },
-            partitions: reader.u32()?,
             link_key: LinkKey(reader.array()?),
             fold_version: reader.u16()?,
             topic_id: TopicId(reader.array()?),

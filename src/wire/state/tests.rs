@@ -8,7 +8,7 @@ use crate::core::ledger::{Chain, Hash};
 use crate::core::link::{Accepted, LinkKey, Position};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
-use crate::core::{Digest, NextOffset, Offset, Scalars, Timestamp};
+use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
 
 const BATCH: BatchId = BatchId {
     writer: 0x0102_0304_0506_0708,
@@ -28,8 +28,8 @@ fn footer() -> Footer {
             window_next: 12,
             links_open: true,
             epoch: 0x55,
+            homes: Homes::read([4, 12]).unwrap(),
         },
-        partitions: 4,
         link_key: LinkKey([0xab; 32]),
         fold_version: 1,
         topic_id: TopicId([7; 16]),
@@ -87,7 +87,9 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "000000000000000c",                   // its next place
             "01",                                 // first links are believed
             "0000000000000055",                   // epoch
-            "00000004",                           // N
+            "02",                                 // epochs of N
+            "00000004",                           // the first N
+            "0000000c",                           // N now
             "abababababababababababababababab",   // key of the links
             "abababababababababababababababab",
             "0001",                             // fold version

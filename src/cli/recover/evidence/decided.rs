@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::{Inquiry, State};
 use crate::cli::Error;
+use crate::core::Homes;
 use crate::core::link::LinkKey;
-use crate::processor::checkpoint::service_partitions;
+use crate::processor::checkpoint::homes;
 use crate::processor::takeover::Decided;
 
 /// The decided values and their source.
@@ -52,10 +53,10 @@ impl Inquiry<'_> {
     ) -> Result<Service, Error> {
         if let Some((partition, decided)) = self.in_the_state(state)? {
             let origin = Origin::State(partition);
-            agrees(asked, decided.partitions, origin)?;
+            agrees(asked, decided.homes, origin)?;
             return Ok(Service { decided, origin });
         }
-        let (partitions, origin) = n(self.in_the_offsets(topic_has)?, asked, topic_has)?;
+        let (homes, origin) = n(self.in_the_offsets(topic_has)?, asked, topic_has)?;
         if self.partition != 0 {
             return Err(Error::Failed(
                 "no state of any partition is left, and with it the key of forwarded requests, which is \
@@ -68,7 +69,7 @@ impl Inquiry<'_> {
         getrandom::fill(&mut key)
             .map_err(|error| Error::Failed(format!("no randomness from the system: {error}")))?;
         let decided = Decided {
-            partitions,
+            homes,
             link_key: LinkKey::drawn_by_repair(key),
         };
         Ok(Service { decided, origin })
@@ -87,34 +88,33 @@ impl Inquiry<'_> {
         Ok(None)
     }
 
-    fn in_the_offsets(&self, topic_has: u32) -> Result<Option<(i32, u32)>, Error> {
+    fn in_the_offsets(&self, topic_has: u32) -> Result<Option<(i32, Homes)>, Error> {
         let settings = &self.session.settings;
         let (group, topic) = (&settings.group, &settings.topics.requests);
         let committed = self.session.admin.committed(group, topic, topic_has)?;
-        Ok((0..).zip(committed).find_map(|(partition, committed)| {
-            let n = service_partitions(&committed?.metadata)?;
-            Some((partition, n))
-        }))
+        Ok((0..)
+            .zip(committed)
+            .find_map(|(partition, committed)| Some((partition, homes(&committed?.metadata)?))))
     }
 }
 
 /// Finds N without any state.
 fn n(
-    in_the_offsets: Option<(i32, u32)>,
+    in_the_offsets: Option<(i32, Homes)>,
     asked: Option<u32>,
     topic_has: u32,
-) -> Result<(u32, Origin), Error> {
-    if let Some((partition, n)) = in_the_offsets {
+) -> Result<(Homes, Origin), Error> {
+    if let Some((partition, homes)) = in_the_offsets {
         let origin = Origin::Offsets(partition);
-        agrees(asked, n, origin)?;
-        return Ok((n, origin));
+        agrees(asked, homes, origin)?;
+        return Ok((homes, origin));
     }
     match asked {
-        Some(n) if n <= topic_has => Ok((n, Origin::Operator)),
+        Some(n) if n <= topic_has => Ok((Homes::first(n), Origin::Operator)),
         Some(n) => Err(Error::Failed(format!(
             "--partitions must be 1 to {topic_has}, the partitions that the request topic has now, got {n}"
         ))),
-        None if topic_has == 1 => Ok((1, Origin::OnePartition)),
+        None if topic_has == 1 => Ok((Homes::first(1), Origin::OnePartition)),
         None => Err(Error::Failed(format!(
             "the partitions among which the service spreads its names are not known, since neither \
              state nor committed offsets are left: say with --partitions N how many the request topic \
@@ -124,7 +124,8 @@ fn n(
     }
 }
 
-fn agrees(asked: Option<u32>, found: u32, origin: Origin) -> Result<(), Error> {
+fn agrees(asked: Option<u32>, found: Homes, origin: Origin) -> Result<(), Error> {
+    let found = found.partitions();
     match asked {
         Some(asked) if asked != found => Err(Error::Failed(format!(
             "--partitions is {asked}, but the service has {found} {origin}: leave it out"
@@ -145,10 +146,12 @@ mod tests {
         };
         assert!(failed(None, None, 6).contains("--partitions N"));
         let of = |found, asked, has| n(found, asked, has).ok();
-        assert_eq!(of(None, Some(4), 6), Some((4, Origin::Operator)));
-        assert_eq!(of(None, None, 1), Some((1, Origin::OnePartition)));
-        assert_eq!(of(Some((5, 4)), None, 6), Some((4, Origin::Offsets(5))));
+        let (one, four) = (Homes::first(1), Homes::first(4));
+        assert_eq!(of(None, Some(4), 6), Some((four, Origin::Operator)));
+        assert_eq!(of(None, None, 1), Some((one, Origin::OnePartition)));
+        let found = Some((5, four));
+        assert_eq!(of(found, None, 6), Some((four, Origin::Offsets(5))));
         assert!(failed(None, Some(7), 6).contains("1 to 6"));
-        assert!(failed(Some((5, 4)), Some(6), 6).contains("has 4"));
+        assert!(failed(found, Some(6), 6).contains("has 4"));
     }
 }
