@@ -11,12 +11,14 @@
 //! | [`undelivered`] | the memory of topics that could not be written |
 //! | [`transactor`] | transactions, on their own thread |
 //! | [`takeovers`] | restore, on its own threads |
+//! | [`calls`] | request records that each wait for their own reply: the gateway's way to Kafka |
 //! | [`tools`] | the cluster calls of the command line: ask once, write a repair |
 //! | [`clients`] | the configuration of each client |
 //! | [`admin`] | topics and groups |
 //! | [`error`] | the only place that reads error codes |
 
 pub mod admin;
+pub mod calls;
 pub mod clients;
 pub mod consumer;
 pub mod context;

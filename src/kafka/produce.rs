@@ -262,6 +262,8 @@ pub struct Report<'a> {
     pub result: Result<i64, Error>,
     /// True when a broker may write the record, although the result is an error: it was sent, and not answered.
     pub is_unanswered: bool,
+    /// True when librdkafka knows of no attempt that a broker may have written.
+    is_not_persisted: bool,
     /// The record's partition.
     pub partition: i32,
     /// The record's key.
@@ -270,6 +272,15 @@ pub struct Report<'a> {
     pub value: Option<&'a [u8]>,
     /// The record's headers.
     pub headers: Headers<'a>,
+}
+
+impl Report<'_> {
+    /// True when the record is certainly not in the log: it was never sent whole, or a broker refused each attempt
+    /// before it wrote, and said why.
+    pub fn is_unwritten(&self) -> bool {
+        let refused = self.result.as_ref().is_err_and(|error| !error.is_silent());
+        refused && self.is_not_persisted
+    }
 }
 
 /// The queue of one producer's delivery reports. It must be dropped before the producer.
@@ -338,6 +349,7 @@ unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
         opaque: message._private as usize,
         result: Error::check(OPERATION, message.err).map(|()| message.offset),
         is_unanswered: status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED,
+        is_not_persisted: status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
         partition: message.partition,
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),

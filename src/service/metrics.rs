@@ -9,8 +9,8 @@ pub mod failover;
 pub mod latency;
 pub mod names;
 mod partitions;
-mod process;
-mod register;
+pub(crate) mod process;
+pub(crate) mod register;
 #[cfg(test)]
 mod tests;
 

@@ -556,8 +556,7 @@ impl World {
             !part.cut_below,
             "I6: partition {partition} goes on at {from} on a log that was truncated to {:?}; \
              committed is {:?}",
-            part.requests.cuts,
-            part.truth
+            part.requests.cuts, part.truth
         );
         // An owner that runs learns of another topic at its next look, and may begin a fetch until then.
         let damage = self.damaged.get(&partition);

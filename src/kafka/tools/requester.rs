@@ -2,18 +2,12 @@
 //! finds the reply that belongs to a request by the partition and offset that it names.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka_sys as sys;
 use serde::Deserialize;
 
 use super::CALL_DEADLINE;
@@ -21,7 +15,7 @@ use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
-use crate::kafka::produce::{Enqueued, Outgoing, Topic};
+use crate::kafka::produce::{Enqueued, Outgoing, Report, Reports, Topic};
 use crate::wire::headers::Block;
 
 /// Longest wait for one of the two clients before the other is looked at.
@@ -30,9 +24,6 @@ const POLL: Duration = Duration::from_millis(1);
 /// Longest wait for the reports of requests that are taken back. The client's threads give them within
 /// milliseconds, unless one of them waits for a name server.
 const TAKE_BACK_MAX: Duration = Duration::from_millis(500);
-
-/// How long a fetch of replies waits for one.
-const FETCH_WAIT_MS: &str = "250";
 
 /// Where requests go and replies come from.
 #[derive(Clone, Debug)]
@@ -80,6 +71,9 @@ pub struct Failure {
     pub never_written: bool,
 }
 
+/// Partition and offset of a request, or why it has none.
+type Delivered = Result<(i32, i64), Failure>;
+
 /// The part of a reply by which its request is known again.
 #[derive(Debug, Deserialize)]
 struct Cause {
@@ -90,9 +84,10 @@ struct Cause {
 /// Writes requests and waits for their replies.
 pub struct Requester {
     route: Route,
-    // Must go before the producer.
-    topic: Option<Topic>,
-    producer: BaseProducer<Reports>,
+    // Both must go before the producer: fields are dropped in their order.
+    topic: Topic,
+    reports: Reports,
+    producer: BaseProducer<Context>,
     consumer: BaseConsumer<Context>,
     /// Not joined; the client library looks for its coordinator all the same.
     group: String,
@@ -104,6 +99,8 @@ pub struct Requester {
     /// Replies that no request is known for yet: a reply may be read before the report of its
     /// request. Most belong to others.
     early: BTreeMap<(i32, i64), Vec<u8>>,
+    /// Delivery reports that were served and not taken up.
+    reported: VecDeque<(usize, Delivered)>,
     /// Outcomes that came while requests were taken back.
     settled: VecDeque<Outcome>,
 }
@@ -121,11 +118,18 @@ impl Requester {
     ) -> Result<Requester, Error> {
         let deadline = Instant::now() + within;
         // First, so that it connects while the consumer asks its questions.
-        let producer: BaseProducer<Reports> = request_producer(connection)
-            .create_with_context(Reports::default())
+        let mut config = connection.request_producer();
+        // Each request is tried once: not all of them have a request_id, and a second record would be a second
+        // grant.
+        config.set("message.send.max.retries", "0");
+        let producer: BaseProducer<Context> = config
+            .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create producer", &error))?;
         let topic = Topic::new(&producer, &route.requests)?;
-        let consumer: BaseConsumer<Context> = reply_consumer(connection)
+        let reports = Reports::of(&producer)
+            .ok_or_else(|| Error::own("create producer", Class::Fatal, "it has no queue"))?;
+        let consumer: BaseConsumer<Context> = connection
+            .reply_reader()
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create consumer", &error))?;
         let mut partitions: Vec<i32> = names
@@ -151,7 +155,8 @@ impl Requester {
             .map_err(|error| Error::from_kafka("assign", &error))?;
         Ok(Requester {
             route,
-            topic: Some(topic),
+            topic,
+            reports,
             producer,
             consumer,
             group: connection.group.clone(),
@@ -159,6 +164,7 @@ impl Requester {
             unreported: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             early: BTreeMap::new(),
+            reported: VecDeque::new(),
             settled: VecDeque::new(),
         })
     }
@@ -183,9 +189,6 @@ impl Requester {
     /// The producer does not take it.
     pub fn send_to(&mut self, partition: i32, name: &str, value: &[u8]) -> Result<usize, Error> {
         let number = self.sent;
-        let Some(topic) = &self.topic else {
-            return Ok(number);
-        };
         let record = Outgoing {
             partition,
             key: Some(name.as_bytes()),
@@ -193,7 +196,7 @@ impl Requester {
             headers: Block::EMPTY,
             opaque: number,
         };
-        match topic.produce(record)? {
+        match self.topic.produce(record)? {
             Enqueued::Yes => {}
             Enqueued::QueueFull => {
                 let message = "the producer's queue is full";
@@ -221,7 +224,7 @@ impl Requester {
             if let Some(outcome) = self.settled.pop_front() {
                 return Ok(Some(outcome));
             }
-            self.producer.poll(Duration::ZERO);
+            self.serve_reports(Duration::ZERO);
             if let Some(outcome) = self.reported() {
                 return Ok(Some(outcome));
             }
@@ -247,7 +250,7 @@ impl Requester {
         self.producer.purge(all);
         let deadline = Instant::now() + TAKE_BACK_MAX;
         while !self.unreported.is_empty() && Instant::now() < deadline {
-            self.producer.poll(POLL);
+            self.serve_reports(POLL);
             while let Some(outcome) = self.reported() {
                 self.settled.push_back(outcome);
             }
@@ -269,10 +272,22 @@ impl Requester {
         given_up
     }
 
+    fn serve_reports(&mut self, wait: Duration) {
+        let Requester {
+            reports, reported, ..
+        } = self;
+        let mut wait = wait;
+        while reports.serve(wait, |report| {
+            reported.push_back((report.opaque, delivered(&report)));
+        }) {
+            wait = Duration::ZERO;
+        }
+    }
+
     /// Takes up delivery reports; an outcome when one is a failure, or its reply is here already.
     fn reported(&mut self) -> Option<Outcome> {
         loop {
-            let (number, result) = self.producer.context().take()?;
+            let (number, result) = self.reported.pop_front()?;
             let Some(mut request) = self.unreported.remove(&number) else {
                 continue;
             };
@@ -322,88 +337,22 @@ impl Requester {
     }
 }
 
-impl Drop for Requester {
-    fn drop(&mut self) {
-        drop(self.topic.take());
-    }
-}
-
 /// The partition of a name among so many.
 fn home(name: &str, partitions: u32) -> i32 {
     partition_id_of(name.as_bytes(), partitions)
 }
 
-/// Requests go out at once, and are tried once: a second record would be a second grant. An
-/// idempotent producer could try again, but its first record waits half a second, by a timer of
-/// librdkafka.
-fn request_producer(connection: &Connection) -> ClientConfig {
-    let mut config = connection.admin();
-    config
-        .set("acks", "all")
-        .set("enable.idempotence", "false")
-        .set("message.send.max.retries", "0")
-        .set("linger.ms", "0")
-        .set("allow.auto.create.topics", "false");
-    config
-}
-
-/// A fetch that finds nothing may wait at the broker: what comes ends it.
-fn reply_consumer(connection: &Connection) -> ClientConfig {
-    let mut config = connection.reader();
-    config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
-    config
-}
-
-type Report = (usize, Result<(i32, i64), Failure>);
-
-/// Delivery reports not yet taken up.
-#[derive(Default)]
-struct Reports(Mutex<VecDeque<Report>>);
-
-impl Reports {
-    fn take(&self) -> Option<Report> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
+fn delivered(report: &Report<'_>) -> Delivered {
+    match &report.result {
+        Ok(offset) => Ok((report.partition, *offset)),
+        Err(error) => Err(Failure {
+            never_written: report.is_unwritten(),
+            error: Error {
+                operation: "send request",
+                ..error.clone()
+            },
+        }),
     }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let result = match result {
-            Ok(message) => Ok((message.partition(), message.offset())),
-            Err((error, message)) => {
-                let error = Error::from_kafka("send request", error);
-                Err(Failure {
-                    never_written: !error.is_silent() && is_not_persisted(message),
-                    error,
-                })
-            }
-        };
-        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.push_back((number, result));
-    }
-}
-
-/// True when librdkafka is certain that no broker has written the record: it was never sent whole, or
-/// a broker refused it before it wrote.
-fn is_not_persisted(message: &BorrowedMessage<'_>) -> bool {
-    // SAFETY: the message lives during the callback of its report.
-    let status = unsafe { sys::rd_kafka_message_status(message.ptr()) };
-    status == sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED
 }
 
 #[cfg(test)]

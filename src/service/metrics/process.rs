@@ -32,7 +32,7 @@ const METRICS: [(Named, MetricType); 7] = [
     (PROCESS_START, MetricType::GAUGE),
 ];
 
-pub(super) fn register(registry: &Registry) -> Result<(), Error> {
+pub(crate) fn register(registry: &Registry) -> Result<(), Error> {
     let desc = |((name, help), _): &(Named, MetricType)| {
         Desc::new(
             (*name).to_owned(),

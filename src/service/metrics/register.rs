@@ -13,7 +13,7 @@ pub(super) fn counter(registry: &Registry, (name, help): Named) -> Result<IntCou
     Ok(metric)
 }
 
-pub(super) fn counters(
+pub(crate) fn counters(
     registry: &Registry,
     (name, help): Named,
     label: &str,
@@ -23,13 +23,13 @@ pub(super) fn counters(
     Ok(metric)
 }
 
-pub(super) fn gauge(registry: &Registry, (name, help): Named) -> Result<IntGauge, Error> {
+pub(crate) fn gauge(registry: &Registry, (name, help): Named) -> Result<IntGauge, Error> {
     let metric = IntGauge::new(name, help)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
 
-pub(super) fn gauges(
+pub(crate) fn gauges(
     registry: &Registry,
     (name, help): Named,
     labels: &[&str],
@@ -51,7 +51,7 @@ pub(super) fn float_gauges(registry: &Registry, (name, help): Named) -> Result<G
     Ok(metric)
 }
 
-pub(super) fn histogram(
+pub(crate) fn histogram(
     registry: &Registry,
     (name, help): Named,
     buckets: &[f64],

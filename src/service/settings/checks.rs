@@ -82,6 +82,12 @@ pub(super) const ADDRESS: Check = Check {
     accepts: |text| text.is_empty() || has_port(text),
 };
 
+/// Where the gateway is served.
+pub(super) const GATEWAY_ADDRESS: Check = Check {
+    expected: "HOST:PORT",
+    accepts: has_port,
+};
+
 /// The bearer token of HTTP, empty for none.
 pub(super) const TOKEN: Check = Check {
     expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",
