@@ -6,22 +6,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
+use super::access::{Access, permits};
 use super::call::key::{Key, RANDOM_BYTES};
 use super::call::problem::{MEDIA_TYPE, Own, Problem};
-use super::call::{Call, Incoming, Op, answer, describe};
-use super::local::Local;
+use super::call::{Call, Incoming, Op, answer, describe, openapi};
+use super::callers::Caller;
 use super::metrics::Metrics;
 use crate::core::Code;
-use crate::kafka::calls::{Calls, End, Fate, Request as Record};
+use crate::kafka::calls::{Calls, End, Fate, Places, Request as Record};
 use crate::wire::headers::{TRACEPARENT, TRACESTATE};
 
 /// Most bytes of a body. The largest has a name and a reason of 255 bytes, which JSON may write as six each, and
@@ -58,7 +59,7 @@ struct Shared {
     calls: Calls,
     limits: Limits,
     in_flight: Arc<Semaphore>,
-    local: Local,
+    access: Access,
     metrics: Metrics,
     registry: Registry,
     stopping: watch::Sender<bool>,
@@ -68,7 +69,7 @@ impl App {
     pub(super) fn new(
         calls: Calls,
         limits: Limits,
-        local: Local,
+        access: Access,
         metrics: Metrics,
         registry: Registry,
     ) -> App {
@@ -76,7 +77,7 @@ impl App {
             calls,
             limits,
             in_flight: Arc::new(Semaphore::new(limits.in_flight_max)),
-            local,
+            access,
             metrics,
             registry,
             stopping: watch::Sender::new(false),
@@ -110,6 +111,10 @@ pub(super) fn router(app: App) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/errors/{code}", get(error))
+        .route(
+            "/v1/openapi.json",
+            get(async || ([(CONTENT_TYPE, JSON)], openapi::document())),
+        )
         .fallback(call)
         .with_state(app)
 }
@@ -163,7 +168,7 @@ fn probe(good: bool, body: &impl Serialize) -> Response {
 const JSON: &str = "application/json";
 
 async fn metrics(State(app): State<App>, request: Request) -> Response {
-    if let Err(problem) = app.0.local.check(request.uri(), request.headers()) {
+    if let Err(problem) = app.0.access.check(request.uri(), request.headers()) {
         return problem_response(&problem);
     }
     let Shared {
@@ -221,6 +226,9 @@ fn problem_response(problem: &Problem) -> Response {
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     let allow = problem.allow.as_deref();
     if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
         headers.insert(ALLOW, allow);
@@ -242,10 +250,12 @@ fn now_ms() -> u64 {
 impl App {
     async fn answer(&self, request: Request) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
-        self.0.local.check(&parts.uri, &parts.headers)?;
-        let given = Key::read(&values(&parts.headers, &IDEMPOTENCY_KEY), None)?;
+        let caller = self.0.access.check(&parts.uri, &parts.headers)?;
+        let caller = caller.as_deref();
+        let tenant = caller.map(|caller| caller.name.as_str());
+        let given = Key::read(&values(&parts.headers, &IDEMPOTENCY_KEY), tenant)?;
         // Taken before the body is read, so that the requests whose bodies are slow are counted, too.
-        let slot = self.slot()?;
+        let places = self.places(caller)?;
         let body = read_body(body).await?;
         let call = Call::read(&Incoming {
             method: parts.method.as_str(),
@@ -254,12 +264,13 @@ impl App {
             content_types: &values(&parts.headers, &CONTENT_TYPE),
             body: &body,
         })?;
+        permits(caller, &call)?;
         let key = match given {
             Some(key) => key,
-            None => drawn()?,
+            None => drawn(tenant)?,
         };
         key.check_age(now_ms(), self.0.limits.key_age_max_s)?;
-        let answered = self.carry_out(&call, &key, &parts, slot).await;
+        let answered = self.carry_out(&call, &key, &parts, caller, places).await;
         let mut response = match answered {
             Ok(body) => {
                 let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];
@@ -274,22 +285,26 @@ impl App {
             }
         };
         if call.op != Op::Describe
-            && let Ok(key) = HeaderValue::from_bytes(key.as_str().as_bytes())
+            && let Ok(key) = HeaderValue::from_bytes(key.to_header().as_bytes())
         {
             response.headers_mut().insert(IDEMPOTENCY_KEY, key);
         }
         Ok(response)
     }
 
-    /// A place among the calls in progress.
-    fn slot(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0.in_flight)
-            .try_acquire_owned()
-            .map_err(|_| {
-                let max = self.0.limits.in_flight_max;
-                let detail = format!("gateway.in_flight_max is {max}, and as many calls wait");
+    /// A place among the calls in progress, and among those of the caller.
+    fn places(&self, caller: Option<&Caller>) -> Result<Places, Problem> {
+        let place = |semaphore: &Arc<Semaphore>, limit: &str| {
+            Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
+                let detail = format!("as many calls wait as {limit} allows");
                 Problem::own(Own::TooManyCalls, detail)
             })
+        };
+        let own = caller.map(|caller| place(&caller.in_flight, "gateway.in_flight_per_caller_max"));
+        Ok((
+            place(&self.0.in_flight, "gateway.in_flight_max")?,
+            own.transpose()?,
+        ))
     }
 
     /// Writes the record of a call and waits for its reply.
@@ -298,7 +313,8 @@ impl App {
         call: &Call,
         key: &Key,
         parts: &Parts,
-        slot: OwnedSemaphorePermit,
+        caller: Option<&Caller>,
+        places: Places,
     ) -> Result<Vec<u8>, Problem> {
         if let Some(obstacle) = self.obstacle() {
             let detail = format!("{obstacle}. Nothing was written");
@@ -311,10 +327,10 @@ impl App {
             traceparent: trace(TRACEPARENT),
             tracestate: trace(TRACESTATE),
         };
-        let mut slot = slot;
+        let mut places = places;
         if call.op == Op::Define {
             let value = &describe();
-            let end = self.0.calls.call(Record { value, ..record }, slot).await;
+            let end = self.0.calls.call(Record { value, ..record }, places).await;
             let description = match ended(end) {
                 End::Reply(body) => body,
                 // The definition itself was not written.
@@ -325,10 +341,10 @@ impl App {
                 }
             };
             answer::may_define(call, &description)?;
-            slot = self.slot()?;
+            places = self.places(caller)?;
         }
-        let value = &call.value(key, None);
-        let end = self.0.calls.call(Record { value, ..record }, slot).await;
+        let value = &call.value(key, caller.map(|caller| caller.name.as_str()));
+        let end = self.0.calls.call(Record { value, ..record }, places).await;
         match ended(end) {
             End::Reply(body) => answer::of_reply(call, &body),
             End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
@@ -362,11 +378,11 @@ async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn drawn() -> Result<Key, Problem> {
+fn drawn(tenant: Option<&str>) -> Result<Key, Problem> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| {
         let detail = format!("no randomness from the system: {error}");
         Problem::own(Own::NotReady, detail)
     })?;
-    Ok(Key::draw(now_ms(), random, None))
+    Ok(Key::draw(now_ms(), random, tenant))
 }

@@ -1,4 +1,4 @@
-//! Without tokens, only callers on this machine are answered. A web site in a browser on this machine is none: it
+//! Without a file of callers, only callers on this machine are answered. A web site in a browser on this machine is none: it
 //! can send requests to a loopback address, and let its own name resolve to one.
 
 use axum::http::HeaderMap;

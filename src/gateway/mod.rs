@@ -7,11 +7,15 @@
 //! | [`serve`] | start, run, stop |
 //! | `server` | the sockets and their limits |
 //! | `app` | the handlers |
-//! | `local` | the check of callers where there are no tokens |
+//! | `access` | who is answered |
+//! | `callers` | the file of callers: tokens and scopes |
+//! | `local` | the check of callers where there is no such file |
 //! | `metrics` | counters and histograms |
 
+mod access;
 mod app;
 pub mod call;
+mod callers;
 mod local;
 mod metrics;
 pub mod serve;

@@ -9,14 +9,16 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use super::access::Access;
 use super::app::{App, Limits};
+use super::callers::Callers;
 use super::local::Local;
 use super::metrics::Metrics;
 use super::server;
 use crate::kafka::calls::{Calls, Options};
 use crate::service::http::bind_reason;
 use crate::service::serve;
-use crate::service::settings::{self, Settings};
+use crate::service::settings::{self, Gateway, Settings};
 
 /// Time for answers on their way after the last call has ended.
 const GRACE: Duration = Duration::from_secs(1);
@@ -37,12 +39,20 @@ pub enum Error {
     },
     /// Others could reach the address, and there is nothing to know them by.
     #[error(
-        "gateway.address {address} is not a loopback address, and without tokens a gateway answers only callers \
-         on its own machine: use 127.0.0.1"
+        "gateway.address {address} is not a loopback address, and without gateway.callers only callers on its own \
+         machine are answered: use 127.0.0.1, or name a file of callers"
     )]
     NotLocal {
         /// The address that was bound.
         address: SocketAddr,
+    },
+    /// The file of callers.
+    #[error("gateway.callers {path}: {reason}")]
+    Callers {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Kafka.
     #[error(transparent)]
@@ -59,7 +69,9 @@ impl Error {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Settings(_) | Error::NotLocal { .. } => settings::EXIT_CODE,
+            Error::Settings(_) | Error::NotLocal { .. } | Error::Callers { .. } => {
+                settings::EXIT_CODE
+            }
             Error::Bind { .. } | Error::Kafka(_) | Error::Metrics(_) | Error::System(_) => 1,
         }
     }
@@ -110,7 +122,8 @@ pub async fn run_until(
 ) -> Result<(), Error> {
     let connection = serve::connection(settings)?;
     let gateway = &settings.gateway;
-    let listener = bind(&gateway.address).await?;
+    let callers = callers(gateway)?;
+    let listener = bind(gateway).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         instance_id = settings.instance_id,
@@ -133,8 +146,15 @@ pub async fn run_until(
         in_flight_max: gateway.in_flight_max,
         key_age_max_s: gateway.key_age_max_s,
     };
-    let local = Local::new(&listener, &gateway.address);
-    let app = App::new(calls.clone(), limits, local, metrics, registry);
+    let access = match callers {
+        None => Access::Local(Local::new(&listener, &gateway.address)),
+        Some(callers) => {
+            // It ends with the runtime.
+            drop(tokio::spawn(callers.clone().follow()));
+            Access::Callers(callers)
+        }
+    };
+    let app = App::new(calls.clone(), limits, access, metrics, registry);
     let serving = server::serve(listener, app.clone(), gateway.connections_max, stop);
     let stopping = async {
         app.stopped().await;
@@ -156,15 +176,28 @@ pub async fn run_until(
     Ok(())
 }
 
-async fn bind(address: &str) -> Result<TcpListener, Error> {
+/// Whether calls need tokens is decided here, once.
+fn callers(settings: &Gateway) -> Result<Option<Callers>, Error> {
+    let Some(path) = &settings.callers else {
+        return Ok(None);
+    };
+    let callers = Callers::load(path, settings.in_flight_per_caller_max);
+    callers.map(Some).map_err(|reason| Error::Callers {
+        path: path.display().to_string(),
+        reason,
+    })
+}
+
+async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
+    let address = &settings.address;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Error::Bind {
-            address: address.to_owned(),
+            address: address.clone(),
             reason: bind_reason(&error),
         })?;
     let address = listener.local_addr()?;
-    match address.ip().is_loopback() {
+    match address.ip().is_loopback() || settings.callers.is_some() {
         true => Ok(listener),
         false => Err(Error::NotLocal { address }),
     }
@@ -173,9 +206,10 @@ async fn bind(address: &str) -> Result<TcpListener, Error> {
 /// All that can be wrong without a Kafka, for a command that starts one first.
 ///
 /// # Errors
-/// The address is taken, or others could reach it.
+/// The address is taken, or others could reach it, or the file of callers cannot be used.
 pub fn check(settings: &Settings) -> Result<(), Error> {
     // Only tried, and given back at once.
-    runtime()?.block_on(bind(&settings.gateway.address))?;
+    callers(&settings.gateway)?;
+    runtime()?.block_on(bind(&settings.gateway))?;
     Ok(())
 }

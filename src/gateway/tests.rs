@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -10,8 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 
+use super::access::Access;
 use super::app::{App, Limits, explained};
 use super::call::problem::Own;
+use super::callers::Callers;
 use super::local::Local;
 use super::metrics::Metrics;
 use super::server;
@@ -32,6 +35,15 @@ struct Server {
 
 /// A gateway of a cluster that is not there.
 async fn start(in_flight_max: usize, connections_max: usize) -> Server {
+    start_for(None, in_flight_max, connections_max).await
+}
+
+/// The same with callers.
+async fn start_for(
+    callers: Option<Callers>,
+    in_flight_max: usize,
+    connections_max: usize,
+) -> Server {
     let connection = Connection {
         brokers: "127.0.0.1:1".to_owned(),
         properties: BTreeMap::new(),
@@ -53,9 +65,10 @@ async fn start(in_flight_max: usize, connections_max: usize) -> Server {
         in_flight_max,
         key_age_max_s: 60,
     };
-    let local = Local::new(&listener, "127.0.0.1:0");
+    let local = || Access::Local(Local::new(&listener, "127.0.0.1:0"));
+    let access = callers.map_or_else(local, Access::Callers);
     let metrics = Metrics::register(&registry).unwrap();
-    let app = App::new(calls.clone(), limits, local, metrics, registry);
+    let app = App::new(calls.clone(), limits, access, metrics, registry);
     let (stop, stopped) = oneshot::channel();
     let task = spawn(server::serve(listener, app, connections_max, async {
         let _ = stopped.await;
@@ -249,5 +262,90 @@ async fn the_documented_metrics_are_those_that_are_exported() {
     }
     let rows = documented.matches("| `sequencer_gateway_").count();
     assert_eq!(rows, 4);
+    server.end().await;
+}
+
+/// Two callers: one for everything with the token `aaaa`, one for invoices with the token `bbbb`.
+fn two_callers(in_flight_max: usize) -> (tempfile::TempDir, Callers) {
+    use sha2::{Digest, Sha256};
+    let hash = |token: &str| blake3::Hash::from_bytes(Sha256::digest(token).into()).to_hex();
+    let text = format!(
+        "[callers.all]\nsha256 = \"{}\"\nscopes = [\"next:*\", \"read:*\", \"define:*\", \"operate:*\"]\n\
+         [callers.billing]\nsha256 = \"{}\"\nscopes = [\"next:invoices/*\"]\n",
+        hash("aaaa"),
+        hash("bbbb")
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("callers.toml");
+    std::fs::write(&path, text).unwrap();
+    let callers = Callers::load(&path, in_flight_max).unwrap();
+    (directory, callers)
+}
+
+#[tokio::test]
+async fn a_caller_does_what_its_scopes_name_and_nothing_else() {
+    let (_directory, callers) = two_callers(10);
+    let server = start_for(Some(callers), 10, 100).await;
+    const ALL: &str =
+        "Authorization: Bearer aaaa\r\nHost: ids.example.com\r\nX-Forwarded-For: 10.0.0.1\r\n";
+    const BILLING: &str = "Authorization: Bearer bbbb\r\n";
+    for (line, headers, expected) in [
+        // There is no broker, so what is permitted is a 503.
+        (NEXT, ALL, "503"),
+        ("PATCH /v1/sequences/a", ALL, "503"),
+        ("POST /v1/sequences/invoices%2F2026/next", BILLING, "503"),
+        ("POST /v1/sequences/invoices/next", BILLING, "403"),
+        ("GET /v1/sequences/invoices%2F2026", BILLING, "403"),
+        ("PATCH /v1/sequences/invoices%2F2026", BILLING, "403"),
+        ("DELETE /v1/sequences/invoices%2F2026", BILLING, "403"),
+        (NEXT, "", "401"),
+        (NEXT, "Authorization: Bearer cccc\r\n", "401"),
+        (NEXT, "Authorization: Basic aaaa\r\n", "401"),
+        ("GET /metrics", "", "401"),
+        ("GET /metrics", BILLING, "200"),
+        ("GET /healthz", "", "200"),
+    ] {
+        let answer = server.call(line, headers, "").await;
+        assert_eq!(status(&answer), expected, "{line} {headers}: {answer}");
+        let challenged = answer.contains("www-authenticate: Bearer\r\n");
+        assert_eq!(challenged, expected == "401", "{answer}");
+    }
+    // With the name of its caller before it, a key must still fit.
+    let key = format!("{ALL}Idempotency-Key: {}\r\n", "x".repeat(252));
+    let answer = server.call(NEXT, &key, "").await;
+    assert_eq!(status(&answer), "400", "{answer}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_caller_does_not_take_the_places_of_all() {
+    let (_directory, callers) = two_callers(1);
+    let server = start_for(Some(callers), 10, 100).await;
+    const BILLING: &str = "Authorization: Bearer bbbb\r\n";
+    const ITS: &str = "POST /v1/sequences/invoices%2F1/next";
+    let mut slow = TcpStream::connect(server.address).unwrap();
+    let head = format!("{ITS} HTTP/1.1\r\n{BILLING}Content-Length: 2\r\n\r\n{{");
+    slow.write_all(head.as_bytes()).unwrap();
+    while status(&server.call(ITS, BILLING, "").await) != "429" {}
+    let other = server
+        .call(NEXT, "Authorization: Bearer aaaa\r\n", "")
+        .await;
+    assert_eq!(status(&other), "503", "{other}");
+    drop(slow);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_description_for_machines_is_the_one_in_the_documents() {
+    let server = start(10, 100).await;
+    let answer = server.call("GET /v1/openapi.json", LOCAL, "").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/openapi.json");
+    let file = std::fs::read_to_string(path).unwrap();
+    assert!(
+        file == body,
+        "write it again: curl -s http://127.0.0.1:8378/v1/openapi.json > docs/schema/openapi.json"
+    );
     server.end().await;
 }

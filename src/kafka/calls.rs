@@ -81,6 +81,9 @@ pub struct Options {
     pub timeout: Duration,
 }
 
+/// The places that a call takes until it ends: among all, and among those of its caller.
+pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 /// One request record.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -151,9 +154,9 @@ impl Calls {
             .saturating_sub(Duration::from_millis(turned_ms))
     }
 
-    /// Writes a record. The receiver gets the end of the call, at the latest when its time is up. `slot` is held
+    /// Writes a record. The receiver gets the end of the call, at the latest when its time is up. `places` are held
     /// until then, also when the receiver is dropped: the record is in progress all the same.
-    pub fn call(&self, request: Request<'_>, slot: OwnedSemaphorePermit) -> oneshot::Receiver<End> {
+    pub fn call(&self, request: Request<'_>, places: Places) -> oneshot::Receiver<End> {
         let (sender, receiver) = oneshot::channel();
         let mut correlation = [0; CORRELATION_BYTES];
         let drawn = getrandom::fill(&mut correlation);
@@ -162,7 +165,7 @@ impl Calls {
             deadline: Instant::now() + self.0.timeout,
             fate: Fate::Unreported,
             end: sender,
-            _slot: slot,
+            _places: places,
         });
         let outlet = lock(&self.0.outlet).clone();
         let produced = match (drawn, outlet) {

@@ -275,8 +275,10 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// True when the record is certainly not in the log: it was never sent whole, or a broker refused each attempt
-    /// before it wrote, and said why.
+    /// True when the record is not in the log by all that librdkafka knows: it was never sent whole, or a broker
+    /// refused each attempt before it wrote, and said why. (A broker that ceases to lead a partition while it waits
+    /// for its followers answers like one that never led it, which librdkafka takes for such a refusal. The record
+    /// can then be in the log if no later attempt succeeds within the time-out.)
     pub fn is_unwritten(&self) -> bool {
         let refused = self.result.as_ref().is_err_and(|error| !error.is_silent());
         refused && self.is_not_persisted

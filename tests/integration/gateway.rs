@@ -343,3 +343,45 @@ fn two_gateways_of_one_name_each_get_their_own_replies() {
     assert_eq!(instance.sigterm_and_wait(), 0);
     verify(&service);
 }
+
+/// The token `0123456789abcdef`, as sha256sum hashes it.
+const CALLERS: &str = r#"
+[callers.billing]
+sha256 = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f"
+scopes = ["next:invoices/*", "define:invoices/*"]
+"#;
+
+#[test]
+fn a_caller_takes_ids_within_its_scopes_and_is_named_as_the_requester() {
+    let service = Service::new("gateway-callers", Mode::Immediate);
+    let instance = service.start("a");
+    let file = cluster::directory().join("callers.toml");
+    std::fs::write(&file, CALLERS).unwrap();
+    let setting = format!("gateway.callers={}", file.display());
+    let gateway = service.gateway("g", &[&setting]);
+    let port = gateway.port();
+    const TOKEN: &str = "Authorization: Bearer 0123456789abcdef\r\nIdempotency-Key: k\r\n";
+    const PATH: &str = "/v1/sequences/invoices%2F1";
+    next(&gateway, "invoices%2F1", "k").assert(401, "unauthorized");
+    call(port, "POST", "/v1/sequences/orders/next", TOKEN, "").assert(403, "out_of_scope");
+    let defined = call(port, "PATCH", PATH, TOKEN, r#"{"audit":true}"#);
+    assert_eq!(defined.json["changed"], Value::Null);
+    assert_eq!(defined.json["definition"]["audit"], true, "{defined:?}");
+    call(port, "GET", PATH, TOKEN, "").assert(403, "out_of_scope");
+    let taken = call(
+        port,
+        "POST",
+        &format!("{PATH}/next"),
+        &TOKEN.replace(": k", ": n"),
+        "",
+    );
+    assert_eq!(taken.ids(), (1, 1));
+    assert_eq!(taken.json["request_id"], "billing:n");
+    assert_eq!(taken.key.as_deref(), Some("n"));
+    let described = command(&service, &["describe", "invoices/1", "--json"]);
+    let described: Value = serde_json::from_str(&described.stdout).unwrap();
+    assert_eq!(described["changed"]["requester"], "billing", "{described}");
+    assert_eq!(gateway.sigterm_and_wait(), 0);
+    assert_eq!(instance.sigterm_and_wait(), 0);
+    verify(&service);
+}

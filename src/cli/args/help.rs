@@ -46,7 +46,7 @@ Examples:
        -H 'idempotency-key: order-7781' http://127.0.0.1:8378/v1/sequences/orders/next
 
 It is a Kafka client of a running `sequencer serve`, with the same topics and group, and keeps nothing: \
-run as many as you like, each with its own instance_id. It answers callers on its own machine only. \
+run as many as you like, each with its own instance_id. It answers its own machine only, unless gateway.callers names a file of callers. \
 SIGTERM and SIGINT: calls in progress are answered, within shutdown.deadline_ms. docs/gateway.md has all calls.";
 
 pub(super) const NEXT_EXAMPLES: &str = "\

@@ -79,6 +79,16 @@ impl Key {
         &self.request_id[self.begin..]
     }
 
+    /// The key as a header that is read as this key again. It is quoted where a bare one would be read as another.
+    pub fn to_header(&self) -> String {
+        let key = self.as_str();
+        let bare = key.trim_ascii() == key && !key.starts_with('"');
+        match bare {
+            true => key.to_owned(),
+            false => format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\"")),
+        }
+    }
+
     /// Refuses a key that a gateway drew longer ago than this: its partition may no longer remember it, and a
     /// repeat would take further numbers.
     ///

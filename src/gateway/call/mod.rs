@@ -8,6 +8,7 @@ pub mod answer;
 mod body;
 mod ids;
 pub mod key;
+pub mod openapi;
 pub mod problem;
 pub mod route;
 #[cfg(test)]

@@ -23,7 +23,12 @@ pub enum Own {
     UnsupportedMediaType,
     /// The body did not arrive in time.
     BodyTimeout,
-    /// Without tokens, the call does not look as if it came from this machine.
+    /// The call has no token, or none that the gateway knows.
+    Unauthorized,
+    /// The caller may not do this to this sequence.
+    OutOfScope,
+    /// Without callers of its own, the gateway answers this machine, and the call does not look as if it came from
+    /// there.
     NotLocal,
     /// The gateway drew the key too long ago.
     KeyExpired,
@@ -39,11 +44,13 @@ pub enum Own {
 
 impl Own {
     /// Every code.
-    pub const ALL: [Own; 10] = [
+    pub const ALL: [Own; 12] = [
         Own::NotFound,
         Own::MethodNotAllowed,
         Own::UnsupportedMediaType,
         Own::BodyTimeout,
+        Own::Unauthorized,
+        Own::OutOfScope,
         Own::NotLocal,
         Own::KeyExpired,
         Own::TooManyCalls,
@@ -59,6 +66,8 @@ impl Own {
             Own::MethodNotAllowed => "method_not_allowed",
             Own::UnsupportedMediaType => "unsupported_media_type",
             Own::BodyTimeout => "body_timeout",
+            Own::Unauthorized => "unauthorized",
+            Own::OutOfScope => "out_of_scope",
             Own::NotLocal => "not_local",
             Own::KeyExpired => "key_expired",
             Own::TooManyCalls => "too_many_calls",
@@ -75,7 +84,8 @@ impl Own {
             Own::MethodNotAllowed => 405,
             Own::UnsupportedMediaType => 415,
             Own::BodyTimeout => 408,
-            Own::NotLocal => 403,
+            Own::Unauthorized => 401,
+            Own::OutOfScope | Own::NotLocal => 403,
             Own::KeyExpired => 409,
             Own::TooManyCalls => 429,
             Own::NotReady | Own::NotWritten => 503,
@@ -89,7 +99,9 @@ impl Own {
             Own::MethodNotAllowed => "The path does not take this method",
             Own::UnsupportedMediaType => "The body is not declared as JSON",
             Own::BodyTimeout => "The body did not arrive in time",
-            Own::NotLocal => "Without tokens, only callers on this machine are answered",
+            Own::Unauthorized => "The token is missing or not known",
+            Own::OutOfScope => "The caller may not do this",
+            Own::NotLocal => "Only callers on this machine are answered",
             Own::KeyExpired => "The idempotency key is too old",
             Own::TooManyCalls => "Too many calls in progress",
             Own::NotReady => "The gateway is not ready",

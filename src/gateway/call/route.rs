@@ -21,15 +21,15 @@ pub struct Route {
 const VERSION: &str = "v1";
 
 /// A route of the table: method, operation, and what follows the name.
-struct Row {
-    method: &'static str,
-    op: Op,
+pub(super) struct Row {
+    pub method: &'static str,
+    pub op: Op,
     /// The segment after the name, if there is one.
-    last: Option<&'static str>,
+    pub last: Option<&'static str>,
 }
 
 /// The calls whose path names the sequence: `/v1/sequences/{name}` and `/v1/sequences/{name}/LAST`.
-const NAMED: [Row; 5] = [
+pub(super) const NAMED: [Row; 5] = [
     Row {
         method: "POST",
         op: Op::Next,

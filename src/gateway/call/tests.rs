@@ -516,6 +516,10 @@ proptest! {
         let quoted = format!("\"{}\"", id.replace('\\', "\\\\").replace('"', "\\\""));
         let key = Key::read(&[quoted.as_bytes()], None);
         prop_assert_eq!(key.is_ok(), (1..=255).contains(&id.len()));
+        if let Ok(Some(key)) = &key {
+            let again = Key::read(&[key.to_header().as_bytes()], None).unwrap().unwrap();
+            prop_assert_eq!(again.request_id(), key.request_id());
+        }
         if let (Ok(call), Ok(Some(key))) = (call, key) {
             let value = call.value(&key, None);
             let request = decode(Some(call.name.as_bytes()), Some(&value), None);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use super::{CORRELATION_BYTES, End, Fate};
+use super::{CORRELATION_BYTES, End, Fate, Places};
 
 /// One call that waits.
 pub(super) struct Waiting {
@@ -13,8 +13,8 @@ pub(super) struct Waiting {
     pub deadline: Instant,
     pub fate: Fate,
     pub end: oneshot::Sender<End>,
-    /// Given back when the call ends. Its number bounds the calls that wait.
-    pub _slot: OwnedSemaphorePermit,
+    /// Given back when the call ends. Their number bounds the calls that wait.
+    pub _places: Places,
 }
 
 impl Waiting {
@@ -131,7 +131,7 @@ mod tests {
                 deadline: self.began + Duration::from_secs(deadline_s),
                 fate: Fate::Unreported,
                 end,
-                _slot: Arc::clone(&self.slots).try_acquire_owned().unwrap(),
+                _places: (Arc::clone(&self.slots).try_acquire_owned().unwrap(), None),
             });
             (number, ended)
         }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_is_gone_keeps_its_slot_until_its_record_is_answered() {
+    fn a_caller_that_is_gone_keeps_its_place_until_its_record_is_answered() {
         let mut stage = Stage::new();
         let (_, ended) = stage.add(1, 10);
         drop(ended);

@@ -88,6 +88,12 @@ pub(super) const GATEWAY_ADDRESS: Check = Check {
     accepts: has_port,
 };
 
+/// A file, empty for none.
+pub(super) const PATH: Check = Check {
+    expected: "a path without control characters, or nothing for none",
+    accepts: |text| !text.chars().any(char::is_control),
+};
+
 /// The bearer token of HTTP, empty for none.
 pub(super) const TOKEN: Check = Check {
     expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",

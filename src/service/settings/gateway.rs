@@ -1,5 +1,6 @@
 //! `gateway.*`: the settings of `sequencer gateway`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Map, Value};
@@ -15,12 +16,16 @@ pub(super) const SPARE_CONNECTIONS: usize = 16;
 pub struct Gateway {
     /// `gateway.address` as HOST:PORT.
     pub address: String,
+    /// `gateway.callers`: the file of callers; `None` where only this machine is answered.
+    pub callers: Option<PathBuf>,
     /// `gateway.timeout_ms`: how long a call waits for its reply.
     pub timeout: Duration,
     /// `gateway.key_age_max_s`: a drawn key that is older is refused.
     pub key_age_max_s: u64,
     /// `gateway.in_flight_max`: calls that wait for replies.
     pub in_flight_max: usize,
+    /// `gateway.in_flight_per_caller_max`: the same of each caller.
+    pub in_flight_per_caller_max: usize,
     /// `gateway.connections_max`: open connections.
     pub connections_max: usize,
 }
@@ -29,9 +34,11 @@ pub struct Gateway {
 #[derive(Deserialize)]
 pub(super) struct Shape {
     address: String,
+    callers: String,
     timeout_ms: u64,
     key_age_max_s: u64,
     in_flight_max: usize,
+    in_flight_per_caller_max: usize,
     connections_max: usize,
 }
 
@@ -61,9 +68,11 @@ impl From<Shape> for Gateway {
     fn from(shape: Shape) -> Gateway {
         Gateway {
             address: shape.address,
+            callers: Some(PathBuf::from(shape.callers)).filter(|path| !path.as_os_str().is_empty()),
             timeout: Duration::from_millis(shape.timeout_ms),
             key_age_max_s: shape.key_age_max_s,
             in_flight_max: shape.in_flight_max,
+            in_flight_per_caller_max: shape.in_flight_per_caller_max,
             connections_max: shape.connections_max,
         }
     }
@@ -71,12 +80,21 @@ impl From<Shape> for Gateway {
 
 impl Gateway {
     /// Each key with its value, in the order of `config/default.toml`.
-    pub(super) fn pairs(&self) -> [(&'static str, String); 5] {
+    pub(super) fn pairs(&self) -> [(&'static str, String); 7] {
+        let callers = self.callers.as_ref();
         [
             ("gateway.address", self.address.clone()),
+            (
+                "gateway.callers",
+                callers.map_or_else(String::new, |path| path.display().to_string()),
+            ),
             ("gateway.timeout_ms", self.timeout.as_millis().to_string()),
             ("gateway.key_age_max_s", self.key_age_max_s.to_string()),
             ("gateway.in_flight_max", self.in_flight_max.to_string()),
+            (
+                "gateway.in_flight_per_caller_max",
+                self.in_flight_per_caller_max.to_string(),
+            ),
             ("gateway.connections_max", self.connections_max.to_string()),
         ]
     }
