@@ -3,6 +3,7 @@
 use crate::core::invariants::Invariant;
 use crate::core::link::Origin;
 use crate::core::{Code, NextOffset, Offset};
+use crate::gateway::call::problem::Own;
 use crate::processor::halt::Halt;
 use crate::wire::route::Cause;
 use crate::wire::state::TopicId;
@@ -89,6 +90,16 @@ pub(crate) fn halts() -> Vec<Halt> {
 fn every_error_code_has_a_row() {
     let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(words(ERRORS, "Error codes"), known);
+}
+
+#[test]
+fn every_error_of_the_gateway_has_a_row_with_its_status() {
+    let known: Vec<&str> = Own::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(words(ERRORS, "Errors of the gateway"), known);
+    for code in Own::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.status());
+        assert!(ERRORS.contains(&row), "{row}");
+    }
 }
 
 #[test]

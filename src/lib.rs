@@ -21,6 +21,7 @@ pub mod core;
 #[cfg(test)]
 mod documentation;
 pub mod embedded;
+pub mod gateway;
 pub mod kafka;
 pub mod processor;
 pub mod service;

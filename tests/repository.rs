@@ -73,6 +73,7 @@ fn the_pure_rooms_know_no_kafka_no_clock_no_io_and_no_randomness() {
     let mut pure = files("src/core", ".rs");
     pure.extend(files("src/wire", ".rs"));
     pure.extend(files("src/processor", ".rs"));
+    pure.extend(files("src/gateway/call", ".rs"));
     assert_eq!(offences(&pure, &IMPURE), Vec::<String>::new());
 }
 
@@ -102,6 +103,7 @@ fn each_room_imports_only_the_rooms_below_it() {
             "processor",
             "kafka",
             "service",
+            "gateway",
             "cli",
             "embedded",
             "verify",
@@ -114,6 +116,7 @@ fn each_room_imports_only_the_rooms_below_it() {
             "processor",
             "kafka",
             "service",
+            "gateway",
             "cli",
             "embedded",
             "verify",
@@ -122,7 +125,9 @@ fn each_room_imports_only_the_rooms_below_it() {
     );
     above(
         "src/processor",
-        &["kafka", "service", "cli", "embedded", "verify", "bench"],
+        &[
+            "kafka", "service", "gateway", "cli", "embedded", "verify", "bench",
+        ],
     );
     above(
         "src/embedded",
@@ -132,6 +137,7 @@ fn each_room_imports_only_the_rooms_below_it() {
             "processor",
             "kafka",
             "service",
+            "gateway",
             "cli",
             "verify",
             "bench",
@@ -141,6 +147,7 @@ fn each_room_imports_only_the_rooms_below_it() {
         "src/kafka",
         &[
             "audit",
+            "gateway",
             "cli",
             "embedded",
             "verify",
@@ -152,14 +159,30 @@ fn each_room_imports_only_the_rooms_below_it() {
     );
     above(
         "src/audit",
-        &["cli", "service", "embedded", "verify", "bench", "processor"],
+        &[
+            "cli",
+            "service",
+            "gateway",
+            "embedded",
+            "verify",
+            "bench",
+            "processor",
+        ],
     );
     // The status page asks the ledger who got an ID.
-    above("src/service", &["cli", "embedded", "verify", "bench"]);
+    above(
+        "src/service",
+        &["gateway", "cli", "embedded", "verify", "bench"],
+    );
+    // The gateway is a client: it shares the settings and the start of the service, and no part of its life.
+    above(
+        "src/gateway",
+        &["processor", "audit", "cli", "embedded", "verify", "bench"],
+    );
     // What is measured is a process: the bench takes nothing of the service but its settings.
     above(
         "src/bench",
-        &["cli", "processor", "service::serve", "verify"],
+        &["cli", "gateway", "processor", "service::serve", "verify"],
     );
 }
 

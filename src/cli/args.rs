@@ -58,6 +58,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Try it: a Kafka on this machine, the service, a live demo
     Dev(DevArgs),
+    /// Answer HTTP calls for programs that do not speak Kafka, until stopped
+    Gateway(GatewayArgs),
     /// Ask for the next ID of a sequence and print it
     Next(NextArgs),
     /// Define a sequence or change its definition; or apply a file of definitions
@@ -174,6 +176,19 @@ pub struct ServeArgs {
     /// The flags of the serving commands.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// The connection to the cluster.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `sequencer gateway`.
+#[derive(Args)]
+#[command(after_help = help::GATEWAY_EXAMPLES)]
+pub struct GatewayArgs {
+    /// Where to answer [default: 127.0.0.1:8378]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
+
     /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -464,6 +479,16 @@ impl ServeArgs {
     }
 }
 
+impl GatewayArgs {
+    /// The settings among the flags.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            gateway: self.address.clone(),
+            ..self.connection.flags()
+        }
+    }
+}
+
 impl DevArgs {
     /// The settings among the flags; the caller adds the brokers that it started.
     pub fn flags(&self) -> Flags {
@@ -534,8 +559,8 @@ mod tests {
     #[test]
     fn every_command_has_help_with_an_example() {
         for command in [
-            "serve", "dev", "next", "define", "describe", "set-next", "retire", "policy",
-            "inspect", "topics", "recover", "trace", "audit", "verify", "bench",
+            "serve", "dev", "gateway", "next", "define", "describe", "set-next", "retire",
+            "policy", "inspect", "topics", "recover", "trace", "audit", "verify", "bench",
         ] {
             let error = parse(&format!("sequencer {command} --help")).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::DisplayHelp);

@@ -1,28 +1,28 @@
-//! `sequencer dev`: runs a Kafka, the service and a demo in one process, to try the service.
+//! `sequencer dev`: runs a Kafka, the service, a gateway and a demo in one process, to try the service.
 //!
-//! It starts from the bottom up and stops from the top down: demo, service (with its final checkpoint), Kafka.
-//! Each step prints a line.
+//! It starts from the bottom up and stops from the top down: demo, gateway, service (with its final checkpoint),
+//! Kafka. Each step prints a line.
 
 mod demo;
 mod header;
+mod part;
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
 
 use super::args::DevArgs;
 use super::signals::Stop;
 use super::{Error, session};
 use crate::embedded::{self, Kafka, Options};
+use crate::gateway;
 use crate::kafka::admin::Admin;
 use crate::service::serve;
 use crate::service::settings::{CreateTopics, Settings};
 use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
+use part::Part;
 
 /// How often a wait checks whether it should end.
 const POLL: Duration = Duration::from_millis(50);
@@ -42,6 +42,7 @@ pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
     session::start_log(&settings, "warn")?;
     // This comes before Kafka, which takes seconds to start.
     serve::check(&of_our_own(settings.clone(), ""))?;
+    gateway::serve::check(&settings)?;
     let stop = Stop::listen()?;
     say(out, WELCOME)?;
     say(
@@ -129,41 +130,24 @@ fn of_our_own(mut settings: Settings, bootstrap: &str) -> Settings {
     settings
 }
 
-type Served = Result<(), serve::Error>;
-
 /// The service, on a thread of its own.
 struct Service {
     status: Shared,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<Served>,
+    part: Part<serve::Error>,
 }
 
 impl Service {
     fn start(settings: &Settings, warnings: Vec<String>) -> Result<Service, Error> {
         let status = Shared::new(serve::starting(settings));
-        let (stop, stopped) = oneshot::channel::<()>();
         let (settings, shared) = (settings.clone(), status.clone());
-        let thread = std::thread::Builder::new()
-            .name("service".to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
-                runtime.block_on(serve::run_until(&settings, &warnings, shared, async move {
-                    // An error means that the sender is gone, which also counts as a stop.
-                    let _ = stopped.await;
-                }))
-            })
-            .map_err(system)?;
-        Ok(Service {
-            status,
-            stop,
-            thread,
-        })
+        let part = Part::start("service", async move |stop| {
+            serve::run_until(&settings, &warnings, shared, stop).await
+        })?;
+        Ok(Service { status, part })
     }
 
     fn has_ended(&self) -> bool {
-        self.thread.is_finished()
+        self.part.has_ended()
     }
 
     /// True when every partition runs, or has halted with a reason.
@@ -173,14 +157,22 @@ impl Service {
         let mut states = status.partitions.values().map(|partition| partition.state);
         status.connected && !status.partitions.is_empty() && states.all(settled)
     }
+}
 
-    fn finish(self) -> Result<(), Error> {
-        // An error means that the service has ended already.
-        let _ = self.stop.send(());
-        match self.thread.join() {
-            Ok(served) => Ok(served?),
-            Err(_) => Err(Error::Failed("the service's thread has died".to_owned())),
-        }
+/// The gateway, on a thread of its own.
+struct Gateway {
+    status: gateway::serve::Status,
+    part: Part<gateway::serve::Error>,
+}
+
+impl Gateway {
+    fn start(settings: &Settings) -> Result<Gateway, Error> {
+        let status = gateway::serve::Status::default();
+        let (settings, shared) = (settings.clone(), status.clone());
+        let part = Part::start("gateway", async move |stop| {
+            gateway::serve::run_until(&settings, &shared, stop).await
+        })?;
+        Ok(Gateway { status, part })
     }
 }
 
@@ -193,13 +185,36 @@ fn serve_and_show(
 ) -> Result<(), Error> {
     let service = Service::start(settings, warnings)?;
     let shown = wait_until_ready(&service, stop, out).and_then(|ready| match ready {
-        true => show(args, settings, &service, stop, out),
+        true => with_gateway(args, settings, &service, stop, out),
         false => Ok(()),
     });
     if !service.has_ended() {
         say(out, "\nstopping the service: final checkpoint")?;
     }
-    service.finish()?;
+    service.part.finish()?;
+    shown
+}
+
+/// Shows the service at work, with a gateway beside it.
+fn with_gateway(
+    args: &DevArgs,
+    settings: &Settings,
+    service: &Service,
+    stop: &Stop,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let gateway = Gateway::start(settings)?;
+    let goes_on = || !stop.is_asked() && !service.has_ended() && !gateway.part.has_ended();
+    // A first call that is refused would be a poor welcome.
+    let until = Instant::now() + PATIENCE;
+    while gateway.status.obstacle().is_some() && goes_on() && Instant::now() < until {
+        std::thread::sleep(POLL);
+    }
+    if let Some(obstacle) = gateway.status.obstacle() {
+        say(out, &format!("the gateway is not ready yet: {obstacle}"))?;
+    }
+    let shown = show(args, settings, service, &goes_on, out);
+    gateway.part.finish()?;
     shown
 }
 
@@ -238,7 +253,7 @@ fn show(
     args: &DevArgs,
     settings: &Settings,
     service: &Service,
-    stop: &Stop,
+    goes_on: &dyn Fn() -> bool,
     out: &mut impl Write,
 ) -> Result<(), Error> {
     header::print(args, settings, out)?;
@@ -250,7 +265,6 @@ fn show(
             "partition {partition} halted: {reason}\n  repair: {repair}"
         )?;
     }
-    let goes_on = || !stop.is_asked() && !service.has_ended();
     if args.no_demo {
         say(out, "Ctrl-C stops all of it.")?;
         while goes_on() {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::core::printable::printable_lines;
 use crate::service::{serve, settings};
-use crate::{bench, embedded, kafka, verify};
+use crate::{bench, embedded, gateway, kafka, verify};
 
 /// Exit code of a failure.
 const FAILED: u8 = 1;
@@ -18,6 +18,9 @@ pub enum Error {
     /// An error of the service.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// An error of the gateway.
+    #[error(transparent)]
+    Gateway(#[from] gateway::serve::Error),
     /// An error of a Kafka client.
     #[error(transparent)]
     Kafka(#[from] kafka::error::Error),
@@ -50,6 +53,7 @@ impl Error {
         match self {
             Error::Settings(_) | Error::Usage(_) => settings::EXIT_CODE,
             Error::Serve(error) => error.exit_code(),
+            Error::Gateway(error) => error.exit_code(),
             Error::Kafka(_)
             | Error::Embedded(_)
             | Error::Verify(_)

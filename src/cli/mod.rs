@@ -26,6 +26,7 @@ mod define;
 mod definitions;
 mod dev;
 mod error;
+mod gateway;
 mod inspect;
 mod ledger;
 mod next;
@@ -74,6 +75,7 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args, out),
+        Command::Gateway(args) => gateway::run(&args),
         Command::Next(args) => next::run(&args, out),
         Command::Define(args) => match &args.file {
             Some(file) => definitions::run(file, &args, out),

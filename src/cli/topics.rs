@@ -41,6 +41,14 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
             .admin
             .explained(session.admin.create_heartbeats(heartbeats, options))?,
     );
+    let gateway_replies = &settings.topics.gateway_replies;
+    topics.extend(
+        session.admin.explained(
+            session
+                .admin
+                .create_gateway_replies(gateway_replies, options),
+        )?,
+    );
     if !replies.is_empty() {
         let admin = &session.admin;
         topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);

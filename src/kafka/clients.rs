@@ -82,6 +82,8 @@ const _: () = assert!(FORWARD_BYTES_MAX < MESSAGE_BYTES_MAX / 2);
 /// The expiry of a heartbeat, in ms. After this time it would arrive when its instance already counts as
 /// gone.
 const HEARTBEAT_EXPIRY_MS: &str = "200";
+/// How long a fetch of replies waits at the broker for one, in ms.
+const REPLY_WAIT_MS: &str = "250";
 /// The interval of statistics, in ms. They give the lag and the last stable offset.
 const STATISTICS_INTERVAL_MS: u64 = 1_000;
 
@@ -272,6 +274,42 @@ impl Connection {
             .set("transactional.id", self.transactional_id())
             .set("transaction.timeout.ms", timeout_ms.to_string())
             .set("message.timeout.ms", timeout_ms.to_string());
+        config
+    }
+
+    /// Writes requests as a client does, each at once. An idempotent producer would make its first record wait for
+    /// half a second, by a timer of librdkafka.
+    pub fn request_producer(&self) -> ClientConfig {
+        let mut config = self.config(&[]);
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "false")
+            .set("linger.ms", "0");
+        config
+    }
+
+    /// Writes requests of calls that wait for `timeout`. A record that is not written in half of that time is
+    /// given up, so that the end of a call finds a report, and the other half is left for the reply. Until then
+    /// librdkafka tries again: a record that is written twice is recognised by its `request_id`.
+    pub fn call_producer(&self, timeout: Duration) -> ClientConfig {
+        let mut config = self.request_producer();
+        let expiry_ms = (timeout / 2).as_millis().max(1);
+        config.set("message.timeout.ms", expiry_ms.to_string());
+        config
+    }
+
+    /// Reads replies as they come, and joins no group. A fetch that finds nothing waits at the broker until a
+    /// reply ends it.
+    pub fn reply_reader(&self) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("fetch.wait.max.ms", REPLY_WAIT_MS);
+        config
+    }
+
+    /// The same for the replies of calls: those of open and aborted transactions, too.
+    pub fn call_reader(&self) -> ClientConfig {
+        let mut config = self.reply_reader();
+        config.set("isolation.level", View::Uncommitted.isolation_level());
         config
     }
 

@@ -11,6 +11,7 @@
 //! | [`undelivered`] | the memory of topics that could not be written |
 //! | [`transactor`] | transactions, on their own thread |
 //! | [`takeovers`] | restore, on its own threads |
+//! | [`calls`] | request records that each wait for their own reply: the gateway's way to Kafka |
 //! | [`tools`] | the cluster calls of the command line: ask once, write a repair |
 //! | [`clients`] | the configuration of each client |
 //! | [`admin`] | topics and groups |
@@ -18,6 +19,7 @@
 //! | `librdkafka` | the undocumented behaviour that the others rely on, and the version that was checked |
 
 pub mod admin;
+pub mod calls;
 pub mod clients;
 pub mod consumer;
 pub mod context;

@@ -9,7 +9,7 @@
 //!   answered count as lag. Halted partitions do not make it fail: otherwise they would also stop the running
 //!   ones.
 
-mod bounded;
+pub(crate) mod bounded;
 mod busy;
 mod health;
 mod hosts;
@@ -102,15 +102,20 @@ pub struct BindError {
 pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|error| BindError {
         address: address.to_owned(),
-        reason: match error.kind() {
-            io::ErrorKind::AddrInUse => "address already in use".to_owned(),
-            io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                "permission denied (ports below 1024 are for privileged users)".to_owned()
-            }
-            _ => error.to_string(),
-        },
+        reason: bind_reason(&error),
     })
+}
+
+/// Why an address cannot be bound, in words for people.
+pub fn bind_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied (ports below 1024 are for privileged users)".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Serves until `shutdown` is ready. Then it finishes answers in flight, for at most a second.

@@ -9,26 +9,24 @@ pub mod failover;
 pub mod latency;
 pub mod names;
 mod partitions;
-mod register;
+pub(crate) mod register;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use self::failover::Failover;
 use self::latency::Latency;
 use self::names::{
-    BUILD_INFO, CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED,
-    IDS_GRANTED, KAFKA_ERROR_CLASSES, KAFKA_ERRORS, LOG_LINES_LOST, PRODUCER_QUEUE, REBALANCES,
-    REJECTIONS, REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
+    CHECKPOINT_DURATION, CHECKPOINT_RECORDS, CHECKPOINTS, FORWARDS_REPEATED, IDS_GRANTED,
+    KAFKA_ERROR_CLASSES, KAFKA_ERRORS, LOG_LINES_LOST, PRODUCER_QUEUE, REBALANCES, REJECTIONS,
+    REPLIES_ACKNOWLEDGED, REPLIES_SENT, REPLIES_UNDELIVERED, REPLY_FAILURES, REQUESTS,
     RESTORE_DURATION, RESTORE_RECORDS, START_OVERS, STATE_BATCHES_SKIPPED, STRAYS_FORWARDED,
 };
 use self::partitions::Partitions;
-use self::register::{counter, counters, gauge, gauges, histogram};
+use self::register::{counter, counters, gauge, histogram, program};
 use super::logging;
 use super::status::Status;
 use crate::core::Code;
@@ -125,12 +123,7 @@ impl Metrics {
         for class in KAFKA_ERROR_CLASSES {
             kafka_errors.get_metric_with_label_values(&[class])?;
         }
-        let build = gauges(registry, BUILD_INFO, &["version"])?;
-        build
-            .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
-            .set(1);
-        #[cfg(target_os = "linux")]
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        program(registry)?;
         Ok(Metrics {
             requests_granted: requests.get_metric_with_label_values(&["granted"])?,
             requests_rejected: requests.get_metric_with_label_values(&["rejected"])?,

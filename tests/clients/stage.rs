@@ -47,6 +47,7 @@ impl Stage {
             state: "sequencer.state".to_owned(),
             ledger: "sequencer.ledger".to_owned(),
             heartbeats: "sequencer.heartbeats".to_owned(),
+            gateway_replies: "sequencer.gateway.replies".to_owned(),
             group: "sequencer".to_owned(),
             mode,
             settings: Vec::new(),

@@ -413,6 +413,7 @@ fn a_mistyped_request_topic_makes_no_topics_beside_a_live_group() {
         state: service.state.clone(),
         ledger: service.ledger.clone(),
         heartbeats: service.heartbeats.clone(),
+        gateway_replies: service.gateway_replies.clone(),
         bootstrap: service.bootstrap.clone(),
         group: service.group.clone(),
         mode: Mode::Immediate,

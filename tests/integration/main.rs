@@ -28,6 +28,7 @@ mod define;
 mod drain;
 mod errors;
 mod failover;
+mod gateway;
 mod happy;
 mod kill;
 mod leaving;

@@ -115,9 +115,9 @@ fn each_mistake_of_a_connection_is_told_in_one_line_and_no_secret_is() {
 }
 
 /// Every command in `--help`.
-const COMMANDS: [&str; 15] = [
-    "serve", "dev", "next", "define", "describe", "set-next", "retire", "policy", "inspect",
-    "topics", "recover", "trace", "audit", "verify", "bench",
+const COMMANDS: [&str; 16] = [
+    "serve", "dev", "gateway", "next", "define", "describe", "set-next", "retire", "policy",
+    "inspect", "topics", "recover", "trace", "audit", "verify", "bench",
 ];
 
 #[test]

@@ -38,6 +38,17 @@ Examples:
 It needs Java 17 and Maven. Lines to try from another terminal are printed at the start. Ctrl-C \
 stops all of it, and the next start goes on from the same IDs; to begin again at 1, delete the directory.";
 
+pub(super) const GATEWAY_EXAMPLES: &str = "\
+Examples:
+  sequencer gateway --brokers kafka:9092
+  curl -X POST http://127.0.0.1:8378/v1/sequences/orders/next
+  curl -X POST -H 'content-type: application/json' -d '{\"count\":10}' \\
+       -H 'idempotency-key: order-7781' http://127.0.0.1:8378/v1/sequences/orders/next
+
+It is a Kafka client of a running `sequencer serve`, with the same topics and group, and keeps nothing: \
+run as many as you like, each with its own instance_id. It answers its own machine only, unless gateway.callers names a file of callers. \
+SIGTERM and SIGINT: calls in progress are answered, within shutdown.deadline_ms. docs/gateway.md has all calls.";
+
 pub(super) const NEXT_EXAMPLES: &str = "\
 Examples:
   sequencer next orders --brokers kafka:9092                     prints 41

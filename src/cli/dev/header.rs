@@ -10,7 +10,7 @@ use crate::service::settings::Settings;
 /// requests may have to be forwarded to the name's home. With two names a user sees which requests came from
 /// which client.
 const KCAT_NAME: &str = "orders";
-/// The name in the commands for `sequencer`.
+/// The name in the commands for `sequencer`, and for HTTP.
 const OWN_NAME: &str = "invoices";
 
 /// Prints the header.
@@ -27,14 +27,18 @@ fn text(args: &DevArgs, settings: &Settings, program: &str) -> String {
         Some(address) => format!("http://{address} (status page; /metrics, /healthz, /readyz)"),
         None => "no HTTP".to_owned(),
     };
+    let gateway = &settings.gateway.address;
     let mode = settings.reply_mode;
     let group = &settings.group;
     format!(
         "
 Kafka    {brokers}, data in {directory}; to begin again at 1: rm -r {directory}
 Service  {http}, group {group}, replies {mode}
+Gateway  http://{gateway} (IDs over HTTP)
 
-Try it from another terminal. One ID, five IDs, the latest answers:
+Try it from another terminal. One ID over HTTP:
+  curl -X POST http://{gateway}/v1/sequences/{OWN_NAME}/next
+With a Kafka client: one ID, five IDs, the latest answers:
   echo '{KCAT_NAME}:' | kcat -P -b {brokers} -t {requests} -K: -Z
   echo '{KCAT_NAME}:5' | kcat -P -b {brokers} -t {requests} -K:
   kcat -C -b {brokers} -t {replies} -e -q -f '%k %s\\n'
@@ -66,6 +70,7 @@ mod tests {
     fn the_lines_can_be_copied() {
         let text = header("sequencer dev");
         for line in [
+            "  curl -X POST http://127.0.0.1:8378/v1/sequences/invoices/next",
             "  echo 'orders:' | kcat -P -b 127.0.0.1:9 -t sequencer.requests -K: -Z",
             r"  kcat -C -b 127.0.0.1:9 -t sequencer.replies -e -q -f '%k %s\n'",
             "  ./sequencer next invoices --brokers 127.0.0.1:9",

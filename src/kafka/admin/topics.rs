@@ -34,6 +34,9 @@ pub const REPLICATION_MAX: u32 = 3;
 /// segment that is written is never deleted, so it is closed as often.
 pub const HEARTBEATS_KEPT_MS: u64 = HOUR_MS;
 
+/// How long replies to gateways are kept: nobody reads one after its call has ended, and an hour helps a person.
+const GATEWAY_REPLIES_KEPT_MS: u64 = HOUR_MS;
+
 /// How long new topics may take until every broker knows them and their leaders.
 const CREATION_DEADLINE: Duration = Duration::from_secs(10);
 /// How often to look.
@@ -192,6 +195,16 @@ pub fn heartbeats(name: &str, replication: u32) -> NewTopic {
     topic
 }
 
+/// The topic of the replies to gateways as `serve` makes it.
+pub fn gateway_replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
+    let mut topic = replies(name, partitions, replication);
+    topic.config.extend([
+        ("retention.ms", GATEWAY_REPLIES_KEPT_MS.to_string()),
+        ("segment.ms", GATEWAY_REPLIES_KEPT_MS.to_string()),
+    ]);
+    topic
+}
+
 /// What keeps an acknowledged record: written down, because a cluster's defaults may be weaker.
 fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
     NewTopic {
@@ -261,6 +274,24 @@ impl Admin {
         let topics = match before.topics.contains_key(name) {
             true => Vec::new(),
             false => vec![heartbeats(name, options.replication_on(&before))],
+        };
+        self.create_missing(&[name], &topics, &before)
+    }
+
+    /// Likewise the topic of the replies to gateways.
+    ///
+    /// # Errors
+    /// As [`Admin::create_topics`].
+    pub fn create_gateway_replies(
+        &self,
+        name: &str,
+        options: CreateOptions,
+    ) -> Result<Vec<Created>, Error> {
+        let before = self.cluster()?;
+        let replication = options.replication_on(&before);
+        let topics = match before.topics.contains_key(name) {
+            true => Vec::new(),
+            false => vec![gateway_replies(name, options.partitions, replication)],
         };
         self.create_missing(&[name], &topics, &before)
     }

@@ -21,9 +21,8 @@ pub struct Report<'a> {
     pub result: Result<i64, Error>,
     /// True when a broker may write the record, although the result is an error: it was sent, and not answered.
     pub is_unanswered: bool,
-    /// True when librdkafka is certain that no broker has written the record: it was never sent whole, or a
-    /// broker refused it before it wrote.
-    pub is_not_persisted: bool,
+    /// True when librdkafka knows of no attempt that a broker may have written.
+    is_not_persisted: bool,
     /// The record's partition.
     pub partition: i32,
     /// The record's key.
@@ -32,6 +31,17 @@ pub struct Report<'a> {
     pub value: Option<&'a [u8]>,
     /// The record's headers.
     pub headers: Headers<'a>,
+}
+
+impl Report<'_> {
+    /// True when the record is not in the log by all that librdkafka knows: it was never sent whole, or a broker
+    /// refused each attempt before it wrote, and said why. (A broker that ceases to lead a partition while it waits
+    /// for its followers answers like one that never led it, which librdkafka takes for such a refusal. The record
+    /// can then be in the log if no later attempt succeeds within the time-out.)
+    pub fn is_unwritten(&self) -> bool {
+        let refused = self.result.as_ref().is_err_and(|error| !error.is_silent());
+        refused && self.is_not_persisted
+    }
 }
 
 /// The queue of one producer's delivery reports. It must be dropped before the producer.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{Producer as _, PurgeConfig};
@@ -25,9 +24,6 @@ const POLL: Duration = Duration::from_millis(1);
 /// Longest wait for the reports of requests that are taken back. The client's threads give them within
 /// milliseconds, unless one of them waits for a name server.
 const TAKE_BACK_MAX: Duration = Duration::from_millis(500);
-
-/// How long a fetch of replies waits for one.
-const FETCH_WAIT_MS: &str = "250";
 
 /// Where requests go and replies come from.
 #[derive(Clone, Debug)]
@@ -116,8 +112,13 @@ impl Requester {
     ) -> Result<Requester, Error> {
         let deadline = Instant::now() + within;
         // First, so that it connects while the consumer asks its questions.
-        let topic = Producer::new(&request_producer(connection))?.topic(&route.requests)?;
-        let consumer: BaseConsumer<Context> = reply_consumer(connection)
+        let mut config = connection.request_producer();
+        // Each request is tried once: not all of them have a request_id, and a second record would be a second
+        // grant.
+        config.set("message.send.max.retries", "0");
+        let topic = Producer::new(&config)?.topic(&route.requests)?;
+        let consumer: BaseConsumer<Context> = connection
+            .reply_reader()
             .create_with_context(Context)
             .map_err(|error| Error::from_kafka("create consumer", &error))?;
         let mut partitions: Vec<i32> = names
@@ -326,40 +327,17 @@ fn home(name: &str, partitions: u32) -> i32 {
     partition_id_of(name.as_bytes(), partitions)
 }
 
-/// Requests go out at once, and are tried once: a second record would be a second grant. An
-/// idempotent producer could try again, but its first record waits half a second, by a timer of
-/// librdkafka.
-fn request_producer(connection: &Connection) -> ClientConfig {
-    let mut config = connection.admin();
-    config
-        .set("acks", "all")
-        .set("enable.idempotence", "false")
-        .set("message.send.max.retries", "0")
-        .set("linger.ms", "0")
-        .set("allow.auto.create.topics", "false");
-    config
-}
-
-/// A fetch that finds nothing may wait at the broker: what comes ends it.
-fn reply_consumer(connection: &Connection) -> ClientConfig {
-    let mut config = connection.reader();
-    config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
-    config
-}
-
 /// The place of a request in the log, or why it has none.
 fn place(report: Report<'_>) -> Result<(i32, i64), Failure> {
-    let Report {
-        partition,
-        is_not_persisted,
-        result,
-        ..
-    } = report;
-    match result {
-        Ok(offset) => Ok((partition, offset)),
+    let never_written = report.is_unwritten();
+    match report.result {
+        Ok(offset) => Ok((report.partition, offset)),
         Err(error) => Err(Failure {
-            never_written: !error.is_silent() && is_not_persisted,
-            error,
+            never_written,
+            error: Error {
+                operation: "send request",
+                ..error
+            },
         }),
     }
 }

@@ -47,7 +47,7 @@ const HEAD_S_MAX: u64 = 5;
 const IDLE_S_MAX: u64 = 75;
 
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub connections: usize,
     pub per_peer: usize,
     pub head: Duration,
@@ -66,14 +66,14 @@ impl Default for Limits {
 }
 
 /// A TCP listener whose connections are limited in number and time.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     open: Open,
     limits: Limits,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, limits: Limits) -> Bounded {
+    pub(crate) fn new(listener: TcpListener, limits: Limits) -> Bounded {
         Bounded {
             listener,
             open: Open::default(),
@@ -119,7 +119,7 @@ impl Listener for Bounded {
 }
 
 /// A connection that fails when its client takes too long, or when it has to make room for another.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     slot: Arc<Slot>,
     open: Open,
@@ -134,6 +134,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The connection's place among the open ones.
+    pub(crate) fn slot(&self) -> Arc<Slot> {
+        Arc::clone(&self.slot)
+    }
+
     /// The time by which the client must send the next request. None while a request is being answered.
     fn read_deadline(&mut self) -> Option<Instant> {
         let Some(waiting_since) = self.slot.waiting_since() else {

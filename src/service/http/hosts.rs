@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Extract};
-use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -29,6 +29,16 @@ impl Hosts {
         let configured = [host_of(address).to_owned()];
         let all = configured.iter().chain(names).cloned().collect();
         (loopback && !token).then_some(Hosts(all))
+    }
+
+    /// True for a request under an admitted name. A request without a name does not come from a browser.
+    pub(crate) fn admits(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        let headers = headers.get_all(HOST).iter();
+        headers
+            .map(|host| host.to_str().ok())
+            .chain(authority.map(Some))
+            .all(|host| host.is_some_and(|host| self.admit(host)))
     }
 
     fn admit(&self, host: &str) -> bool {
@@ -55,7 +65,7 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-/// Accepts a request under an admitted name. A request without a name does not come from a browser.
+/// Accepts a request under an admitted name.
 pub(super) async fn check(
     Extract(hosts): Extract<Option<Hosts>>,
     request: Request,
@@ -64,16 +74,7 @@ pub(super) async fn check(
     let Some(hosts) = hosts else {
         return next.run(request).await;
     };
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
-    let headers = request.headers().get_all(HOST).iter();
-    let admitted = headers
-        .map(|host| host.to_str().ok())
-        .chain(authority.map(Some))
-        .all(|host| host.is_some_and(|host| hosts.admit(host)));
-    if admitted {
+    if hosts.admits(request.uri(), request.headers()) {
         return next.run(request).await;
     }
     (

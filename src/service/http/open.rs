@@ -18,7 +18,7 @@ struct Table {
 }
 
 /// An open connection in the table.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     number: u64,
     peer: IpAddr,
     state: Mutex<ConnectionState>,
@@ -96,7 +96,7 @@ impl Slot {
     }
 
     /// Marks the connection as being answered until the guard is dropped.
-    pub(super) fn answer(&self) -> Answering<'_> {
+    pub(crate) fn answer(&self) -> Answering<'_> {
         lock(&self.state).answering = true;
         Answering(self)
     }
@@ -110,7 +110,7 @@ impl Slot {
     }
 }
 
-pub(super) struct Answering<'a>(&'a Slot);
+pub(crate) struct Answering<'a>(&'a Slot);
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {

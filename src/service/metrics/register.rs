@@ -1,11 +1,25 @@
 //! Creates and registers metrics of each type.
 
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
 
-use super::names::Named;
+use super::names::{BUILD_INFO, Named};
+
+/// Registers the release, and on Linux the metrics of the process, under the names that every Prometheus client
+/// library uses.
+pub(crate) fn program(registry: &Registry) -> Result<(), Error> {
+    let build = gauges(registry, BUILD_INFO, &["version"])?;
+    build
+        .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
+        .set(1);
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(ProcessCollector::for_self()))?;
+    Ok(())
+}
 
 pub(super) fn counter(registry: &Registry, (name, help): Named) -> Result<IntCounter, Error> {
     let metric = IntCounter::new(name, help)?;
@@ -13,7 +27,7 @@ pub(super) fn counter(registry: &Registry, (name, help): Named) -> Result<IntCou
     Ok(metric)
 }
 
-pub(super) fn counters(
+pub(crate) fn counters(
     registry: &Registry,
     (name, help): Named,
     label: &str,
@@ -23,13 +37,13 @@ pub(super) fn counters(
     Ok(metric)
 }
 
-pub(super) fn gauge(registry: &Registry, (name, help): Named) -> Result<IntGauge, Error> {
+pub(crate) fn gauge(registry: &Registry, (name, help): Named) -> Result<IntGauge, Error> {
     let metric = IntGauge::new(name, help)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
 
-pub(super) fn gauges(
+pub(crate) fn gauges(
     registry: &Registry,
     (name, help): Named,
     labels: &[&str],
@@ -51,7 +65,7 @@ pub(super) fn float_gauges(registry: &Registry, (name, help): Named) -> Result<G
     Ok(metric)
 }
 
-pub(super) fn histogram(
+pub(crate) fn histogram(
     registry: &Registry,
     (name, help): Named,
     buckets: &[f64],

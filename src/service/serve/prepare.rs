@@ -102,10 +102,28 @@ pub(super) fn topics(connection: &Connection, settings: &Settings) -> Result<Pre
     let reply_partitions = count
         .map(|topic| topic.partitions)
         .ok_or_else(|| Error::Kafka(format!("topic {} does not exist", names.replies)))?;
+    gateway_replies(&admin, settings, options);
     Ok(Prepared {
         reply_partitions,
         heartbeats: heartbeats(&admin, connection, settings, options)?,
     })
+}
+
+/// Without the topic everything but gateways works, and a gateway says what it lacks.
+fn gateway_replies(admin: &Admin, settings: &Settings, options: CreateOptions) {
+    let topic = &settings.topics.gateway_replies;
+    // Also beside a group with a past, as the heartbeats.
+    if settings.topics.create == CreateTopics::Never {
+        return;
+    }
+    match admin.create_gateway_replies(topic, options) {
+        Ok(_) => {}
+        // Where nobody wants a gateway, nobody has to permit its topic.
+        Err(error) if error.class == Class::Denied => {
+            info!(topic, %error, "no topic for the replies to gateways");
+        }
+        Err(error) => warn!(topic, %error, "no topic for the replies to gateways"),
+    }
 }
 
 /// Without heartbeats everything is as before there were any; only another process of the same name is found

@@ -82,6 +82,18 @@ pub(super) const ADDRESS: Check = Check {
     accepts: |text| text.is_empty() || has_port(text),
 };
 
+/// Where the gateway is served.
+pub(super) const GATEWAY_ADDRESS: Check = Check {
+    expected: "HOST:PORT",
+    accepts: has_port,
+};
+
+/// A file, empty for none.
+pub(super) const PATH: Check = Check {
+    expected: "a path without control characters, or nothing for none",
+    accepts: |text| !text.chars().any(char::is_control),
+};
+
 /// The bearer token of HTTP, empty for none.
 pub(super) const TOKEN: Check = Check {
     expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",

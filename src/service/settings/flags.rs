@@ -20,6 +20,8 @@ pub struct Flags {
     pub reply_mode: Option<ReplyMode>,
     /// `--http HOST:PORT`, empty for none.
     pub http: Option<String>,
+    /// `--address HOST:PORT`, of the gateway.
+    pub gateway: Option<String>,
     /// `--log-format FORMAT`.
     pub log_format: Option<LogFormat>,
 }

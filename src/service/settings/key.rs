@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 33] = [
+pub(super) const KEYS: [Key; 41] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
@@ -43,6 +43,7 @@ pub(super) const KEYS: [Key; 33] = [
     key("topics.state", Kind::Text(checks::TOPIC)),
     key("topics.ledger", Kind::Text(checks::TOPIC)),
     key("topics.heartbeats", Kind::Text(checks::TOPIC)),
+    key("topics.gateway_replies", Kind::Text(checks::TOPIC)),
     key("topics.create", Kind::Choice(&["auto", "always", "never"])),
     key("topics.partitions", Kind::Integer(1, 10_000)),
     key("topics.replication", Kind::Integer(0, 100)),
@@ -68,6 +69,13 @@ pub(super) const KEYS: [Key; 33] = [
     key("http.address", Kind::Text(checks::ADDRESS)),
     key("http.token", Kind::Text(checks::TOKEN)),
     key("http.hosts", Kind::List(checks::HOST)),
+    key("gateway.address", Kind::Text(checks::GATEWAY_ADDRESS)),
+    key("gateway.callers", Kind::Text(checks::PATH)),
+    key("gateway.timeout_ms", Kind::Integer(1_000, 600_000)),
+    key("gateway.key_age_max_s", Kind::Integer(1, 86_400)),
+    key("gateway.in_flight_max", Kind::Integer(1, 50_000)),
+    key("gateway.in_flight_per_caller_max", Kind::Integer(1, 50_000)),
+    key("gateway.connections_max", Kind::Integer(1, 100_000)),
     key("ready.lag_max_records", Kind::Integer(0, i64::MAX)),
     key("shutdown.deadline_ms", Kind::Integer(100, 600_000)),
     key("log.format", Kind::Choice(&["text", "json"])),

@@ -147,6 +147,7 @@ pub(super) fn flags(flags: &Flags) -> Result<Vec<Assignment>, Error> {
             flags.reply_mode.map(|mode| mode.as_str().to_owned()),
         ),
         ("http.address", "--http", flags.http.clone()),
+        ("gateway.address", "--address", flags.gateway.clone()),
         (
             "log.format",
             "--log-format",

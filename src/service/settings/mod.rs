@@ -22,6 +22,7 @@
 //! | `key` | the table of keys: types, limits, the nearest known one |
 //! | `layer` | a layer against that table |
 //! | `file`, `environment`, `flags` | where assignments come from |
+//! | `gateway` | the section of the gateway |
 //! | `headers` | the names of the clients' headers |
 //! | `properties` | `kafka.*`: what is refused, what deserves a warning |
 //! | `resolve` | the layers, merged, as [`Settings`] |
@@ -33,6 +34,7 @@ mod environment;
 mod error;
 pub mod file;
 mod flags;
+mod gateway;
 mod headers;
 mod key;
 mod layer;
@@ -54,6 +56,7 @@ use std::time::Duration;
 
 pub use error::{EXIT_CODE, Error};
 pub use flags::Flags;
+pub use gateway::Gateway;
 pub use key::nearest_of;
 pub use modes::{CreateTopics, LogFormat, ReplyMode, UnknownWord};
 pub use properties::is_of_connection;
@@ -95,6 +98,8 @@ pub struct Settings {
     pub http_token: Option<String>,
     /// `http.hosts`: names under which the pages are asked for on a loopback address.
     pub http_hosts: Vec<String>,
+    /// `gateway.*`.
+    pub gateway: Gateway,
     /// `ready.lag_max_records`: above it a partition is not ready.
     pub ready_lag_max_records: u64,
     /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
@@ -128,6 +133,8 @@ pub struct Topics {
     pub ledger: String,
     /// Where instances say that they are alive.
     pub heartbeats: String,
+    /// Where answers to gateways go.
+    pub gateway_replies: String,
     /// Whether `serve` creates those that are missing.
     pub create: CreateTopics,
     /// Partitions of topics that are created.
@@ -186,20 +193,23 @@ impl Settings {
         ]
     }
 
-    /// The reply topics that a request may name: what `reply.allow` has, but for the topics that are no
-    /// place for replies.
+    /// The reply topics that a request may name: the gateways' and what `reply.allow` has, but for the topics
+    /// that are no place for replies.
     pub fn reply_topics(&self) -> AllowList {
         let Topics {
             requests,
             state,
             ledger,
             heartbeats,
+            gateway_replies,
             ..
         } = &self.topics;
         let own = [requests, state, ledger, heartbeats]
             .map(String::clone)
             .to_vec();
-        AllowList::new(self.reply_allow.clone(), own)
+        let mut patterns = self.reply_allow.clone();
+        patterns.push(gateway_replies.clone());
+        AllowList::new(patterns, own)
     }
 
     /// The brokers.
@@ -271,6 +281,10 @@ impl Settings {
             ("topics.state", self.topics.state.clone()),
             ("topics.ledger", self.topics.ledger.clone()),
             ("topics.heartbeats", self.topics.heartbeats.clone()),
+            (
+                "topics.gateway_replies",
+                self.topics.gateway_replies.clone(),
+            ),
             ("topics.create", self.topics.create.to_string()),
             ("topics.partitions", self.topics.partitions.to_string()),
             (
@@ -301,6 +315,8 @@ impl Settings {
                 self.http_token.as_ref().map_or("", |_| REDACTED).to_owned(),
             ),
             ("http.hosts", self.http_hosts.join(",")),
+        ];
+        let at_the_end = [
             (
                 "ready.lag_max_records",
                 self.ready_lag_max_records.to_string(),
@@ -326,6 +342,8 @@ impl Settings {
             .into_iter()
             .chain(headers)
             .chain(after)
+            .chain(self.gateway.pairs())
+            .chain(at_the_end)
             .map(|(key, value)| (key.to_owned(), value))
             .chain(kafka)
             .collect()

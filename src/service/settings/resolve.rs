@@ -11,6 +11,7 @@ use super::checks;
 use super::environment;
 use super::error::Error;
 use super::flags::Flags;
+use super::gateway;
 use super::headers;
 use super::layer::{self, Layer};
 use super::modes::{CreateTopics, LogFormat, ReplyMode};
@@ -35,6 +36,7 @@ struct Shape {
     failover: FailoverShape,
     membership: Option<MembershipShape>,
     http: HttpShape,
+    gateway: gateway::Shape,
     ready: ReadyShape,
     shutdown: ShutdownShape,
     log: LogShape,
@@ -47,6 +49,7 @@ struct TopicsShape {
     state: String,
     ledger: String,
     heartbeats: String,
+    gateway_replies: String,
     create: CreateTopics,
     partitions: i32,
     replication: i32,
@@ -122,6 +125,7 @@ pub(super) fn load(
     let values = merged.collect()?;
     let shape: Shape = merged.try_deserialize()?;
     distinct_topics(&shape.topics, &values)?;
+    shape.gateway.check(&values)?;
     properties.check()?;
     let mut warnings = properties.warnings();
     warnings.extend(slow_answers(&shape));
@@ -148,6 +152,7 @@ fn settings(
             state: shape.topics.state,
             ledger: shape.topics.ledger,
             heartbeats: shape.topics.heartbeats,
+            gateway_replies: shape.topics.gateway_replies,
             create: shape.topics.create,
             partitions: shape.topics.partitions,
             replication: Some(shape.topics.replication).filter(|replicas| *replicas > 0),
@@ -161,6 +166,7 @@ fn settings(
         http_address: Some(shape.http.address).filter(|address| !address.is_empty()),
         http_token: Some(shape.http.token).filter(|token| !token.is_empty()),
         http_hosts: shape.http.hosts,
+        gateway: shape.gateway.into(),
         ready_lag_max_records: shape.ready.lag_max_records,
         shutdown_deadline: Duration::from_millis(shape.shutdown.deadline_ms),
         log_format: shape.log.format,
@@ -197,6 +203,7 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
         ("topics.state", topics.state.as_str()),
         ("topics.ledger", topics.ledger.as_str()),
         ("topics.heartbeats", topics.heartbeats.as_str()),
+        ("topics.gateway_replies", topics.gateway_replies.as_str()),
     ];
     distinct("topic", &named, values)
 }
@@ -235,7 +242,7 @@ fn distinct(what: &str, named: &[(&str, &str)], values: &Map<String, Value>) -> 
 }
 
 /// Where the effective value of a key was given.
-fn place(values: &Map<String, Value>, key: &str) -> String {
+pub(super) fn place(values: &Map<String, Value>, key: &str) -> String {
     let mut parts = key.split('.');
     let mut value = parts.next().and_then(|first| values.get(first));
     for part in parts {

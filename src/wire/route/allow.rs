@@ -23,7 +23,7 @@ impl AllowList {
 }
 
 /// The parts between the stars must follow each other. The first and the last part are anchored.
-fn matches(pattern: &str, topic: &str) -> bool {
+pub(crate) fn matches(pattern: &str, topic: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == topic;
     };

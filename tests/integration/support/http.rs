@@ -16,7 +16,17 @@ const PORTS: std::ops::Range<u16> = 30_000..32_000;
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
+    /// The headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: String,
+}
+
+impl Response {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Sends `GET path` to a port of this machine.
@@ -26,12 +36,28 @@ pub fn get(port: u16, path: &str) -> io::Result<Response> {
 
 /// The same with additional headers, each with its line end.
 pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<Response> {
+    send(port, "GET", path, headers, "", TIMEOUT)
+}
+
+/// Sends any request to a port of this machine. `headers`: each with its line end.
+pub fn send(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+    timeout: Duration,
+) -> io::Result<Response> {
     let mut stream =
         TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(timeout))?;
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}{headers}\r\n{body}"
     )?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
@@ -41,9 +67,14 @@ pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<Response> {
 fn parse(response: &str) -> Option<Response> {
     let (head, body) = response.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding");
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
     (!chunked).then(|| Response {
         status,
+        headers,
         body: body.to_owned(),
     })
 }

@@ -14,6 +14,9 @@ use super::{cluster, http, signal, unique, wait_for};
 /// Number of log lines that are shown when a test fails.
 const TAIL_LINES: usize = 60;
 
+/// The command of an instance, and the flag of its HTTP address.
+const SERVE: [&str; 2] = ["serve", "--http"];
+
 /// A running instance. It is killed when the value is dropped, and its log is shown when a test fails.
 pub struct Instance {
     name: String,
@@ -51,7 +54,16 @@ impl Instance {
             .envs(variables.iter().cloned())
             .stdout(output.try_clone().unwrap())
             .stderr(output);
-        Instance::started(name, program, arguments, log)
+        Instance::started(name, program, SERVE, arguments, log)
+    }
+
+    /// Starts `sequencer gateway` with these arguments. It has the same probes.
+    pub fn spawn_gateway(name: &str, arguments: &[String]) -> Instance {
+        let log = cluster::directory().join(format!("{}.log", unique(name)));
+        let output = File::create(&log).unwrap();
+        let mut program = program();
+        program.stdout(output.try_clone().unwrap()).stderr(output);
+        Instance::started(name, program, ["gateway", "--address"], arguments, log)
     }
 
     /// The same with its output in other places than the files that are shown.
@@ -60,15 +72,21 @@ impl Instance {
         File::create(&log).unwrap();
         let mut program = program();
         program.stdout(stdout).stderr(stderr);
-        Instance::started(name, program, arguments, log)
+        Instance::started(name, program, SERVE, arguments, log)
     }
 
-    fn started(name: &str, mut program: Command, arguments: &[String], log: PathBuf) -> Instance {
+    fn started(
+        name: &str,
+        mut program: Command,
+        [verb, address]: [&str; 2],
+        arguments: &[String],
+        log: PathBuf,
+    ) -> Instance {
         let port = http::free_port();
         let child = program
-            .arg("serve")
+            .arg(verb)
             .args(arguments)
-            .args(["--http", &format!("127.0.0.1:{port}")])
+            .args([address, &format!("127.0.0.1:{port}")])
             .spawn()
             .unwrap();
         Instance {

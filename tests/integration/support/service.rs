@@ -27,6 +27,7 @@ pub struct Service {
     pub state: String,
     pub ledger: String,
     pub heartbeats: String,
+    pub gateway_replies: String,
     pub group: String,
     pub mode: Mode,
     /// Additional settings of its instances, in the form of `--set`.
@@ -49,6 +50,7 @@ impl Service {
             state: format!("{name}.state"),
             ledger: format!("{name}.ledger"),
             heartbeats: format!("{name}.heartbeats"),
+            gateway_replies: format!("{name}.gateway.replies"),
             group: name,
             mode,
             settings: Vec::new(),
@@ -67,6 +69,7 @@ impl Service {
             state,
             ledger,
             heartbeats,
+            gateway_replies,
             group,
             ..
         } = self;
@@ -78,6 +81,7 @@ impl Service {
             ("--set", format!("topics.state={state}")),
             ("--set", format!("topics.ledger={ledger}")),
             ("--set", format!("topics.heartbeats={heartbeats}")),
+            ("--set", format!("topics.gateway_replies={gateway_replies}")),
             ("--set", format!("topics.partitions={PARTITIONS}")),
         ];
         pairs
@@ -122,6 +126,23 @@ impl Service {
     /// Starts an instance and waits until it is ready.
     pub fn start(&self, instance: &str) -> Instance {
         let mut started = self.spawn(instance);
+        started.wait_ready();
+        started
+    }
+
+    /// Starts a gateway without waiting for it, with these settings in the form of `--set`.
+    pub fn spawn_gateway(&self, instance: &str, settings: &[&str]) -> Instance {
+        let own = format!("instance_id={instance}");
+        let mut arguments = self.arguments();
+        for setting in [own.as_str()].iter().chain(settings) {
+            arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
+        }
+        Instance::spawn_gateway(&format!("{}-{instance}", self.group), &arguments)
+    }
+
+    /// Starts a gateway and waits until it is ready.
+    pub fn gateway(&self, instance: &str, settings: &[&str]) -> Instance {
+        let mut started = self.spawn_gateway(instance, settings);
         started.wait_ready();
         started
     }

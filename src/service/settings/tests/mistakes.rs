@@ -45,8 +45,8 @@ fn a_section_is_no_key() {
     assert_eq!(
         file_error("topics = 5\n"),
         "configuration: unknown key \"topics\" in FILE:1; it is a section, of topics.requests, \
-         topics.replies, topics.state, topics.ledger, topics.heartbeats, topics.create, \
-         topics.partitions, \
+         topics.replies, topics.state, topics.ledger, topics.heartbeats, \
+         topics.gateway_replies, topics.create, topics.partitions, \
          topics.replication"
     );
     assert_eq!(

@@ -1,0 +1,388 @@
+//! The handlers: from an HTTP request through Kafka to its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
+
+use super::access::{Access, permits};
+use super::call::key::{Key, RANDOM_BYTES};
+use super::call::problem::{MEDIA_TYPE, Own, Problem};
+use super::call::{Call, Incoming, Op, answer, describe, openapi};
+use super::callers::Caller;
+use super::metrics::Metrics;
+use crate::core::Code;
+use crate::kafka::calls::{Calls, End, Fate, Places, Request as Record};
+use crate::wire::headers::{TRACEPARENT, TRACESTATE};
+
+/// Most bytes of a body. The largest has a name and a reason of 255 bytes, which JSON may write as six each, and
+/// the numbers of a definition.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest time for a body to arrive, in seconds. A client sends it with the head.
+const BODY_S_MAX: u64 = 5;
+
+/// Longest silence of the thread of the calls before a restart may help, in seconds: several times what its
+/// questions to brokers that are away take.
+const SILENCE_S_MAX: u64 = 120;
+
+/// The header of the key, in requests and answers.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The table of errors, which explains each code.
+const ERRORS: &str = include_str!("../../docs/errors.md");
+
+/// The limits that the configuration has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// `gateway.in_flight_max`.
+    pub in_flight_max: usize,
+    /// `gateway.key_age_max_s`.
+    pub key_age_max_s: u64,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct App(Arc<Shared>);
+
+struct Shared {
+    calls: Calls,
+    limits: Limits,
+    in_flight: Arc<Semaphore>,
+    access: Access,
+    metrics: Metrics,
+    registry: Registry,
+    stopping: watch::Sender<bool>,
+}
+
+impl App {
+    pub(super) fn new(
+        calls: Calls,
+        limits: Limits,
+        access: Access,
+        metrics: Metrics,
+        registry: Registry,
+    ) -> App {
+        App(Arc::new(Shared {
+            calls,
+            limits,
+            in_flight: Arc::new(Semaphore::new(limits.in_flight_max)),
+            access,
+            metrics,
+            registry,
+            stopping: watch::Sender::new(false),
+        }))
+    }
+
+    /// Says that the gateway stops: it is not ready any more.
+    pub(super) fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    /// Resolves when the gateway stops.
+    pub(super) async fn stopped(&self) {
+        // The sender is in this very value.
+        let _ = self.0.stopping.subscribe().wait_for(|stops| *stops).await;
+    }
+
+    /// Why calls are not taken at present. None when they are.
+    fn obstacle(&self) -> Option<String> {
+        match *self.0.stopping.borrow() {
+            true => Some("the gateway is stopping".to_owned()),
+            false => self.0.calls.obstacle(),
+        }
+    }
+}
+
+/// Routes the probes, and every other path to the calls.
+pub(super) fn router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/errors/{code}", get(error))
+        .route(
+            "/v1/openapi.json",
+            get(async || ([(CONTENT_TYPE, JSON)], openapi::document())),
+        )
+        .fallback(call)
+        .with_state(app)
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: String,
+    /// Milliseconds since the last turn of the thread of the calls.
+    silence_ms: u64,
+}
+
+async fn healthz(State(app): State<App>) -> Response {
+    let silence = app.0.calls.silence();
+    let healthy = silence < Duration::from_secs(SILENCE_S_MAX);
+    let health = Health {
+        status: match healthy {
+            true => "ok".to_owned(),
+            false => format!(
+                "the thread of the calls is silent for {} s",
+                silence.as_secs()
+            ),
+        },
+        silence_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
+    };
+    probe(healthy, &health)
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    reasons: Vec<String>,
+}
+
+async fn readyz(State(app): State<App>) -> Response {
+    let reasons = Vec::from_iter(app.obstacle());
+    let ready = reasons.is_empty();
+    probe(ready, &Readiness { ready, reasons })
+}
+
+fn probe(good: bool, body: &impl Serialize) -> Response {
+    let status = match good {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    // Texts and numbers can always be serialised.
+    let json = serde_json::to_string_pretty(body).unwrap_or_default() + "\n";
+    let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];
+    (status, headers, json).into_response()
+}
+
+const JSON: &str = "application/json";
+
+async fn metrics(State(app): State<App>, request: Request) -> Response {
+    if let Err(problem) = app.0.access.check(request.uri(), request.headers()) {
+        return problem_response(&problem);
+    }
+    let Shared {
+        metrics, registry, ..
+    } = &*app.0;
+    let free = app.0.in_flight.available_permits();
+    let in_flight = app.0.limits.in_flight_max.saturating_sub(free);
+    metrics
+        .in_flight
+        .set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+    metrics.ready.set(i64::from(app.obstacle().is_none()));
+    match TextEncoder::new().encode_to_string(&registry.gather()) {
+        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// The row of a code, as `type` of a problem names it.
+async fn error(Path(code): Path<String>) -> Response {
+    match explained(&code) {
+        Some(row) => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], row).into_response(),
+        None => problem_response(&Problem::own(Own::NotFound, "there is no such error code")),
+    }
+}
+
+/// The head and the row of the table that has the code.
+pub(super) fn explained(code: &str) -> Option<String> {
+    let begin = format!("| `{code}` |");
+    let rows: Vec<&str> = ERRORS.lines().collect();
+    let at = rows.iter().position(|row| row.starts_with(&begin))?;
+    let head = rows[..at].iter().rposition(|row| row.starts_with("|---"))?;
+    let table = rows.get(head.checked_sub(1)?..=head)?;
+    Some(format!("{}\n{}\n", table.join("\n"), rows[at]))
+}
+
+async fn call(State(app): State<App>, request: Request) -> Response {
+    let began = Instant::now();
+    let response = match app.answer(request).await {
+        Ok(response) => response,
+        Err(problem) => problem_response(&problem),
+    };
+    let metrics = &app.0.metrics;
+    metrics.answered(response.status().as_u16());
+    metrics
+        .duration_seconds
+        .observe(began.elapsed().as_secs_f64());
+    response
+}
+
+fn problem_response(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")];
+    let mut response = (status, headers, problem.to_json()).into_response();
+    let headers = response.headers_mut();
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let allow = problem.allow.as_deref();
+    if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        headers.insert(ALLOW, allow);
+    }
+    response
+}
+
+/// The values of a header, in their order.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
+    let values = headers.get_all(name).iter();
+    values.map(HeaderValue::as_bytes).collect()
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl App {
+    async fn answer(&self, request: Request) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
+        let caller = self.0.access.check(&parts.uri, &parts.headers)?;
+        let caller = caller.as_deref();
+        let tenant = caller.map(|caller| caller.name.as_str());
+        let given = Key::read(&values(&parts.headers, &IDEMPOTENCY_KEY), tenant)?;
+        // Taken before the body is read, so that the requests whose bodies are slow are counted, too.
+        let places = self.places(caller)?;
+        let body = read_body(body).await?;
+        let call = Call::read(&Incoming {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            content_types: &values(&parts.headers, &CONTENT_TYPE),
+            body: &body,
+        })?;
+        permits(caller, &call)?;
+        let key = match given {
+            Some(key) => key,
+            None => drawn(tenant)?,
+        };
+        key.check_age(now_ms(), self.0.limits.key_age_max_s)?;
+        let answered = self.carry_out(&call, &key, &parts, caller, places).await;
+        let mut response = match answered {
+            Ok(body) => {
+                let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];
+                (headers, body).into_response()
+            }
+            Err(mut problem) => {
+                // Where the same call may be repeated, it needs the same key.
+                if call.op != Op::Describe && problem.status >= 500 {
+                    problem.idempotency_key = Some(key.as_str().to_owned());
+                }
+                problem_response(&problem)
+            }
+        };
+        if call.op != Op::Describe
+            && let Ok(key) = HeaderValue::from_bytes(key.to_header().as_bytes())
+        {
+            response.headers_mut().insert(IDEMPOTENCY_KEY, key);
+        }
+        Ok(response)
+    }
+
+    /// A place among the calls in progress, and among those of the caller.
+    fn places(&self, caller: Option<&Caller>) -> Result<Places, Problem> {
+        let place = |semaphore: &Arc<Semaphore>, limit: &str| {
+            Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
+                let detail = format!("as many calls wait as {limit} allows");
+                Problem::own(Own::TooManyCalls, detail)
+            })
+        };
+        let own = caller.map(|caller| place(&caller.in_flight, "gateway.in_flight_per_caller_max"));
+        Ok((
+            place(&self.0.in_flight, "gateway.in_flight_max")?,
+            own.transpose()?,
+        ))
+    }
+
+    /// Writes the record of a call and waits for its reply.
+    async fn carry_out(
+        &self,
+        call: &Call,
+        key: &Key,
+        parts: &Parts,
+        caller: Option<&Caller>,
+        places: Places,
+    ) -> Result<Vec<u8>, Problem> {
+        if let Some(obstacle) = self.obstacle() {
+            let detail = format!("{obstacle}. Nothing was written");
+            return Err(Problem::own(Own::NotReady, detail).about(&call.name));
+        }
+        let trace = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
+        let record = Record {
+            name: &call.name,
+            value: &[],
+            traceparent: trace(TRACEPARENT),
+            tracestate: trace(TRACESTATE),
+        };
+        let mut places = places;
+        if call.op == Op::Define {
+            let value = &describe();
+            let end = self.0.calls.call(Record { value, ..record }, places).await;
+            let description = match ended(end) {
+                End::Reply(body) => body,
+                // The definition itself was not written.
+                End::NoReply { reason, .. } => {
+                    let unwritten =
+                        Fate::Unwritten(format!("the sequence was looked at first, and {reason}"));
+                    return Err(answer::without_reply(call, &unwritten, &reason));
+                }
+            };
+            answer::may_define(call, &description)?;
+            places = self.places(caller)?;
+        }
+        let value = &call.value(key, caller.map(|caller| caller.name.as_str()));
+        let end = self.0.calls.call(Record { value, ..record }, places).await;
+        match ended(end) {
+            End::Reply(body) => answer::of_reply(call, &body),
+            End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
+        }
+    }
+}
+
+/// A call whose sender is gone without a word: nothing is known of its record.
+fn ended<E>(end: Result<End, E>) -> End {
+    end.unwrap_or_else(|_| End::NoReply {
+        fate: Fate::Unreported,
+        reason: "the gateway lost the call".to_owned(),
+    })
+}
+
+async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(
+        Duration::from_secs(BODY_S_MAX),
+        to_bytes(body, BODY_BYTES_MAX),
+    );
+    match read.await {
+        Ok(Ok(body)) => Ok(body.to_vec()),
+        Ok(Err(_)) => Err(Problem::refused(
+            Code::RequestTooLarge,
+            format!("the body must be readable, and at most {BODY_BYTES_MAX} bytes"),
+        )),
+        Err(_) => Err(Problem::own(
+            Own::BodyTimeout,
+            format!("the body did not arrive within {BODY_S_MAX} s"),
+        )),
+    }
+}
+
+fn drawn(tenant: Option<&str>) -> Result<Key, Problem> {
+    let mut random = [0; RANDOM_BYTES];
+    getrandom::fill(&mut random).map_err(|error| {
+        let detail = format!("no randomness from the system: {error}");
+        Problem::own(Own::NotReady, detail)
+    })?;
+    Ok(Key::draw(now_ms(), random, tenant))
+}

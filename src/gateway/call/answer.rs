@@ -1,0 +1,134 @@
+//! From a reply, or from its absence, to an HTTP answer.
+
+use serde::Deserialize;
+
+use super::problem::{Own, Problem};
+use super::{Call, Op, ids};
+use crate::core::Code;
+use crate::core::limits::WINDOW_REQUESTS;
+use crate::kafka::calls::Fate;
+
+/// The parts of a reply that decide about the answer.
+#[derive(Deserialize)]
+struct Reply {
+    error: Option<Refusal>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+    #[serde(default)]
+    retired: bool,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+}
+
+/// The body of a 200 to a call that got this reply, or the error that the reply has.
+///
+/// # Errors
+/// The error in the reply, or a reply that cannot be read.
+pub fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
+    read(call, body)?;
+    let mut body = match call.ids_as_text {
+        true => ids::as_text(body).ok_or_else(|| unreadable(call, "it is no JSON object"))?,
+        false => body.to_vec(),
+    };
+    // For terminals. It is no part of the JSON.
+    body.push(b'\n');
+    Ok(body)
+}
+
+/// Checks the description of a sequence before it is defined. A definition would let a retired name go on, and a
+/// caller of HTTP that changes one field does not mean that.
+///
+/// # Errors
+/// The sequence is retired, or the description has an error other than that nobody has defined it.
+pub fn may_define(call: &Call, description: &[u8]) -> Result<(), Problem> {
+    match read(call, description) {
+        Ok(Reply { retired: false, .. }) => Ok(()),
+        Ok(Reply {
+            partition, offset, ..
+        }) => {
+            let detail = "the sequence is retired, so its definition stays as it is. To let it go on beyond its \
+                          last ID, use sequencer define";
+            let mut problem = Problem::refused(Code::Retired, detail).about(&call.name);
+            (problem.partition, problem.offset) = (partition, offset);
+            Err(problem)
+        }
+        Err(problem) if problem.code == Code::UnknownSequence.as_str() => Ok(()),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn read(call: &Call, body: &[u8]) -> Result<Reply, Problem> {
+    let reply: Reply =
+        serde_json::from_slice(body).map_err(|error| unreadable(call, &error.to_string()))?;
+    let Some(Refusal { code, message }) = reply.error else {
+        return Ok(reply);
+    };
+    let mut problem = Problem::replied(&code, message).about(&call.name);
+    (problem.partition, problem.offset) = (reply.partition, reply.offset);
+    Err(problem)
+}
+
+/// A reply of a service that this release does not understand: its IDs are taken.
+fn unreadable(call: &Call, reason: &str) -> Problem {
+    let detail = format!("the reply cannot be read: {reason}. {}", later(call.op));
+    Problem::own(Own::NoReply, detail).about(&call.name)
+}
+
+/// The answer to a call without a reply: 503 if its record was certainly not written, 504 if it may have been.
+/// `reason`: why nobody waits any longer, as a sentence without its full stop.
+pub fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
+    let (own, detail) = match fate {
+        Fate::Unwritten(error) => {
+            let spared = spared(call.op);
+            let detail = format!(
+                "the request was not written: {error}. {spared} by this call; that says nothing of an earlier \
+                 call with the same key"
+            );
+            (Own::NotWritten, detail)
+        }
+        Fate::Unreported | Fate::Doubtful(_) | Fate::Written { .. } => {
+            (Own::NoReply, format!("{reason}. {}", later(call.op)))
+        }
+    };
+    let mut problem = Problem::own(own, detail).about(&call.name);
+    if let Fate::Written { partition, offset } = fate {
+        (problem.partition, problem.offset) = (Some(*partition), Some(*offset));
+    }
+    problem
+}
+
+/// The effect that a call certainly did not have.
+const fn spared(op: Op) -> &'static str {
+    match op {
+        Op::Next => "No ID was taken",
+        Op::Describe => "Nothing was asked",
+        Op::Define | Op::SetNext | Op::Retire => "Nothing was changed",
+    }
+}
+
+/// The effect that a call may have, and how to go on.
+fn later(op: Op) -> String {
+    let (effect, repeat) = match op {
+        Op::Describe => return "It changes nothing: ask again".to_owned(),
+        Op::Next => (
+            "The request may have taken its IDs, or take them later",
+            "that gets the same IDs",
+        ),
+        Op::Define | Op::SetNext | Op::Retire => (
+            "The request may have been carried out, or be carried out later. Look at the sequence, or repeat the call",
+            "it is carried out once",
+        ),
+    };
+    let call = match op {
+        Op::Next => ". Repeat the call",
+        _ => "",
+    };
+    format!(
+        "{effect}{call} soon with this Idempotency-Key: {repeat}. The key holds until its partition has seen \
+         {WINDOW_REQUESTS} further requests with a key"
+    )
+}

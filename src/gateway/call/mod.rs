@@ -1,0 +1,278 @@
+//! The pure part of the gateway: from the parts of an HTTP request to a request record, and from a reply to the
+//! parts of an HTTP answer. No sockets, no clock, no randomness: time and random bytes come in as arguments.
+//!
+//! *Architecture invariant*: nothing of a body is passed through. Each record is written from the fields of its
+//! route, so a caller can write no record that its route does not name.
+
+pub mod answer;
+mod body;
+mod ids;
+pub mod key;
+pub mod openapi;
+pub mod problem;
+pub mod route;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use serde::Serialize;
+
+use body::Fields;
+use key::Key;
+use problem::{Own, Problem};
+
+use crate::core::{Code, Name};
+
+/// An operation on a sequence that HTTP offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// Take IDs.
+    Next,
+    /// Show a sequence.
+    Describe,
+    /// Define a sequence, or change its definition.
+    Define,
+    /// Move a sequence on.
+    SetNext,
+    /// End a sequence.
+    Retire,
+}
+
+impl Op {
+    /// Every operation.
+    pub const ALL: [Op; 5] = [Op::Next, Op::Describe, Op::Define, Op::SetNext, Op::Retire];
+
+    /// The word in the record's field `op`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Op::Next => "next",
+            Op::Describe => "describe",
+            Op::Define => "define",
+            Op::SetNext => "set_next",
+            Op::Retire => "retire",
+        }
+    }
+
+    /// The word in a path.
+    pub const fn as_path(self) -> &'static str {
+        match self {
+            Op::SetNext => "set-next",
+            other => other.as_str(),
+        }
+    }
+
+    /// The fields of a body, besides `sequence` where the path does not name it.
+    const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Op::Next => &["count"],
+            Op::Describe => &[],
+            Op::Define => &[
+                "start",
+                "increment",
+                "min",
+                "max",
+                "at_end",
+                "max_count",
+                "audit",
+                "reason",
+            ],
+            Op::SetNext => &["next", "reason"],
+            Op::Retire => &["reason"],
+        }
+    }
+}
+
+/// The parts of an HTTP request that decide about its record.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path as it was sent, percent-encoded.
+    pub path: &'a str,
+    /// The query as it was sent, percent-encoded.
+    pub query: Option<&'a str>,
+    /// The values of `Content-Type`.
+    pub content_types: &'a [&'a [u8]],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A call that is valid as far as the gateway can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The operation.
+    pub op: Op,
+    /// The name of the sequence: the key of the record.
+    pub name: String,
+    /// Whether IDs in the answer are texts (`?ids=string`).
+    pub ids_as_text: bool,
+    fields: Record,
+}
+
+/// The fields of a request record, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Record {
+    /// Absent for IDs, where it is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    increment: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requester: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+impl Call {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// The answer to a request that no record is written for.
+    pub fn read(incoming: &Incoming<'_>) -> Result<Call, Problem> {
+        let route = route::of(incoming.method, incoming.path)?;
+        let mut query = text::Query::read(incoming.query)?;
+        let ids_as_text = match query.take("ids").as_deref() {
+            None => false,
+            Some("string") => true,
+            Some(_) => return Err(malformed("the query parameter ids can only be string")),
+        };
+        let reason = match route.reason_in_query {
+            true => query.take("reason"),
+            false => None,
+        };
+        query.end()?;
+        let takes = match (route.takes_body, route.name.is_none()) {
+            (false, _) => Vec::new(),
+            (true, false) => route.op.fields().to_vec(),
+            (true, true) => [&["sequence"], route.op.fields()].concat(),
+        };
+        let mut fields = body(&route, &takes, incoming)?;
+        let name = match route.name {
+            Some(name) => name,
+            None => fields
+                .text("sequence")?
+                .ok_or_else(|| malformed("the body needs the field sequence"))?,
+        };
+        let name = checked(name)?;
+        let read = record(route.op, &mut fields, reason);
+        let fields = read.map_err(|problem| problem.about(&name))?;
+        Ok(Call {
+            op: route.op,
+            name,
+            ids_as_text,
+            fields,
+        })
+    }
+
+    /// The value of the record. Only a change of the sequence or of the window has a `request_id`.
+    pub fn value(&self, key: &Key, requester: Option<&str>) -> Vec<u8> {
+        let reads = self.op == Op::Describe;
+        let record = Record {
+            request_id: (!reads).then(|| key.request_id().to_owned()),
+            requester: requester.map(str::to_owned),
+            ..self.fields.clone()
+        };
+        // Texts and numbers can always be serialised.
+        serde_json::to_vec(&record).unwrap_or_default()
+    }
+}
+
+/// The value of a record that only asks for the state of a sequence.
+pub fn describe() -> Vec<u8> {
+    let record = Record {
+        op: Some(Op::Describe.as_str()),
+        ..Record::default()
+    };
+    serde_json::to_vec(&record).unwrap_or_default()
+}
+
+fn malformed(detail: impl Into<String>) -> Problem {
+    Problem::refused(Code::MalformedRequest, detail)
+}
+
+/// The fields of the body, if it has one.
+fn body<'a>(
+    route: &route::Route,
+    takes: &[&'static str],
+    incoming: &Incoming<'a>,
+) -> Result<Fields<'a>, Problem> {
+    if incoming.body.is_empty() {
+        return Ok(Fields::default());
+    }
+    if !route.takes_body {
+        return Err(malformed("this call takes no body"));
+    }
+    match incoming.content_types {
+        [one] if is_json(one) => {}
+        _ => {
+            return Err(Problem::own(
+                Own::UnsupportedMediaType,
+                "a body needs the header Content-Type: application/json",
+            ));
+        }
+    }
+    Fields::read(incoming.body, takes)
+}
+
+/// The media type without its parameters.
+fn is_json(value: &[u8]) -> bool {
+    let end = value.iter().position(|byte| *byte == b';');
+    let media_type = value[..end.unwrap_or(value.len())].trim_ascii();
+    media_type.eq_ignore_ascii_case(b"application/json")
+}
+
+/// A name that is valid as the key of a record and does not belong to the service.
+fn checked(name: String) -> Result<String, Problem> {
+    /// Records under such names are for operators at the command line.
+    const RESERVED: &str = "__";
+    let refused = |message: String| Err(Problem::refused(Code::InvalidName, message));
+    if let Err(rejection) = Name::from_key(Some(name.as_bytes())) {
+        return refused(rejection.message);
+    }
+    if name.starts_with(RESERVED) {
+        return refused(format!(
+            "names that begin with {RESERVED} belong to the service itself"
+        ));
+    }
+    Ok(name)
+}
+
+fn record(op: Op, fields: &mut Fields<'_>, reason: Option<String>) -> Result<Record, Problem> {
+    let record = Record {
+        op: (op != Op::Next).then_some(op.as_str()),
+        count: fields.integer("count")?,
+        start: fields.integer("start")?,
+        increment: fields.integer("increment")?,
+        min: fields.integer("min")?,
+        max: fields.integer("max")?,
+        at_end: fields.text("at_end")?,
+        max_count: fields.integer("max_count")?,
+        audit: fields.flag("audit")?,
+        next: fields.integer("next")?,
+        reason: reason.or(fields.text("reason")?),
+        requester: None,
+        request_id: None,
+    };
+    match op {
+        Op::SetNext if record.next.is_none() => Err(malformed("the body needs the field next")),
+        _ => Ok(record),
+    }
+}

@@ -1,0 +1,301 @@
+//! The description of the calls for machines: OpenAPI 3.1, made from the tables that read the calls.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::Op;
+use super::problem::{MEDIA_TYPE, Own, status_of};
+use super::route::NAMED;
+use crate::core::Code;
+use crate::core::definition::AtEnd;
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+
+/// The document as it is served.
+pub fn document() -> String {
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for row in NAMED {
+        let last = row.last.map_or_else(String::new, |last| format!("/{last}"));
+        let path = format!("/v1/sequences/{{name}}{last}");
+        let method = row.method.to_ascii_lowercase();
+        let call = call(
+            row.op,
+            &row.op.as_path().replace('-', "_"),
+            true,
+            row.method,
+        );
+        paths.entry(path).or_default().insert(method, call);
+    }
+    for op in Op::ALL {
+        let id = format!("{}_by_body", op.as_str());
+        let methods = Map::from_iter([("post".to_owned(), call(op, &id, false, "POST"))]);
+        paths.insert(format!("/v1/{}", op.as_path()), methods);
+    }
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sequencer gateway",
+            "version": "1",
+            "description": "Unique, gapless, monotonic IDs over HTTP. Repeat a call without an answer with the same Idempotency-Key.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                "Grant": grant(),
+                "Description": description(),
+                "Problem": problem(),
+            },
+        },
+        // A gateway without a file of callers needs no token.
+        "security": [{}, {"token": []}],
+    });
+    // A tree of texts and numbers can always be serialised.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
+    let mut parameters = vec![json!({
+        "name": "ids",
+        "in": "query",
+        "description": "string: IDs in the answer are texts, for readers that hold numbers as floats",
+        "schema": {"enum": ["string"]},
+    })];
+    if named {
+        parameters.push(json!({
+            "name": "name",
+            "in": "path",
+            "required": true,
+            "description": "The name of the sequence, percent-encoded",
+            "schema": name(),
+        }));
+    }
+    if method == "DELETE" {
+        parameters.push(json!({"name": "reason", "in": "query", "schema": text()}));
+    }
+    if op != Op::Describe {
+        parameters.push(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The same key again gets the same IDs, or is carried out once. Without it, the gateway draws one and returns it.",
+            "schema": text(),
+        }));
+    }
+    let mut call = json!({
+        "operationId": id,
+        "summary": summary(op),
+        "parameters": parameters,
+        "responses": responses(op),
+    });
+    let own = if named { &[][..] } else { &["sequence"] };
+    let fields: Vec<&str> = own.iter().chain(op.fields()).copied().collect();
+    if matches!(method, "POST" | "PATCH") && !fields.is_empty() {
+        let required: Vec<&str> = own
+            .iter()
+            .copied()
+            .chain((op == Op::SetNext).then_some("next"))
+            .collect();
+        let properties = fields.iter().map(|name| ((*name).to_owned(), field(name)));
+        call["requestBody"] = json!({
+            "required": !required.is_empty(),
+            "content": {"application/json": {"schema": {
+                "type": "object",
+                "properties": Map::from_iter(properties),
+                "required": required,
+                "additionalProperties": false,
+            }}},
+        });
+    }
+    call
+}
+
+const fn summary(op: Op) -> &'static str {
+    match op {
+        Op::Next => "Take the next IDs",
+        Op::Describe => "Show the definition, the next ID and the last change",
+        Op::Define => "Define the sequence, or change the fields that are given",
+        Op::SetNext => "Move the sequence on",
+        Op::Retire => "Retire the sequence",
+    }
+}
+
+/// The answers: the body of a reply, and each status with the codes that have it.
+fn responses(op: Op) -> Value {
+    let schema = match op {
+        Op::Next => "Grant",
+        _ => "Description",
+    };
+    let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    let own = Own::ALL.iter().map(|code| (code.status(), code.as_str()));
+    let replied = Code::ALL
+        .iter()
+        .map(|code| (status_of(*code), code.as_str()));
+    for (status, code) in own.chain(replied) {
+        codes.entry(status).or_default().push(code);
+    }
+    let mut responses = Map::new();
+    let answer =
+        |schema: &str| json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+    responses.insert(
+        "200".to_owned(),
+        json!({"description": "The reply", "content": {"application/json": answer(schema)}}),
+    );
+    for (status, codes) in codes {
+        responses.insert(
+            status.to_string(),
+            json!({"description": codes.join(", "), "content": {MEDIA_TYPE: answer("Problem")}}),
+        );
+    }
+    Value::Object(responses)
+}
+
+fn name() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX})
+}
+
+fn text() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": TEXT_FIELD_BYTES_MAX})
+}
+
+/// A field of a body. Numbers may be texts there.
+fn field(field: &str) -> Value {
+    let integer = |min: i64, max: i64| {
+        json!({"anyOf": [
+            {"type": "integer", "format": "int64", "minimum": min, "maximum": max},
+            {"type": "string", "pattern": "^-?(0|[1-9][0-9]*)$"},
+        ]})
+    };
+    let count = i64::try_from(COUNT_MAX).unwrap_or(i64::MAX);
+    match field {
+        "sequence" => name(),
+        "reason" => text(),
+        "audit" => json!({"type": "boolean"}),
+        "at_end" => json!({"enum": [AtEnd::Error.as_str(), AtEnd::Cycle.as_str()]}),
+        "count" | "max_count" => integer(1, count),
+        _ => integer(BOUND_MIN, BOUND_MAX),
+    }
+}
+
+/// An ID in an answer: a text with `?ids=string`.
+fn id() -> Value {
+    json!({"type": ["integer", "string"], "format": "int64"})
+}
+
+fn place() -> [(String, Value); 2] {
+    [
+        (
+            "partition".to_owned(),
+            json!({"type": "integer", "format": "int32"}),
+        ),
+        (
+            "offset".to_owned(),
+            json!({"type": "integer", "format": "int64"}),
+        ),
+    ]
+}
+
+fn object(properties: Value, required: &[&str]) -> Value {
+    let mut properties = match properties {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    };
+    properties.extend(place());
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn grant() -> Value {
+    let number = || json!({"type": "integer", "format": "int64"});
+    let properties = json!({
+        "sequence": name(),
+        "first": id(),
+        "last": id(),
+        "count": number(),
+        "increment": number(),
+        "request_id": text(),
+    });
+    object(
+        properties,
+        &[
+            "sequence",
+            "first",
+            "last",
+            "count",
+            "request_id",
+            "partition",
+            "offset",
+        ],
+    )
+}
+
+fn description() -> Value {
+    let properties = json!({
+        "sequence": name(),
+        "definition": {
+            "type": "object",
+            "properties": {
+                "start": id(),
+                "increment": {"type": "integer", "format": "int64"},
+                "min": id(),
+                "max": id(),
+                "at_end": field("at_end"),
+                "max_count": {"type": "integer", "format": "int64"},
+                "audit": {"type": "boolean"},
+            },
+        },
+        "next": id(),
+        "retired": {"type": "boolean"},
+        "changed": {"type": "object"},
+        "request_id": text(),
+    });
+    object(
+        properties,
+        &["sequence", "definition", "partition", "offset"],
+    )
+}
+
+fn problem() -> Value {
+    let codes = Own::ALL.iter().map(|code| code.as_str());
+    let codes: Vec<&str> = codes
+        .chain(Code::ALL.iter().map(|code| code.as_str()))
+        .collect();
+    let properties = json!({
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "A later release may have more", "examples": codes},
+        "sequence": name(),
+        "idempotency_key": text(),
+    });
+    object(properties, &["type", "title", "status", "detail", "code"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::call::route;
+
+    #[test]
+    fn each_documented_call_is_one() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let mut calls = 0;
+        for (path, methods) in paths {
+            for (method, call) in methods.as_object().unwrap() {
+                let path = path.replace("{name}", "orders");
+                let found = route::of(&method.to_ascii_uppercase(), &path).unwrap();
+                let has_body = call.get("requestBody").is_some();
+                assert!(!has_body || found.takes_body, "{method} {path}");
+                assert!(call["responses"]["504"].is_object());
+                calls += 1;
+            }
+        }
+        assert_eq!(calls, NAMED.len() + Op::ALL.len());
+        let text = document.to_string();
+        for schema in ["Grant", "Description", "Problem"] {
+            assert!(text.contains(&format!("#/components/schemas/{schema}")));
+            assert!(document["components"]["schemas"][schema].is_object());
+        }
+    }
+}

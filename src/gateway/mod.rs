@@ -1,0 +1,24 @@
+//! `sequencer gateway`: IDs over HTTP, for callers that do not speak Kafka. It has no state: it is a Kafka client
+//! like any other, which writes the request record, waits for its own reply, and answers.
+//!
+//! | room | subject |
+//! |---|---|
+//! | [`call`] | pure: from an HTTP request to a record, and from a reply to an HTTP answer |
+//! | [`serve`] | start, run, stop |
+//! | `server` | the sockets and their limits |
+//! | `app` | the handlers |
+//! | `access` | who is answered |
+//! | `callers` | the file of callers: tokens and scopes |
+//! | `local` | the check of callers where there is no such file |
+//! | `metrics` | counters and histograms |
+
+mod access;
+mod app;
+pub mod call;
+mod callers;
+mod local;
+mod metrics;
+pub mod serve;
+mod server;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! From settings to a running gateway, and back out again.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::access::Access;
+use super::app::{App, Limits};
+use super::callers::Callers;
+use super::local::Local;
+use super::metrics::Metrics;
+use super::server;
+use crate::kafka::calls::{Calls, Options};
+use crate::service::http::bind_reason;
+use crate::service::serve;
+use crate::service::settings::{self, Gateway, Settings};
+
+/// Time for answers on their way after the last call has ended.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Why the gateway ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The address cannot be bound.
+    #[error("gateway.address {address}: {reason}; another one is --set gateway.address=HOST:PORT")]
+    Bind {
+        /// The address in the configuration.
+        address: String,
+        /// The reason in words for people.
+        reason: String,
+    },
+    /// Others could reach the address, and there is nothing to know them by.
+    #[error(
+        "gateway.address {address} is not a loopback address, and without gateway.callers only callers on its own \
+         machine are answered: use 127.0.0.1, or name a file of callers"
+    )]
+    NotLocal {
+        /// The address that was bound.
+        address: SocketAddr,
+    },
+    /// The file of callers.
+    #[error("gateway.callers {path}: {reason}")]
+    Callers {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] crate::kafka::error::Error),
+    /// The metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The operating system.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Settings(_) | Error::NotLocal { .. } | Error::Callers { .. } => {
+                settings::EXIT_CODE
+            }
+            Error::Bind { .. } | Error::Kafka(_) | Error::Metrics(_) | Error::System(_) => 1,
+        }
+    }
+}
+
+/// Shows whether a gateway takes calls. Clones share it.
+#[derive(Clone, Default)]
+pub struct Status(Arc<OnceLock<Calls>>);
+
+impl Status {
+    /// Why no call is taken at present. None when calls are taken.
+    pub fn obstacle(&self) -> Option<String> {
+        match self.0.get() {
+            Some(calls) => calls.obstacle(),
+            None => Some("it is starting".to_owned()),
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then answers what is in progress.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    runtime()?.block_on(async {
+        let stop = serve::stop_signal()?;
+        run_until(settings, &Status::default(), stop).await
+    })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+/// Serves until `stop` is there, then answers what is in progress. `status` shows how it goes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    settings: &Settings,
+    status: &Status,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let connection = serve::connection(settings)?;
+    let gateway = &settings.gateway;
+    let callers = callers(gateway)?;
+    let listener = bind(gateway).await?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instance_id = settings.instance_id,
+        brokers = connection.brokers,
+        address = gateway.address,
+        "starting the gateway"
+    );
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry)?;
+    let options = Options {
+        requests: settings.topics.requests.clone(),
+        replies: settings.topics.gateway_replies.clone(),
+        names: settings.reply_headers.smallrye.clone(),
+        timeout: gateway.timeout,
+    };
+    let (calls, thread) = Calls::start(connection, options)?;
+    // It is set once: each run has a status of its own.
+    let _ = status.0.set(calls.clone());
+    let limits = Limits {
+        in_flight_max: gateway.in_flight_max,
+        key_age_max_s: gateway.key_age_max_s,
+    };
+    let access = match callers {
+        None => Access::Local(Local::new(&listener, &gateway.address)),
+        Some(callers) => {
+            // It ends with the runtime.
+            drop(tokio::spawn(callers.clone().follow()));
+            Access::Callers(callers)
+        }
+    };
+    let app = App::new(calls.clone(), limits, access, metrics, registry);
+    let serving = server::serve(listener, app.clone(), gateway.connections_max, stop);
+    let stopping = async {
+        app.stopped().await;
+        info!("stopping: calls in progress are answered");
+        // Each ends by itself when its time is up, and a longer wait is the operator's choice.
+        tokio::time::sleep(settings.shutdown_deadline.saturating_sub(GRACE)).await;
+        calls.stop();
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        () = serving => {}
+        () = stopping => warn!("not all answers went out within shutdown.deadline_ms"),
+    }
+    calls.stop();
+    // It may be asking brokers that are away. It owns nothing that would need an end.
+    drop(thread);
+    info!("stopped");
+    Ok(())
+}
+
+/// Whether calls need tokens is decided here, once.
+fn callers(settings: &Gateway) -> Result<Option<Callers>, Error> {
+    let Some(path) = &settings.callers else {
+        return Ok(None);
+    };
+    let callers = Callers::load(path, settings.in_flight_per_caller_max);
+    callers.map(Some).map_err(|reason| Error::Callers {
+        path: path.display().to_string(),
+        reason,
+    })
+}
+
+async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
+    let address = &settings.address;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::Bind {
+            address: address.clone(),
+            reason: bind_reason(&error),
+        })?;
+    let address = listener.local_addr()?;
+    match address.ip().is_loopback() || settings.callers.is_some() {
+        true => Ok(listener),
+        false => Err(Error::NotLocal { address }),
+    }
+}
+
+/// All that can be wrong without a Kafka, for a command that starts one first.
+///
+/// # Errors
+/// The address is taken, or others could reach it, or the file of callers cannot be used.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    // Only tried, and given back at once.
+    callers(&settings.gateway)?;
+    runtime()?.block_on(bind(&settings.gateway))?;
+    Ok(())
+}

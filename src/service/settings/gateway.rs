@@ -1,0 +1,101 @@
+//! `gateway.*`: the settings of `sequencer gateway`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::{Map, Value};
+use serde::Deserialize;
+
+use super::error::Error;
+
+/// Connections beyond the calls in progress that are kept for probes and for calls that are refused at once.
+pub(super) const SPARE_CONNECTIONS: usize = 16;
+
+/// The settings of the gateway, `gateway.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// `gateway.address` as HOST:PORT.
+    pub address: String,
+    /// `gateway.callers`: the file of callers; `None` where only this machine is answered.
+    pub callers: Option<PathBuf>,
+    /// `gateway.timeout_ms`: how long a call waits for its reply.
+    pub timeout: Duration,
+    /// `gateway.key_age_max_s`: a drawn key that is older is refused.
+    pub key_age_max_s: u64,
+    /// `gateway.in_flight_max`: calls that wait for replies.
+    pub in_flight_max: usize,
+    /// `gateway.in_flight_per_caller_max`: the same of each caller.
+    pub in_flight_per_caller_max: usize,
+    /// `gateway.connections_max`: open connections.
+    pub connections_max: usize,
+}
+
+/// The section as the `config` crate deserialises it.
+#[derive(Deserialize)]
+pub(super) struct Shape {
+    address: String,
+    callers: String,
+    timeout_ms: u64,
+    key_age_max_s: u64,
+    in_flight_max: usize,
+    in_flight_per_caller_max: usize,
+    connections_max: usize,
+}
+
+impl Shape {
+    /// Checks the limits together.
+    ///
+    /// # Errors
+    /// With as many calls in progress as there may be, no connection is left for a probe.
+    pub(super) fn check(&self, values: &Map<String, Value>) -> Result<(), Error> {
+        const KEY: &str = "gateway.connections_max";
+        let least = self.in_flight_max + SPARE_CONNECTIONS;
+        if self.connections_max >= least {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            key: KEY.to_owned(),
+            origin: super::resolve::place(values, KEY),
+            value: self.connections_max.to_string(),
+            expected: format!(
+                "at least {least}: gateway.in_flight_max, and {SPARE_CONNECTIONS} for probes"
+            ),
+        })
+    }
+}
+
+impl From<Shape> for Gateway {
+    fn from(shape: Shape) -> Gateway {
+        Gateway {
+            address: shape.address,
+            callers: Some(PathBuf::from(shape.callers)).filter(|path| !path.as_os_str().is_empty()),
+            timeout: Duration::from_millis(shape.timeout_ms),
+            key_age_max_s: shape.key_age_max_s,
+            in_flight_max: shape.in_flight_max,
+            in_flight_per_caller_max: shape.in_flight_per_caller_max,
+            connections_max: shape.connections_max,
+        }
+    }
+}
+
+impl Gateway {
+    /// Each key with its value, in the order of `config/default.toml`.
+    pub(super) fn pairs(&self) -> [(&'static str, String); 7] {
+        let callers = self.callers.as_ref();
+        [
+            ("gateway.address", self.address.clone()),
+            (
+                "gateway.callers",
+                callers.map_or_else(String::new, |path| path.display().to_string()),
+            ),
+            ("gateway.timeout_ms", self.timeout.as_millis().to_string()),
+            ("gateway.key_age_max_s", self.key_age_max_s.to_string()),
+            ("gateway.in_flight_max", self.in_flight_max.to_string()),
+            (
+                "gateway.in_flight_per_caller_max",
+                self.in_flight_per_caller_max.to_string(),
+            ),
+            ("gateway.connections_max", self.connections_max.to_string()),
+        ]
+    }
+}
