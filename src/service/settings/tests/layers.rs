@@ -112,6 +112,15 @@ fn lists_and_booleans_can_be_set_without_toml() {
 }
 
 #[test]
+fn replies_to_gateways_are_allowed_whatever_the_list_says() {
+    let settings = loaded(&set(&["reply.allow=", "topics.gateway_replies=g"]));
+    let allowed = settings.reply_topics();
+    assert!(allowed.allows("g"));
+    assert!(!allowed.allows("sequencer.gateway.replies") && !allowed.allows("g.reply"));
+    assert!(!allowed.allows(&settings.topics.requests));
+}
+
+#[test]
 fn static_membership_is_no_choice_any_more() {
     let (_, silent) = Settings::load(&Flags::default(), environment(&[])).unwrap();
     assert!(silent.is_empty(), "{silent:?}");

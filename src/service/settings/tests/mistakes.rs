@@ -56,6 +56,22 @@ fn a_section_is_no_key() {
 }
 
 #[test]
+fn the_limits_of_the_gateway_leave_connections_for_probes() {
+    assert_eq!(
+        file_error("[gateway]\nin_flight_max = 800\nconnections_max = 815\n"),
+        "configuration: gateway.connections_max in FILE:3: got 815, expected at least 816: \
+         gateway.in_flight_max, and 16 for probes"
+    );
+    let fitting = set(&["gateway.in_flight_max=800", "gateway.connections_max=816"]);
+    assert_eq!(loaded(&fitting).gateway.connections_max, 816);
+    assert_eq!(
+        error(&set(&["topics.gateway_replies=sequencer.replies"]), &[]),
+        "configuration: topics.gateway_replies in --set: got \"sequencer.replies\", expected a topic \
+         other than topics.replies"
+    );
+}
+
+#[test]
 fn a_wrong_type_is_named_with_value_limit_and_place() {
     assert_eq!(
         file_error("[checkpoint]\ninterval_ms = \"soon\"\n"),
