@@ -71,6 +71,9 @@ pub struct Failure {
     pub never_written: bool,
 }
 
+/// Partition and offset of a request, or why it has none.
+type Delivered = Result<(i32, i64), Failure>;
+
 /// The part of a reply by which its request is known again.
 #[derive(Debug, Deserialize)]
 struct Cause {
@@ -87,7 +90,7 @@ pub struct Requester {
     group: String,
     sent: usize,
     /// Delivery reports not yet taken up.
-    reports: VecDeque<(usize, Result<(i32, i64), Failure>)>,
+    reports: VecDeque<(usize, Delivered)>,
     /// Handed to the producer, by the number that comes back with the report.
     unreported: BTreeMap<usize, Request>,
     /// In the log, by place.
@@ -328,7 +331,7 @@ fn home(name: &str, partitions: u32) -> i32 {
 }
 
 /// The place of a request in the log, or why it has none.
-fn place(report: Report<'_>) -> Result<(i32, i64), Failure> {
+fn place(report: Report<'_>) -> Delivered {
     let never_written = report.is_unwritten();
     match report.result {
         Ok(offset) => Ok((report.partition, offset)),
