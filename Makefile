@@ -44,13 +44,16 @@ failover: ## how long partitions stand still when instances fail, with failover 
 fmt: ## formats
 	$(CARGO) fmt --all
 
-lint: fmt-check clippy deny ## rustfmt, clippy with warnings denied, dependency audit
+lint: fmt-check clippy doc deny ## rustfmt, clippy with warnings denied, links between items, dependency audit
 
 fmt-check:
 	$(CARGO) fmt --all --check
 
 clippy:
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+doc: ## the documentation of the items; a broken link fails
+	$(CARGO) doc --release --locked --no-deps -p sequencer
 
 deny: ## licences, duplicates and sources of dependencies
 	@[ -x .tools/bin/cargo-deny ] || $(CARGO) install --locked --root .tools cargo-deny@0.18.9
@@ -62,4 +65,4 @@ deploy-check: ## chart, image, compose file and unit, as far as that goes withou
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro fmt lint fmt-check clippy deny deploy-check migrate-check
+.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro fmt lint fmt-check clippy doc deny deploy-check migrate-check

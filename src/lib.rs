@@ -2,6 +2,11 @@
 //!
 //! The pure rooms decide, the others carry out: see `docs/architecture.md`.
 
+#![deny(unreachable_pub, rustdoc::broken_intra_doc_links)]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the documentation is for those who work on it"
+)]
 #![cfg_attr(
     test,
     allow(
@@ -14,16 +19,16 @@
     )
 )]
 
-pub mod audit;
+mod audit;
 pub mod bench;
 pub mod cli;
 pub mod core;
 #[cfg(test)]
 mod documentation;
 pub mod embedded;
-pub mod gateway;
+mod gateway;
 pub mod kafka;
 pub mod processor;
-pub mod service;
-pub mod verify;
+mod service;
+mod verify;
 pub mod wire;

@@ -20,7 +20,7 @@ const ACTS_MAX: usize = 1_000;
 /// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// A record that this service did not write.
     Unreadable,
     /// The hash in a record is not the hash of the record before it.
@@ -39,7 +39,7 @@ pub enum Wrong {
 
 impl Wrong {
     /// The finding in words.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Wrong::Unreadable => "unreadable record",
             Wrong::Altered => "altered record",
@@ -54,7 +54,7 @@ impl Wrong {
 
 /// One example of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Example {
+pub(crate) struct Example {
     /// The offset of the page in the ledger. For missing records, the offset where the ledger ends.
     pub offset: i64,
     /// The problem in words.
@@ -63,7 +63,7 @@ pub struct Example {
 
 /// All findings of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The kind of the finding.
     pub wrong: Wrong,
     /// Number of occurrences.
@@ -74,7 +74,7 @@ pub struct Finding {
 
 /// The act of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Act {
+pub(crate) struct Act {
     /// `define`, `set_next`, `retire`, or `recover`.
     pub kind: &'static str,
     /// Offset of the act's page in the ledger.
@@ -94,7 +94,7 @@ pub struct Act {
 
 /// The result of an audit of one sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The name of the sequence.
     pub sequence: String,
     /// The partition of the ledger.
@@ -132,7 +132,7 @@ pub struct Report {
 
 /// The state's knowledge of a sequence's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remembered {
+pub(crate) enum Remembered {
     /// The end of its chain.
     Chain(Chain),
     /// The sequence exists, and has no record in the ledger.
@@ -174,7 +174,7 @@ impl Remembered {
 }
 
 /// Checks the pages of one sequence, in order.
-pub struct Checker {
+pub(crate) struct Checker {
     report: Report,
     findings: BTreeMap<Wrong, Finding>,
     /// The chain in the state, read before the ledger.
@@ -195,7 +195,7 @@ pub struct Checker {
 
 impl Checker {
     /// `begins_inside`: the records before the first one are not read, or are gone.
-    pub fn new(
+    pub(crate) fn new(
         sequence: &str,
         partition: i32,
         remembered: Remembered,
@@ -221,7 +221,7 @@ impl Checker {
     }
 
     /// Reads the next page. The caller hands its records to [`Checker::record`] one by one.
-    pub fn page(&mut self, offset: i64, value: &[u8]) -> Vec<Entry> {
+    pub(crate) fn page(&mut self, offset: i64, value: &[u8]) -> Vec<Entry> {
         self.last_offset = offset;
         let Some(entries) = decode(value) else {
             self.report.records += 1;
@@ -243,7 +243,7 @@ impl Checker {
     }
 
     /// Checks the next record of the current page.
-    pub fn record(&mut self, offset: i64, entry: &Entry) {
+    pub(crate) fn record(&mut self, offset: i64, entry: &Entry) {
         self.report.records += 1;
         if !self.link(offset, entry) {
             return;
@@ -260,7 +260,7 @@ impl Checker {
     }
 
     /// Ends the check and returns the report. `whole`: the end of the ledger was reached.
-    pub fn finish(mut self, whole: bool, pages_read: u64) -> Report {
+    pub(crate) fn finish(mut self, whole: bool, pages_read: u64) -> Report {
         let last = self.last.as_ref().map_or(0, |last| last.record);
         if let Some(state) = self.chain().filter(|state| whole && state.records > last) {
             let problem = format!(
@@ -287,7 +287,7 @@ impl Checker {
     }
 
     /// Adds a line about a check that is not possible.
-    pub fn unchecked(&mut self, what: String) {
+    pub(crate) fn unchecked(&mut self, what: String) {
         self.report.unchecked.push(what);
     }
 

@@ -5,7 +5,7 @@
 
 /// Ranges of offsets that were read, and the pages in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// Pages that were read, of all sequences, each counted once.
     pub pages: u64,
     /// The ranges, in order and without overlap.
@@ -34,7 +34,7 @@ impl Coverage {
     }
 
     /// Number of offsets that were read, markers included.
-    pub fn offsets(&self) -> i64 {
+    pub(crate) fn offsets(&self) -> i64 {
         self.ranges.iter().map(|(start, end)| end - start).sum()
     }
 

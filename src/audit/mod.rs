@@ -13,13 +13,13 @@
 //! | [`chain`] | checks hashes, numbers and IDs, record by record |
 //! | [`told`], [`time`] | records and times in words for people |
 
-pub mod chain;
-pub mod coverage;
-pub mod search;
-pub mod source;
-pub mod time;
-pub mod told;
-pub mod trace;
+pub(crate) mod chain;
+pub(crate) mod coverage;
+pub(crate) mod search;
+pub(crate) mod source;
+pub(crate) mod time;
+pub(crate) mod told;
+pub(crate) mod trace;
 
 #[cfg(test)]
 mod tests;

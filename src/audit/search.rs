@@ -21,11 +21,11 @@ const STRETCH_OFFSETS: i64 = 500;
 const TAIL_OFFSETS: i64 = 1_000;
 
 /// Number of turns that are searched, from the last one back. Each may hold the ID once.
-pub const TURNS_MAX: u32 = 64;
+pub(crate) const TURNS_MAX: u32 = 64;
 
 /// A record and its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub(crate) struct Located {
     /// The offset of the record's page in the ledger.
     pub offset: i64,
     /// The record itself.
@@ -34,7 +34,7 @@ pub struct Located {
 
 /// The result of a search in one turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// This record granted the ID.
     Granted(Box<Located>),
     /// No record granted the ID. It would lie between these.
@@ -47,11 +47,11 @@ pub enum Outcome {
 }
 
 /// The records before and after an ID, if there are any.
-pub type Neighbours = (Option<Box<Located>>, Option<Box<Located>>);
+pub(crate) type Neighbours = (Option<Box<Located>>, Option<Box<Located>>);
 
 /// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traced {
+pub(crate) struct Traced {
     /// Every grant of the ID, the last first.
     pub grants: Vec<Located>,
     /// The neighbours of the ID in the last turn, when it was never granted.
@@ -61,7 +61,7 @@ pub struct Traced {
 }
 
 /// Reads the records of one sequence, and counts the reads.
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     ledger: &'a dyn Ledger,
     name: &'a str,
     /// The offsets and pages read so far.
@@ -77,7 +77,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ends of the ledger cannot be read.
-    pub fn new(ledger: &'a dyn Ledger, name: &'a str) -> Result<Search<'a>, Error> {
+    pub(crate) fn new(ledger: &'a dyn Ledger, name: &'a str) -> Result<Search<'a>, Error> {
         let (start, end) = ledger.extent()?;
         Ok(Search {
             ledger,
@@ -90,7 +90,7 @@ impl<'a> Search<'a> {
     }
 
     /// Start and end of the searched range.
-    pub fn extent(&self) -> (i64, i64) {
+    pub(crate) fn extent(&self) -> (i64, i64) {
         (self.start, self.end)
     }
 
@@ -98,7 +98,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn trace(&mut self, id: i64) -> Result<Option<Traced>, Error> {
+    pub(crate) fn trace(&mut self, id: i64) -> Result<Option<Traced>, Error> {
         let Some(last) = self.last()? else {
             return Ok(None);
         };
@@ -123,7 +123,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn last(&mut self) -> Result<Option<Located>, Error> {
+    pub(crate) fn last(&mut self) -> Result<Option<Located>, Error> {
         let (mut to, mut length) = (self.end, TAIL_OFFSETS);
         while to > self.start {
             let from = self.start.max(to - length);
@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn in_turn(&mut self, turn: u32, id: i64) -> Result<Outcome, Error> {
+    pub(crate) fn in_turn(&mut self, turn: u32, id: i64) -> Result<Outcome, Error> {
         let (mut from, mut to) = (self.start, self.end);
         let (mut before, mut after): (Option<Box<Located>>, Option<Box<Located>>) = (None, None);
         while to - from > STRETCH_OFFSETS {
@@ -232,7 +232,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn scan(
+    pub(crate) fn scan(
         &mut self,
         from: i64,
         to: i64,

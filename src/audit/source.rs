@@ -7,7 +7,7 @@ use crate::kafka::tools;
 
 /// A record of the ledger.
 #[derive(Clone, Copy, Debug)]
-pub struct Raw<'a> {
+pub(crate) struct Raw<'a> {
     /// The record's offset.
     pub offset: i64,
     /// The record's key: the name of the sequence.
@@ -17,7 +17,7 @@ pub struct Raw<'a> {
 }
 
 /// One partition of a ledger, committed records only.
-pub trait Ledger {
+pub(crate) trait Ledger {
     /// The first possible offset, and one past the last offset.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ pub trait Ledger {
 }
 
 /// A partition of a cluster's ledger.
-pub struct Live {
+pub(crate) struct Live {
     /// Fetches little at a time, for searches.
     near: Reader,
     /// Fetches ahead, for scans.
@@ -67,7 +67,7 @@ impl Live {
     ///
     /// # Errors
     /// A configuration that the client library refuses.
-    pub fn new(connection: &Connection, topic: &str, partition: i32) -> Result<Live, Error> {
+    pub(crate) fn new(connection: &Connection, topic: &str, partition: i32) -> Result<Live, Error> {
         Ok(Live {
             near: tools::reader_of_little(connection)?,
             far: tools::reader_of_much(connection)?,

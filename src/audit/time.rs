@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-pub use crate::wire::time::of_millis;
+pub(crate) use crate::wire::time::of_millis;
 
 /// The description of the format, to follow the word "expected".
 const EXPECTED: &str = "a time with its offset such as 2026-03-01T08:00:00Z or \
@@ -14,7 +14,7 @@ const EXPECTED: &str = "a time with its offset such as 2026-03-01T08:00:00Z or \
 const DATE_BYTES: usize = 10;
 
 /// The current time, as `2026-01-31T23:59:59Z`.
-pub fn now_utc() -> String {
+pub(crate) fn now_utc() -> String {
     format!("{:.0}", Timestamp::now())
 }
 
@@ -22,7 +22,7 @@ pub fn now_utc() -> String {
 ///
 /// # Errors
 /// A message with the expected format.
-pub fn to_millis(text: &str) -> Result<i64, String> {
+pub(crate) fn to_millis(text: &str) -> Result<i64, String> {
     let expected = |why: &dyn std::fmt::Display| format!("{why}; expected {EXPECTED}");
     let time = if text.len() == DATE_BYTES {
         let date: Result<Date, _> = text.parse();

@@ -6,7 +6,7 @@ use crate::core::printable::printable;
 use crate::wire::ledger::{Entry, Kind};
 
 /// The IDs of a grant: `7`, or `7 to 9`. None for other records.
-pub fn ids(entry: &Entry) -> Option<String> {
+pub(crate) fn ids(entry: &Entry) -> Option<String> {
     let (first, last) = entry.ids()?;
     Some(if first == last {
         first.to_string()
@@ -16,7 +16,7 @@ pub fn ids(entry: &Entry) -> Option<String> {
 }
 
 /// Describes a record in one line, without its sequence.
-pub fn told(entry: &Entry) -> String {
+pub(crate) fn told(entry: &Entry) -> String {
     let next = |next: Option<i64>| next.map_or("no ID".to_owned(), |next| next.to_string());
     let what = match entry.kind {
         Kind::Grant => ids(entry).map_or("granted".to_owned(), |ids| format!("{ids} granted")),
@@ -46,7 +46,7 @@ pub fn told(entry: &Entry) -> String {
 
 /// Describes how much of a partition was read: the pages without transaction markers, and the share of the
 /// partition's offsets, since the number of pages in the rest is unknown.
-pub fn share(read: &Read, partition: i32) -> String {
+pub(crate) fn share(read: &Read, partition: i32) -> String {
     let Read {
         pages_read,
         offsets_read,

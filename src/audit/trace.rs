@@ -12,7 +12,7 @@ use crate::wire::ledger::{Entry, decode};
 
 /// The result of a trace.
 #[derive(Debug, Serialize)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The name of the sequence.
     pub sequence: String,
     /// The partition of the ledger.
@@ -28,7 +28,7 @@ pub struct Trace {
 
 /// The part of a partition that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Read {
+pub(crate) struct Read {
     /// Number of pages, of all sequences.
     pub pages_read: u64,
     /// Number of offsets in the ranges that were read. Transaction markers have offsets, too.
@@ -49,7 +49,7 @@ impl Read {
 
 /// A grant and its place in the ledger.
 #[derive(Debug, Serialize)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// The offset of the grant's page in the ledger.
     pub ledger_offset: i64,
     /// The record itself.
@@ -69,7 +69,7 @@ impl From<Located> for Grant {
 ///
 /// # Errors
 /// The ledger cannot be read.
-pub fn by_number(
+pub(crate) fn by_number(
     ledger: &dyn Ledger,
     partition: i32,
     name: &str,
@@ -125,7 +125,7 @@ pub fn by_number(
 ///
 /// # Errors
 /// The ledger cannot be read.
-pub fn by_request(
+pub(crate) fn by_request(
     ledger: &dyn Ledger,
     partition: i32,
     name: &str,

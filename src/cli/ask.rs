@@ -28,7 +28,7 @@ const STEP_MAX: Duration = Duration::from_millis(20);
 
 /// The effect of a request, for the message about a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(super) enum Effect {
     /// The request takes IDs.
     Takes,
     /// The request changes something that can be described.
@@ -37,9 +37,9 @@ pub enum Effect {
     Reads,
 }
 
-pub const TAKES: Effect = Effect::Takes;
-pub const CHANGES: Effect = Effect::Changes;
-pub const READS: Effect = Effect::Reads;
+pub(super) const TAKES: Effect = Effect::Takes;
+pub(super) const CHANGES: Effect = Effect::Changes;
+pub(super) const READS: Effect = Effect::Reads;
 
 impl Effect {
     /// The effect that did not happen, when the request was certainly not written.
@@ -61,7 +61,7 @@ impl Effect {
     }
 
     /// Advice to the user for this case.
-    pub const fn remedy(self) -> &'static str {
+    pub(super) const fn remedy(self) -> &'static str {
         match self {
             Effect::Takes => {
                 "Ask again soon, with its request_id: that gets the same IDs and no further ones:"
@@ -74,7 +74,7 @@ impl Effect {
 
 /// One request to the service.
 #[derive(Debug)]
-pub struct Ask<'a> {
+pub(super) struct Ask<'a> {
     /// The record's key: the name of the sequence.
     pub name: &'a str,
     /// The request partition. None when the name decides it.
@@ -84,7 +84,7 @@ pub struct Ask<'a> {
 }
 
 /// A client of the service.
-pub struct Client {
+pub(super) struct Client {
     session: Session,
     requester: Requester,
     /// How long to wait for an answer: the part of `--timeout-ms` that connecting has left.
@@ -99,7 +99,7 @@ pub struct Client {
 
 impl Client {
     /// Connects, and reads the replies to these names from now on.
-    pub fn open<'a>(
+    pub(super) fn open<'a>(
         args: &AskArgs,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Client, Error> {
@@ -135,23 +135,33 @@ impl Client {
     }
 
     /// The flags with which a command of this program finds the same service.
-    pub fn again(&self) -> &Again {
+    pub(super) fn again(&self) -> &Again {
         &self.again
     }
 
     /// Asks for IDs once, and returns the body of the reply. `repeat` is the command that gets the same IDs.
-    pub fn take(&mut self, name: &str, value: Vec<u8>, repeat: String) -> Result<Vec<u8>, Error> {
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        value: Vec<u8>,
+        repeat: String,
+    ) -> Result<Vec<u8>, Error> {
         self.repeat = Some(repeat);
         self.ask(name, value, TAKES)
     }
 
     /// Iterates over all partitions of the request topic.
-    pub fn request_partitions(&self) -> impl Iterator<Item = i32> + use<> {
+    pub(super) fn request_partitions(&self) -> impl Iterator<Item = i32> + use<> {
         (0..self.requester.request_partitions()).filter_map(|partition| partition.try_into().ok())
     }
 
     /// Sends one request, and returns the body of its reply.
-    pub fn ask(&mut self, name: &str, value: Vec<u8>, effect: Effect) -> Result<Vec<u8>, Error> {
+    pub(super) fn ask(
+        &mut self,
+        name: &str,
+        value: Vec<u8>,
+        effect: Effect,
+    ) -> Result<Vec<u8>, Error> {
         let ask = Ask {
             name,
             partition: None,
@@ -165,7 +175,7 @@ impl Client {
 
     /// Sends all requests at the same time. Returns the body of each reply, or why there is none, in the order
     /// of the requests.
-    pub fn ask_all(
+    pub(super) fn ask_all(
         &mut self,
         asks: &[Ask<'_>],
         effect: Effect,
@@ -323,7 +333,7 @@ impl Client {
 
 /// Command lines of this program that find the same service, quoted for a shell.
 #[derive(Clone, Debug)]
-pub struct Again {
+pub(super) struct Again {
     program: String,
     flags: Vec<OsString>,
     /// Keys whose `--set` may hold a secret. The command line names them, and never repeats their values.
@@ -332,7 +342,7 @@ pub struct Again {
 
 impl Again {
     /// Takes the flags of this call. A later command finds settings from the environment or a file by itself.
-    pub fn of(args: &AskArgs) -> Again {
+    pub(super) fn of(args: &AskArgs) -> Again {
         let ConnectionArgs { brokers, common } = &args.connection;
         let mut flags = Vec::new();
         let mut secrets = Vec::new();
@@ -362,7 +372,7 @@ impl Again {
     }
 
     /// The command line for a command and its arguments, which may begin like flags.
-    pub fn command(&self, verb: &str, arguments: &[&str]) -> String {
+    pub(super) fn command(&self, verb: &str, arguments: &[&str]) -> String {
         let mut words = vec![OsString::from(verb)];
         words.extend(self.flags.iter().cloned());
         if arguments.iter().any(|argument| argument.starts_with('-')) {
@@ -380,7 +390,7 @@ impl Again {
     }
 
     /// The same with more flags, which come before the present ones.
-    pub fn with(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Again {
+    pub(super) fn with(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Again {
         let flags = flags.into_iter();
         let mut all: Vec<_> = flags
             .map(|(name, value)| joined(name, value.as_ref()))
@@ -399,7 +409,7 @@ fn joined(name: &str, value: &OsStr) -> OsString {
 }
 
 /// Refuses a name that can never be valid, without asking the service.
-pub fn check_name(name: &str) -> Result<(), Error> {
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     match Name::from_key(Some(name.as_bytes())) {
         Err(rejection) if !name.starts_with(RESERVED_PREFIX) => {
             Err(Error::Usage(rejection.message))
@@ -409,7 +419,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 }
 
 /// Refuses a text that can never be valid, without asking the service.
-pub fn check_text(flag: &str, text: Option<&str>) -> Result<(), Error> {
+pub(super) fn check_text(flag: &str, text: Option<&str>) -> Result<(), Error> {
     match text {
         Some(text) if !(1..=TEXT_FIELD_BYTES_MAX).contains(&text.len()) => {
             Err(Error::Usage(format!(

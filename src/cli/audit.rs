@@ -19,7 +19,7 @@ use crate::processor::takeover::{Action, Bound, Event};
 use crate::wire::ledger::Entry as LedgerEntry;
 
 /// Checks the ledger and prints the report. Fails on any finding.
-pub fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from > to
     {

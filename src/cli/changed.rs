@@ -8,7 +8,7 @@ use crate::core::printable::printable;
 
 /// The last change of a sequence by an operator. The reply to `describe` has the same fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-pub struct Changed {
+pub(super) struct Changed {
     /// `define`, `set_next`, `retire`; `policy` for a sequence that its first request created with `audit`.
     pub op: String,
     pub at: String,
@@ -23,7 +23,7 @@ pub struct Changed {
 
 impl Changed {
     /// The change in the state of a sequence.
-    pub fn of(note: &Note) -> Changed {
+    pub(super) fn of(note: &Note) -> Changed {
         let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Changed {
             op: note.op.to_string(),
@@ -35,7 +35,7 @@ impl Changed {
     }
 
     /// One line for people.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let Changed {
             op,
             at,
@@ -51,7 +51,7 @@ impl Changed {
 }
 
 /// Appends the texts of an operator that are there, each behind its words.
-pub fn push_said(line: &mut String, texts: [(&str, &Option<String>); 2]) {
+pub(super) fn push_said(line: &mut String, texts: [(&str, &Option<String>); 2]) {
     for (before, text) in texts {
         if let Some(text) = text {
             line.push_str(before);

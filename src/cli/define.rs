@@ -13,7 +13,7 @@ use super::reply::Reply;
 use crate::core::printable::printable;
 
 /// Defines or redefines a sequence.
-pub fn define(args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn define(args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
     let name = args.name.as_deref().unwrap_or_default();
     let record = Record::of(&args.record)?;
     let value = record.value("define", operation::fields(&args.fields));
@@ -21,12 +21,12 @@ pub fn define(args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
 }
 
 /// Shows a sequence.
-pub fn describe(args: &DescribeArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn describe(args: &DescribeArgs, out: &mut impl Write) -> Result<(), Error> {
     ask(&args.ask, &args.name, operation::describe(), READS, out)
 }
 
 /// Moves a sequence.
-pub fn set_next(args: &SetNextArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn set_next(args: &SetNextArgs, out: &mut impl Write) -> Result<(), Error> {
     let record = Record::of(&args.record)?;
     let mut fields = vec![("next", Value::from(args.next))];
     if args.force {
@@ -37,7 +37,7 @@ pub fn set_next(args: &SetNextArgs, out: &mut impl Write) -> Result<(), Error> {
 }
 
 /// Ends a sequence.
-pub fn retire(args: &RetireArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn retire(args: &RetireArgs, out: &mut impl Write) -> Result<(), Error> {
     let value = Record::of(&args.record)?.value("retire", []);
     ask(&args.ask, &args.name, value, CHANGES, out)
 }
@@ -90,7 +90,7 @@ fn show(name: &str, reply: &Reply, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A value without the quotes of JSON, for people.
-pub fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => printable(text).into_owned(),
         other => printable(&other.to_string()).into_owned(),

@@ -69,7 +69,7 @@ struct Failure {
 }
 
 /// Shows the differences and applies them.
-pub fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Result<(), Error> {
     let wanted = file::read(path)?;
     let record = Record::of(&args.record)?;
     let names = wanted.sequences.iter().map(|wanted| wanted.name.as_str());

@@ -37,7 +37,7 @@ const WELCOME: &str = "A Kafka on this machine, the service and a demo, to try t
                        follow in a few seconds; Ctrl-C stops all of it.";
 
 /// Starts everything, shows it at work, and stops everything.
-pub fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &DevArgs, out: &mut impl Write) -> Result<(), Error> {
     let (settings, warnings) = session::load(&args.flags())?;
     session::start_log(&settings, "warn")?;
     // This comes before Kafka, which takes seconds to start.

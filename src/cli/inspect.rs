@@ -30,7 +30,7 @@ const THREADS_MAX: usize = 3;
 
 /// The content of the output.
 #[derive(Debug, Serialize)]
-pub struct View {
+pub(super) struct View {
     /// The name of the consumer group.
     pub group: String,
     /// The name of the request topic.
@@ -50,7 +50,7 @@ pub struct View {
 }
 
 /// Collects the data and prints it.
-pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error> {
     if let Some(name) = &args.sequence
         && !(1..=NAME_BYTES_MAX).contains(&name.len())
     {

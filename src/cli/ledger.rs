@@ -9,7 +9,7 @@ use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 
 /// The place of a sequence's ledger.
-pub struct LedgerPartition {
+pub(super) struct LedgerPartition {
     /// Asks questions about the state.
     pub questions: Questions,
     /// The home partition of the name.
@@ -20,7 +20,7 @@ pub struct LedgerPartition {
 
 impl LedgerPartition {
     /// Finds the place for a name.
-    pub fn of(name: &str, session: &Session) -> Result<LedgerPartition, Error> {
+    pub(super) fn of(name: &str, session: &Session) -> Result<LedgerPartition, Error> {
         check_name(name)?;
         let cluster = session.admin.cluster()?;
         let topics = session.topics();

@@ -16,7 +16,7 @@ const DRAWN_BYTES: usize = 16;
 ///
 /// Every request has a `request_id`. Without it, a request whose answer does not come in time could not be
 /// repeated, and its IDs would be lost.
-pub fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
     check_name(&args.name)?;
     check_text("--request-id", args.request_id.as_deref())?;
     let request_id = match &args.request_id {

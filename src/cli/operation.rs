@@ -8,10 +8,10 @@ use super::ask::check_text;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
 
 /// A field of a definition with its value.
-pub type Field = (&'static str, Value);
+pub(super) type Field = (&'static str, Value);
 
 /// The fields of a definition, in the order of the contract.
-pub const FIELDS: [&str; 7] = [
+pub(super) const FIELDS: [&str; 7] = [
     "start",
     "increment",
     "min",
@@ -23,14 +23,14 @@ pub const FIELDS: [&str; 7] = [
 
 /// The author and the reason of a change.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     requester: Option<String>,
     reason: Option<String>,
 }
 
 impl Record {
     /// Takes the values of the flags. By default the author is the user of this process on this host.
-    pub fn of(args: &RecordArgs) -> Result<Record, Error> {
+    pub(super) fn of(args: &RecordArgs) -> Result<Record, Error> {
         check_text("--reason", args.reason.as_deref())?;
         check_text("--requester", args.requester.as_deref())?;
         let requester = args.requester.clone().or_else(|| {
@@ -46,7 +46,7 @@ impl Record {
     }
 
     /// The value of a request that changes something.
-    pub fn value(&self, op: &str, fields: impl IntoIterator<Item = Field>) -> Vec<u8> {
+    pub(super) fn value(&self, op: &str, fields: impl IntoIterator<Item = Field>) -> Vec<u8> {
         let texts = [("requester", &self.requester), ("reason", &self.reason)];
         let texts = texts
             .into_iter()
@@ -56,7 +56,7 @@ impl Record {
 }
 
 /// The value of a `describe` request, which has no author.
-pub fn describe() -> Vec<u8> {
+pub(super) fn describe() -> Vec<u8> {
     value("describe", [])
 }
 
@@ -70,7 +70,7 @@ fn value(op: &str, fields: impl IntoIterator<Item = Field>) -> Vec<u8> {
 }
 
 /// The fields that were given, in the order of the contract.
-pub fn fields(args: &FieldArgs) -> Vec<Field> {
+pub(super) fn fields(args: &FieldArgs) -> Vec<Field> {
     let FieldArgs {
         start,
         increment,

@@ -10,24 +10,24 @@ use crate::core::printable::{printable, printable_json};
 /// A writer that accepts a closed pipe: later output is dropped, and the command ends as if all of it had been
 /// read.
 #[derive(Debug)]
-pub struct Output<W> {
+pub(super) struct Output<W> {
     to: W,
     closed: bool,
 }
 
 /// Standard output of this process.
-pub fn stdout() -> BufWriter<Output<StdoutLock<'static>>> {
+pub(super) fn stdout() -> BufWriter<Output<StdoutLock<'static>>> {
     BufWriter::new(Output::new(io::stdout().lock()))
 }
 
 /// Prints a value as indented JSON.
-pub fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(out, "{}", printable_json(&text))
 }
 
 /// Prints the body of a reply in a line.
-pub fn body(body: &[u8], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn body(body: &[u8], out: &mut impl Write) -> io::Result<()> {
     match std::str::from_utf8(body) {
         Ok(text) => writeln!(out, "{}", printable_json(text)),
         Err(_) => writeln!(out, "{}", printable(&String::from_utf8_lossy(body))),
@@ -36,7 +36,7 @@ pub fn body(body: &[u8], out: &mut impl Write) -> io::Result<()> {
 
 impl<W: Write> Output<W> {
     /// Wraps a writer.
-    pub fn new(to: W) -> Output<W> {
+    pub(super) fn new(to: W) -> Output<W> {
         Output { to, closed: false }
     }
 

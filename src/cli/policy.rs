@@ -13,13 +13,13 @@ use crate::core::name::POLICY;
 use crate::core::printable::printable;
 
 /// A new policy: the word, whether created sequences are audited, and the author and reason.
-pub type Change<'a> = (&'a str, bool, &'a Record);
+pub(super) type Change<'a> = (&'a str, bool, &'a Record);
 
 /// The answer of each partition.
 type Bodies = Vec<(i32, Result<Vec<u8>, Error>)>;
 
 /// Sets or shows the policy, and prints the answer of each partition.
-pub fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> {
     let record = Record::of(&args.record)?;
     let mut client = Client::open(&args.ask, [POLICY])?;
     let change = args.undefined.as_deref();
@@ -75,7 +75,7 @@ fn tell(
 
 /// Asks every partition of the request topic, with those that the topic has grown by: each keeps its own
 /// policy. `change` is the new policy. None to show it.
-pub fn ask_each(client: &mut Client, change: Option<Change<'_>>) -> Result<Bodies, Error> {
+pub(super) fn ask_each(client: &mut Client, change: Option<Change<'_>>) -> Result<Bodies, Error> {
     let partitions: Vec<i32> = client.request_partitions().collect();
     let asks: Vec<Ask<'static>> = partitions
         .iter()
@@ -87,7 +87,7 @@ pub fn ask_each(client: &mut Client, change: Option<Change<'_>>) -> Result<Bodie
 }
 
 /// The request to one partition.
-pub fn ask(partition: i32, change: Option<Change<'_>>) -> Ask<'static> {
+pub(super) fn ask(partition: i32, change: Option<Change<'_>>) -> Ask<'static> {
     Ask {
         name: POLICY,
         partition: Some(partition),

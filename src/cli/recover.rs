@@ -30,7 +30,7 @@ use plan::{Ask, Plan};
 use way::Repair;
 
 /// Finds the evidence, prints the plan, and with `--yes` repairs.
-pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let inquiry = Inquiry::new(&session, args.partition)?;
     let mut evidence = inquiry.evidence(args.partitions)?;

@@ -11,7 +11,7 @@ use crate::core::printable::printable;
 
 /// A reply's body.
 #[derive(Debug, Default, Deserialize)]
-pub struct Reply {
+pub(super) struct Reply {
     /// First ID.
     pub first: Option<i64>,
     /// Last ID.
@@ -38,7 +38,7 @@ pub struct Reply {
 
 /// Why a request was refused.
 #[derive(Clone, Debug, Deserialize)]
-pub struct ReplyError {
+pub(super) struct ReplyError {
     /// The stable error code.
     pub code: String,
     /// The message for people.
@@ -47,20 +47,20 @@ pub struct ReplyError {
 
 impl ReplyError {
     /// Code and message in one line.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         format!("{}: {}", printable(&self.code), printable(&self.message))
     }
 }
 
 impl Reply {
     /// Parses a body.
-    pub fn read(body: &[u8]) -> Result<Reply, Error> {
+    pub(super) fn read(body: &[u8]) -> Result<Reply, Error> {
         serde_json::from_slice(body)
             .map_err(|error| Error::Failed(format!("the reply cannot be read: {error}")))
     }
 
     /// Parses a body and, with `json`, prints it unchanged. An error in the body is returned as an error.
-    pub fn take(body: &[u8], json: bool, out: &mut impl Write) -> Result<Reply, Error> {
+    pub(super) fn take(body: &[u8], json: bool, out: &mut impl Write) -> Result<Reply, Error> {
         let reply = Reply::read(body)?;
         if json {
             output::body(body, out)?;

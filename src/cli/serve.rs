@@ -5,7 +5,7 @@ use super::{Error, session};
 use crate::service::{logging, serve};
 
 /// Serves until it is stopped.
-pub fn run(args: &ServeArgs) -> Result<(), Error> {
+pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     let (settings, warnings) = session::load(&args.flags())?;
     logging::init(settings.log_format, &settings.log_level)?;
     Ok(serve::run(&settings, &warnings)?)

@@ -17,7 +17,7 @@ use super::error::tell_warning;
 const DEFAULT_LEVEL: &str = "info";
 
 /// Settings and connection of a command that asks or repairs, but does not serve.
-pub struct Session {
+pub(super) struct Session {
     /// The settings of all layers.
     pub settings: Settings,
     /// The connection to the cluster.
@@ -28,7 +28,7 @@ pub struct Session {
 
 impl Session {
     /// Loads the settings and creates a client. Nothing is connected yet.
-    pub fn open(flags: &Flags) -> Result<Session, Error> {
+    pub(super) fn open(flags: &Flags) -> Result<Session, Error> {
         let (settings, warnings) = load(flags)?;
         // Such a command prints its own messages. Kafka's messages are logged only on request.
         start_log(&settings, "off")?;
@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// The topics, for code that reads and writes them.
-    pub fn topics(&self) -> Topics {
+    pub(super) fn topics(&self) -> Topics {
         let TopicNames {
             requests,
             replies,
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// The topics, for code that creates and checks them.
-    pub fn topic_names(&self) -> TopicNames {
+    pub(super) fn topic_names(&self) -> TopicNames {
         let topics = &self.settings.topics;
         TopicNames {
             requests: topics.requests.clone(),
@@ -82,7 +82,12 @@ impl Session {
     }
 
     /// The number of partitions of a topic, which must exist.
-    pub fn partitions(&self, cluster: &Cluster, topic: &str, access: Access) -> Result<u32, Error> {
+    pub(super) fn partitions(
+        &self,
+        cluster: &Cluster,
+        topic: &str,
+        access: Access,
+    ) -> Result<u32, Error> {
         let found = cluster.topics.get(topic);
         if found.is_none() {
             // A topic that may not be seen looks like a missing one.
@@ -99,12 +104,12 @@ impl Session {
 }
 
 /// The settings of all layers, with the warnings about them.
-pub fn load(flags: &Flags) -> Result<(Settings, Vec<String>), Error> {
+pub(super) fn load(flags: &Flags) -> Result<(Settings, Vec<String>), Error> {
     Ok(Settings::load(flags, std::env::vars_os())?)
 }
 
 /// Starts the log of a command that is not the service: at `quiet`, unless a level was set.
-pub fn start_log(settings: &Settings, quiet: &str) -> Result<(), Error> {
+pub(super) fn start_log(settings: &Settings, quiet: &str) -> Result<(), Error> {
     let level = match settings.log_level.as_str() {
         DEFAULT_LEVEL => quiet,
         level => level,

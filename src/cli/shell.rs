@@ -2,20 +2,20 @@
 
 use std::ffi::OsString;
 
-pub use crate::core::shell::{line, word};
+pub(super) use crate::core::shell::{line, word};
 use crate::service::settings::{is_of_connection, is_secret};
 
 use super::args::CommonArgs;
 
 /// The program as the user called it.
-pub fn program() -> String {
+pub(super) fn program() -> String {
     let called = std::env::args_os().next();
     called.map_or_else(|| "sequencer".to_owned(), |name| word(&name))
 }
 
 /// The flags by which a command finds the same service. Other settings do not matter for this. Secrets are left
 /// out, see [`secrets`].
-pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
+pub(super) fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
     let mut words: Vec<OsString> = Vec::new();
     if let Some(brokers) = brokers {
         words.extend(["--brokers".into(), brokers.into()]);
@@ -37,7 +37,7 @@ pub fn service_flags(brokers: Option<&str>, common: &CommonArgs) -> String {
 }
 
 /// The keys of the secrets among the flags. A printed command never repeats them.
-pub fn secrets(common: &CommonArgs) -> Vec<&str> {
+pub(super) fn secrets(common: &CommonArgs) -> Vec<&str> {
     let key = |set: &'_ String| set.split_once('=').map_or(set.len(), |(key, _)| key.len());
     let secrets = common.set.iter().filter(|set| is_secret(set));
     secrets.map(|set| set[..key(set)].trim()).collect()

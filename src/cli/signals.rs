@@ -46,10 +46,10 @@ impl Stop {
 
 /// The message for an interrupt. While this value lives, the first signal ends the process with this message.
 #[derive(Debug)]
-pub struct LastWords(Arc<Mutex<Option<String>>>);
+pub(super) struct LastWords(Arc<Mutex<Option<String>>>);
 
 impl LastWords {
-    pub fn of(words: String) -> Result<LastWords, Error> {
+    pub(super) fn of(words: String) -> Result<LastWords, Error> {
         let (runtime, first) = listening()?;
         let said = Arc::new(Mutex::new(Some(words)));
         let words = Arc::clone(&said);

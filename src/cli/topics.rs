@@ -12,7 +12,7 @@ use crate::service::serve::prepare::expected;
 use crate::service::settings::Topics;
 
 /// Creates or checks.
-pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
     match &args.command {
         TopicsCommand::Create(args) => create(args, out),
         TopicsCommand::Check(connection) => check(&Session::open(&connection.flags())?, out),

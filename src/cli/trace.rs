@@ -12,7 +12,7 @@ use crate::audit::trace::{self, Trace};
 use crate::core::printable::printable;
 
 /// Searches and prints. Fails when nothing is found.
-pub fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
     check_text("--request-id", args.request_id.as_deref())?;
     let session = Session::open(&args.connection.flags())?;
     let place = LedgerPartition::of(&args.name, &session)?;

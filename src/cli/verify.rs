@@ -16,7 +16,7 @@ use crate::verify::{self, Options};
 use crate::wire::route::AllowList;
 
 /// Checks and prints. Fails when something is wrong.
-pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let cluster = session.admin.cluster()?;
     let topics = &session.settings.topics;

@@ -14,11 +14,11 @@
 
 mod access;
 mod app;
-pub mod call;
+pub(crate) mod call;
 mod callers;
 mod local;
 mod metrics;
-pub mod serve;
+pub(crate) mod serve;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -79,11 +79,11 @@ impl Error {
 
 /// Shows whether a gateway takes calls. Clones share it.
 #[derive(Clone, Default)]
-pub struct Status(Arc<OnceLock<Calls>>);
+pub(crate) struct Status(Arc<OnceLock<Calls>>);
 
 impl Status {
     /// Why no call is taken at present. None when calls are taken.
-    pub fn obstacle(&self) -> Option<String> {
+    pub(crate) fn obstacle(&self) -> Option<String> {
         match self.0.get() {
             Some(calls) => calls.obstacle(),
             None => Some("it is starting".to_owned()),
@@ -95,7 +95,7 @@ impl Status {
 ///
 /// # Errors
 /// What kept it from starting.
-pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
+pub(crate) fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
     for warning in warnings {
         warn!("{warning}");
     }
@@ -115,7 +115,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_until(
+pub(crate) async fn run_until(
     settings: &Settings,
     status: &Status,
     stop: impl Future<Output = ()>,
@@ -207,7 +207,7 @@ async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
 ///
 /// # Errors
 /// The address is taken, or others could reach it, or the file of callers cannot be used.
-pub fn check(settings: &Settings) -> Result<(), Error> {
+pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     // Only tried, and given back at once.
     callers(&settings.gateway)?;
     runtime()?.block_on(bind(&settings.gateway))?;

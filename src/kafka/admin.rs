@@ -5,10 +5,10 @@
 //! topic that a client asks for by name, so existence is read from the full list only.
 
 mod assignment;
-pub mod check;
+pub(crate) mod check;
 mod groups;
 mod native;
-pub mod topics;
+pub(crate) mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ use rdkafka::types::RDKafkaType;
 
 use super::context::Context;
 use super::error::{Class, Error, UNREACHABLE};
-pub use groups::{Committed, Listed, Member};
+pub(crate) use groups::{Committed, Listed, Member};
 
 /// How long the first contact may take. Brokers answer in milliseconds; a name server or a
 /// connection that is dropped in silence takes seconds. Whoever waits is at a terminal.
@@ -35,7 +35,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A cluster as its metadata show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Brokers that are up.
     pub brokers: usize,
     /// Every topic that we may see.
@@ -44,7 +44,7 @@ pub struct Cluster {
 
 /// The shape of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topic {
+pub(crate) struct Topic {
     /// How many partitions it has.
     pub partitions: u32,
     /// Replicas of the partition that has the fewest.
@@ -66,7 +66,7 @@ pub struct TopicAccess {
 
 /// What is done with the records of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Read them.
     Read,
     /// Add to them.
@@ -91,10 +91,10 @@ fn takes_markers(config: &TopicConfig) -> bool {
 }
 
 /// The settings of a topic, defaults included.
-pub type TopicConfig = BTreeMap<String, String>;
+pub(crate) type TopicConfig = BTreeMap<String, String>;
 
 /// A client for questions.
-pub struct Admin {
+pub(crate) struct Admin {
     client: Client<Context>,
     /// For the group questions, which need a client of that group.
     config: ClientConfig,
@@ -109,7 +109,7 @@ impl Admin {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(config: &ClientConfig) -> Result<Admin, Error> {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Admin, Error> {
         Ok(Admin {
             client: client(config, RDKafkaType::RD_KAFKA_PRODUCER)?,
             config: config.clone(),
@@ -119,7 +119,7 @@ impl Admin {
     }
 
     /// The brokers that were configured.
-    pub fn brokers(&self) -> &str {
+    pub(crate) fn brokers(&self) -> &str {
         &self.brokers
     }
 
@@ -127,7 +127,7 @@ impl Admin {
     ///
     /// # Errors
     /// No broker answered within [`FIRST_CONTACT_DEADLINE`], or one refused us.
-    pub fn cluster(&self) -> Result<Cluster, Error> {
+    pub(crate) fn cluster(&self) -> Result<Cluster, Error> {
         self.cluster_within(FIRST_CONTACT_DEADLINE)
     }
 
@@ -135,7 +135,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::cluster`].
-    pub fn cluster_within(&self, within: Duration) -> Result<Cluster, Error> {
+    pub(crate) fn cluster_within(&self, within: Duration) -> Result<Cluster, Error> {
         const OPERATION: &str = "connect";
         let within = within.min(FIRST_CONTACT_DEADLINE);
         let begin = Instant::now();
@@ -180,7 +180,7 @@ impl Admin {
     ///
     /// # Errors
     /// That of the question, explained.
-    pub fn explained<T>(&self, asked: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn explained<T>(&self, asked: Result<T, Error>) -> Result<T, Error> {
         asked.map_err(|error| {
             if error.class != Class::Retriable {
                 return error;
@@ -192,19 +192,11 @@ impl Admin {
         })
     }
 
-    /// See [`partition_count`].
-    ///
-    /// # Errors
-    /// No answer, or a topic that is not as it should be.
-    pub fn partition_count(&self, topic: &str) -> Result<Option<u32>, Error> {
-        partition_count(&self.client, topic)
-    }
-
     /// See [`topic_id`].
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn topic_id(&self, topic: &str) -> Result<Option<[u8; 16]>, Error> {
+    pub(crate) fn topic_id(&self, topic: &str) -> Result<Option<[u8; 16]>, Error> {
         topic_id(&self.client, topic)
     }
 
@@ -219,7 +211,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer in time.
-    pub fn list_topics(&self) -> Result<BTreeMap<String, Topic>, Error> {
+    pub(crate) fn list_topics(&self) -> Result<BTreeMap<String, Topic>, Error> {
         Ok(cluster(&self.client)?.topics)
     }
 
@@ -227,7 +219,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer within the deadline.
-    pub fn topic_access(
+    pub(crate) fn topic_access(
         &self,
         topic: &str,
         deadline: Duration,
@@ -257,7 +249,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer in time, or no permission: then the error says which, and on what.
-    pub fn permits(&self, topic: &str, access: Access) -> Result<(), Error> {
+    pub(crate) fn permits(&self, topic: &str, access: Access) -> Result<(), Error> {
         let described = match native::describe_topic(&self.client, topic, CALL_DEADLINE) {
             // It may not even be seen.
             Err(error) if error.class == Class::Denied => None,
@@ -283,7 +275,7 @@ impl Admin {
     ///
     /// # Errors
     /// No permission: then the error says which, and on what.
-    pub fn permits_group(&self, group: &str) -> Result<(), Error> {
+    pub(crate) fn permits_group(&self, group: &str) -> Result<(), Error> {
         match self.group_members(group) {
             Err(error) if error.class == Class::Denied => Err(error),
             // Whoever asks next finds what else is wrong.
@@ -295,7 +287,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn topic_config(&self, topic: &str) -> Result<Option<TopicConfig>, Error> {
+    pub(crate) fn topic_config(&self, topic: &str) -> Result<Option<TopicConfig>, Error> {
         native::topic_config(&self.client, topic, CALL_DEADLINE)
     }
 
@@ -303,7 +295,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn broker_config(&self) -> Result<Option<TopicConfig>, Error> {
+    pub(crate) fn broker_config(&self) -> Result<Option<TopicConfig>, Error> {
         let metadata = self.client.fetch_metadata(None, CALL_DEADLINE);
         let metadata = metadata.map_err(|error| Error::from_kafka("list brokers", &error))?;
         let Some(broker) = metadata.brokers().first() else {
@@ -316,7 +308,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn is_new_group(&self, group: &str) -> Result<bool, Error> {
+    pub(crate) fn is_new_group(&self, group: &str) -> Result<bool, Error> {
         if !self.group_members(group)?.is_empty() {
             return Ok(false);
         }
@@ -324,20 +316,12 @@ impl Admin {
         Ok(!committed.map_err(|error| error.about_group_or(group, "committed offsets"))?)
     }
 
-    /// Adds partitions to a topic, up to `total`.
-    ///
-    /// # Errors
-    /// No answer, no permission, or it has more already.
-    pub fn add_partitions(&self, topic: &str, total: u32) -> Result<(), Error> {
-        native::add_partitions(&self.client, topic, total, CALL_DEADLINE)
-    }
-
     /// What a group has committed for the first `partitions` partitions of a topic. Offsets in a
     /// transaction that has not ended are not there yet.
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn committed(
+    pub(crate) fn committed(
         &self,
         group: &str,
         topic: &str,
@@ -360,7 +344,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer, or no permission.
-    pub fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
+    pub(crate) fn group_members(&self, group: &str) -> Result<Vec<Member>, Error> {
         groups::members(&self.client, group, CALL_DEADLINE)
             .map_err(|error| error.about_group_or(group, "members"))
     }
@@ -370,7 +354,11 @@ impl Admin {
     ///
     /// # Errors
     /// No answer in time, or no permission.
-    pub fn listed_members(&self, group: &str, deadline: Duration) -> Result<Vec<Listed>, Error> {
+    pub(crate) fn listed_members(
+        &self,
+        group: &str,
+        deadline: Duration,
+    ) -> Result<Vec<Listed>, Error> {
         groups::listed(&self.client, group, deadline)
             .map_err(|error| error.about_group_or(group, "members"))
     }
@@ -418,7 +406,7 @@ fn unreachable(brokers: &str, within: Duration, reason: Option<&str>) -> Error {
 ///
 /// # Errors
 /// No answer in time.
-pub fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, Error> {
+pub(crate) fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, Error> {
     let metadata = client
         .fetch_metadata(None, CALL_DEADLINE)
         .map_err(|error| Error::from_kafka("list topics", &error))?;
@@ -429,7 +417,7 @@ pub fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, Error> {
 ///
 /// # Errors
 /// No answer in time.
-pub fn partition_count<C: ClientContext>(
+pub(crate) fn partition_count<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
 ) -> Result<Option<u32>, Error> {
@@ -441,7 +429,7 @@ pub fn partition_count<C: ClientContext>(
 ///
 /// # Errors
 /// No answer in time, or no permission.
-pub fn topic_id<C: ClientContext>(
+pub(crate) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
 ) -> Result<Option<[u8; 16]>, Error> {
@@ -452,7 +440,11 @@ pub fn topic_id<C: ClientContext>(
 ///
 /// # Errors
 /// No answer in time, or no permission.
-pub fn grow<C: ClientContext>(client: &Client<C>, topic: &str, total: u32) -> Result<(), Error> {
+pub(crate) fn grow<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    total: u32,
+) -> Result<(), Error> {
     if partition_count(client, topic)?.is_some_and(|count| count >= total) {
         return Ok(());
     }

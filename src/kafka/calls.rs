@@ -38,7 +38,7 @@ const CORRELATION_BYTES: usize = 16;
 
 /// What is known of a request record's way into the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// The producer never had it, or reports each attempt as not persisted. It is certainly not in the log.
     Unwritten(String),
     /// The producer has it and has not reported.
@@ -56,7 +56,7 @@ pub enum Fate {
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The body of its reply.
     Reply(Vec<u8>),
     /// Nobody waits for its reply any longer.
@@ -70,7 +70,7 @@ pub enum End {
 
 /// Where calls go, and how long they wait.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The request topic.
     pub requests: String,
     /// The topic of the replies.
@@ -82,11 +82,11 @@ pub struct Options {
 }
 
 /// The places that a call takes until it ends: among all, and among those of its caller.
-pub type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+pub(crate) type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// One request record.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The name of the sequence.
     pub name: &'a str,
     /// The record's value.
@@ -99,7 +99,7 @@ pub struct Request<'a> {
 
 /// The calls of this process. Clones share them.
 #[derive(Clone)]
-pub struct Calls(Arc<Shared>);
+pub(crate) struct Calls(Arc<Shared>);
 
 struct Shared {
     timeout: Duration,
@@ -119,7 +119,7 @@ impl Calls {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         connection: Connection,
         options: Options,
     ) -> Result<(Calls, JoinHandle<()>), Error> {
@@ -141,12 +141,12 @@ impl Calls {
     }
 
     /// Why no call is taken at present. None when calls are taken.
-    pub fn obstacle(&self) -> Option<String> {
+    pub(crate) fn obstacle(&self) -> Option<String> {
         lock(&self.0.obstacle).clone()
     }
 
     /// Time since the thread's last turn.
-    pub fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         let turned_ms = self.0.turned_ms.load(Ordering::Relaxed);
         self.0
             .began
@@ -156,7 +156,7 @@ impl Calls {
 
     /// Writes a record. The receiver gets the end of the call, at the latest when its time is up. `places` are held
     /// until then, also when the receiver is dropped: the record is in progress all the same.
-    pub fn call(&self, request: Request<'_>, places: Places) -> oneshot::Receiver<End> {
+    pub(crate) fn call(&self, request: Request<'_>, places: Places) -> oneshot::Receiver<End> {
         let (sender, receiver) = oneshot::channel();
         let mut correlation = [0; CORRELATION_BYTES];
         let drawn = getrandom::fill(&mut correlation);
@@ -180,7 +180,7 @@ impl Calls {
     }
 
     /// Ends all calls that wait, and the thread.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.stop.store(true, Ordering::SeqCst);
         lock(&self.0.pending).end_all("the gateway stopped before the reply came");
     }

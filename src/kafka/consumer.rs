@@ -41,12 +41,12 @@ use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
 use close::Membership;
-pub use credentials::{Credentials, GroupMetadata};
+pub(crate) use credentials::{Credentials, GroupMetadata};
 use native::{Queue, RawEvent, Signal};
 use polling::Polling;
-pub use reader::{Flow, Reader};
+pub(crate) use reader::{Flow, Reader};
 use rebalance::{Rebalance, Unpolled};
-pub use record::{Headers, Record};
+pub(crate) use record::{Headers, Record};
 use records::Records;
 
 /// Lower limit for the time that closing gets after leaving has taken its time.
@@ -75,7 +75,7 @@ const WAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// An event of a poll. Borrowed data live until the callback returns.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A record of a started partition.
     Record(Record<'a>),
     /// All records that can be read now have been read. The event comes again each time that the end has
@@ -114,7 +114,7 @@ pub enum Event<'a> {
 }
 
 /// A member of the consumer group, subscribed to one topic.
-pub struct GroupConsumer {
+pub(crate) struct GroupConsumer {
     // `Drop` takes all of these apart, in this order.
     queue: Option<Queue>,
     records: Option<Records>,
@@ -144,7 +144,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+    pub(crate) fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
         let mut prepared = GroupConsumer::prepare(config, topic)?;
         prepared.join()?;
         Ok(prepared)
@@ -154,7 +154,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn prepare(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+    pub(crate) fn prepare(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
         const OPERATION: &str = "create consumer";
         if topic.contains('\0') {
             return Err(Error::new(
@@ -194,7 +194,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The reason why librdkafka refuses the topic's name.
-    pub fn join(&mut self) -> Result<(), Error> {
+    pub(crate) fn join(&mut self) -> Result<(), Error> {
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(&self.topic);
         self.joining = true;
@@ -206,7 +206,7 @@ impl GroupConsumer {
     /// before the next one. Returns the number of records and events served.
     ///
     /// Must be called at least every `max.poll.interval.ms`; otherwise the group throws the member out.
-    pub fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {
+    pub(crate) fn poll(&mut self, wait: Duration, mut on: impl FnMut(Event<'_>)) -> usize {
         self.wake_main_thread();
         let mut served = 0;
         if let Some(records) = &self.records
@@ -295,7 +295,7 @@ impl GroupConsumer {
 
     /// True when this consumer was a member of its group a moment ago. An assignment that is polled after
     /// this call is younger than the answer.
-    pub fn is_member(&mut self) -> bool {
+    pub(crate) fn is_member(&mut self) -> bool {
         self.wake_main_thread();
         self.was_member
     }
@@ -359,7 +359,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The client is closed or had a fatal error.
-    pub fn accept_assignment(&mut self) -> Result<(), Error> {
+    pub(crate) fn accept_assignment(&mut self) -> Result<(), Error> {
         self.assign(&TopicPartitionList::new())?;
         if let Rebalance::Assigning = self.rebalance {
             self.rebalance = Rebalance::Settled;
@@ -379,7 +379,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// No revoke waits for an answer, or the client is closed or had a fatal error.
-    pub fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {
+    pub(crate) fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {
         let Rebalance::Revoking { lost, .. } = self.rebalance else {
             return Err(Error::own(
                 "give up partitions",
@@ -414,22 +414,22 @@ impl GroupConsumer {
     }
 
     /// The group's name for this member, as of the last answer to a rebalance (T4).
-    pub fn member(&self) -> Option<MemberId> {
+    pub(crate) fn member(&self) -> Option<MemberId> {
         self.member.clone()
     }
 
     /// The credentials for the thread that commits this member's offsets.
-    pub fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }
 
     /// The generation of the group that this member is in; -1 when it is no member (T4).
-    pub fn generation(&self) -> Option<i32> {
+    pub(crate) fn generation(&self) -> Option<i32> {
         Some(GroupMetadata::of(self.consumer.as_ref()?.client())?.generation())
     }
 
     /// Leaves the group and waits for that, `deadline` at most. Answers a rebalance that waits for an answer.
-    pub fn close(mut self, deadline: Duration) {
+    pub(crate) fn close(mut self, deadline: Duration) {
         self.close_deadline = deadline;
     }
 

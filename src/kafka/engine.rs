@@ -13,7 +13,7 @@
 
 mod effects;
 mod failover;
-pub mod inquiry;
+pub(crate) mod inquiry;
 mod latency;
 mod report;
 mod statistics;
@@ -61,7 +61,7 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The settings and shared values of an engine.
 #[derive(Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// How to reach the cluster, and the name of this instance there.
     pub connection: Connection,
     /// The topics that the engine reads and writes.
@@ -82,7 +82,7 @@ pub struct Config {
 
 /// Why an engine ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Another live process uses this instance's ID. If this process fought it, both would stop.
     #[error(
         "another process uses instance_id {0:?}: give each instance its own with --set instance_id=NAME"
@@ -97,7 +97,7 @@ pub enum Exit {
 }
 
 /// A message to the engine from the threads beside it.
-pub enum Message {
+pub(crate) enum Message {
     /// A transaction has ended.
     Completed(Completed),
     /// A takeover thread has an answer.
@@ -109,7 +109,7 @@ pub enum Message {
 }
 
 /// The loop and its clients.
-pub struct Engine {
+pub(crate) struct Engine {
     config: Config,
     consumer: GroupConsumer,
     replies: ReplyProducer,
@@ -145,7 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
-    pub fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
+    pub(crate) fn start(config: Config) -> Result<(Engine, Sender<Message>), Exit> {
         let (sender, messages) = channel();
         let over = |error: &dyn std::fmt::Display| Exit::StartOver(error.to_string());
         let directory = Arc::new(
@@ -224,7 +224,7 @@ impl Engine {
     ///
     /// # Errors
     /// The reason why it cannot go on.
-    pub fn run(mut self) -> Result<(), Exit> {
+    pub(crate) fn run(mut self) -> Result<(), Exit> {
         while !self.left {
             self.turn()?;
         }

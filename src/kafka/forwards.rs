@@ -20,7 +20,7 @@ use super::produce::{BatchSize, Enqueued, Outgoing, Producer, Topic};
 use crate::processor::partition::Forward;
 use crate::processor::replies::Token;
 use crate::wire::headers::Block;
-pub use shares::Changes;
+pub(crate) use shares::Changes;
 use shares::Shares;
 
 /// Pause before a stopped producer is created again.
@@ -43,7 +43,7 @@ impl Parcel {
 }
 
 /// Sends strays to their home partitions.
-pub struct ForwardProducer {
+pub(crate) struct ForwardProducer {
     connection: Connection,
     topic: String,
     directory: Arc<Directory>,
@@ -62,7 +62,11 @@ pub struct ForwardProducer {
 
 impl ForwardProducer {
     /// Creates a forwarder for one request topic.
-    pub fn new(connection: &Connection, topic: &str, directory: Arc<Directory>) -> ForwardProducer {
+    pub(crate) fn new(
+        connection: &Connection,
+        topic: &str,
+        directory: Arc<Directory>,
+    ) -> ForwardProducer {
         ForwardProducer {
             connection: connection.clone(),
             topic: topic.to_owned(),
@@ -78,7 +82,7 @@ impl ForwardProducer {
     }
 
     /// Takes a stray that was found in partition `source`.
-    pub fn send(&mut self, source: i32, forward: &Forward<'_>) {
+    pub(crate) fn send(&mut self, source: i32, forward: &Forward<'_>) {
         let parcel = Parcel {
             token: forward.token,
             source,
@@ -94,34 +98,34 @@ impl ForwardProducer {
     }
 
     /// The sources that must wait from now on, and the sources that may go on, among this number of partitions.
-    pub fn changes(&mut self, partitions: usize) -> Changes {
+    pub(crate) fn changes(&mut self, partitions: usize) -> Changes {
         self.shares.changes(partitions)
     }
 
     /// True while a source's share is full: its records are skipped, and read again later.
-    pub fn is_waiting(&self, source: i32) -> bool {
+    pub(crate) fn is_waiting(&self, source: i32) -> bool {
         self.shares.is_waiting(source)
     }
 
     /// Notes that these sources are no longer owned. Strays found in them are still forwarded.
-    pub fn forget(&mut self, partitions: &[i32]) {
+    pub(crate) fn forget(&mut self, partitions: &[i32]) {
         self.shares.forget(partitions);
     }
 
     /// The home partitions that a source's strays wait for.
-    pub fn homes_of(&self, source: i32) -> BTreeSet<i32> {
+    pub(crate) fn homes_of(&self, source: i32) -> BTreeSet<i32> {
         let of_source = |parcel: &&Parcel| parcel.source == source;
         let parcels = self.parcels.values().filter(of_source);
         parcels.map(|parcel| parcel.home).collect()
     }
 
     /// Number of strays that are not acknowledged.
-    pub fn pending(&self) -> i32 {
+    pub(crate) fn pending(&self) -> i32 {
         i32::try_from(self.parcels.len()).unwrap_or(i32::MAX)
     }
 
     /// Serves delivery reports, and passes acknowledgements on.
-    pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
+    pub(crate) fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) {
         let (mut done, mut problem) = (Vec::new(), None);
         if let Some(sender) = &self.sender {
             let producer = sender.producer();

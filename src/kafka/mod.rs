@@ -18,20 +18,20 @@
 //! | [`error`] | the only place that reads error codes |
 //! | `librdkafka` | the undocumented behaviour that the others rely on, and the version that was checked |
 
-pub mod admin;
-pub mod calls;
+pub(crate) mod admin;
+pub(crate) mod calls;
 pub mod clients;
-pub mod consumer;
-pub mod context;
-pub mod directory;
-pub mod engine;
+pub(crate) mod consumer;
+pub(crate) mod context;
+pub(crate) mod directory;
+pub(crate) mod engine;
 pub mod error;
-pub mod failover;
-pub mod forwards;
+pub(crate) mod failover;
+pub(crate) mod forwards;
 mod librdkafka;
 pub mod produce;
-pub mod replies;
-pub mod takeovers;
+pub(crate) mod replies;
+pub(crate) mod takeovers;
 pub mod tools;
-pub mod transactor;
-pub mod undelivered;
+pub(crate) mod transactor;
+pub(crate) mod undelivered;

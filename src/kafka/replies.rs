@@ -35,7 +35,7 @@ pub(super) use pace::BACKLOG_REPLIES;
 
 /// The results of serving the producers.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Served {
+pub(crate) struct Served {
     /// Replies that came back with an error, and are sent again or to another topic.
     pub returned: usize,
     /// Replies that went to the default topic instead of the requested one.
@@ -43,7 +43,7 @@ pub struct Served {
 }
 
 /// Sends the replies of `immediate` mode.
-pub struct ReplyProducer {
+pub(crate) struct ReplyProducer {
     default: DefaultReplies,
     named: NamedReplies,
 }
@@ -53,7 +53,7 @@ impl ReplyProducer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(
+    pub(crate) fn new(
         connection: &Connection,
         topic: &str,
         directory: Arc<Directory>,
@@ -68,7 +68,7 @@ impl ReplyProducer {
     ///
     /// # Errors
     /// The producer is no longer usable.
-    pub fn send(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, reply: &Reply<'_>) -> Result<(), Error> {
         let Reply { token, outgoing } = reply;
         let Outgoing {
             destination,
@@ -91,7 +91,7 @@ impl ReplyProducer {
     ///
     /// # Errors
     /// The producer is no longer usable.
-    pub fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.default.flush()
     }
 
@@ -101,12 +101,12 @@ impl ReplyProducer {
     /// # Errors
     /// A broker did not answer.
     /// No answer from a broker.
-    pub fn default_partitions(&self) -> Result<u32, Error> {
+    pub(crate) fn default_partitions(&self) -> Result<u32, Error> {
         self.default.partitions()
     }
 
     /// True while records may be taken: no reply waits for room or for the other producer.
-    pub fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self) -> bool {
         self.default.has_room() && self.named.has_room()
     }
 
@@ -114,7 +114,10 @@ impl ReplyProducer {
     ///
     /// # Errors
     /// The producer of the default topic is no longer usable: its fatal error.
-    pub fn serve(&mut self, mut acknowledged: impl FnMut(Token, u64)) -> Result<Served, Error> {
+    pub(crate) fn serve(
+        &mut self,
+        mut acknowledged: impl FnMut(Token, u64),
+    ) -> Result<Served, Error> {
         let mut returned = self.named.serve(&mut acknowledged);
         self.reroute()?;
         returned += self.default.serve(&mut acknowledged)?;
@@ -127,7 +130,7 @@ impl ReplyProducer {
     }
 
     /// Replies that are not acknowledged yet, as far as their producers know.
-    pub fn queued(&self) -> i32 {
+    pub(crate) fn queued(&self) -> i32 {
         self.default
             .in_flight()
             .saturating_add(self.named.pending())

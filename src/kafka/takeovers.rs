@@ -3,7 +3,7 @@
 //! [`Takeover`] decides the order of the questions and the meaning of the answers.
 
 mod memory;
-pub mod questions;
+pub(crate) mod questions;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ const THREADS: usize = 3;
 
 /// A task for the threads.
 #[derive(Clone, Copy, Debug)]
-pub enum Task {
+pub(crate) enum Task {
     /// Find out everything that a partition needs to run.
     Takeover {
         /// The partition to take over.
@@ -47,7 +47,7 @@ pub enum Task {
 
 /// The result of a task.
 #[derive(Debug)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// The end of a takeover.
     Verdict {
         /// The partition that was taken over.
@@ -88,7 +88,7 @@ pub enum Finding {
 }
 
 /// Handle on the threads. They end when it is dropped and their work is done.
-pub struct Takeovers {
+pub(crate) struct Takeovers {
     tasks: Sender<Task>,
 }
 
@@ -97,7 +97,7 @@ impl Takeovers {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn start<F>(
+    pub(crate) fn start<F>(
         connection: &Connection,
         topics: &Topics,
         run: Run,
@@ -125,7 +125,7 @@ impl Takeovers {
     }
 
     /// Hands in a task. There are at most a few tasks for each partition, so this bounds the queue.
-    pub fn submit(&self, task: Task) {
+    pub(crate) fn submit(&self, task: Task) {
         if self.tasks.send(task).is_err() {
             warn!(?task, "no takeover thread is left");
         }

@@ -38,7 +38,7 @@ use sizes::Sizes;
 use step::CallWatch;
 use successor::Successor;
 use turn::EngineTurn;
-pub use turn::Turn;
+pub(crate) use turn::Turn;
 
 /// How long one attempt to get a transactional producer may take. An ordinary init takes 50 to 500 ms. An
 /// init that waits for an earlier transaction of this instance takes up to the brokers' clean-up interval of
@@ -61,7 +61,7 @@ const IDLE_SERVE: Duration = Duration::from_secs(1);
 
 /// The topics that a transaction writes or commits.
 #[derive(Clone, Debug)]
-pub struct Topics {
+pub(crate) struct Topics {
     /// The request topic, whose offsets are committed.
     pub requests: String,
     /// The default reply topic.
@@ -73,7 +73,7 @@ pub struct Topics {
 }
 
 /// A transaction to carry out.
-pub struct Job {
+pub(crate) struct Job {
     /// The records and offsets to write and to commit.
     pub checkpoint: Box<Checkpoint>,
     /// The member whose offsets these are; `None` when the consumer is no member of its group (T4).
@@ -83,7 +83,7 @@ pub struct Job {
 }
 
 /// A transaction that has ended.
-pub struct Completed {
+pub(crate) struct Completed {
     /// The content of the transaction.
     pub checkpoint: Box<Checkpoint>,
     /// The result of the transaction.
@@ -145,7 +145,7 @@ impl SharedState {
 }
 
 /// A handle to the thread.
-pub struct Transactor {
+pub(crate) struct Transactor {
     jobs: Option<SyncSender<Job>>,
     shared: Arc<SharedState>,
     thread: Option<JoinHandle<()>>,
@@ -157,7 +157,7 @@ impl Transactor {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(
+    pub(crate) fn start(
         connection: Connection,
         topics: Topics,
         turn: Turn,
@@ -196,7 +196,7 @@ impl Transactor {
     ///
     /// # Errors
     /// The job, which was not carried out.
-    pub fn submit(&self, job: Job) -> Result<(), Job> {
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Job> {
         self.shared.cancel.store(false, Ordering::SeqCst);
         let Some(jobs) = &self.jobs else {
             return Err(job);
@@ -207,7 +207,7 @@ impl Transactor {
     }
 
     /// Cancels the job in progress, unless it is too late: it must no longer be committed.
-    pub fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.shared.cancel.store(true, Ordering::SeqCst);
     }
 
@@ -217,7 +217,7 @@ impl Transactor {
     ///
     /// # Errors
     /// The producer cannot be made. The job in progress is cancelled all the same.
-    pub fn fence(&self) -> Result<(), Error> {
+    pub(crate) fn fence(&self) -> Result<(), Error> {
         self.cancel();
         let began = Instant::now();
         let make = || {
@@ -235,7 +235,7 @@ impl Transactor {
     }
 
     /// The time of the step in progress, once it is so long that the step will not end.
-    pub fn stuck(&self) -> Option<Duration> {
+    pub(crate) fn stuck(&self) -> Option<Duration> {
         self.shared.call.stuck_at(Instant::now())
     }
 }

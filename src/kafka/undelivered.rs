@@ -14,7 +14,7 @@ use crate::core::digest::fingerprint;
 use crate::wire::route::{Cause, Undelivered};
 
 /// How long a topic that could not be written is not tried again.
-pub const REMEMBERED: Duration = Duration::from_secs(10);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(10);
 /// Upper limit for the number of times that the pause doubles: every 80 s. In a transaction, all others'
 /// replies wait for a reply that is not written in time. So its topic is tried half as often after each late
 /// reply in a row.
@@ -29,25 +29,25 @@ const REFUSALS_MAX: usize = 8;
 
 /// The number of replies that could not go to their topic, by cause, in the order of [`Cause::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally([u64; Cause::ALL.len()]);
+pub(crate) struct Tally([u64; Cause::ALL.len()]);
 
 impl Tally {
     /// Counts one reply.
-    pub fn add(&mut self, cause: Cause) {
+    pub(crate) fn add(&mut self, cause: Cause) {
         if let Some(index) = Cause::ALL.iter().position(|known| *known == cause) {
             self.0[index] += 1;
         }
     }
 
     /// Adds the counts of another tally.
-    pub fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: Tally) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
         }
     }
 
     /// The counts that are not 0.
-    pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL
             .into_iter()
             .zip(self.0)
@@ -57,7 +57,7 @@ impl Tally {
 
 /// The properties of a record by which its broker may refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Number of bytes of key, value and headers.
     pub bytes: usize,
     /// True when the record has a key.
@@ -68,7 +68,7 @@ pub struct Shape {
 
 impl Shape {
     /// The shape of a reply. `headers`: as a block.
-    pub fn of(key: Option<&[u8]>, body: &[u8], headers: &[u8]) -> Shape {
+    pub(crate) fn of(key: Option<&[u8]>, body: &[u8], headers: &[u8]) -> Shape {
         Shape {
             bytes: key.map_or(0, <[u8]>::len) + body.len() + headers.len(),
             keyed: key.is_some(),
@@ -79,7 +79,7 @@ impl Shape {
 
 /// The way in which a record may go to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advice {
+pub(crate) enum Advice {
     /// In a batch with others.
     Together,
     /// In a batch of its own.
@@ -106,7 +106,7 @@ struct Topic {
 
 /// The topics that could not be written.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     topics: BTreeMap<String, Topic>,
     /// Upper limit for the doublings of the pause before a topic that was late is tried again.
     doubled_max: u32,
@@ -114,7 +114,7 @@ pub struct Memory {
 
 impl Memory {
     /// Makes a memory for transactions, where other replies wait for a topic that is late.
-    pub fn of_transactions() -> Memory {
+    pub(crate) fn of_transactions() -> Memory {
         Memory {
             topics: BTreeMap::new(),
             doubled_max: DOUBLED_MAX,
@@ -122,7 +122,7 @@ impl Memory {
     }
 
     /// The way in which a record may go to a topic.
-    pub fn advice(&mut self, topic: &str, shape: Shape, now: Instant) -> Advice {
+    pub(crate) fn advice(&mut self, topic: &str, shape: Shape, now: Instant) -> Advice {
         let Some(known) = self.topics.get(topic) else {
             return Advice::Together;
         };
@@ -147,7 +147,7 @@ impl Memory {
 
     /// Notes that the topic takes no records. True when that is news: each reply that was on its way to the
     /// topic reports it again.
-    pub fn close(&mut self, topic: &str, cause: Cause, now: Instant) -> bool {
+    pub(crate) fn close(&mut self, topic: &str, cause: Cause, now: Instant) -> bool {
         let known = self.topics.get(topic);
         let news = known.is_none_or(|known| known.closed != Some(cause) || now >= known.until);
         let late = match known {
@@ -167,7 +167,7 @@ impl Memory {
     }
 
     /// Closes the topic, and logs that unless it is known.
-    pub fn close_and_tell(&mut self, topic: &str, cause: Cause, now: Instant) {
+    pub(crate) fn close_and_tell(&mut self, topic: &str, cause: Cause, now: Instant) {
         if self.close(topic, cause, now) {
             warn!(
                 topic,
@@ -178,12 +178,12 @@ impl Memory {
     }
 
     /// Notes that a batch was refused. The record that caused it is not known.
-    pub fn suspect(&mut self, topic: &str, now: Instant) {
+    pub(crate) fn suspect(&mut self, topic: &str, now: Instant) {
         self.topic(topic, now);
     }
 
     /// Notes that a record was refused on its own.
-    pub fn refuse(&mut self, topic: &str, shape: Shape, cause: Cause, now: Instant) {
+    pub(crate) fn refuse(&mut self, topic: &str, shape: Shape, cause: Cause, now: Instant) {
         let known = self.topic(topic, now);
         match cause {
             Cause::ReplyTooLarge => {
@@ -241,7 +241,7 @@ impl Topic {
 }
 
 /// The cause in words, with the name of the topic.
-pub fn undelivered(cause: Cause, topic: &str) -> Undelivered {
+pub(crate) fn undelivered(cause: Cause, topic: &str) -> Undelivered {
     let reason = match cause {
         Cause::TopicUnknown => format!("topic {topic} does not exist"),
         Cause::PartitionUnknown => format!("topic {topic} lacks the partition that was asked for"),

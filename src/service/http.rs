@@ -14,14 +14,14 @@ mod busy;
 mod health;
 mod hosts;
 mod open;
-pub mod owners;
+pub(crate) mod owners;
 mod page;
 mod query;
 mod search;
 #[cfg(test)]
 mod tests;
 mod token;
-pub mod trace;
+pub(crate) mod trace;
 
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -45,9 +45,9 @@ use super::status::Shared;
 use crate::kafka::engine::inquiry::Inquiries;
 use bounded::{Bounded, Limits, Own};
 use busy::Pages;
-pub use hosts::Hosts;
+pub(crate) use hosts::Hosts;
 use owners::{Owner, Owners};
-pub use token::Token;
+pub(crate) use token::Token;
 use trace::Tracer;
 
 /// Time for answers in flight after shutdown has begun, in milliseconds. An answer takes microseconds, and a
@@ -56,7 +56,7 @@ const SHUTDOWN_MS_MAX: u64 = 1_000;
 
 /// The data and channels of the handlers.
 #[derive(Clone)]
-pub struct State {
+pub(crate) struct State {
     /// The status that the engine publishes.
     pub status: Shared,
     /// The metrics, whose partition series are set from the status at each scrape.
@@ -99,7 +99,7 @@ pub struct BindError {
 ///
 /// # Errors
 /// The port is taken or forbidden, or the host is no address of this machine.
-pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
+pub(crate) async fn bind(address: &str) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|error| BindError {
         address: address.to_owned(),
         reason: bind_reason(&error),
@@ -107,7 +107,7 @@ pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
 }
 
 /// Why an address cannot be bound, in words for people.
-pub fn bind_reason(error: &io::Error) -> String {
+pub(crate) fn bind_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
@@ -122,7 +122,7 @@ pub fn bind_reason(error: &io::Error) -> String {
 ///
 /// # Errors
 /// An error of the listener. axum itself retries errors of single connections.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     state: State,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -151,7 +151,7 @@ pub async fn serve(
 }
 
 /// Routes the pages, and answers any other path with a hint.
-pub fn router(state: State) -> Router {
+pub(crate) fn router(state: State) -> Router {
     let pages = page::routes().route_layer(from_fn_with_state(Pages::default(), busy::bound));
     Router::new()
         .route("/metrics", get(metrics))

@@ -33,7 +33,7 @@ const FLUSH_MS_MAX: u64 = 1_000;
 static LOG: OnceLock<Sink> = OnceLock::new();
 
 /// The valid values of `log.level`, to follow the word "expected".
-pub const LEVEL_EXPECTED: &str =
+pub(crate) const LEVEL_EXPECTED: &str =
     "off, error, warn, info, debug or trace, also by module: \"info,sequencer::kafka=debug\"";
 
 /// Words that are levels.
@@ -41,7 +41,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Parses a filter. None for invalid directives. It is stricter than the library, which takes a mistyped level
 /// such as `inof` for a module and then shows nothing.
-pub fn filter(level: &str) -> Option<EnvFilter> {
+pub(crate) fn filter(level: &str) -> Option<EnvFilter> {
     // Commas inside of brackets belong to a span's fields. The library parses such directives.
     let plain = !level.contains(['[', '{']);
     let is_level = |word: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word));
@@ -60,7 +60,7 @@ pub fn filter(level: &str) -> Option<EnvFilter> {
 ///
 /// # Errors
 /// A `level` that is not a valid directive, which a loaded configuration never has.
-pub fn init(format: LogFormat, level: &str) -> Result<(), Error> {
+pub(crate) fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     let filter = filter(level).ok_or_else(|| Error::Invalid {
         key: "log.level".to_owned(),
         origin: "the settings".to_owned(),
@@ -118,14 +118,14 @@ const PLAIN: &str = "\x1b[0m";
 
 /// Waits for the log lines so far, for a second at most. Call it before the process ends, and before other
 /// output to standard error.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(log) = LOG.get() {
         log.flush(Duration::from_millis(FLUSH_MS_MAX));
     }
 }
 
 /// Number of log lines that could not be written, or not in time.
-pub fn lines_lost() -> u64 {
+pub(crate) fn lines_lost() -> u64 {
     LOG.get().map_or(0, Sink::lost)
 }
 

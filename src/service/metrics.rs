@@ -5,9 +5,9 @@
 //! from the [`Status`] at each scrape. It also removes the series of partitions that went to another instance.
 //! So these series never disagree with `/readyz`.
 
-pub mod failover;
-pub mod latency;
-pub mod names;
+pub(crate) mod failover;
+pub(crate) mod latency;
+pub(crate) mod names;
 mod partitions;
 pub(crate) mod register;
 #[cfg(test)]
@@ -43,7 +43,7 @@ const RESTORE_SECONDS: [f64; 11] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 
 /// Every metric of the process; clones share them.
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Requests that got IDs.
     pub requests_granted: IntCounter,
     /// Requests that got an error.
@@ -107,7 +107,7 @@ impl Metrics {
     ///
     /// # Errors
     /// One of the names is taken on this registry.
-    pub fn register(registry: &Registry) -> Result<Metrics, Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Metrics, Error> {
         let requests = counters(registry, REQUESTS, "outcome")?;
         let checkpoints = counters(registry, CHECKPOINTS, "result")?;
         let rebalances = counters(registry, REBALANCES, "kind")?;
@@ -163,14 +163,14 @@ impl Metrics {
     }
 
     /// Counts rejections with this code. [`Metrics::requests_rejected`] is counted separately.
-    pub fn rejected(&self, code: Code, count: u64) {
+    pub(crate) fn rejected(&self, code: Code, count: u64) {
         self.rejections
             .with_label_values(&[code.as_str()])
             .inc_by(count);
     }
 
     /// Counts replies that went to the default topic for this reason.
-    pub fn undelivered(&self, cause: Cause, count: u64) {
+    pub(crate) fn undelivered(&self, cause: Cause, count: u64) {
         if count > 0 {
             self.undelivered
                 .with_label_values(&[cause.as_str()])
@@ -179,22 +179,16 @@ impl Metrics {
     }
 
     /// Counts an error of this class, one of [`KAFKA_ERROR_CLASSES`].
-    pub fn kafka_error(&self, class: &'static str) {
+    pub(crate) fn kafka_error(&self, class: &'static str) {
         self.kafka_errors.with_label_values(&[class]).inc();
     }
 
     /// Sets the series of partitions from the status, and removes the series of other partitions. `silence` is
     /// the time since the last publication.
-    pub fn publish(&self, status: &Status, silence: Duration) {
+    pub(crate) fn publish(&self, status: &Status, silence: Duration) {
         self.partitions.publish(status, silence);
         let lost = logging::lines_lost();
         self.log_lines_lost
             .inc_by(lost.saturating_sub(self.log_lines_lost.get()));
-    }
-
-    /// Removes the series of one partition at once, without waiting for the next
-    /// [`Metrics::publish`].
-    pub fn drop_partition(&self, partition: i32) {
-        self.partitions.drop_partition(partition);
     }
 }

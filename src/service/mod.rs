@@ -9,9 +9,9 @@
 //! | [`metrics`] | counters, gauges and histograms |
 //! | [`logging`] | the log's format and output |
 
-pub mod http;
-pub mod logging;
-pub mod metrics;
-pub mod serve;
-pub mod settings;
-pub mod status;
+pub(crate) mod http;
+pub(crate) mod logging;
+pub(crate) mod metrics;
+pub(crate) mod serve;
+pub(crate) mod settings;
+pub(crate) mod status;

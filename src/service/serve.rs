@@ -74,7 +74,7 @@ impl Error {
 ///
 /// # Errors
 /// What kept it from starting, or made it end by itself.
-pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
+pub(crate) fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -85,7 +85,7 @@ pub fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
 }
 
 /// The status of an instance of these settings before it has done anything.
-pub fn starting(settings: &Settings) -> Status {
+pub(crate) fn starting(settings: &Settings) -> Status {
     Status::starting(&settings.instance_id, &settings.group, settings.reply_mode)
 }
 
@@ -93,7 +93,7 @@ pub fn starting(settings: &Settings) -> Status {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_until(
+pub(crate) async fn run_until(
     settings: &Settings,
     warnings: &[String],
     status: Shared,
@@ -202,7 +202,7 @@ pub async fn run_until(
 ///
 /// # Errors
 /// A property that librdkafka does not have or refuses; a port that is taken.
-pub fn check(settings: &Settings) -> Result<(), Error> {
+pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     properties(settings)?;
     if let Some(address) = &settings.http_address {
         // Only tried, and given back at once: it is bound when there is something to serve.
@@ -219,7 +219,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
 ///
 /// # Errors
 /// No brokers, or a property that librdkafka does not have or refuses.
-pub fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
+pub(crate) fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
     properties(settings)?;
     Ok(Connection {
         brokers: settings.brokers()?.to_owned(),
@@ -388,7 +388,7 @@ async fn finish(sender: &Sender<Message>, ended: Ended, deadline: Duration) -> R
 ///
 /// # Errors
 /// The signals cannot be listened to.
-pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -401,4 +401,4 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 mod fenced;
-pub mod prepare;
+pub(crate) mod prepare;

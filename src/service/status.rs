@@ -12,7 +12,7 @@ use crate::core::fold::Outlook;
 
 /// The state of this instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Name of this instance.
     pub instance_id: String,
     /// Name of the consumer group.
@@ -41,7 +41,7 @@ pub struct Status {
 
 /// The state of one partition that this instance owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PartitionStatus {
+pub(crate) struct PartitionStatus {
     /// The stage of its life.
     pub state: PartitionState,
     /// The stable word for why it halted; `docs/errors.md` explains each word.
@@ -73,7 +73,7 @@ pub struct PartitionStatus {
 /// The stage of a partition's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PartitionState {
+pub(crate) enum PartitionState {
     /// The partition's state is being read.
     #[default]
     Restoring,
@@ -90,7 +90,7 @@ pub enum PartitionState {
 
 impl PartitionState {
     /// Every state, for metrics.
-    pub const ALL: [PartitionState; 5] = [
+    pub(crate) const ALL: [PartitionState; 5] = [
         PartitionState::Restoring,
         PartitionState::Waiting,
         PartitionState::Running,
@@ -99,7 +99,7 @@ impl PartitionState {
     ];
 
     /// The word in HTTP bodies and metrics.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             PartitionState::Restoring => "restoring",
             PartitionState::Waiting => "waiting",
@@ -112,7 +112,7 @@ impl PartitionState {
 
 impl Status {
     /// The status of an instance that starts now and owns nothing.
-    pub fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
+    pub(crate) fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -126,7 +126,7 @@ impl Status {
     }
 
     /// The partitions that halted.
-    pub fn halted(&self) -> impl Iterator<Item = (i32, &PartitionStatus)> {
+    pub(crate) fn halted(&self) -> impl Iterator<Item = (i32, &PartitionStatus)> {
         self.partitions
             .iter()
             .filter(|(_, status)| status.state == PartitionState::Halted)
@@ -136,7 +136,7 @@ impl Status {
 
 /// A handle on the status of the process. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     published: Arc<RwLock<Published>>,
 }
 
@@ -148,7 +148,7 @@ struct Published {
 
 impl Shared {
     /// Creates a handle on this status.
-    pub fn new(status: Status) -> Shared {
+    pub(crate) fn new(status: Status) -> Shared {
         let published = Published {
             status,
             at: Instant::now(),
@@ -160,7 +160,7 @@ impl Shared {
 
     /// Changes the status, and shows that the engine is alive. Call it at least every second, even without a
     /// change: ages and lags become stale, and `/readyz` reports the silence.
-    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
         // A poisoned lock means that another `change` panicked half-way. Each field is still valid.
         let mut published = self
             .published
@@ -171,7 +171,7 @@ impl Shared {
     }
 
     /// Returns a copy of the status.
-    pub fn read(&self) -> Status {
+    pub(crate) fn read(&self) -> Status {
         self.published
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     /// The time since the last publication.
-    pub fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         self.published
             .read()
             .unwrap_or_else(PoisonError::into_inner)

@@ -13,7 +13,7 @@ use super::rules::{Grant, Note};
 
 /// Appends the expected body of an answer, without an error's message. Appends nothing for an answer without a
 /// reply.
-pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64) {
+pub(super) fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offset: i64) {
     out.push(b'{');
     if let Some(name) = answer.name {
         field(out, "sequence", |out| text(out, name));
@@ -127,7 +127,7 @@ fn text(out: &mut Vec<u8>, text: &str) {
 
 /// The hash by which bodies are compared. It has 64 bits, so two different bodies of one request count as equal
 /// once in 10^19 times.
-pub fn hash(parts: &[&[u8]]) -> u64 {
+pub(super) fn hash(parts: &[&[u8]]) -> u64 {
     let mut hasher = Xxh3::new();
     for part in parts {
         hasher.update(part);
@@ -136,7 +136,7 @@ pub fn hash(parts: &[&[u8]]) -> u64 {
 }
 
 /// The hash of a record's key. No key differs from an empty key.
-pub fn hash_of_key(key: Option<&[u8]>) -> u32 {
+pub(super) fn hash_of_key(key: Option<&[u8]>) -> u32 {
     let hash = key.map_or(0, |key| hash(&[key]).max(1));
     let [a, b, c, d, ..] = hash.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
@@ -144,7 +144,7 @@ pub fn hash_of_key(key: Option<&[u8]>) -> u32 {
 
 /// The content of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
+pub(super) struct Said {
     /// The partition of the record that the reply answers.
     pub partition: u32,
     pub offset: i64,
@@ -156,7 +156,7 @@ pub struct Said {
 
 /// The result in a reply, without the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gives {
+pub(super) enum Gives {
     /// IDs from the first to the last.
     Ids {
         first: i64,
@@ -187,7 +187,7 @@ struct Problem<'a> {
 }
 
 /// Reads a reply. None when the bytes are not a reply.
-pub fn read(body: &[u8]) -> Option<Said> {
+pub(super) fn read(body: &[u8]) -> Option<Said> {
     let Reply {
         first,
         last,

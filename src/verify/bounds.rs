@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(20);
 
 /// The ranges that are read.
-pub struct Bounds {
+pub(super) struct Bounds {
     /// Ranges of the request log, by partition.
     pub requests: Vec<Extent>,
     /// By partition, requests below this offset must be answered.
@@ -35,7 +35,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// Waits as described above, and returns the bounds.
-    pub fn find(
+    pub(super) fn find(
         logs: &dyn Logs,
         options: &Options,
         progress: &mut Progress,
@@ -79,7 +79,7 @@ impl Bounds {
 
     /// The decisions for the whole service: those in the first footer of partition 0. Before that footer
     /// exists, the number of the topic's partitions counts.
-    pub fn service(&self) -> Service {
+    pub(super) fn service(&self) -> Service {
         let decided = self.states.iter().find_map(|state| state.decided);
         let present = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
         Service {
@@ -89,7 +89,7 @@ impl Bounds {
     }
 
     /// By partition, requests below this offset are covered by a checkpoint.
-    pub fn covered(&self) -> Vec<i64> {
+    pub(super) fn covered(&self) -> Vec<i64> {
         let covered = |state: &StateLog| state.covered.unwrap_or(0);
         self.states.iter().map(covered).collect()
     }

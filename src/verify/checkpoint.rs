@@ -16,13 +16,13 @@ const WORDS_MAX: usize = 3;
 
 /// The differences of the last comparison.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(super) struct Comparison {
     differing: BTreeSet<Key>,
 }
 
 impl Comparison {
     /// Compares. Returns the differences in words, or none when the footer adds up.
-    pub fn at(
+    pub(super) fn at(
         &mut self,
         found: &Found,
         adds_up: bool,

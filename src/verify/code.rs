@@ -2,7 +2,7 @@
 
 /// Why a request gets no ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(super) enum Code {
     InvalidName,
     MalformedRequest,
     UnknownField,
@@ -39,26 +39,26 @@ const WORDS: [(Code, &str); 14] = [
 
 impl Code {
     /// The word in replies.
-    pub fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         word_at(self.number())
     }
 
     /// The index of the code in the list.
-    pub fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         let at = WORDS.iter().position(|(code, _)| *code == self);
         at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
     }
 }
 
 /// The word at an index of the list.
-pub fn word_at(number: u8) -> &'static str {
+pub(super) fn word_at(number: u8) -> &'static str {
     WORDS
         .get(usize::from(number))
         .map_or("another code", |(_, word)| word)
 }
 
 /// The index of a word. For a word that the contract does not have, an index past the list.
-pub fn number_of(word: &str) -> u8 {
+pub(super) fn number_of(word: &str) -> u8 {
     let at = WORDS.iter().position(|(_, known)| *known == word);
     at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
 }

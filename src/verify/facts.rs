@@ -7,7 +7,7 @@ use super::spill::{Fact, Reader, Writer};
 /// The part of the request log that is checked. All offsets of all partitions get consecutive numbers, their
 /// *places*.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub(super) struct Layout {
     spans: Vec<Extent>,
     /// The place of the first offset of each partition.
     bases: Vec<u64>,
@@ -16,7 +16,7 @@ pub struct Layout {
 
 impl Layout {
     /// A layout of these ranges, one for each partition.
-    pub fn new(spans: Vec<Extent>) -> Layout {
+    pub(super) fn new(spans: Vec<Extent>) -> Layout {
         let mut places = 0;
         let mut bases = Vec::new();
         for span in &spans {
@@ -31,17 +31,17 @@ impl Layout {
     }
 
     /// Total number of places.
-    pub fn places(&self) -> u64 {
+    pub(super) fn places(&self) -> u64 {
         self.places
     }
 
     /// The checked range of a partition.
-    pub fn span(&self, partition: u32) -> Option<Extent> {
+    pub(super) fn span(&self, partition: u32) -> Option<Extent> {
         self.spans.get(usize::try_from(partition).ok()?).copied()
     }
 
     /// The place of an offset. None outside of the checked range.
-    pub fn place(&self, partition: u32, offset: i64) -> Option<u64> {
+    pub(super) fn place(&self, partition: u32, offset: i64) -> Option<u64> {
         let span = self.span(partition)?;
         let base = self.bases.get(usize::try_from(partition).ok()?)?;
         let inside = (span.start..span.end).contains(&offset);
@@ -49,7 +49,7 @@ impl Layout {
     }
 
     /// Partition and offset of a place.
-    pub fn at(&self, place: u64) -> (u32, i64) {
+    pub(super) fn at(&self, place: u64) -> (u32, i64) {
         let after = self.bases.partition_point(|base| *base <= place);
         // An empty partition has the same base as the next one, which is the right one.
         let partition = after.saturating_sub(1);
@@ -62,7 +62,7 @@ impl Layout {
 
 /// The kind of answer that a request should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Granted,
     Again,
     Other,
@@ -72,11 +72,11 @@ pub enum Kind {
 }
 
 /// Stands for no sequence: the request named none that exists.
-pub const NO_SEQUENCE: u32 = u32::MAX;
+pub(super) const NO_SEQUENCE: u32 = u32::MAX;
 
 /// The answer that a request should get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub(super) struct Due {
     /// The place of the client's record.
     pub place: u64,
     /// The place of the record that decides. It differs from `place` only for requests that were forwarded.
@@ -99,24 +99,24 @@ pub struct Due {
 }
 
 /// The request must have a reply.
-pub const REQUIRED: u8 = 1;
+pub(super) const REQUIRED: u8 = 1;
 /// The reply topics do not reach back to this request.
-pub const CUT: u8 = 2;
+pub(super) const CUT: u8 = 2;
 /// The request's headers name a topic.
-pub const NAMES_TOPIC: u8 = 4;
+pub(super) const NAMES_TOPIC: u8 = 4;
 /// A repair went back to before this request, so an older reply may have other content.
-pub const RELIVED: u8 = 8;
+pub(super) const RELIVED: u8 = 8;
 /// A checkpoint covers the request, so a reply was acknowledged.
-pub const COVERED: u8 = 16;
+pub(super) const COVERED: u8 = 16;
 
 impl Due {
     /// True when the flag is set.
-    pub fn is(&self, flag: u8) -> bool {
+    pub(super) fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
     /// The last ID.
-    pub fn last(&self) -> i64 {
+    pub(super) fn last(&self) -> i64 {
         let steps = i64::from(self.count.saturating_sub(1));
         self.first
             .saturating_add(steps.saturating_mul(self.increment))
@@ -183,7 +183,7 @@ impl Fact for Due {
 
 /// A reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub(super) struct Reply {
     /// The place of the record that the reply answers.
     pub place: u64,
     /// The topic of the reply, by number.
@@ -255,7 +255,7 @@ impl Fact for Reply {
 
 /// The IDs in a reply, with the place in the log where they were decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Given {
+pub(super) struct Given {
     /// The place of the record that decides.
     pub home: u64,
     /// The place of the client's record.

@@ -3,16 +3,16 @@
 
 /// Leader epoch and offset of a record. A later record of a partition has a greater position, also
 /// after a truncation.
-pub type Position = (i32, i64);
+pub(super) type Position = (i32, i64);
 
 /// The position before the first record.
-pub const BEGINNING: Position = (-1, -1);
+pub(super) const BEGINNING: Position = (-1, -1);
 /// Most times that a request is forwarded.
-pub const HOPS_MAX: u8 = 16;
+pub(super) const HOPS_MAX: u8 = 16;
 
 /// A link that this service wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
+pub(super) struct Link {
     /// The partition that forwarded the record.
     pub partition: u32,
     /// The epoch of the repairs of that partition.
@@ -29,7 +29,7 @@ pub struct Link {
 
 /// The end of the chain from one partition, as the partition knows it that the chain goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub(super) struct End {
     pub epoch: u64,
     pub position: Position,
     /// True when that partition was repaired: the next link need not follow.
@@ -38,7 +38,7 @@ pub struct End {
 
 /// How the partition that a link goes to treats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     On(End),
     Known,
     Gap,
@@ -46,7 +46,7 @@ pub enum Step {
 
 impl Link {
     /// Applies the link to an end of its chain.
-    pub fn step(&self, end: End) -> Step {
+    pub(super) fn step(&self, end: End) -> Step {
         let later = self.position > end.position;
         let on = Step::On(End {
             epoch: end.epoch.max(self.epoch),
@@ -73,7 +73,7 @@ impl Link {
 
 /// The record that carries a link: the partition that it lies in, its key and its value.
 #[derive(Clone, Copy, Debug)]
-pub struct Carrier<'a> {
+pub(super) struct Carrier<'a> {
     pub partition: u32,
     pub key: &'a [u8],
     pub value: Option<&'a [u8]>,
@@ -81,7 +81,7 @@ pub struct Carrier<'a> {
 
 /// Reads a header. None for an invalid link: then the record is an ordinary request. A right tag over numbers
 /// that no record of Kafka's has makes no link either.
-pub fn read(header: &[u8], secret: &[u8; 32], carrier: Carrier<'_>) -> Option<Link> {
+pub(super) fn read(header: &[u8], secret: &[u8; 32], carrier: Carrier<'_>) -> Option<Link> {
     let text = std::str::from_utf8(header).ok()?;
     let parts = text.split(':').collect::<Vec<_>>();
     let [partition, epoch, position, previous, origin, hops, tag] = parts.try_into().ok()?;
@@ -163,7 +163,7 @@ fn tag_of(link: Link, secret: &[u8; 32], carrier: Carrier<'_>) -> String {
 
 /// Writes the header of a link.
 #[cfg(test)]
-pub fn write(link: Link, secret: &[u8; 32], carrier: Carrier<'_>) -> String {
+pub(super) fn write(link: Link, secret: &[u8; 32], carrier: Carrier<'_>) -> String {
     spelled(link, &tag_of(link, secret, carrier))
 }
 

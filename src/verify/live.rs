@@ -10,7 +10,7 @@ use crate::wire::headers::{FORWARDED, REQUEST_ID};
 use crate::wire::state::BATCH_HEADER;
 
 /// The topics of a live cluster.
-pub struct Live {
+pub(crate) struct Live {
     reader: Reader,
     /// Sees the ends of logs with read-uncommitted isolation.
     uncommitted: Reader,
@@ -20,7 +20,7 @@ pub struct Live {
 
 /// The names of the topics.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub(crate) struct Names {
     /// The request topic.
     pub requests: String,
     /// The state topic.
@@ -36,7 +36,11 @@ impl Live {
     ///
     /// # Errors
     /// A configuration that the client library refuses.
-    pub fn new(connection: &Connection, cluster: Cluster, names: Names) -> Result<Live, Error> {
+    pub(crate) fn new(
+        connection: &Connection,
+        cluster: Cluster,
+        names: Names,
+    ) -> Result<Live, Error> {
         Ok(Live {
             reader: tools::reader_of_much(connection)?,
             uncommitted: Reader::new(&connection.uncommitted())?,

@@ -12,7 +12,7 @@ use super::report::{Invariant, Report};
 use super::spill::Spill;
 
 /// The data to match, and where the IDs in replies go.
-pub struct Matching<'a> {
+pub(super) struct Matching<'a> {
     pub layout: &'a Layout,
     /// The reply topics by number.
     pub topics: &'a [String],
@@ -24,7 +24,7 @@ pub struct Matching<'a> {
 
 impl Matching<'_> {
     /// Matches all requests, range by range.
-    pub fn all(
+    pub(super) fn all(
         &mut self,
         dues: &mut Spill<Due>,
         replies: &mut Spill<Reply>,

@@ -31,18 +31,18 @@ mod checkpoint;
 mod code;
 mod facts;
 mod link;
-pub mod live;
+pub(crate) mod live;
 mod matching;
 mod murmur2;
 mod oracle;
 mod order;
 mod partition;
-pub mod progress;
+pub(crate) mod progress;
 mod remembered;
-pub mod report;
+pub(crate) mod report;
 mod request;
 mod rules;
-pub mod source;
+pub(crate) mod source;
 mod spill;
 mod state_log;
 mod window;
@@ -108,7 +108,7 @@ pub enum Error {
 
 /// The extent and the limits of a check.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Names of the reply topics, by their number in [`Topic::Replies`].
     pub replies: Vec<String>,
     /// Number of topics that belong to this service alone, where every record must be a reply. They come first.
@@ -132,7 +132,11 @@ const ORACLE_SHARE: u64 = 2;
 ///
 /// # Errors
 /// The check was not possible. Anomalies in the topics are not errors; they are in the report.
-pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Result<Report, Error> {
+pub(crate) fn run(
+    logs: &dyn Logs,
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<Report, Error> {
     let mut report = Report::new();
     let mut bounds = Bounds::find(logs, options, progress)?;
     let service = bounds.service();

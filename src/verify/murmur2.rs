@@ -1,7 +1,7 @@
 //! The Java client's partitioner, written a second time: it gives the home partition of a name.
 
 /// `(murmur2(key) & 0x7fffffff) mod partitions`.
-pub fn home_of(name: &str, partitions: u32) -> u32 {
+pub(super) fn home_of(name: &str, partitions: u32) -> u32 {
     (murmur2(name.as_bytes()) & 0x7fff_ffff) % partitions.max(1)
 }
 

@@ -18,13 +18,13 @@ use super::window::{self, Place, Window};
 /// Most sequences of a partition.
 const SEQUENCES_MAX: usize = 1 << 24;
 /// Places in the window of a new service.
-pub const WINDOW_DEFAULT: u32 = 100_000;
+pub(super) const WINDOW_DEFAULT: u32 = 100_000;
 /// The key of policy records.
 const POLICY: &str = "__policy";
 
 /// The decisions for all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
+pub(super) struct Service {
     /// N, the number of partitions that names are spread over.
     pub partitions: u32,
     /// The key of the links' tags. None before the first checkpoint.
@@ -34,14 +34,14 @@ pub struct Service {
 impl Service {
     /// True when a repair drew this key because the previous one was lost: the lowest bit of its last byte is
     /// set.
-    pub fn is_key_of_repair(&self) -> bool {
+    pub(super) fn is_key_of_repair(&self) -> bool {
         self.secret.is_some_and(|secret| secret[31] & 1 == 1)
     }
 }
 
 /// The rule for names that nobody defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
+pub(super) enum Unknown {
     Create,
     /// The first request creates a sequence with `audit`.
     Audit,
@@ -50,7 +50,7 @@ pub enum Unknown {
 
 /// The values that a partition remembers besides its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scalars {
+pub(super) struct Scalars {
     pub highest_timestamp: i64,
     pub applied: u64,
     pub floor: i64,
@@ -65,7 +65,7 @@ pub struct Scalars {
 
 impl Scalars {
     /// The values of a partition before its first record.
-    pub fn fresh(window_capacity: u32, partitions: u32) -> Scalars {
+    pub(super) fn fresh(window_capacity: u32, partitions: u32) -> Scalars {
         Scalars {
             highest_timestamp: -1,
             applied: 0,
@@ -82,7 +82,7 @@ impl Scalars {
 
 /// The key of an entry. Sequences have numbers here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
+pub(super) enum Key {
     Sequence(u32),
     Window(u32),
     Sent(u32),
@@ -91,7 +91,7 @@ pub enum Key {
 
 /// The answer that a record should get.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(super) enum Due {
     /// New IDs.
     Granted(Grant),
     /// The IDs that the same request got before.
@@ -120,7 +120,7 @@ pub enum Due {
 
 /// A record's due answer, and the request that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub(super) struct Answer<'a> {
     /// The name of the sequence. None when the name is invalid.
     pub name: Option<&'a str>,
     /// The client's `request_id`.
@@ -133,7 +133,7 @@ pub struct Answer<'a> {
 
 /// The oracle of one partition.
 #[derive(Debug)]
-pub struct Oracle {
+pub(super) struct Oracle {
     partition: u32,
     service: Service,
     /// Names by number. A number is never used twice, also after its sequence is removed.
@@ -155,7 +155,7 @@ pub struct Oracle {
 
 impl Oracle {
     /// The oracle of a partition before its first record.
-    pub fn new(partition: u32, service: Service, window_capacity: u32) -> Oracle {
+    pub(super) fn new(partition: u32, service: Service, window_capacity: u32) -> Oracle {
         Oracle {
             partition,
             service,
@@ -172,7 +172,7 @@ impl Oracle {
     }
 
     /// Answers the next record.
-    pub fn answer<'a>(&mut self, record: &Record<'a>) -> Answer<'a> {
+    pub(super) fn answer<'a>(&mut self, record: &Record<'a>) -> Answer<'a> {
         let asked = request::read(record.key, record.value, record.request_id);
         let link = self.link(record);
         if let Some(found) = link {
@@ -212,7 +212,7 @@ impl Oracle {
 
     /// The link of a forwarded record. It counts in the partition that it is addressed to, and is none in any
     /// other.
-    pub fn link(&self, record: &Record<'_>) -> Option<Link> {
+    pub(super) fn link(&self, record: &Record<'_>) -> Option<Link> {
         let carrier = Carrier {
             partition: self.partition,
             key: record.key?,
@@ -425,13 +425,13 @@ impl Oracle {
     }
 
     /// The number of a name.
-    pub fn number(&self, name: &str) -> Option<u32> {
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
         let at = self.names.get_index_of(name)?;
         u32::try_from(at).ok()
     }
 
     /// The number of a name. A name without a number gets a new one.
-    pub fn intern(&mut self, name: &str) -> u32 {
+    pub(super) fn intern(&mut self, name: &str) -> u32 {
         let at = match self.names.get_index_of(name) {
             Some(at) => at,
             None => self.names.insert_full(name.into()).0,
@@ -440,12 +440,12 @@ impl Oracle {
     }
 
     /// A sequence by its number.
-    pub fn sequence(&self, number: u32) -> Option<&Sequence> {
+    pub(super) fn sequence(&self, number: u32) -> Option<&Sequence> {
         self.sequences.get(usize::try_from(number).ok()?)?.as_ref()
     }
 
     /// Sets or removes a sequence.
-    pub fn put_sequence(&mut self, number: u32, sequence: Option<Sequence>) {
+    pub(super) fn put_sequence(&mut self, number: u32, sequence: Option<Sequence>) {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         if self.sequences.len() <= at {
             self.sequences.resize(at + 1, None);
@@ -456,38 +456,42 @@ impl Oracle {
     }
 
     /// Forgets every sequence, so that another state can be loaded. Names keep their numbers.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.sequences.clear();
         self.present = 0;
     }
 
     /// Sets both ends of the chains.
-    pub fn put_chains(&mut self, sent: BTreeMap<u32, Position>, accepted: BTreeMap<u32, End>) {
+    pub(super) fn put_chains(
+        &mut self,
+        sent: BTreeMap<u32, Position>,
+        accepted: BTreeMap<u32, End>,
+    ) {
         (self.sent, self.accepted) = (sent, accepted);
     }
 
     /// Sets the window.
-    pub fn put_window(&mut self, window: Window) {
+    pub(super) fn put_window(&mut self, window: Window) {
         self.window = window;
     }
 
     /// Returns the window.
-    pub fn window(&self) -> &Window {
+    pub(super) fn window(&self) -> &Window {
         &self.window
     }
 
     /// The last stray that was forwarded to a home partition.
-    pub fn sent(&self, home: u32) -> Option<Position> {
+    pub(super) fn sent(&self, home: u32) -> Option<Position> {
         self.sent.get(&home).copied()
     }
 
     /// The last stray that was accepted from a partition.
-    pub fn accepted(&self, source: u32) -> Option<End> {
+    pub(super) fn accepted(&self, source: u32) -> Option<End> {
         self.accepted.get(&source).copied()
     }
 
     /// Every key that the oracle remembers.
-    pub fn keys(&self) -> Vec<Key> {
+    pub(super) fn keys(&self) -> Vec<Key> {
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let sequences = self.sequences.iter().enumerate();
         let sequences = sequences.filter(|(_, sequence)| sequence.is_some());

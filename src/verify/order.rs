@@ -24,7 +24,7 @@ struct Seen {
 const STRETCHES_MAX: usize = 256;
 
 /// Checks all grants in the order of the log.
-pub fn check(
+pub(super) fn check(
     given: &mut Spill<Given>,
     layout: &Layout,
     report: &mut Report,

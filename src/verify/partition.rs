@@ -27,7 +27,7 @@ const SEQUENCE_BYTES: u64 = 400;
 
 /// The place where the oracle begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begin {
+pub(super) enum Begin {
     /// Offset 0, with an empty state.
     Zero,
     /// This footer of the state log, with its entries.
@@ -42,7 +42,7 @@ pub enum Begin {
 }
 
 /// Finds the first footer that adds up at or after the start of the log.
-pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
+pub(super) fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
     // Links from before a repair that had to draw another key can no longer be checked.
     let key_lost = service.is_key_of_repair() && !log.repairs.is_empty();
     if requests.start == 0 && log.torn_repair.is_none() && !key_lost {
@@ -68,7 +68,7 @@ pub fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Resu
 
 impl Begin {
     /// True when a stray of this partition and offset was accepted before this begin.
-    pub fn is_after_stray(&self, source: u32, offset: i64) -> bool {
+    pub(super) fn is_after_stray(&self, source: u32, offset: i64) -> bool {
         match self {
             Begin::Zero => false,
             Begin::Nowhere => true,
@@ -80,7 +80,7 @@ impl Begin {
 }
 
 /// The data that all partitions share.
-pub struct Common<'a> {
+pub(super) struct Common<'a> {
     pub logs: &'a dyn Logs,
     pub layout: &'a Layout,
     pub service: Service,
@@ -97,7 +97,7 @@ pub struct Common<'a> {
 }
 
 /// The outputs of a check.
-pub struct Sinks<'a> {
+pub(super) struct Sinks<'a> {
     pub dues: &'a mut Spill<Fact>,
     pub given: &'a mut Spill<Given>,
     pub report: &'a mut Report,
@@ -127,7 +127,7 @@ struct Pass<'a, 'b> {
 }
 
 /// Checks a partition.
-pub fn check(
+pub(super) fn check(
     number: u32,
     begin: &Begin,
     end: i64,
@@ -510,7 +510,7 @@ impl Pass<'_, '_> {
 }
 
 /// The last record that was read, in the form of the oracle.
-pub fn last_of(footer: &Footer) -> Option<(i64, i32, u128)> {
+pub(super) fn last_of(footer: &Footer) -> Option<(i64, i32, u128)> {
     let last = footer.last_applied;
     last.map(|record| (record.offset.0, record.leader_epoch, record.hash))
 }

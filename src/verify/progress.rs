@@ -13,7 +13,7 @@ const STEPS: u32 = 1_024;
 const WIDTH: u64 = 30;
 
 /// Shows the progress of a check.
-pub struct Progress {
+pub(crate) struct Progress {
     terminal: bool,
     quiet: bool,
     stage: String,
@@ -26,13 +26,13 @@ pub struct Progress {
 
 impl Progress {
     /// Shows the progress on standard error.
-    pub fn on_stderr() -> Progress {
+    pub(crate) fn on_stderr() -> Progress {
         Progress::new(io::stderr().is_terminal(), false)
     }
 
     /// Shows nothing.
     #[cfg(test)]
-    pub fn none() -> Progress {
+    pub(crate) fn none() -> Progress {
         Progress::new(false, true)
     }
 
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// Begins the next stage, with `total` units of work.
-    pub fn stage(&mut self, stage: impl Into<String>, total: u64) {
+    pub(crate) fn stage(&mut self, stage: impl Into<String>, total: u64) {
         self.stage = stage.into();
         self.total = total;
         self.done = 0;
@@ -62,7 +62,7 @@ impl Progress {
     }
 
     /// Notes that `done` units of the stage are done.
-    pub fn reached(&mut self, done: u64) {
+    pub(crate) fn reached(&mut self, done: u64) {
         self.done = done;
         self.steps += 1;
         if self.steps < STEPS {
@@ -80,13 +80,13 @@ impl Progress {
     }
 
     /// Notes that `done` units are done, and draws at once, because the next call is a while away.
-    pub fn waiting(&mut self, done: u64) {
+    pub(crate) fn waiting(&mut self, done: u64) {
         self.steps = STEPS;
         self.reached(done);
     }
 
     /// Removes the bar.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.terminal && !self.quiet {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

@@ -13,7 +13,7 @@ use crate::wire::state::{self, Entry, EntryKey};
 
 /// The value of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(super) enum Value {
     Sequence {
         next: i64,
         defined: Option<Box<Defined>>,
@@ -25,7 +25,7 @@ pub enum Value {
 
 /// The entries of one partition.
 #[derive(Debug, Default)]
-pub struct Remembered {
+pub(super) struct Remembered {
     entries: IndexMap<Key, Value>,
     /// The sum of the hashes of all entries.
     digest: u128,
@@ -33,12 +33,12 @@ pub struct Remembered {
 
 impl Remembered {
     /// The value of a key.
-    pub fn get(&self, key: Key) -> Option<&Value> {
+    pub(super) fn get(&self, key: Key) -> Option<&Value> {
         self.entries.get(&key)
     }
 
     /// Sets or removes the value of a key; returns the old value.
-    pub fn put(
+    pub(super) fn put(
         &mut self,
         key: Key,
         value: Option<Value>,
@@ -58,12 +58,12 @@ impl Remembered {
     }
 
     /// Every key with a value.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.entries.keys().copied()
     }
 
     /// The last stray that was accepted from each partition.
-    pub fn accepted(&self) -> BTreeMap<u32, i64> {
+    pub(super) fn accepted(&self) -> BTreeMap<u32, i64> {
         let chain = |(key, value): (&Key, &Value)| match (key, value) {
             (Key::Accepted(source), Value::Accepted(end)) => Some((*source, end.position.1)),
             _ => None,
@@ -72,12 +72,12 @@ impl Remembered {
     }
 
     /// The digest with these scalars.
-    pub fn digest(&self, scalars: &Scalars) -> u128 {
+    pub(super) fn digest(&self, scalars: &Scalars) -> u128 {
         self.digest.wrapping_add(hash_of_scalars(scalars))
     }
 
     /// Loads all entries into an oracle. They replace its own.
-    pub fn seed(&self, oracle: &mut Oracle, scalars: Scalars) {
+    pub(super) fn seed(&self, oracle: &mut Oracle, scalars: Scalars) {
         let (mut sent, mut accepted) = (BTreeMap::new(), BTreeMap::new());
         let mut window = Window::default();
         oracle.forget();
@@ -109,7 +109,7 @@ impl Remembered {
 }
 
 /// The oracle's value of a key.
-pub fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
+pub(super) fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
     Some(match key {
         Key::Sequence(number) => {
             let sequence = oracle.sequence(number)?;
@@ -127,7 +127,7 @@ pub fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
 }
 
 /// The key of a state record; `intern` gives a name its number.
-pub fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> Key {
+pub(super) fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> Key {
     match key {
         EntryKey::Sequence(name) => Key::Sequence(intern(name)),
         EntryKey::Window(segment) => Key::Window(segment),
@@ -137,7 +137,7 @@ pub fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> Key {
 }
 
 /// The value of a state record.
-pub fn value_of(entry: &Entry<'_>) -> Value {
+pub(super) fn value_of(entry: &Entry<'_>) -> Value {
     match entry {
         Entry::Sequence {
             sequence, defined, ..
@@ -193,7 +193,7 @@ pub fn value_of(entry: &Entry<'_>) -> Value {
 }
 
 /// The scalars in a footer.
-pub fn scalars_of(footer: &state::Footer) -> Scalars {
+pub(super) fn scalars_of(footer: &state::Footer) -> Scalars {
     let scalars = &footer.scalars;
     Scalars {
         highest_timestamp: scalars.highest_timestamp.0,

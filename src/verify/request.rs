@@ -20,7 +20,7 @@ const POLICY: &str = "__policy";
 
 /// A decoded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
+pub(super) struct Asked<'a> {
     /// The record's key after the check.
     pub name: Result<&'a str, Code>,
     /// The record's value after parsing.
@@ -31,7 +31,7 @@ pub struct Asked<'a> {
 
 /// The operation that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub(super) enum Wish {
     /// This number of IDs.
     Next(u64),
     /// An operator's record.
@@ -47,7 +47,7 @@ pub enum Wish {
 
 /// The action of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub(super) enum Deed {
     /// Define a sequence or change its definition.
     Define(Change),
     /// Move the next ID of a sequence.
@@ -63,7 +63,7 @@ pub enum Deed {
 impl Deed {
     /// The place in the window: the halves of a hash over the word and the fields instead of first ID and step,
     /// with a count of 0. None for an action that changes nothing.
-    pub fn remembered(self) -> Option<Grant> {
+    pub(super) fn remembered(self) -> Option<Grant> {
         let mut input = Vec::new();
         match self {
             Deed::Describe => return None,
@@ -111,7 +111,7 @@ impl Deed {
 
 /// The fields that are present in a definition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub(super) struct Change {
     pub start: Option<i64>,
     pub increment: Option<i64>,
     pub min: Option<i64>,
@@ -122,7 +122,11 @@ pub struct Change {
 }
 
 /// Reads a record. `header` is the last `sequencer-request-id`.
-pub fn read<'a>(key: Option<&'a [u8]>, value: Option<&[u8]>, header: Option<&[u8]>) -> Asked<'a> {
+pub(super) fn read<'a>(
+    key: Option<&'a [u8]>,
+    value: Option<&[u8]>,
+    header: Option<&[u8]>,
+) -> Asked<'a> {
     let (mut wish, mut request_id) = read_value(value.unwrap_or_default());
     if let Some(header) = header {
         let valid = std::str::from_utf8(header).ok().filter(|text| fits(text));

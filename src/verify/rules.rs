@@ -10,7 +10,7 @@ const COUNT_MAX: u64 = 1_000_000;
 
 /// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub(super) struct Rules {
     pub start: i64,
     pub increment: i64,
     pub min: i64,
@@ -22,7 +22,7 @@ pub struct Rules {
 
 /// The last change of a sequence: who made it, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub(super) struct Note {
     pub op: Box<str>,
     pub requester: Box<str>,
     pub reason: Box<str>,
@@ -32,7 +32,7 @@ pub struct Note {
 
 /// The definition of a sequence, and its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defined {
+pub(super) struct Defined {
     pub rules: Rules,
     pub retired: bool,
     pub note: Note,
@@ -42,11 +42,11 @@ pub struct Defined {
 /// The position of a sequence's ledger in the state. It is part of the digest, and is compared with nothing
 /// else, since no ledger is read here (`sequencer audit` reads it).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ledger(pub Option<LedgerEnd>);
+pub(super) struct Ledger(pub Option<LedgerEnd>);
 
 /// The last record of a ledger.
 #[derive(Clone, Copy, Debug)]
-pub struct LedgerEnd {
+pub(super) struct LedgerEnd {
     pub records: u64,
     pub turn: u32,
     pub repaired: bool,
@@ -63,7 +63,7 @@ impl Eq for Ledger {}
 
 impl Rules {
     /// The rules of a sequence that nobody defined.
-    pub const UNDEFINED: Rules = Rules {
+    pub(super) const UNDEFINED: Rules = Rules {
         start: 1,
         increment: 1,
         min: 1,
@@ -74,7 +74,7 @@ impl Rules {
     };
 
     /// The rules of a sequence that is defined for the first time.
-    pub fn first(change: Change) -> Result<Rules, Code> {
+    pub(super) fn first(change: Change) -> Result<Rules, Code> {
         let down = change.increment.is_some_and(|increment| increment < 0);
         let (min, max) = if down { (-ID_LAST, -1) } else { (1, ID_LAST) };
         let (min, max) = (change.min.unwrap_or(min), change.max.unwrap_or(max));
@@ -124,7 +124,7 @@ impl Rules {
     }
 
     /// True when the sequence counts down.
-    pub fn down(&self) -> bool {
+    pub(super) fn down(&self) -> bool {
         self.increment < 0
     }
 
@@ -158,7 +158,7 @@ impl Rules {
 
 /// The IDs of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub(super) struct Grant {
     pub first: i64,
     pub count: u32,
     pub increment: i64,
@@ -166,7 +166,7 @@ pub struct Grant {
 
 impl Grant {
     /// The last ID.
-    pub fn last(&self) -> i64 {
+    pub(super) fn last(&self) -> i64 {
         let steps = i128::from(self.count.saturating_sub(1));
         let last = i128::from(self.first) + steps * i128::from(self.increment);
         i64::try_from(last).unwrap_or(i64::MIN)
@@ -175,7 +175,7 @@ impl Grant {
 
 /// A sequence and its counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sequence {
+pub(super) struct Sequence {
     /// The next ID, or a number beyond the end.
     pub next: i128,
     /// The definition. None for a sequence that nobody defined.
@@ -190,7 +190,7 @@ pub struct Sequence {
 
 impl Sequence {
     /// A sequence that is used for the first time.
-    pub fn undefined(floor: i64) -> Sequence {
+    pub(super) fn undefined(floor: i64) -> Sequence {
         Sequence {
             next: i128::from(floor.clamp(0, ID_LAST)) + 1,
             defined: None,
@@ -201,7 +201,7 @@ impl Sequence {
     }
 
     /// A sequence that is defined for the first time.
-    pub fn first_defined(rules: Rules, floor: i64, note: Note) -> Sequence {
+    pub(super) fn first_defined(rules: Rules, floor: i64, note: Note) -> Sequence {
         let mut next = i128::from(rules.start);
         if floor > 0 && floor < i64::MAX && !rules.down() {
             next = next.max(i128::from(floor) + 1);
@@ -222,7 +222,7 @@ impl Sequence {
     }
 
     /// Adds `audit` to a sequence that its first request created under an auditing policy.
-    pub fn audit(&mut self, offset: i64, timestamp_ms: i64) {
+    pub(super) fn audit(&mut self, offset: i64, timestamp_ms: i64) {
         self.defined = Some(Box::new(Defined {
             rules: Rules {
                 audit: true,
@@ -241,7 +241,7 @@ impl Sequence {
     }
 
     /// Reads the form in a state record.
-    pub fn stored(next: i64, defined: Option<Box<Defined>>) -> Sequence {
+    pub(super) fn stored(next: i64, defined: Option<Box<Defined>>) -> Sequence {
         let down = defined.as_ref().is_some_and(|defined| defined.rules.down());
         let next = match next {
             // The sequence had no number left.
@@ -258,30 +258,30 @@ impl Sequence {
     }
 
     /// The form in a state record. A number that does not fit is stored as the lowest of all.
-    pub fn to_store(&self) -> i64 {
+    pub(super) fn to_store(&self) -> i64 {
         i64::try_from(self.next).unwrap_or(i64::MIN)
     }
 
     /// The rules of the sequence.
-    pub fn rules(&self) -> &Rules {
+    pub(super) fn rules(&self) -> &Rules {
         self.defined
             .as_ref()
             .map_or(&Rules::UNDEFINED, |defined| &defined.rules)
     }
 
     /// True when the sequence gives no more IDs.
-    pub fn retired(&self) -> bool {
+    pub(super) fn retired(&self) -> bool {
         self.defined.as_ref().is_some_and(|defined| defined.retired)
     }
 
     /// The next ID, if there is one.
-    pub fn shown(&self) -> Option<i64> {
+    pub(super) fn shown(&self) -> Option<i64> {
         let next = self.next;
         i64::try_from(next).ok().filter(|_| self.rules().hold(next))
     }
 
     /// Takes `count` IDs.
-    pub fn take(&mut self, count: u64) -> Result<Grant, Code> {
+    pub(super) fn take(&mut self, count: u64) -> Result<Grant, Code> {
         if self.retired() {
             return Err(Code::Retired);
         }
@@ -314,7 +314,7 @@ impl Sequence {
     }
 
     /// Changes the definition.
-    pub fn define(&mut self, change: Change, note: Note) -> Result<(), Code> {
+    pub(super) fn define(&mut self, change: Change, note: Note) -> Result<(), Code> {
         let before = *self.rules();
         let retired = self.retired();
         let mut rules = before.changed(change)?;
@@ -340,7 +340,7 @@ impl Sequence {
     }
 
     /// Moves the next ID.
-    pub fn set_next(&mut self, next: i64, force: bool, note: Note) -> Result<(), Code> {
+    pub(super) fn set_next(&mut self, next: i64, force: bool, note: Note) -> Result<(), Code> {
         if self.retired() {
             return Err(Code::Retired);
         }
@@ -358,7 +358,7 @@ impl Sequence {
     }
 
     /// Ends the sequence. A second time changes nothing.
-    pub fn retire(&mut self, note: Note) {
+    pub(super) fn retire(&mut self, note: Note) {
         if !self.retired() {
             let rules = *self.rules();
             self.moved(self.next, rules, true, note);
@@ -379,7 +379,7 @@ impl Sequence {
     }
 
     /// True when `other` stands before this counter, so that IDs would repeat.
-    pub fn would_go_back_to(&self, other: &Sequence) -> bool {
+    pub(super) fn would_go_back_to(&self, other: &Sequence) -> bool {
         !self.rules().cycle && self.rules().before(other.next, self.next)
     }
 }

@@ -6,7 +6,7 @@ use crate::kafka;
 
 /// A topic by its content. Reply topics are identified by their number in [`super::Plan::replies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
+pub(crate) enum Topic {
     /// The request topic.
     Requests,
     /// The state topic.
@@ -17,7 +17,7 @@ pub enum Topic {
 
 /// A record with the fields that the checker reads.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
     /// The record's offset.
@@ -40,7 +40,7 @@ pub struct Record<'a> {
 
 impl Record<'_> {
     /// The fingerprint that a footer stores of the last record that it covers.
-    pub fn fingerprint(&self) -> u128 {
+    pub(crate) fn fingerprint(&self) -> u128 {
         let part = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => xxh3_128(bytes).rotate_left(1),
             None => 1,
@@ -52,7 +52,7 @@ impl Record<'_> {
 
 /// Start and end of a partition, committed records only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// The first possible offset.
     pub start: i64,
     /// One past the last offset.
@@ -61,7 +61,7 @@ pub struct Extent {
 
 /// Whether a read goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     /// Go on with the next record.
     Continue,
     /// End the read.
@@ -69,7 +69,7 @@ pub enum Flow {
 }
 
 /// Reads committed records of logs. It writes nothing, and joins no group.
-pub trait Logs {
+pub(crate) trait Logs {
     /// The number of partitions of a topic.
     ///
     /// # Errors

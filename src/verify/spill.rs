@@ -12,12 +12,12 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const RANGES_MAX: u64 = 128;
 
 /// Creates a temporary file without a name.
-pub fn unnamed(directory: &Path) -> io::Result<File> {
+pub(super) fn unnamed(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)
 }
 
 /// A fact of fixed size that belongs to a place of the request log.
-pub trait Fact: Sized {
+pub(super) trait Fact: Sized {
     /// Number of bytes on disk.
     const BYTES: usize;
     /// Writes the fact to `BYTES` bytes.
@@ -29,21 +29,21 @@ pub trait Fact: Sized {
 }
 
 /// Writes the fields of a fact one after the other.
-pub struct Writer<'a>(&'a mut Vec<u8>);
+pub(super) struct Writer<'a>(&'a mut Vec<u8>);
 
 impl Writer<'_> {
     /// Appends bytes.
-    pub fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         self.0.extend_from_slice(&bytes);
     }
 }
 
 /// Reads the fields of a fact one after the other.
-pub struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     /// Returns the next bytes. Past the end it returns zeros, which would be a mistake in the caller.
-    pub fn take<const N: usize>(&mut self) -> [u8; N] {
+    pub(super) fn take<const N: usize>(&mut self) -> [u8; N] {
         match self.0.split_first_chunk::<N>() {
             Some((bytes, rest)) => {
                 self.0 = rest;
@@ -56,7 +56,7 @@ impl Reader<'_> {
 
 /// The division of places into ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ranges {
+pub(super) struct Ranges {
     /// Number of places in one range.
     width: u64,
     /// Number of ranges.
@@ -65,7 +65,7 @@ pub struct Ranges {
 
 impl Ranges {
     /// A division in which the facts of a range fit into `bytes`, if there is one fact for each place.
-    pub fn of(places: u64, fact_bytes: usize, bytes: u64) -> Ranges {
+    pub(super) fn of(places: u64, fact_bytes: usize, bytes: u64) -> Ranges {
         let facts = (bytes / fact_bytes as u64).max(1);
         let count = places.div_ceil(facts).clamp(1, RANGES_MAX);
         Ranges {
@@ -80,7 +80,7 @@ impl Ranges {
 }
 
 /// Facts on disk, by range.
-pub struct Spill<F> {
+pub(super) struct Spill<F> {
     ranges: Ranges,
     /// Most bytes of facts in memory at a time.
     bytes_max: u64,
@@ -92,7 +92,7 @@ pub struct Spill<F> {
 
 impl<F: Fact> Spill<F> {
     /// Creates the files.
-    pub fn new(directory: &Path, ranges: Ranges, bytes_max: u64) -> io::Result<Spill<F>> {
+    pub(super) fn new(directory: &Path, ranges: Ranges, bytes_max: u64) -> io::Result<Spill<F>> {
         let file = |_| {
             let file = unnamed(directory)?;
             Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
@@ -111,7 +111,7 @@ impl<F: Fact> Spill<F> {
     }
 
     /// Adds a fact.
-    pub fn push(&mut self, fact: &F) -> io::Result<()> {
+    pub(super) fn push(&mut self, fact: &F) -> io::Result<()> {
         self.buffer.clear();
         fact.write(&mut Writer(&mut self.buffer));
         let at = usize::try_from(self.ranges.at(fact.range_by())).unwrap_or(0);
@@ -123,17 +123,17 @@ impl<F: Fact> Spill<F> {
     }
 
     /// Total number of facts.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.written.iter().sum()
     }
 
     /// Number of ranges.
-    pub fn ranges(&self) -> usize {
+    pub(super) fn ranges(&self) -> usize {
         self.files.len()
     }
 
     /// Number of turns in which a range is read, so that each turn fits into memory.
-    pub fn turns(&self, range: usize) -> u64 {
+    pub(super) fn turns(&self, range: usize) -> u64 {
         let facts = self.written.get(range).copied().unwrap_or(0);
         (facts * F::BYTES as u64)
             .div_ceil(self.bytes_max.max(1))
@@ -141,7 +141,7 @@ impl<F: Fact> Spill<F> {
     }
 
     /// Loads the facts of one turn of a range, unsorted. The last turn of a range removes its file.
-    pub fn load(&mut self, range: usize, turn: u64, turns: u64) -> io::Result<Vec<F>> {
+    pub(super) fn load(&mut self, range: usize, turn: u64, turns: u64) -> io::Result<Vec<F>> {
         let Some(file) = self.files.get_mut(range) else {
             return Ok(Vec::new());
         };

@@ -20,7 +20,7 @@ const FOLD_VERSION: u16 = 1;
 
 /// A repair in the state log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repair {
+pub(super) struct Repair {
     /// Offset of the repair's footer in the state log.
     pub footer: i64,
     /// Request offset at which the partition goes on.
@@ -28,7 +28,7 @@ pub struct Repair {
 }
 
 /// The copy of a state partition.
-pub struct StateLog {
+pub(super) struct StateLog {
     file: BufWriter<File>,
     /// The next offset to read from the topic.
     pub end: i64,
@@ -55,7 +55,7 @@ pub struct StateLog {
 
 impl StateLog {
     /// Creates an empty copy of a log that starts at `start`.
-    pub fn new(directory: &Path, start: i64) -> io::Result<StateLog> {
+    pub(super) fn new(directory: &Path, start: i64) -> io::Result<StateLog> {
         Ok(StateLog {
             file: BufWriter::with_capacity(1 << 16, spill::unnamed(directory)?),
             end: start,
@@ -73,7 +73,7 @@ impl StateLog {
     }
 
     /// Adds a record.
-    pub fn push(&mut self, record: &Record<'_>) -> io::Result<()> {
+    pub(super) fn push(&mut self, record: &Record<'_>) -> io::Result<()> {
         let key = record.key.unwrap_or_default();
         self.note(record.offset, key, record.value, record.batch);
         self.records += 1;
@@ -147,14 +147,14 @@ impl StateLog {
     }
 
     /// Handles a reset without its footer, which compaction has removed.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for (_, repair) in std::mem::take(&mut self.open).into_values() {
             self.torn_repair = self.torn_repair.max(repair);
         }
     }
 
     /// Reads the copy from its beginning.
-    pub fn frames(&mut self) -> io::Result<Frames> {
+    pub(super) fn frames(&mut self) -> io::Result<Frames> {
         self.file.flush()?;
         let mut file = self.file.get_mut().try_clone()?;
         file.rewind()?;
@@ -180,7 +180,7 @@ impl Bump for (u32, Option<i64>) {
 const ABSENT: u32 = u32::MAX;
 
 /// The records of the copy, in order.
-pub struct Frames {
+pub(super) struct Frames {
     left: u64,
     reader: BufReader<File>,
 }
@@ -222,7 +222,7 @@ impl Frames {
 
 /// A footer, and its relation to the entries.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// The footer itself.
     pub footer: Footer,
     /// The offset of the footer in the state log.
@@ -235,7 +235,7 @@ pub struct Found {
 
 /// The content of a repair's reset, and the epoch before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repaired {
+pub(super) struct Repaired {
     /// Requests from this offset on, up to the repair's next offset, may be skipped.
     pub answered: i64,
     /// The previous epoch, which the repair must raise.
@@ -244,7 +244,7 @@ pub struct Repaired {
 
 /// The relation of a footer to the records before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// In the compacted head: the records around it are younger.
     Head,
     /// An owner that had lost the partition wrote it. A restore skips it.
@@ -261,7 +261,7 @@ pub enum Standing {
 type Change = (Key, Option<Value>);
 
 /// The independent restore: footer by footer, with the entries at each footer.
-pub struct Replay {
+pub(super) struct Replay {
     frames: Frames,
     /// The entries at the last footer.
     pub remembered: Remembered,
@@ -279,7 +279,7 @@ pub struct Replay {
 
 impl Replay {
     /// Starts at the beginning of a copy.
-    pub fn new(log: &mut StateLog) -> io::Result<Replay> {
+    pub(super) fn new(log: &mut StateLog) -> io::Result<Replay> {
         Ok(Replay {
             frames: log.frames()?,
             remembered: Remembered::default(),
@@ -293,7 +293,7 @@ impl Replay {
     }
 
     /// Goes on to the next footer. The oracle gives names their numbers.
-    pub fn next(&mut self, oracle: &mut Oracle) -> io::Result<Option<Found>> {
+    pub(super) fn next(&mut self, oracle: &mut Oracle) -> io::Result<Option<Found>> {
         while let Some(frame) = self.frames.next()? {
             let Frame {
                 offset,

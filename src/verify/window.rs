@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use super::rules::Grant;
 
 /// Number of places in one record of the state topic.
-pub const SEGMENT: usize = 64;
+pub(super) const SEGMENT: usize = 64;
 
 /// Identifies a request: a hash of its sequence and its `request_id`, as in the state topic.
-pub type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// The key of a request.
-pub fn key_of(name: &str, request_id: &str) -> Key {
+pub(super) fn key_of(name: &str, request_id: &str) -> Key {
     let mut input = (name.len() as u64).to_le_bytes().to_vec();
     input.extend(name.as_bytes());
     input.extend(request_id.as_bytes());
@@ -22,27 +22,27 @@ pub fn key_of(name: &str, request_id: &str) -> Key {
 
 /// A grant in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     pub key: Key,
     pub grant: Grant,
 }
 
 /// The window is a ring of places. The next place overwrites the oldest.
 #[derive(Clone, Debug, Default)]
-pub struct Window {
+pub(super) struct Window {
     places: Vec<Option<Place>>,
     known: HashMap<Key, usize>,
 }
 
 impl Window {
     /// The grant of a request, if it is in the window.
-    pub fn find(&self, key: &Key) -> Option<Grant> {
+    pub(super) fn find(&self, key: &Key) -> Option<Grant> {
         let place = self.places.get(*self.known.get(key)?)?;
         place.map(|place| place.grant)
     }
 
     /// Writes a place; returns the number of its segment.
-    pub fn put(&mut self, at: usize, place: Place) -> usize {
+    pub(super) fn put(&mut self, at: usize, place: Place) -> usize {
         if self.places.len() <= at {
             self.places.resize(at + 1, None);
         }
@@ -54,7 +54,7 @@ impl Window {
     }
 
     /// The places of a segment. None when it has none.
-    pub fn segment(&self, segment: usize) -> Option<Vec<Place>> {
+    pub(super) fn segment(&self, segment: usize) -> Option<Vec<Place>> {
         let from = segment * SEGMENT;
         let to = self.places.len().min(from + SEGMENT);
         let places: Vec<Place> = self
@@ -68,7 +68,7 @@ impl Window {
     }
 
     /// Number of segments, with those that have no place.
-    pub fn segments(&self) -> usize {
+    pub(super) fn segments(&self) -> usize {
         self.places.len().div_ceil(SEGMENT)
     }
 }

@@ -17,7 +17,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 
-    /// Who, for the record [default: your user name and this host, as USER@HOST]
+    /// Who, for the record (default: your user name and this host, as USER@HOST)
     #[arg(long, value_name = "NAME")]
     pub requester: Option<String>,
 }

@@ -30,7 +30,7 @@ const COLUMNS: [&str; 14] = [
 ];
 
 /// A file that is being written.
-pub struct Records<'a, W: Write> {
+pub(super) struct Records<'a, W: Write> {
     path: &'a Path,
     writer: Writer<W>,
 }
@@ -40,7 +40,7 @@ impl<'a> Records<'a, File> {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(path: &'a Path) -> Result<Records<'a, File>, Error> {
+    pub(super) fn create(path: &'a Path) -> Result<Records<'a, File>, Error> {
         let file = File::create(path).map_err(|error| unwritable(path, &error))?;
         Records::of(path, file)
     }
@@ -61,7 +61,7 @@ impl<'a, W: Write> Records<'a, W> {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&mut self, offset: i64, entry: &Entry) -> Result<(), Error> {
+    pub(super) fn write(&mut self, offset: i64, entry: &Entry) -> Result<(), Error> {
         fn number<N: ToString>(value: Option<N>) -> Cow<'static, str> {
             value.map_or(Cow::Borrowed(""), |value| value.to_string().into())
         }
@@ -92,7 +92,7 @@ impl<'a, W: Write> Records<'a, W> {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<(), Error> {
         let flushed = self.writer.flush();
         self.check(flushed)
     }

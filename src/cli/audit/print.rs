@@ -12,7 +12,7 @@ use crate::core::printable::printable;
 const ACTS_MAX: usize = 20;
 
 /// Prints the pages that were read, the operators' acts, and the findings.
-pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let range = |first: Option<String>, last: Option<String>| match (first, last) {
         (Some(first), Some(last)) => format!("{first} to {last}"),
         _ => "none".to_owned(),

@@ -12,7 +12,7 @@ use crate::core::Code;
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub(super) enum Kind {
     /// The sequence is created.
     New,
     /// The definition of the sequence changes.
@@ -23,7 +23,7 @@ pub enum Kind {
 
 /// A field that changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
+pub(super) struct Difference {
     /// The name of the field.
     pub field: &'static str,
     /// The present value. Absent for a new sequence.
@@ -38,7 +38,7 @@ const RETIRED: &str = "retired";
 
 /// All changes of one sequence.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Change {
+pub(super) struct Change {
     /// The name of the sequence.
     pub sequence: String,
     /// The kind of the change.
@@ -58,7 +58,7 @@ impl Change {
     ///
     /// # Errors
     /// The service refused to describe it.
-    pub fn between(wanted: &Wanted, reply: &Reply) -> Result<Change, ReplyError> {
+    pub(super) fn between(wanted: &Wanted, reply: &Reply) -> Result<Change, ReplyError> {
         let new = match &reply.error {
             Some(error) if error.code == Code::UnknownSequence.as_str() => true,
             Some(error) => return Err(error.clone()),
@@ -98,7 +98,7 @@ impl Change {
     }
 
     /// The fields of the request that makes the change.
-    pub fn to_send(&self) -> impl Iterator<Item = Field> {
+    pub(super) fn to_send(&self) -> impl Iterator<Item = Field> {
         sent(&self.fields).map(|(field, value)| (field, value.clone()))
     }
 }

@@ -33,7 +33,7 @@ const SECTIONS: [&str; 2] = ["sequences", "policy"];
 
 /// The content of a file.
 #[derive(Debug, Default, PartialEq)]
-pub struct Definitions {
+pub(super) struct Definitions {
     /// The sequences, in the order of the file.
     pub sequences: Vec<Wanted>,
     /// The rule for undefined names.
@@ -42,7 +42,7 @@ pub struct Definitions {
 
 /// The definition of one sequence in the file.
 #[derive(Debug, PartialEq)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// The name of the sequence.
     pub name: String,
     /// The fields that the file gives.
@@ -60,7 +60,7 @@ enum Kind {
 type Mistake = (usize, String);
 
 /// Reads a file.
-pub fn read(path: &Path) -> Result<Definitions, Error> {
+pub(super) fn read(path: &Path) -> Result<Definitions, Error> {
     let shown = path.display();
     let text = text_of(path, FILE_BYTES_MAX)
         .map_err(|reason| Error::Usage(format!("cannot read {shown}: {reason}")))?;

@@ -8,7 +8,7 @@ use crate::core::sequence::Sequence;
 
 /// Why the service would refuse a definition with these fields. None when no reason is known. The service
 /// decides: it may have another release, and requests may come in between.
-pub fn refusal<'f, 'v>(
+pub(super) fn refusal<'f, 'v>(
     fields: impl IntoIterator<Item = (&'f str, &'v Value)>,
     described: &Reply,
 ) -> Option<String> {

@@ -9,7 +9,7 @@ use crate::cli::table::counted;
 use crate::core::printable::printable;
 
 /// Prints the changes of a file.
-pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     for step in &plan.sequences {
         sequence(&step.change, out)?;
         if let Some(why) = step
@@ -42,7 +42,12 @@ pub fn plan(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Prints the result, when all changes succeeded.
-pub fn end(dry_run: bool, applied: usize, foreseen: usize, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn end(
+    dry_run: bool,
+    applied: usize,
+    foreseen: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match applied {
         _ if dry_run && foreseen > 0 => writeln!(
             out,

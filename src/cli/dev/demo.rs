@@ -26,7 +26,7 @@ const STEP_MAX: Duration = Duration::from_millis(50);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A client that asks and shows what it gets.
-pub struct Demo {
+pub(super) struct Demo {
     requester: Requester,
     interval: Duration,
     next_at: Instant,
@@ -48,7 +48,7 @@ struct Seen {
 
 impl Demo {
     /// Creates a demo with `rate` requests a second.
-    pub fn new(
+    pub(super) fn new(
         connection: &Connection,
         settings: &Settings,
         cluster: &Cluster,
@@ -78,7 +78,7 @@ impl Demo {
     }
 
     /// Does the work that is due, and returns quickly.
-    pub fn step(&mut self, out: &mut impl Write) -> Result<(), Error> {
+    pub(super) fn step(&mut self, out: &mut impl Write) -> Result<(), Error> {
         self.ask(out)?;
         let wait = self.next_at.saturating_duration_since(Instant::now());
         match self.requester.next(wait.min(STEP_MAX)) {

@@ -14,7 +14,11 @@ const KCAT_NAME: &str = "orders";
 const OWN_NAME: &str = "invoices";
 
 /// Prints the header.
-pub fn print(args: &DevArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Error> {
+pub(super) fn print(
+    args: &DevArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     Ok(out.write_all(text(args, settings, &shell::program()).as_bytes())?)
 }
 

@@ -12,7 +12,7 @@ use crate::wire::state::Footer;
 /// The verdict of an owner's takeover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outlook {
+pub(crate) enum Outlook {
     /// Wait: nothing is wrong, but something is not there yet.
     #[default]
     Waits,
@@ -24,7 +24,7 @@ pub enum Outlook {
 
 impl Outlook {
     /// The word in the table.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Outlook::Waits => "waits",
             Outlook::Starts => "starts",
@@ -35,7 +35,7 @@ impl Outlook {
 
 /// The known facts about one partition. A fact is absent when it could not be read, or does not exist yet.
 #[derive(Debug, Default, Serialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The number of the partition.
     pub partition: i32,
     /// The verdict of an owner's takeover.
@@ -90,7 +90,7 @@ pub struct Facts {
 
 impl Facts {
     /// True when the state adds up, or does not exist yet: a name that is not in it is unused.
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.outlook == Outlook::Starts || self.next_offset.is_some()
     }
 
@@ -138,7 +138,7 @@ impl Facts {
 const NO_KEY: LinkKey = LinkKey([0; 32]);
 
 /// Finds all facts about a partition, with its state.
-pub fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
+pub(super) fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
     let mut facts = Facts {
         partition,
         ..Facts::default()

@@ -14,7 +14,7 @@ const COMMAND: &str = "sequencer ";
 
 /// Prints partitions, checkpoints, problems, and sequences. `flags` are added to repair commands, so that they
 /// find this service.
-pub fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
     let View {
         group,
         requests,
@@ -48,7 +48,12 @@ pub fn everything(view: &View, flags: &str, out: &mut impl Write) -> io::Result<
 }
 
 /// Prints one sequence, and the problems of its partitions.
-pub fn sequence(name: &str, view: &View, flags: &str, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn sequence(
+    name: &str,
+    view: &View,
+    flags: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
     sequences(&view.sequences, out)?;
     if let Some(row) = view.sequences.iter().find(|row| row.name == name) {
         let partitions = view.service_partitions.unwrap_or(view.request_partitions);

@@ -12,7 +12,7 @@ use crate::core::sequence::Sequence;
 
 /// One sequence on one partition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// The name of the sequence.
     pub name: String,
     /// The partition where it was found.
@@ -32,7 +32,7 @@ pub struct Row {
 
 impl Row {
     /// The row of a name that nobody has asked for yet. `floor` is none when undefined names are refused.
-    pub fn unused(name: String, home: i32, floor: Option<i64>) -> Row {
+    pub(crate) fn unused(name: String, home: i32, floor: Option<i64>) -> Row {
         let next_id = floor.and_then(|floor| Sequence::above(floor).next(&Definition::DEFAULT));
         Row {
             next_id,
@@ -42,7 +42,7 @@ impl Row {
     }
 
     /// The row of a name whose home was not read.
-    pub fn unknown(name: String, home: i32) -> Row {
+    pub(crate) fn unknown(name: String, home: i32) -> Row {
         Row {
             name,
             partition: home,
@@ -57,7 +57,7 @@ impl Row {
 
 /// Selects rows from partitions that come in any order.
 #[derive(Debug)]
-pub struct Selection {
+pub(super) struct Selection {
     only: Option<String>,
     limit: usize,
     rows: BTreeSet<Row>,
@@ -66,7 +66,7 @@ pub struct Selection {
 
 impl Selection {
     /// Selects the first `limit` sequences by name, or all of one name.
-    pub fn new(only: Option<String>, limit: u64) -> Selection {
+    pub(super) fn new(only: Option<String>, limit: u64) -> Selection {
         Selection {
             only,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -76,7 +76,7 @@ impl Selection {
     }
 
     /// Adds a partition's sequences.
-    pub fn add(&mut self, partition: i32, fold: &Fold) {
+    pub(super) fn add(&mut self, partition: i32, fold: &Fold) {
         if let Some(name) = self.only.clone() {
             if let Some(description) = fold.description(&name) {
                 self.total += 1;
@@ -112,7 +112,7 @@ impl Selection {
     }
 
     /// Returns the selected rows, without their homes, and the number of all rows.
-    pub fn rows(self) -> (Vec<Row>, u64) {
+    pub(super) fn rows(self) -> (Vec<Row>, u64) {
         (self.rows.into_iter().collect(), self.total)
     }
 }

@@ -2,7 +2,7 @@
 
 /// Finds the first record in `from..to` with a leader epoch above `last`. The leader after a cut has a higher
 /// epoch, and the epochs of a log never fall. `read` gives offset and epoch of the first record in a range.
-pub fn first_of_later_leader<E>(
+pub(super) fn first_of_later_leader<E>(
     from: i64,
     to: i64,
     last: i32,

@@ -32,11 +32,11 @@ use crate::processor::takeover::{
 };
 use crate::wire::headers::Headers;
 use crate::wire::state::{self, BATCH_HEADER, Content, Fingerprint, Footer, NO_LEADER_EPOCH};
-pub use decided::{Origin, Service};
-pub use ownership::Ownership;
+pub(super) use decided::{Origin, Service};
+pub(super) use ownership::Ownership;
 #[cfg(test)]
-pub use replies::Given;
-pub use replies::Replies;
+pub(crate) use replies::Given;
+pub(super) use replies::Replies;
 
 /// Reading more replies than this takes long enough to print a message.
 const MANY_REPLIES: i64 = 1_000_000;
@@ -47,7 +47,7 @@ const REBALANCE_POLL: Duration = Duration::from_millis(250);
 
 /// All facts that decide a repair.
 #[derive(Debug)]
-pub struct Evidence {
+pub(super) struct Evidence {
     /// The extent and the ID of the request log.
     pub log: RequestLog,
     /// The content of the state log.
@@ -72,18 +72,18 @@ pub struct Evidence {
 impl Evidence {
     /// True when the key of forwarded requests is the original one. A lost key was drawn again, by this repair
     /// or by an earlier one.
-    pub const fn has_key(&self) -> bool {
+    pub(super) const fn has_key(&self) -> bool {
         !self.decided.link_key.is_of_repair()
     }
 
     /// True when the request topic was created again since: its old state and the accepted ends are void.
-    pub fn is_of_other_topic(&self) -> bool {
+    pub(super) fn is_of_other_topic(&self) -> bool {
         let footer = self.state.last_footer.as_ref();
         footer.is_some_and(|footer| footer.topic_id != self.log.topic_id)
     }
 
     /// The offset up to which a checkpoint says that everything was answered.
-    pub fn covered(&self) -> NextOffset {
+    pub(super) fn covered(&self) -> NextOffset {
         let footer = self.state.restored.footer.as_ref();
         let of_this_topic = footer.filter(|_| !self.is_of_other_topic());
         of_this_topic.map_or(NextOffset::ZERO, |footer| footer.next)
@@ -92,7 +92,7 @@ impl Evidence {
 
 /// The verdict of an owner's takeover.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judged {
+pub(super) enum Judged {
     /// The partition would run.
     Starts,
     /// The partition would wait, for the reason given.
@@ -103,7 +103,7 @@ pub enum Judged {
 
 /// The content of the state log, whether it adds up or not.
 #[derive(Debug, Default)]
-pub struct State {
+pub(super) struct State {
     /// The result of a restore.
     pub restored: Restored,
     /// The furthest counter that any record has of each name, and the last definition of the name.
@@ -120,7 +120,7 @@ pub struct State {
 
 /// The known facts about one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counter {
+pub(super) struct Counter {
     /// The counter of the sequence.
     pub sequence: Sequence,
     /// The definition, if an operator defined the sequence.
@@ -130,7 +130,7 @@ pub struct Counter {
 impl State {
     /// The highest ID in any record of a sequence without a definition. A defined sequence counts by its own
     /// rules, and says nothing about the others.
-    pub fn highest_id(&self) -> i64 {
+    pub(super) fn highest_id(&self) -> i64 {
         let plain = |counter: &Counter| {
             let highest = counter.sequence.highest();
             (counter.defined.is_none()).then_some(highest.min(ID_LAST))
@@ -155,7 +155,7 @@ impl State {
 
     /// Takes the definition of each sequence from the log, and how far the log moved it. The window is left
     /// out: with it, requests that are read again would get IDs of the fold, which may belong to others.
-    pub fn learn(&mut self, log: &Fold) {
+    pub(super) fn learn(&mut self, log: &Fold) {
         for entry in log.iter() {
             if let Entry::Sequence {
                 name,
@@ -236,7 +236,7 @@ impl State {
 }
 
 /// Collects the evidence about one partition.
-pub struct Inquiry<'a> {
+pub(super) struct Inquiry<'a> {
     session: &'a Session,
     questions: Questions,
     partition: i32,
@@ -246,7 +246,7 @@ pub struct Inquiry<'a> {
 
 impl Inquiry<'_> {
     /// Prepares the questions about a partition, which must exist.
-    pub fn new(session: &Session, partition: i32) -> Result<Inquiry<'_>, Error> {
+    pub(super) fn new(session: &Session, partition: i32) -> Result<Inquiry<'_>, Error> {
         let cluster = session.admin.cluster()?;
         let topics = &session.settings.topics;
         for topic in [&topics.requests, &topics.state] {
@@ -269,7 +269,7 @@ impl Inquiry<'_> {
     }
 
     /// Collects all evidence.
-    pub fn evidence(&self, partitions: Option<u32>) -> Result<Evidence, Error> {
+    pub(super) fn evidence(&self, partitions: Option<u32>) -> Result<Evidence, Error> {
         let log = match self.questions.answer(self.partition, Action::DescribeLog)? {
             Event::Log(log) => log,
             other => return Err(unexpected(&other)),
@@ -360,7 +360,7 @@ impl Inquiry<'_> {
     }
 
     /// Folds committed requests up to an offset.
-    pub fn refold(&self, rebuild: &mut Rebuild, to: NextOffset) -> Result<(), Error> {
+    pub(super) fn refold(&self, rebuild: &mut Rebuild, to: NextOffset) -> Result<(), Error> {
         let Session {
             settings,
             connection,
@@ -395,7 +395,7 @@ impl Inquiry<'_> {
     }
 
     /// The batch that cannot be read where the next record from `at` on should be. None when it can be read.
-    pub fn unreadable(&self, at: NextOffset, end: NextOffset) -> Result<Option<i64>, Error> {
+    pub(super) fn unreadable(&self, at: NextOffset, end: NextOffset) -> Result<Option<i64>, Error> {
         let topic = &self.session.settings.topics.requests;
         let reader = Reader::new(&self.session.connection.reader())?;
         extent(&reader, topic, self.partition)?;
@@ -407,7 +407,7 @@ impl Inquiry<'_> {
     }
 
     /// Reads the current state.
-    pub fn state(&self) -> Result<State, Error> {
+    pub(super) fn state(&self) -> Result<State, Error> {
         let topic = &self.session.settings.topics.state;
         let (from, to) = match self.questions.answer(self.partition, Action::ReadBound)? {
             Event::Bound(Bound::Log(log)) => (log.start, log.end),
@@ -448,7 +448,11 @@ impl Inquiry<'_> {
     }
 
     /// The record just before the offset to go on at, if it exists.
-    pub fn before(&self, from: NextOffset, log: RequestLog) -> Result<Option<Fingerprint>, Error> {
+    pub(super) fn before(
+        &self,
+        from: NextOffset,
+        log: RequestLog,
+    ) -> Result<Option<Fingerprint>, Error> {
         if from <= log.start || from > log.end {
             return Ok(None);
         }
@@ -496,7 +500,7 @@ impl Inquiry<'_> {
     }
 
     /// The owner of the partition after any rebalance has ended.
-    pub fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
+    pub(super) fn settled_ownership(&self, state: &State) -> Result<Ownership, Error> {
         let began = Instant::now();
         loop {
             let ownership = self.ownership(state)?;

@@ -24,7 +24,7 @@ const REFUSED_NAMED_MAX: usize = 20;
 
 /// The parameters of the operator.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub(super) struct Ask {
     /// The partition to repair.
     pub partition: i32,
     /// The offset at which it goes on.
@@ -45,7 +45,7 @@ pub struct Ask {
 
 /// The content of a repair.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The state, with every sequence moved on.
     pub fold: Fold,
     /// The footer at the end of the batch.
@@ -58,7 +58,7 @@ pub struct Plan {
 
 /// How a jump moves one sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub(super) struct Moved {
     pub name: String,
     /// The next ID according to the evidence. None when no ID was left.
     pub seen: Option<i64>,
@@ -73,7 +73,7 @@ impl Plan {
     ///
     /// # Errors
     /// The parameters would break the promise, or another repair is needed. The error says so in words.
-    pub fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
+    pub(super) fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
         check(ask, evidence)?;
         let floor = floor(ask, evidence)?;
         let moved = moved(ask, evidence)?;
@@ -129,7 +129,7 @@ impl Plan {
     ///
     /// # Errors
     /// The same as for a jump.
-    pub fn rebuilt(
+    pub(super) fn rebuilt(
         partition: i32,
         group: &str,
         rebuilt: Rebuild,
@@ -157,13 +157,13 @@ impl Plan {
     }
 
     /// True when the plan accepts a gap in a chain of forwarded requests.
-    pub fn opens_a_chain(&self) -> bool {
+    pub(super) fn opens_a_chain(&self) -> bool {
         let mut entries = self.fold.iter();
         entries.any(|entry| matches!(entry, Entry::Accepted { end, .. } if end.open))
     }
 
     /// Returns the records: the reset, every sequence, the footer.
-    pub fn batch(&self, id: BatchId, reason: &str) -> Batch {
+    pub(super) fn batch(&self, id: BatchId, reason: &str) -> Batch {
         let mut batch = Batch::default();
         let reason = reason.to_owned();
         let (answered, epoch) = (self.answered, self.footer.scalars.epoch);
@@ -199,7 +199,7 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
 }
 
 /// The highest ID of a sequence with default rules in the state and the default replies.
-pub fn highest_seen(evidence: &Evidence) -> i64 {
+pub(super) fn highest_seen(evidence: &Evidence) -> i64 {
     let State { counters, .. } = &evidence.state;
     let given = evidence.replies.given.iter();
     let replied = given
@@ -210,7 +210,7 @@ pub fn highest_seen(evidence: &Evidence) -> i64 {
 }
 
 /// False for a partition at or above N. It gives no IDs, because all of its names have their home elsewhere.
-pub fn is_home(partition: i32, evidence: &Evidence) -> bool {
+pub(super) fn is_home(partition: i32, evidence: &Evidence) -> bool {
     u32::try_from(partition).is_ok_and(|partition| partition < evidence.decided.homes.partitions())
 }
 
@@ -446,7 +446,7 @@ fn belongs(partition: i32, group: &str, evidence: &Evidence) -> Result<(), Strin
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::super::evidence::{Given, Judged, Origin, Ownership, Replies};
     use super::*;
     use crate::core::definition::Changes;
@@ -466,7 +466,7 @@ pub mod tests {
 
     const MARGIN: i64 = 1_000;
 
-    pub fn evidence() -> Evidence {
+    pub(crate) fn evidence() -> Evidence {
         let counters = [("orders", 41), ("invoices", 999)];
         let counters: BTreeMap<String, Counter> = counters
             .map(|(name, last)| {
@@ -506,7 +506,7 @@ pub mod tests {
         }
     }
 
-    pub fn given(name: &str, lowest: i64, highest: i64) -> Replies {
+    pub(crate) fn given(name: &str, lowest: i64, highest: i64) -> Replies {
         Replies {
             given: BTreeMap::from([(name.to_owned(), Given::from_to(lowest, highest))]),
             ..Replies::default()

@@ -18,7 +18,7 @@ use crate::service::settings::Settings;
 const MOVES_PRINTED_MAX: usize = 20;
 
 /// Prints the evidence.
-pub fn found(
+pub(super) fn found(
     partition: i32,
     evidence: &Evidence,
     settings: &Settings,
@@ -96,7 +96,7 @@ pub fn found(
 }
 
 /// Prints that a partition needs no repair.
-pub fn nothing(out: &mut impl Write) -> io::Result<()> {
+pub(super) fn nothing(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "Nothing is to be repaired: the state adds up, and the log goes on from it."
@@ -104,7 +104,7 @@ pub fn nothing(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Prints the plan of a repair from the log.
-pub fn rebuilt(
+pub(super) fn rebuilt(
     since: NextOffset,
     evidence: &Evidence,
     plan: &Plan,
@@ -133,7 +133,7 @@ pub fn rebuilt(
 }
 
 /// Prints the plan of a jump.
-pub fn jump(
+pub(super) fn jump(
     ask: &Ask,
     why: &str,
     evidence: &Evidence,
@@ -255,7 +255,7 @@ fn moves(moved: &[Moved], out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Prints the end of a run that wrote nothing.
-pub fn not_written(
+pub(super) fn not_written(
     args: &RecoverArgs,
     evidence: &Evidence,
     out: &mut impl Write,
@@ -320,7 +320,7 @@ fn command(args: &RecoverArgs, program: &str) -> String {
 }
 
 /// Prints the end of a repair, after a restore has found it.
-pub fn written(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn written(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     let footer = &plan.footer;
     writeln!(
         out,

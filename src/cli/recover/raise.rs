@@ -6,7 +6,7 @@ use crate::core::sequence::Sequence;
 
 /// The IDs of a sequence that count as given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
+pub(super) enum Beyond {
     /// The IDs that were seen, and this many more.
     Margin(i64),
     /// The IDs up to this one, in the direction of the sequence. The operator knows of no later one.
@@ -15,7 +15,7 @@ pub enum Beyond {
 
 /// A sequence after the jump, and the reason for its new counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raised {
+pub(super) enum Raised {
     /// Beyond everything that may have been given.
     On(Sequence),
     /// The jump leads past the end of its cycle, so the next cycle begins.
@@ -27,7 +27,7 @@ pub enum Raised {
 }
 
 impl Raised {
-    pub fn sequence(self) -> Sequence {
+    pub(super) fn sequence(self) -> Sequence {
         match self {
             Raised::On(sequence)
             | Raised::NextCycle(sequence)
@@ -39,7 +39,7 @@ impl Raised {
 
 /// Why a sequence cannot be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// The jump would use up all IDs that are left.
     TooFewLeft {
         /// The next ID according to the evidence.
@@ -55,7 +55,7 @@ pub enum Refused {
 
 /// All known facts about one sequence.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub(super) struct Known<'a> {
     pub sequence: Sequence,
     pub defined: Option<&'a Defined>,
     /// The lowest and the highest ID in its replies.
@@ -63,7 +63,7 @@ pub struct Known<'a> {
 }
 
 impl Known<'_> {
-    pub fn definition(&self) -> Definition {
+    pub(super) fn definition(&self) -> Definition {
         let defined = self.defined.map(|defined| defined.definition);
         defined.unwrap_or(Definition::DEFAULT)
     }
@@ -73,7 +73,7 @@ impl Known<'_> {
     }
 
     /// The counter beyond the IDs in state and replies. IDs outside the bounds belong to an earlier definition.
-    pub fn seen(&self) -> Sequence {
+    pub(super) fn seen(&self) -> Sequence {
         let definition = self.definition();
         let Some((lowest, highest)) = self.given else {
             return self.sequence;
@@ -94,7 +94,7 @@ impl Known<'_> {
     ///
     /// # Errors
     /// The sequence would have no ID left, or the operator's ID does not fit.
-    pub fn raised(&self, beyond: Beyond) -> Result<Raised, Refused> {
+    pub(super) fn raised(&self, beyond: Beyond) -> Result<Raised, Refused> {
         let definition = self.definition();
         let seen = self.seen();
         let Some(next) = seen.next(&definition) else {

@@ -11,7 +11,7 @@ use crate::processor::rebuild::Rebuild;
 
 /// A repair that skips unreadable records.
 #[derive(Debug)]
-pub struct Skip {
+pub(super) struct Skip {
     /// The restored state, to go on after these records.
     pub rebuilt: Box<Rebuild>,
     /// The first offset that is skipped.
@@ -19,7 +19,7 @@ pub struct Skip {
 }
 
 /// Finds the repair, if a next owner could not read its first record. None when it could.
-pub fn find(
+pub(super) fn find(
     inquiry: &Inquiry<'_>,
     partition: i32,
     evidence: &Evidence,
@@ -82,7 +82,7 @@ fn behind<E>(
 }
 
 /// Prints what the repair does.
-pub fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print(skip: &Skip, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
     let (from, next) = (skip.from, skip.rebuilt.folding.next);
     writeln!(out, "the repair, behind what cannot be read")?;
     writeln!(

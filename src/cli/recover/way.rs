@@ -12,7 +12,7 @@ use crate::processor::repair;
 
 /// The repair to make.
 #[derive(Debug)]
-pub enum Repair {
+pub(super) enum Repair {
     /// Nothing is wrong.
     Nothing,
     /// Use the state that the log gives: nothing is lost, and no ID jumps.
@@ -34,7 +34,11 @@ pub enum Repair {
 }
 
 /// Chooses the repair, unless the operator has chosen.
-pub fn find(inquiry: &Inquiry<'_>, partition: i32, evidence: &Evidence) -> Result<Repair, Error> {
+pub(super) fn find(
+    inquiry: &Inquiry<'_>,
+    partition: i32,
+    evidence: &Evidence,
+) -> Result<Repair, Error> {
     let halt = match &evidence.judged {
         Judged::Starts => return broken_link(inquiry, partition, evidence),
         Judged::Waits(reason) => return Err(Error::Failed(format!("try again: {reason}"))),
@@ -69,7 +73,7 @@ pub fn find(inquiry: &Inquiry<'_>, partition: i32, evidence: &Evidence) -> Resul
 }
 
 /// The offset at which a repair goes on that does not fold the log again.
-pub fn go_on_at(evidence: &Evidence) -> NextOffset {
+pub(super) fn go_on_at(evidence: &Evidence) -> NextOffset {
     let Evidence {
         log, state, cut, ..
     } = evidence;
@@ -114,7 +118,7 @@ fn not_whole(evidence: &Evidence) -> Option<String> {
 /// The evidence of the log for a jump after a loss of the state: the definition of each sequence, and an ID
 /// that it has reached at least. Forwards that cannot be distinguished from forged ones count as ordinary
 /// requests here. They move a sequence on and never back.
-pub fn log_without_state(
+pub(super) fn log_without_state(
     inquiry: &Inquiry<'_>,
     partition: i32,
     evidence: &Evidence,
@@ -166,7 +170,7 @@ pub(super) fn rebuild(
 }
 
 /// The evidence that the log, folded to its end, differs from what was answered.
-pub fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
+pub(super) fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String> {
     // When the key is known, such a header is forged or copied, and counts as absent.
     if all.folding.unknown_links > 0 && !evidence.has_key() {
         return Some(

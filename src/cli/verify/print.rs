@@ -7,7 +7,7 @@ use crate::core::printable::printable;
 use crate::verify::report::{Counts, Report};
 
 /// Prints the checks, the counts, and the anomalies.
-pub fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table::new([
         ("CHECK", Side::Left),
         ("CHECKED", Side::Right),

@@ -28,7 +28,7 @@ struct Refusal {
 ///
 /// # Errors
 /// The error in the reply, or a reply that cannot be read.
-pub fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
+pub(crate) fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
     read(call, body)?;
     let mut body = match call.ids_as_text {
         true => ids::as_text(body).ok_or_else(|| unreadable(call, "it is no JSON object"))?,
@@ -44,7 +44,7 @@ pub fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
 ///
 /// # Errors
 /// The sequence is retired, or the description has an error other than that nobody has defined it.
-pub fn may_define(call: &Call, description: &[u8]) -> Result<(), Problem> {
+pub(crate) fn may_define(call: &Call, description: &[u8]) -> Result<(), Problem> {
     match read(call, description) {
         Ok(Reply { retired: false, .. }) => Ok(()),
         Ok(Reply {
@@ -80,7 +80,7 @@ fn unreadable(call: &Call, reason: &str) -> Problem {
 
 /// The answer to a call without a reply: 503 if its record was certainly not written, 504 if it may have been.
 /// `reason`: why nobody waits any longer, as a sentence without its full stop.
-pub fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
+pub(crate) fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
     let (own, detail) = match fate {
         Fate::Unwritten(error) => {
             let spared = spared(call.op);

@@ -10,11 +10,11 @@ use crate::core::limits::{TEXT_FIELD_BYTES_MAX, WINDOW_REQUESTS};
 const DRAWN: &str = "gw-";
 
 /// Random bytes of a drawn key.
-pub const RANDOM_BYTES: usize = 10;
+pub(crate) const RANDOM_BYTES: usize = 10;
 
 /// The key of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub(crate) struct Key {
     /// The `request_id`: what the caller sent, behind the name of its token if there are tokens.
     request_id: String,
     /// Where the caller's part begins.
@@ -28,7 +28,7 @@ impl Key {
     ///
     /// # Errors
     /// More than one header, or a key that is not 1 to 255 bytes of UTF-8.
-    pub fn read(values: &[&[u8]], tenant: Option<&str>) -> Result<Option<Key>, Problem> {
+    pub(crate) fn read(values: &[&[u8]], tenant: Option<&str>) -> Result<Option<Key>, Problem> {
         let value = match values {
             [] => return Ok(None),
             [one] => one.trim_ascii(),
@@ -56,7 +56,7 @@ impl Key {
     }
 
     /// A new key, at this time in milliseconds since 1970.
-    pub fn draw(now_ms: u64, random: [u8; RANDOM_BYTES], tenant: Option<&str>) -> Key {
+    pub(crate) fn draw(now_ms: u64, random: [u8; RANDOM_BYTES], tenant: Option<&str>) -> Key {
         let uuid = Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
         Key::of(tenant, &format!("{DRAWN}{uuid}"))
     }
@@ -70,17 +70,17 @@ impl Key {
     }
 
     /// The `request_id` of the record.
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         &self.request_id
     }
 
     /// The key as the caller knows it.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.request_id[self.begin..]
     }
 
     /// The key as a header that is read as this key again. It is quoted where a bare one would be read as another.
-    pub fn to_header(&self) -> String {
+    pub(crate) fn to_header(&self) -> String {
         let key = self.as_str();
         let bare = key.trim_ascii() == key && !key.starts_with('"');
         match bare {
@@ -94,7 +94,7 @@ impl Key {
     ///
     /// # Errors
     /// [`Own::KeyExpired`].
-    pub fn check_age(&self, now_ms: u64, age_max_s: u64) -> Result<(), Problem> {
+    pub(crate) fn check_age(&self, now_ms: u64, age_max_s: u64) -> Result<(), Problem> {
         let Some(drawn_ms) = drawn_ms(self.as_str()) else {
             return Ok(());
         };

@@ -4,13 +4,13 @@
 //! *Architecture invariant*: nothing of a body is passed through. Each record is written from the fields of its
 //! route, so a caller can write no record that its route does not name.
 
-pub mod answer;
+pub(crate) mod answer;
 mod body;
 mod ids;
-pub mod key;
-pub mod openapi;
-pub mod problem;
-pub mod route;
+pub(crate) mod key;
+pub(crate) mod openapi;
+pub(crate) mod problem;
+pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -25,7 +25,7 @@ use crate::core::{Code, Name};
 
 /// An operation on a sequence that HTTP offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Op {
+pub(crate) enum Op {
     /// Take IDs.
     Next,
     /// Show a sequence.
@@ -40,10 +40,10 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Op; 5] = [Op::Next, Op::Describe, Op::Define, Op::SetNext, Op::Retire];
+    pub(crate) const ALL: [Op; 5] = [Op::Next, Op::Describe, Op::Define, Op::SetNext, Op::Retire];
 
     /// The word in the record's field `op`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Op::Next => "next",
             Op::Describe => "describe",
@@ -54,7 +54,7 @@ impl Op {
     }
 
     /// The word in a path.
-    pub const fn as_path(self) -> &'static str {
+    pub(crate) const fn as_path(self) -> &'static str {
         match self {
             Op::SetNext => "set-next",
             other => other.as_str(),
@@ -84,7 +84,7 @@ impl Op {
 
 /// The parts of an HTTP request that decide about its record.
 #[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     /// The method, in capitals.
     pub method: &'a str,
     /// The path as it was sent, percent-encoded.
@@ -99,7 +99,7 @@ pub struct Incoming<'a> {
 
 /// A call that is valid as far as the gateway can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     /// The operation.
     pub op: Op,
     /// The name of the sequence: the key of the record.
@@ -146,7 +146,7 @@ impl Call {
     ///
     /// # Errors
     /// The answer to a request that no record is written for.
-    pub fn read(incoming: &Incoming<'_>) -> Result<Call, Problem> {
+    pub(crate) fn read(incoming: &Incoming<'_>) -> Result<Call, Problem> {
         let route = route::of(incoming.method, incoming.path)?;
         let mut query = text::Query::read(incoming.query)?;
         let ids_as_text = match query.take("ids").as_deref() {
@@ -183,7 +183,7 @@ impl Call {
     }
 
     /// The value of the record. Only a change of the sequence or of the window has a `request_id`.
-    pub fn value(&self, key: &Key, requester: Option<&str>) -> Vec<u8> {
+    pub(crate) fn value(&self, key: &Key, requester: Option<&str>) -> Vec<u8> {
         let reads = self.op == Op::Describe;
         let record = Record {
             request_id: (!reads).then(|| key.request_id().to_owned()),
@@ -196,7 +196,7 @@ impl Call {
 }
 
 /// The value of a record that only asks for the state of a sequence.
-pub fn describe() -> Vec<u8> {
+pub(crate) fn describe() -> Vec<u8> {
     let record = Record {
         op: Some(Op::Describe.as_str()),
         ..Record::default()

@@ -12,7 +12,7 @@ use crate::core::definition::AtEnd;
 use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 
 /// The document as it is served.
-pub fn document() -> String {
+pub(crate) fn document() -> String {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for row in NAMED {
         let last = row.last.map_or_else(String::new, |last| format!("/{last}"));

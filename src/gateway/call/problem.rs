@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::core::Code;
 
 /// The media type of an error's body.
-pub const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// How long a caller should wait before it calls again, in seconds, where waiting helps.
 const RETRY_AFTER_S: u32 = 1;
 
 /// The codes of the gateway itself, beside those of a reply ([`Code`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Own {
+pub(crate) enum Own {
     /// There is no such path.
     NotFound,
     /// The path does not take this method.
@@ -44,7 +44,7 @@ pub enum Own {
 
 impl Own {
     /// Every code.
-    pub const ALL: [Own; 12] = [
+    pub(crate) const ALL: [Own; 12] = [
         Own::NotFound,
         Own::MethodNotAllowed,
         Own::UnsupportedMediaType,
@@ -60,7 +60,7 @@ impl Own {
     ];
 
     /// The code as it appears in answers and metrics.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Own::NotFound => "not_found",
             Own::MethodNotAllowed => "method_not_allowed",
@@ -78,7 +78,7 @@ impl Own {
     }
 
     /// The HTTP status.
-    pub const fn status(self) -> u16 {
+    pub(crate) const fn status(self) -> u16 {
         match self {
             Own::NotFound => 404,
             Own::MethodNotAllowed => 405,
@@ -117,7 +117,7 @@ impl Own {
 }
 
 /// The HTTP status of a code in a reply.
-pub const fn status_of(code: Code) -> u16 {
+pub(crate) const fn status_of(code: Code) -> u16 {
     match code {
         Code::InvalidName
         | Code::MalformedRequest
@@ -155,11 +155,11 @@ const fn title_of(code: Code) -> &'static str {
 
 /// An error as it goes out. It is large, and most calls have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem(Box<Details>);
+pub(crate) struct Problem(Box<Details>);
 
 /// The members of a [`Problem`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Details {
+pub(crate) struct Details {
     /// Where the error is explained.
     #[serde(rename = "type")]
     kind: String,
@@ -204,14 +204,14 @@ impl DerefMut for Problem {
 
 impl Problem {
     /// An error of the gateway itself.
-    pub fn own(code: Own, detail: impl Into<String>) -> Problem {
+    pub(crate) fn own(code: Own, detail: impl Into<String>) -> Problem {
         let mut problem = Problem::new(code.as_str(), code.status(), code.title(), detail.into());
         problem.retry_after_s = code.may_retry().then_some(RETRY_AFTER_S);
         problem
     }
 
     /// An error that a reply has, or would have.
-    pub fn refused(code: Code, detail: impl Into<String>) -> Problem {
+    pub(crate) fn refused(code: Code, detail: impl Into<String>) -> Problem {
         Problem::new(
             code.as_str(),
             status_of(code),
@@ -248,13 +248,13 @@ impl Problem {
 
     /// Adds the sequence that the call was about.
     #[must_use]
-    pub fn about(mut self, name: &str) -> Problem {
+    pub(crate) fn about(mut self, name: &str) -> Problem {
         self.sequence = Some(name.to_owned());
         self
     }
 
     /// The body.
-    pub fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         // Texts and numbers can always be serialised.
         let mut json = serde_json::to_vec_pretty(&self.0).unwrap_or_default();
         json.push(b'\n');

@@ -6,7 +6,7 @@ use super::text;
 
 /// A call by its method and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// The operation.
     pub op: Op,
     /// The name of the sequence; none when the body has it.
@@ -61,7 +61,7 @@ pub(super) const NAMED: [Row; 5] = [
 ///
 /// # Errors
 /// There is no such path, or not with this method, or the name is not percent-encoded UTF-8.
-pub fn of(method: &str, path: &str) -> Result<Route, Problem> {
+pub(crate) fn of(method: &str, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let rest = match segments.as_slice() {
         [VERSION, rest @ ..] => rest,

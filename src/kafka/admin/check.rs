@@ -26,7 +26,7 @@ const REPLY_BYTES_MAX: i64 = 80 * 1024;
 
 /// The settings for topics that are there already.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// `topics.partitions`.
     pub partitions: Option<u32>,
     /// As many replicas are wanted as they are, where that is fewer than three.
@@ -37,7 +37,7 @@ pub struct Expected {
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// The promise does not hold, or the service cannot work.
     Error,
     /// The promise holds, with less to spare than it could.
@@ -46,7 +46,7 @@ pub enum Severity {
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// The topic.
@@ -72,7 +72,7 @@ impl Admin {
     ///
     /// # Errors
     /// The cluster cannot be reached, or does not let us look.
-    pub fn check_topics(
+    pub(crate) fn check_topics(
         &self,
         names: &TopicNames,
         expected: Expected,
@@ -111,7 +111,7 @@ impl Admin {
     ///
     /// # Errors
     /// The cluster cannot be reached.
-    pub fn check_heartbeats(&self, name: &str) -> Result<Vec<Finding>, Error> {
+    pub(crate) fn check_heartbeats(&self, name: &str) -> Result<Vec<Finding>, Error> {
         let cluster = self.cluster()?;
         let hidden = match cluster.topics.contains_key(name) {
             true => None,
@@ -145,7 +145,7 @@ impl Admin {
 }
 
 /// What is wrong with the topics of a cluster; worst first.
-pub fn findings(
+pub(crate) fn findings(
     names: &TopicNames,
     cluster: &Cluster,
     configs: &BTreeMap<String, TopicConfig>,

@@ -13,7 +13,7 @@ use crate::kafka::error::{Error, text};
 
 /// A committed position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub(crate) struct Committed {
     /// The offset to read next.
     pub offset: i64,
     /// What was committed with it.
@@ -22,7 +22,7 @@ pub struct Committed {
 
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// The broker's name for it.
     pub id: String,
     /// `group.instance.id` of a static member.
@@ -84,7 +84,7 @@ pub(super) fn members<C: ClientContext>(
 
 /// A member, as the quick listing of a group has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The broker's name for it.
     pub id: String,
     /// Its own name for itself.
@@ -101,7 +101,7 @@ const UUID_LETTERS: usize = 36;
 impl Listed {
     /// `group.instance.id` of a static member: brokers call it by that, a dash and a UUID. Of another member it is its
     /// `client.id`.
-    pub fn instance(&self) -> Option<&str> {
+    pub(crate) fn instance(&self) -> Option<&str> {
         let (instance, uuid) = self
             .id
             .split_at_checked(self.id.len().checked_sub(1 + UUID_LETTERS)?)?;

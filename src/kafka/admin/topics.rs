@@ -15,24 +15,24 @@ const HOUR_MS: u64 = 3_600_000;
 /// broker's may be hours: requests must outlast an outage of the whole service, since retention
 /// removes what nobody has answered yet as readily as what everybody has; replies must outlast an
 /// outage of their reader, over a long weekend.
-pub const RETENTION_MS: u64 = 7 * 24 * HOUR_MS;
+pub(crate) const RETENTION_MS: u64 = 7 * 24 * HOUR_MS;
 /// How long records of the state topic are safe from compaction: an owner that lost its partition
 /// without noticing finds within that time what others wrote (`docs/`: checkpoint and restore).
-pub const COMPACTION_LAG_MS: u64 = HOUR_MS;
+pub(crate) const COMPACTION_LAG_MS: u64 = HOUR_MS;
 /// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
 /// week: a restore would read all of it.
-pub const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Most bytes of a batch of records: Kafka's own default, written down because a broker's may be less than
 /// what producers fill their batches up to.
-pub const BATCH_BYTES: u64 = 1_048_588;
+pub(crate) const BATCH_BYTES: u64 = 1_048_588;
 /// As above, for a service with little to write.
-pub const STATE_SEGMENT_MS: u64 = HOUR_MS;
+pub(crate) const STATE_SEGMENT_MS: u64 = HOUR_MS;
 /// More replicas cost writes without losing less: Kafka's own recommendation.
-pub const REPLICATION_MAX: u32 = 3;
+pub(crate) const REPLICATION_MAX: u32 = 3;
 
 /// How long heartbeats are kept: nobody reads one that is older than a session, and an hour helps a person. The
 /// segment that is written is never deleted, so it is closed as often.
-pub const HEARTBEATS_KEPT_MS: u64 = HOUR_MS;
+pub(crate) const HEARTBEATS_KEPT_MS: u64 = HOUR_MS;
 
 /// How long replies to gateways are kept: nobody reads one after its call has ended, and an hour helps a person.
 const GATEWAY_REPLIES_KEPT_MS: u64 = HOUR_MS;
@@ -44,7 +44,7 @@ const CREATION_POLL: Duration = Duration::from_millis(50);
 
 /// What the topics are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicNames {
+pub(crate) struct TopicNames {
     /// Requests, the counter itself.
     pub requests: String,
     /// Replies to clients that name no topic of their own.
@@ -57,14 +57,14 @@ pub struct TopicNames {
 
 impl TopicNames {
     /// Each of them.
-    pub fn all(&self) -> [&String; 4] {
+    pub(crate) fn all(&self) -> [&String; 4] {
         [&self.requests, &self.replies, &self.state, &self.ledger]
     }
 }
 
 /// How topics are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreateOptions {
+pub(crate) struct CreateOptions {
     /// Partitions of topics that have no counterpart yet.
     pub partitions: u32,
     /// Replicas; as many as brokers up to [`REPLICATION_MAX`] when not given.
@@ -73,7 +73,7 @@ pub struct CreateOptions {
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewTopic {
+pub(crate) struct NewTopic {
     /// Its name.
     pub name: String,
     /// Its number of partitions.
@@ -86,7 +86,7 @@ pub struct NewTopic {
 
 /// What came of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
+pub(crate) struct Created {
     /// Its name.
     pub name: String,
     /// Its number of partitions.
@@ -98,12 +98,12 @@ pub struct Created {
 }
 
 /// `min.insync.replicas` for so many replicas: one may be away.
-pub fn min_insync_replicas(replication: u32) -> u32 {
+pub(crate) fn min_insync_replicas(replication: u32) -> u32 {
     replication.saturating_sub(1).max(1)
 }
 
 /// Replicas on a cluster of so many brokers.
-pub fn default_replication(brokers: usize) -> u32 {
+pub(crate) fn default_replication(brokers: usize) -> u32 {
     u32::try_from(brokers)
         .unwrap_or(REPLICATION_MAX)
         .clamp(1, REPLICATION_MAX)
@@ -118,7 +118,11 @@ impl CreateOptions {
 
 /// The topics that are missing on a cluster. State and ledger have as many partitions as requests, so
 /// those that are there decide about the others.
-pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) -> Vec<NewTopic> {
+pub(crate) fn missing(
+    names: &TopicNames,
+    options: CreateOptions,
+    cluster: &Cluster,
+) -> Vec<NewTopic> {
     let replication = options.replication_on(cluster);
     let count = |topic: &str| cluster.topics.get(topic).map(|found| found.partitions);
     let partitions = count(&names.requests)
@@ -136,7 +140,7 @@ pub fn missing(names: &TopicNames, options: CreateOptions, cluster: &Cluster) ->
 }
 
 /// The request topic as `serve` makes it.
-pub fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
+pub(crate) fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -148,7 +152,7 @@ pub fn requests(name: &str, partitions: u32, replication: u32) -> NewTopic {
 }
 
 /// The default reply topic as `serve` makes it.
-pub fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
+pub(crate) fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -158,7 +162,7 @@ pub fn replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
 }
 
 /// The state topic as `serve` makes it.
-pub fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
+pub(crate) fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "compact".to_owned()),
@@ -170,7 +174,7 @@ pub fn state(name: &str, partitions: u32, replication: u32) -> NewTopic {
 }
 
 /// The ledger topic as `serve` makes it.
-pub fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
+pub(crate) fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = durable(name, partitions, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -183,7 +187,7 @@ pub fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic {
 
 /// The topic of the heartbeats as `serve` makes it: in one partition, so in order. It is for being there, and not for
 /// keeping.
-pub fn heartbeats(name: &str, replication: u32) -> NewTopic {
+pub(crate) fn heartbeats(name: &str, replication: u32) -> NewTopic {
     let mut topic = durable(name, 1, replication);
     topic.config.extend([
         ("cleanup.policy", "delete".to_owned()),
@@ -196,7 +200,7 @@ pub fn heartbeats(name: &str, replication: u32) -> NewTopic {
 }
 
 /// The topic of the replies to gateways as `serve` makes it.
-pub fn gateway_replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
+pub(crate) fn gateway_replies(name: &str, partitions: u32, replication: u32) -> NewTopic {
     let mut topic = replies(name, partitions, replication);
     topic.config.extend([
         ("retention.ms", GATEWAY_REPLIES_KEPT_MS.to_string()),
@@ -228,7 +232,7 @@ impl Admin {
     ///
     /// # Errors
     /// The cluster cannot be reached, refuses a topic, or takes too long.
-    pub fn create_topics(
+    pub(crate) fn create_topics(
         &self,
         names: &TopicNames,
         options: CreateOptions,
@@ -242,7 +246,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
-    pub fn create_reply_topics(
+    pub(crate) fn create_reply_topics(
         &self,
         default: &str,
         names: &[&str],
@@ -265,7 +269,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
-    pub fn create_heartbeats(
+    pub(crate) fn create_heartbeats(
         &self,
         name: &str,
         options: CreateOptions,
@@ -282,7 +286,7 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
-    pub fn create_gateway_replies(
+    pub(crate) fn create_gateway_replies(
         &self,
         name: &str,
         options: CreateOptions,
@@ -332,7 +336,7 @@ impl Admin {
     ///
     /// # Errors
     /// The cluster cannot be reached, refuses a topic, or takes too long.
-    pub fn create_new(&self, topics: &[NewTopic]) -> Result<(), Error> {
+    pub(crate) fn create_new(&self, topics: &[NewTopic]) -> Result<(), Error> {
         for topic in topics {
             native::create_topic(&self.client, topic, CALL_DEADLINE)?;
         }
@@ -344,7 +348,7 @@ impl Admin {
     ///
     /// # Errors
     /// No answer, no permission, or there is no such topic.
-    pub fn delete_topic(&self, topic: &str) -> Result<(), Error> {
+    pub(crate) fn delete_topic(&self, topic: &str) -> Result<(), Error> {
         native::delete_topic(&self.client, topic, CALL_DEADLINE)
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Adds a call and returns its number. All calls wait equally long, so deadlines rise with the numbers.
-    pub fn add(&mut self, call: Waiting) -> usize {
+    pub(super) fn add(&mut self, call: Waiting) -> usize {
         let number = self.next;
         self.next += 1;
         self.numbers.insert(call.correlation, number);
@@ -50,7 +50,7 @@ impl Pending {
 
     /// Takes up what the producer reports of a call's record. Only a record that is certainly not in the log ends
     /// its call: in all other cases the reply may still come.
-    pub fn reported(&mut self, number: usize, fate: Fate) {
+    pub(super) fn reported(&mut self, number: usize, fate: Fate) {
         if let Fate::Unwritten(reason) = &fate {
             let reason = reason.clone();
             if let Some(call) = self.remove(number) {
@@ -62,7 +62,7 @@ impl Pending {
     }
 
     /// Ends the call of this correlation, if one has it.
-    pub fn replied(&mut self, correlation: &[u8], body: &[u8]) {
+    pub(super) fn replied(&mut self, correlation: &[u8], body: &[u8]) {
         let number = <[u8; CORRELATION_BYTES]>::try_from(correlation)
             .ok()
             .and_then(|correlation| self.numbers.get(&correlation).copied());
@@ -72,7 +72,7 @@ impl Pending {
     }
 
     /// Ends the calls whose time is up.
-    pub fn expire(&mut self, now: Instant, reason: impl Fn() -> String) {
+    pub(super) fn expire(&mut self, now: Instant, reason: impl Fn() -> String) {
         while let Some((number, call)) = self.calls.first_key_value()
             && call.deadline <= now
         {
@@ -82,7 +82,7 @@ impl Pending {
     }
 
     /// Ends all calls.
-    pub fn end_all(&mut self, reason: &str) {
+    pub(super) fn end_all(&mut self, reason: &str) {
         while let Some((number, _)) = self.calls.first_key_value() {
             let number = *number;
             self.give_up(number, reason.to_owned());

@@ -62,7 +62,7 @@ impl Outlet {
     ///
     /// # Errors
     /// The reason why the producer did not take it.
-    pub fn produce(
+    pub(super) fn produce(
         &self,
         request: Request<'_>,
         correlation: &[u8; CORRELATION_BYTES],
@@ -116,7 +116,7 @@ impl Session {
     ///
     /// # Errors
     /// No brokers, a topic that is missing, or a configuration that librdkafka refuses.
-    pub fn open(connection: &Connection, options: &Options) -> Result<Session, Error> {
+    pub(super) fn open(connection: &Connection, options: &Options) -> Result<Session, Error> {
         let Options {
             requests,
             replies,
@@ -156,7 +156,7 @@ impl Session {
         })
     }
 
-    pub fn outlet(&self) -> Arc<Outlet> {
+    pub(super) fn outlet(&self) -> Arc<Outlet> {
         Arc::clone(&self.outlet)
     }
 
@@ -164,7 +164,7 @@ impl Session {
     ///
     /// # Errors
     /// Replies can no longer be read.
-    pub fn run(&mut self, shared: &Shared) -> Result<(), Error> {
+    pub(super) fn run(&mut self, shared: &Shared) -> Result<(), Error> {
         let mut turned = Instant::now();
         self.ask(shared);
         while !shared.stops() {

@@ -16,7 +16,7 @@ use crate::processor::membership::MemberId;
 
 /// Gives access to a member's credentials, until its consumer is closed.
 #[derive(Clone)]
-pub struct Credentials(Arc<Mutex<Option<Arc<BaseConsumer<Membership>>>>>);
+pub(crate) struct Credentials(Arc<Mutex<Option<Arc<BaseConsumer<Membership>>>>>);
 
 impl Credentials {
     pub(super) fn of(consumer: &Arc<BaseConsumer<Membership>>) -> Credentials {
@@ -25,7 +25,7 @@ impl Credentials {
 
     /// The group's view of this member at this moment, as far as librdkafka has heard. Takes some 50 µs,
     /// because librdkafka's main thread answers.
-    pub fn now(&self) -> Option<GroupMetadata> {
+    pub(crate) fn now(&self) -> Option<GroupMetadata> {
         let consumer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         GroupMetadata::of(consumer.as_ref()?.client())
     }
@@ -37,7 +37,7 @@ impl Credentials {
 }
 
 /// A member's name and generation, for a transaction that commits its offsets.
-pub struct GroupMetadata(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
+pub(crate) struct GroupMetadata(NonNull<sys::rd_kafka_consumer_group_metadata_t>);
 
 // SAFETY: a separate object, which librdkafka only reads.
 unsafe impl Send for GroupMetadata {}
@@ -50,7 +50,7 @@ impl GroupMetadata {
     }
 
     /// None when the consumer is no member of its group (T4).
-    pub fn member(&self) -> Option<MemberId> {
+    pub(crate) fn member(&self) -> Option<MemberId> {
         MemberId::of(&self.name(), self.generation())
     }
 
@@ -72,7 +72,7 @@ impl GroupMetadata {
     ///
     /// # Errors
     /// The error of the group or of the transaction's coordinator.
-    pub fn send_offsets<C: ClientContext>(
+    pub(crate) fn send_offsets<C: ClientContext>(
         &self,
         producer: &Client<C>,
         offsets: &TopicPartitionList,

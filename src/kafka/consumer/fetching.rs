@@ -34,7 +34,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The partition is being fetched, or the client is closed or had a fatal error.
-    pub fn start(
+    pub(crate) fn start(
         &mut self,
         partition: i32,
         next: i64,
@@ -110,36 +110,15 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// The client is closed.
-    pub fn stop(&mut self, partition: i32) -> Result<(), Error> {
+    pub(crate) fn stop(&mut self, partition: i32) -> Result<(), Error> {
         if !self.polling.fetched.contains_key(&partition) {
             return Ok(());
         }
-        self.pause(&[partition])?;
+        native::pause(self.consumer()?.client(), &self.unplaced(&[partition]))?;
         if let Some(fetched) = self.polling.fetched.get_mut(&partition) {
             fetched.stopped = true;
         }
         Ok(())
-    }
-
-    /// Stops fetching these partitions until [`GroupConsumer::resume`]. Drops the records that were fetched
-    /// ahead, which are fetched again later.
-    ///
-    /// # Errors
-    /// The client is closed, or a partition is not started.
-    pub fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
-        native::pause(self.consumer()?.client(), &self.unplaced(partitions))
-    }
-
-    /// Fetches from these partitions again, from after the last record that was polled. Partitions that were
-    /// stopped stay stopped.
-    ///
-    /// # Errors
-    /// The client is closed, or a partition is not started.
-    pub fn resume(&mut self, partitions: &[i32]) -> Result<(), Error> {
-        let mut awake = partitions.to_vec();
-        awake.retain(|partition| self.is_awake(*partition));
-        native::resume(self.consumer()?.client(), &self.unplaced(&awake))?;
-        self.wake(&awake)
     }
 
     fn is_awake(&self, partition: i32) -> bool {

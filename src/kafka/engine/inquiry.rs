@@ -9,13 +9,13 @@ use crate::core::fold::{Description, Matches};
 use crate::processor::instance::Instance;
 
 /// Most sequences that one question looks at: a few tenths of a millisecond between two polls.
-pub const LOOK_MAX: usize = 5_000;
+pub(crate) const LOOK_MAX: usize = 5_000;
 /// Most sequences that one question finds.
-pub const FOUND_MAX: usize = 50;
+pub(crate) const FOUND_MAX: usize = 50;
 
 /// A question to one partition.
 #[derive(Clone, Debug)]
-pub enum Question {
+pub(crate) enum Question {
     /// Describe the sequence of this name.
     Name(String),
     /// Find the next sequences with this prefix, from an index on.
@@ -28,7 +28,7 @@ pub enum Question {
 }
 
 /// A question, and the channel for its answer.
-pub struct Inquiry {
+pub(crate) struct Inquiry {
     partition: i32,
     question: Question,
     answer: Box<dyn FnOnce(Option<Matches>) + Send>,
@@ -36,7 +36,7 @@ pub struct Inquiry {
 
 impl Inquiry {
     /// Creates a question. `answer` gets nothing when the partition is not running in this instance.
-    pub fn new(
+    pub(crate) fn new(
         partition: i32,
         question: Question,
         answer: impl FnOnce(Option<Matches>) + Send + 'static,
@@ -71,18 +71,18 @@ impl Inquiry {
 
 /// The channel to the engine that runs now. Clones share it.
 #[derive(Clone, Default)]
-pub struct Inquiries {
+pub(crate) struct Inquiries {
     engine: Arc<Mutex<Option<Sender<Message>>>>,
 }
 
 impl Inquiries {
     /// Sends questions to this engine from now on.
-    pub fn connect(&self, engine: Sender<Message>) {
+    pub(crate) fn connect(&self, engine: Sender<Message>) {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
     }
 
     /// Asks the engine. Without an engine, the answer's sender is dropped, which its receiver notices.
-    pub fn ask(&self, inquiry: Inquiry) {
+    pub(crate) fn ask(&self, inquiry: Inquiry) {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = engine.as_ref() {
             // An engine that has ended drops the question as well.

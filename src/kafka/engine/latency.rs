@@ -27,7 +27,7 @@ struct Run {
 
 /// Tracks requests until their replies are acknowledged or committed.
 #[derive(Debug, Default)]
-pub struct Latency {
+pub(super) struct Latency {
     /// When the records of the present poll came. The first record sets it.
     received: Option<Instant>,
     /// In `immediate` mode: replies that are sent and not acknowledged.
@@ -40,25 +40,25 @@ pub struct Latency {
 
 impl Latency {
     /// Begins a new poll: the next records came later than those before.
-    pub fn next_poll(&mut self) {
+    pub(super) fn next_poll(&mut self) {
         self.received = None;
     }
 
     /// Notes that the reply to a record is sent.
-    pub fn sent(&mut self, timestamp_ms: i64) {
+    pub(super) fn sent(&mut self, timestamp_ms: i64) {
         let received = *self.received.get_or_insert_with(Instant::now);
         push(&mut self.sent, timestamp_ms, received, 0);
     }
 
     /// Notes that the reply to a record waits for the checkpoint that covers it.
-    pub fn held(&mut self, partition: i32, offset: i64, timestamp_ms: i64) {
+    pub(super) fn held(&mut self, partition: i32, offset: i64, timestamp_ms: i64) {
         let received = *self.received.get_or_insert_with(Instant::now);
         let runs = self.held.entry(partition).or_default();
         push(runs, timestamp_ms, received, offset);
     }
 
     /// Counts acknowledged replies.
-    pub fn acknowledged(&mut self, replies: u64) {
+    pub(super) fn acknowledged(&mut self, replies: u64) {
         if replies == 0 || self.sent.is_empty() {
             return;
         }
@@ -78,7 +78,7 @@ impl Latency {
     }
 
     /// Notes that the checkpoint up to `next` is committed, with the replies in it.
-    pub fn committed(&mut self, partition: i32, next: NextOffset) {
+    pub(super) fn committed(&mut self, partition: i32, next: NextOffset) {
         let Some(runs) = self.held.get_mut(&partition) else {
             return;
         };
@@ -92,23 +92,23 @@ impl Latency {
     }
 
     /// Number of requests of a partition whose replies wait for their checkpoint.
-    pub fn waiting(&self, partition: i32) -> u64 {
+    pub(super) fn waiting(&self, partition: i32) -> u64 {
         let runs = self.held.get(&partition);
         runs.map_or(0, |runs| runs.iter().map(|run| run.count).sum())
     }
 
     /// Forgets the waiting requests of a partition: it is restored, and will read them again.
-    pub fn forget(&mut self, partition: i32) {
+    pub(super) fn forget(&mut self, partition: i32) {
         self.held.remove(&partition);
     }
 
     /// Forgets the waiting requests of partitions that are no longer owned.
-    pub fn keep(&mut self, owned: impl Fn(i32) -> bool) {
+    pub(super) fn keep(&mut self, owned: impl Fn(i32) -> bool) {
         self.held.retain(|partition, _| owned(*partition));
     }
 
     /// Adds the measured latencies to the metrics.
-    pub fn publish(&mut self, metrics: &Metrics) {
+    pub(super) fn publish(&mut self, metrics: &Metrics) {
         metrics.latency.take(Since::Append, &mut self.append);
         metrics.latency.take(Since::Receipt, &mut self.receipt);
     }

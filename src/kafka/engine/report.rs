@@ -71,7 +71,7 @@ impl Membership {
 }
 
 /// Watches an engine and reports what it does.
-pub struct Reporter {
+pub(super) struct Reporter {
     status: Shared,
     metrics: Arc<Metrics>,
     mode: Mode,
@@ -92,7 +92,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    pub fn new(
+    pub(super) fn new(
         status: Shared,
         metrics: Arc<Metrics>,
         mode: Mode,
@@ -114,7 +114,7 @@ impl Reporter {
         }
     }
 
-    pub fn rebalanced(&mut self, kind: &'static str, partitions: &[i32]) {
+    pub(super) fn rebalanced(&mut self, kind: &'static str, partitions: &[i32]) {
         info!(kind, ?partitions, "rebalance");
         self.problem = None;
         self.checkpoint_failures = 0;
@@ -130,7 +130,7 @@ impl Reporter {
     }
 
     /// Whether the consumer is a member of its group. Call this before its next event is handled.
-    pub fn member(&mut self, member: bool) {
+    pub(super) fn member(&mut self, member: bool) {
         let membership = &mut self.membership;
         if member {
             membership.apart = None;
@@ -153,20 +153,26 @@ impl Reporter {
         membership.member = member;
     }
 
-    pub fn kafka_error(&mut self, error: &Error) {
+    pub(super) fn kafka_error(&mut self, error: &Error) {
         self.metrics.kafka_error(error.class.as_str());
         self.problem = Some(error.to_string());
     }
 
     /// Notes a record that gave nothing to send now: in `exactly_once` mode its reply waits for the checkpoint.
-    pub fn held(&mut self, record: &Record<'_>) {
+    pub(super) fn held(&mut self, record: &Record<'_>) {
         if self.mode == Mode::ExactlyOnce {
             self.latency
                 .held(record.partition, record.offset, record.timestamp_ms);
         }
     }
 
-    pub fn restored(&mut self, partition: i32, verdict: &Verdict, took: Duration, records: u64) {
+    pub(super) fn restored(
+        &mut self,
+        partition: i32,
+        verdict: &Verdict,
+        took: Duration,
+        records: u64,
+    ) {
         self.latency.forget(partition);
         if let Some(watched) = self.watched.get_mut(&partition) {
             watched.unanswered = None;
@@ -215,7 +221,7 @@ impl Reporter {
         }
     }
 
-    pub fn completed(&mut self, completed: &Completed) {
+    pub(super) fn completed(&mut self, completed: &Completed) {
         let took = completed.took;
         self.count_failures(completed);
         match completed.outcome {
@@ -257,7 +263,7 @@ impl Reporter {
     }
 
     /// Counts replies that came back or went to another topic.
-    pub fn replies_served(&mut self, served: Served) {
+    pub(super) fn replies_served(&mut self, served: Served) {
         let returned = u64::try_from(served.returned).unwrap_or(u64::MAX);
         self.metrics.reply_failures.inc_by(returned);
         self.undelivered(&served.undelivered);
@@ -269,7 +275,7 @@ impl Reporter {
         }
     }
 
-    pub fn statistics(&mut self, json: &str) {
+    pub(super) fn statistics(&mut self, json: &str) {
         for (partition, ends) in statistics::ends(json) {
             let watched = self.watched.entry(partition).or_default();
             watched.ends = Some(ends);
@@ -298,7 +304,7 @@ impl Reporter {
     }
 
     /// `peers`: those who write heartbeats, and how old their last ones are, in ms.
-    pub fn publish_when_due(
+    pub(super) fn publish_when_due(
         &mut self,
         instance: &mut Instance,
         queued: i32,
@@ -316,7 +322,7 @@ impl Reporter {
         self.publish(instance);
     }
 
-    pub fn publish(&mut self, instance: &mut Instance) {
+    pub(super) fn publish(&mut self, instance: &mut Instance) {
         self.published = Some(Instant::now());
         let counts = instance.take_counts();
         self.metrics.requests_granted.inc_by(counts.granted);

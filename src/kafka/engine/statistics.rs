@@ -32,7 +32,7 @@ const fn unknown() -> i64 {
 
 /// The ends of one partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub(super) struct Ends {
     /// High watermark.
     pub high: i64,
     /// Last stable offset. Committed readers do not see further.
@@ -40,7 +40,7 @@ pub struct Ends {
 }
 
 /// Reads the ends of each fetched partition from librdkafka's JSON.
-pub fn ends(json: &str) -> BTreeMap<i32, Ends> {
+pub(super) fn ends(json: &str) -> BTreeMap<i32, Ends> {
     let Ok(statistics) = serde_json::from_str::<Statistics>(json) else {
         return BTreeMap::new();
     };

@@ -39,7 +39,7 @@ const EVICTION_POLL: Duration = Duration::from_millis(5);
 
 /// How an engine shows that it is alive, and when it takes others for gone.
 #[derive(Clone, Debug)]
-pub struct Heartbeats {
+pub(crate) struct Heartbeats {
     /// The topic of the heartbeats.
     pub topic: String,
     /// The silence that counts as a death, in ms; 0 to evict no peer.
@@ -52,13 +52,13 @@ pub struct Heartbeats {
 
 impl Heartbeats {
     /// The time in ms, by the clock of [`Heartbeats::patience`].
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Notes that an engine of this process was evicted while it lived. The next engines ask for more
     /// patience.
-    pub fn evicted(&mut self, session_ms: u64) {
+    pub(crate) fn evicted(&mut self, session_ms: u64) {
         let silence_ms = self
             .silence_ms
             .max(SILENT_INTERVALS * u64::from(INTERVAL_MS));
@@ -67,7 +67,7 @@ impl Heartbeats {
 }
 
 /// The heartbeats of an engine, until it is dropped.
-pub struct Heart {
+pub(crate) struct Heart {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
@@ -78,7 +78,7 @@ impl Heart {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         connection: &Connection,
         heartbeats: &Heartbeats,
         requests: &str,
@@ -130,12 +130,12 @@ impl Heart {
     }
 
     /// Notes that the engine had a turn.
-    pub fn turned(&self) {
+    pub(crate) fn turned(&self) {
         self.shared.turned();
     }
 
     /// The peers and the age of their last heartbeats, in ms.
-    pub fn peers(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn peers(&self) -> BTreeMap<String, u64> {
         self.shared.observe(|observer, now_ms| {
             let ages = observer.ages(now_ms);
             ages.map(|(name, age_ms)| (name.to_owned(), age_ms))
@@ -144,7 +144,7 @@ impl Heart {
     }
 
     /// The time since the last heartbeat of the peer that fell silent last.
-    pub fn since_gone(&self) -> Option<Duration> {
+    pub(crate) fn since_gone(&self) -> Option<Duration> {
         self.shared.since_gone()
     }
 }

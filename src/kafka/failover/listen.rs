@@ -21,7 +21,11 @@ const BACK: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The topic cannot be read, so the question stays open.
-pub fn is_in_use(connection: &Connection, topic: &str, own: Vec<u64>) -> Result<bool, Error> {
+pub(crate) fn is_in_use(
+    connection: &Connection,
+    topic: &str,
+    own: Vec<u64>,
+) -> Result<bool, Error> {
     let tail = Tail::begin(connection, topic, BACK)?;
     let mut namesake = Namesake::new(&connection.instance_id, own);
     let asked = Instant::now();

@@ -13,9 +13,9 @@
 
 mod evict;
 mod fence;
-pub mod heart;
-pub mod listen;
+pub(crate) mod heart;
+pub(crate) mod listen;
 mod shared;
-pub mod tail;
-pub mod topic;
+pub(crate) mod tail;
+pub(crate) mod topic;
 mod watch;

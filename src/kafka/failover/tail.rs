@@ -21,7 +21,7 @@ const OPERATION: &str = "read heartbeats";
 
 /// A heartbeat as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// The content of the record.
     pub heartbeat: Heartbeat,
     /// True when the record was there before reading began.
@@ -31,7 +31,7 @@ pub struct Heard {
 }
 
 /// A consumer of the topic.
-pub struct Tail {
+pub(crate) struct Tail {
     consumer: BaseConsumer<Context>,
     group: String,
     end: i64,
@@ -44,7 +44,11 @@ impl Tail {
     ///
     /// # Errors
     /// No topic, no permission, or no answer.
-    pub fn begin(connection: &Connection, topic: &str, back: Duration) -> Result<Tail, Error> {
+    pub(crate) fn begin(
+        connection: &Connection,
+        topic: &str,
+        back: Duration,
+    ) -> Result<Tail, Error> {
         let consumer: BaseConsumer<Context> = connection
             .heartbeat_consumer()
             .create_with_context(Context)
@@ -72,7 +76,7 @@ impl Tail {
     }
 
     /// True when the broker has answered a read, even if only with the end of the log.
-    pub fn reads(&self) -> bool {
+    pub(crate) fn reads(&self) -> bool {
         self.reads.get()
     }
 
@@ -81,7 +85,7 @@ impl Tail {
     ///
     /// # Errors
     /// Only errors that do not pass without help.
-    pub fn next(&self, wait: Duration) -> Result<Option<Heard>, Error> {
+    pub(crate) fn next(&self, wait: Duration) -> Result<Option<Heard>, Error> {
         let record = match self.consumer.poll(wait) {
             None => return Ok(None),
             Some(Ok(record)) => {

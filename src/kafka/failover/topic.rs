@@ -8,7 +8,7 @@ use crate::kafka::error::Error;
 ///
 /// # Errors
 /// The reason why there are no heartbeats. Everything else works without them.
-pub fn prepare(
+pub(crate) fn prepare(
     admin: &Admin,
     name: &str,
     options: CreateOptions,

@@ -32,7 +32,7 @@ pub(super) struct Shares {
 
 /// The sources to stop, and the sources to fetch again.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Sources whose share is full.
     pub stop: Vec<i32>,
     /// Sources that have room again.

@@ -23,7 +23,7 @@ use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The clients that find the answers.
-pub struct Questions {
+pub(crate) struct Questions {
     /// Reads committed records only.
     reader: Reader,
     /// Sees the ends of logs with read-uncommitted isolation (T2).
@@ -36,7 +36,7 @@ impl Questions {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(connection: &Connection, topics: &Topics) -> Result<Questions, Error> {
+    pub(crate) fn new(connection: &Connection, topics: &Topics) -> Result<Questions, Error> {
         let uncommitted = connection
             .uncommitted()
             .create_with_context(Context)
@@ -52,7 +52,7 @@ impl Questions {
     ///
     /// # Errors
     /// The question cannot be answered now.
-    pub fn answer(&self, partition: i32, action: Action) -> Result<Event, Error> {
+    pub(crate) fn answer(&self, partition: i32, action: Action) -> Result<Event, Error> {
         match action {
             Action::ReadBound => self.bound(partition),
             Action::ReadCommitted => self.committed(partition),
@@ -201,7 +201,7 @@ impl Questions {
     ///
     /// # Errors
     /// The question cannot be answered now.
-    pub fn decided(&self, partition: i32) -> Result<Option<Decided>, Error> {
+    pub(crate) fn decided(&self, partition: i32) -> Result<Option<Decided>, Error> {
         let (start, end) = self.extent(&self.topics.state, partition)?;
         let mut decided = None;
         self.reader
@@ -222,7 +222,7 @@ impl Questions {
     ///
     /// # Errors
     /// The question cannot be answered now.
-    pub fn first_after(
+    pub(crate) fn first_after(
         &self,
         partition: i32,
         time: Timestamp,
@@ -248,7 +248,7 @@ impl Questions {
     ///
     /// # Errors
     /// The range cannot be read now.
-    pub fn foreign(
+    pub(crate) fn foreign(
         &self,
         partition: i32,
         from: i64,

@@ -13,7 +13,7 @@ use super::patience::lock_within;
 
 /// State that all engines of one service in this process share, one engine after another.
 #[derive(Clone, Debug, Default)]
-pub struct Turn(Arc<Making>);
+pub(crate) struct Turn(Arc<Making>);
 
 #[derive(Debug, Default)]
 struct Making {

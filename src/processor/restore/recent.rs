@@ -12,9 +12,9 @@ use std::rc::Rc;
 use crate::wire::state::BatchId;
 
 /// A key of the state topic.
-pub type Key = Rc<[u8]>;
+pub(super) type Key = Rc<[u8]>;
 /// The value of a key. None when there is no value.
-pub type Value = Option<Rc<[u8]>>;
+pub(super) type Value = Option<Rc<[u8]>>;
 
 /// Most records that are remembered: some of the largest ordinary batches, a few megabytes. Older records of a
 /// zombie can no longer be distinguished.
@@ -22,7 +22,7 @@ const RECENT_RECORDS_MAX: usize = 50_000;
 
 /// One record of the state log, and the value that it replaced.
 #[derive(Debug)]
-pub struct Step {
+pub(super) struct Step {
     /// The batch of the record. None when it is unknown.
     pub batch: Option<BatchId>,
     /// The key of the record.
@@ -35,7 +35,7 @@ pub struct Step {
 
 /// The last records, in the order of the log.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub(super) struct Recent {
     steps: VecDeque<Step>,
     /// Number of the next step.
     next: u64,
@@ -57,7 +57,7 @@ struct Extent {
 
 impl Recent {
     /// Remembers a record.
-    pub fn push(&mut self, step: Step) {
+    pub(super) fn push(&mut self, step: Step) {
         let number = step.batch.map_or(0, |batch| batch.number);
         let known = self.writers.entry(step.batch.map(|batch| batch.writer));
         let extent = known.or_insert(Extent {
@@ -82,7 +82,7 @@ impl Recent {
     }
 
     /// Forgets all records.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Recent::default();
     }
 
@@ -93,7 +93,7 @@ impl Recent {
 
     /// The keys that others have written since this writer's first record, or any writer wrote too late, with
     /// the values that they would have without these records.
-    pub fn without_others(&self, writer: u64) -> Vec<(Key, Value)> {
+    pub(super) fn without_others(&self, writer: u64) -> Vec<(Key, Value)> {
         let writer = Some(writer);
         let began = self.writers.get(&writer).map(|extent| extent.first);
         let began = began.unwrap_or(self.next);

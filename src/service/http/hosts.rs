@@ -15,11 +15,11 @@ use axum::response::{IntoResponse, Response};
 
 /// The names besides those of the loopback address. Clones share them.
 #[derive(Clone)]
-pub struct Hosts(Arc<[String]>);
+pub(crate) struct Hosts(Arc<[String]>);
 
 impl Hosts {
     /// Creates the check for the port, if it needs one. `address` is HOST:PORT from the configuration.
-    pub fn new(
+    pub(crate) fn new(
         listens: Option<IpAddr>,
         address: &str,
         names: &[String],

@@ -20,7 +20,7 @@ const _: () = assert!(FRESH.as_secs() + ANSWER_MAX.as_secs() < SHOWN_MAX.as_secs
 
 /// A member of the group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// The `instance_id` of the member.
     pub instance: String,
     /// The address from which the member connects.
@@ -31,7 +31,7 @@ pub struct Owner {
 
 /// The known owners. Clones share them.
 #[derive(Clone)]
-pub struct Owners {
+pub(crate) struct Owners {
     connection: Connection,
     requests: String,
     cache: Arc<Mutex<Cache>>,
@@ -64,7 +64,7 @@ impl Cache {
 
 impl Owners {
     /// Asks about the group of this connection.
-    pub fn new(connection: Connection, requests: &str) -> Owners {
+    pub(crate) fn new(connection: Connection, requests: &str) -> Owners {
         Owners {
             connection,
             requests: requests.to_owned(),
@@ -74,7 +74,7 @@ impl Owners {
 
     /// The members, or why they are unknown. None before the first answer, or when the last answer is too old.
     /// If the answer is old, this asks again for the next reader.
-    pub fn known(&self) -> Option<Answer> {
+    pub(crate) fn known(&self) -> Option<Answer> {
         let mut cache = self.lock();
         let old = cache.asked.is_none_or(|asked| asked.elapsed() >= FRESH);
         if old && !cache.asking {

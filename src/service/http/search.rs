@@ -12,7 +12,7 @@ use crate::kafka::engine::inquiry::{FOUND_MAX, Inquiries, Inquiry, Question};
 use crate::service::status::{PartitionState, Status};
 
 /// Longest prefix in bytes: the limit of a name.
-pub const PREFIX_BYTES_MAX: usize = crate::core::limits::NAME_BYTES_MAX;
+pub(super) const PREFIX_BYTES_MAX: usize = crate::core::limits::NAME_BYTES_MAX;
 /// Longest search. People do not wait longer, and by then it has looked at millions.
 const SEARCH_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for the engine, which may be folding a backlog.
@@ -22,7 +22,7 @@ static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// A sequence in the result.
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub(super) struct Row {
     /// The name of the sequence.
     pub name: String,
     /// The partition that holds it.
@@ -39,7 +39,7 @@ pub struct Row {
 
 /// The result of a search.
 #[derive(Debug, Default, Serialize)]
-pub struct SearchResult {
+pub(super) struct SearchResult {
     /// The sequences. One with exactly that name comes first.
     pub sequences: Vec<Row>,
     /// Number of sequences that the search looked at.
@@ -53,7 +53,7 @@ pub struct SearchResult {
 }
 
 /// Searches the partitions that run in this instance.
-pub async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> SearchResult {
+pub(super) async fn search(inquiries: &Inquiries, status: &Status, prefix: &str) -> SearchResult {
     let mut found = SearchResult::default();
     let Ok(_turn) = ONE_AT_A_TIME.acquire().await else {
         return found;

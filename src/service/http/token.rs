@@ -24,11 +24,11 @@ const AUTHORIZATION_BYTES_MAX: usize = 1_024;
 
 /// The hash of the token. Clones share it.
 #[derive(Clone)]
-pub struct Token(Arc<blake3::Hash>);
+pub(crate) struct Token(Arc<blake3::Hash>);
 
 impl Token {
     /// Creates a token from its text.
-    pub fn new(token: &str) -> Token {
+    pub(crate) fn new(token: &str) -> Token {
         Token(Arc::new(blake3::hash(token.as_bytes())))
     }
 

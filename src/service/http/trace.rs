@@ -20,7 +20,7 @@ const TRACE_MAX: Duration = Duration::from_secs(10);
 
 /// Searches the ledger. Clones share the one search at a time.
 #[derive(Clone)]
-pub struct Tracer {
+pub(crate) struct Tracer {
     connection: Connection,
     topic: String,
     turn: Arc<Semaphore>,
@@ -28,7 +28,7 @@ pub struct Tracer {
 
 impl Tracer {
     /// Searches this ledger topic. Nothing is connected before the first question.
-    pub fn new(connection: Connection, topic: &str) -> Tracer {
+    pub(crate) fn new(connection: Connection, topic: &str) -> Tracer {
         Tracer {
             connection,
             topic: topic.to_owned(),

@@ -13,7 +13,7 @@ const SECONDS: [f64; 11] = [0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 2
 
 /// The metrics of failover; clones share them.
 #[derive(Clone)]
-pub struct Failover {
+pub(crate) struct Failover {
     /// 1 while peers are watched.
     pub active: IntGauge,
     /// Number of times that own heartbeats were late, so that no peer was suspected.

@@ -23,7 +23,7 @@ static BOUNDS_US: [u64; 17] = [
 
 /// Latencies since they were last added to the histogram.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Counts by [`BOUNDS_US`], with one more for all latencies above.
     counts: [u64; BOUNDS_US.len() + 1],
     sum_us: u64,
@@ -31,7 +31,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts `count` answers with this latency.
-    pub fn add(&mut self, took: Duration, count: u64) {
+    pub(crate) fn add(&mut self, took: Duration, count: u64) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_US.partition_point(|bound_us| *bound_us < took_us);
         if let Some(sum) = self.counts.get_mut(bucket) {
@@ -41,14 +41,15 @@ impl Tally {
     }
 
     /// Number of counted answers.
-    pub fn count(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
 /// The begin of a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
+pub(crate) enum Since {
     /// The broker's timestamp of the request.
     Append,
     /// The moment when the engine took the request.
@@ -94,7 +95,7 @@ impl Sums {
 
 /// The histogram, one series for each [`Since`]. Clones share it.
 #[derive(Clone)]
-pub struct Latency {
+pub(crate) struct Latency {
     desc: Desc,
     append: Arc<Sums>,
     receipt: Arc<Sums>,
@@ -118,13 +119,13 @@ impl Latency {
     }
 
     /// Adds the counts of `tally` and empties it.
-    pub fn take(&self, since: Since, tally: &mut Tally) {
+    pub(crate) fn take(&self, since: Since, tally: &mut Tally) {
         self.sums(since).add(&std::mem::take(tally));
     }
 
     /// Upper bounds in microseconds, and the answers in each bucket since the start, with one more bucket for
     /// all latencies above.
-    pub fn counts(&self, since: Since) -> (&'static [u64], Vec<u64>) {
+    pub(crate) fn counts(&self, since: Since) -> (&'static [u64], Vec<u64>) {
         let sums = self.sums(since).counts.iter();
         let counts = sums.map(|sum| sum.load(Ordering::Relaxed)).collect();
         (&BOUNDS_US, counts)

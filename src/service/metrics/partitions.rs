@@ -38,7 +38,7 @@ pub(super) struct Partitions {
 }
 
 impl Partitions {
-    pub fn register(registry: &Registry) -> Result<Partitions, Error> {
+    pub(super) fn register(registry: &Registry) -> Result<Partitions, Error> {
         Ok(Partitions {
             connected: gauge(registry, CONNECTED)?,
             halted: gauge(registry, HALTED)?,
@@ -59,7 +59,7 @@ impl Partitions {
         })
     }
 
-    pub fn publish(&self, status: &Status, silence: Duration) {
+    pub(super) fn publish(&self, status: &Status, silence: Duration) {
         self.connected.set(i64::from(status.connected));
         self.halted.set(integer(status.halted().count() as u64));
         self.engine_silence_seconds.set(silence.as_secs_f64());
@@ -80,14 +80,6 @@ impl Partitions {
         }
         let halts = |(partition, status): (&i32, &PartitionStatus)| (*partition, status.halt);
         *shown = status.partitions.iter().map(halts).collect();
-    }
-
-    /// Removes the series of one partition.
-    pub fn drop_partition(&self, partition: i32) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(halt) = shown.remove(&partition) {
-            self.remove(partition, halt);
-        }
     }
 
     fn set(&self, partition: i32, status: &PartitionStatus) {

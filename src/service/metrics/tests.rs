@@ -119,8 +119,6 @@ fn a_partition_that_is_gone_leaves_no_series() {
         SILENCE,
     );
     assert!(!text(&registry).contains("partition=\"1\""));
-    metrics.drop_partition(0);
-    assert!(!text(&registry).contains("partition=\"0\""));
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn missing<E>(
 }
 
 /// The wanted properties of topics that are there already.
-pub fn expected(connection: &Connection, settings: &Settings) -> Expected {
+pub(crate) fn expected(connection: &Connection, settings: &Settings) -> Expected {
     Expected {
         partitions: Some(positive(settings.topics.partitions)),
         replication: settings.topics.replication.map(positive),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 /// Exit code for bad usage or configuration, the one that clap uses for bad usage.
-pub const EXIT_CODE: u8 = 2;
+pub(crate) const EXIT_CODE: u8 = 2;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]

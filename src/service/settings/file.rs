@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 ///
 /// # Errors
 /// Why it cannot be had.
-pub fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
+pub(crate) fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(bytes_max + 1)
@@ -50,7 +50,7 @@ pub fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
 ///
 /// # Errors
 /// The line, from 1, and the message of the parser.
-pub fn tables(text: &str) -> Result<Spanned<DeTable<'_>>, (usize, String)> {
+pub(crate) fn tables(text: &str) -> Result<Spanned<DeTable<'_>>, (usize, String)> {
     DeTable::parse(text).map_err(|error| {
         let line = line_of(text, error.span().map_or(0, |span| span.start));
         // The parser may wrap its message; one line is what a person can search for.
@@ -109,6 +109,6 @@ fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
 }
 
 /// The line, from 1, on which a byte of a text lies.
-pub fn line_of(text: &str, at: usize) -> usize {
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }

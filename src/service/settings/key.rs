@@ -131,7 +131,10 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The known word that is only a few letters away from this one.
-pub fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest_of<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // One mistake for every four letters is still near; `foo` is near nothing.
     let distance_max = (name.chars().count() / 4).max(1);
     known
@@ -144,7 +147,7 @@ pub fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> O
 
 impl Kind {
     /// What is accepted, as it follows "expected".
-    pub fn expected(&self) -> String {
+    pub(super) fn expected(&self) -> String {
         match self {
             Kind::Integer(min, i64::MAX) => format!("a whole number, {min} or more"),
             Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
@@ -156,7 +159,7 @@ impl Kind {
     }
 
     /// The value with its type, or nothing if it is of another type or out of its limits.
-    pub fn accept(&self, raw: &Raw, origin: &str) -> Option<Value> {
+    pub(super) fn accept(&self, raw: &Raw, origin: &str) -> Option<Value> {
         let kind = match (self, raw) {
             (Kind::Integer(min, max), Raw::Integer(integer)) => {
                 ValueKind::I64(within(*integer, *min, *max)?)

@@ -41,7 +41,10 @@ impl Layer {
     ///
     /// # Errors
     /// An unknown key, a value that its key does not take, a refused property.
-    pub fn new(assignments: Vec<Assignment>, properties: &mut Properties) -> Result<Layer, Error> {
+    pub(super) fn new(
+        assignments: Vec<Assignment>,
+        properties: &mut Properties,
+    ) -> Result<Layer, Error> {
         let mut layer = Layer::default();
         for (name, raw, origin) in assignments {
             match name

@@ -32,7 +32,7 @@
 mod checks;
 mod environment;
 mod error;
-pub mod file;
+pub(crate) mod file;
 mod flags;
 mod gateway;
 mod headers;
@@ -44,7 +44,7 @@ mod properties;
 mod raw;
 mod resolve;
 mod secret;
-pub use crate::core::shell;
+pub(crate) use crate::core::shell;
 #[cfg(test)]
 mod tests;
 
@@ -54,13 +54,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use error::{EXIT_CODE, Error};
-pub use flags::Flags;
-pub use gateway::Gateway;
-pub use key::nearest_of;
-pub use modes::{CreateTopics, LogFormat, ReplyMode, UnknownWord};
-pub use properties::is_of_connection;
-pub use secret::{REDACTED, is_secret, redact};
+pub(crate) use error::{EXIT_CODE, Error};
+pub(crate) use flags::Flags;
+pub(crate) use gateway::Gateway;
+pub(crate) use key::nearest_of;
+pub(crate) use modes::{CreateTopics, LogFormat, ReplyMode};
+pub(crate) use properties::is_of_connection;
+pub(crate) use secret::{REDACTED, is_secret, redact};
 
 use crate::wire::headers::Names;
 use crate::wire::route::AllowList;

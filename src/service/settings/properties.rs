@@ -154,7 +154,7 @@ const OF_CONNECTION: [&str; 7] = [
 ];
 
 /// Whether a command needs this property to reach the same brokers.
-pub fn is_of_connection(property: &str) -> bool {
+pub(crate) fn is_of_connection(property: &str) -> bool {
     OF_CONNECTION.iter().any(|part| property.starts_with(part))
 }
 
@@ -174,7 +174,7 @@ impl Properties {
     /// # Errors
     /// A refused property; a value that is a list, a table or a date; brokers that are none; a
     /// time-out that is no number; a value out of its bounds.
-    pub fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
+    pub(super) fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
                 property: property.to_owned(),
@@ -237,7 +237,7 @@ impl Properties {
     ///
     /// # Errors
     /// SASL is chosen and no mechanism.
-    pub fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         const PROTOCOL: &str = "security.protocol";
         let has_mechanism = MECHANISM.iter().any(|name| self.values.contains_key(*name));
         match self.values.get(PROTOCOL) {
@@ -256,7 +256,7 @@ impl Properties {
     }
 
     /// What is allowed but probably not wanted, a line each.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for Advice {
             property,
@@ -278,7 +278,7 @@ impl Properties {
     }
 
     /// Settings that let others pose as the brokers, a line each. It concerns every command that connects.
-    pub fn unverified(&self) -> Vec<String> {
+    pub(super) fn unverified(&self) -> Vec<String> {
         let off = |value: &str| {
             let value = value.to_ascii_lowercase();
             matches!(value.as_str(), "false" | "f" | "0" | "off" | "none")
@@ -299,7 +299,7 @@ impl Properties {
     }
 
     /// The brokers, the other properties, and the place of each property.
-    pub fn into_parts(
+    pub(super) fn into_parts(
         self,
     ) -> (
         Option<String>,

@@ -2,7 +2,7 @@
 //! `Debug`.
 
 /// What is printed instead of a secret.
-pub const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Parts of property names whose values may be secrets. Broader than librdkafka's present list
 /// (`sasl.password`, `ssl.key.pem` …) so that a later property is
@@ -20,13 +20,13 @@ const SECRET_PARTS: [&str; 9] = [
 ];
 
 /// Whether the value of this key, or this text as a whole, may hold a secret.
-pub fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('_', ".");
     SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
 /// The value, or [`REDACTED`] when its key says that it may be a secret.
-pub fn redact<'a>(key: &str, value: &'a str) -> &'a str {
+pub(crate) fn redact<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret(key) { REDACTED } else { value }
 }
 

@@ -25,7 +25,7 @@ const BATCHES_EVERY: usize = 17;
 
 /// A record of any log.
 #[derive(Clone, Debug, Default)]
-pub struct Own {
+pub(super) struct Own {
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
@@ -35,10 +35,10 @@ pub struct Own {
 }
 
 /// A small random number generator with the same numbers on every machine.
-pub struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -47,7 +47,7 @@ impl Dice {
 }
 
 /// The topics, and the service that serves them.
-pub struct World {
+pub(super) struct World {
     pub requests: Vec<Vec<Own>>,
     pub state: Vec<Vec<Own>>,
     pub replies: Vec<Own>,
@@ -63,7 +63,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, partitions: usize) -> World {
+    pub(super) fn new(seed: u64, partitions: usize) -> World {
         let shipped = Shipped {
             mode: Mode::Immediate,
             group: "sequencer".into(),
@@ -91,12 +91,18 @@ impl World {
         }
     }
 
-    pub fn requests(&self) -> u64 {
+    pub(super) fn requests(&self) -> u64 {
         self.requests.iter().map(|log| log.len() as u64).sum()
     }
 
     /// Writes a request to a partition; returns its offset.
-    pub fn ask(&mut self, partition: usize, name: &str, value: &[u8], id: Option<&str>) -> i64 {
+    pub(super) fn ask(
+        &mut self,
+        partition: usize,
+        name: &str,
+        value: &[u8],
+        id: Option<&str>,
+    ) -> i64 {
         self.write(
             partition,
             Own {
@@ -109,7 +115,7 @@ impl World {
     }
 
     /// Writes a record to a partition; returns its offset.
-    pub fn write(&mut self, partition: usize, mut record: Own) -> i64 {
+    pub(super) fn write(&mut self, partition: usize, mut record: Own) -> i64 {
         let log = &mut self.requests[partition];
         // Holes like those of transactions.
         let hole = i64::from(self.dice.borrow_mut().below(5) == 0);
@@ -120,7 +126,7 @@ impl World {
     }
 
     /// Writes requests of every form, some of them to the wrong partition.
-    pub fn load(&mut self, count: usize) {
+    pub(super) fn load(&mut self, count: usize) {
         let partitions = self.requests.len() as u64;
         for _ in 0..count {
             let (form, number, name, stray, some) = {
@@ -165,7 +171,7 @@ impl World {
     }
 
     /// Serves until everything is answered, with a crash now and then.
-    pub fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         loop {
             let mut moved = false;
             for partition in 0..self.requests.len() {
@@ -284,7 +290,7 @@ impl World {
         first
     }
 
-    pub fn restore(&self, partition: usize) -> Restored {
+    pub(super) fn restore(&self, partition: usize) -> Restored {
         let mut restore = Restore::default();
         for record in &self.state[partition] {
             let key = record.key.as_deref().unwrap_or_default();
@@ -316,7 +322,7 @@ impl World {
 
     /// Writes a repair that goes on at the end of the log. Every undefined sequence goes on above `above`; with
     /// `above` below 0, from 1.
-    pub fn repair(&mut self, partition: usize, above: i64) {
+    pub(super) fn repair(&mut self, partition: usize, above: i64) {
         self.owners[partition] = None;
         let end = self.requests[partition]
             .last()
@@ -374,7 +380,7 @@ impl World {
 
     /// A repair to a right state: requests below `answered` were answered, and requests from there to the end
     /// of the log are skipped.
-    pub fn repair_unchanged(
+    pub(super) fn repair_unchanged(
         &mut self,
         partition: usize,
         right: &Restored,
@@ -408,7 +414,7 @@ impl World {
     }
 
     /// Keeps only the last record of each key, with a footer that matches nothing.
-    pub fn damage_state(&mut self, partition: usize) {
+    pub(super) fn damage_state(&mut self, partition: usize) {
         let log = &mut self.state[partition];
         let last: Vec<bool> = (0..log.len())
             .map(|at| !log[at + 1..].iter().any(|later| later.key == log[at].key))
@@ -423,25 +429,25 @@ impl World {
     }
 
     /// Appends the first batch again, at the end.
-    pub fn late_batch(&mut self, partition: usize) {
+    pub(super) fn late_batch(&mut self, partition: usize) {
         let section = self.early[partition].take().unwrap();
         self.append(partition, section.batch_id, &section.batch);
     }
 
     /// Removes the oldest requests, like retention.
-    pub fn cut_requests(&mut self, partition: usize, records: usize) {
+    pub(super) fn cut_requests(&mut self, partition: usize, records: usize) {
         self.requests[partition].drain(..records);
         self.starts[partition] = self.requests[partition][0].offset;
     }
 
     /// Removes the oldest replies, like retention.
-    pub fn cut_replies(&mut self, records: usize) {
+    pub(super) fn cut_replies(&mut self, records: usize) {
         self.replies.drain(..records);
         self.replies_start = self.replies[0].offset;
     }
 
     /// Compacts the first records of a state log: the last one of each key stays.
-    pub fn compact(&mut self, partition: usize, records: usize) {
+    pub(super) fn compact(&mut self, partition: usize, records: usize) {
         let log = &mut self.state[partition];
         let records = records.min(log.len() / 2);
         let head: Vec<Own> = log.drain(..records).collect();
@@ -454,7 +460,7 @@ impl World {
     }
 
     /// Indices of the footers in a state log.
-    pub fn footers(&self, partition: usize) -> Vec<usize> {
+    pub(super) fn footers(&self, partition: usize) -> Vec<usize> {
         let is_footer = |record: &Own| {
             let key = record.key.as_deref().unwrap_or_default();
             let decoded = state::decode(key, record.value.as_deref(), None);
@@ -524,11 +530,11 @@ impl Logs for World {
 }
 
 /// Checks a world.
-pub fn run(world: &World) -> Report {
+pub(super) fn run(world: &World) -> Report {
     try_run(world).unwrap()
 }
 
-pub fn try_run(world: &World) -> Result<Report, Error> {
+pub(super) fn try_run(world: &World) -> Result<Report, Error> {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         replies: vec!["replies".to_owned()],

@@ -28,7 +28,7 @@ pub(crate) const FIELDS: [&str; 15] = [
 ];
 
 /// A parsed value.
-pub enum Body<'a> {
+pub(super) enum Body<'a> {
     /// JSON `null`.
     Absent,
     /// Any JSON value except an object and `null`.
@@ -38,7 +38,7 @@ pub enum Body<'a> {
 
 /// The fields of an object. Only their names have been checked.
 #[derive(Default)]
-pub struct Fields<'a> {
+pub(super) struct Fields<'a> {
     /// The values, in the order of [`FIELDS`].
     values: [Option<Scalar<'a>>; FIELDS.len()],
     /// The first invalid field, in the order of the text.
@@ -47,13 +47,13 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Removes a field and returns its value.
-    pub fn take(&mut self, name: &str) -> Option<Scalar<'a>> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Scalar<'a>> {
         let index = FIELDS.iter().position(|known| *known == name)?;
         self.values[index].take()
     }
 
     /// A field that is present and belongs neither to the requester nor to `own`.
-    pub fn first_besides(&self, own: &[&str]) -> Option<&'static str> {
+    pub(super) fn first_besides(&self, own: &[&str]) -> Option<&'static str> {
         let present = FIELDS.iter().zip(&self.values);
         present
             .filter(|(_, value)| value.is_some())

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 /// A JSON value that a request field can hold. `null` is `None` of an `Option<Scalar>`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Scalar<'a> {
+pub(super) enum Scalar<'a> {
     Bool(bool),
     Integer(i128),
     /// A whole number beyond 64 bits, which the JSON reader holds as a float.
@@ -36,7 +36,7 @@ impl fmt::Display for Scalar<'_> {
 const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 /// A number that the JSON reader holds as a float.
-pub fn float(value: f64) -> Scalar<'static> {
+pub(super) fn float(value: f64) -> Scalar<'static> {
     if value.abs() >= BEYOND_INTEGERS {
         Scalar::Huge(value)
     } else {
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 }
 
 /// A field's value; `None` for `null`, which counts as absent.
-pub struct FieldValue<'a>(pub Option<Scalar<'a>>);
+pub(super) struct FieldValue<'a>(pub Option<Scalar<'a>>);
 
 impl<'de> Deserialize<'de> for FieldValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

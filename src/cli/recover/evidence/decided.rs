@@ -11,14 +11,14 @@ use crate::processor::checkpoint::homes;
 use crate::processor::takeover::Decided;
 
 /// The decided values and their source.
-pub struct Service {
+pub(crate) struct Service {
     pub decided: Decided,
     pub origin: Origin,
 }
 
 /// The source of N.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// From the state of this partition, with the key.
     State(i32),
     /// From the committed offset of this partition.

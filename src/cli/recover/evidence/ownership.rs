@@ -8,7 +8,7 @@ use crate::cli::session::Session;
 use crate::kafka::admin::Member;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub(crate) enum Ownership {
     /// No member reads the request topic.
     Nobody,
     /// This member, in words.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::core::limits::{ID_FIRST, ID_LAST};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replies {
+pub(crate) struct Replies {
     pub read: u64,
     /// Replies to names whose home is this partition.
     pub of_partition: u64,
@@ -17,7 +17,7 @@ pub struct Replies {
 
 /// The IDs of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Given {
+pub(crate) struct Given {
     pub lowest: i64,
     pub highest: i64,
     /// True when a sequence with the default rules can give every one of these replies.
@@ -26,7 +26,7 @@ pub struct Given {
 
 impl Given {
     #[cfg(test)]
-    pub fn from_to(lowest: i64, highest: i64) -> Given {
+    pub(crate) fn from_to(lowest: i64, highest: i64) -> Given {
         Given {
             lowest,
             highest,
@@ -35,7 +35,7 @@ impl Given {
     }
 
     /// True when these IDs are not numbers of a lost definition.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.by_default_rules
     }
 

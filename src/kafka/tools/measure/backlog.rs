@@ -45,7 +45,7 @@ pub fn config(connection: &Connection) -> ClientConfig {
 /// Writes the requests of these numbers by a producer that nobody else uses meanwhile.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn produce(
     producer: &Producer,
     topic: &str,

@@ -12,15 +12,15 @@ use crate::service::http::search::{Row, SearchResult};
 use crate::service::status::{PartitionState, PartitionStatus, Status};
 
 /// The members of the group, or why they are unknown.
-pub type Members = Option<Result<Vec<Owner>, String>>;
+pub(super) type Members = Option<Result<Vec<Owner>, String>>;
 
 /// When the engine is silent for longer than this, in seconds, the page says so.
 const SILENCE_S_MAX: u64 = 5;
 /// Shown instead of a value that is not known.
-pub const UNKNOWN: &str = "–";
+pub(super) const UNKNOWN: &str = "–";
 
 /// Renders the whole page around its middle.
-pub fn page(
+pub(super) fn page(
     status: &Status,
     live: &Markup,
     searched: Option<(&str, &SearchResult)>,
@@ -116,7 +116,7 @@ fn search(status: &Status, searched: Option<(&str, &SearchResult)>) -> Markup {
 }
 
 /// Renders the part that the script fetches repeatedly.
-pub fn live(status: &Status, silence: Duration, members: &Members) -> Markup {
+pub(super) fn live(status: &Status, silence: Duration, members: &Members) -> Markup {
     let known = match members {
         Some(Ok(members)) => members.as_slice(),
         _ => &[],
@@ -187,7 +187,7 @@ fn instances(status: &Status, members: &[Owner]) -> Markup {
 }
 
 /// The head of a table with these columns.
-pub fn head(columns: &[&str]) -> Markup {
+pub(super) fn head(columns: &[&str]) -> Markup {
     html! {
         thead { tr { @for column in columns { th scope="col" { (column) } } } }
     }

@@ -9,7 +9,7 @@ use crate::audit::trace::{Grant, Trace};
 use crate::core::printable::printable;
 
 /// A question of a reader, and its answer.
-pub struct Question {
+pub(super) struct Question {
     /// The name of the sequence.
     pub name: String,
     /// The ID, as it was typed.
@@ -19,7 +19,7 @@ pub struct Question {
 }
 
 /// Renders the form with the question in it, and the answer.
-pub fn section(asked: Option<&Question>) -> Markup {
+pub(super) fn section(asked: Option<&Question>) -> Markup {
     let (name, id) = asked.map_or(("", ""), |asked| (&asked.name, &asked.id));
     html! {
         section aria-labelledby="trace" {
