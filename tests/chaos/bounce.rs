@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::Message;
 use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
@@ -17,7 +16,7 @@ use crate::support::check::cause;
 use crate::support::load::Names;
 use crate::support::random::Random;
 use crate::support::records::Mode;
-use crate::support::service::{PARTITIONS, Service};
+use crate::support::service::Service;
 use crate::support::{cluster, heavy, tail};
 
 use super::stage::wait_in_sync;
@@ -183,13 +182,8 @@ struct Reader {
 
 impl Reader {
     fn start(service: &Service) -> Reader {
-        let consumer = tail::consumer(&service.bootstrap, service.isolation());
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(&service.replies, partition, Offset::Beginning)
-                .unwrap();
-        }
-        consumer.assign(&list).unwrap();
+        let isolation = service.isolation();
+        let (consumer, _) = tail::assigned(&service.bootstrap, &service.replies, isolation);
         let enough = Arc::new(OnceLock::new());
         let shared = Arc::clone(&enough);
         let mut order = Order::new(service.mode);

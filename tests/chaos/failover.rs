@@ -138,7 +138,7 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy) {
         scene.wait_calm();
         measured.push(scene.course);
         if with_failover {
-            outage(kafka, &fleet);
+            outage(kafka, &mut fleet);
         }
     }
     wait_answered(&observer);
@@ -155,7 +155,7 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy) {
 }
 
 /// Stops all brokers for a time. Nobody may be evicted, since all are silent for the same reason.
-fn outage(kafka: &mut Kafka, fleet: &Fleet<'_>) {
+fn outage(kafka: &mut Kafka, fleet: &mut Fleet<'_>) {
     let before = fleet.evictions();
     for broker in 0..BROKERS {
         signal_to(kafka, broker, signal::SIGSTOP);
@@ -330,20 +330,17 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    fn wait_up(&self) {
-        for (name, instance) in &self.instances {
-            wait_for(&format!("{name} to be up"), || {
+    fn wait_up(&mut self) {
+        for (_, instance) in &mut self.instances {
+            instance.wait("to be up", |instance| {
                 http::get(instance.port(), "/healthz").ok().map(drop)
             });
         }
     }
 
-    fn wait_ready(&self) {
-        for (name, instance) in &self.instances {
-            wait_for(&format!("{name} to be ready"), || {
-                let ready = http::get(instance.port(), "/readyz");
-                ready.is_ok_and(|page| page.status == 200).then_some(())
-            });
+    fn wait_ready(&mut self) {
+        for (_, instance) in &mut self.instances {
+            instance.wait_ready();
         }
     }
 

@@ -4,8 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset};
 use sequencer::embedded::{Kafka, Options};
 use serde_json::Value;
 
@@ -14,7 +13,7 @@ use crate::support::instance::Instance;
 use crate::support::murmur2::partition_of;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
-use crate::support::{admin, cluster, heavy, http, tail, wait_for};
+use crate::support::{admin, cluster, heavy, tail, wait_for};
 
 use super::run;
 
@@ -62,12 +61,16 @@ fn play(service: &Service, sequences: u64) -> Vec<Duration> {
     }
     let name = names().next().expect("a name");
     let mut writer = service.writer();
-    let replies = replies(service);
+    let isolation = service.isolation();
+    let (replies, _) =
+        tail::assigned_from(Offset::End, &service.bootstrap, &service.replies, isolation);
     let mut times = Vec::new();
     for kill in 0..KILLS {
         service.wait_shared(&fleet.iter().collect::<Vec<_>>());
         let owner = wait_for("an owner of the large partition", || {
-            fleet.iter().position(runs)
+            fleet
+                .iter()
+                .position(|instance| instance.running_partitions().contains(&LARGE))
         });
         let before = tail::high_watermark(&service.bootstrap, &service.requests, LARGE);
         fleet.remove(owner).sigkill();
@@ -102,13 +105,6 @@ fn names() -> impl Iterator<Item = String> {
     all.filter(|name| partition_of(name.as_bytes(), PARTITIONS) == LARGE)
 }
 
-/// True when the instance answers for the large partition.
-fn runs(instance: &Instance) -> bool {
-    let page = http::get(instance.port(), "/readyz").ok();
-    let body: Option<Value> = page.and_then(|page| serde_json::from_str(&page.body).ok());
-    body.is_some_and(|body| body["status"]["partitions"][LARGE.to_string()]["state"] == "running")
-}
-
 fn covered(service: &Service) -> i64 {
     let Service {
         bootstrap,
@@ -118,16 +114,4 @@ fn covered(service: &Service) -> i64 {
     } = service;
     let committed = admin::committed(bootstrap, group, requests, PARTITIONS);
     committed.get(&LARGE).copied().unwrap_or(0)
-}
-
-/// A reader of all replies from now on.
-fn replies(service: &Service) -> BaseConsumer {
-    let consumer = tail::consumer(&service.bootstrap, service.isolation());
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(&service.replies, partition, Offset::End)
-            .unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    consumer
 }

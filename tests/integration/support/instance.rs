@@ -138,14 +138,21 @@ impl Instance {
 
     /// Number of partitions that it answers for; 0 while it does not report.
     pub fn running(&self) -> usize {
+        self.running_partitions().len()
+    }
+
+    /// The partitions that it answers for; none while it does not report.
+    pub fn running_partitions(&self) -> Vec<i32> {
         let Some(body) = self.body("/readyz") else {
-            return 0;
+            return Vec::new();
         };
         let partitions = body["status"]["partitions"].as_object().unwrap();
-        partitions
-            .values()
-            .filter(|partition| partition["state"] == "running")
-            .count()
+        let running = partitions
+            .iter()
+            .filter(|(_, partition)| partition["state"] == "running");
+        running
+            .map(|(partition, _)| partition.parse().unwrap())
+            .collect()
     }
 
     /// The halted partitions; none while it does not report.

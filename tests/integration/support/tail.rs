@@ -69,6 +69,16 @@ pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
 
 /// A consumer of a whole topic from its beginning, and the number of the topic's partitions.
 pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, i32) {
+    assigned_from(Offset::Beginning, bootstrap, topic, isolation)
+}
+
+/// The same from another place in each partition.
+pub fn assigned_from(
+    from: Offset,
+    bootstrap: &str,
+    topic: &str,
+    isolation: Isolation,
+) -> (BaseConsumer, i32) {
     let consumer = consumer(bootstrap, isolation);
     let partitions = wait_for(&format!("topic {topic}"), || {
         let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).ok()?;
@@ -77,8 +87,7 @@ pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseCons
     });
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
-        list.add_partition_offset(topic, partition, Offset::Beginning)
-            .unwrap();
+        list.add_partition_offset(topic, partition, from).unwrap();
     }
     consumer.assign(&list).unwrap();
     (consumer, partitions)
