@@ -71,8 +71,9 @@ impl Homes {
         partition_of(name, self.now)
     }
 
-    /// What a partition without a state begins with, in a service with this list: the epochs up to the one that
-    /// was current when the partition was added. It learns of later ones from the records that begin them.
+    /// The list with which a partition without a state begins, in a service with this list: the epochs up to the
+    /// one that was current when the partition was added. It learns of later ones from the records that begin
+    /// them.
     ///
     /// With a later N, it would believe itself the home of names that another partition still counts.
     #[must_use]

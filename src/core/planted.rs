@@ -75,7 +75,7 @@ pub enum Bug {
     ForeignKeysLeft,
     /// I6: an owner whose state log lost what it had written goes on as if it were there.
     StateLossIgnored,
-    /// I6: another record in the place of the last applied one is not noticed.
+    /// I6: another record instead of the last applied one is not noticed.
     OtherRecordIgnored,
     /// I6: a consumer whose offset is gone begins at the start of the log.
     ResetToEarliest,

@@ -22,7 +22,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest name of a caller, in bytes. It precedes the key in a `request_id`, which has 255.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What a scope lets its holder do.
+/// The calls that a scope permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Next,

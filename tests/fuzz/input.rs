@@ -23,7 +23,7 @@ pub const FORWARDED: &[u8] = b"sequencer-forwarded";
 /// The partition that the log of an input is.
 pub const HERE: u32 = 0;
 
-/// What a corpus writes in the place of a link's tag, which no mutation could hit.
+/// Stands for a link's tag in a corpus, since no mutation could hit the right one.
 const TAG: &str = "TAG";
 
 /// One header.
@@ -53,7 +53,7 @@ impl Record {
         }
     }
 
-    /// With the tag that is right in this partition in the place of [`TAG`].
+    /// With the tag that is right in this partition instead of [`TAG`].
     pub fn tagged(mut self, partition: u32) -> Record {
         for (name, value) in &mut self.headers {
             if name == FORWARDED

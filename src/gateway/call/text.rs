@@ -6,7 +6,7 @@ use super::problem::Problem;
 /// Decodes a segment of a path.
 ///
 /// # Errors
-/// What is wrong, as it follows the subject of a sentence.
+/// The reason, as it follows the subject of a sentence.
 pub(super) fn segment(text: &str) -> Result<String, String> {
     decode(text, |byte| byte)
 }

@@ -17,7 +17,7 @@ pub(super) enum Rebalance {
     },
 }
 
-/// What is known of the next revoke before it is polled.
+/// The next revoke, before it is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unpolled {
     /// If a revoke comes, it waits for its answer.
