@@ -6,6 +6,7 @@ use super::Error;
 use super::args::{FieldArgs, RecordArgs};
 use super::ask::check_text;
 use crate::core::limits::TEXT_FIELD_BYTES_MAX;
+use crate::wire::request::DESCRIBE;
 
 /// A field of a definition with its value.
 pub(super) type Field = (&'static str, Value);
@@ -57,7 +58,7 @@ impl Record {
 
 /// The value of a `describe` request, which has no author.
 pub(super) fn describe() -> Vec<u8> {
-    value("describe", [])
+    DESCRIBE.to_vec()
 }
 
 fn value(op: &str, fields: impl IntoIterator<Item = Field>) -> Vec<u8> {

@@ -16,7 +16,6 @@ mod way;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use super::args::{Above, RecoverArgs};
@@ -24,6 +23,7 @@ use super::session::Session;
 use crate::core::NextOffset;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::repair;
+use crate::service::clock::unix_ms;
 use crate::wire::state::BatchId;
 use evidence::{Evidence, Inquiry, Ownership};
 use plan::{Ask, Plan};
@@ -53,7 +53,7 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
                 &settings.group,
                 *rebuilt,
                 &evidence,
-                now_ms(),
+                unix_ms(),
             );
             let plan = plan.map_err(Error::Failed)?;
             print::rebuilt(since, &evidence, &plan, out)?;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
                 &settings.group,
                 *skip.rebuilt,
                 &evidence,
-                now_ms(),
+                unix_ms(),
             );
             let mut plan = plan.map_err(Error::Failed)?;
             plan.answered = from;
@@ -142,7 +142,7 @@ fn ask(
         above_of,
         group: session.settings.group.clone(),
         before: inquiry.before(from, evidence.log)?,
-        now_ms: now_ms(),
+        now_ms: unix_ms(),
     })
 }
 
@@ -162,11 +162,6 @@ fn not_of_another_topic(
          reads: topics.requests is {:?} here, correct it, or stop that service",
         args.partition, settings.group, settings.topics.requests
     )))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// Refuses while an owner runs: it would go on with the state in its memory, and write this state.

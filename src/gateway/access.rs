@@ -9,9 +9,7 @@ use super::call::Call;
 use super::call::problem::{Own, Problem};
 use super::callers::{Caller, Callers, scope_of};
 use super::local::Local;
-
-/// Longest `Authorization` that is looked at, in bytes.
-const AUTHORIZATION_BYTES_MAX: usize = 1_024;
+use crate::service::http::authorization;
 
 /// The check of a request. It is decided at the start which of the two it is. Clones share it.
 #[derive(Clone)]
@@ -59,14 +57,11 @@ pub(super) fn permits(caller: Option<&Caller>, call: &Call) -> Result<(), Proble
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.as_bytes();
-    if values.next().is_some() || value.len() > AUTHORIZATION_BYTES_MAX {
+    if values.next().is_some() {
         return None;
     }
-    let space = value.iter().position(|byte| *byte == b' ')?;
-    let (scheme, token) = value.split_at(space);
-    scheme
-        .eq_ignore_ascii_case(b"bearer")
-        .then(|| token.trim_ascii())
+    let (scheme, token) = authorization(value)?;
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(token)
 }
 
 #[cfg(test)]
@@ -86,7 +81,7 @@ mod tests {
         };
         assert_eq!(read(&["Bearer abc"]), Some(b"abc".to_vec()));
         assert_eq!(read(&["bearer  abc "]), Some(b"abc".to_vec()));
-        let long = format!("Bearer {}", "x".repeat(AUTHORIZATION_BYTES_MAX));
+        let long = format!("Bearer {}", "x".repeat(1_024));
         for none in [
             &[][..],
             &["abc"],

@@ -1,7 +1,7 @@
 //! The handlers: from an HTTP request through Kafka to its answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,19 +11,22 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::Registry;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, permits};
 use super::call::key::{Key, RANDOM_BYTES};
 use super::call::problem::{MEDIA_TYPE, Own, Problem};
-use super::call::{Call, Incoming, Op, answer, describe, openapi};
+use super::call::{Call, Incoming, Op, answer, openapi};
 use super::callers::Caller;
 use super::metrics::Metrics;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, End, Fate, Places, Request as Record};
+use crate::service::clock::unix_ms;
+use crate::service::http::{gathered, probed};
 use crate::wire::headers::{TRACEPARENT, TRACESTATE};
+use crate::wire::request::DESCRIBE;
 
 /// Most bytes of a body. The largest has a name and a reason of 255 bytes, which JSON may write as six each, and
 /// the numbers of a definition.
@@ -51,7 +54,7 @@ pub(super) struct Limits {
     pub key_age_max_s: u64,
 }
 
-/// What the handlers share.
+/// The state of all handlers.
 #[derive(Clone)]
 pub(super) struct App(Arc<Shared>);
 
@@ -139,7 +142,7 @@ async fn healthz(State(app): State<App>) -> Response {
         },
         silence_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
     };
-    probe(healthy, &health)
+    probed(healthy, &health)
 }
 
 #[derive(Serialize)]
@@ -151,18 +154,7 @@ struct Readiness {
 async fn readyz(State(app): State<App>) -> Response {
     let reasons = Vec::from_iter(app.obstacle());
     let ready = reasons.is_empty();
-    probe(ready, &Readiness { ready, reasons })
-}
-
-fn probe(good: bool, body: &impl Serialize) -> Response {
-    let status = match good {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    // Texts and numbers can always be serialised.
-    let json = serde_json::to_string_pretty(body).unwrap_or_default() + "\n";
-    let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];
-    (status, headers, json).into_response()
+    probed(ready, &Readiness { ready, reasons })
 }
 
 const JSON: &str = "application/json";
@@ -180,10 +172,7 @@ async fn metrics(State(app): State<App>, request: Request) -> Response {
         .in_flight
         .set(i64::try_from(in_flight).unwrap_or(i64::MAX));
     metrics.ready.set(i64::from(app.obstacle().is_none()));
-    match TextEncoder::new().encode_to_string(&registry.gather()) {
-        Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+    gathered(registry)
 }
 
 /// The row of a code, as `type` of a problem names it.
@@ -242,11 +231,6 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
     values.map(HeaderValue::as_bytes).collect()
 }
 
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
-}
-
 impl App {
     async fn answer(&self, request: Request) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
@@ -269,7 +253,7 @@ impl App {
             Some(key) => key,
             None => drawn(tenant)?,
         };
-        key.check_age(now_ms(), self.0.limits.key_age_max_s)?;
+        key.check_age(unix_ms(), self.0.limits.key_age_max_s)?;
         let answered = self.carry_out(&call, &key, &parts, caller, places).await;
         let mut response = match answered {
             Ok(body) => {
@@ -329,8 +313,11 @@ impl App {
         };
         let mut places = places;
         if call.op == Op::Define {
-            let value = &describe();
-            let end = self.0.calls.call(Record { value, ..record }, places).await;
+            let look = Record {
+                value: DESCRIBE,
+                ..record
+            };
+            let end = self.0.calls.call(look, places).await;
             let description = match ended(end) {
                 End::Reply(body) => body,
                 // The definition itself was not written.
@@ -384,5 +371,5 @@ fn drawn(tenant: Option<&str>) -> Result<Key, Problem> {
         let detail = format!("no randomness from the system: {error}");
         Problem::own(Own::NotReady, detail)
     })?;
-    Ok(Key::draw(now_ms(), random, tenant))
+    Ok(Key::draw(unix_ms(), random, tenant))
 }

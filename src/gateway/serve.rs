@@ -51,7 +51,7 @@ pub enum Error {
     Callers {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
     },
     /// Kafka.
@@ -94,7 +94,7 @@ impl Status {
 /// Serves until SIGTERM or SIGINT, then answers what is in progress.
 ///
 /// # Errors
-/// What kept it from starting.
+/// The reason why it did not start.
 pub(crate) fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
     for warning in warnings {
         warn!("{warning}");

@@ -36,7 +36,7 @@ const STEP: Duration = Duration::from_millis(20);
 /// Random bytes by which a reply is recognised.
 const CORRELATION_BYTES: usize = 16;
 
-/// What is known of a request record's way into the log.
+/// The way of a request record into the log, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The producer never had it, or reports each attempt as not persisted. It is certainly not in the log.
@@ -46,12 +46,7 @@ pub(crate) enum Fate {
     /// The producer gave it up, after an attempt that may have been written.
     Doubtful(String),
     /// It is in the log.
-    Written {
-        /// Its partition.
-        partition: i32,
-        /// Its offset.
-        offset: i64,
-    },
+    Written { partition: i32, offset: i64 },
 }
 
 /// How a call ended.
@@ -61,7 +56,7 @@ pub(crate) enum End {
     Reply(Vec<u8>),
     /// Nobody waits for its reply any longer.
     NoReply {
-        /// What is known of its record.
+        /// The fate of its record.
         fate: Fate,
         /// Why, as a sentence without its full stop.
         reason: String,
@@ -89,7 +84,6 @@ pub(crate) type Places = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 pub(crate) struct Request<'a> {
     /// The name of the sequence.
     pub name: &'a str,
-    /// The record's value.
     pub value: &'a [u8],
     /// The W3C trace context, passed on.
     pub traceparent: Option<&'a [u8]>,

@@ -47,7 +47,7 @@ use bounded::{Bounded, Limits, Own};
 use busy::Pages;
 pub(crate) use hosts::Hosts;
 use owners::{Owner, Owners};
-pub(crate) use token::Token;
+pub(crate) use token::{Token, authorization};
 use trace::Tracer;
 
 /// Time for answers in flight after shutdown has begun, in milliseconds. An answer takes microseconds, and a
@@ -172,30 +172,35 @@ pub(crate) fn router(state: State) -> Router {
 
 async fn healthz(Extract(state): Extract<State>) -> Response {
     let health = health::health(&state.status.read(), state.status.silence());
-    let code = if health.healthy {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json(code, &health)
+    probed(health.healthy, &health)
 }
 
 async fn readyz(Extract(state): Extract<State>) -> Response {
     let silence = state.status.silence();
     let readiness = health::readiness(&state.status.read(), silence, state.lag_max_records);
-    let code = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    json(code, &readiness)
+    probed(readiness.ready, &readiness)
 }
 
 async fn metrics(Extract(state): Extract<State>) -> Response {
     state
         .metrics
         .publish(&state.status.read(), state.status.silence());
-    match TextEncoder::new().encode_to_string(&state.registry.gather()) {
+    gathered(&state.registry)
+}
+
+/// The answer to a probe: 200 or 503, with the reasons in the body.
+pub(crate) fn probed(good: bool, body: &impl Serialize) -> Response {
+    let code = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(code, body)
+}
+
+/// The metrics of a registry, as Prometheus reads them.
+pub(crate) fn gathered(registry: &Registry) -> Response {
+    match TextEncoder::new().encode_to_string(&registry.gather()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => failed(&error),
     }

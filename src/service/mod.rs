@@ -7,8 +7,10 @@
 //! | [`status`] | the status that the engine publishes |
 //! | [`http`] | the status page, `/metrics`, `/healthz`, `/readyz` |
 //! | [`metrics`] | counters, gauges and histograms |
+//! | [`clock`] | the time of day |
 //! | [`logging`] | the log's format and output |
 
+pub(crate) mod clock;
 pub(crate) mod http;
 pub(crate) mod logging;
 pub(crate) mod metrics;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::clock::unix_ms;
 use super::settings::ReplyMode;
 use crate::core::fold::Outlook;
 
@@ -113,14 +114,11 @@ impl PartitionState {
 impl Status {
     /// The status of an instance that starts now and owns nothing.
     pub(crate) fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Status {
             instance_id: instance_id.to_owned(),
             group: group.to_owned(),
             reply_mode,
-            started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            started_unix_ms: unix_ms(),
             ..Status::default()
         }
     }

@@ -23,6 +23,11 @@ const NOT_IN_A_BODY: [(&str, &str); 4] = [
     ),
 ];
 
+/// True for a field of a record that no body has.
+pub(super) fn is_refused(field: &str) -> bool {
+    NOT_IN_A_BODY.iter().any(|(refused, _)| *refused == field)
+}
+
 /// The fields of a body, as JSON.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);

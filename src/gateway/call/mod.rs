@@ -22,6 +22,7 @@ use key::Key;
 use problem::{Own, Problem};
 
 use crate::core::{Code, Name};
+use crate::wire::request::fields_of;
 
 /// An operation on a sequence that HTTP offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,23 +63,9 @@ impl Op {
     }
 
     /// The fields of a body, besides `sequence` where the path does not name it.
-    const fn fields(self) -> &'static [&'static str] {
-        match self {
-            Op::Next => &["count"],
-            Op::Describe => &[],
-            Op::Define => &[
-                "start",
-                "increment",
-                "min",
-                "max",
-                "at_end",
-                "max_count",
-                "audit",
-                "reason",
-            ],
-            Op::SetNext => &["next", "reason"],
-            Op::Retire => &["reason"],
-        }
+    fn fields(self) -> impl Iterator<Item = &'static str> {
+        let all = fields_of(self.as_str()).iter().copied();
+        all.filter(|field| !body::is_refused(field))
     }
 }
 
@@ -93,14 +80,12 @@ pub(crate) struct Incoming<'a> {
     pub query: Option<&'a str>,
     /// The values of `Content-Type`.
     pub content_types: &'a [&'a [u8]],
-    /// The body.
     pub body: &'a [u8],
 }
 
 /// A call that is valid as far as the gateway can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// The operation.
     pub op: Op,
     /// The name of the sequence: the key of the record.
     pub name: String,
@@ -159,10 +144,10 @@ impl Call {
             false => None,
         };
         query.end()?;
-        let takes = match (route.takes_body, route.name.is_none()) {
+        let takes: Vec<&str> = match (route.takes_body, route.name.is_none()) {
             (false, _) => Vec::new(),
-            (true, false) => route.op.fields().to_vec(),
-            (true, true) => [&["sequence"], route.op.fields()].concat(),
+            (true, false) => route.op.fields().collect(),
+            (true, true) => ["sequence"].into_iter().chain(route.op.fields()).collect(),
         };
         let mut fields = body(&route, &takes, incoming)?;
         let name = match route.name {
@@ -193,15 +178,6 @@ impl Call {
         // Texts and numbers can always be serialised.
         serde_json::to_vec(&record).unwrap_or_default()
     }
-}
-
-/// The value of a record that only asks for the state of a sequence.
-pub(crate) fn describe() -> Vec<u8> {
-    let record = Record {
-        op: Some(Op::Describe.as_str()),
-        ..Record::default()
-    };
-    serde_json::to_vec(&record).unwrap_or_default()
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {

@@ -89,7 +89,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
         "responses": responses(op),
     });
     let own = if named { &[][..] } else { &["sequence"] };
-    let fields: Vec<&str> = own.iter().chain(op.fields()).copied().collect();
+    let fields: Vec<&str> = own.iter().copied().chain(op.fields()).collect();
     if matches!(method, "POST" | "PATCH") && !fields.is_empty() {
         let required: Vec<&str> = own
             .iter()

@@ -77,7 +77,6 @@ impl Own {
         }
     }
 
-    /// The HTTP status.
     pub(crate) const fn status(self) -> u16 {
         match self {
             Own::NotFound => 404,
@@ -164,7 +163,6 @@ pub(crate) struct Details {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
-    /// The HTTP status.
     pub status: u16,
     detail: String,
     /// The stable code.
@@ -253,7 +251,6 @@ impl Problem {
         self
     }
 
-    /// The body.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         // Texts and numbers can always be serialised.
         let mut json = serde_json::to_vec_pretty(&self.0).unwrap_or_default();

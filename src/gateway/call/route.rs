@@ -7,7 +7,6 @@ use super::text;
 /// A call by its method and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// The operation.
     pub op: Op,
     /// The name of the sequence; none when the body has it.
     pub name: Option<String>,

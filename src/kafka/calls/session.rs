@@ -17,6 +17,7 @@ use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
 use crate::wire::headers::{Block, FamilyNames, TRACE_BYTES_MAX, TRACEPARENT, TRACESTATE, block};
+use crate::wire::request::DESCRIBE;
 
 /// How long one question to the brokers may take. They answer in milliseconds or are away.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -27,8 +28,6 @@ const REPORT_EVENTS_MAX: usize = 100;
 /// How often a `describe` is written until one has come back. Each goes to another partition, since the owner of
 /// one may be away.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
-/// The value of that record.
-const PROBE: &[u8] = br#"{"op":"describe"}"#;
 /// The number of such a record. No call has it.
 const PROBE_NUMBER: usize = usize::MAX;
 
@@ -233,7 +232,7 @@ impl Session {
         }
         let request = Request {
             name: POLICY,
-            value: PROBE,
+            value: DESCRIBE,
             traceparent: None,
             tracestate: None,
         };
@@ -259,7 +258,7 @@ impl Session {
     }
 }
 
-/// What a report says of its record.
+/// The fate of a record by its report.
 fn fate(report: &Report<'_>) -> Fate {
     match &report.result {
         Ok(offset) => Fate::Written {

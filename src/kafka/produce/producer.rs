@@ -1,7 +1,7 @@
 //! A producer with its delivery reports.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -11,6 +11,8 @@ use super::topic::Topic;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 
+/// The longest wait for one event of reports before a deadline is looked at.
+pub(super) const REPORT_POLL: Duration = Duration::from_millis(1);
 /// Most events of reports served in one go. It bounds the time away from other work.
 const REPORTS_MAX: usize = 64;
 
@@ -78,6 +80,17 @@ impl Producer {
             }
             wait = Duration::ZERO;
         }
+    }
+
+    /// Serves reports until no record is queued or in flight. False when some still are at the deadline.
+    pub fn serve_all(&self, deadline: Instant, mut on: impl FnMut(Report<'_>)) -> bool {
+        while self.in_flight() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            self.serve(REPORT_POLL, &mut on);
+        }
+        true
     }
 
     /// Number of records queued and in flight.

@@ -2,17 +2,15 @@
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::producer::Producer as _;
 use rdkafka_sys as sys;
 
+use super::producer::REPORT_POLL;
 use super::{Enqueued, OPERATION, Outgoing, Producer, Report};
 use crate::kafka::error::{self, Class, Error};
 use crate::wire::headers::Block;
-
-/// The interval at which a full queue is tried again, unless a report comes first.
-const FULL_QUEUE_POLL: Duration = Duration::from_millis(1);
 
 /// A topic handle. It keeps its producer alive.
 pub struct Topic {
@@ -86,7 +84,7 @@ impl Topic {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            self.producer.serve(FULL_QUEUE_POLL, &mut on);
+            self.producer.serve(REPORT_POLL, &mut on);
         }
         Ok(true)
     }

@@ -21,8 +21,6 @@ const DEADLINE: Duration = Duration::from_secs(55);
 const ABORT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the question about the topic may take.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
-/// Step of a wait for delivery reports.
-const REPORT_POLL: Duration = Duration::from_millis(1);
 
 /// Writes the state of one partition. While it is there, no earlier one can write.
 pub struct Writer {
@@ -89,10 +87,7 @@ impl Writer {
 fn abort(producer: &Producer) {
     let all = PurgeConfig::default().queue().inflight();
     producer.base().purge(all);
-    let deadline = Instant::now() + ABORT_DEADLINE;
-    while producer.in_flight() > 0 && Instant::now() < deadline {
-        producer.serve(REPORT_POLL, |_| {});
-    }
+    producer.serve_all(Instant::now() + ABORT_DEADLINE, |_| {});
     let _ = producer.base().abort_transaction(ABORT_DEADLINE);
 }
 
@@ -149,11 +144,8 @@ fn produce(topic: &Topic, partition: i32, batch: &Batch, deadline: Instant) -> R
             return Err(late());
         }
     }
-    while topic.producer().in_flight() > 0 {
-        topic.producer().serve(REPORT_POLL, &mut on);
-        if Instant::now() >= deadline {
-            return Err(late());
-        }
+    if !topic.producer().serve_all(deadline, &mut on) {
+        return Err(late());
     }
     failed.map_or(Ok(()), Err)
 }

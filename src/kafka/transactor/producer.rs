@@ -246,10 +246,10 @@ impl TransactionalProducer {
     /// Serves reports after a failure. The report of the record that failed may come behind the reports of
     /// records that went with their transaction, and behind the producer's refusal of more records.
     fn drain_reports(&self) {
+        let mut progress = self.progress.borrow_mut();
         let deadline = Instant::now() + REFUSAL_WAIT;
-        while self.producer.in_flight() > 0 && Instant::now() < deadline {
-            self.poll();
-        }
+        self.producer
+            .serve_all(deadline, |report| progress.add(report));
     }
 
     fn produce_all(

@@ -15,8 +15,6 @@
 mod render;
 mod trace;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::header::{
@@ -30,6 +28,7 @@ use serde::Serialize;
 
 use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
 use super::{State, failed, json, query};
+use crate::service::clock::unix_ms;
 use crate::service::metrics::latency::Since;
 use trace::Question;
 
@@ -146,15 +145,12 @@ struct Live {
 
 async fn live(Extract(state): Extract<State>) -> Response {
     let status = state.status.read();
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let metrics = &state.metrics;
     let (bounds_us, latency) = metrics.latency.counts(Since::Append);
     let offsets = status.partitions.iter();
     let body = Live {
         html: render::live(&status, state.status.silence(), &state.owners()).into_string(),
-        unix_ms: since_1970.map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        }),
+        unix_ms: unix_ms(),
         requests: metrics.requests_granted.get()
             + metrics.requests_repeated.get()
             + metrics.requests_operated.get()

@@ -36,14 +36,9 @@ impl Token {
         let Some(given) = headers.get(AUTHORIZATION).map(|value| value.as_bytes()) else {
             return false;
         };
-        if given.len() > AUTHORIZATION_BYTES_MAX {
-            return false;
-        }
-        let Some(space) = given.iter().position(|byte| *byte == b' ') else {
+        let Some((scheme, credentials)) = authorization(given) else {
             return false;
         };
-        let (scheme, rest) = given.split_at(space);
-        let credentials = rest.trim_ascii();
         if scheme.eq_ignore_ascii_case(b"bearer") {
             return self.is(credentials);
         }
@@ -61,6 +56,17 @@ impl Token {
     fn is(&self, given: &[u8]) -> bool {
         blake3::hash(given) == *self.0
     }
+}
+
+/// The scheme of an `Authorization`, and the credentials that follow it. None for a value that is too long, or has
+/// one word only.
+pub(crate) fn authorization(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    if value.len() > AUTHORIZATION_BYTES_MAX {
+        return None;
+    }
+    let space = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = value.split_at(space);
+    Some((scheme, rest.trim_ascii()))
 }
 
 /// Accepts a request when no token is configured or the request has the right one.

@@ -14,7 +14,7 @@ use crate::core::rejection::{Code, Rejection, echo};
 
 /// The operations, each with the fields that belong to it besides `op`, `request_id` and
 /// `requester`.
-pub(super) const OPS: [(&str, &[&str]); 6] = [
+const OPS: [(&str, &[&str]); 6] = [
     ("next", &["count"]),
     (
         "define",
@@ -34,6 +34,12 @@ pub(super) const OPS: [(&str, &[&str]); 6] = [
     ("retire", &["reason"]),
     ("policy", &["undefined", "audit", "reason"]),
 ];
+
+/// The fields of an operation besides `op`, `request_id` and `requester`. Empty for an unknown operation.
+pub(crate) fn fields_of(op: &str) -> &'static [&'static str] {
+    let known = OPS.iter().find(|(known, _)| *known == op);
+    known.map_or(&[], |(_, fields)| fields)
+}
 
 fn invalid(message: String) -> Rejection {
     Rejection::new(Code::InvalidDefinition, message)
