@@ -174,7 +174,7 @@ impl Node for Shipped {
             headers: &Headers::collect(names, headers),
         };
         match self.partition.record(record, &self.service) {
-            None => Outcome::Nothing,
+            None | Some(Output::Several) => Outcome::Nothing,
             Some(Output::Reply(reply)) => Outcome::Reply(Reply::of(reply.outgoing)),
             Some(Output::Forward(Forward {
                 key,

@@ -28,6 +28,8 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
         losses: false,
         grows: false,
         outside: false,
+        rescales: 0,
+        floor: 0,
         requests_max: 8,
         taken_in_time_max: usize::MAX,
         disturb,

@@ -28,6 +28,9 @@ impl World {
         } else {
             None
         };
+        if self.operator_step() {
+            return;
+        }
         let written = self.something();
         if self.config.outside && self.random.one_in(8) {
             if self.random.one_in(4) {
@@ -305,7 +308,16 @@ impl World {
             ("1000001", "invalid_count"),
         ]);
         let mut written = named(name, Meaning::Invalid(code), None, Some(value.into()));
-        match self.random.below(4) {
+        match self.random.below(5) {
+            4 => {
+                // An order without a link.
+                written = named(
+                    "__policy".into(),
+                    Meaning::Invalid("unknown_field"),
+                    None,
+                    Some("{\"op\":\"split\",\"partitions\":[1,2]}".into()),
+                );
+            }
             0 => {
                 written.key = self.random.chance(50).then(|| b"a\nb".to_vec());
                 written.asked.name = None;

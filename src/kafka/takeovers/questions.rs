@@ -15,7 +15,7 @@ use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::checkpoint::rewrite_from;
-use crate::processor::restore::restore;
+use crate::processor::restore::{Restored, restore};
 use crate::processor::takeover::{Action, Bound, Committed, Decided, Event, RequestLog, StateLog};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, TopicId};
 
@@ -194,6 +194,21 @@ impl Questions {
             }
         }
         Ok(Event::Service(None))
+    }
+
+    /// A partition's committed state as of now, for a partition that adopts names of it.
+    ///
+    /// # Errors
+    /// The state cannot be read now.
+    pub(crate) fn restored(&self, partition: i32) -> Result<Restored, Error> {
+        let (start, end) = self.extent(&self.topics.state, partition)?;
+        match self.state(partition, start, end)? {
+            Event::State(restored) => Ok(*restored),
+            other => {
+                let message = format!("the state of partition {partition}: {other:?}");
+                Err(Error::own("read the state of a parent", Class::Retriable, message))
+            }
+        }
     }
 
     /// The decision in the first footer of a state partition, whether or not the footer adds up: for repairs.

@@ -135,6 +135,9 @@ impl Driven {
                 Some(to) => format!("read foreign {partition} {from}..{to}"),
                 None => format!("read foreign {partition} {from}.."),
             },
+            Effect::ReadParent {
+                partition, parent, ..
+            } => format!("read parent {parent} for {partition}"),
             Effect::Leave => "leave".into(),
             Effect::ExitFenced => "exit".into(),
             Effect::StartOver => "start over".into(),
@@ -185,7 +188,7 @@ impl Driven {
                 Destination::Default { partition } => Some((reply.token, partition)),
                 other => panic!("{other:?}"),
             },
-            Output::Forward(forward) => panic!("{forward:?}"),
+            output @ (Output::Forward(_) | Output::Several) => panic!("{output:?}"),
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Output<'a> {
     Reply(Reply<'a>),
     /// A stray, in both modes.
     Forward(Forward<'a>),
+    /// Several messages, which the caller takes one by one before the next record.
+    Several,
 }
 
 /// A stray on its way to its home partition of the request topic.

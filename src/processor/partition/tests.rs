@@ -85,7 +85,7 @@ impl Fed {
                 assert_eq!(reply.outgoing.key, key);
                 Some(String::from_utf8(reply.outgoing.body.to_vec()).unwrap())
             }
-            Output::Forward(forward) => panic!("forwarded: {forward:?}"),
+            output @ (Output::Forward(_) | Output::Several) => panic!("{output:?}"),
         }
     }
 

@@ -231,7 +231,7 @@ impl World {
             headers: &headers,
         };
         match owner.record(request, &shipped) {
-            None => {}
+            None | Some(Output::Several) => {}
             Some(Output::Reply(reply)) => {
                 self.replies.push(Own {
                     offset: self.replies.len() as i64,
