@@ -8,7 +8,7 @@ use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At};
 use crate::core::ledger::Ledger;
 use crate::core::link::{Link, LinkKey};
-use crate::core::rescale::Order;
+use crate::core::rescale::{OPERATOR, Order};
 use crate::core::{Fold, NextOffset, Request};
 use crate::wire::rescale;
 use crate::wire::state::Fingerprint;
@@ -52,7 +52,11 @@ impl Folding {
         let order = link.and_then(|link| Some((link, self.order(record)?)));
         let answer = match order {
             Some((link, order)) => self.fold.rescale(at, link, order),
-            None => self.fold.apply(at, link, request, ledger),
+            None => {
+                // An operator's link is on no chain. It proves nothing but who gives an order.
+                let link = link.filter(|link| link.partition != OPERATOR);
+                self.fold.apply(at, link, request, ledger)
+            }
         };
         let here = NextOffset(record.offset.0);
         match answer {

@@ -22,7 +22,7 @@ use crate::requests::Written;
 use crate::world::World;
 
 /// Most partitions that a rescale leads to.
-const PARTITIONS_MAX: u32 = 12;
+const PARTITIONS_MAX: u32 = 6;
 
 /// The operator of the service.
 #[derive(Default)]
@@ -54,7 +54,7 @@ pub fn is_order(record: &Record, asked: &Asked) -> bool {
 impl World {
     /// Grows the topic, splits, repeats a split, or tries one that is refused. False when there is nothing to do.
     pub fn operator_step(&mut self) -> bool {
-        if self.config.rescales == 0 || !self.random.one_in(25) {
+        if self.config.rescales == 0 || !self.random.one_in(12) {
             return false;
         }
         let Some(known) = self.partitions[0].folding.snapshots.last() else {
