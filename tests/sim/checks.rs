@@ -697,9 +697,11 @@ impl World {
             let stopped = self.must_stop(request.lies_in) || self.must_stop(home);
             assert!(
                 request.answers > 0 || request.lost || stopped,
-                "I4: {}:{} has no answer",
+                "I4: {}:{} has no answer: {:?}, {:?}",
                 request.partition,
-                request.offset
+                request.offset,
+                request.asked,
+                request.expected
             );
         }
     }

@@ -16,7 +16,7 @@ pub struct Written {
 
 impl World {
     pub fn client_step(&mut self) {
-        if self.requests.len() >= self.config.requests_max {
+        if self.operator_step() || self.requests.len() >= self.config.requests_max {
             return;
         }
         let transaction = if self.random.one_in(12) && self.clients.len() < 2 {
@@ -28,9 +28,6 @@ impl World {
         } else {
             None
         };
-        if self.operator_step() {
-            return;
-        }
         let written = self.something();
         if self.config.outside && self.random.one_in(8) {
             if self.random.one_in(4) {

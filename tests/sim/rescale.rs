@@ -64,12 +64,13 @@ impl World {
         let Some(n) = known.last().copied() else {
             return false;
         };
-        if !self.operator.last.is_empty() && self.random.one_in(3) {
+        let more = self.requests.len() < self.config.requests_max;
+        if more && !self.operator.last.is_empty() && self.random.one_in(3) {
             let list = self.operator.last.clone();
             self.split(list);
             return true;
         }
-        if self.random.one_in(8) {
+        if more && self.random.one_in(8) {
             let wrong = self.random.pick(&[n + 1, n, 3 * n]);
             let list = known.iter().copied().take(1).chain([n, wrong]).collect();
             self.split(list);
@@ -176,7 +177,8 @@ impl World {
 
     /// Reads a parent's state, or fails to.
     pub fn parent_step(&mut self, node: usize) {
-        let Some(asked) = self.live(node).parents.pop() else {
+        let live = self.nodes[node].as_mut();
+        let Some(asked) = live.and_then(|live| live.parents.pop()) else {
             return;
         };
         let index = asked.parent as usize;
