@@ -224,9 +224,8 @@ impl Window {
         }
         let before = std::mem::replace(&mut self.segments[index], places.to_vec());
         let first = u64::from(segment) * SEGMENT as u64;
-        let element = |(within, place): (usize, &Place)| {
-            place.element(Kind::Place, first + within as u64)
-        };
+        let element =
+            |(within, place): (usize, &Place)| place.element(Kind::Place, first + within as u64);
         for (within, place) in before.iter().enumerate() {
             on(Replaced {
                 before: Some(element((within, place))),

@@ -99,6 +99,7 @@ impl Partition {
                 next,
                 last_applied,
                 unknown_links: 0,
+                rescales: service.rescales,
             },
             answering: Answering::default(),
             outstanding: Outstanding::default(),
@@ -148,7 +149,9 @@ impl Partition {
         match &answer {
             Answer::Repeated => None,
             Answer::Stray { .. } if planted!(StrayLost) => None,
-            Answer::Stray { home, link } if planted!(AdoptBehindStray) && !self.outbox.is_empty() => {
+            Answer::Stray { home, link }
+                if planted!(AdoptBehindStray) && !self.outbox.is_empty() =>
+            {
                 let (key, value) = (record.key.unwrap_or_default(), record.value);
                 let link = link.header(&self.folding.link_key, *home, key, value);
                 let names = &service.routing.names;
@@ -196,9 +199,7 @@ impl Partition {
             partition: i32::try_from(here).unwrap_or(i32::MAX),
             offset: record.offset,
         };
-        let outgoing = self
-            .answering
-            .reply(here, record, subject, answer, service);
+        let outgoing = self.answering.reply(here, record, subject, answer, service);
         match service.mode {
             Mode::ExactlyOnce => self.pending.held.push(outgoing),
             Mode::Immediate => self.outbox.reply(self.outstanding.sent(), outgoing),
@@ -230,9 +231,7 @@ impl Partition {
     ) -> Option<Output<'a>> {
         let here = self.folding.partition;
         let (partition, offset) = match link {
-            Some(link) if link.partition != OPERATOR => {
-                (link.origin.partition, link.origin.offset)
-            }
+            Some(link) if link.partition != OPERATOR => (link.origin.partition, link.origin.offset),
             _ => (here, record.offset),
         };
         let subject = Subject {
@@ -375,9 +374,7 @@ impl Partition {
     /// written since our last batch, or into this one, if there is such a range.
     pub fn committed(&mut self, section: &Section, written: Written) -> Option<Range<i64>> {
         self.intake.decided();
-        let foreign = self
-            .pending
-            .committed(section, written, &self.folding.fold);
+        let foreign = self.pending.committed(section, written, &self.folding.fold);
         self.stage_committed();
         foreign
     }

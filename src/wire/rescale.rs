@@ -45,7 +45,9 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Order> {
         "split" => Order::Split(homes()?),
         "adopt" => Order::Adopt(homes()?),
         "adopted" => {
-            let (epoch, sequences) = rest.strip_prefix("epoch\":")?.split_once(",\"sequences\":")?;
+            let (epoch, sequences) = rest
+                .strip_prefix("epoch\":")?
+                .split_once(",\"sequences\":")?;
             Order::Adopted {
                 epoch: epoch.parse().ok()?,
                 sequences: sequences.parse().ok()?,

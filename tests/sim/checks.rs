@@ -34,7 +34,12 @@ impl World {
     /// Folds what has become visible of a partition.
     pub fn fold_visible(&mut self, partition: usize) {
         let knows = |naive: &Rc<Naive>| !naive.homes.is_empty();
-        if !self.partitions[partition].folding.snapshots.last().is_some_and(knows) {
+        if !self.partitions[partition]
+            .folding
+            .snapshots
+            .last()
+            .is_some_and(knows)
+        {
             return;
         }
         while self.fold_order(partition) {}
@@ -66,7 +71,10 @@ impl World {
                 assert!(hops <= most, "hops: {link:?} of {uid}");
             }
             let key = request.key.as_deref().unwrap_or_default();
-            let n = folding.snapshots.last().and_then(|naive| naive.homes.last());
+            let n = folding
+                .snapshots
+                .last()
+                .and_then(|naive| naive.homes.last());
             let at = Place {
                 partition: partition as u32,
                 home: match request.asked.meaning {

@@ -70,6 +70,14 @@ const OF_RESCALE: [&str; 5] = [
 
 type Small = fn(u64, Mode, usize, Option<Disturb>) -> Config;
 
+/// A history with a small rescale in which a process is killed at one point.
+#[cfg(feature = "planted-bugs")]
+pub fn kill_in_a_rescale(seed: u64) {
+    let at = seed as usize * 5;
+    let kind = Kind::Crash;
+    live_through(split(0, Mode::Immediate, 1, Some(Disturb { at, kind })));
+}
+
 fn enumerate(kind: Kind, small: Small, must_reach: &[&str]) {
     let (mut all, mut reached) = (Vec::new(), Coverage::default());
     for mode in [Mode::Immediate, Mode::ExactlyOnce] {

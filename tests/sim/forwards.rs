@@ -109,7 +109,11 @@ impl World {
         {
             let parcel = self.live(node).forwards.remove(first);
             if parcel.key.as_deref() == Some(b"__policy") {
-                let link = parcel.headers.iter().map(|(_, value)| Link::read(value)).next();
+                let link = parcel
+                    .headers
+                    .iter()
+                    .map(|(_, value)| Link::read(value))
+                    .next();
                 let cause = link.expect("an order has a link").at.1;
                 self.orders.insert((parcel.source, cause, parcel.home));
             } else {

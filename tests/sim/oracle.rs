@@ -890,9 +890,7 @@ impl Naive {
         let complete = match staged {
             Some((leaving, _)) => !is_complete || extra == leaving.len() && copied == places,
             None => {
-                is_complete == self.is_split
-                    && copied == places
-                    && extra as u64 == scalars.unburied
+                is_complete == self.is_split && copied == places && extra as u64 == scalars.unburied
             }
         };
         if !complete {

@@ -80,10 +80,11 @@ impl World {
             return false;
         }
         let is_begun = self.operator.last.len() > known.len();
-        let is_done = known.len() == 1 || (0..known[known.len() - 2]).all(|parent| {
-            let naive = self.partitions[0].folding.snapshots.last();
-            naive.is_some_and(|naive| naive.reported.contains(&parent))
-        });
+        let is_done = known.len() == 1
+            || (0..known[known.len() - 2]).all(|parent| {
+                let naive = self.partitions[0].folding.snapshots.last();
+                naive.is_some_and(|naive| naive.reported.contains(&parent))
+            });
         if is_begun || !is_done {
             return false;
         }
@@ -99,7 +100,9 @@ impl World {
             return true;
         }
         // As the command does: each partition has said by which N it begins.
-        if self.partitions.iter().all(|part| part.truth.is_some()) {
+        let all_begun = self.partitions.iter().all(|part| part.truth.is_some());
+        // A hasty operator does not wait for this. Then a child begins by the N that was there before the split.
+        if all_begun || self.config.disturb.is_none() && self.random.one_in(6) {
             let mut list = known;
             list.push(target);
             self.operator.begun += 1;
@@ -129,7 +132,9 @@ impl World {
         };
         let key = b"__policy";
         let header = link.header(&decided.link_key, 0, key, Some(value.as_bytes()));
-        let is_list = list.windows(2).all(|pair| pair[1] > pair[0] && pair[1] % pair[0] == 0);
+        let is_list = list
+            .windows(2)
+            .all(|pair| pair[1] > pair[0] && pair[1] % pair[0] == 0);
         self.coverage.state("split written");
         let written = Written {
             asked: Asked {
@@ -182,7 +187,10 @@ impl World {
             return;
         };
         let index = asked.parent as usize;
-        let stable = self.partitions[index].state.as_ref().map(|state| state.stable());
+        let stable = self.partitions[index]
+            .state
+            .as_ref()
+            .map(|state| state.stable());
         let parent = match stable {
             Some(stable) if !(self.faulty() && self.random.one_in(10)) => {
                 let restored = self.restored(index, 0, stable);
@@ -323,10 +331,12 @@ impl World {
             Some(Err(())) => panic!("I6: an order is missing before {link:?}"),
             Some(Ok(end)) => drop(state.accepted.insert(link.source, end)),
         }
-        let json: Value = serde_json::from_slice(record.value.as_deref().unwrap_or_default())
-            .expect("JSON");
+        let json: Value =
+            serde_json::from_slice(record.value.as_deref().unwrap_or_default()).expect("JSON");
         let list: Vec<u32> = json["partitions"].as_array().map_or(Vec::new(), |list| {
-            list.iter().map(|n| n.as_u64().expect("a number") as u32).collect()
+            list.iter()
+                .map(|n| n.as_u64().expect("a number") as u32)
+                .collect()
         });
         let (me, source) = (here as u32, link.source);
         let known = state.homes.clone();

@@ -179,7 +179,10 @@ pub(super) fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String
         );
     }
     if all.adopts {
-        return Some("names came from another partition in a rescale, which this log does not show".to_owned());
+        return Some(
+            "names came from another partition in a rescale, which this log does not show"
+                .to_owned(),
+        );
     }
     if let Some(broken) = all.broken {
         return Some(format!(

@@ -82,6 +82,15 @@ impl Fold {
         Answer::Rescaled(Box::new(Rescaled { given, reply: None }))
     }
 
+    /// Refuses an operator's order where the release cannot carry it out.
+    pub fn refuse_split(&mut self, at: At) -> Answer {
+        self.count(at.timestamp);
+        Answer::Rejected(Rejection::new(
+            Code::InvalidDefinition,
+            "this release does not carry out rescales; the partitions stay as they are",
+        ))
+    }
+
     /// An operator's split: one record decides for the whole service.
     fn ordered(&mut self, at: At, order: Order) -> Result<Rescaled, Rejection> {
         let refused = |message: String| Err(Rejection::new(Code::InvalidDefinition, message));
@@ -299,7 +308,8 @@ impl Fold {
 
     pub(super) fn report(&mut self, partition: u32) {
         if self.reported.insert(partition) {
-            self.entries.replace(None, Some(reported_element(partition)));
+            self.entries
+                .replace(None, Some(reported_element(partition)));
         }
     }
 
@@ -310,7 +320,8 @@ impl Fold {
 
     fn forget_report(&mut self, partition: u32) {
         if self.reported.remove(&partition) {
-            self.entries.replace(Some(reported_element(partition)), None);
+            self.entries
+                .replace(Some(reported_element(partition)), None);
             self.touch(Slot::Reported(partition));
         }
     }

@@ -206,7 +206,11 @@ impl Questions {
             Event::State(restored) => Ok(*restored),
             other => {
                 let message = format!("the state of partition {partition}: {other:?}");
-                Err(Error::own("read the state of a parent", Class::Retriable, message))
+                Err(Error::own(
+                    "read the state of a parent",
+                    Class::Retriable,
+                    message,
+                ))
             }
         }
     }

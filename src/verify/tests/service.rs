@@ -75,6 +75,7 @@ impl World {
                 default_topic: "replies".to_owned(),
             },
             rewrite_floor_records: 1_000_000,
+            rescales: true,
         };
         World {
             requests: vec![Vec::new(); partitions],
