@@ -21,7 +21,7 @@ use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::failover::heart::Heartbeats;
-use crate::kafka::transactor::{Topics, Turn};
+use crate::kafka::transactor::{ProducerSlot, Topics};
 use crate::observe::metrics::Metrics;
 use crate::observe::status::{Shared, Status};
 use crate::processor::Mode;
@@ -150,7 +150,7 @@ pub(crate) async fn run_until(
         status: status.clone(),
         metrics: Arc::new(metrics.clone()),
         service_flags: settings.service_flags(),
-        turn: Turn::default(),
+        slot: ProducerSlot::default(),
         heartbeats: prepared.heartbeats.map(|topic| Heartbeats {
             topic,
             silence_ms: settings.failover_silence_ms,
