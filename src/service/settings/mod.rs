@@ -62,6 +62,7 @@ pub(crate) use modes::{CreateTopics, LogFormat};
 pub(crate) use properties::is_of_connection;
 pub(crate) use secret::{REDACTED, is_secret, redact};
 
+use crate::processor::Mode;
 use crate::wire::headers::Names;
 use crate::wire::route::AllowList;
 
