@@ -71,8 +71,8 @@ pub(crate) fn halts() -> Vec<Halt> {
         }),
         Halt::TooManyHops { .. } => Some(Halt::OrderUnfit {
             source: 0,
-            order: Order::Done { epoch: 1 },
-            homes: Homes::first(1),
+            order: Box::new(Order::Done { epoch: 1 }),
+            homes: Box::new(Homes::first(1)),
             at: AT,
         }),
         Halt::OrderUnfit { .. } => Some(Halt::AdoptionBroken {

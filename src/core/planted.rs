@@ -111,6 +111,8 @@ pub enum Bug {
     LiveMemberFenced,
     /// Failover: an eviction is not checked again right before the join.
     EvictionUnchecked,
+    /// Failover: an eviction that another peer has begun is not known.
+    NoticeIgnored,
     /// Failover: an engine that was fenced ends the process without having heard another of its name.
     FencedExitsUnheard,
     /// I1: a sequence stays where it was after a grant. Noticed by the shipped code itself.
@@ -123,7 +125,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 53] = [
+    pub const ALL: [Bug; 54] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -176,6 +178,7 @@ impl Bug {
         Bug::SilenceWhileAsleep,
         Bug::LiveMemberFenced,
         Bug::EvictionUnchecked,
+        Bug::NoticeIgnored,
         Bug::FencedExitsUnheard,
     ];
 
@@ -186,6 +189,7 @@ impl Bug {
             Bug::SilenceWhileAsleep
                 | Bug::LiveMemberFenced
                 | Bug::EvictionUnchecked
+                | Bug::NoticeIgnored
                 | Bug::FencedExitsUnheard
         )
     }

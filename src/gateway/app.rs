@@ -23,7 +23,7 @@ use super::callers::Caller;
 use super::metrics::Metrics;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, End, Fate, Places, Request as Record};
-use crate::service::clock::unix_ms;
+use crate::observe::clock::unix_ms;
 use crate::service::http::{gathered, probed};
 use crate::wire::headers::{TRACEPARENT, TRACESTATE};
 use crate::wire::request::DESCRIBE;

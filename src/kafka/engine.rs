@@ -25,21 +25,22 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::clients::Connection;
-use super::consumer::{Event, GroupConsumer};
+use super::consumer::{Event, GroupConsumer, Waker};
 use super::directory::Directory;
 use super::error::{Class, Error, Scope, scope};
-use super::failover::heart::{Heart, Heartbeats};
+use super::failover::heart::Heart;
+use super::failover::heartbeats::Heartbeats;
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
-use super::transactor::{Completed, Topics, Transactor, Turn};
+use super::transactor::{Completed, ProducerSlot, Topics, Transactor};
 use crate::core::{NextOffset, Offset, Timestamp};
+use crate::observe::metrics::Metrics;
+use crate::observe::status::Shared;
 use crate::processor::instance::trouble::ReadFailure;
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
 use crate::processor::takeover::Verdict;
-use crate::service::metrics::Metrics;
-use crate::service::status::Shared;
 use crate::wire::headers::Headers;
 use crate::wire::state::TopicId;
 use failover::Failovers;
@@ -75,7 +76,7 @@ pub(crate) struct Config {
     /// The command-line flags with which a printed command reaches this service.
     pub service_flags: String,
     /// The right to make a transactional producer, shared with the engines before and after this one.
-    pub turn: Turn,
+    pub slot: ProducerSlot,
     /// The heartbeats; none when their topic cannot be used.
     pub heartbeats: Option<Heartbeats>,
 }
@@ -152,16 +153,21 @@ impl Engine {
             Directory::start(&config.connection, &config.topics.requests)
                 .map_err(|error| over(&error))?,
         );
-        let completed = sender.clone();
+        let waker = Waker::default();
+        let (completed, wakes) = (sender.clone(), waker.clone());
         let transactor = Transactor::start(
             config.connection.clone(),
             config.topics.clone(),
-            config.turn.clone(),
+            config.slot.clone(),
             Arc::clone(&directory),
-            move |done| completed.send(Message::Completed(done)).is_ok(),
+            move |done| {
+                let is_heard = completed.send(Message::Completed(done)).is_ok();
+                wakes.wake();
+                is_heard
+            },
         )
         .map_err(|error| over(&error))?;
-        let found = sender.clone();
+        let (found, wakes) = (sender.clone(), waker.clone());
         let takeovers = Takeovers::start(
             &config.connection,
             &config.topics,
@@ -169,6 +175,7 @@ impl Engine {
             move |finding| {
                 // The channel has no receiver once the engine has ended.
                 let _ = found.send(Message::Found(finding));
+                wakes.wake();
             },
         )
         .map_err(|error| over(&error))?;
@@ -186,9 +193,10 @@ impl Engine {
         // The heart starts before the group hears of this engine: peers take a member that they have not
         // heard for one that is gone.
         let heart = heart(&config).map_err(|error| over(&error))?;
-        let consumer =
+        let mut consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
+        consumer.woken_by(waker);
         let engine = Engine {
             consumer,
             replies,

@@ -2,14 +2,15 @@
 //!
 //! [`Takeover`] decides the order of the questions and the meaning of the answers.
 
+mod cluster;
 mod memory;
 pub(crate) mod questions;
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
 use super::clients::Connection;
 use super::error::Error;
@@ -18,11 +19,14 @@ use crate::core::Homes;
 use crate::core::link::LinkKey;
 use crate::processor::instance::Run;
 use crate::processor::parent::Parent;
-use crate::processor::takeover::{Event, Step, Takeover, Verdict};
+use crate::processor::takeover::{Action, Event, Step, Takeover, Verdict};
 use questions::Questions;
 
 /// Takeovers at a time. Most of a takeover is waiting for brokers, and each thread has two clients.
 const THREADS: usize = 3;
+/// How often a thread without a task connects again where a connection was closed. Brokers close one that has
+/// been idle for ten minutes, and the threads take turns in waiting.
+const WARM_EVERY: Duration = Duration::from_secs(60);
 
 /// A task for the threads.
 #[derive(Clone, Copy, Debug)]
@@ -164,9 +168,20 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, tasks: &Mutex<Receiver<Task>>, found: impl Fn(Finding)) {
+        self.warm();
         loop {
-            let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(task) = next else { return };
+            let next = tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv_timeout(WARM_EVERY);
+            let task = match next {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.warm();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match task {
                 Task::Takeover {
                     partition,
@@ -217,6 +232,14 @@ impl Worker {
         }
     }
 
+    /// Connects to the brokers that a takeover will ask: a new connection costs up to a fifth of a second, in
+    /// which the partition would stand still.
+    fn warm(&mut self) {
+        if let Err(error) = self.questions().and_then(Questions::warm) {
+            debug!(%error, "cannot connect for a takeover in advance");
+        }
+    }
+
     fn questions(&mut self) -> Result<&Questions, Error> {
         let questions = match self.questions.take() {
             Some(questions) => questions,
@@ -231,23 +254,31 @@ impl Worker {
         let mut takeover = Takeover::new(partition, &self.connection.group, self.fresh_key);
         let mut records = 0;
         let mut step = takeover.first();
+        let mut ahead: Option<(Action, Event)> = None;
         let verdict = loop {
             let action = match step {
                 Step::Done(verdict) => break verdict,
                 Step::Do(action) => action,
             };
+            if let Some((_, event)) = ahead.take_if(|(asked, _)| *asked == action) {
+                step = takeover.on(event);
+                continue;
+            }
             let asked = Instant::now();
             let answer = self
                 .questions()
-                .and_then(|ask| ask.answer(partition, action));
-            trace!(
+                .and_then(|ask| ask.answer_both(partition, action));
+            debug!(
                 partition,
                 ?action,
                 took_ms = asked.elapsed().as_millis(),
                 "asked"
             );
             let event = match answer {
-                Ok(event) => event,
+                Ok((event, beside)) => {
+                    ahead = beside.or(ahead);
+                    event
+                }
                 Err(error) => {
                     debug!(partition, ?action, %error, "a takeover's question has no answer yet");
                     // A client that has failed once is not used for the next question.

@@ -84,8 +84,8 @@ impl Folding {
             Answer::Unfit { source, order } => {
                 return Err(Halt::OrderUnfit {
                     source,
-                    order: *order,
-                    homes: self.fold.scalars().homes,
+                    order,
+                    homes: Box::new(self.fold.scalars().homes),
                     at: here,
                 });
             }

@@ -105,9 +105,9 @@ pub enum Halt {
         /// The partition that gave the order.
         source: u32,
         /// The order.
-        order: Order,
+        order: Box<Order>,
         /// The partitions that names are spread over, as this one knows them.
-        homes: Homes,
+        homes: Box<Homes>,
         /// The offset of the order in this partition.
         at: NextOffset,
     },

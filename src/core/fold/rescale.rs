@@ -432,3 +432,6 @@ impl Fold {
         is_of_earlier || first_of_all || planted!(BuriedEarly) || self.reported.contains(&home)
     }
 }
+
+#[cfg(test)]
+mod tests;
