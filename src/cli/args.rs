@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::{BenchArgs, EchoArgs};
+use super::schema::DOCUMENTS;
 use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
 use crate::service::settings::{Flags, LogFormat, ReplyMode};
 
@@ -84,6 +85,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Check the topics: every ID, every reply, every checkpoint against the promise
     Verify(VerifyArgs),
+    /// Print what records and calls look like, for machines: JSON Schema, AsyncAPI, OpenAPI
+    Schema(SchemaArgs),
     /// Measure throughput and latency beside a raw echo
     Bench(BenchArgs),
     /// The raw echo of `bench`, in a process of its own like the service
@@ -398,6 +401,19 @@ pub struct RecoverArgs {
     /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
+}
+
+/// `sequencer schema`.
+#[derive(Args)]
+#[command(after_help = help::SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// The document
+    #[arg(
+        value_name = "request|reply|ledger|asyncapi|openapi",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(DOCUMENTS)
+    )]
+    pub document: String,
 }
 
 /// `sequencer verify`.

@@ -13,6 +13,7 @@
 //! names |
 //! | `ask`, `operation`, `reply` | shared code of commands that ask the service: client, requests, replies |
 //! | `changed` | the last change of a sequence, as `describe` and `inspect` show it |
+//! | `schema` | prints the descriptions of records and calls for machines |
 //! | `session` | settings and connection, the same for every command |
 //! | `signals` | a clean stop by Ctrl-C, for commands that start things |
 //! | `output`, `table`, `shell` | output for people and shells |
@@ -35,6 +36,7 @@ mod output;
 mod policy;
 mod recover;
 mod reply;
+mod schema;
 mod serve;
 mod session;
 mod shell;
@@ -91,6 +93,7 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Trace(args) => trace::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
+        Command::Schema(args) => schema::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::BenchEcho(args) => bench::echo(&args),
     }

@@ -345,7 +345,7 @@ async fn the_description_for_machines_is_the_one_in_the_documents() {
     let file = std::fs::read_to_string(path).unwrap();
     assert!(
         file == body,
-        "write it again: curl -s http://127.0.0.1:8378/v1/openapi.json > docs/schema/openapi.json"
+        "write it again: sequencer schema openapi > docs/schema/openapi.json"
     );
     server.end().await;
 }

@@ -163,6 +163,13 @@ It checks the hash in each record, that no record and no number is missing or do
 ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding, \
 and when there is no record of the sequence.";
 
+pub(super) const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  sequencer schema reply > reply.json          JSON Schema of the replies
+  sequencer schema asyncapi                    the topics, with the schemas of their records
+
+It needs no cluster. docs/protocol.md says the same to people.";
+
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
   sequencer verify --brokers kafka:9092                          the default reply topic

@@ -8,8 +8,14 @@ use super::Op;
 use super::problem::{MEDIA_TYPE, Own, status_of};
 use super::route::NAMED;
 use crate::core::Code;
-use crate::core::definition::AtEnd;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
+use crate::wire::schema::{self, Style, name, text};
+
+/// Schemas of replies. IDs are texts with `?ids=string`.
+const STYLE: Style = Style {
+    refs: "#/components/schemas/",
+    ids_as_text: true,
+};
 
 /// The document as it is served.
 pub(crate) fn document() -> String {
@@ -31,7 +37,7 @@ pub(crate) fn document() -> String {
         let methods = Map::from_iter([("post".to_owned(), call(op, &id, false, "POST"))]);
         paths.insert(format!("/v1/{}", op.as_path()), methods);
     }
-    let document = json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Sequencer gateway",
@@ -43,14 +49,15 @@ pub(crate) fn document() -> String {
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
-                "Grant": grant(),
-                "Description": description(),
                 "Problem": problem(),
             },
         },
         // A gateway without a file of callers needs no token.
         "security": [{}, {"token": []}],
     });
+    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
+        schemas.extend(schema::schemas(&["Grant", "Description"], STYLE));
+    }
     // A tree of texts and numbers can always be serialised.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
@@ -150,14 +157,6 @@ fn responses(op: Op) -> Value {
     Value::Object(responses)
 }
 
-fn name() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX})
-}
-
-fn text() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": TEXT_FIELD_BYTES_MAX})
-}
-
 /// A field of a body. Numbers may be texts there.
 fn field(field: &str) -> Value {
     let integer = |min: i64, max: i64| {
@@ -171,87 +170,10 @@ fn field(field: &str) -> Value {
         "sequence" => name(),
         "reason" => text(),
         "audit" => json!({"type": "boolean"}),
-        "at_end" => json!({"enum": [AtEnd::Error.as_str(), AtEnd::Cycle.as_str()]}),
+        "at_end" => schema::at_end(),
         "count" | "max_count" => integer(1, count),
         _ => integer(BOUND_MIN, BOUND_MAX),
     }
-}
-
-/// An ID in an answer: a text with `?ids=string`.
-fn id() -> Value {
-    json!({"type": ["integer", "string"], "format": "int64"})
-}
-
-fn place() -> [(String, Value); 2] {
-    [
-        (
-            "partition".to_owned(),
-            json!({"type": "integer", "format": "int32"}),
-        ),
-        (
-            "offset".to_owned(),
-            json!({"type": "integer", "format": "int64"}),
-        ),
-    ]
-}
-
-fn object(properties: Value, required: &[&str]) -> Value {
-    let mut properties = match properties {
-        Value::Object(properties) => properties,
-        _ => Map::new(),
-    };
-    properties.extend(place());
-    json!({"type": "object", "properties": properties, "required": required})
-}
-
-fn grant() -> Value {
-    let number = || json!({"type": "integer", "format": "int64"});
-    let properties = json!({
-        "sequence": name(),
-        "first": id(),
-        "last": id(),
-        "count": number(),
-        "increment": number(),
-        "request_id": text(),
-    });
-    object(
-        properties,
-        &[
-            "sequence",
-            "first",
-            "last",
-            "count",
-            "request_id",
-            "partition",
-            "offset",
-        ],
-    )
-}
-
-fn description() -> Value {
-    let properties = json!({
-        "sequence": name(),
-        "definition": {
-            "type": "object",
-            "properties": {
-                "start": id(),
-                "increment": {"type": "integer", "format": "int64"},
-                "min": id(),
-                "max": id(),
-                "at_end": field("at_end"),
-                "max_count": {"type": "integer", "format": "int64"},
-                "audit": {"type": "boolean"},
-            },
-        },
-        "next": id(),
-        "retired": {"type": "boolean"},
-        "changed": {"type": "object"},
-        "request_id": text(),
-    });
-    object(
-        properties,
-        &["sequence", "definition", "partition", "offset"],
-    )
 }
 
 fn problem() -> Value {
@@ -267,8 +189,14 @@ fn problem() -> Value {
         "code": {"type": "string", "description": "A later release may have more", "examples": codes},
         "sequence": name(),
         "idempotency_key": text(),
+        "partition": {"type": "integer", "format": "int32"},
+        "offset": {"type": "integer", "format": "int64"},
     });
-    object(properties, &["type", "title", "status", "detail", "code"])
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": ["type", "title", "status", "detail", "code"],
+    })
 }
 
 #[cfg(test)]
