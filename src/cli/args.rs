@@ -554,7 +554,7 @@ mod tests {
             "sequencer serve --reply-mode fast",
             "sequencer next",
             "sequencer next orders --count 0",
-            "sequencer next orders --count 1000001",
+            "sequencer next orders --count 9007199254740992",
             "sequencer recover --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",

@@ -22,7 +22,8 @@ pub(crate) fn document() -> String {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for row in NAMED {
         let last = row.last.map_or_else(String::new, |last| format!("/{last}"));
-        let path = format!("/v1/sequences/{{name}}{last}");
+        let id = if row.op == Op::Trace { "/{id}" } else { "" };
+        let path = format!("/v1/sequences/{{name}}{last}{id}");
         let method = row.method.to_ascii_lowercase();
         let call = call(
             row.op,
@@ -37,6 +38,7 @@ pub(crate) fn document() -> String {
         let methods = Map::from_iter([("post".to_owned(), call(op, &id, false, "POST"))]);
         paths.insert(format!("/v1/{}", op.as_path()), methods);
     }
+    paths.extend(cosid());
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -50,6 +52,7 @@ pub(crate) fn document() -> String {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
                 "Problem": problem(),
+                "Trace": trace(),
             },
         },
         // A gateway without a file of callers needs no token.
@@ -63,12 +66,18 @@ pub(crate) fn document() -> String {
 }
 
 fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
-    let mut parameters = vec![json!({
-        "name": "ids",
-        "in": "query",
-        "description": "string: IDs in the answer are texts, for readers that hold numbers as floats",
-        "schema": {"enum": ["string"]},
-    })];
+    let mut parameters = Vec::new();
+    if op != Op::Trace {
+        parameters.push(json!({
+            "name": "ids",
+            "in": "query",
+            "description": "string: IDs in the answer are texts, for readers that hold numbers as floats",
+            "schema": {"enum": ["string"]},
+        }));
+    }
+    if named && op == Op::Trace {
+        parameters.push(number("id", "path", "The ID"));
+    }
     if named {
         parameters.push(json!({
             "name": "name",
@@ -81,7 +90,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
     if method == "DELETE" {
         parameters.push(json!({"name": "reason", "in": "query", "schema": text()}));
     }
-    if op != Op::Describe {
+    if !op.only_reads() {
         parameters.push(json!({
             "name": "Idempotency-Key",
             "in": "header",
@@ -102,6 +111,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
             .iter()
             .copied()
             .chain((op == Op::SetNext).then_some("next"))
+            .chain((op == Op::Trace).then_some("id"))
             .collect();
         let properties = fields.iter().map(|name| ((*name).to_owned(), field(name)));
         call["requestBody"] = json!({
@@ -124,13 +134,68 @@ const fn summary(op: Op) -> &'static str {
         Op::Define => "Define the sequence, or change the fields that are given",
         Op::SetNext => "Move the sequence on",
         Op::Retire => "Retire the sequence",
+        Op::Trace => "Find who got an ID of an audited sequence",
     }
+}
+
+/// A number in a path or a query.
+fn number(name: &str, place: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "in": place,
+        "required": true,
+        "description": description,
+        "schema": {"type": "integer", "format": "int64"},
+    })
+}
+
+/// The calls of CosId's protocol.
+fn cosid() -> [(String, Map<String, Value>); 2] {
+    let part = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}});
+    let step = || number("step", "query", "The size of a block");
+    let call = |id: &str, summary: &str, own: Option<Value>, content: Option<Value>| {
+        let parameters: Vec<Value> = [part("namespace"), part("name"), step()]
+            .into_iter()
+            .chain(own)
+            .collect();
+        let mut responses = responses(Op::Next);
+        responses["200"] = json!({"description": "Done"});
+        if let Some(schema) = content {
+            responses["200"]["content"] = json!({"application/json": {"schema": schema}});
+        }
+        json!({"operationId": id, "summary": summary, "parameters": parameters, "responses": responses})
+    };
+    let offset = number("offset", "query", "The last ID that is taken already");
+    let create = call(
+        "cosid_create_distributor",
+        "CosId: define the sequence NAMESPACE/NAME unless it is there",
+        Some(offset),
+        None,
+    );
+    let block = call(
+        "cosid_next_max_id",
+        "CosId: take a block of IDs and get the last one",
+        None,
+        Some(json!({"type": "integer", "format": "int64"})),
+    );
+    let methods = |method: &str, call| Map::from_iter([(method.to_owned(), call)]);
+    [
+        (
+            "/segments/distributor/{namespace}/{name}".to_owned(),
+            methods("post", create),
+        ),
+        (
+            "/segments/{namespace}/{name}".to_owned(),
+            methods("patch", block),
+        ),
+    ]
 }
 
 /// The answers: the body of a reply, and each status with the codes that have it.
 fn responses(op: Op) -> Value {
     let schema = match op {
         Op::Next => "Grant",
+        Op::Trace => "Trace",
         _ => "Description",
     };
     let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -176,6 +241,29 @@ fn field(field: &str) -> Value {
     }
 }
 
+/// As `sequencer trace --json` prints it.
+fn trace() -> Value {
+    let whole = || json!({"type": "integer", "format": "int64"});
+    let grant = json!({
+        "type": "object",
+        "properties": {"ledger_offset": whole(), "record": {"type": "object"}},
+        "required": ["ledger_offset", "record"],
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "sequence": name(),
+            "partition": whole(),
+            "grants": {"type": "array", "items": grant},
+            "pages_read": whole(),
+            "offsets_read": whole(),
+            "offsets": whole(),
+            "notes": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["sequence", "partition", "grants", "notes"],
+    })
+}
+
 fn problem() -> Value {
     let codes = Own::ALL.iter().map(|code| code.as_str());
     let codes: Vec<&str> = codes
@@ -212,6 +300,7 @@ mod tests {
         for (path, methods) in paths {
             for (method, call) in methods.as_object().unwrap() {
                 let path = path.replace("{name}", "orders");
+                let path = path.replace("{namespace}", "shop").replace("{id}", "7");
                 let found = route::of(&method.to_ascii_uppercase(), &path).unwrap();
                 let has_body = call.get("requestBody").is_some();
                 assert!(!has_body || found.takes_body, "{method} {path}");
@@ -219,9 +308,9 @@ mod tests {
                 calls += 1;
             }
         }
-        assert_eq!(calls, NAMED.len() + Op::ALL.len());
+        assert_eq!(calls, NAMED.len() + Op::ALL.len() + cosid().len());
         let text = document.to_string();
-        for schema in ["Grant", "Description", "Problem"] {
+        for schema in ["Grant", "Description", "Problem", "Trace"] {
             assert!(text.contains(&format!("#/components/schemas/{schema}")));
             assert!(document["components"]["schemas"][schema].is_object());
         }

@@ -97,9 +97,9 @@ fn a_request_fits_exactly_when_the_service_takes_it() {
     for text in [
         "null",
         "1",
-        "1000000",
+        "9007199254740991",
         "0",
-        "1000001",
+        "9007199254740992",
         "-1",
         "true",
         "\"5\"",
