@@ -198,9 +198,12 @@ fn count() -> Value {
     integer(1, i64::try_from(COUNT_MAX).unwrap_or(i64::MAX))
 }
 
+/// Texts without a control character (Unicode's Cc).
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+
 /// The name of a sequence.
 pub(crate) fn name() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX})
+    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": NO_CONTROLS})
 }
 
 /// A `request_id`, a requester or a reason.

@@ -8,7 +8,7 @@ use super::Op;
 use super::problem::{MEDIA_TYPE, Own, status_of};
 use super::route::NAMED;
 use crate::core::Code;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_LAST};
 use crate::wire::schema::{self, Style, name, text};
 
 /// Schemas of replies. IDs are texts with `?ids=string`.
@@ -76,7 +76,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
         }));
     }
     if named && op == Op::Trace {
-        parameters.push(number("id", "path", "The ID"));
+        parameters.push(number("id", "path", "The ID", [i64::MIN, i64::MAX]));
     }
     if named {
         parameters.push(json!({
@@ -113,7 +113,14 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
             .chain((op == Op::SetNext).then_some("next"))
             .chain((op == Op::Trace).then_some("id"))
             .collect();
-        let properties = fields.iter().map(|name| ((*name).to_owned(), field(name)));
+        let properties = fields.iter().map(|name| {
+            let schema = match required.contains(name) {
+                true => field(name),
+                // As in a record, null counts as absent.
+                false => json!({"anyOf": [field(name), {"type": "null"}]}),
+            };
+            ((*name).to_owned(), schema)
+        });
         call["requestBody"] = json!({
             "required": !required.is_empty(),
             "content": {"application/json": {"schema": {
@@ -139,20 +146,27 @@ const fn summary(op: Op) -> &'static str {
 }
 
 /// A number in a path or a query.
-fn number(name: &str, place: &str, description: &str) -> Value {
+fn number(name: &str, place: &str, description: &str, [min, max]: [i64; 2]) -> Value {
     json!({
         "name": name,
         "in": place,
         "required": true,
         "description": description,
-        "schema": {"type": "integer", "format": "int64"},
+        "schema": {"type": "integer", "format": "int64", "minimum": min, "maximum": max},
     })
 }
 
 /// The calls of CosId's protocol.
 fn cosid() -> [(String, Map<String, Value>); 2] {
-    let part = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}});
-    let step = || number("step", "query", "The size of a block");
+    let part = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/\\x00-\\x1f\\x7f-\\x9f]+$"}});
+    let step = || {
+        number(
+            "step",
+            "query",
+            "The size of a block",
+            [1, COUNT_MAX.cast_signed()],
+        )
+    };
     let call = |id: &str, summary: &str, own: Option<Value>, content: Option<Value>| {
         let parameters: Vec<Value> = [part("namespace"), part("name"), step()]
             .into_iter()
@@ -165,7 +179,12 @@ fn cosid() -> [(String, Map<String, Value>); 2] {
         }
         json!({"operationId": id, "summary": summary, "parameters": parameters, "responses": responses})
     };
-    let offset = number("offset", "query", "The last ID that is taken already");
+    let offset = number(
+        "offset",
+        "query",
+        "The last ID that is taken already",
+        [i64::MIN, ID_LAST - 1],
+    );
     let create = call(
         "cosid_create_distributor",
         "CosId: define the sequence NAMESPACE/NAME unless it is there",
@@ -225,9 +244,13 @@ fn responses(op: Op) -> Value {
 /// A field of a body. Numbers may be texts there.
 fn field(field: &str) -> Value {
     let integer = |min: i64, max: i64| {
+        let text = match min {
+            1 => "^[1-9][0-9]*$",
+            _ => "^-?(0|[1-9][0-9]*)$",
+        };
         json!({"anyOf": [
             {"type": "integer", "format": "int64", "minimum": min, "maximum": max},
-            {"type": "string", "pattern": "^-?(0|[1-9][0-9]*)$"},
+            {"type": "string", "pattern": text},
         ]})
     };
     let count = i64::try_from(COUNT_MAX).unwrap_or(i64::MAX);

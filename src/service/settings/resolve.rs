@@ -110,6 +110,14 @@ pub(super) fn load(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Settings, Vec<String>), Error> {
+    with_places(flags, environment).map(|(settings, warnings, _)| (settings, warnings))
+}
+
+/// The same, and the merged layers, which know where each value was given ([`place`]).
+pub(super) fn with_places(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Settings, Vec<String>, Map<String, Value>), Error> {
     let mut properties = Properties::default();
     let mut layers = Config::builder();
     let mut assignments = vec![layer::defaults()?];
@@ -132,7 +140,7 @@ pub(super) fn load(
     warnings.extend(always_static(&shape, &values));
     let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
-    Ok((settings, warnings))
+    Ok((settings, warnings, values))
 }
 
 fn settings(
