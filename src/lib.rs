@@ -28,6 +28,7 @@ mod documentation;
 pub mod embedded;
 mod gateway;
 pub mod kafka;
+mod observe;
 pub mod processor;
 mod service;
 mod verify;

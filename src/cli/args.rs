@@ -14,7 +14,8 @@ use clap_complete::Shell;
 use super::bench::{BenchArgs, EchoArgs};
 use super::schema::DOCUMENTS;
 use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
-use crate::service::settings::{Flags, LogFormat, ReplyMode};
+use crate::processor::Mode;
+use crate::service::settings::{Flags, LogFormat};
 
 pub use ledger::{AuditArgs, TraceArgs};
 
@@ -208,10 +209,10 @@ pub struct ServiceArgs {
         long,
         value_name = "immediate|exactly_once",
         hide_possible_values = true,
-        value_parser = PossibleValuesParser::new(ReplyMode::ALL.map(ReplyMode::as_str))
-            .try_map(|word| word.parse::<ReplyMode>())
+        value_parser = PossibleValuesParser::new(Mode::ALL.map(Mode::as_str))
+            .try_map(|word| word.parse::<Mode>())
     )]
-    pub reply_mode: Option<ReplyMode>,
+    pub reply_mode: Option<Mode>,
 
     /// Address of the status page, /metrics, /healthz and /readyz, empty for none [default: 127.0.0.1:8377]
     #[arg(long, value_name = "HOST:PORT")]
@@ -642,7 +643,7 @@ mod tests {
         assert_eq!(flags.brokers.as_deref(), Some("a:1,b:2"));
         assert_eq!(flags.config, Some(PathBuf::from("f.toml")));
         assert_eq!(flags.group.as_deref(), Some("g"));
-        assert_eq!(flags.reply_mode, Some(ReplyMode::ExactlyOnce));
+        assert_eq!(flags.reply_mode, Some(Mode::ExactlyOnce));
         assert_eq!(flags.http.as_deref(), Some("0.0.0.0:1"));
         assert_eq!(flags.set, ["a=b", "c=d=e"]);
         assert_eq!(flags.log_format, Some(LogFormat::Json));

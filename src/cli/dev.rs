@@ -18,9 +18,9 @@ use super::{Error, session};
 use crate::embedded::{self, Kafka, Options};
 use crate::gateway;
 use crate::kafka::admin::Admin;
+use crate::observe::status::{PartitionState, Shared};
 use crate::service::serve;
 use crate::service::settings::{CreateTopics, Settings};
-use crate::service::status::{PartitionState, Shared};
 use demo::Demo;
 use part::Part;
 

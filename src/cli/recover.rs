@@ -23,7 +23,7 @@ use super::session::Session;
 use crate::core::NextOffset;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::repair;
-use crate::service::clock::unix_ms;
+use crate::observe::clock::unix_ms;
 use crate::wire::state::BatchId;
 use evidence::{Evidence, Inquiry, Ownership};
 use plan::{Ask, Plan};

@@ -17,6 +17,8 @@ pub enum Bug {
     BoundBeforeAssignment,
     /// T2: the last stable offset as the bound of a takeover.
     StableOffsetAsBound,
+    /// T2: the request log is described before the bound is read.
+    LogBeforeBound,
     /// T3: a revoked partition is given up, its transaction goes on.
     RevokedCommittedLate,
     /// T3: at the deadline the transaction is cancelled and its producer not fenced.
@@ -105,12 +107,13 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 44] = [
+    pub const ALL: [Bug; 45] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
         Bug::BoundBeforeAssignment,
         Bug::StableOffsetAsBound,
+        Bug::LogBeforeBound,
         Bug::RevokedCommittedLate,
         Bug::NotFenced,
         Bug::CheckpointWithoutMembership,

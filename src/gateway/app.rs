@@ -22,7 +22,7 @@ use super::callers::Caller;
 use super::metrics::Metrics;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, Places};
-use crate::service::clock::unix_ms;
+use crate::observe::clock::unix_ms;
 use crate::service::http::trace::Tracer;
 use crate::service::http::{gathered, probed};
 

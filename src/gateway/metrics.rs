@@ -2,8 +2,8 @@
 
 use prometheus::{Error, Histogram, IntCounterVec, IntGauge, Registry};
 
-use crate::service::metrics::names::Named;
-use crate::service::metrics::register::{counters, gauge, histogram, program};
+use crate::observe::metrics::names::Named;
+use crate::observe::metrics::register::{counters, gauge, histogram, program};
 
 /// Answers, by `status`.
 const ANSWERS: Named = (

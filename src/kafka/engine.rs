@@ -32,14 +32,14 @@ use super::failover::heart::{Heart, Heartbeats};
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
-use super::transactor::{Completed, Topics, Transactor, Turn};
+use super::transactor::{Completed, ProducerSlot, Topics, Transactor};
 use crate::core::{NextOffset, Offset, Timestamp};
+use crate::observe::metrics::Metrics;
+use crate::observe::status::Shared;
 use crate::processor::instance::trouble::ReadFailure;
 use crate::processor::instance::{Effect, Input, Instance, Options};
 use crate::processor::partition::{Output, Record};
 use crate::processor::takeover::Verdict;
-use crate::service::metrics::Metrics;
-use crate::service::status::Shared;
 use crate::wire::headers::Headers;
 use crate::wire::state::TopicId;
 use failover::Failovers;
@@ -75,7 +75,7 @@ pub(crate) struct Config {
     /// The command-line flags with which a printed command reaches this service.
     pub service_flags: String,
     /// The right to make a transactional producer, shared with the engines before and after this one.
-    pub turn: Turn,
+    pub slot: ProducerSlot,
     /// The heartbeats; none when their topic cannot be used.
     pub heartbeats: Option<Heartbeats>,
 }
@@ -156,7 +156,7 @@ impl Engine {
         let transactor = Transactor::start(
             config.connection.clone(),
             config.topics.clone(),
-            config.turn.clone(),
+            config.slot.clone(),
             Arc::clone(&directory),
             move |done| completed.send(Message::Completed(done)).is_ok(),
         )

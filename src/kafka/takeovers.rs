@@ -2,6 +2,7 @@
 //!
 //! [`Takeover`] decides the order of the questions and the meaning of the answers.
 
+mod cluster;
 mod memory;
 pub(crate) mod questions;
 
@@ -9,14 +10,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
 use super::clients::Connection;
 use super::error::Error;
 use super::transactor::Topics;
 use crate::core::link::LinkKey;
 use crate::processor::instance::Run;
-use crate::processor::takeover::{Event, Step, Takeover, Verdict};
+use crate::processor::takeover::{Action, Event, Step, Takeover, Verdict};
 use questions::Questions;
 
 /// Takeovers at a time. Most of a takeover is waiting for brokers, and each thread has two clients.
@@ -195,23 +196,31 @@ impl Worker {
         let mut takeover = Takeover::new(partition, &self.connection.group, self.fresh_key);
         let mut records = 0;
         let mut step = takeover.first();
+        let mut ahead: Option<(Action, Event)> = None;
         let verdict = loop {
             let action = match step {
                 Step::Done(verdict) => break verdict,
                 Step::Do(action) => action,
             };
+            if let Some((_, event)) = ahead.take_if(|(asked, _)| *asked == action) {
+                step = takeover.on(event);
+                continue;
+            }
             let asked = Instant::now();
             let answer = self
                 .questions()
-                .and_then(|ask| ask.answer(partition, action));
-            trace!(
+                .and_then(|ask| ask.answer_both(partition, action));
+            debug!(
                 partition,
                 ?action,
                 took_ms = asked.elapsed().as_millis(),
                 "asked"
             );
             let event = match answer {
-                Ok(event) => event,
+                Ok((event, beside)) => {
+                    ahead = beside.or(ahead);
+                    event
+                }
                 Err(error) => {
                     debug!(partition, ?action, %error, "a takeover's question has no answer yet");
                     // A client that has failed once is not used for the next question.

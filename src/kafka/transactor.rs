@@ -9,12 +9,10 @@
 //! ```
 
 mod delivery;
-mod patience;
 mod producer;
 mod sizes;
+mod slot;
 mod step;
-mod successor;
-mod turn;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -35,10 +33,8 @@ use crate::processor::transaction::{Action, Failure, Outcome, Transaction};
 use delivery::Deliveries;
 use producer::TransactionalProducer;
 use sizes::Sizes;
+use slot::{Place, Refusal, Slot};
 use step::CallWatch;
-use successor::Successor;
-use turn::EngineTurn;
-pub(crate) use turn::Turn;
 
 /// How long one attempt to get a transactional producer may take. An ordinary init takes 50 to 500 ms. An
 /// init that waits for an earlier transaction of this instance takes up to the brokers' clean-up interval of
@@ -100,12 +96,14 @@ pub(crate) struct Completed {
     pub undelivered: Tally,
 }
 
+/// The place in which the engines of a process make their transactional producers.
+pub(crate) type ProducerSlot = Slot<TransactionalProducer>;
+
 struct SharedState {
     connection: Connection,
     topics: Topics,
     cancel: AtomicBool,
-    successor: Successor<TransactionalProducer>,
-    turn: EngineTurn,
+    place: Place<TransactionalProducer>,
     call: CallWatch,
     directory: Arc<Directory>,
     sizes: Mutex<Sizes>,
@@ -130,17 +128,11 @@ impl SharedState {
         call(&mut self.sizes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn make(&self, deadline: Duration) -> Result<TransactionalProducer, Error> {
-        let began = Instant::now();
-        let make = || {
-            let left = deadline.saturating_sub(began.elapsed());
-            let left = left.max(INIT_DEADLINE_MIN);
-            TransactionalProducer::new(&self.connection, &self.topics, self.sizes(), left)
-        };
-        self.turn.make(deadline, make).unwrap_or_else(|| {
-            const OPERATION: &str = "create transactional producer";
-            Err(Error::own(OPERATION, Class::Fatal, "the engine has ended"))
-        })
+    /// Makes a producer. `began` is when its thread began to wait for its turn.
+    fn make(&self, began: Instant, deadline: Duration) -> Result<TransactionalProducer, Error> {
+        let left = deadline.saturating_sub(began.elapsed());
+        let left = left.max(INIT_DEADLINE_MIN);
+        TransactionalProducer::new(&self.connection, &self.topics, self.sizes(), left)
     }
 }
 
@@ -152,7 +144,7 @@ pub(crate) struct Transactor {
 }
 
 impl Transactor {
-    /// Starts the thread, which first fences earlier producers of this instance. `turn`: shared by all
+    /// Starts the thread, which first fences earlier producers of this instance. `slot`: shared by all
     /// engines of this service in this process. `completed` returns false when its receiver is gone.
     ///
     /// # Errors
@@ -160,7 +152,7 @@ impl Transactor {
     pub(crate) fn start(
         connection: Connection,
         topics: Topics,
-        turn: Turn,
+        slot: ProducerSlot,
         directory: Arc<Directory>,
         completed: impl Fn(Completed) -> bool + Send + 'static,
     ) -> std::io::Result<Transactor> {
@@ -172,8 +164,7 @@ impl Transactor {
             connection,
             topics,
             cancel: AtomicBool::new(false),
-            successor: Successor::default(),
-            turn: turn.of_engine(),
+            place: slot.of_engine(),
             call: CallWatch::default(),
         });
         let worker = Worker {
@@ -220,18 +211,9 @@ impl Transactor {
     pub(crate) fn fence(&self) -> Result<(), Error> {
         self.cancel();
         let began = Instant::now();
-        let make = || {
-            self.shared
-                .make(FENCE_DEADLINE.saturating_sub(began.elapsed()))
-        };
-        let left = self.shared.successor.leave(FENCE_DEADLINE, make);
-        left.unwrap_or_else(|| {
-            Err(Error::own(
-                "fence",
-                Class::Retriable,
-                "the producer that the transactor makes is not ready in time",
-            ))
-        })
+        let make = || self.shared.make(began, FENCE_DEADLINE);
+        let left = self.shared.place.leave(FENCE_DEADLINE, make);
+        left.unwrap_or_else(|refusal| Err(refused(refusal)))
     }
 
     /// The time of the step in progress, once it is so long that the step will not end.
@@ -243,7 +225,7 @@ impl Transactor {
 impl Drop for Transactor {
     fn drop(&mut self) {
         self.cancel();
-        self.shared.turn.end();
+        self.shared.place.end();
         drop(self.jobs.take());
         // The caller does not wait for the call in progress. That call has a deadline, or it is the one that
         // never ends. Its transaction is aborted by its own time-out, as after a crash.
@@ -389,7 +371,7 @@ impl Worker {
 
     /// Takes the producer that a fence made, instead of the one that it fenced.
     fn take_replacement(&mut self) {
-        if let Some(producer) = self.shared.successor.take() {
+        if let Some(producer) = self.shared.place.take(FENCE_DEADLINE) {
             self.producer = Some(producer);
         }
     }
@@ -398,8 +380,10 @@ impl Worker {
     fn renew(&mut self) -> Result<(), Error> {
         // The old producer is dropped first, so that its threads do not go on beside those of the new one.
         self.producer = None;
-        let make = || self.shared.make(INIT_DEADLINE);
-        let made = self.shared.successor.take_or(make);
+        let began = Instant::now();
+        let make = || self.shared.make(began, INIT_DEADLINE);
+        let made = self.shared.place.take_or(INIT_DEADLINE, make);
+        let made = made.unwrap_or_else(|refusal| Err(refused(refusal)));
         self.producer = Some(made.inspect_err(|_| std::thread::sleep(RENEW_PAUSE))?);
         Ok(())
     }
@@ -429,6 +413,18 @@ fn with<T>(
             Class::Fatal,
             "there is no transactional producer yet",
         )),
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    const OPERATION: &str = "create transactional producer";
+    match refusal {
+        Refusal::Ended => Error::own(OPERATION, Class::Fatal, "the engine has ended"),
+        Refusal::Busy => Error::own(
+            OPERATION,
+            Class::Retriable,
+            "the producer that another thread makes is not ready in time",
+        ),
     }
 }
 

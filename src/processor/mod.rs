@@ -22,6 +22,7 @@
 //! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
 //! | [`membership`] | the member as which a transaction sends its offsets: T3, T4 |
 //! | [`takeover`] | the order of the steps from assignment to the first record: T2 |
+//! | [`Mode`] | when replies are sent |
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and accepts only footers that add up |
 //! | [`rebuild`] | folds the request log again, for a repair |
@@ -35,6 +36,7 @@ mod folding;
 pub mod halt;
 pub mod instance;
 pub mod membership;
+mod mode;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;
@@ -45,13 +47,4 @@ pub mod rewrite;
 pub mod takeover;
 pub mod transaction;
 
-/// When replies are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Replies are sent at once, and a checkpoint follows when they are acknowledged. A crash repeats a few
-    /// replies.
-    Immediate,
-    /// Replies are sent in the checkpoint's own transaction. A reader of committed records sees each reply
-    /// once.
-    ExactlyOnce,
-}
+pub use mode::Mode;

@@ -9,6 +9,8 @@
 //! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: checks that the state belongs to this log.
 //! 5. [`Action::ReadService`]: a partition without a past learns N, as it was when the partition was added, and
 //!    the key of the links from state partition 0.
+//!
+//! Some questions may be asked at the same time ([`Action::beside`]).
 
 use super::halt::Halt;
 use super::restore::Restored;
@@ -42,6 +44,22 @@ pub enum Action {
     ReadService,
     /// Give the state topic as many partitions as the request topic.
     GrowState,
+}
+
+impl Action {
+    /// A question that may be asked at the same time, because it does not depend on the answer to this one. It saves
+    /// round trips, in which the partition stands still.
+    ///
+    /// The request log must be described after the bound: a footer below the bound never covers more than the log
+    /// had then. Described earlier, a log that an owner has read on in the meantime would look truncated.
+    pub fn beside(self) -> Option<Action> {
+        match self {
+            Action::ReadBound if planted!(LogBeforeBound) => Some(Action::DescribeLog),
+            Action::ReadBound => Some(Action::ReadCommitted),
+            Action::ReadState { .. } => Some(Action::DescribeLog),
+            _ => None,
+        }
+    }
 }
 
 /// The state log of a partition, if there is one.

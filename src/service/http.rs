@@ -40,9 +40,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::metrics::Metrics;
-use super::status::Shared;
+use super::logging;
 use crate::kafka::engine::inquiry::Inquiries;
+use crate::observe::metrics::Metrics;
+use crate::observe::status::Shared;
 use bounded::{Bounded, Limits, Own};
 use busy::Pages;
 pub(crate) use hosts::Hosts;
@@ -182,9 +183,9 @@ async fn readyz(Extract(state): Extract<State>) -> Response {
 }
 
 async fn metrics(Extract(state): Extract<State>) -> Response {
-    state
-        .metrics
-        .publish(&state.status.read(), state.status.silence());
+    let (status, silence) = (state.status.read(), state.status.silence());
+    let lines_lost = logging::lines_lost();
+    state.metrics.publish(&status, silence, lines_lost);
     gathered(&state.registry)
 }
 

@@ -15,15 +15,15 @@ use tracing::{debug, error, info, warn};
 use super::http;
 use super::http::owners::Owners;
 use super::http::trace::Tracer;
-use super::metrics::Metrics;
-use super::settings::{self, ReplyMode, Settings};
-use super::status::{Shared, Status};
+use super::settings::{self, Settings};
 use crate::core::link::LinkKey;
 use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::failover::heart::Heartbeats;
-use crate::kafka::transactor::{Topics, Turn};
+use crate::kafka::transactor::{ProducerSlot, Topics};
+use crate::observe::metrics::Metrics;
+use crate::observe::status::{Shared, Status};
 use crate::processor::Mode;
 use crate::processor::failover::patience::Patience;
 use crate::processor::instance::{Options, Run};
@@ -145,7 +145,7 @@ pub(crate) async fn run_until(
         status: status.clone(),
         metrics: Arc::new(metrics.clone()),
         service_flags: settings.service_flags(),
-        turn: Turn::default(),
+        slot: ProducerSlot::default(),
         heartbeats: prepared.heartbeats.map(|topic| Heartbeats {
             topic,
             silence_ms: settings.failover_silence_ms,
@@ -221,7 +221,7 @@ pub(crate) fn connection(settings: &Settings) -> Result<Connection, settings::Er
         properties: settings.kafka.clone(),
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
-        awaited_transactions: settings.reply_mode == ReplyMode::ExactlyOnce,
+        awaited_transactions: settings.reply_mode == Mode::ExactlyOnce,
     })
 }
 
@@ -273,10 +273,7 @@ fn options(
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(Options {
         service: Service {
-            mode: match settings.reply_mode {
-                ReplyMode::Immediate => Mode::Immediate,
-                ReplyMode::ExactlyOnce => Mode::ExactlyOnce,
-            },
+            mode: settings.reply_mode,
             group: settings.group.clone(),
             instance: settings.instance_id.clone(),
             reply_partitions,

@@ -14,14 +14,14 @@ use crate::support::instance::Instance;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
-use crate::support::{heavy, http, signal, wait_for};
+use crate::support::{http, signal, wait_for};
 
-use super::history::History;
 use super::load::Load;
 use super::observer::Observer;
 use super::proxy::{Link, Proxy};
 use super::recovery::{self, Event};
-use super::run;
+use super::requests::Source;
+use super::run::{self, Journal};
 use super::stage::{self, BROKERS, PROXIED};
 use super::topics::Topics;
 use super::verify;
@@ -93,25 +93,24 @@ fn failover_times_in_exactly_once_mode() {
 }
 
 fn measure(mode: Mode) {
-    let _machine = heavy();
     let name = format!("failover-{}", mode.as_str().replace('_', "-"));
-    let history = History::new(&name);
-    let (mut kafka, proxy) = run::cluster(&history);
-    play(&name, mode, &mut kafka, &proxy);
-    kafka.stop().unwrap();
-    drop(kafka);
-    history.forget();
+    run::on_a_cluster(&name, |kafka, proxy, _, journal| {
+        play(&name, mode, kafka, &proxy, journal);
+    });
 }
 
-fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy) {
+fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy, journal: &Journal) {
     let times = run::number(TIMES_VARIABLE, TIMES_DEFAULT) as usize;
+    let only = std::env::var(run::ONLY_VARIABLE).unwrap_or_default();
     let mut random = Random::from_environment();
     let mut service = Service::on(kafka.bootstrap(), name, mode);
     let mut measured = Vec::new();
     let mut fleet = Fleet::start(&service, proxy, &mut random);
     let topics = Topics::create(&service, &Admin::new(&service.bootstrap));
     let (observer, observing) = Observer::start(&service, &topics);
-    let load = Load::start(&service, &topics, &observer, RATE, &mut random);
+    // What other requests cost is the subject of chaos: one that its topic refuses aborts a transaction.
+    let source = Source::plain(1, random.fork());
+    let load = Load::start(&service, &topics, &observer, RATE, (source, random.fork()));
     for with_failover in [true, false] {
         if !with_failover {
             fleet.stop();
@@ -122,6 +121,7 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy) {
         let mut scene = Scene {
             fleet: &mut fleet,
             observer: &observer,
+            journal,
             away: if with_failover { AWAY } else { AWAY_WITHOUT },
             course: Course::default(),
         };
@@ -132,7 +132,9 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy) {
         };
         for _ in 0..rounds {
             for fault in FAULTS {
-                scene.play(fault);
+                if format!("{fault:?}").contains(&only) {
+                    scene.play(fault);
+                }
             }
         }
         scene.wait_calm();
@@ -193,6 +195,7 @@ struct Course {
 struct Scene<'a, 'b> {
     fleet: &'a mut Fleet<'b>,
     observer: &'a Observer,
+    journal: &'a Journal,
     away: Duration,
     course: Course,
 }
@@ -222,6 +225,9 @@ impl Scene<'_, '_> {
             Fault::HostGone => PROXIED.to_owned(),
             _ => self.fleet.pick(),
         };
+        let now = jiff::Timestamp::now();
+        self.journal
+            .note(begin_ms, &format!("{fault:?} {name} at {now}"));
         // An instance that comes back takes partitions, which is another rebalance. So the event ends before.
         match fault {
             Fault::Kill => {

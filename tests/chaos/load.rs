@@ -119,7 +119,7 @@ impl Load {
         topics: &Topics,
         observer: &Observer,
         rate: u64,
-        random: &mut Random,
+        (source, random): (Source, Random),
     ) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let mut client = Client {
@@ -127,8 +127,8 @@ impl Load {
             producer: None,
             bootstrap: service.bootstrap.clone(),
             topic: service.requests.clone(),
-            source: Source::new(1, random.fork()),
-            random: random.fork(),
+            source,
+            random,
             topics: topics.clone(),
             observer: observer.clone(),
             waiting: HashMap::new(),

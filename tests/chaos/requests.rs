@@ -29,15 +29,17 @@ pub struct Draft {
     /// The topic for the answer. None for the default topic.
     pub topic: Option<String>,
     pub correlation_bytes: usize,
+    /// How many kinds of clients write it, of which the first is the ordinary one.
+    partitioners: u64,
 }
 
 impl Draft {
-    /// The partition that one of the three kinds of clients would choose.
+    /// The partition that one of the kinds of clients would choose.
     pub fn partition(&self, random: &mut Random) -> i32 {
         let Some(key) = self.key.as_deref() else {
             return random.below(PARTITIONS as u64) as i32;
         };
-        match random.below(3) {
+        match random.below(self.partitioners) {
             0 => partition_of(key, PARTITIONS),
             1 => crc32(key, PARTITIONS),
             _ => fnv1a(key, PARTITIONS),
@@ -52,6 +54,8 @@ pub struct Source {
     /// Distinguishes the `request_id`s of this source from those of other sources.
     writer: u64,
     next_id: u64,
+    /// Whether every request is valid, goes to its home, and names no reply topic.
+    is_plain: bool,
 }
 
 impl Source {
@@ -61,6 +65,15 @@ impl Source {
             random,
             writer,
             next_id: 0,
+            is_plain: false,
+        }
+    }
+
+    /// Requests as most clients write them.
+    pub fn plain(writer: u64, random: Random) -> Source {
+        Source {
+            is_plain: true,
+            ..Source::new(writer, random)
         }
     }
 
@@ -73,8 +86,9 @@ impl Source {
             request_id: None,
             topic: None,
             correlation_bytes: 0,
+            partitioners: if self.is_plain { 1 } else { 3 },
         };
-        if random.below(WRONG_ONE_IN) == 0 {
+        if !self.is_plain && random.below(WRONG_ONE_IN) == 0 {
             wrong(&mut draft, random);
             return draft;
         }
@@ -87,7 +101,7 @@ impl Source {
         } else if random.below(2) == 0 {
             draft.value = Some(count.to_string().into());
         }
-        if random.below(NAMES_TOPIC_ONE_IN) == 0 {
+        if !self.is_plain && random.below(NAMES_TOPIC_ONE_IN) == 0 {
             let (topic, forgets) = topics.pick(random);
             // A client that may lose an answer with its topic sends a `request_id`, so that it can ask again.
             if !forgets || draft.request_id.is_some() {

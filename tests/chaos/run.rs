@@ -36,7 +36,7 @@ const RATE_VARIABLE: &str = "SEQUENCER_CHAOS_RATE";
 const RATE_DEFAULT: f64 = 1_000.0;
 
 /// A part of the names of the faults that are drawn, such as `link`. All faults when it is not set.
-const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
+pub const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
 
 /// When set, the history of a run that passed is kept as well.
 const KEEP_VARIABLE: &str = "SEQUENCER_CHAOS_KEEP";
@@ -52,7 +52,7 @@ const FORWARDED: &str = "sequencer-forwarded";
 
 /// The events with their times, for people.
 #[derive(Default)]
-struct Journal(Mutex<String>);
+pub struct Journal(Mutex<String>);
 
 impl Journal {
     fn text(&self) -> String {
@@ -62,7 +62,7 @@ impl Journal {
             .clone()
     }
 
-    fn note(&self, at_ms: u64, words: &str) {
+    pub fn note(&self, at_ms: u64, words: &str) {
         let line = format!("{:>7.1} s  {words}", at_ms as f64 / 1e3);
         println!("{line}");
         let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ pub fn number(variable: &str, default: f64) -> f64 {
 }
 
 /// Starts three brokers, and the proxy of one instance.
-pub fn cluster(history: &History) -> (Kafka, Proxy) {
+fn cluster(history: &History) -> (Kafka, Proxy) {
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
     // Clients that come by these are told to come by the proxy.
@@ -99,15 +99,22 @@ pub fn cluster(history: &History) -> (Kafka, Proxy) {
     (kafka, bound.serve(&behind))
 }
 
-/// Runs one mode. Keeps the history when anything is wrong.
+/// Runs one mode.
 pub fn run(mode: Mode) {
-    let _machine = heavy();
     let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
-    let history = History::new(&name);
+    on_a_cluster(&name, |kafka, proxy, history, journal| {
+        play(&name, mode, (kafka, proxy), history, journal);
+    });
+}
+
+/// Runs `play` on three brokers of its own. Keeps the history when anything is wrong.
+pub fn on_a_cluster(name: &str, play: impl FnOnce(&mut Kafka, Proxy, &History, &Journal)) {
+    let _machine = heavy();
+    let history = History::new(name);
     let journal = Journal::default();
     let (mut kafka, proxy) = cluster(&history);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        play(&name, mode, (&mut kafka, proxy), &history, &journal);
+        play(&mut kafka, proxy, &history, &journal);
     }));
     kafka.stop().unwrap();
     drop(kafka);
@@ -143,7 +150,8 @@ fn play(
     let topics = Topics::create(&service, &administrator);
     let (observer, observing) = Observer::start(&service, &topics);
     let rate = number(RATE_VARIABLE, RATE_DEFAULT) as u64;
-    let load = Load::start(&service, &topics, &observer, rate, &mut random);
+    let source = Source::new(1, random.fork());
+    let load = Load::start(&service, &topics, &observer, rate, (source, random.fork()));
     let transactions = Transactions::start(&service, &topics, &mut random);
     let calls = Calls::start(&service, &proxy, &mut random);
     wait_for("the first answers", || {

@@ -21,6 +21,8 @@ pub struct Asked {
     pub assignment: u32,
     takeover: Takeover,
     pub question: Action,
+    /// A question that was asked beside an earlier one, and the answer of that moment.
+    ahead: Option<(Action, Event)>,
     /// Number of repairs of the partition when the takeover began.
     repairs: u64,
 }
@@ -35,6 +37,7 @@ impl Asked {
             assignment,
             takeover,
             question,
+            ahead: None,
             repairs,
         }
     }
@@ -50,7 +53,22 @@ impl World {
         let asked = &self.live(node).asked[chosen];
         let (partition, assignment, question) = (asked.partition, asked.assignment, asked.question);
         let repairs = asked.repairs;
-        let Some(answer) = self.answer(partition as usize, question) else {
+        if let Some(beside) = question.beside()
+            && asked.ahead.is_none()
+            && self.random.chance(50)
+        {
+            let answer = self.answer(partition as usize, beside);
+            let answer = answer.filter(|answer| !matches!(answer, Event::Unavailable(_)));
+            self.coverage.state("takeover: two questions at a time");
+            self.live(node).asked[chosen].ahead = answer.map(|answer| (beside, answer));
+            return;
+        }
+        let ahead = &mut self.live(node).asked[chosen].ahead;
+        let answer = match ahead.take_if(|(asked, _)| *asked == question) {
+            Some((_, answer)) => Some(answer),
+            None => self.answer(partition as usize, question),
+        };
+        let Some(answer) = answer else {
             return;
         };
         if let Event::Bound(Bound::Log(bound)) = &answer {

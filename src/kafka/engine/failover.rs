@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::service::metrics::Metrics;
+use crate::observe::metrics::Metrics;
 
 /// A rebalance that comes later has another reason: an eviction takes less than a second, and without one the
 /// group notices after a session of 10 s at most.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::core::NextOffset;
-use crate::service::metrics::Metrics;
-use crate::service::metrics::latency::{Since, Tally};
+use crate::observe::metrics::Metrics;
+use crate::observe::metrics::latency::{Since, Tally};
 
 /// Most runs that are remembered, 4 MiB of them. Beyond that, requests join the last run. This happens only
 /// with that many single requests in flight.

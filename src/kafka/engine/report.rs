@@ -14,13 +14,13 @@ use crate::kafka::error::Error;
 use crate::kafka::replies::Served;
 use crate::kafka::transactor::Completed;
 use crate::kafka::undelivered::Tally;
+use crate::observe::metrics::Metrics;
+use crate::observe::status::{PartitionState, PartitionStatus, Shared};
 use crate::processor::Mode;
 use crate::processor::halt::RECOVER;
 use crate::processor::instance::{Instance, PartitionReport, Phase};
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
-use crate::service::metrics::Metrics;
-use crate::service::status::{PartitionState, PartitionStatus, Shared};
 use crate::wire::route::Cause;
 
 /// How often the status is published.
@@ -447,8 +447,8 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
+    use crate::observe::status::Status;
     use crate::processor::checkpoint::Checkpoint;
-    use crate::service::status::Status;
 
     fn reporter() -> (Reporter, Shared) {
         let status = Shared::new(Status::default());

@@ -18,8 +18,8 @@ use crate::kafka::admin::{Admin, Listed};
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Event, GroupConsumer};
 use crate::kafka::error::{Class, Error};
+use crate::observe::metrics::Metrics;
 use crate::processor::failover::observer::Victim;
-use crate::service::metrics::Metrics;
 
 /// The suffix of an evictor's client ID. No instance has such a name, because an `instance_id` contains no
 /// slash.

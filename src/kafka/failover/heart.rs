@@ -19,11 +19,11 @@ use super::watch::Watch;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
+use crate::observe::metrics::Metrics;
 use crate::processor::failover::SILENT_INTERVALS;
 use crate::processor::failover::heartbeat::INTERVAL_MS;
 use crate::processor::failover::observer::Options;
 use crate::processor::failover::patience::Patience;
-use crate::service::metrics::Metrics;
 use crate::wire::heartbeat::Heartbeat;
 
 /// The interval between two heartbeats of an engine that watches no peers, in ms. A starting process of the

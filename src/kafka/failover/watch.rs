@@ -12,9 +12,9 @@ use super::tail::{Heard, Tail};
 use crate::kafka::admin::Admin;
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
+use crate::observe::metrics::Metrics;
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
 use crate::processor::failover::observer::{self, Suspect, TURN_MS, Victim};
-use crate::service::metrics::Metrics;
 
 /// The wait for heartbeats in a turn: two turns fit into [`TURN_MS`].
 const READ_WAIT: Duration = Duration::from_millis(TURN_MS / 2);

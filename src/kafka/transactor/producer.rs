@@ -137,7 +137,7 @@ fn known(topic: &Topic, wait: Duration) -> Result<(), Error> {
 }
 
 /// A producer after `init_transactions`, which knows its topics.
-pub(super) struct TransactionalProducer {
+pub(crate) struct TransactionalProducer {
     producer: Producer,
     state: Topic,
     replies: Topic,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::service::status::{PartitionState, PartitionStatus, Status};
+use crate::observe::status::{PartitionState, PartitionStatus, Status};
 
 /// Longest silence of the engine in seconds before it counts as stuck. The engine publishes four times a
 /// second. Its longest wait for Kafka in one turn is a fence at the deadline of a revocation: 5 s, or twice

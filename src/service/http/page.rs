@@ -29,8 +29,8 @@ use serde::Serialize;
 use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
 use super::trace::Homes;
 use super::{State, failed, json, query};
-use crate::service::clock::unix_ms;
-use crate::service::metrics::latency::Since;
+use crate::observe::clock::unix_ms;
+use crate::observe::metrics::latency::Since;
 use trace::Question;
 
 const STYLE: &str = include_str!("page/style.css");

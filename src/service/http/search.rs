@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::core::fold::{Description, Matches};
 use crate::core::partitioner::partition_id_of;
 use crate::kafka::engine::inquiry::{FOUND_MAX, Inquiries, Inquiry, Question};
-use crate::service::status::{PartitionState, Status};
+use crate::observe::status::{PartitionState, Status};
 
 /// Longest prefix in bytes: the limit of a name.
 pub(super) const PREFIX_BYTES_MAX: usize = crate::core::limits::NAME_BYTES_MAX;

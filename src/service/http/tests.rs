@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 
 use super::*;
-use crate::service::settings::ReplyMode;
-use crate::service::status::{PartitionState, PartitionStatus, Status};
+use crate::observe::status::{PartitionState, PartitionStatus, Status};
+use crate::processor::Mode;
 
 struct Server {
     address: SocketAddr,
@@ -25,7 +25,7 @@ async fn start() -> Server {
 async fn start_with(token: Option<Token>) -> Server {
     let registry = Registry::new();
     let state = State {
-        status: Shared::new(Status::starting("a", "sequencer", ReplyMode::Immediate)),
+        status: Shared::new(Status::starting("a", "sequencer", Mode::Immediate)),
         metrics: Metrics::register(&registry).unwrap(),
         registry,
         lag_max_records: 10,

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::modes::{LogFormat, ReplyMode};
+use super::modes::LogFormat;
+use crate::processor::Mode;
 
 /// The flags that are settings; absent ones set nothing. There is no `Debug`: `set` may hold
 /// secrets.
@@ -17,7 +18,7 @@ pub struct Flags {
     /// `--group NAME`.
     pub group: Option<String>,
     /// `--reply-mode MODE`.
-    pub reply_mode: Option<ReplyMode>,
+    pub reply_mode: Option<Mode>,
     /// `--http HOST:PORT`, empty for none.
     pub http: Option<String>,
     /// `--address HOST:PORT`, of the gateway.

@@ -58,7 +58,7 @@ pub(crate) use error::{EXIT_CODE, Error};
 pub(crate) use flags::Flags;
 pub(crate) use gateway::Gateway;
 pub(crate) use key::nearest_of;
-pub(crate) use modes::{CreateTopics, LogFormat, ReplyMode};
+pub(crate) use modes::{CreateTopics, LogFormat};
 pub(crate) use properties::is_of_connection;
 pub(crate) use secret::{REDACTED, is_secret, redact};
 
@@ -84,7 +84,7 @@ pub struct Settings {
     /// `topics.*`.
     pub topics: Topics,
     /// `reply.mode`.
-    pub reply_mode: ReplyMode,
+    pub reply_mode: Mode,
     /// `reply.allow`: patterns of the reply topics that a request may name.
     pub reply_allow: Vec<String>,
     /// `reply.headers.*`: the header names of the clients' conventions.

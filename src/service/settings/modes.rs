@@ -5,30 +5,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How answers are sent; the IDs are the same either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplyMode {
-    /// At once; after a crash a few come again, byte for byte the same.
-    #[default]
-    Immediate,
-    /// In the checkpoint's transaction; `read_committed` readers see each once.
-    ExactlyOnce,
-}
-
-impl ReplyMode {
-    /// Every mode, for the command line.
-    pub const ALL: [ReplyMode; 2] = [ReplyMode::Immediate, ReplyMode::ExactlyOnce];
-
-    /// The word of the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ReplyMode::Immediate => "immediate",
-            ReplyMode::ExactlyOnce => "exactly_once",
-        }
-    }
-}
-
 /// Whether `serve` creates topics that are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,17 +64,6 @@ impl LogFormat {
 #[error("unknown word {0:?}")]
 pub struct UnknownWord(String);
 
-impl FromStr for ReplyMode {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<ReplyMode, UnknownWord> {
-        let found = ReplyMode::ALL
-            .into_iter()
-            .find(|mode| mode.as_str() == word);
-        found.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
-
 impl FromStr for LogFormat {
     type Err = UnknownWord;
 
@@ -107,12 +72,6 @@ impl FromStr for LogFormat {
             .into_iter()
             .find(|format| format.as_str() == word);
         found.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
-
-impl fmt::Display for ReplyMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -14,10 +14,11 @@ use super::flags::Flags;
 use super::gateway;
 use super::headers;
 use super::layer::{self, Layer};
-use super::modes::{CreateTopics, LogFormat, ReplyMode};
+use super::modes::{CreateTopics, LogFormat};
 use super::origin::Origin;
 use super::properties::Properties;
 use super::{Settings, Topics};
+use crate::processor::Mode;
 use crate::wire::headers::Names;
 
 /// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka
@@ -57,7 +58,7 @@ struct TopicsShape {
 
 #[derive(Deserialize)]
 struct ReplyShape {
-    mode: ReplyMode,
+    mode: Mode,
     allow: Vec<String>,
     headers: headers::Shape,
 }
@@ -274,8 +275,8 @@ fn always_static(shape: &Shape, values: &Map<String, Value>) -> Option<String> {
 
 fn slow_answers(shape: &Shape) -> Option<String> {
     let interval_ms = shape.checkpoint.interval_ms;
-    let slow = shape.reply.mode == ReplyMode::ExactlyOnce
-        && interval_ms > EXACTLY_ONCE_INTERVAL_MS_ADVISED;
+    let slow =
+        shape.reply.mode == Mode::ExactlyOnce && interval_ms > EXACTLY_ONCE_INTERVAL_MS_ADVISED;
     slow.then(|| {
         format!(
             "checkpoint.interval_ms is {interval_ms} with reply.mode exactly_once: every answer waits \

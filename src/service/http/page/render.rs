@@ -7,9 +7,9 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::trace::{self, Question};
 use crate::core::printable::printable;
+use crate::observe::status::{PartitionState, PartitionStatus, Status};
 use crate::service::http::owners::Owner;
 use crate::service::http::search::{Row, SearchResult};
-use crate::service::status::{PartitionState, PartitionStatus, Status};
 
 /// The members of the group, or why they are unknown.
 pub(super) type Members = Option<Result<Vec<Owner>, String>>;

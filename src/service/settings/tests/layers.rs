@@ -12,7 +12,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.topics.requests, "sequencer.requests");
     assert_eq!(settings.topics.partitions, 4);
     assert_eq!(settings.topics.replication, None);
-    assert_eq!(settings.reply_mode, ReplyMode::Immediate);
+    assert_eq!(settings.reply_mode, Mode::Immediate);
     let allow = [
         "sequencer.replies",
         "*.reply",
@@ -92,14 +92,14 @@ fn later_layers_win() {
 fn named_flags_set_their_keys() {
     let flags = Flags {
         brokers: Some("a:1,b:2".to_owned()),
-        reply_mode: Some(ReplyMode::ExactlyOnce),
+        reply_mode: Some(Mode::ExactlyOnce),
         http: Some(String::new()),
         log_format: Some(LogFormat::Json),
         ..Flags::default()
     };
     let settings = loaded(&flags);
     assert_eq!(settings.brokers().unwrap(), "a:1,b:2");
-    assert_eq!(settings.reply_mode, ReplyMode::ExactlyOnce);
+    assert_eq!(settings.reply_mode, Mode::ExactlyOnce);
     assert_eq!(settings.http_address, None);
     assert_eq!(settings.log_format, LogFormat::Json);
 }

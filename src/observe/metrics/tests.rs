@@ -9,7 +9,7 @@ use prometheus::proto::MetricType;
 
 use super::*;
 use crate::core::fold::Outlook;
-use crate::service::status::{PartitionState, PartitionStatus};
+use crate::observe::status::{PartitionState, PartitionStatus};
 
 fn text(registry: &Registry) -> String {
     TextEncoder::new()
@@ -63,6 +63,7 @@ fn every_metric_has_the_prefix_and_a_help_text() {
             ..Default::default()
         },
         SILENCE,
+        0,
     );
     for family in registry.gather() {
         let name = family.name();
@@ -87,6 +88,7 @@ fn a_partition_that_is_gone_leaves_no_series() {
             ..Default::default()
         },
         SILENCE,
+        0,
     );
     let before = text(&registry);
     for line in [
@@ -117,6 +119,7 @@ fn a_partition_that_is_gone_leaves_no_series() {
             ..Default::default()
         },
         SILENCE,
+        0,
     );
     assert!(!text(&registry).contains("partition=\"1\""));
 }
@@ -155,6 +158,7 @@ fn the_documented_metrics_are_those_that_are_exported_with_their_types_and_label
             ..Default::default()
         },
         SILENCE,
+        0,
     );
     let exported: BTreeMap<_, _> = registry
         .gather()

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::clock::unix_ms;
-use super::settings::ReplyMode;
 use crate::core::fold::Outlook;
+use crate::processor::Mode;
 
 /// The state of this instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,7 +19,7 @@ pub(crate) struct Status {
     /// Name of the consumer group.
     pub group: String,
     /// `immediate` or `exactly_once`.
-    pub reply_mode: ReplyMode,
+    pub reply_mode: Mode,
     /// When the process started, in milliseconds since 1970.
     pub started_unix_ms: u64,
     /// Whether the instance is a member of the group on a cluster that answers.
@@ -113,7 +113,7 @@ impl PartitionState {
 
 impl Status {
     /// The status of an instance that starts now and owns nothing.
-    pub(crate) fn starting(instance_id: &str, group: &str, reply_mode: ReplyMode) -> Status {
+    pub(crate) fn starting(instance_id: &str, group: &str, reply_mode: Mode) -> Status {
         Status {
             instance_id: instance_id.to_owned(),
             group: group.to_owned(),
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn clones_share_one_status() {
-        let shared = Shared::new(Status::starting("a", "g", ReplyMode::Immediate));
+        let shared = Shared::new(Status::starting("a", "g", Mode::Immediate));
         let other = shared.clone();
         other.update(|status| {
             status.connected = true;

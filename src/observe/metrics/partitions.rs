@@ -13,7 +13,7 @@ use super::names::{
 };
 use super::register::{float_gauge, float_gauges, gauge, gauges};
 use crate::core::fold::Outlook;
-use crate::service::status::{PartitionState, PartitionStatus, Status};
+use crate::observe::status::{PartitionState, PartitionStatus, Status};
 
 /// The series that are set from the status.
 #[derive(Clone)]

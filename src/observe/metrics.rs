@@ -27,7 +27,6 @@ use self::names::{
 };
 use self::partitions::Partitions;
 use self::register::{counter, counters, gauge, histogram, program};
-use super::logging;
 use super::status::Status;
 use crate::core::Code;
 use crate::wire::route::Cause;
@@ -184,11 +183,10 @@ impl Metrics {
     }
 
     /// Sets the series of partitions from the status, and removes the series of other partitions. `silence` is
-    /// the time since the last publication.
-    pub(crate) fn publish(&self, status: &Status, silence: Duration) {
+    /// the time since the last publication, `lines_lost` the number of log lines that could not be written so far.
+    pub(crate) fn publish(&self, status: &Status, silence: Duration, lines_lost: u64) {
         self.partitions.publish(status, silence);
-        let lost = logging::lines_lost();
         self.log_lines_lost
-            .inc_by(lost.saturating_sub(self.log_lines_lost.get()));
+            .inc_by(lines_lost.saturating_sub(self.log_lines_lost.get()));
     }
 }

@@ -1,0 +1,11 @@
+//! What an instance says about itself: the engine publishes here, HTTP shows it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`status`] | the partitions and peers of an instance, for the status page |
+//! | [`metrics`] | counters, gauges and histograms |
+//! | [`clock`] | the time of day |
+
+pub(crate) mod clock;
+pub(crate) mod metrics;
+pub(crate) mod status;
