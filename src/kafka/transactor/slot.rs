@@ -261,8 +261,12 @@ mod tests {
     fn one_of_an_earlier_engine_that_never_comes_to_an_end_is_not_waited_for_for_ever() {
         let slot = Slot::default();
         let stuck = slot.clone().of_engine();
-        let made = stuck.take_or(SOON, || slot.of_engine().take_or(BRIEF, || Ok::<_, ()>(1)));
-        assert_eq!(made, Ok(Ok(Ok(1))));
+        let made = stuck.take_or(SOON, || {
+            let new = slot.of_engine().take_or(BRIEF, || Ok::<_, ()>(1));
+            assert_eq!(new, Ok(Ok(1)));
+            Ok::<_, ()>(0)
+        });
+        assert_eq!(made, Ok(Ok(0)));
     }
 
     #[test]

@@ -66,6 +66,7 @@ use config::{Map, Value};
 use origin::Origin;
 use serde::Serialize;
 
+use crate::processor::Mode;
 use crate::wire::headers::Names;
 use crate::wire::route::AllowList;
 

@@ -1,5 +1,6 @@
 //! Defaults, and which layer wins.
 
+use crate::processor::Mode;
 use std::collections::BTreeSet;
 
 use super::*;
