@@ -22,6 +22,7 @@ use super::load::Load;
 use super::observer::Observer;
 use super::proxy::{Bound, Proxy};
 use super::recovery::{self, CALM, Event};
+use super::requests::Source;
 use super::stage::{self, BROKERS, Stage};
 use super::topics::Topics;
 use super::transactions::Transactions;

@@ -284,7 +284,11 @@ impl Settings {
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(Vec<InForce>, Vec<String>), Error> {
-        let (settings, warnings, values) = resolve::with_places(flags, environment)?;
+        let resolve::Loaded {
+            settings,
+            warnings,
+            values,
+        } = resolve::with_places(flags, environment)?;
         let place = |key: &str| match key.strip_prefix(key::KAFKA_PREFIX) {
             Some(property) => {
                 let given = settings.kafka_origins.get(property).cloned();

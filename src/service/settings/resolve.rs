@@ -111,14 +111,23 @@ pub(super) fn load(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Settings, Vec<String>), Error> {
-    with_places(flags, environment).map(|(settings, warnings, _)| (settings, warnings))
+    let loaded = with_places(flags, environment)?;
+    Ok((loaded.settings, loaded.warnings))
 }
 
-/// The same, and the merged layers, which know where each value was given ([`place`]).
+/// All that is known after a load.
+pub(super) struct Loaded {
+    pub settings: Settings,
+    pub warnings: Vec<String>,
+    /// The merged layers, which know where each value was given ([`place`]).
+    pub values: Map<String, Value>,
+}
+
+/// The same with the places of the values.
 pub(super) fn with_places(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(Settings, Vec<String>, Map<String, Value>), Error> {
+) -> Result<Loaded, Error> {
     let mut properties = Properties::default();
     let mut layers = Config::builder();
     let mut assignments = vec![layer::defaults()?];
@@ -141,7 +150,11 @@ pub(super) fn with_places(
     warnings.extend(always_static(&shape, &values));
     let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
-    Ok((settings, warnings, values))
+    Ok(Loaded {
+        settings,
+        warnings,
+        values,
+    })
 }
 
 fn settings(
