@@ -17,8 +17,6 @@ pub enum Bug {
     BoundBeforeAssignment,
     /// T2: the last stable offset as the bound of a takeover.
     StableOffsetAsBound,
-    /// T2: the request log is described before the bound is read.
-    LogBeforeBound,
     /// T3: a revoked partition is given up, its transaction goes on.
     RevokedCommittedLate,
     /// T3: at the deadline the transaction is cancelled and its producer not fenced.
@@ -95,6 +93,8 @@ pub enum Bug {
     LiveMemberFenced,
     /// Failover: an eviction is not checked again right before the join.
     EvictionUnchecked,
+    /// Failover: an eviction that another peer has begun is not known.
+    NoticeIgnored,
     /// Failover: an engine that was fenced ends the process without having heard another of its name.
     FencedExitsUnheard,
     /// I1: a sequence stays where it was after a grant. Noticed by the shipped code itself.
@@ -113,7 +113,6 @@ impl Bug {
         Bug::OffsetsBeforeAcknowledgement,
         Bug::BoundBeforeAssignment,
         Bug::StableOffsetAsBound,
-        Bug::LogBeforeBound,
         Bug::RevokedCommittedLate,
         Bug::NotFenced,
         Bug::CheckpointWithoutMembership,
@@ -152,6 +151,7 @@ impl Bug {
         Bug::SilenceWhileAsleep,
         Bug::LiveMemberFenced,
         Bug::EvictionUnchecked,
+        Bug::NoticeIgnored,
         Bug::FencedExitsUnheard,
     ];
 
@@ -162,6 +162,7 @@ impl Bug {
             Bug::SilenceWhileAsleep
                 | Bug::LiveMemberFenced
                 | Bug::EvictionUnchecked
+                | Bug::NoticeIgnored
                 | Bug::FencedExitsUnheard
         )
     }

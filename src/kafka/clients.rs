@@ -38,8 +38,8 @@ const SOCKET_BELOW_TRANSACTION_MS: u64 = 100;
 /// 45 s would be an outage.
 const SESSION_TIMEOUT_MS: u64 = 6_000;
 /// How soon a member hears of a rebalance (T7): partitions that a leaving member gave up stand still until
-/// the last of the others has heard. Ten small requests a second cost little compared with that.
-const HEARTBEAT_INTERVAL_MS: u64 = 100;
+/// the last of the others has heard. Twenty small requests a second cost little compared with that.
+const HEARTBEAT_INTERVAL_MS: u64 = 50;
 /// A broker that is back is found at most this late, and half as much again by chance. librdkafka's default
 /// of 10 s would be most of the cost of a restart. The connections of a few clients are no load for a broker.
 const RECONNECT_BACKOFF_MAX_MS: &str = "500";

@@ -27,6 +27,7 @@ mod reader;
 mod rebalance;
 mod record;
 mod records;
+mod waker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,10 +45,11 @@ use close::Membership;
 pub(crate) use credentials::{Credentials, GroupMetadata};
 use native::{Queue, RawEvent, Signal};
 use polling::Polling;
-pub(crate) use reader::{Flow, Reader};
+pub(crate) use reader::{Flow, Reader, connect_to_leaders};
 use rebalance::{Rebalance, Unpolled};
 pub(crate) use record::{Headers, Record};
 use records::Records;
+pub(crate) use waker::Waker;
 
 /// Lower limit for the time that closing gets after leaving has taken its time.
 const CLOSE_DEADLINE_MIN: Duration = Duration::from_millis(500);
@@ -71,7 +73,7 @@ fn became_another() -> Event<'static> {
 /// The interval at which librdkafka's main thread is woken. That thread sends heartbeats, by which a member
 /// hears of a rebalance, only when something wakes it (`rd_kafka_thread_main`). Without this, only a timer of
 /// 500 ms wakes it, whatever `heartbeat.interval.ms` says below that.
-const WAKE_INTERVAL: Duration = Duration::from_millis(50);
+const WAKE_INTERVAL: Duration = Duration::from_millis(25);
 
 /// An event of a poll. Borrowed data live until the callback returns.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ pub(crate) struct GroupConsumer {
     records: Option<Records>,
     consumer: Option<Arc<BaseConsumer<Membership>>>,
     credentials: Credentials,
+    waker: Waker,
     topic: String,
     polling: Polling,
     rebalance: Rebalance,
@@ -174,6 +177,7 @@ impl GroupConsumer {
         let consumer = Arc::new(consumer);
         Ok(GroupConsumer {
             credentials: Credentials::of(&consumer),
+            waker: Waker::default(),
             queue: Some(queue),
             records: Some(records),
             consumer: Some(consumer),
@@ -188,6 +192,13 @@ impl GroupConsumer {
             was_member: false,
             joining: false,
         })
+    }
+
+    /// From now on `waker` ends a wait of [`GroupConsumer::poll`].
+    pub(crate) fn woken_by(&mut self, waker: Waker) {
+        let consumer = self.consumer.as_ref();
+        waker.set(consumer.and_then(|consumer| Queue::of_consumer(consumer.client())));
+        self.waker = waker;
     }
 
     /// Joins the group.
@@ -450,6 +461,7 @@ impl Drop for GroupConsumer {
         if let (Some(records), Some(queue)) = (&self.records, &self.queue) {
             records.detach(queue);
         }
+        self.waker.set(None);
         drop(self.queue.take());
         drop(self.records.take());
         self.credentials.end();

@@ -25,10 +25,11 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use super::clients::Connection;
-use super::consumer::{Event, GroupConsumer};
+use super::consumer::{Event, GroupConsumer, Waker};
 use super::directory::Directory;
 use super::error::{Class, Error, Scope, scope};
-use super::failover::heart::{Heart, Heartbeats};
+use super::failover::heart::Heart;
+use super::failover::heartbeats::Heartbeats;
 use super::forwards::ForwardProducer;
 use super::replies::ReplyProducer;
 use super::takeovers::{Finding, Takeovers};
@@ -152,16 +153,21 @@ impl Engine {
             Directory::start(&config.connection, &config.topics.requests)
                 .map_err(|error| over(&error))?,
         );
-        let completed = sender.clone();
+        let waker = Waker::default();
+        let (completed, wakes) = (sender.clone(), waker.clone());
         let transactor = Transactor::start(
             config.connection.clone(),
             config.topics.clone(),
             config.slot.clone(),
             Arc::clone(&directory),
-            move |done| completed.send(Message::Completed(done)).is_ok(),
+            move |done| {
+                let is_heard = completed.send(Message::Completed(done)).is_ok();
+                wakes.wake();
+                is_heard
+            },
         )
         .map_err(|error| over(&error))?;
-        let found = sender.clone();
+        let (found, wakes) = (sender.clone(), waker.clone());
         let takeovers = Takeovers::start(
             &config.connection,
             &config.topics,
@@ -169,6 +175,7 @@ impl Engine {
             move |finding| {
                 // The channel has no receiver once the engine has ended.
                 let _ = found.send(Message::Found(finding));
+                wakes.wake();
             },
         )
         .map_err(|error| over(&error))?;
@@ -186,9 +193,10 @@ impl Engine {
         // The heart starts before the group hears of this engine: peers take a member that they have not
         // heard for one that is gone.
         let heart = heart(&config).map_err(|error| over(&error))?;
-        let consumer =
+        let mut consumer =
             GroupConsumer::new(&config.connection.group_consumer(), &config.topics.requests)
                 .map_err(|error| over(&error))?;
+        consumer.woken_by(waker);
         let engine = Engine {
             consumer,
             replies,

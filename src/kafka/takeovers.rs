@@ -6,7 +6,7 @@ mod cluster;
 mod memory;
 pub(crate) mod questions;
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ use questions::Questions;
 
 /// Takeovers at a time. Most of a takeover is waiting for brokers, and each thread has two clients.
 const THREADS: usize = 3;
+/// How often a thread without a task connects again where a connection was closed. Brokers close one that has
+/// been idle for ten minutes, and the threads take turns in waiting.
+const WARM_EVERY: Duration = Duration::from_secs(60);
 
 /// A task for the threads.
 #[derive(Clone, Copy, Debug)]
@@ -143,9 +146,20 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, tasks: &Mutex<Receiver<Task>>, found: impl Fn(Finding)) {
+        self.warm();
         loop {
-            let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(task) = next else { return };
+            let next = tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv_timeout(WARM_EVERY);
+            let task = match next {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.warm();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match task {
                 Task::Takeover {
                     partition,
@@ -179,6 +193,14 @@ impl Worker {
                     }
                 },
             }
+        }
+    }
+
+    /// Connects to the brokers that a takeover will ask: a new connection costs up to a fifth of a second, in
+    /// which the partition would stand still.
+    fn warm(&mut self) {
+        if let Err(error) = self.questions().and_then(Questions::warm) {
+            debug!(%error, "cannot connect for a takeover in advance");
         }
     }
 

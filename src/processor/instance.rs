@@ -272,11 +272,6 @@ impl Instance {
             Input::Stop => {
                 self.stop_deadline_ms
                     .get_or_insert(now_ms + self.options.stop_deadline_ms);
-                for owned in self.owned.values_mut() {
-                    if let Stage::Running(partition) = &mut owned.stage {
-                        partition.intake.drain();
-                    }
-                }
             }
         }
         self.advance(now_ms, effects);
@@ -448,6 +443,7 @@ impl Instance {
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.look_again(now_ms, effects);
         self.hand_over(now_ms, effects);
+        self.drain_to_stop();
         self.read_again(now_ms, effects);
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
@@ -455,6 +451,19 @@ impl Instance {
         self.transact_when_covered(now_ms, effects);
         self.fetch_by_allowance(effects);
         self.leave_when_drained(now_ms, effects);
+    }
+
+    /// While a transaction is under way, a stopping instance goes on: its partitions then stand still for the one
+    /// transaction that covers everything, and not for two.
+    fn drain_to_stop(&mut self) {
+        if self.stop_deadline_ms.is_none() || !matches!(self.transaction, Transaction::Idle) {
+            return;
+        }
+        for owned in self.owned.values_mut() {
+            if let Stage::Running(partition) = &mut owned.stage {
+                partition.intake.drain();
+            }
+        }
     }
 
     fn look_again(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {

@@ -48,13 +48,10 @@ pub enum Action {
 
 impl Action {
     /// A question that may be asked at the same time, because it does not depend on the answer to this one. It saves
-    /// round trips, in which the partition stands still.
-    ///
-    /// The request log must be described after the bound: a footer below the bound never covers more than the log
-    /// had then. Described earlier, a log that an owner has read on in the meantime would look truncated.
+    /// round trips, in which the partition stands still. The request log is described after the bound, so a footer
+    /// below the bound never covers more than the log has.
     pub fn beside(self) -> Option<Action> {
         match self {
-            Action::ReadBound if planted!(LogBeforeBound) => Some(Action::DescribeLog),
             Action::ReadBound => Some(Action::ReadCommitted),
             Action::ReadState { .. } => Some(Action::DescribeLog),
             _ => None,

@@ -20,12 +20,11 @@ use crate::core::link::LinkKey;
 use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
-use crate::kafka::failover::heart::Heartbeats;
+use crate::kafka::failover::heartbeats::Heartbeats;
 use crate::kafka::transactor::{ProducerSlot, Topics};
 use crate::observe::metrics::Metrics;
 use crate::observe::status::{Shared, Status};
 use crate::processor::Mode;
-use crate::processor::failover::patience::Patience;
 use crate::processor::instance::{Options, Run};
 use crate::processor::partition::Service;
 use crate::wire::route::Routing;
@@ -149,7 +148,7 @@ pub(crate) async fn run_until(
         heartbeats: prepared.heartbeats.map(|topic| Heartbeats {
             topic,
             silence_ms: settings.failover_silence_ms,
-            patience: Patience::default(),
+            patience: Arc::default(),
             began: Instant::now(),
         }),
     };
@@ -324,7 +323,7 @@ async fn supervise(
             biased;
             exit = &mut ended => match exit {
                 Ok(Err(fenced @ Exit::Fenced(_))) => {
-                    let Some(heartbeats) = &mut config.heartbeats else {
+                    let Some(heartbeats) = &config.heartbeats else {
                         return Err(Error::Fenced(fenced.to_string()));
                     };
                     let in_use = tokio::select! {

@@ -10,6 +10,19 @@ const VERSION: u8 = 1;
 const VALUE_BYTES: usize = 1 + 1 + 8 + 8 + 4 + 4;
 /// The flag of an incarnation's last heartbeat.
 const GOODBYE: u8 = 1;
+/// The flag of a notice that a peer evicts this incarnation.
+const EVICTED: u8 = 2;
+
+/// The meaning of a heartbeat for its incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It lives.
+    Alive,
+    /// It ends, and this is its last heartbeat.
+    Goodbye,
+    /// A peer takes it for dead and evicts it. The peer writes this in its name, so that all others know.
+    Evicted,
+}
 
 /// The content of one heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +37,8 @@ pub struct Heartbeat {
     pub interval_ms: u32,
     /// The silence that the instance asks others to bear, in ms; 0 when it asks for none.
     pub patience_ms: u32,
-    /// True for the last heartbeat of an incarnation.
-    pub goodbye: bool,
+    /// The meaning of this heartbeat.
+    pub sign: Sign,
 }
 
 impl Heartbeat {
@@ -38,7 +51,11 @@ impl Heartbeat {
     pub fn encode(&self) -> [u8; VALUE_BYTES] {
         let mut value = [0; VALUE_BYTES];
         value[0] = VERSION;
-        value[1] = if self.goodbye { GOODBYE } else { 0 };
+        value[1] = match self.sign {
+            Sign::Alive => 0,
+            Sign::Goodbye => GOODBYE,
+            Sign::Evicted => EVICTED,
+        };
         value[2..10].copy_from_slice(&self.incarnation.to_be_bytes());
         value[10..18].copy_from_slice(&self.count.to_be_bytes());
         value[18..22].copy_from_slice(&self.interval_ms.to_be_bytes());
@@ -65,7 +82,12 @@ impl Heartbeat {
             count: u64::from_be_bytes(*count),
             interval_ms: u32::from_be_bytes(*interval_ms),
             patience_ms: u32::from_be_bytes(*patience_ms),
-            goodbye: flags & GOODBYE != 0,
+            sign: match *flags {
+                0 => Sign::Alive,
+                GOODBYE => Sign::Goodbye,
+                EVICTED => Sign::Evicted,
+                _ => return None,
+            },
         })
     }
 }
@@ -81,7 +103,7 @@ mod tests {
             count: 9,
             interval_ms: 50,
             patience_ms: 400,
-            goodbye: true,
+            sign: Sign::Goodbye,
         }
     }
 
@@ -110,6 +132,9 @@ mod tests {
         let mut later = value;
         later[0] = 2;
         assert_eq!(decode(key, Some(&later)), None);
+        let mut unknown = value;
+        unknown[1] = 4;
+        assert_eq!(decode(key, Some(&unknown)), None);
         assert_eq!(decode(key, Some(&value)), Some(heartbeat()));
     }
 }

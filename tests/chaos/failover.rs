@@ -140,6 +140,7 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy, journal: &Jour
         scene.wait_calm();
         measured.push(scene.course);
         if with_failover {
+            println!("{}", table(mode, &measured, &observer.arrivals()));
             outage(kafka, &mut fleet);
         }
     }

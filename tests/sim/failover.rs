@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sequencer::processor::failover::heartbeat::{Heartbeat, INTERVAL_MS};
+use sequencer::processor::failover::heartbeat::{Heartbeat, INTERVAL_MS, Sign};
 use sequencer::processor::failover::namesake::{Namesake, listen_ms};
-use sequencer::processor::failover::observer::{Observer, Options, Victim, may_fence};
+use sequencer::processor::failover::observer::{Heard, Observer, Options, Victim, may_fence};
 use sequencer::processor::failover::patience::Patience;
 
 use crate::random::Random;
@@ -29,6 +29,8 @@ const CALM_STEPS: u64 = 3_000;
 const REBALANCE_MS: u64 = 100;
 /// Before an engine that ended begins again.
 const START_OVER_MS: u64 = 1_000;
+/// One that lives is not evicted twice in this time.
+const QUIET_MS: u64 = 10_000;
 /// How often a run has two processes of one name, in a hundred.
 const DUPLICATE_PERCENT: usize = 20;
 
@@ -84,11 +86,15 @@ struct Process {
     /// Drawn by its engines so far.
     own: Vec<u64>,
     patience: Patience,
+    /// The victim of which the others are not told yet.
+    notice: Option<Victim>,
     read: usize,
     paused_until_ms: u64,
     /// It reaches no broker before.
     cut_until_ms: u64,
     dies_calm: bool,
+    /// Which of its incarnations the others were last told to be evicted, and when.
+    told: Option<(u64, u64)>,
 }
 
 /// A member of the group, by `instance_id`.
@@ -134,10 +140,12 @@ impl World {
             state: State::Dead { again_ms: Some(0) },
             own: Vec::new(),
             patience: Patience::default(),
+            notice: None,
             read: 0,
             paused_until_ms: 0,
             cut_until_ms: 0,
             dies_calm: false,
+            told: None,
         });
         World {
             processes: processes.collect(),
@@ -243,6 +251,7 @@ impl World {
         if matches!(process.state, State::Dead { .. }) {
             // It is another process.
             (process.own, process.patience) = (Vec::new(), Patience::default());
+            (process.notice, process.told) = (None, None);
         }
         process.read = self.log.len();
         let namesake = Namesake::new(&process.instance, process.own.clone());
@@ -333,8 +342,11 @@ impl World {
         engine.observer.turn(now_ms);
         self.write_heartbeat(index);
         for heartbeat in self.readable(index) {
-            if let State::Running(engine) = &mut self.processes[index].state {
-                engine.observer.heard(now_ms, &heartbeat);
+            let process = &mut self.processes[index];
+            if let State::Running(engine) = &mut process.state
+                && engine.observer.heard(now_ms, &heartbeat) == Heard::OfOwnEviction
+            {
+                process.patience.evicted(now_ms, SILENCE_MS, SESSION_MS);
             }
         }
         if self.reaches(index) && self.is_member(index) {
@@ -365,14 +377,26 @@ impl World {
             count: engine.count,
             interval_ms: INTERVAL_MS,
             patience_ms: patience_ms as u32,
-            goodbye: false,
+            sign: Sign::Alive,
         };
+        self.append(heartbeat);
+        if let Some(victim) = self.processes[index].notice.take() {
+            self.append(sign_of(&victim, Sign::Evicted));
+            for process in &mut self.processes {
+                if process.own.contains(&victim.incarnation) {
+                    process.told = Some((victim.incarnation, now_ms));
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, heartbeat: Heartbeat) {
         let delay = self.random.below(12) as u64;
         let after = self.log.last().map_or(0, |record| record.readable_ms);
         self.log.push(Record {
             heartbeat,
-            appended_ms: now_ms,
-            readable_ms: after.max(now_ms + delay),
+            appended_ms: self.now_ms,
+            readable_ms: after.max(self.now_ms + delay),
         });
     }
 
@@ -407,32 +431,22 @@ impl World {
         let now_ms = self.now_ms;
         self.say_goodbye(index);
         let process = &mut self.processes[index];
-        process.patience.fenced(now_ms, SILENCE_MS, SESSION_MS);
+        process.patience.evicted(now_ms, SILENCE_MS, SESSION_MS);
         self.fenced.push((process.instance.clone(), now_ms));
         let until_ms = now_ms + START_OVER_MS;
         process.state = State::Between { until_ms };
     }
 
     fn say_goodbye(&mut self, index: usize) {
-        let now_ms = self.now_ms;
         let process = &self.processes[index];
         let State::Running(engine) = &process.state else {
             return;
         };
-        let heartbeat = Heartbeat {
+        let itself = Victim {
             instance: process.instance.clone(),
             incarnation: engine.incarnation,
-            count: engine.count + 1,
-            interval_ms: INTERVAL_MS,
-            patience_ms: 0,
-            goodbye: true,
         };
-        let after = self.log.last().map_or(0, |record| record.readable_ms);
-        self.log.push(Record {
-            heartbeat,
-            appended_ms: now_ms,
-            readable_ms: after.max(now_ms),
-        });
+        self.append(sign_of(&itself, Sign::Goodbye));
     }
 
     fn evict(&mut self, index: usize) {
@@ -459,6 +473,7 @@ impl World {
                             engine.observer.evicts(now_ms, &victim);
                             let arrives_ms = now_ms + delay;
                             engine.eviction = Some((victim.clone(), Step::Joining { arrives_ms }));
+                            self.processes[index].notice = Some(victim.clone());
                             self.check_join(&victim);
                         }
                     }
@@ -494,12 +509,10 @@ impl World {
     /// How long the victim was silent by the log, whoever has read it.
     fn check_join(&mut self, victim: &Victim) {
         let seen_ms = self.now_ms - VIEW_MS;
-        // A goodbye, of another incarnation perhaps, is no sign of life.
+        // A goodbye or a notice is no sign of life.
         let of_victim = |record: &&Record| {
-            let Heartbeat {
-                instance, goodbye, ..
-            } = &record.heartbeat;
-            *instance == victim.instance && !goodbye && record.appended_ms <= seen_ms
+            let Heartbeat { instance, sign, .. } = &record.heartbeat;
+            *instance == victim.instance && *sign == Sign::Alive && record.appended_ms <= seen_ms
         };
         let last = self.log.iter().rev().find(of_victim);
         let last_ms = last.map_or(0, |record| record.appended_ms);
@@ -509,10 +522,22 @@ impl World {
             "eviction: {} had written {silent_ms} ms before",
             victim.instance
         );
-        let lives = self.processes.iter().any(|process| {
-            process.instance == victim.instance && matches!(process.state, State::Running(_))
-        });
-        self.of_the_living += u64::from(lives);
+        let now_ms = self.now_ms;
+        for process in &self.processes {
+            let lives = matches!(process.state, State::Running(_));
+            if process.instance != victim.instance || !lives {
+                continue;
+            }
+            self.of_the_living += 1;
+            let told = process.told.filter(|(incarnation, told_ms)| {
+                *incarnation == victim.incarnation && *told_ms < seen_ms
+            });
+            assert!(
+                told.is_none_or(|(_, told_ms)| now_ms >= told_ms + QUIET_MS),
+                "peace: {} lives, was evicted as everybody knows {told:?}, and is again at {now_ms}",
+                victim.instance
+            );
+        }
     }
 
     /// Somebody looks for open transactions in the way of a takeover: nobody's who is a member.
@@ -570,6 +595,17 @@ impl World {
             let killed = of_name.any(|p| p.dies_calm);
             assert!(alive || killed, "namesake: nobody is left of {instance}");
         }
+    }
+}
+
+fn sign_of(victim: &Victim, sign: Sign) -> Heartbeat {
+    Heartbeat {
+        instance: victim.instance.clone(),
+        incarnation: victim.incarnation,
+        count: 0,
+        interval_ms: INTERVAL_MS,
+        patience_ms: 0,
+        sign,
     }
 }
 

@@ -37,6 +37,12 @@ impl Queue {
         NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.0.as_ptr(), milliseconds(wait)) })
             .map(RawEvent)
     }
+
+    /// The poll that waits returns without an event, or else the next one does.
+    pub(super) fn end_wait(&self) {
+        // SAFETY: the queue is alive, and may be used from any thread.
+        unsafe { sys::rd_kafka_queue_yield(self.0.as_ptr()) }
+    }
 }
 
 impl Drop for Queue {

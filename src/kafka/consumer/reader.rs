@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::native::{Queue, Signal};
@@ -173,6 +174,37 @@ impl Reader {
             }
         }
     }
+}
+
+/// Asks each leader of a topic for the ends of one of its logs, which connects to it. Does not create the topic.
+///
+/// # Errors
+/// A leader does not answer in time. The others are not asked then.
+pub(crate) fn connect_to_leaders(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    deadline: Duration,
+) -> Result<(), Error> {
+    let failed =
+        |error: KafkaError| Error::from_kafka("connect to the leaders", &error).about(topic);
+    let metadata = consumer
+        .client()
+        .fetch_metadata(Some(topic), deadline)
+        .map_err(failed)?;
+    let mut known = BTreeSet::new();
+    let partitions = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions());
+    for partition in partitions {
+        let leader = partition.leader();
+        if leader >= 0 && known.insert(leader) {
+            consumer
+                .fetch_watermarks(topic, partition.id(), deadline)
+                .map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// The wanted range, and how the read ended.

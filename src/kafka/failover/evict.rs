@@ -129,6 +129,7 @@ impl Evictor {
             instance,
             incarnation,
         } = victim;
+        self.shared.announce(victim);
         info!(
             peer = instance,
             incarnation, silence_ms, "evicting a peer: joining in its place"

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tracing::{debug, info};
 
 use super::evict::EVICTION_MAX;
+use super::heartbeats::Heartbeats;
 use super::shared::Shared;
 use super::tail::PARTITION;
 use super::watch::Watch;
@@ -20,11 +21,9 @@ use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 use crate::observe::metrics::Metrics;
-use crate::processor::failover::SILENT_INTERVALS;
 use crate::processor::failover::heartbeat::INTERVAL_MS;
 use crate::processor::failover::observer::Options;
-use crate::processor::failover::patience::Patience;
-use crate::wire::heartbeat::Heartbeat;
+use crate::wire::heartbeat::{Heartbeat, Sign};
 
 /// The interval between two heartbeats of an engine that watches no peers, in ms. A starting process of the
 /// same name must hear two of them while it listens, for 0.3 s (`processor::failover::namesake`).
@@ -36,35 +35,6 @@ const TURN_SILENCE_MAX: Duration = Duration::from_secs(12);
 const GOODBYE_DEADLINE: Duration = Duration::from_millis(200);
 /// The interval at which the end of an eviction is looked for.
 const EVICTION_POLL: Duration = Duration::from_millis(5);
-
-/// How an engine shows that it is alive, and when it takes others for gone.
-#[derive(Clone, Debug)]
-pub(crate) struct Heartbeats {
-    /// The topic of the heartbeats.
-    pub topic: String,
-    /// The silence that counts as a death, in ms; 0 to evict no peer.
-    pub silence_ms: u64,
-    /// The patience that this process asks for.
-    pub patience: Patience,
-    /// The zero of this process's clock.
-    pub began: Instant,
-}
-
-impl Heartbeats {
-    /// The time in ms, by the clock of [`Heartbeats::patience`].
-    pub(crate) fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Notes that an engine of this process was evicted while it lived. The next engines ask for more
-    /// patience.
-    pub(crate) fn evicted(&mut self, session_ms: u64) {
-        let silence_ms = self
-            .silence_ms
-            .max(SILENT_INTERVALS * u64::from(INTERVAL_MS));
-        self.patience.fenced(self.now_ms(), silence_ms, session_ms);
-    }
-}
 
 /// The heartbeats of an engine, until it is dropped.
 pub(crate) struct Heart {
@@ -104,7 +74,7 @@ impl Heart {
         if watches {
             let watch = Watch {
                 connection: connection.clone(),
-                topic: heartbeats.topic.clone(),
+                heartbeats: heartbeats.clone(),
                 requests: requests.to_owned(),
                 shared: Arc::clone(&shared),
                 metrics: Arc::clone(metrics),
@@ -121,7 +91,7 @@ impl Heart {
                 count: 0,
                 interval_ms,
                 patience_ms: 0,
-                goodbye: false,
+                sign: Sign::Alive,
             },
             shared: Arc::clone(&shared),
         };
@@ -192,9 +162,11 @@ impl Writer {
             }
             // The poll serves the delivery reports, which are not read.
             self.producer.poll(Duration::ZERO);
+            self.write_notices();
             std::thread::park_timeout(Duration::from_millis(self.heartbeat.interval_ms.into()));
         }
-        self.heartbeat.goodbye = true;
+        self.write_notices();
+        self.heartbeat.sign = Sign::Goodbye;
         self.write();
         if let Err(error) = self.producer.flush(GOODBYE_DEADLINE) {
             debug!(%error, "the last heartbeat was not written in time");
@@ -202,9 +174,7 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        let Heartbeats { patience, .. } = &self.heartbeats;
-        let asked_ms = patience.asked(self.heartbeats.now_ms());
-        self.heartbeat.patience_ms = u32::try_from(asked_ms).unwrap_or(u32::MAX);
+        self.heartbeat.patience_ms = u32::try_from(self.heartbeats.asked()).unwrap_or(u32::MAX);
         let count = self.heartbeat.count;
         let watches = self.heartbeats.silence_ms > 0;
         let interval_ms = self.shared.observe(|observer, now_ms| {
@@ -212,8 +182,24 @@ impl Writer {
             watches.then(|| observer.write_every())
         });
         self.heartbeat.interval_ms = interval_ms.unwrap_or(self.heartbeat.interval_ms);
-        let (key, value) = (self.heartbeat.key(&self.group), self.heartbeat.encode());
+        self.send(&self.heartbeat);
         self.heartbeat.count += 1;
+    }
+
+    /// Tells the others which peers this engine evicts.
+    fn write_notices(&self) {
+        for victim in self.shared.take_notices() {
+            self.send(&Heartbeat {
+                instance: victim.instance,
+                incarnation: victim.incarnation,
+                sign: Sign::Evicted,
+                ..self.heartbeat.clone()
+            });
+        }
+    }
+
+    fn send(&self, heartbeat: &Heartbeat) {
+        let (key, value) = (heartbeat.key(&self.group), heartbeat.encode());
         let record = BaseRecord::to(&self.heartbeats.topic)
             .partition(PARTITION)
             .key(key.as_bytes())

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::processor::failover::observer::{Observer, Options};
+use crate::processor::failover::observer::{Observer, Options, Victim};
 
 /// All threads use one clock, in ms since this value was made.
 pub(super) struct Shared {
@@ -15,6 +15,8 @@ pub(super) struct Shared {
     /// True while a member that an eviction made is in the group, or on its way into it.
     evicting: AtomicBool,
     observer: Mutex<Observer>,
+    /// Peers that this engine evicts, until the others are told. There is one eviction at a time.
+    notices: Mutex<Vec<Victim>>,
     /// The time of the last heartbeat of the peer that fell silent last; 0 for none so far.
     gone_ms: AtomicU64,
 }
@@ -27,6 +29,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             evicting: AtomicBool::new(false),
             observer: Mutex::new(Observer::new(options, 0)),
+            notices: Mutex::default(),
             gone_ms: AtomicU64::new(0),
         }
     }
@@ -73,6 +76,16 @@ impl Shared {
         // The time is read under the lock, so that it does not step back for the observer.
         let now_ms = self.now_ms();
         call(&mut observer, now_ms)
+    }
+
+    /// Has the others told that this engine evicts a peer.
+    pub(super) fn announce(&self, victim: &Victim) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.push(victim.clone());
+    }
+
+    pub(super) fn take_notices(&self) -> Vec<Victim> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn fell_silent(&self, heard_ms: u64) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::evict::{Evictor, Outcome};
+use super::heartbeats::Heartbeats;
 use super::shared::Shared;
 use super::tail::{Heard, Tail};
 use crate::kafka::admin::Admin;
@@ -32,8 +33,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Watch {
     pub(super) connection: Connection,
-    /// The topic of the heartbeats.
-    pub(super) topic: String,
+    pub(super) heartbeats: Heartbeats,
     /// The topic that the members of the group subscribe to.
     pub(super) requests: String,
     pub(super) shared: Arc<Shared>,
@@ -63,7 +63,7 @@ impl Watch {
     /// Watches until the engine ends.
     fn watch(&self) -> Result<(), Error> {
         let back = Duration::from_millis(self.connection.session_timeout_ms());
-        let tail = Tail::begin(&self.connection, &self.topic, back)?;
+        let tail = Tail::begin(&self.connection, &self.heartbeats.topic, back)?;
         let evictor = Arc::new(Evictor {
             connection: self.connection.clone(),
             requests: self.requests.clone(),
@@ -168,6 +168,11 @@ impl Turns<'_> {
                 observer::Heard::Ordinary => {}
                 observer::Heard::AfterSilence => {
                     info!(peer, "a peer that was silent is heard again");
+                }
+                observer::Heard::OfOwnEviction => {
+                    let session_ms = self.watch.connection.session_timeout_ms();
+                    self.watch.heartbeats.evicted(session_ms);
+                    warn!("a peer takes this instance for gone and evicts it");
                 }
                 observer::Heard::AfterEviction => {
                     self.watch.metrics.failover.alive.inc();

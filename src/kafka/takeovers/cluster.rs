@@ -36,6 +36,10 @@ impl Cluster {
         })
     }
 
+    pub(super) fn consumer(&self) -> &BaseConsumer<Context> {
+        &self.uncommitted
+    }
+
     /// The number of partitions of the state topic. `None` when there is no topic.
     pub(super) fn state_partitions(&self) -> Result<Option<u32>, Error> {
         admin::partition_count(self.uncommitted.client(), &self.topics.state)

@@ -1,17 +1,21 @@
 //! Answers the questions of a takeover with calls on Kafka clients.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::cluster::Cluster;
 use crate::core::digest::fingerprint;
 use crate::core::{NextOffset, Offset, Timestamp};
 use crate::kafka::clients::Connection;
-use crate::kafka::consumer::{Flow, Reader, Record};
+use crate::kafka::consumer::{Flow, Reader, Record, connect_to_leaders};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::restore::restore;
 use crate::processor::takeover::{Action, Decided, Event};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content};
+
+/// How long each step of connecting in advance may take. A takeover may be waiting for its end.
+const WARM_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The clients that find the answers.
 pub(crate) struct Questions {
@@ -32,6 +36,19 @@ impl Questions {
             cluster: Cluster::new(connection, topics)?,
             topics: topics.clone(),
         })
+    }
+
+    /// Connects to the leaders of the topics that a takeover reads.
+    ///
+    /// # Errors
+    /// One of them cannot be reached within a moment. The others are not tried then.
+    pub(crate) fn warm(&self) -> Result<(), Error> {
+        for consumer in [self.cluster.consumer(), self.reader.consumer()] {
+            for topic in [&self.topics.state, &self.topics.requests] {
+                connect_to_leaders(consumer, topic, WARM_DEADLINE)?;
+            }
+        }
+        Ok(())
     }
 
     /// Answers a question and, at the same time, the one beside it ([`Action::beside`]), if it has an answer now.

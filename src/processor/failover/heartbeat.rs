@@ -1,6 +1,6 @@
 //! The interval between the heartbeats of an instance.
 
-pub use crate::wire::heartbeat::Heartbeat;
+pub use crate::wire::heartbeat::{Heartbeat, Sign};
 
 /// The shortest interval between two heartbeats of an instance, in ms. Four of them fit into the shortest
 /// silence that counts as a death.

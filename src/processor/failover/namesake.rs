@@ -5,7 +5,7 @@
 //! process, and after it was fenced. An engine that a peer evicted, or whose predecessor crashed, hears no
 //! namesake and goes on.
 
-use super::heartbeat::Heartbeat;
+use super::heartbeat::{Heartbeat, Sign};
 use crate::core::planted::planted;
 
 /// This number of heartbeats of one other incarnation, appended while this process listens, shows another
@@ -47,9 +47,14 @@ impl Namesake {
         if heartbeat.instance != self.instance || self.own.contains(&incarnation) {
             return;
         }
-        if heartbeat.goodbye {
-            self.others.retain(|(other, _)| *other != incarnation);
-            return;
+        match heartbeat.sign {
+            Sign::Alive => {}
+            Sign::Goodbye => {
+                self.others.retain(|(other, _)| *other != incarnation);
+                return;
+            }
+            // A peer wrote it.
+            Sign::Evicted => return,
         }
         match self
             .others
@@ -72,14 +77,14 @@ impl Namesake {
 mod tests {
     use super::*;
 
-    fn heartbeat(instance: &str, incarnation: u64, goodbye: bool) -> Heartbeat {
+    fn heartbeat(instance: &str, incarnation: u64, ends: bool) -> Heartbeat {
         Heartbeat {
             instance: instance.to_owned(),
             incarnation,
             count: 0,
             interval_ms: 50,
             patience_ms: 0,
-            goodbye,
+            sign: if ends { Sign::Goodbye } else { Sign::Alive },
         }
     }
 

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::SILENT_INTERVALS;
-use super::heartbeat::{Heartbeat, interval_ms};
+use super::heartbeat::{Heartbeat, Sign, interval_ms};
 use super::order::{self, STAGGER_MS};
 use super::patience::Patience;
 use crate::core::planted::planted;
@@ -78,11 +78,13 @@ pub enum Heard {
     Ordinary,
     /// The peer had been reported as silent.
     AfterSilence,
-    /// This process had evicted the peer: a pause was taken for a death.
+    /// The peer had been evicted: a pause was taken for a death.
     AfterEviction,
+    /// A peer evicts this engine.
+    OfOwnEviction,
 }
 
-/// A peer that this process has evicted.
+/// A peer that this process or another one has evicted.
 #[derive(Debug, Default)]
 struct Evicted {
     incarnation: u64,
@@ -180,6 +182,9 @@ impl Observer {
     pub fn heard(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> Heard {
         if heartbeat.instance == self.options.instance {
             if heartbeat.incarnation == self.options.incarnation {
+                if heartbeat.sign == Sign::Evicted {
+                    return Heard::OfOwnEviction;
+                }
                 while let Some((count, written_ms)) = self.under_way.front().copied()
                     && count <= heartbeat.count
                 {
@@ -189,12 +194,22 @@ impl Observer {
             }
             return Heard::Ordinary;
         }
-        if heartbeat.goodbye {
-            let said = |peer: &Peer| peer.incarnation == heartbeat.incarnation;
-            if self.peers.get(&heartbeat.instance).is_some_and(said) {
-                self.peers.remove(&heartbeat.instance);
+        let of = || Victim {
+            instance: heartbeat.instance.clone(),
+            incarnation: heartbeat.incarnation,
+        };
+        match heartbeat.sign {
+            Sign::Alive => {}
+            Sign::Goodbye => {
+                self.left(&of());
+                return Heard::Ordinary;
             }
-            return Heard::Ordinary;
+            // One eviction is enough, whoever carries it out.
+            Sign::Evicted if planted!(NoticeIgnored) => return Heard::Ordinary,
+            Sign::Evicted => {
+                self.evicted(&of());
+                return Heard::Ordinary;
+            }
         }
         let before = self.peers.get(&heartbeat.instance);
         if before.is_none() && self.peers.len() >= PEERS_MAX {
@@ -223,16 +238,15 @@ impl Observer {
         }
     }
 
-    /// True when the heartbeat comes from a peer that this process evicted. From then on the peer gets twice
-    /// the silence. The peer may not know of its eviction: if it woke late, the group told it only that it is
-    /// no longer a member.
+    /// True when the heartbeat comes from a peer that was evicted. From then on the peer gets more patience. It may
+    /// not know of its eviction yet.
     fn is_evicted_alive(&mut self, now_ms: u64, heartbeat: &Heartbeat) -> bool {
         let silence_ms = self.silence_of(heartbeat.interval_ms.into(), 0);
         match self.evicted.get_mut(&heartbeat.instance) {
             Some(evicted) if evicted.incarnation == heartbeat.incarnation && evicted.is_gone => {
                 evicted.is_gone = false;
                 let session_ms = self.options.session_ms;
-                evicted.patience.fenced(now_ms, silence_ms, session_ms);
+                evicted.patience.evicted(now_ms, silence_ms, session_ms);
                 true
             }
             _ => false,
@@ -269,7 +283,7 @@ impl Observer {
         }
     }
 
-    /// Notes that this process has evicted the peer.
+    /// Notes that the peer was evicted.
     pub fn evicted(&mut self, victim: &Victim) {
         self.left(victim);
         if self.evicted.len() < PEERS_MAX || self.evicted.contains_key(&victim.instance) {
@@ -351,7 +365,9 @@ impl Observer {
         let left_alone = peer
             .evicted_ms
             .is_some_and(|evicted_ms| now_ms < evicted_ms + AGAIN_MS);
-        if left_alone || !self.is_silent(now_ms, peer) {
+        // After a session the group notices by itself.
+        let left_to_the_group = self.silence_of_peer(peer) >= self.options.session_ms;
+        if left_alone || left_to_the_group || !self.is_silent(now_ms, peer) {
             return false;
         }
         let alive = self

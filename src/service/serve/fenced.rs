@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::kafka::clients::Connection;
-use crate::kafka::failover::heart::Heartbeats;
+use crate::kafka::failover::heartbeats::Heartbeats;
 use crate::kafka::failover::listen;
 
 /// So many of its incarnations a process knows: the heartbeats of earlier ones have expired, since an engine takes

@@ -22,7 +22,7 @@ fn heartbeat(instance: &str, incarnation: u64) -> Heartbeat {
         count: 0,
         interval_ms: INTERVAL_MS,
         patience_ms: 0,
-        goodbye: false,
+        sign: Sign::Alive,
     }
 }
 
@@ -73,7 +73,7 @@ fn one_that_was_never_heard_or_said_goodbye_or_left_is_no_victim() {
     let mut observer = observer();
     live(&mut observer, 0, 1_000, &["left", "goodbye"]);
     let goodbye = Heartbeat {
-        goodbye: true,
+        sign: Sign::Goodbye,
         ..heartbeat("goodbye", 7)
     };
     observer.heard(1_000, &goodbye);
@@ -89,7 +89,7 @@ fn a_goodbye_that_comes_late_is_not_the_new_incarnation_s() {
     let mut observer = observer();
     live(&mut observer, 0, 1_000, &["peer"]);
     let goodbye = Heartbeat {
-        goodbye: true,
+        sign: Sign::Goodbye,
         ..heartbeat("peer", 6)
     };
     observer.heard(1_000, &goodbye);
@@ -182,10 +182,8 @@ fn after_an_interruption_the_next_in_order_acts_later_too() {
 }
 
 #[test]
-fn slow_peers_and_those_who_ask_for_it_are_given_more_time_but_no_more_than_a_session() {
-    for (interval_ms, patience_ms, silence_ms) in
-        [(250, 0, 1_000), (50, 800, 800), (50, 60_000, SESSION_MS)]
-    {
+fn slow_peers_and_those_who_ask_for_it_are_given_more_time() {
+    for (interval_ms, patience_ms, silence_ms) in [(250, 0, 1_000), (50, 800, 800)] {
         let mut observer = observer();
         live(&mut observer, 0, 1_000, &[]);
         let last = Heartbeat {
@@ -197,6 +195,48 @@ fn slow_peers_and_those_who_ask_for_it_are_given_more_time_but_no_more_than_a_se
         live(&mut observer, 1_000, 1_000 + silence_ms, &[]);
         assert_eq!(observer.victim(1_000 + silence_ms - 1), None);
         assert!(observer.victim(1_000 + silence_ms).is_some());
+    }
+}
+
+#[test]
+fn a_peer_that_asks_for_a_session_is_left_to_the_group() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &[]);
+    let last = Heartbeat {
+        patience_ms: 60_000,
+        ..heartbeat("peer", 7)
+    };
+    observer.heard(1_000, &last);
+    live(&mut observer, 1_000, 1_000 + SESSION_MS + 1_000, &[]);
+    assert_eq!(observer.victim(1_000 + SESSION_MS + 1_000), None);
+}
+
+#[test]
+fn an_eviction_by_another_peer_is_enough_and_counts_as_an_own_one() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &["peer"]);
+    live(&mut observer, 1_010, 1_300, &[]);
+    assert_eq!(observer.victim(1_300), Some(victim("peer", 7)));
+    let notice = Heartbeat {
+        sign: Sign::Evicted,
+        ..heartbeat("peer", 7)
+    };
+    assert_eq!(observer.heard(1_300, &notice), Heard::Ordinary);
+    assert_eq!(observer.victim(1_300), None);
+    let alive = observer.heard(1_310, &heartbeat("peer", 7));
+    assert_eq!(alive, Heard::AfterEviction);
+    assert_eq!(observer.needs("peer"), Some(SESSION_MS));
+}
+
+#[test]
+fn an_engine_reads_that_it_is_evicted() {
+    let mut observer = observer();
+    for (incarnation, heard) in [(1, Heard::OfOwnEviction), (2, Heard::Ordinary)] {
+        let notice = Heartbeat {
+            sign: Sign::Evicted,
+            ..heartbeat("me", incarnation)
+        };
+        assert_eq!(observer.heard(0, &notice), heard);
     }
 }
 
