@@ -951,10 +951,12 @@ mod stopping {
         let mut driven = Driven::transacting([0, 1]);
         driven.request(1, "a");
         assert_eq!(driven.on(Input::Stop), NOTHING);
+        assert_eq!(driven.phase(0), Phase::Running, "until the transaction has ended");
+        driven.request(0, "b");
+        assert_eq!(driven.settled(Outcome::Committed), ["transact [0, 1]"]);
         assert_eq!(driven.phase(0), Phase::Draining);
         assert!(driven.instance.positions().is_empty());
         driven.request(0, "passed over");
-        assert_eq!(driven.settled(Outcome::Committed), ["transact [1]"]);
         assert_eq!(driven.settled(Outcome::Committed), ["leave"]);
     }
 

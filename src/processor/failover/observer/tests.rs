@@ -327,7 +327,7 @@ fn names_that_somebody_makes_up_do_not_fill_the_memory() {
 }
 
 #[test]
-fn one_that_was_evicted_alive_is_given_twice_the_silence_by_whoever_evicted_it() {
+fn one_that_was_evicted_alive_is_left_alone_then_given_twice_the_silence_by_its_evictor() {
     let mut observer = observer();
     live(&mut observer, 0, 1_000, &["peer"]);
     live(&mut observer, 1_010, 1_300, &[]);
@@ -335,13 +335,17 @@ fn one_that_was_evicted_alive_is_given_twice_the_silence_by_whoever_evicted_it()
     assert_eq!(observer.victim(1_300), None);
     let heard = observer.heard(1_310, &heartbeat("peer", 7));
     assert_eq!(heard, Heard::AfterEviction);
-    live(&mut observer, 1_310, 1_310 + 2 * SILENCE_MS, &[]);
-    assert_eq!(observer.victim(1_309 + 2 * SILENCE_MS), None);
-    let due = observer.victim(1_310 + 2 * SILENCE_MS);
+    live(&mut observer, 1_310, 1_310 + SESSION_MS, &[]);
+    assert_eq!(observer.victim(1_310 + SESSION_MS), None);
+    let later_ms = 1_310 + 10_000;
+    live(&mut observer, later_ms - 3_000, later_ms, &["peer"]);
+    live(&mut observer, later_ms + 10, later_ms + 2 * SILENCE_MS, &[]);
+    assert_eq!(observer.victim(later_ms + 2 * SILENCE_MS - 1), None);
+    let due = observer.victim(later_ms + 2 * SILENCE_MS);
     assert_eq!(due, Some(victim("peer", 7)));
     // Another incarnation is another process: the evicted one did not live.
     observer.evicted(&victim("peer", 7));
-    let heard = observer.heard(1_800, &heartbeat("peer", 8));
+    let heard = observer.heard(later_ms + 800, &heartbeat("peer", 8));
     assert_eq!(heard, Heard::Ordinary);
 }
 
