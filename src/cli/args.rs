@@ -8,9 +8,11 @@ mod ledger;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::bench::{BenchArgs, EchoArgs};
+use super::schema::DOCUMENTS;
 use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
 use crate::processor::Mode;
 use crate::service::settings::{Flags, LogFormat};
@@ -85,6 +87,14 @@ pub enum Command {
     Audit(AuditArgs),
     /// Check the topics: every ID, every reply, every checkpoint against the promise
     Verify(VerifyArgs),
+    /// Print what records and calls look like, for machines: JSON Schema, AsyncAPI, OpenAPI
+    Schema(SchemaArgs),
+    /// Check the configuration
+    Config(ConfigArgs),
+    /// Print a file that completes command lines in a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
     /// Measure throughput and latency beside a raw echo
     Bench(BenchArgs),
     /// The raw echo of `bench`, in a process of its own like the service
@@ -123,7 +133,12 @@ pub struct CommonArgs {
 #[derive(Args)]
 pub struct ConnectionArgs {
     /// Brokers of the cluster; one that answers is enough
-    #[arg(long, value_name = "HOST:PORT[,…]", help_heading = "Configuration")]
+    #[arg(
+        short,
+        long,
+        value_name = "HOST:PORT[,…]",
+        help_heading = "Configuration"
+    )]
     pub brokers: Option<String>,
 
     /// The other configuration flags.
@@ -131,12 +146,46 @@ pub struct ConnectionArgs {
     pub common: CommonArgs,
 }
 
+/// How a command prints.
+#[derive(Args, Clone, Copy)]
+pub struct OutputArgs {
+    /// Print for people, or as JSON [default: table]
+    #[arg(
+        short,
+        long,
+        value_name = "table|json",
+        hide_possible_values = true,
+        conflicts_with = "json"
+    )]
+    pub output: Option<Format>,
+
+    /// The same as --output json
+    #[arg(long)]
+    json: bool,
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text and tables, for people. Their form may change.
+    Table,
+    /// JSON, for programs.
+    Json,
+}
+
+impl OutputArgs {
+    /// Whether to print JSON.
+    pub const fn json(self) -> bool {
+        self.json || matches!(self.output, Some(Format::Json))
+    }
+}
+
 /// Settings of the commands that ask the service.
 #[derive(Args)]
 pub struct AskArgs {
-    /// Print the answer as JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// How to print the answer.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// How long connecting and waiting for the answer may take together, in milliseconds
     #[arg(
@@ -271,9 +320,9 @@ pub struct InspectArgs {
     )]
     pub limit: u64,
 
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// The connection to the cluster.
     #[command(flatten)]
@@ -296,12 +345,66 @@ pub enum TopicsCommand {
     /// Create the topics that are missing, with the settings that the promise needs
     Create(CreateArgs),
     /// Say what is wrong with the topics that exist; exits 1 if something is
-    Check(ConnectionArgs),
+    Check(CheckArgs),
+}
+
+/// `sequencer topics check`.
+#[derive(Args)]
+pub struct CheckArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// The connection to the cluster.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `sequencer config`.
+#[derive(Args)]
+#[command(after_help = help::CONFIG_EXAMPLES)]
+#[command(arg_required_else_help = true)]
+pub struct ConfigArgs {
+    /// The command for the configuration.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Show what is in force and where each value was given, without secrets; exits 2 if it is not valid
+    Check(CheckArgs),
+}
+
+/// `sequencer completions`.
+#[derive(Args)]
+#[command(after_help = help::COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(
+        value_name = "bash|zsh|fish|elvish|powershell",
+        hide_possible_values = true
+    )]
+    pub shell: Shell,
+}
+
+/// `sequencer man`.
+#[derive(Args)]
+#[command(after_help = help::MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Where to write them; it must exist
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
 }
 
 /// `sequencer topics create`.
 #[derive(Args)]
 pub struct CreateArgs {
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
     /// A reply topic that your clients name, as well; repeatable. The service never creates one by itself
     #[arg(long, value_name = "NAME")]
     pub reply: Vec<String>,
@@ -401,6 +504,19 @@ pub struct RecoverArgs {
     pub connection: ConnectionArgs,
 }
 
+/// `sequencer schema`.
+#[derive(Args)]
+#[command(after_help = help::SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// The document
+    #[arg(
+        value_name = "request|reply|ledger|asyncapi|openapi",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(DOCUMENTS)
+    )]
+    pub document: String,
+}
+
 /// `sequencer verify`.
 #[derive(Args)]
 #[command(after_help = help::VERIFY_EXAMPLES)]
@@ -409,9 +525,9 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATTERN")]
     pub replies: Vec<String>,
 
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// How much memory it may take, in MB; the rest goes to temporary files
     #[arg(
@@ -539,7 +655,7 @@ mod tests {
             "sequencer serve --reply-mode fast",
             "sequencer next",
             "sequencer next orders --count 0",
-            "sequencer next orders --count 1000001",
+            "sequencer next orders --count 9007199254740992",
             "sequencer recover --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",

@@ -75,7 +75,7 @@ pub(super) fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Resul
     let names = wanted.sequences.iter().map(|wanted| wanted.name.as_str());
     let mut client = Client::open(&args.ask, names.chain([POLICY]))?;
     let mut plan = Plan::of(&wanted, &mut client, args.dry_run)?;
-    let json = args.ask.json;
+    let json = args.ask.output.json();
     if !json {
         print::plan(&plan, out)?;
         out.flush()?;

@@ -28,7 +28,7 @@ pub(super) fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> 
     let partitions = bodies.len();
     let mut failures = Vec::new();
     for (partition, body) in bodies {
-        if let Err(why) = tell(partition, body, args.ask.json, out)? {
+        if let Err(why) = tell(partition, body, args.ask.output.json(), out)? {
             failures.push(format!("\n  partition {partition}: {why}"));
         }
     }

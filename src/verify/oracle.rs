@@ -282,7 +282,7 @@ impl Oracle {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
             // An operator's record has the count 0, which no request for IDs has.
-            return if u64::from(grant.count) == count {
+            return if grant.count == count {
                 Ok(Due::Again(grant))
             } else {
                 Err(Code::RequestIdReused)

@@ -389,7 +389,7 @@ impl Pass<'_, '_> {
         match &answer.due {
             Due::Granted(grant) => {
                 counts.grants += 1;
-                counts.ids += u64::from(grant.count);
+                counts.ids = counts.ids.saturating_add(grant.count);
             }
             Due::Again(_) => counts.again += 1,
             Due::Described { .. } | Due::Policy { .. } => counts.operators += 1,

@@ -6,7 +6,8 @@ use super::request::Change;
 
 /// 2^53-1.
 const ID_LAST: i64 = 9_007_199_254_740_991;
-const COUNT_MAX: u64 = 1_000_000;
+const COUNT_DEFAULT_MAX: u64 = 1_000_000;
+const COUNT_MAX: u64 = ID_LAST.unsigned_abs();
 
 /// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Rules {
         min: 1,
         max: ID_LAST,
         cycle: false,
-        max_count: COUNT_MAX,
+        max_count: COUNT_DEFAULT_MAX,
         audit: false,
     };
 
@@ -160,7 +161,7 @@ impl Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub first: i64,
-    pub count: u32,
+    pub count: u64,
     pub increment: i64,
 }
 
@@ -308,7 +309,7 @@ impl Sequence {
         }
         Ok(Grant {
             first,
-            count: u32::try_from(count).unwrap_or(u32::MAX),
+            count,
             increment: rules.increment,
         })
     }

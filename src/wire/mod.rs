@@ -9,5 +9,6 @@ pub mod ledger;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub(crate) mod schema;
 pub mod state;
 pub mod time;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ConnectionArgs, help};
+use super::{ConnectionArgs, OutputArgs, help};
 use crate::audit::time;
 
 /// `sequencer trace`.
@@ -30,9 +30,9 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME", value_parser = time::to_millis, conflicts_with = "number")]
     pub from_time: Option<i64>,
 
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// The connection to the cluster.
     #[command(flatten)]
@@ -55,9 +55,9 @@ pub struct AuditArgs {
     #[arg(long, value_name = "ID")]
     pub to: Option<i64>,
 
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// Write each record as a line of this file, too
     #[arg(long, value_name = "FILE")]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::topics::{
     BATCH_BYTES, COMPACTION_LAG_MS, HEARTBEATS_KEPT_MS, REPLICATION_MAX, TopicNames,
     min_insync_replicas,
@@ -17,7 +19,7 @@ const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
 /// What is missed without heartbeats.
 const NAMESAKE: &str = "a second process of one instance_id does not refuse to start";
 
-/// Most bytes of a record of the state: a segment of the window is the largest, with 2,300.
+/// Most bytes of a record of the state: a segment of the window is the largest, with 2,900.
 const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
 /// Most bytes of a page of the ledger: eight records with a few texts of 255 bytes, escaped.
 const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
@@ -36,7 +38,8 @@ pub(crate) struct Expected {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
     /// The promise does not hold, or the service cannot work.
     Error,
@@ -45,7 +48,7 @@ pub(crate) enum Severity {
 }
 
 /// One thing that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     /// How bad it is.
     pub severity: Severity,

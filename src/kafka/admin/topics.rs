@@ -85,7 +85,7 @@ pub(crate) struct NewTopic {
 }
 
 /// What came of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Created {
     /// Its name.
     pub name: String,

@@ -951,7 +951,11 @@ mod stopping {
         let mut driven = Driven::transacting([0, 1]);
         driven.request(1, "a");
         assert_eq!(driven.on(Input::Stop), NOTHING);
-        assert_eq!(driven.phase(0), Phase::Running, "until the transaction has ended");
+        assert_eq!(
+            driven.phase(0),
+            Phase::Running,
+            "until the transaction has ended"
+        );
         driven.request(0, "b");
         assert_eq!(driven.settled(Outcome::Committed), ["transact [0, 1]"]);
         assert_eq!(driven.phase(0), Phase::Draining);
