@@ -87,6 +87,8 @@ pub(super) enum Key {
     Window(u32),
     Sent(u32),
     Accepted(u32),
+    /// An entry of a rescale: its kind, and its number.
+    OfRescale(u8, u32),
 }
 
 /// The answer that a record should get.

@@ -77,8 +77,11 @@ impl Selection {
 
     /// Adds a partition's sequences.
     pub(super) fn add(&mut self, partition: i32, fold: &Fold) {
+        let here = u32::try_from(partition).unwrap_or(0);
         if let Some(name) = self.only.clone() {
-            if let Some(description) = fold.description(&name) {
+            if let Some(description) = fold.description(&name)
+                && fold.is_home_of(here, &name)
+            {
                 self.total += 1;
                 let changed = fold.note(&name).map(Changed::of);
                 self.rows.insert(Row {
@@ -92,6 +95,9 @@ impl Selection {
             let Entry::Sequence { name, .. } = entry else {
                 continue;
             };
+            if !fold.is_home_of(here, name) {
+                continue;
+            }
             self.total += 1;
             let full = self.rows.len() >= self.limit;
             if full

@@ -116,6 +116,8 @@ pub(super) struct State {
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
     pub last_footer: Option<Footer>,
+    /// True when the partition has not done its part of a rescale.
+    pub is_in_rescale: bool,
 }
 
 /// The known facts about one sequence.
@@ -183,6 +185,8 @@ impl State {
             links_open,
             epoch,
             homes,
+            policy_is_own,
+            unburied,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -195,6 +199,8 @@ impl State {
         *links_open |= found.links_open;
         *epoch = found.epoch.max(*epoch);
         *homes = found.homes;
+        *policy_is_own = found.policy_is_own;
+        *unburied = found.unburied;
         self.last_footer = Some(footer.clone());
     }
 
@@ -214,6 +220,9 @@ impl State {
                 let known = self.accepted.entry(source).or_insert(end);
                 known.epoch = end.epoch.max(known.epoch);
                 known.position = end.position.max(known.position);
+            }
+            Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {
+                self.is_in_rescale = true;
             }
         }
     }

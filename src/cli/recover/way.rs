@@ -178,6 +178,12 @@ pub(super) fn contradiction(all: &Rebuild, evidence: &Evidence) -> Option<String
                 .to_owned(),
         );
     }
+    if all.adopts {
+        return Some(
+            "names came from another partition in a rescale, which this log does not show"
+                .to_owned(),
+        );
+    }
     if let Some(broken) = all.broken {
         return Some(format!(
             "requests that partition {} forwarded are missing before {}",
