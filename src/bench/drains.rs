@@ -90,7 +90,6 @@ pub fn write_into(stage: &mut Stage<'_>, topic: String, shape: Shape) -> Result<
 ///
 /// # Errors
 /// The reason why nothing could be measured.
-/// What kept it from measuring.
 pub fn rounds(
     stage: &mut Stage<'_>,
     scenario: &'static str,

@@ -8,7 +8,7 @@
 //! | `scenario` | the scenarios and their order |
 //! | `drains` | backlogs with other names, partitions, requests and instances |
 //! | `held` | a backlog that appears all at once |
-//! | `restore`, `restored`, `raw` | takeover of many sequences; the service's own data about it; a raw read for comparison |
+//! | `restore`, `restored`, `raw` | takeover of many sequences; the service's data about it; a raw read for comparison |
 //! | `pause` | the cost of a rebalance for a client |
 //! | `figures` | the figures of these scenarios |
 //! | `verified` | the check of the service's answers against the promise |
@@ -74,7 +74,7 @@ struct Args {
     #[arg(long)]
     large: bool,
 
-    /// Do not check with verify, after each measurement of the service, what it answered
+    /// Do not check the answers of the service with verify after each measurement
     #[arg(long)]
     no_verify: bool,
 
@@ -82,7 +82,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// How to measure.
+    /// The options of a run.
     #[command(flatten)]
     run: RunArgs,
 }

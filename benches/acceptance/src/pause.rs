@@ -3,7 +3,6 @@
 //!
 //! The figure is the longest wait of a request that was due in the time after the event. The longest wait
 //! before any event is the value without a rebalance.
-//! wait before any event says what is there without one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
