@@ -56,7 +56,7 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     print_created(&topics, out)
 }
 
-/// How the settings want topics created; their limits are above zero and small.
+/// The options for new topics in the settings. Their limits are above zero and small.
 fn create_options(topics: &Topics) -> CreateOptions {
     CreateOptions {
         partitions: u32::try_from(topics.partitions).unwrap_or(1),
