@@ -43,7 +43,7 @@ pub struct Stage<'a> {
     pub random: Random,
     fleet: Vec<(String, Instance)>,
     started: u64,
-    /// When the instance that was stopped last came back, until this is taken.
+    /// The time when the instance that was stopped last came back, until it is taken.
     back_ms: Option<u64>,
     /// Events without a fault: instances that ended on their own, partitions that halted.
     pub surprises: Vec<String>,
