@@ -72,7 +72,7 @@ pub fn write(stage: &mut Stage<'_>, shape: Shape) -> Result<Backlog, Error> {
     write_into(stage, topic, shape)
 }
 
-/// Like [`write`], into a topic that exists and has no requests yet.
+/// Like [`write()`], into a topic that exists and has no requests yet.
 ///
 /// # Errors
 /// As [`Backlog::write`].

@@ -1,6 +1,5 @@
 //! `sequencer verify`: checks whether the topics keep the promises.
 //!
-//! An independent checker over the request log, the replies and the state. An *oracle* of its own decides what
 //! An independent checker over the request log, the replies and the state. An *oracle* of its own decides the
 //! due answer of each request. It was written from the contract a second time: nothing here shares code with
 //! `core`, or with the code in `wire` that reads requests and writes replies. So a mistake stays unseen only if

@@ -290,8 +290,8 @@ impl<'a> Stage<'a> {
         for (name, instance) in &mut self.fleet {
             if let Some(status) = instance.ended() {
                 let words = format!("{name} ended by itself: {status}");
-                // An instance that starts while the controller is away may give up. It has not served anybody
-                // yet.
+                // An instance that starts while the controller is away may give up. It has not served any
+                // request yet.
                 if instance.log().contains("rebalance") {
                     self.surprises.push(words);
                 } else {

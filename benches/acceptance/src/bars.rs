@@ -18,7 +18,7 @@ const DRAIN: &str = Scenario::Drain.as_str();
 const LATENCY: &str = Scenario::Latency.as_str();
 /// The rate at which latencies are judged, in requests a second.
 const RATE: u64 = 1_000;
-/// The judged setting of the scenario that varies names.
+/// The judged numbers of names and partitions.
 const MANY_NAMES: u64 = 1_000_000;
 const MANY_PARTITIONS: u32 = 64;
 

@@ -19,7 +19,7 @@ const LEFT: f64 = 62.0;
 const BOTTOM: f64 = 34.0;
 const TOP: f64 = 10.0;
 const RIGHT: f64 = 28.0;
-/// The height of a bar of the throughput, and of the gap to the next.
+/// The height of a bar of the throughput, and the step to the next.
 const BAR: f64 = 18.0;
 const BAR_STEP: f64 = 26.0;
 /// Room for the subjects' names beside the bars.

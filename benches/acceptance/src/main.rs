@@ -8,7 +8,7 @@
 //! | `scenario` | the scenarios and their order |
 //! | `drains` | backlogs with other names, partitions, requests and instances |
 //! | `held` | a backlog that appears all at once |
-//! | `restore`, `restored`, `raw` | takeover of many sequences; the service's data about it; a raw read for comparison |
+//! | `restore`, `restored`, `raw` | takeover of many sequences; the service's data about it; a raw read |
 //! | `pause` | the cost of a rebalance for a client |
 //! | `figures` | the figures of these scenarios |
 //! | `verified` | the check of the service's answers against the promise |

@@ -14,7 +14,7 @@ use crate::kafka::error::{Class, Error};
 /// Requests should outlast an outage over a night.
 const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
 
-/// The loss without heartbeats.
+/// The consequence of missing heartbeats.
 const NAMESAKE: &str = "a second process of one instance_id does not refuse to start";
 
 /// Largest record of the state, in bytes: a segment of the window is the largest, with 2,300.
@@ -29,7 +29,8 @@ const REPLY_BYTES_MAX: i64 = 80 * 1024;
 pub(crate) struct Expected {
     /// `topics.partitions`.
     pub partitions: Option<u32>,
-    /// Wanted replicas. Without it, the existing number is enough, also if it is below three.
+    /// Replicas that the settings ask for. A topic with this number is not reported, also if it has fewer than
+    /// three.
     pub replication: Option<u32>,
     /// `kafka.session.timeout.ms`.
     pub session_timeout_ms: Option<i64>,

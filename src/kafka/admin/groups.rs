@@ -75,7 +75,7 @@ pub(super) fn members<C: ClientContext>(
 ) -> Result<Vec<Member>, Error> {
     let mut members = Vec::new();
     native::describe_group(client, group, deadline, |member| {
-        // SAFETY: the description is alive during this call, and so is what it points to.
+        // SAFETY: the description is alive during this call, and so are its pointers' targets.
         members.push(unsafe { member_of(member) });
     })?;
     members.sort_by(|a, b| a.id.cmp(&b.id));
