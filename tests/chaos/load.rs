@@ -306,8 +306,8 @@ impl Client {
             ClientConfig::new()
                 .set("bootstrap.servers", &self.bootstrap)
                 .set("enable.idempotence", "true")
-                // With more, librdkafka polls without a pause while records wait behind a batch. That took three quarters
-                // of this machine from those that are tested.
+                // With more, librdkafka polls without a pause while records wait behind a batch. The tested
+                // processes then lose three quarters of this machine.
                 .set("max.in.flight.requests.per.connection", "1")
                 .set("queue.buffering.max.messages", "200000")
                 .set("message.timeout.ms", "60000")

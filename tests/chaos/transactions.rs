@@ -149,8 +149,8 @@ impl Client {
         ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("transactional.id", &self.id)
-            // With more, librdkafka polls without a pause while records wait behind a batch. That took three quarters
-            // of this machine from those that are tested.
+            // With more, librdkafka polls without a pause while records wait behind a batch. The tested
+            // processes then lose three quarters of this machine.
             .set("max.in.flight.requests.per.connection", "1")
             .set("transaction.timeout.ms", "10000")
             .set("socket.timeout.ms", "9000")
