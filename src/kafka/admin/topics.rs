@@ -84,7 +84,7 @@ pub(crate) struct NewTopic {
     pub config: BTreeMap<&'static str, String>,
 }
 
-/// What came of a topic.
+/// The result of creating a topic.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Created {
     /// Its name.
