@@ -208,6 +208,7 @@ fn service() -> Service {
             default_topic: "replies".to_owned(),
         },
         rewrite_floor_records: 1_000_000,
+        rescales: true,
     }
 }
 

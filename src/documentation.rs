@@ -2,7 +2,8 @@
 
 use crate::core::invariants::Invariant;
 use crate::core::link::Origin;
-use crate::core::{Code, NextOffset, Offset};
+use crate::core::rescale::Order;
+use crate::core::{Code, Homes, NextOffset, Offset};
 use crate::gateway::call::problem::Own;
 use crate::processor::halt::Halt;
 use crate::wire::route::Cause;
@@ -68,7 +69,18 @@ pub(crate) fn halts() -> Vec<Halt> {
             home: 1,
             at: AT,
         }),
-        Halt::TooManyHops { .. } => Some(Halt::Unreadable {
+        Halt::TooManyHops { .. } => Some(Halt::OrderUnfit {
+            source: 0,
+            order: Box::new(Order::Done { epoch: 1 }),
+            homes: Box::new(Homes::first(1)),
+            at: AT,
+        }),
+        Halt::OrderUnfit { .. } => Some(Halt::AdoptionBroken {
+            parent: 0,
+            problem: String::new(),
+            at: AT,
+        }),
+        Halt::AdoptionBroken { .. } => Some(Halt::Unreadable {
             at: AT,
             problem: String::new(),
         }),

@@ -31,15 +31,16 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 /// definition of its own.
 pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
-/// Most demo requests of `dev` in a second. The demo is for people to watch; `bench` makes load.
+/// Highest rate of the demo of `dev`, in requests a second. The demo is for people to watch; `bench` makes
+/// load.
 const DEMO_RATE_MAX: u32 = 10_000;
 
-/// Most rows that `inspect` prints. A partition holds no more sequences than this.
+/// Highest number of rows that `inspect` prints. A partition holds no more sequences than this.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
 
-/// Least memory of `verify` in MB: what the client fetches ahead, and as much again.
+/// Lowest memory of `verify` in MB: the bytes that the client fetches ahead, and as much again.
 const MEMORY_MB_MIN: u64 = 100;
-/// Most memory of `verify` in MB (1 TB).
+/// Highest memory of `verify` in MB (1 TB).
 const MEMORY_MB_MAX: u64 = 1_000_000;
 
 /// The whole command line.
@@ -54,7 +55,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Command {
     /// Answer requests for IDs until stopped
@@ -183,11 +184,11 @@ impl OutputArgs {
 /// Settings of the commands that ask the service.
 #[derive(Args)]
 pub struct AskArgs {
-    /// How to print the answer.
+    /// The form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// How long connecting and waiting for the answer may take together, in milliseconds
+    /// Longest time for connecting and waiting for the answer together, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -235,7 +236,7 @@ pub struct ServeArgs {
 #[derive(Args)]
 #[command(after_help = help::GATEWAY_EXAMPLES)]
 pub struct GatewayArgs {
-    /// Where to answer [default: 127.0.0.1:8378]
+    /// Address of the HTTP server [default: 127.0.0.1:8378]
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
 
@@ -248,7 +249,7 @@ pub struct GatewayArgs {
 #[derive(Args)]
 #[command(after_help = help::DEV_EXAMPLES)]
 pub struct DevArgs {
-    /// Where Kafka keeps its data and logs
+    /// Directory of Kafka's data and logs
     #[arg(long, value_name = "DIRECTORY", default_value = ".sequencer/dev")]
     pub directory: PathBuf,
 
@@ -281,7 +282,7 @@ pub struct NextArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// How many IDs, as one contiguous range
+    /// Number of IDs, as one contiguous range
     #[arg(
         long,
         value_name = "N",
@@ -320,7 +321,7 @@ pub struct InspectArgs {
     )]
     pub limit: u64,
 
-    /// How to print.
+    /// The form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 
@@ -339,19 +340,19 @@ pub struct TopicsArgs {
     pub command: TopicsCommand,
 }
 
-/// What to do with the topics.
+/// The commands for topics.
 #[derive(Subcommand)]
 pub enum TopicsCommand {
     /// Create the topics that are missing, with the settings that the promise needs
     Create(CreateArgs),
-    /// Say what is wrong with the topics that exist; exits 1 if something is
+    /// Report problems of the topics that exist; exits 1 if there are any
     Check(CheckArgs),
 }
 
 /// `sequencer topics check`.
 #[derive(Args)]
 pub struct CheckArgs {
-    /// How to print.
+    /// The form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 
@@ -370,7 +371,7 @@ pub struct ConfigArgs {
     pub command: ConfigCommand,
 }
 
-/// What to do with the configuration.
+/// The commands for the configuration.
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Show what is in force and where each value was given, without secrets; exits 2 if it is not valid
@@ -401,7 +402,7 @@ pub struct ManArgs {
 /// `sequencer topics create`.
 #[derive(Args)]
 pub struct CreateArgs {
-    /// How to print.
+    /// The form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 
@@ -471,7 +472,7 @@ pub struct RecoverArgs {
     )]
     pub above: Vec<Above>,
 
-    /// How many partitions the request topic had when the service began; only where neither state nor
+    /// Number of partitions that the request topic had when the service began; only where neither state nor
     /// committed offsets have it
     #[arg(
         long,
@@ -525,11 +526,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATTERN")]
     pub replies: Vec<String>,
 
-    /// How to print.
+    /// The form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// How much memory it may take, in MB; the rest goes to temporary files
+    /// Memory that it may take, in MB; the rest goes to temporary files
     #[arg(
         long,
         value_name = "MB",
@@ -538,11 +539,11 @@ pub struct VerifyArgs {
     )]
     pub memory_mb: u64,
 
-    /// Where temporary files go, about 200 bytes a request [default: the system's directory for them]
+    /// Directory for temporary files, about 200 bytes a request [default: the system's directory for them]
     #[arg(long, value_name = "DIRECTORY")]
     pub temp: Option<PathBuf>,
 
-    /// How long to wait for the answers to what is in the log at the start, in milliseconds
+    /// Longest wait for the answers to the requests in the log at the start, in milliseconds
     #[arg(
         long,
         value_name = "MS",

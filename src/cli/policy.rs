@@ -42,7 +42,7 @@ pub(super) fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> 
     )))
 }
 
-/// Prints the answer of a partition, or returns why there is none.
+/// Prints the answer of a partition, or returns the reason why there is none.
 fn tell(
     partition: i32,
     body: Result<Vec<u8>, Error>,

@@ -76,7 +76,7 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
     }
 }
 
-/// How the settings want topics created; their limits are above zero and small.
+/// The options for new topics in the settings. Their limits are above zero and small.
 fn create_options(topics: &Topics) -> CreateOptions {
     CreateOptions {
         partitions: u32::try_from(topics.partitions).unwrap_or(1),

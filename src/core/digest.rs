@@ -109,6 +109,12 @@ pub enum Kind {
     Sent = 5,
     /// The last stray accepted from one partition.
     Accepted = 6,
+    /// The scalars of a parent at its split.
+    Frozen = 7,
+    /// A grant in the window of a parent at its split.
+    FrozenPlace = 8,
+    /// A partition that has reported its part of a rescale.
+    Reported = 9,
 }
 
 /// A name of 255 bytes with its length, and 16 numbers: more than most elements have.

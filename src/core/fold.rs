@@ -11,11 +11,13 @@ mod act;
 mod apply;
 mod audit;
 mod entry;
+mod frozen;
 mod outlook;
+mod rescale;
 mod scalars;
 mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use indexmap::IndexMap;
@@ -28,11 +30,13 @@ use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
 use super::link::{Accepted, Link, Position};
 use super::rejection::Rejection;
+use super::rescale::{Order, Rescaled};
 use super::sequence::Sequence;
 use super::window::{Replaced, Window};
 
 pub use apply::At;
 pub use entry::{Defined, Entry, EntryKey, Note, Slot};
+pub use frozen::Frozen;
 pub use outlook::{Outlook, Survey};
 pub use scalars::Scalars;
 pub use search::Matches;
@@ -96,6 +100,22 @@ pub enum Answer {
         /// The link with which it arrived.
         link: Link,
     },
+    /// An order of a rescale.
+    Rescaled(Box<Rescaled>),
+    /// A child's order to adopt, for which not everything is committed here yet. The fold has not moved.
+    Adopts {
+        /// The partition whose state has what is to be adopted.
+        parent: u32,
+        /// The list with the new N.
+        homes: Homes,
+    },
+    /// An order that does not fit the N that this partition knows (I6). The fold has not moved.
+    Unfit {
+        /// The partition that gave the order.
+        source: u32,
+        /// The order.
+        order: Box<Order>,
+    },
     /// A link is missing before this one (I6). The fold has not moved.
     Broken {
         /// The link that arrived.
@@ -112,6 +132,9 @@ struct State {
     defined: Option<Box<Defined>>,
     /// True when the sequence is in `Fold::changed` already.
     changed: bool,
+    /// True when another partition has adopted the sequence, and it is removed from the state. It keeps its index,
+    /// so that a checkpoint in progress can refer to it and to those behind it.
+    buried: bool,
 }
 
 impl State {
@@ -155,6 +178,14 @@ pub struct Fold {
     sent: BTreeMap<u32, Position>,
     /// By partition, the last stray that was accepted from there.
     accepted: BTreeMap<u32, Accepted>,
+    /// In a parent, its window and scalars at its split. In a child, those that it will adopt.
+    copied: frozen::Copied,
+    /// Partitions that have reported their part of the current rescale.
+    reported: BTreeSet<u32>,
+    /// True when everything that an order to adopt needs is committed in this partition's state.
+    is_staged: bool,
+    /// Number of sequences that are buried.
+    buried: usize,
     scalars: Scalars,
     /// Digest of the entries: sequences as they stood at the last cut, all other entries as they are now.
     entries: Tally,
@@ -225,6 +256,10 @@ impl Fold {
             window: _,    // each place is one, too
             sent: _,      // each end of a chain is one, too
             accepted: _,
+            copied: _,    // its parts are entries
+            reported: _,  // each is an entry
+            is_staged: _, // follows from the committed state
+            buried: _,    // a buried sequence is no entry
             scalars,
             entries,
             changed: _,       // what `entries` does not know yet; empty after a cut
@@ -252,12 +287,13 @@ impl Fold {
 
     /// Number of sequences that the fold remembers.
     pub fn sequences(&self) -> usize {
-        self.sequences.len()
+        self.sequences.len() - self.buried
     }
 
     /// Number of entries that are not sequences.
     fn others(&self) -> usize {
-        self.sent.len() + self.accepted.len() + self.window.segments()
+        let of_rescale = self.copied.len() + self.reported.len();
+        self.sent.len() + self.accepted.len() + self.window.segments() + of_rescale
     }
 
     /// True when the fold remembers nothing but the scalars.
@@ -286,7 +322,12 @@ impl Fold {
             return u32::try_from(left).ok().map(Slot::Window);
         }
         left -= self.window.segments();
-        (left < self.sequences.len()).then_some(Slot::Sequence(left))
+        match self.of_rescale(left) {
+            Some(slot) => return Some(slot),
+            None => left -= self.copied.len() + self.reported.len(),
+        }
+        let (_, state) = self.sequences.get_index(left)?;
+        (!state.buried).then_some(Slot::Sequence(left))
     }
 
     /// The entry in a slot.
@@ -294,6 +335,9 @@ impl Fold {
         Some(match slot {
             Slot::Sequence(index) => {
                 let (name, state) = self.sequences.get_index(index)?;
+                if state.buried {
+                    return None;
+                }
                 Entry::of_sequence(name, state.sequence, state.defined.as_deref())
             }
             Slot::Window(segment) => Entry::Window {
@@ -308,6 +352,28 @@ impl Fold {
                 source,
                 end: *self.accepted.get(&source)?,
             },
+            Slot::Frozen => Entry::Frozen(self.copied.scalars?),
+            Slot::FrozenWindow(segment) => Entry::FrozenWindow {
+                segment,
+                places: self.copied.segment(segment)?.into(),
+            },
+            Slot::Reported(partition) => Entry::Reported(*self.reported.get(&partition)?),
+        })
+    }
+
+    /// The key of a slot, whether or not there is an entry in it.
+    pub fn key(&self, slot: Slot) -> Option<EntryKey<'_>> {
+        Some(match slot {
+            Slot::Sequence(index) => {
+                let (name, _) = self.sequences.get_index(index)?;
+                EntryKey::Sequence(name)
+            }
+            Slot::Window(segment) => EntryKey::Window(segment),
+            Slot::Sent(home) => EntryKey::Sent(home),
+            Slot::Accepted(source) => EntryKey::Accepted(source),
+            Slot::Frozen => EntryKey::Frozen,
+            Slot::FrozenWindow(segment) => EntryKey::FrozenWindow(segment),
+            Slot::Reported(partition) => EntryKey::Reported(partition),
         })
     }
 
@@ -320,13 +386,25 @@ impl Fold {
     /// The slot of a key.
     pub fn slot(&self, key: EntryKey<'_>) -> Option<Slot> {
         match key {
-            EntryKey::Sequence(name) => self.sequences.get_index_of(name).map(Slot::Sequence),
+            EntryKey::Sequence(name) => {
+                let (index, _, state) = self.sequences.get_full(name)?;
+                (!state.buried).then_some(Slot::Sequence(index))
+            }
             EntryKey::Window(segment) => {
                 self.window.segment(segment).map(|_| Slot::Window(segment))
             }
             EntryKey::Sent(home) => self.sent.get(&home).map(|_| Slot::Sent(home)),
             EntryKey::Accepted(source) => {
                 self.accepted.get(&source).map(|_| Slot::Accepted(source))
+            }
+            EntryKey::Frozen => self.copied.scalars.map(|_| Slot::Frozen),
+            EntryKey::FrozenWindow(segment) => {
+                let found = self.copied.segment(segment);
+                found.map(|_| Slot::FrozenWindow(segment))
+            }
+            EntryKey::Reported(partition) => {
+                let found = self.reported.get(&partition);
+                found.map(|_| Slot::Reported(partition))
             }
         }
     }
@@ -362,6 +440,7 @@ impl Fold {
                     sequence,
                     defined: defined.map(|defined| Box::new(defined.into_owned())),
                     changed: false,
+                    buried: false,
                 };
                 let after = state.element(name);
                 let before = match self.sequences.get_mut(name) {
@@ -384,6 +463,11 @@ impl Fold {
                 self.entries
                     .replace(before, Some(entry::accepted_element(source, end)));
             }
+            Entry::Frozen(scalars) => self.copied.put_scalars(Some(scalars), &mut self.entries),
+            Entry::FrozenWindow { segment, places } => {
+                self.copied.put_segment(segment, &places, &mut self.entries);
+            }
+            Entry::Reported(partition) => self.report(partition),
         }
     }
 
@@ -405,6 +489,18 @@ impl Fold {
             EntryKey::Accepted(source) => {
                 let before = self.accepted.remove(&source);
                 before.map(|end| entry::accepted_element(source, end))
+            }
+            EntryKey::Frozen => {
+                self.copied.put_scalars(None, &mut self.entries);
+                None
+            }
+            EntryKey::FrozenWindow(segment) => {
+                self.copied.put_segment(segment, &[], &mut self.entries);
+                None
+            }
+            EntryKey::Reported(partition) => {
+                let before = self.reported.take(&partition);
+                before.map(entry::reported_element)
             }
         };
         self.entries.replace(before, None);

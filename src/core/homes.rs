@@ -6,6 +6,7 @@
 
 use super::limits::EPOCHS_MAX;
 use super::partitioner::partition_of;
+use super::planted::planted;
 
 /// The number of partitions that names are spread over in each epoch, as one partition knows it.
 ///
@@ -66,6 +67,38 @@ impl Homes {
         before.copied().chain([self.now])
     }
 
+    /// The number of the current epoch. The first one has the number 0.
+    pub const fn epoch(&self) -> u8 {
+        self.epoch
+    }
+
+    /// N of the epoch before the current one. None in the first epoch.
+    pub fn before(&self) -> Option<u32> {
+        let last = self.epoch.checked_sub(1)?;
+        self.before.get(usize::from(last)).copied()
+    }
+
+    /// True when a partition is the home of names.
+    pub const fn has(&self, partition: u32) -> bool {
+        partition < self.now
+    }
+
+    /// The partition that was the home of a partition's names before the current epoch. None for a partition that
+    /// was a home itself, or is none now.
+    pub fn parent_of(&self, partition: u32) -> Option<u32> {
+        let before = self.before()?;
+        let is_child = partition >= before && self.has(partition);
+        is_child.then(|| partition % before)
+    }
+
+    /// The partitions to which names of a partition have moved with the current epoch.
+    pub fn children_of(&self, partition: u32) -> impl Iterator<Item = u32> + use<> {
+        let before = self.before().filter(|before| partition < *before);
+        let step = before.unwrap_or(1);
+        let children = before.map_or(0..0, |before| 1..self.now / before);
+        children.map(move |number| partition + number * step)
+    }
+
     /// The home of a name.
     pub fn of(&self, name: &[u8]) -> u32 {
         partition_of(name, self.now)
@@ -78,6 +111,9 @@ impl Homes {
     /// With a later N, it would believe itself the home of names that another partition still counts.
     #[must_use]
     pub fn at_birth(&self, partition: u32) -> Homes {
+        if planted!(FreshChildReadsNewN) {
+            return *self;
+        }
         let mut counts = self.counts();
         let first = Homes::first(counts.next().unwrap_or(1));
         let mut earlier = counts.take_while(|n| *n <= partition);
@@ -148,6 +184,21 @@ mod tests {
         }
         // The topic has grown further, and no split came yet.
         assert_eq!(at_birth(8), [2, 4, 8]);
+    }
+
+    #[test]
+    fn children_and_parents_are_those_of_the_last_rescale() {
+        let homes = homes(&[2, 4, 12]);
+        assert_eq!((homes.epoch(), homes.before()), (2, Some(4)));
+        let children = |partition| homes.children_of(partition).collect::<Vec<_>>();
+        assert_eq!(children(0), [4, 8]);
+        assert_eq!(children(3), [7, 11]);
+        assert_eq!(children(4), [0; 0]);
+        assert_eq!(homes.parent_of(11), Some(3));
+        assert_eq!((homes.parent_of(3), homes.parent_of(12)), (None, None));
+        let first = Homes::first(4);
+        assert_eq!((first.before(), first.parent_of(2)), (None, None));
+        assert_eq!(first.children_of(0).count(), 0);
     }
 
     #[test]

@@ -53,5 +53,9 @@ pub const HOPS_MAX: u8 = 16;
 /// before: 16 of them reach from 1 partition to 32,768, beyond what one topic of a Kafka cluster holds.
 pub const EPOCHS_MAX: usize = 16;
 
+/// Most partitions that a rescale leads to. The record that begins it causes a message to each of them at most, in
+/// one step of the fold.
+pub const RESCALED_PARTITIONS_MAX: u32 = 10_000;
+
 /// Longest part of a client's own text that an error message repeats, in bytes.
 pub const ECHO_BYTES_MAX: usize = 64;

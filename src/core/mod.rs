@@ -17,6 +17,7 @@
 //! | [`window`] | requests with an ID, and what they got (I5) |
 //! | [`link`] | the chain of requests that another partition forwarded |
 //! | [`homes`] | the home partitions of names, and how they have changed |
+//! | [`rescale`] | the records by which partitions carry out a rescale |
 //! | [`fold`] | the counters of one partition and how a record changes them |
 //! | [`ledger`] | records of each grant of an audited sequence, and their chain |
 //! | [`digest`] | the 128-bit multiset hash over all that the fold remembers |
@@ -41,6 +42,7 @@ pub mod planted;
 pub mod position;
 pub mod printable;
 pub mod rejection;
+pub mod rescale;
 pub mod sequence;
 pub mod shell;
 pub mod window;

@@ -53,6 +53,24 @@ pub enum Bug {
     OriginLost,
     /// The tag of a link holds in any partition.
     TagWithoutDestination,
+    /// I1: a parent counts the names that move, after the split.
+    LeavingCounted,
+    /// A parent sends its adopt behind the first strays for the child.
+    AdoptBehindStray,
+    /// I1: a child without a state takes the N of the service, which its parent still counts by.
+    FreshChildReadsNewN,
+    /// I1: a child adopts once more when its parent repeats the adopt.
+    AdoptedTwice,
+    /// I1: a child reports before what it adopted is committed.
+    AdoptionNotAwaited,
+    /// A parent drops the names of a child before the child has adopted them.
+    BuriedEarly,
+    /// A parent drops the names of all children when the first one has adopted its own.
+    BuriedForAll,
+    /// I5: a child begins with the window that its parent has after the split.
+    WindowCopiedLate,
+    /// I1: a child does not take over the ID above which its parent begins new names.
+    FloorNotCopied,
     /// A repair does not begin the chains of its partition again.
     EpochNotRaised,
     /// A repaired home forgets which strays it has accepted.
@@ -107,7 +125,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 45] = [
+    pub const ALL: [Bug; 54] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -131,6 +149,15 @@ impl Bug {
         Bug::LinkAtHomeOnly,
         Bug::OriginLost,
         Bug::TagWithoutDestination,
+        Bug::LeavingCounted,
+        Bug::AdoptBehindStray,
+        Bug::FreshChildReadsNewN,
+        Bug::AdoptedTwice,
+        Bug::AdoptionNotAwaited,
+        Bug::BuriedEarly,
+        Bug::BuriedForAll,
+        Bug::WindowCopiedLate,
+        Bug::FloorNotCopied,
         Bug::EpochNotRaised,
         Bug::AcceptedForgotten,
         Bug::WindowNotRestored,

@@ -98,7 +98,7 @@ impl Place {
         }
     }
 
-    fn element(&self, at: u64) -> Element {
+    pub(super) fn element(&self, kind: Kind, at: u64) -> Element {
         let Place {
             key,
             first,
@@ -107,7 +107,7 @@ impl Place {
         } = self;
         let (high, low) = key.0.split_at(8);
         let half = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap_or_default());
-        ElementBuilder::<64>::new(Kind::Place)
+        ElementBuilder::<64>::new(kind)
             .number(at.cast_signed())
             .number(half(high))
             .number(half(low))
@@ -181,8 +181,8 @@ impl Window {
             index.insert(at, new.key, segments);
         }
         let replaced = Replaced {
-            before: old.map(|old| old.element(u64::from(at))),
-            after: Some(new.element(u64::from(at))),
+            before: old.map(|old| old.element(Kind::Place, u64::from(at))),
+            after: Some(new.element(Kind::Place, u64::from(at))),
         };
         (u32::try_from(segment).unwrap_or(u32::MAX), replaced)
     }
@@ -198,6 +198,21 @@ impl Window {
         self.segments.get(index).map(Vec::as_slice)
     }
 
+    /// The places in use, the oldest one first. `next` is the number of the next one.
+    pub(super) fn in_order(&self, next: u64, capacity: u32) -> Vec<Place> {
+        let used: usize = self.segments.iter().map(Vec::len).sum();
+        let first = next.saturating_sub(used as u64);
+        let at = |number: u64| u32::try_from(number % u64::from(capacity.max(1))).ok();
+        (first..next)
+            .filter_map(|number| place(&self.segments, at(number)?).copied())
+            .collect()
+    }
+
+    /// Every segment.
+    pub(super) fn all(&self) -> &[Vec<Place>] {
+        &self.segments
+    }
+
     /// Sets a segment as stored. An empty segment holds nothing. Each change of the digest goes to `on`.
     pub fn put(&mut self, segment: u32, places: &[Place], mut on: impl FnMut(Replaced)) {
         self.index = None;
@@ -209,7 +224,8 @@ impl Window {
         }
         let before = std::mem::replace(&mut self.segments[index], places.to_vec());
         let first = u64::from(segment) * SEGMENT as u64;
-        let element = |(within, place): (usize, &Place)| place.element(first + within as u64);
+        let element =
+            |(within, place): (usize, &Place)| place.element(Kind::Place, first + within as u64);
         for (within, place) in before.iter().enumerate() {
             on(Replaced {
                 before: Some(element((within, place))),

@@ -353,6 +353,15 @@ impl Engine {
                     end,
                 })
             }
+            Message::Found(Finding::Parent {
+                partition,
+                assignment,
+                parent,
+            }) => self.input(Input::Parent {
+                partition,
+                assignment,
+                parent,
+            }),
             Message::Found(Finding::ForeignUnread {
                 partition,
                 assignment,
@@ -526,6 +535,20 @@ impl Engine {
                         }
                     }
                     Some(Output::Forward(forward)) => forwards.send(record.partition, &forward),
+                    Some(Output::Several) => {
+                        while let Some(output) = instance.more(record.partition) {
+                            match output {
+                                Output::Reply(reply) => {
+                                    sent += 1;
+                                    if let Err(error) = replies.send(&reply) {
+                                        result = Err(Exit::StartOver(error.to_string()));
+                                    }
+                                }
+                                Output::Forward(order) => forwards.send(record.partition, &order),
+                                Output::Several => {}
+                            }
+                        }
+                    }
                 }
             }
             // The records before this offset were skipped.

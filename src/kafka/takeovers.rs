@@ -15,8 +15,10 @@ use tracing::{debug, warn};
 use super::clients::Connection;
 use super::error::Error;
 use super::transactor::Topics;
+use crate::core::Homes;
 use crate::core::link::LinkKey;
 use crate::processor::instance::Run;
+use crate::processor::parent::Parent;
 use crate::processor::takeover::{Action, Event, Step, Takeover, Verdict};
 use questions::Questions;
 
@@ -46,6 +48,17 @@ pub(crate) enum Task {
         from: i64,
         /// One past the last offset. `None` for the end of the log.
         to: Option<i64>,
+    },
+    /// Find what the state of a parent has for a partition that adopts names in a rescale.
+    Parent {
+        /// The partition that adopts.
+        partition: i32,
+        /// The assignment, which comes back with the finding.
+        assignment: u32,
+        /// The partition whose state is read.
+        parent: u32,
+        /// The list with which the partition adopts.
+        homes: Homes,
     },
 }
 
@@ -77,6 +90,15 @@ pub(crate) enum Finding {
         keys: Vec<Vec<u8>>,
         /// The end of the range that was read.
         end: i64,
+    },
+    /// What the state of a parent has for a partition.
+    Parent {
+        /// The partition that adopts.
+        partition: i32,
+        /// The assignment from the task.
+        assignment: u32,
+        /// What the state has for it.
+        parent: Parent,
     },
     /// The records of other writers could not be read.
     ForeignUnread {
@@ -167,6 +189,20 @@ impl Worker {
                 } => {
                     let (finding, records) = self.take_over(partition, assignment);
                     found(finding);
+                    memory::give_back(records);
+                }
+                Task::Parent {
+                    partition,
+                    assignment,
+                    parent,
+                    homes,
+                } => {
+                    let (parent, records) = self.parent(partition, parent, &homes);
+                    found(Finding::Parent {
+                        partition,
+                        assignment,
+                        parent,
+                    });
                     memory::give_back(records);
                 }
                 Task::Foreign {
@@ -263,6 +299,25 @@ impl Worker {
             records,
         };
         (finding, records)
+    }
+
+    /// Returns what a parent's state has for a child, and the number of state records that were read for it.
+    fn parent(&mut self, child: i32, parent: u32, homes: &Homes) -> (Parent, u64) {
+        let read = i32::try_from(parent).unwrap_or(0);
+        let restored = self
+            .questions()
+            .and_then(|questions| questions.restored(read));
+        match restored {
+            Ok(restored) => {
+                let child = u32::try_from(child).unwrap_or(0);
+                (Parent::of(&restored, child, homes), restored.records)
+            }
+            Err(error) => {
+                debug!(child, parent, %error, "the state of a parent cannot be read now");
+                self.questions = None;
+                (Parent::NotYet(error.to_string()), 0)
+            }
+        }
     }
 
     fn foreign(

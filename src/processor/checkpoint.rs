@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::core::fold::{Entry, Slot};
+use crate::core::fold::{Entry, EntryKey, Slot};
 use crate::core::{Homes, NextOffset};
 use crate::wire::headers::Block;
 use crate::wire::ledger::Lines;
@@ -63,6 +63,12 @@ impl Batch {
         let key = self.write(|out| state::encode_key(out, entry.key()));
         let value = self.write(|out| state::entry::encode(out, batch, entry));
         self.records.push((key, Some(value)));
+    }
+
+    /// Adds a tombstone for an entry that the fold no longer has.
+    pub(super) fn buried(&mut self, key: EntryKey<'_>) {
+        let key = self.write(|out| state::encode_key(out, key));
+        self.records.push((key, None));
     }
 
     /// Adds a tombstone for a key of the state topic.

@@ -8,7 +8,9 @@ use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At};
 use crate::core::ledger::Ledger;
 use crate::core::link::{Link, LinkKey};
+use crate::core::rescale::{OPERATOR, Order};
 use crate::core::{Fold, NextOffset, Request};
+use crate::wire::rescale;
 use crate::wire::state::Fingerprint;
 
 /// The counters of one partition, and the position in its log up to which they are folded.
@@ -24,6 +26,8 @@ pub(crate) struct Folding {
     /// Records with a link that this service's key did not make for this partition: forged, copied, or made with
     /// a key that is lost.
     pub(crate) unknown_links: u64,
+    /// False where an operator's split is refused.
+    pub(crate) rescales: bool,
 }
 
 impl Folding {
@@ -47,7 +51,18 @@ impl Folding {
             timestamp: record.timestamp,
         };
         let link = self.link(record);
-        let answer = self.fold.apply(at, link, request, ledger);
+        let order = link.and_then(|link| Some((link, self.order(record)?)));
+        let answer = match order {
+            Some((link, _)) if link.partition == OPERATOR && !self.rescales => {
+                self.fold.refuse_split(at)
+            }
+            Some((link, order)) => self.fold.rescale(at, link, order),
+            None => {
+                // An operator's link is on no chain. It proves nothing but who gives an order.
+                let link = link.filter(|link| link.partition != OPERATOR);
+                self.fold.apply(at, link, request, ledger)
+            }
+        };
         let here = NextOffset(record.offset.0);
         match answer {
             Answer::Broken { link, accepted } => {
@@ -66,6 +81,15 @@ impl Folding {
                     at: here,
                 });
             }
+            Answer::Unfit { source, order } => {
+                return Err(Halt::OrderUnfit {
+                    source,
+                    order,
+                    homes: Box::new(self.fold.scalars().homes),
+                    at: here,
+                });
+            }
+            Answer::Adopts { .. } => return Ok((answer, link)),
             _ => {}
         }
         self.sound()?;
@@ -76,6 +100,12 @@ impl Folding {
             hash: fingerprint(record.key, record.value, record.timestamp.0),
         });
         Ok((answer, link))
+    }
+
+    /// The order in a record with a valid link.
+    #[cold]
+    fn order(&self, record: &Record<'_>) -> Option<Order> {
+        rescale::decode(record.key, record.value)
     }
 
     /// Checks that the invariants of the fold hold.

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::core::invariants::Invariant;
 use crate::core::limits::{FOLD_VERSION, HOPS_MAX};
 use crate::core::link::Origin;
-use crate::core::{NextOffset, Offset, shell};
+use crate::core::rescale::Order;
+use crate::core::{Homes, NextOffset, Offset, shell};
 use crate::wire::state::TopicId;
 
 /// The beginning of a remedy that is a command.
@@ -99,6 +100,26 @@ pub enum Halt {
         /// The offset of the request in this partition.
         at: NextOffset,
     },
+    /// An order of a rescale does not fit the partitions that this one knows of.
+    OrderUnfit {
+        /// The partition that gave the order.
+        source: u32,
+        /// The order.
+        order: Box<Order>,
+        /// The partitions that names are spread over, as this one knows them.
+        homes: Box<Homes>,
+        /// The offset of the order in this partition.
+        at: NextOffset,
+    },
+    /// The state lacks sequences that this partition should have adopted, or has others.
+    AdoptionBroken {
+        /// The partition that the sequences come from.
+        parent: u32,
+        /// What is wrong, in words.
+        problem: String,
+        /// The offset of the order to adopt.
+        at: NextOffset,
+    },
     /// A batch of the request log cannot be read.
     Unreadable {
         /// The first offset of the batch.
@@ -132,6 +153,8 @@ impl Halt {
             Halt::UnknownFormat { .. } => "unknown_format",
             Halt::LinkBroken { .. } => "link_broken",
             Halt::TooManyHops { .. } => "too_many_hops",
+            Halt::OrderUnfit { .. } => "order_unfit",
+            Halt::AdoptionBroken { .. } => "adoption_broken",
             Halt::Unreadable { .. } => "unreadable",
             Halt::NoStatePartition => "no_state_partition",
             Halt::InvariantBroken { .. } => "invariant_broken",
@@ -154,6 +177,8 @@ impl Halt {
             | Halt::UnknownFoldVersion { .. }
             | Halt::UnknownFormat { .. }
             | Halt::TooManyHops { .. }
+            | Halt::OrderUnfit { .. }
+            | Halt::AdoptionBroken { .. }
             | Halt::NoStatePartition
             | Halt::InvariantBroken { .. } => None,
         }
@@ -171,6 +196,9 @@ impl Halt {
             }
             Halt::NoStatePartition => "start again: serve makes the topic; every partition with a \
                                        past then names its own repair"
+                .to_owned(),
+            Halt::OrderUnfit { .. } | Halt::AdoptionBroken { .. } => "the rescale cannot go on here; no ID was given \
+                                                                     wrongly; report this line"
                 .to_owned(),
             Halt::TooManyHops { .. } => "the partitions do not agree where this name is counted; no ID was given \
                                          wrongly; run the newest release and report this line"
@@ -250,6 +278,24 @@ impl fmt::Display for Halt {
                 "the request at offset {at} was written to partition {}, offset {}, and was forwarded {HOPS_MAX} \
                  times, but its home is partition {home}",
                 origin.partition, origin.offset
+            ),
+            Halt::OrderUnfit {
+                source,
+                order,
+                homes,
+                at,
+            } => write!(
+                f,
+                "the record at offset {at} is an order of a rescale from partition {source}, {order:?}, which does \
+                 not follow from the partitions {homes:?}"
+            ),
+            Halt::AdoptionBroken {
+                parent,
+                problem,
+                at,
+            } => write!(
+                f,
+                "the sequences that move here from partition {parent} at offset {at} are not complete: {problem}"
             ),
             Halt::Unreadable { at, problem } => {
                 write!(f, "the batch at offset {at} cannot be read: {problem}")

@@ -4,6 +4,7 @@
 //! next input. Records come in by a method of their own, [`Instance::record`], because a reply is borrowed from
 //! the fold's buffer and not copied into an effect.
 
+mod adoption;
 mod allowance;
 mod foreign;
 mod hand_over;
@@ -159,6 +160,14 @@ impl Instance {
         }
     }
 
+    /// The next message of the last record of a partition, after [`Output::Several`].
+    pub fn more(&mut self, partition: i32) -> Option<Output<'_>> {
+        match &mut self.owned.get_mut(&partition)?.stage {
+            Stage::Running(running) => running.more(),
+            _ => None,
+        }
+    }
+
     /// Counts acknowledged replies. Like records, acknowledgements come by the hundred thousand, so they cause
     /// no effects themselves. The next input does.
     pub fn acknowledged(&mut self, token: Token, replies: u64) {
@@ -267,6 +276,11 @@ impl Instance {
                 let again_ms = now_ms + WAIT_AGAIN_MS;
                 self.not_read(partition, assignment, Unread { from, to, again_ms });
             }
+            Input::Parent {
+                partition,
+                assignment,
+                parent,
+            } => self.parent_read(partition, assignment, parent, now_ms, effects),
             Input::ReplyPartitions(count) => self.options.service.reply_partitions = count,
             Input::Tick => {}
             Input::Stop => {
@@ -445,6 +459,7 @@ impl Instance {
         self.hand_over(now_ms, effects);
         self.drain_to_stop();
         self.read_again(now_ms, effects);
+        self.adopt(now_ms, effects);
         self.halt_broken(now_ms, effects);
         self.cut_when_due(now_ms);
         self.leave_uncovered_behind(now_ms);
@@ -761,8 +776,11 @@ impl Owned {
             (Stage::Running(running), None) if running.intake.is_draining() => Phase::Draining,
             (stage, None) => match (self.trouble_in_words(), stage) {
                 (Some(reason), _) => Phase::Waiting(reason),
-                (None, Stage::Restoring) => Phase::Restoring,
-                (None, _) => Phase::Running,
+                (None, Stage::Running(running)) => match running.adoption_in_words() {
+                    Some(reason) => Phase::Waiting(reason),
+                    None => Phase::Running,
+                },
+                (None, _) => Phase::Restoring,
             },
         }
     }

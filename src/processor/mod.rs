@@ -26,6 +26,7 @@
 //! | [`reading`] | isolation and offset reset of the clients: T2, T8, I6 |
 //! | [`restore`] | reads the state log and accepts only footers that add up |
 //! | [`rebuild`] | folds the request log again, for a repair |
+//! | [`parent`] | the part of a parent's state that a child adopts |
 //! | [`repair`] | the chains of strays after a repair |
 //! | [`failover`] | which peers are gone, besides the view of the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
@@ -37,6 +38,7 @@ pub mod halt;
 pub mod instance;
 pub mod membership;
 mod mode;
+pub mod parent;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;

@@ -5,16 +5,20 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `adoption` | a child's wait for its names, and a parent's removal of names that have moved |
+//! | `outbox` | the messages of a record that causes several |
 //! | `intake` | whether records are taken, from the start to the hand-over |
 //! | `answering` | replies and strays as bytes, and where they go |
 //! | `pending` | the content of the next checkpoint |
 //! | `messages` | the types of records and messages |
 //! | `counts` | counts for metrics |
 
+mod adoption;
 mod answering;
 mod counts;
 mod intake;
 mod messages;
+mod outbox;
 mod pending;
 
 use std::ops::Range;
@@ -33,14 +37,19 @@ use crate::core::invariants::{Invariant, i4_nothing_lost};
 use crate::core::limits::FOLD_VERSION;
 use crate::core::link::Link;
 use crate::core::planted::planted;
+use crate::core::rescale::{Given, OPERATOR};
 use crate::core::{Code, Fold, NextOffset, Offset, Rejection, Request};
+use crate::wire::headers::Headers;
 use crate::wire::reply::Subject;
+use crate::wire::rescale;
 use crate::wire::state::{BatchId, Footer, NO_LEADER_EPOCH, TopicId};
 
+use adoption::{Adoption, Burial};
 use answering::Answering;
 pub use counts::Counts;
 use intake::Intake;
 pub use messages::{Forward, Output, Record, Reply, Service};
+use outbox::Outbox;
 use pending::{Entries, Pending};
 
 /// A partition after its restore, which folds new records.
@@ -57,6 +66,10 @@ pub struct Partition {
     pub(super) pending: Pending,
     /// The survey of how near the sequences are to their end.
     survey: Survey,
+    outbox: Outbox,
+    /// Present while a child waits for what it adopts.
+    adoption: Option<Adoption>,
+    burial: Burial,
 }
 
 /// Takes records and answers them.
@@ -86,6 +99,7 @@ impl Partition {
                 next,
                 last_applied,
                 unknown_links: 0,
+                rescales: service.rescales,
             },
             answering: Answering::default(),
             outstanding: Outstanding::default(),
@@ -100,7 +114,11 @@ impl Partition {
                 state_end,
             ),
             survey: Survey::default(),
+            outbox: Outbox::default(),
+            adoption: None,
+            burial: Burial::default(),
         }
+        .with_adopted()
     }
 
     /// Folds a record. In `immediate` mode the reply is returned, to be sent now. In `exactly_once` mode it is
@@ -131,8 +149,75 @@ impl Partition {
         match &answer {
             Answer::Repeated => None,
             Answer::Stray { .. } if planted!(StrayLost) => None,
+            Answer::Stray { home, link }
+                if planted!(AdoptBehindStray) && !self.outbox.is_empty() =>
+            {
+                let (key, value) = (record.key.unwrap_or_default(), record.value);
+                let link = link.header(&self.folding.link_key, *home, key, value);
+                let names = &service.routing.names;
+                let headers = self.answering.forward(&link, record.headers, names);
+                let epoch = self.outstanding.sent();
+                self.outbox.forward(epoch, *home, key, value, headers);
+                self.outbox.last_comes_first();
+                Some(Output::Several)
+            }
             Answer::Stray { home, link } => Some(self.forward(&record, *home, *link, service)),
+            Answer::Adopts { parent, homes } => {
+                self.waits_for(*parent, *homes, record.offset);
+                None
+            }
+            Answer::Rescaled(rescaled) => {
+                if rescaled.reply.is_some() {
+                    self.reply_later(&record, &request, &answer, service);
+                }
+                self.give(&rescaled.given, service);
+                let is_late = planted!(AdoptBehindStray) && rescaled.reply.is_none();
+                (!is_late).then_some(Output::Several)
+            }
             answer => self.reply(&record, &request, answer, link, service),
+        }
+    }
+
+    /// The next message of a record with [`Output::Several`].
+    pub fn more(&mut self) -> Option<Output<'_>> {
+        self.outbox.next(self.assignment)
+    }
+
+    /// Holds the reply of a record that causes other messages, too.
+    #[cold]
+    fn reply_later(
+        &mut self,
+        record: &Record<'_>,
+        request: &Request<'_>,
+        answer: &Answer,
+        service: &Service,
+    ) {
+        let here = self.folding.partition;
+        let subject = Subject {
+            name: request.name.as_ref().ok().copied(),
+            request_id: None,
+            partition: i32::try_from(here).unwrap_or(i32::MAX),
+            offset: record.offset,
+        };
+        let outgoing = self.answering.reply(here, record, subject, answer, service);
+        match service.mode {
+            Mode::ExactlyOnce => self.pending.held.push(outgoing),
+            Mode::Immediate => self.outbox.reply(self.outstanding.sent(), outgoing),
+        }
+    }
+
+    /// Sends the orders of a rescale in the same way as strays. All count as sent from here on, so that no
+    /// checkpoint covers the record before they are acknowledged.
+    #[cold]
+    fn give(&mut self, given: &[Given], service: &Service) {
+        for Given { to, link, order } in given {
+            let value = rescale::encode(order);
+            let link = link.header(&self.folding.link_key, *to, rescale::KEY, Some(&value));
+            let names = &service.routing.names;
+            let headers = self.answering.forward(&link, Headers::NONE, names);
+            let epoch = self.outstanding.sent();
+            self.outbox
+                .forward(epoch, *to, rescale::KEY, Some(&value), headers);
         }
     }
 
@@ -145,9 +230,10 @@ impl Partition {
         service: &'a Service,
     ) -> Option<Output<'a>> {
         let here = self.folding.partition;
-        let (partition, offset) = link.map_or((here, record.offset), |link| {
-            (link.origin.partition, link.origin.offset)
-        });
+        let (partition, offset) = match link {
+            Some(link) if link.partition != OPERATOR => (link.origin.partition, link.origin.offset),
+            _ => (here, record.offset),
+        };
         let subject = Subject {
             name: request.name.as_ref().ok().copied(),
             request_id: request.request_id.as_deref(),
@@ -218,10 +304,9 @@ impl Partition {
     /// True when the next checkpoint has something to write.
     pub fn wants_checkpoint(&self) -> bool {
         let Folding { next, fold, .. } = &self.folding;
+        let stays = !self.intake.is_draining();
         !self.intake.is_void()
-            && self
-                .pending
-                .is_wanted(*next, fold, !self.intake.is_draining())
+            && (self.pending.is_wanted(*next, fold, stays) || (stays && self.moves_names()))
     }
 
     /// Cuts a section: the current state as a batch.
@@ -232,6 +317,10 @@ impl Partition {
     /// Cuts a section with at most `spare` entries besides the changed ones. When an invariant does not hold
     /// (`Intake::is_void`), the section must not be written.
     pub fn cut_within(&mut self, batch_id: BatchId, service: &Service, spare: usize) -> Section {
+        if !self.intake.is_draining() {
+            self.stage(spare);
+            self.bury(spare);
+        }
         let digest = self.folding.fold.cut(&mut self.pending.unwritten);
         if let Err(halt) = self.folding.sound() {
             self.intake.halt(halt);
@@ -285,7 +374,9 @@ impl Partition {
     /// written since our last batch, or into this one, if there is such a range.
     pub fn committed(&mut self, section: &Section, written: Written) -> Option<Range<i64>> {
         self.intake.decided();
-        self.pending.committed(section, written, &self.folding.fold)
+        let foreign = self.pending.committed(section, written, &self.folding.fold);
+        self.stage_committed();
+        foreign
     }
 
     /// The partition's share of the next checkpoint's load.
@@ -356,7 +447,8 @@ impl Partition {
 
     /// Looks at up to `max` further sequences, for [`Partition::outlook`].
     pub fn survey(&mut self, max: usize) {
-        self.survey.go_on(&self.folding.fold, max);
+        let here = self.folding.partition;
+        self.survey.go_on(&self.folding.fold, here, max);
     }
 
     /// How near to their end all sequences were when each was last looked at. None before all were looked at.

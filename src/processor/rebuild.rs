@@ -6,6 +6,7 @@
 use super::folding::Folding;
 use super::halt::Halt;
 use super::partition::Record;
+use crate::core::fold::Answer;
 use crate::core::link::LinkKey;
 use crate::core::{Fold, NextOffset};
 use crate::wire::ledger::Hashes;
@@ -26,6 +27,8 @@ pub struct Rebuild {
     pub(crate) folding: Folding,
     /// The forwarded request at which the rebuild cannot go on.
     pub broken: Option<Broken>,
+    /// True when it stopped at an order to adopt sequences of another partition.
+    pub adopts: bool,
 }
 
 impl Rebuild {
@@ -45,8 +48,11 @@ impl Rebuild {
                 next,
                 last_applied,
                 unknown_links: 0,
+                // Nothing that an owner refused is in the log of a service that has had a rescale.
+                rescales: true,
             },
             broken: None,
+            adopts: false,
         }
     }
 
@@ -62,10 +68,19 @@ impl Rebuild {
             return;
         }
         let ledger = &mut Hashes::default();
-        if let Err(Halt::LinkBroken { source, at, .. }) =
-            self.folding.record(record, &record.request(), ledger)
-        {
-            self.broken = Some(Broken { source, at });
+        match self.folding.record(record, &record.request(), ledger) {
+            Err(Halt::LinkBroken { source, at, .. }) => {
+                self.broken = Some(Broken { source, at });
+            }
+            // The sequences that were adopted here are in no log.
+            Ok((Answer::Adopts { parent, .. }, _)) => {
+                self.adopts = true;
+                self.broken = Some(Broken {
+                    source: parent,
+                    at: NextOffset(record.offset.0),
+                });
+            }
+            _ => {}
         }
     }
 }

@@ -164,7 +164,10 @@ pub fn highest_id(fold: &Fold) -> i64 {
         Entry::Sequence { .. }
         | Entry::Window { .. }
         | Entry::Sent { .. }
-        | Entry::Accepted { .. } => None,
+        | Entry::Accepted { .. }
+        | Entry::Frozen(_)
+        | Entry::FrozenWindow { .. }
+        | Entry::Reported(_) => None,
     };
     fold.iter()
         .filter_map(highest)

@@ -145,7 +145,8 @@ pub struct Start {
     pub next: NextOffset,
     /// The key of the links.
     pub link_key: LinkKey,
-    /// True when this start makes the decision: it must be committed before a record is folded by it.
+    /// True when this start decides for partition 0 or for the partition alone by which N it begins: that must be
+    /// committed before a record is folded by it. After a rescale, another owner may begin by another N.
     pub decides: bool,
     /// Number of partitions that the request topic has now.
     pub topic_partitions: u32,
@@ -386,7 +387,7 @@ impl Takeover {
         last_applied: Option<Fingerprint>,
     ) -> Step {
         let rewrite = self.committed.and_then(|committed| committed.rewrite_from);
-        let decides = self.partition == 0 && self.restored.footer.is_none();
+        let decides = self.restored.footer.is_none();
         let homes = self.restored.fold.scalars().homes;
         let topic_partitions = self.log.map_or(homes.partitions(), |log| log.partitions);
         Step::Done(Verdict::Start(Box::new(Start {

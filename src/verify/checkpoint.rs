@@ -11,7 +11,7 @@ use super::remembered::{Remembered, Value, of_oracle, scalars_of};
 use super::state_log::{Found, Replay};
 use crate::wire::state::Footer;
 
-/// Most differences that are described in words.
+/// Highest number of differences that are described in words.
 const WORDS_MAX: usize = 3;
 
 /// The differences of the last comparison.
@@ -134,6 +134,7 @@ fn of_entry(key: Key, oracle: &Oracle, remembered: &Remembered) -> String {
         }
         Key::Window(segment) => format!("segment {segment} of the window"),
         Key::Sent(home) => format!("the last stray sent to partition {home}"),
+        Key::OfRescale(..) => "an entry of a rescale, which this release does not check".to_owned(),
         Key::Accepted(source) => format!("the last stray accepted from partition {source}"),
     };
     let (found, due) = (remembered.get(key).cloned(), of_oracle(oracle, key));
@@ -144,6 +145,7 @@ fn words(value: Option<Value>) -> String {
     match value {
         None => "absent".to_owned(),
         Some(Value::Sent(position)) => format!("{position:?}"),
+        Some(Value::OfRescale) => "some value".to_owned(),
         Some(Value::Accepted(end)) => format!("{end:?}"),
         Some(Value::Window(places)) => format!("{} places of other content", places.len()),
         Some(Value::Sequence {

@@ -87,7 +87,7 @@ pub(super) struct Due {
     pub key: u32,
     pub kind: Kind,
     pub flags: u8,
-    /// How many times the request had been forwarded when it came to `home`.
+    /// Number of times that the request had been forwarded when it came to `home`.
     pub hops: u8,
     /// The number of the sequence in its home partition. For a stray, the number of the home partition.
     pub sequence: u32,

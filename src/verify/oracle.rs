@@ -15,7 +15,7 @@ use super::rules::{Grant, Note, Rules, Sequence};
 use super::source::Record;
 use super::window::{self, Place, Window};
 
-/// Most sequences of a partition.
+/// Highest number of sequences of a partition.
 const SEQUENCES_MAX: usize = 1 << 24;
 /// Places in the window of a new service.
 pub(super) const WINDOW_DEFAULT: u32 = 100_000;
@@ -87,6 +87,8 @@ pub(super) enum Key {
     Window(u32),
     Sent(u32),
     Accepted(u32),
+    /// An entry of a rescale: its kind, and its number.
+    OfRescale(u8, u32),
 }
 
 /// The answer that a record should get.

@@ -21,6 +21,8 @@ pub(super) enum Value {
     Window(Vec<Place>),
     Sent(Position),
     Accepted(End),
+    /// An entry of a rescale, which is not checked.
+    OfRescale,
 }
 
 /// The entries of one partition.
@@ -123,6 +125,7 @@ pub(super) fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
         }
         Key::Sent(home) => Value::Sent(oracle.sent(home)?),
         Key::Accepted(source) => Value::Accepted(oracle.accepted(source)?),
+        Key::OfRescale(..) => return None,
     })
 }
 
@@ -133,6 +136,9 @@ pub(super) fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> 
         EntryKey::Window(segment) => Key::Window(segment),
         EntryKey::Sent(home) => Key::Sent(home),
         EntryKey::Accepted(source) => Key::Accepted(source),
+        EntryKey::Frozen => Key::OfRescale(0, 0),
+        EntryKey::FrozenWindow(segment) => Key::OfRescale(1, segment),
+        EntryKey::Reported(partition) => Key::OfRescale(2, partition),
     }
 }
 
@@ -189,6 +195,7 @@ pub(super) fn value_of(entry: &Entry<'_>) -> Value {
             position: (end.position.leader_epoch, end.position.offset),
             open: end.open,
         }),
+        Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => Value::OfRescale,
     }
 }
 

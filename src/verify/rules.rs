@@ -63,7 +63,7 @@ impl PartialEq for Ledger {
 impl Eq for Ledger {}
 
 impl Rules {
-    /// The rules of a sequence that nobody defined.
+    /// The rules of a sequence without a definition.
     pub(super) const UNDEFINED: Rules = Rules {
         start: 1,
         increment: 1,
@@ -179,7 +179,7 @@ impl Grant {
 pub(super) struct Sequence {
     /// The next ID, or a number beyond the end.
     pub next: i128,
-    /// The definition. None for a sequence that nobody defined.
+    /// The definition. None for a sequence that no operator has defined.
     pub defined: Option<Box<Defined>>,
     /// Number of moves by operators. A grant after a move need not follow the grant before it.
     pub run: u32,

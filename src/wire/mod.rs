@@ -8,6 +8,7 @@ pub mod heartbeat;
 pub mod ledger;
 pub mod reply;
 pub mod request;
+pub mod rescale;
 pub mod route;
 pub(crate) mod schema;
 pub mod state;

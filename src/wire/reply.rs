@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::core::command::Undefined;
 use crate::core::definition::Definition;
 use crate::core::fold::{Description, Note};
-use crate::core::{Answer, Code, Name, Offset, Rejection};
+use crate::core::{Answer, Code, Homes, Name, Offset, Rejection};
 use crate::wire::time;
 
 /// The fields of a reply besides the answer.
@@ -63,10 +63,20 @@ pub fn encode(out: &mut Vec<u8>, subject: Subject<'_>, answer: &Answer) -> Optio
                 out.extend_from_slice(b",\"audit\":true");
             }
         }
+        Answer::Rescaled(rescaled) => {
+            let homes = rescaled.reply.unwrap_or(Homes::first(1));
+            out.extend_from_slice(b"\"partitions\":[");
+            for (epoch, n) in homes.counts().enumerate() {
+                number(out, if epoch > 0 { b"," } else { b"" }, n);
+            }
+            out.push(b']');
+        }
         // These have no reply: the first is forwarded, the second has been answered, the others halt.
         Answer::Stray { .. }
         | Answer::Repeated
         | Answer::TooManyHops { .. }
+        | Answer::Adopts { .. }
+        | Answer::Unfit { .. }
         | Answer::Broken { .. } => {}
         Answer::Rejected(rejection) => at = Some(error(out, rejection)),
     }

@@ -10,6 +10,9 @@
 //! | `W` + segment | a segment of the window of requests with a `request_id` |
 //! | `C` + partition | the last stray forwarded to that home partition |
 //! | `A` + partition | the last stray accepted from that partition |
+//! | `P` | the scalars of a parent at its split, for its children |
+//! | `V` + segment | a segment of the window of a parent at its split |
+//! | `D` + partition | a partition that has done its part of the current rescale |
 //! | `F` | the footer ([`footer`]) |
 //! | `R` | the reset ([`reset`]) |
 
@@ -25,8 +28,11 @@ pub use crate::core::window::Place;
 pub use footer::{Decided, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 pub use reset::Reset;
 
-/// Version of the envelope and of every record kind.
-pub const FORMAT_VERSION: u8 = 1;
+/// The newest version of the envelope and of every record kind.
+pub const FORMAT_VERSION: u8 = 2;
+/// The version of records that a release without rescales reads as well. A service that is never rescaled has no
+/// others.
+const FORMAT_VERSION_WITHOUT_RESCALES: u8 = 1;
 /// Header of a tombstone: writer and number of its batch, 16 bytes.
 pub const BATCH_HEADER: &str = "b";
 /// Key of the footer; compaction keeps the last one.
@@ -37,6 +43,9 @@ const SEQUENCE_KIND: u8 = b'S';
 const WINDOW_KIND: u8 = b'W';
 const SENT_KIND: u8 = b'C';
 const ACCEPTED_KIND: u8 = b'A';
+const FROZEN_KEY: &[u8] = b"P";
+const FROZEN_WINDOW_KIND: u8 = b'V';
+const REPORTED_KIND: u8 = b'D';
 
 /// The writer and the batch that a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,13 +138,13 @@ pub fn decode<'a>(
         });
     };
     let mut reader = Reader::new(value);
-    match reader.u8().ok_or_else(malformed)? {
-        FORMAT_VERSION => {}
-        version => return Err(Error::Version(version)),
-    }
+    let version = match reader.u8().ok_or_else(malformed)? {
+        known @ FORMAT_VERSION_WITHOUT_RESCALES..=FORMAT_VERSION => known,
+        newer => return Err(Error::Version(newer)),
+    };
     let batch = BatchId::read(&mut reader).ok_or_else(malformed)?;
     let content = match key {
-        FOOTER_KEY => Footer::read(&mut reader).map(|f| Content::Footer(Box::new(f))),
+        FOOTER_KEY => Footer::read(&mut reader, version).map(|f| Content::Footer(Box::new(f))),
         RESET_KEY => Reset::read(&mut reader).map(Content::Reset),
         _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
     };
@@ -152,10 +161,15 @@ pub fn decode<'a>(
 pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
     let number = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_be_bytes);
     match key.split_first()? {
+        _ if key == FROZEN_KEY => Some(EntryKey::Frozen),
         (&SEQUENCE_KIND, name) => std::str::from_utf8(name).ok().map(EntryKey::Sequence),
         (&WINDOW_KIND, segment) => number(segment)
             .filter(|segment| *segment < SEGMENTS_MAX)
             .map(EntryKey::Window),
+        (&FROZEN_WINDOW_KIND, segment) => number(segment)
+            .filter(|segment| *segment < SEGMENTS_MAX)
+            .map(EntryKey::FrozenWindow),
+        (&REPORTED_KIND, partition) => number(partition).map(EntryKey::Reported),
         (&SENT_KIND, home) => number(home).map(EntryKey::Sent),
         (&ACCEPTED_KIND, source) => number(source).map(EntryKey::Accepted),
         _ => None,
@@ -179,12 +193,19 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
         EntryKey::Window(segment) => numbered(WINDOW_KIND, segment),
         EntryKey::Sent(home) => numbered(SENT_KIND, home),
         EntryKey::Accepted(source) => numbered(ACCEPTED_KIND, source),
+        EntryKey::Frozen => out.extend_from_slice(FROZEN_KEY),
+        EntryKey::FrozenWindow(segment) => numbered(FROZEN_WINDOW_KIND, segment),
+        EntryKey::Reported(partition) => numbered(REPORTED_KIND, partition),
     }
 }
 
-/// Appends the envelope to `out`. Every value begins with it.
-pub fn encode_envelope(out: &mut Vec<u8>, batch: BatchId) {
-    out.push(FORMAT_VERSION);
+/// Appends the envelope to `out`. Every value begins with it. `of_rescale`: only a release that knows rescales may
+/// read the record.
+pub(crate) fn encode_envelope(out: &mut Vec<u8>, batch: BatchId, of_rescale: bool) {
+    out.push(match of_rescale {
+        true => FORMAT_VERSION,
+        false => FORMAT_VERSION_WITHOUT_RESCALES,
+    });
     out.extend_from_slice(&batch.writer.to_be_bytes());
     out.extend_from_slice(&batch.number.to_be_bytes());
 }

@@ -135,7 +135,7 @@ const BROKERS: [Brokers; 3] = [Brokers::Kill, Brokers::Pause, Brokers::KillContr
 const LINKS: [Links; 4] = [Links::CutBriefly, Links::Cut, Links::Slow, Links::Mute];
 /// The faults whose recovery is measured. They come more often, so that ten minutes have five of each.
 pub const MEASURED: [Instances; 2] = [Instances::Kill, Instances::Terminate];
-/// How often each measured fault comes in a round.
+/// The number of times that each measured fault comes in a round.
 const MEASURED_TIMES: usize = 3;
 /// Number of mixed faults in each round.
 const MIXED: usize = 2;

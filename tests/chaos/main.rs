@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `run` | one run: the cluster, the faults one after another, the verdict |
 //! | `faults` | the faults, and the choice of the next one |
-//! | `stage` | how each of them is done and undone |
+//! | `stage` | the start and the end of each fault |
 //! | `proxy` | the links between one instance and the brokers |
 //! | `requests`, `load`, `transactions`, `topics` | the requests of clients, and the reply topics that they
 //! name |

@@ -83,7 +83,7 @@ pub fn number(variable: &str, default: f64) -> f64 {
 fn cluster(history: &History) -> (Kafka, Proxy) {
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
-    // Clients that come by these are told to come by the proxy.
+    // The brokers tell clients of this listener to connect through the proxy.
     let behind: Vec<u16> = bound.ports().iter().map(|_| http::free_port()).collect();
     let proxied = behind.iter().zip(bound.ports()).enumerate();
     options.listeners = proxied

@@ -46,7 +46,7 @@ pub struct Stage<'a> {
     /// Taken at the end.
     calls: Option<Calls>,
     started: u64,
-    /// When the instance that was stopped last came back, until this is taken.
+    /// The time when the instance that was stopped last came back, until it is taken.
     back_ms: Option<u64>,
     /// Events without a fault: instances that ended on their own, partitions that halted.
     pub surprises: Vec<String>,
@@ -307,8 +307,8 @@ impl<'a> Stage<'a> {
         for (name, instance) in &mut self.fleet {
             if let Some(status) = instance.ended() {
                 let words = format!("{name} ended by itself: {status}");
-                // An instance that starts while the controller is away may give up. It has not served anybody
-                // yet.
+                // An instance that starts while the controller is away may give up. It has not served any
+                // request yet.
                 if instance.log().contains("rebalance") {
                     self.surprises.push(words);
                 } else {

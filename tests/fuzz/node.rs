@@ -139,6 +139,7 @@ impl Shipped {
                 default_topic: DEFAULT_TOPIC.to_owned(),
             },
             rewrite_floor_records: 1_000_000,
+            rescales: true,
         };
         let start = Start {
             restored,
@@ -174,7 +175,7 @@ impl Node for Shipped {
             headers: &Headers::collect(names, headers),
         };
         match self.partition.record(record, &self.service) {
-            None => Outcome::Nothing,
+            None | Some(Output::Several) => Outcome::Nothing,
             Some(Output::Reply(reply)) => Outcome::Reply(Reply::of(reply.outgoing)),
             Some(Output::Forward(Forward {
                 key,

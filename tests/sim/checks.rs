@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use crate::faults::compact;
 use crate::log::{Log, Record, Slot, Uid, What};
-use crate::oracle::{Link, Meaning, Outcome, Place, Told};
+use crate::oracle::{Link, Meaning, Naive, Outcome, Place, Told};
+use crate::rescale::is_order;
 use crate::transactions::{Fate, Piece};
 use crate::world::{Broken, Truth, World};
 
@@ -25,12 +26,24 @@ const COMPARED_ONE_IN: usize = 8;
 
 /// With one number of partitions, a request is home after one hop.
 const HOPS_OF_ONE_N_MAX: u8 = 1;
+/// Each rescale adds as many at most: from anywhere to the child, which has not adopted, to its parent, and back.
+const HOPS_OF_RESCALE_MAX: u8 = 3;
 
 /// The oracle.
 impl World {
     /// Folds what has become visible of a partition.
     pub fn fold_visible(&mut self, partition: usize) {
-        let Some(decided) = self.decided else { return };
+        let knows = |naive: &Rc<Naive>| !naive.homes.is_empty();
+        if !self.partitions[partition]
+            .folding
+            .snapshots
+            .last()
+            .is_some_and(knows)
+        {
+            return;
+        }
+        while self.fold_order(partition) {}
+        let epochs = self.epochs();
         let part = &mut self.partitions[partition];
         let (log, folding) = (&part.requests, &mut part.folding);
         while folding.broken.is_none() && (folding.outcomes.len() as i64) < log.stable() {
@@ -43,6 +56,9 @@ impl World {
             };
             let uid = record.what.uid().expect("a request");
             let request = &mut self.requests[uid];
+            if is_order(record, &request.asked) {
+                return self.fold_visible(partition);
+            }
             let link = Link::of(record);
             if let Some(link) = link {
                 let named = (request.partition as u32, request.offset);
@@ -51,14 +67,19 @@ impl World {
                     "I4: {link:?} is of the record at {named:?}"
                 );
                 let hops = link.hops - request.hops;
-                assert!(hops <= HOPS_OF_ONE_N_MAX, "hops: {link:?} of {uid}");
+                let most = HOPS_OF_ONE_N_MAX.max(epochs * HOPS_OF_RESCALE_MAX);
+                assert!(hops <= most, "hops: {link:?} of {uid}");
             }
             let key = request.key.as_deref().unwrap_or_default();
+            let n = folding
+                .snapshots
+                .last()
+                .and_then(|naive| naive.homes.last());
             let at = Place {
                 partition: partition as u32,
                 home: match request.asked.meaning {
                     Meaning::Policy { .. } => partition as u32,
-                    _ => partition_of(key, decided.homes.partitions()),
+                    _ => partition_of(key, *n.expect("a known N")),
                 },
                 leader_epoch: record.leader_epoch,
                 offset,
@@ -88,6 +109,8 @@ impl World {
                 Outcome::Dropped => "stray dropped: it came before",
                 Outcome::Broken => "chain broken",
                 Outcome::TooManyHops => "stray forwarded too often",
+                Outcome::Order(_) | Outcome::Ordered(..) => "order",
+                Outcome::Reply(crate::oracle::Expected::Split(_)) => "split",
             });
             if state.window_is_full() {
                 self.coverage.state("window full");
@@ -337,11 +360,11 @@ impl World {
                     .ok()?
                     .content
                 {
-                    Content::Footer(footer) => Some(footer.decided()),
+                    Content::Footer(footer) => Some((footer.decided(), footer.scalars.floor)),
                     _ => None,
                 }
             });
-        let Some(found) = footer else {
+        let Some((found, floor)) = footer else {
             panic!("I6: a batch without a footer");
         };
         match self.decided {
@@ -349,8 +372,12 @@ impl World {
                 assert!(partition == 0, "I6: N decided by another partition");
                 self.decided = Some(found);
             }
-            Some(decided) => assert!(found == decided, "I6: N or the key of links changed"),
+            Some(decided) => assert!(
+                found.link_key == decided.link_key,
+                "I6: the key of links changed"
+            ),
         }
+        self.begin_with(partition, found.homes, floor);
     }
 
     fn check_answers(&self, piece: &Piece, from: i64) {
@@ -371,6 +398,10 @@ impl World {
                 Outcome::Reply(_) => request.answers > 0,
                 Outcome::Stray => self.forwarded.contains(&(piece.partition, *uid)),
                 Outcome::Dropped | Outcome::Broken | Outcome::TooManyHops => true,
+                Outcome::Order(to) => self.are_out(piece.partition, offset, to),
+                Outcome::Ordered(_, to) => {
+                    request.answers > 0 && self.are_out(piece.partition, offset, to)
+                }
             };
             assert!(
                 answered || request.lost,
@@ -382,7 +413,8 @@ impl World {
         if self.config.mode == Mode::ExactlyOnce {
             let later = outcomes[piece.next as usize..].iter().flatten();
             for (uid, outcome) in later {
-                let early = matches!(outcome, Outcome::Reply(_)) && self.requests[*uid].answers > 0;
+                let replies = matches!(outcome, Outcome::Reply(_) | Outcome::Ordered(..));
+                let early = replies && self.requests[*uid].answers > 0;
                 let lost = self.requests[*uid].lost;
                 assert!(
                     !early || lost,
@@ -423,8 +455,9 @@ impl World {
                 if let Some(difference) = told.difference(&json, place) {
                     panic!("ledger: {difference}");
                 }
+                let before = self.ledger_end(partition, &told.name);
                 let ends = &mut self.partitions[partition].ledger;
-                let before = ends.insert(told.name.clone(), entry.hash);
+                ends.insert(told.name.clone(), entry.hash);
                 let known = hex(&before.unwrap_or(Hash::NONE));
                 assert!(
                     entry.previous == known,
@@ -499,7 +532,7 @@ impl World {
         let snapshots = &self.partitions[partition].folding.snapshots;
         let naive = snapshots.get(footer.next.0 as usize);
         let naive = naive.expect("I6: restored beyond what is visible");
-        if let Some(difference) = naive.difference(restored) {
+        if let Some(difference) = self.difference(partition, naive, restored) {
             panic!(
                 "I6: partition {partition} {what}, at {}: {difference}",
                 footer.next
@@ -656,6 +689,7 @@ impl World {
                 self.check_compacted(partition);
             }
         }
+        self.check_rescales();
         for (uid, request) in self.requests.iter().enumerate() {
             let committed = request
                 .transaction
@@ -665,15 +699,17 @@ impl World {
                 continue;
             }
             let key = request.key.as_deref().unwrap_or_default();
-            let home = self.decided.map_or(0, |decided| {
-                partition_of(key, decided.homes.partitions()) as usize
-            });
+            let home = self.partitions[0].folding.snapshots.last();
+            let n = home.and_then(|naive| naive.homes.last()).unwrap_or(&1);
+            let home = partition_of(key, *n) as usize;
             let stopped = self.must_stop(request.lies_in) || self.must_stop(home);
             assert!(
                 request.answers > 0 || request.lost || stopped,
-                "I4: {}:{} has no answer",
+                "I4: {}:{} has no answer: {:?}, {:?}",
                 request.partition,
-                request.offset
+                request.offset,
+                request.asked,
+                request.expected
             );
         }
     }

@@ -13,6 +13,17 @@ use crate::world::{Config, Disturb, Kind, World};
 /// Number of event orders that are disturbed.
 const SCHEDULES: u64 = 2;
 
+/// A history with a small rescale: from one partition to two, and from two to four.
+fn split(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> Config {
+    Config {
+        rescales: 1,
+        steps: 1_800,
+        requests_max: 14,
+        names: 3,
+        ..small(seed, mode, partitions, disturb)
+    }
+}
+
 fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> Config {
     Config {
         seed,
@@ -28,6 +39,8 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
         losses: false,
         grows: false,
         outside: false,
+        rescales: 0,
+        floor: 0,
         requests_max: 8,
         taken_in_time_max: usize::MAX,
         disturb,
@@ -46,12 +59,32 @@ fn live_through(config: Config) -> (usize, Coverage) {
     (world.points, world.coverage)
 }
 
-fn enumerate(kind: Kind) {
-    let mut all = Vec::new();
+/// Steps of a rescale that the undisturbed histories come through.
+const OF_RESCALE: [&str; 5] = [
+    "split carried out",
+    "parent split",
+    "child adopts names",
+    "child adopted",
+    "rescale done",
+];
+
+type Small = fn(u64, Mode, usize, Option<Disturb>) -> Config;
+
+/// A history with a small rescale in which a process is killed at one point.
+#[cfg(feature = "planted-bugs")]
+pub fn kill_in_a_rescale(seed: u64) {
+    let at = seed as usize * 5;
+    let kind = Kind::Crash;
+    live_through(split(0, Mode::Immediate, 1, Some(Disturb { at, kind })));
+}
+
+fn enumerate(kind: Kind, small: Small, must_reach: &[&str]) {
+    let (mut all, mut reached) = (Vec::new(), Coverage::default());
     for mode in [Mode::Immediate, Mode::ExactlyOnce] {
         for partitions in [1, 2] {
             for seed in 0..SCHEDULES {
-                let (points, _) = live_through(small(seed, mode, partitions, None));
+                let (points, coverage) = live_through(small(seed, mode, partitions, None));
+                reached.add(&coverage);
                 all.extend((0..points).map(|at| (seed, mode, partitions, Disturb { at, kind })));
             }
         }
@@ -77,15 +110,28 @@ fn enumerate(kind: Kind) {
         joined.flatten().collect()
     });
     println!("{} histories, {kind:?} at every point of each", all.len());
+    for state in must_reach {
+        assert!(reached.states.contains_key(state), "not reached: {state}");
+    }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]
 fn a_process_may_be_killed_at_every_point() {
-    enumerate(Kind::Crash);
+    enumerate(Kind::Crash, small, &[]);
+}
+
+#[test]
+fn a_process_may_be_killed_at_every_point_of_a_rescale() {
+    enumerate(Kind::Crash, split, &OF_RESCALE);
+}
+
+#[test]
+fn a_process_may_stand_still_at_every_point_of_a_rescale() {
+    enumerate(Kind::Pause, split, &OF_RESCALE);
 }
 
 #[test]
 fn a_process_may_stand_still_at_every_point_and_go_on_later() {
-    enumerate(Kind::Pause);
+    enumerate(Kind::Pause, small, &[]);
 }

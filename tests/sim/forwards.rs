@@ -6,6 +6,7 @@ use sequencer::processor::replies::Token;
 
 use crate::log::{Record, Uid, What};
 use crate::node::Node;
+use crate::oracle::Link;
 use crate::outside::OUTSIDE;
 use crate::world::World;
 
@@ -107,7 +108,17 @@ impl World {
                 .is_some_and(|at| at < replicated)
         {
             let parcel = self.live(node).forwards.remove(first);
-            self.forwarded.insert((parcel.source, parcel.uid));
+            if parcel.key.as_deref() == Some(b"__policy") {
+                let link = parcel
+                    .headers
+                    .iter()
+                    .map(|(_, value)| Link::read(value))
+                    .next();
+                let cause = link.expect("an order has a link").at.1;
+                self.orders.insert((parcel.source, cause, parcel.home));
+            } else {
+                self.forwarded.insert((parcel.source, parcel.uid));
+            }
             let token = parcel.token.expect("an instance forwards it");
             self.live(node).instance.acknowledged(token, 1);
         }

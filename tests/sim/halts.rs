@@ -29,6 +29,8 @@ fn quiet(seed: u64) -> Config {
         losses: false,
         grows: false,
         outside: false,
+        rescales: 0,
+        floor: 0,
         requests_max: usize::MAX,
         taken_in_time_max: usize::MAX,
         disturb: None,

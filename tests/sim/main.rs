@@ -8,6 +8,7 @@
 //! | `log`, `transactions`, `group` | Kafka |
 //! | `node`, `takeover`, `forwards` | a process: the tasks of `src/kafka` around the shipped instance |
 //! | `requests`, `outside` | clients, and a partition that forwards requests by another N |
+//! | `rescale` | the operator's splits, and the orders that follow from them |
 //! | `faults` | the faults |
 //! | `oracle` | the expected answer of each request, from a plain fold of its own |
 //! | `checks` | I1 to I6, at each reply, commit, start and halt |
@@ -40,6 +41,7 @@ mod planted;
 mod random;
 mod repair;
 mod requests;
+mod rescale;
 mod seeds;
 mod takeover;
 mod trace;

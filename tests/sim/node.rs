@@ -17,6 +17,7 @@ use sequencer::wire::route::{AllowList, Routing};
 use crate::forwards::Parcel;
 use crate::group::{Known, Rebalances, SESSION_MS};
 use crate::log::Uid;
+use crate::rescale::AskedParent;
 use crate::takeover::{Asked, TOPIC};
 use crate::transactions::{Carried, TRANSACTION_TIMEOUT_MS};
 use crate::world::{Started, Unread, World};
@@ -45,6 +46,7 @@ pub struct Node {
     pub reading: BTreeMap<i32, Reading>,
     pub asked: Vec<Asked>,
     pub foreign: Vec<Foreign>,
+    pub parents: Vec<AskedParent>,
     pub carried: Option<Carried>,
     /// Replies on their way.
     pub unacknowledged: Vec<(Token, Uid)>,
@@ -98,6 +100,7 @@ impl World {
                     default_topic: "replies".into(),
                 },
                 rewrite_floor_records: self.config.rewrite_floor,
+                rescales: true,
             },
             run: Run {
                 writer: run,
@@ -116,6 +119,7 @@ impl World {
             reading: BTreeMap::new(),
             asked: Vec::new(),
             foreign: Vec::new(),
+            parents: Vec::new(),
             carried: None,
             unacknowledged: Vec::new(),
             forwards: Vec::new(),
@@ -194,7 +198,10 @@ impl World {
             7..10 => self.acknowledge(node),
             10..16 => self.transaction_step(node),
             16..19 => self.takeover_step(node),
-            19 => self.foreign_step(node),
+            19 => {
+                self.foreign_step(node);
+                self.parent_step(node);
+            }
             20 => self.rebalance_step(node),
             21 => self.fenced_step(node),
             22 => self.heartbeat(node),
@@ -296,6 +303,17 @@ impl World {
                 assignment,
                 from,
                 to,
+            }),
+            Effect::ReadParent {
+                partition,
+                assignment,
+                parent,
+                homes,
+            } => self.live(node).parents.push(AskedParent {
+                partition,
+                assignment,
+                parent,
+                homes,
             }),
             Effect::Leave => {
                 assert!(self.live(node).stopping);
@@ -480,6 +498,7 @@ impl World {
             None => return false,
             Some(Output::Reply(reply)) => Ok((reply.token, reply.outgoing.body.to_vec())),
             Some(Output::Forward(forward)) => Err(Parcel::new(&forward, partition as usize, uid)),
+            Some(Output::Several) => return self.several(node, partition, uid),
         };
         // The process may end between the answer and its sending.
         if self.point(node) {

@@ -1,7 +1,8 @@
 //! Computes the expected answer of each request when its record becomes visible. It is the plainest possible
 //! fold, which shares no code with the product's. It knows what a client meant, so it parses nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use sequencer::core::command::Undefined;
 use sequencer::core::definition::AtEnd;
@@ -29,6 +30,8 @@ pub enum Meaning {
         refuse: bool,
         audit: bool,
     },
+    /// An operator's split: the list of N with the new one.
+    Split(Vec<u32>),
     /// A request without a valid meaning, with the code of its error.
     Invalid(&'static str),
 }
@@ -146,6 +149,7 @@ pub enum Expected {
         refuse: bool,
         audit: bool,
     },
+    Split(Vec<u32>),
     Error(&'static str),
 }
 
@@ -157,6 +161,10 @@ pub enum Outcome {
     Stray,
     /// Forwarded to this partition again.
     Dropped,
+    /// An order of a rescale, and the partitions that it gives orders to.
+    Order(Vec<u32>),
+    /// The same, by an operator, who gets a reply.
+    Ordered(Expected, Vec<u32>),
     /// A stray before this one is missing.
     Broken,
     /// It was forwarded as often as it may be, and is not home.
@@ -374,7 +382,7 @@ impl Link {
     }
 
     /// None when the link came before. An error when a link before it is missing.
-    fn accepted(&self, end: Option<End>, links_open: bool) -> Option<Result<End, ()>> {
+    pub fn accepted(&self, end: Option<End>, links_open: bool) -> Option<Result<End, ()>> {
         let (before, at, open) = match end {
             Some(end) => (end.epoch, end.at, end.open),
             None => (0, (-1, -1), links_open),
@@ -417,22 +425,32 @@ pub struct Place {
 /// The state of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naive {
-    sequences: BTreeMap<String, Sequence>,
+    pub sequences: BTreeMap<String, Sequence>,
     window: VecDeque<Remembered>,
     capacity: usize,
     remembered: u64,
     refuse_undefined: bool,
     audit_undefined: bool,
+    /// IDs up to this one are taken for names that are not known.
+    pub floor: i128,
+    /// N of each epoch that the partition knows. Empty before its first footer.
+    pub homes: Vec<u32>,
+    pub policy_is_own: bool,
+    /// The state at the last split, which is not forgotten here.
+    pub frozen: Option<Rc<Naive>>,
+    /// True until all children have adopted.
+    pub is_split: bool,
+    pub reported: BTreeSet<u32>,
     /// The ledger record that the last record causes.
     pub told: Option<Told>,
     /// True when the last record got new IDs, or was carried out.
     granted: bool,
-    sent: BTreeMap<u32, Position>,
-    accepted: BTreeMap<u32, End>,
+    pub sent: BTreeMap<u32, Position>,
+    pub accepted: BTreeMap<u32, End>,
     epoch: u64,
-    links_open: bool,
-    applied: u64,
-    highest_timestamp: i64,
+    pub links_open: bool,
+    pub applied: u64,
+    pub highest_timestamp: i64,
 }
 
 impl Naive {
@@ -444,6 +462,12 @@ impl Naive {
             remembered: 0,
             refuse_undefined: false,
             audit_undefined: false,
+            floor: 0,
+            homes: Vec::new(),
+            policy_is_own: false,
+            frozen: None,
+            is_split: false,
+            reported: BTreeSet::new(),
             told: None,
             granted: false,
             sent: BTreeMap::new(),
@@ -592,7 +616,13 @@ impl Naive {
             Meaning::Define(fields) => {
                 let mut sequence = match self.sequences.get(name) {
                     Some(sequence) => sequence.redefine(fields)?,
-                    None => Sequence::fresh(fields)?,
+                    None => {
+                        let mut sequence = Sequence::fresh(fields)?;
+                        if self.floor > 0 && sequence.increment > 0 {
+                            sequence.next = sequence.next.max(self.floor + 1);
+                        }
+                        sequence
+                    }
                 };
                 sequence.changed = Changed::of("define", at, asked);
                 self.sequences.insert(name.to_owned(), sequence.clone());
@@ -601,6 +631,7 @@ impl Naive {
             Meaning::Policy { refuse, audit } => {
                 self.refuse_undefined = *refuse;
                 self.audit_undefined = *audit;
+                self.policy_is_own |= self.homes.last().is_some_and(|n| at.partition >= *n);
                 Ok(Expected::Policy {
                     refuse: *refuse,
                     audit: *audit,
@@ -633,7 +664,27 @@ impl Naive {
                 Ok(Expected::Described(sequence.clone(), shows))
             }
             Meaning::Invalid(code) => Err(code),
+            Meaning::Split(_) => Err("unknown_field"),
         }
+    }
+
+    /// Takes over what a child begins with: the names that `mine` is true for, and what belongs to all.
+    pub fn adopt(&mut self, parent: &Naive, mine: impl Fn(&str) -> bool) {
+        let leaving = parent.sequences.iter().filter(|(name, _)| mine(name));
+        let leaving = leaving.map(|(name, sequence)| (name.clone(), sequence.clone()));
+        self.sequences.extend(leaving);
+        let own = std::mem::replace(&mut self.window, parent.window.clone());
+        self.capacity = parent.capacity;
+        self.remembered = parent.remembered;
+        for known in own {
+            self.remember(&known.name, &known.request_id, known.got);
+        }
+        if !self.policy_is_own {
+            self.refuse_undefined = parent.refuse_undefined;
+            self.audit_undefined = parent.audit_undefined;
+        }
+        self.floor = self.floor.max(parent.floor);
+        self.highest_timestamp = self.highest_timestamp.max(parent.highest_timestamp);
     }
 
     fn next(
@@ -655,6 +706,7 @@ impl Naive {
             None if self.refuse_undefined => return Err("unknown_sequence"),
             None => {
                 let mut sequence = Sequence::fresh(&Fields::default())?;
+                sequence.next = self.floor + 1;
                 sequence.defined = self.audit_undefined;
                 sequence.audit = self.audit_undefined;
                 if self.audit_undefined {
@@ -703,9 +755,20 @@ impl Naive {
         self.capacity > 0 && self.window.len() == self.capacity
     }
 
-    /// The difference between a restored state and this one.
-    pub fn difference(&self, restored: &Restored) -> Option<String> {
+    /// The difference between a restored state and this one. `staged`: the names that move here, and the state of
+    /// their parent, for a partition that may have begun to write them.
+    pub fn difference(
+        &self,
+        restored: &Restored,
+        staged: Option<(&BTreeMap<String, Sequence>, &Naive)>,
+    ) -> Option<String> {
         let mut seen = (0, 0, BTreeMap::new(), BTreeMap::new());
+        let (mut extra, mut copied, mut is_complete) = (0, 0, false);
+        let mut reported = BTreeSet::new();
+        let frozen = match staged {
+            Some((_, parent)) => Some(parent),
+            None => self.frozen.as_deref().filter(|_| self.is_split),
+        };
         for entry in restored.fold.iter() {
             match &entry {
                 Entry::Sequence {
@@ -713,9 +776,22 @@ impl Naive {
                     sequence,
                     defined,
                 } => {
-                    seen.0 += 1;
-                    let Some(known) = self.sequences.get(*name) else {
-                        return Some(format!("sequence {name} should not be there"));
+                    let known = match (self.sequences.get(*name), staged) {
+                        (Some(known), _) => {
+                            seen.0 += 1;
+                            known
+                        }
+                        (None, Some((leaving, _))) => {
+                            extra += 1;
+                            match leaving.get(*name) {
+                                Some(known) => known,
+                                None => return Some(format!("{name} does not move here")),
+                            }
+                        }
+                        (None, None) => {
+                            extra += 1;
+                            continue;
+                        }
                     };
                     let same_rules = match defined {
                         None => !known.defined && known.records == 0,
@@ -769,6 +845,28 @@ impl Naive {
                         }
                     }
                 }
+                Entry::FrozenWindow { segment, places } => {
+                    for (within, place) in places.iter().enumerate() {
+                        copied += 1;
+                        let at = *segment as usize * SEGMENT + within;
+                        let known = frozen.and_then(|frozen| frozen.place(at));
+                        let same = known.is_some_and(|known| {
+                            place.key == RequestKey::new(&known.name, &known.request_id)
+                        });
+                        if !same {
+                            return Some(format!("place {at} of the copy is not {known:?}"));
+                        }
+                    }
+                }
+                Entry::Frozen(scalars) => {
+                    is_complete = true;
+                    let known = frozen.map(|frozen| (frozen.floor, frozen.remembered));
+                    let theirs = (i128::from(scalars.floor), scalars.window_next);
+                    if known != Some(theirs) {
+                        return Some(format!("the copy is {theirs:?}, should be {known:?}"));
+                    }
+                }
+                Entry::Reported(partition) => drop(reported.insert(*partition)),
                 Entry::Sent { home, position } => {
                     let position = (position.leader_epoch, position.offset);
                     seen.2.insert(*home, position);
@@ -784,6 +882,24 @@ impl Naive {
             }
         }
         let scalars = restored.fold.scalars();
+        let homes: Vec<u32> = scalars.homes.counts().collect();
+        if homes != self.homes || reported != self.reported {
+            let known = (&self.homes, &self.reported);
+            return Some(format!("{homes:?}, {reported:?} are not {known:?}"));
+        }
+        let places = frozen.map_or(0, |frozen| frozen.window.len());
+        let complete = match staged {
+            Some((leaving, _)) => !is_complete || extra == leaving.len() && copied == places,
+            None => {
+                is_complete == self.is_split && copied == places && extra as u64 == scalars.unburied
+            }
+        };
+        if !complete {
+            return Some(format!(
+                "{extra} further names, {copied} of {places} places copied, unburied {}",
+                scalars.unburied
+            ));
+        }
         let theirs = (
             scalars.applied,
             scalars.highest_timestamp.0,
@@ -791,6 +907,7 @@ impl Naive {
             scalars.undefined == Undefined::Refuse,
             scalars.undefined == Undefined::CreateAudited,
             (scalars.epoch, scalars.links_open),
+            (scalars.policy_is_own, i128::from(scalars.floor)),
             seen,
         );
         let ours = (
@@ -800,6 +917,7 @@ impl Naive {
             self.refuse_undefined,
             self.audit_undefined,
             (self.epoch, self.links_open),
+            (self.policy_is_own, self.floor),
             (
                 self.sequences.len(),
                 self.window.len(),
@@ -850,6 +968,7 @@ impl Expected {
                 body["undefined"] == if *refuse { "refuse" } else { "create" }
                     && body.get("audit").is_some() == *audit
             }
+            Expected::Split(homes) => body["partitions"] == serde_json::json!(homes),
             Expected::Error(code) => body["error"]["code"] == **code,
         };
         (!same).then(|| format!("{body} is not {self:?}"))

@@ -44,6 +44,7 @@ fn wrong(bug: Bug, seed: u64) -> Option<String> {
     }
     let run = catch_unwind(AssertUnwindSafe(|| match bug {
         Bug::StateLossIgnored => crate::halts::lose_state(seed),
+        Bug::AdoptionNotAwaited => crate::crash_points::kill_in_a_rescale(seed),
         _ => drop(live_through(Config::of_seed(seed))),
     }));
     run.err().map(|panic| said(&*panic))

@@ -106,7 +106,7 @@ impl World {
     fn jumped(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
         let part = &self.partitions[partition];
         let mut naive = part.checkpointed.as_deref()?.clone();
-        if let Some(difference) = naive.difference(restored) {
+        if let Some(difference) = self.difference(partition, &naive, restored) {
             panic!("I6: partition {partition} before its repair: {difference}");
         }
         let (start, stable) = (part.requests.start, part.requests.stable());

@@ -16,7 +16,7 @@ pub struct Written {
 
 impl World {
     pub fn client_step(&mut self) {
-        if self.requests.len() >= self.config.requests_max {
+        if self.operator_step() || self.requests.len() >= self.config.requests_max {
             return;
         }
         let transaction = if self.random.one_in(12) && self.clients.len() < 2 {
@@ -305,7 +305,16 @@ impl World {
             ("9007199254740992", "invalid_count"),
         ]);
         let mut written = named(name, Meaning::Invalid(code), None, Some(value.into()));
-        match self.random.below(4) {
+        match self.random.below(5) {
+            4 => {
+                // An order without a link.
+                written = named(
+                    "__policy".into(),
+                    Meaning::Invalid("unknown_field"),
+                    None,
+                    Some("{\"op\":\"split\",\"partitions\":[1,2]}".into()),
+                );
+            }
             0 => {
                 written.key = self.random.chance(50).then(|| b"a\nb".to_vec());
                 written.asked.name = None;

@@ -82,7 +82,7 @@ impl World {
                 let asked = self.live(node).asked.swap_remove(chosen);
                 let repairs = self.partitions[partition as usize].repairs;
                 let outdated = asked.repairs != repairs;
-                self.look_at(&mut verdict);
+                self.look_at(partition, &mut verdict);
                 assert!(
                     !matches!(verdict, Verdict::Start(_)) || !self.is_in_another_topic(partition),
                     "I6: partition {partition} starts in a topic that was made again"
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// Counts what was reached. A new partition gets the window of this run.
-    fn look_at(&mut self, verdict: &mut Verdict) {
+    fn look_at(&mut self, partition: i32, verdict: &mut Verdict) {
         match verdict {
             Verdict::Wait(_) => self.coverage.state("takeover waits"),
             Verdict::Halt(halt, _) => self.coverage.state(halt.code()),
@@ -124,6 +124,9 @@ impl World {
                     self.coverage.state("takeover: fresh start");
                     let mut scalars = start.restored.fold.scalars();
                     scalars.window_capacity = self.config.window;
+                    if scalars.homes.has(partition as u32) {
+                        scalars.floor = self.config.floor;
+                    }
                     start.restored.fold.set_scalars(scalars);
                 } else {
                     self.coverage.state("takeover: restored");

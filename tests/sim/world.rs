@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::oracle::{Asked, Expected, Naive, Outcome, Position};
 use crate::outside::Outside;
 use crate::random::Random;
+use crate::rescale::Operator;
 use crate::trace::{Coverage, Trace};
 use crate::transactions::{Coordinator, DelayedCommit, Leftover, Transactions};
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub grows: bool,
     /// True when a partition outside of N forwards requests, and clients copy forwarded ones.
     pub outside: bool,
+    /// Number of rescales that the operator begins.
+    pub rescales: usize,
+    /// IDs up to this one are taken, in the first partitions.
+    pub floor: i64,
     /// Total number of requests.
     pub requests_max: usize,
     /// Most records that brokers take in the time of a transaction, from the first step to the last.
@@ -86,9 +91,12 @@ impl Config {
             requests_max: usize::MAX,
             taken_in_time_max: usize::MAX,
             outside: random.one_in(3),
+            rescales: 0,
+            floor: 0,
             disturb: None,
         }
         .with_slow_brokers(&mut random)
+        .with_rescales(&mut random)
     }
 }
 
@@ -103,6 +111,24 @@ impl Config {
                 ..self
             },
             _ => self,
+        }
+    }
+
+    /// Rescales half of the histories without losses. They are longer and have fewer faults, because a rescale takes
+    /// the takeover and a checkpoint of every partition.
+    fn with_rescales(self, random: &mut Random) -> Config {
+        let floor = random.pick(&[0, 0, 20]);
+        let rescales = random.pick(&[0, 1, 2, 2]);
+        if self.losses || rescales == 0 {
+            return Config { floor, ..self };
+        }
+        Config {
+            rescales,
+            floor,
+            partitions: 1 + random.below(2),
+            steps: 8_000,
+            grows: false,
+            ..self
         }
     }
 }
@@ -218,6 +244,10 @@ pub struct World {
     pub late_records: Vec<crate::transactions::LateRecords>,
     pub late_forwards: Vec<crate::forwards::Late>,
     pub outside: Outside,
+    pub operator: Operator,
+    /// Orders that were acknowledged: the partition that gave it, the offset of its cause there, and the partition
+    /// that it went to.
+    pub orders: BTreeSet<(usize, i64, usize)>,
     /// Partitions that were damaged on purpose, and the word with which they must halt.
     pub damaged: BTreeMap<usize, &'static str>,
     /// True when the state topic is gone.
@@ -274,6 +304,8 @@ impl World {
             late_records: Vec::new(),
             late_forwards: Vec::new(),
             outside: Outside::default(),
+            operator: Operator::default(),
+            orders: BTreeSet::new(),
             damaged: BTreeMap::new(),
             no_state_topic: false,
             voids: Vec::new(),
@@ -332,13 +364,17 @@ impl World {
             0..16 if !self.calm => self.client_step(),
             16..22 => self.rebalance(),
             22..24 => self.compact_some(),
-            24..26 if self.faulty() => self.fault(),
+            24..26 if self.faulty() && self.is_time_for_a_fault() => self.fault(),
             26..30 => self.client_transaction_step(),
             _ => {
                 let node = self.some_node();
                 self.node_step(node);
             }
         }
+    }
+
+    fn is_time_for_a_fault(&mut self) -> bool {
+        self.config.rescales == 0 || self.random.one_in(3)
     }
 
     /// A process that runs, or that may be started.
@@ -400,7 +436,10 @@ impl World {
 
     fn is_at_rest(&self) -> bool {
         let idle = |node: &Node| {
-            node.carried.is_none() && node.foreign.is_empty() && node.forwards.is_empty()
+            node.carried.is_none()
+                && node.foreign.is_empty()
+                && node.parents.is_empty()
+                && node.forwards.is_empty()
         };
         self.transactions.prepared.is_empty()
             && self.outside.forwards.is_empty()

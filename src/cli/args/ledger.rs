@@ -18,15 +18,15 @@ pub struct TraceArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// The ID that somebody got
+    /// The ID that was granted
     #[arg(value_name = "NUMBER")]
     pub number: Option<i64>,
 
-    /// What the client called its request
+    /// The request_id of the client's request
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
-    /// Only what was written at this time or later, such as 2026-03-01T08:00:00Z, or a date
+    /// Only records written at this time or later, such as 2026-03-01T08:00:00Z, or a date
     #[arg(long, value_name = "TIME", value_parser = time::to_millis, conflicts_with = "number")]
     pub from_time: Option<i64>,
 

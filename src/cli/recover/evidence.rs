@@ -42,7 +42,7 @@ pub(super) use replies::Replies;
 const MANY_REPLIES: i64 = 1_000_000;
 /// A rebalance ends within this time, unless something is wrong with the group.
 const REBALANCE_MAX: Duration = Duration::from_secs(10);
-/// How often the group is checked in this time.
+/// The interval of checks of the group in this time.
 const REBALANCE_POLL: Duration = Duration::from_millis(250);
 
 /// All facts that decide a repair.
@@ -110,12 +110,14 @@ pub(super) struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By partition, the last stray that was accepted from it.
+    /// The last stray that was accepted from each partition.
     pub accepted: BTreeMap<u32, Accepted>,
     /// The highest value of each in any footer.
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
     pub last_footer: Option<Footer>,
+    /// True when the partition has not done its part of a rescale.
+    pub is_in_rescale: bool,
 }
 
 /// The known facts about one sequence.
@@ -183,6 +185,8 @@ impl State {
             links_open,
             epoch,
             homes,
+            policy_is_own,
+            unburied,
         } = &mut self.scalars;
         let found = &footer.scalars;
         *highest_timestamp = found.highest_timestamp.max(*highest_timestamp);
@@ -195,6 +199,8 @@ impl State {
         *links_open |= found.links_open;
         *epoch = found.epoch.max(*epoch);
         *homes = found.homes;
+        *policy_is_own = found.policy_is_own;
+        *unburied = found.unburied;
         self.last_footer = Some(footer.clone());
     }
 
@@ -214,6 +220,9 @@ impl State {
                 let known = self.accepted.entry(source).or_insert(end);
                 known.epoch = end.epoch.max(known.epoch);
                 known.position = end.position.max(known.position);
+            }
+            Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {
+                self.is_in_rescale = true;
             }
         }
     }
@@ -319,7 +328,6 @@ impl Inquiry<'_> {
     /// the highest. So a record after a cut is younger, and a record before the cut never is. If a leader's
     /// clock is behind, the search can miss the first records after the cut, but can never find an answered
     /// one.
-    /// behind can make it miss the first records after the cut, and never find one that was answered.
     fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
             return Ok(None);

@@ -19,7 +19,7 @@ use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
 /// The instance in the footer, for people.
 const INSTANCE: &str = "recover";
-/// Most sequences that a refusal names. Another run names the next ones.
+/// Highest number of sequences that a refusal names. Another run names the next ones.
 const REFUSED_NAMED_MAX: usize = 20;
 
 /// The parameters of the operator.
@@ -33,7 +33,7 @@ pub(super) struct Ask {
     pub margin: i64,
     /// The ID above which sequences go on, instead of the margin.
     pub above: Option<i64>,
-    /// The same for single sequences.
+    /// The ID above which a single sequence goes on, by name.
     pub above_of: BTreeMap<String, i64>,
     /// The consumer group of the service.
     pub group: String,
@@ -52,11 +52,11 @@ pub(super) struct Plan {
     pub footer: Footer,
     /// Requests from this offset on, up to the footer's next offset, may never be answered.
     pub answered: NextOffset,
-    /// How each sequence was moved. Empty without a jump.
+    /// The move of each sequence. Empty without a jump.
     pub moved: Vec<Moved>,
 }
 
-/// How a jump moves one sequence.
+/// The move of one sequence by a jump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Moved {
     pub name: String,
@@ -72,7 +72,7 @@ impl Plan {
     /// Plans a jump.
     ///
     /// # Errors
-    /// The parameters would break the promise, or another repair is needed. The error says so in words.
+    /// The parameters would break the promise, or another repair is needed. The error explains it.
     pub(super) fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
         check(ask, evidence)?;
         let floor = floor(ask, evidence)?;
@@ -128,7 +128,7 @@ impl Plan {
     /// Plans a repair with the state that the log gives.
     ///
     /// # Errors
-    /// The same as for a jump.
+    /// As [`Plan::new`].
     pub(super) fn rebuilt(
         partition: i32,
         group: &str,
@@ -420,7 +420,29 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
             "--above {name:?}: the home of this name is partition {home}, not {partition}"
         ));
     }
+    not_of_rescale(partition, evidence)?;
     belongs(partition, &ask.group, evidence)
+}
+
+/// Checks that nothing is lost that only another partition has: names that move in a rescale.
+fn not_of_rescale(partition: i32, evidence: &Evidence) -> Result<(), String> {
+    let state = &evidence.state;
+    if state.is_in_rescale || state.scalars.unburied > 0 {
+        return Err(format!(
+            "partition {partition} has not done its part of a rescale, and a repair would lose names that move: \
+             this release has no repair for it"
+        ));
+    }
+    let homes = evidence.decided.homes;
+    let first = homes.counts().next().unwrap_or(1);
+    let is_of_rescale = u32::try_from(partition).is_ok_and(|partition| partition >= first);
+    if homes.epoch() > 0 && is_of_rescale && state.last_footer.is_none() {
+        return Err(format!(
+            "names of partition {partition} came from another partition in a rescale, and nothing is left of its \
+             state: this release has no repair for it"
+        ));
+    }
+    Ok(())
 }
 
 /// Checks that the state belongs to this service.
@@ -598,7 +620,7 @@ pub(super) mod tests {
         assert_eq!(next_of(&plan, "wide"), None, "beyond the default maximum");
         let floor = plan.footer.scalars.floor;
         assert_eq!(floor, MARGIN, "new names began after the checkpoint");
-        // Without a state, names that nobody saw may have come as far as any other.
+        // Without a state, names that were never seen may have reached any ID.
         evidence.state.restored.footer = None;
         let plan = Plan::new(&ask(150, None), &evidence).unwrap();
         assert_eq!(plan.footer.scalars.floor, 999 + MARGIN);

@@ -11,6 +11,7 @@ use crate::core::ledger::{Event, Ledger};
 use crate::core::limits::HOPS_MAX;
 use crate::core::link::{Accepted, Link, Origin, Position, Verdict};
 use crate::core::name::{Name, POLICY};
+use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
 use crate::core::position::{Offset, Timestamp};
 use crate::core::rejection::{Code, Rejection};
@@ -115,10 +116,16 @@ impl Fold {
         if name.is_policy() {
             return at.partition;
         }
-        self.scalars.homes.of(name.as_str().as_bytes())
+        let name = name.as_str().as_bytes();
+        if planted!(LeavingCounted)
+            && let Some(before) = self.n_before_split()
+        {
+            return partition_of(name, before);
+        }
+        self.scalars.homes.of(name)
     }
 
-    fn count(&mut self, timestamp: Timestamp) {
+    pub(super) fn count(&mut self, timestamp: Timestamp) {
         self.scalars.applied += 1;
         if planted!(ClockInFold) {
             self.scalars.highest_timestamp.0 += planted::clock();
@@ -126,7 +133,7 @@ impl Fold {
         self.scalars.highest_timestamp = self.scalars.highest_timestamp.max(timestamp);
     }
 
-    fn accept(&mut self, source: u32, end: Accepted) {
+    pub(super) fn accept(&mut self, source: u32, end: Accepted) {
         let before = self.accepted.insert(source, end);
         self.entries.replace(
             before.map(|before| accepted_element(source, before)),
@@ -137,30 +144,36 @@ impl Fold {
 
     /// Forwards a record to its home. `before`: the link with which the record came here.
     fn stray(&mut self, at: At, before: Option<Link>, home: u32) -> Answer {
+        let mut link = self.link_to(at, home);
+        if let Some(before) = before {
+            link.hops += before.hops;
+            if !planted!(OriginLost) {
+                link.origin = before.origin;
+            }
+        }
+        Answer::Stray { home, link }
+    }
+
+    /// The next link of the chain to a partition, for the record at this place.
+    pub(super) fn link_to(&mut self, at: At, destination: u32) -> Link {
         let position = at.position();
-        let previous = self.sent.insert(home, position);
+        let previous = self.sent.insert(destination, position);
         self.entries.replace(
-            previous.map(|previous| sent_element(home, previous)),
-            Some(sent_element(home, position)),
+            previous.map(|previous| sent_element(destination, previous)),
+            Some(sent_element(destination, position)),
         );
-        self.touch(Slot::Sent(home));
-        Answer::Stray {
-            home,
-            link: Link {
-                partition: at.partition,
-                epoch: self.scalars.epoch,
-                position,
-                previous: previous.unwrap_or(Position::NONE),
-                origin: match before {
-                    Some(link) if !planted!(OriginLost) => link.origin,
-                    _ => at.origin(),
-                },
-                hops: before.map_or(0, |link| link.hops) + 1,
-            },
+        self.touch(Slot::Sent(destination));
+        Link {
+            partition: at.partition,
+            epoch: self.scalars.epoch,
+            position,
+            previous: previous.unwrap_or(Position::NONE),
+            origin: at.origin(),
+            hops: 1,
         }
     }
 
-    fn touch(&mut self, slot: Slot) {
+    pub(super) fn touch(&mut self, slot: Slot) {
         if self.touched.last() != Some(&slot) {
             self.touched.push(slot);
         }
@@ -230,7 +243,7 @@ impl Fold {
         self.remember_place(place);
     }
 
-    fn remember_place(&mut self, place: Place) {
+    pub(super) fn remember_place(&mut self, place: Place) {
         let capacity = self.scalars.window_capacity;
         if capacity == 0 {
             return;
@@ -308,7 +321,7 @@ impl Fold {
 
     fn room_for_one(&self) -> Result<(), Rejection> {
         let SequencesMax(max) = self.sequences_max;
-        if self.sequences.len() < max {
+        if self.counted() < max {
             return Ok(());
         }
         Err(Rejection::new(
@@ -322,6 +335,7 @@ impl Fold {
             sequence,
             defined,
             changed: true,
+            buried: false,
         };
         let (index, _) = self.sequences.insert_full(name.into(), state);
         self.changed.push(Change {
@@ -374,6 +388,7 @@ impl Fold {
         let now = match operation.action {
             Action::Policy(undefined) => {
                 self.scalars.undefined = undefined;
+                self.scalars.policy_is_own |= !self.scalars.homes.has(at.partition);
                 return Ok(Answer::Policy(undefined));
             }
             Action::Define(changes) => self.define(name, changes, note(at, operation))?,

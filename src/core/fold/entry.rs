@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::frozen::Frozen;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::digest::{Element, ElementBuilder, Kind};
 use crate::core::ledger::Chain;
@@ -71,6 +72,18 @@ pub enum Entry<'a> {
         /// The last stray that was accepted.
         end: Accepted,
     },
+    /// The scalars of a parent at its split, for its children.
+    Frozen(Frozen),
+    /// A segment of the window of a parent at its split.
+    FrozenWindow {
+        /// The number of the segment.
+        segment: u32,
+        /// The places of the segment, in order.
+        places: Cow<'a, [Place]>,
+    },
+    /// A partition that has reported its part of the current rescale: a child here, or in partition 0 also a
+    /// parent.
+    Reported(u32),
 }
 
 /// Key of an [`Entry`].
@@ -84,6 +97,12 @@ pub enum EntryKey<'a> {
     Sent(u32),
     /// A source partition.
     Accepted(u32),
+    /// The scalars of a parent.
+    Frozen,
+    /// A segment's number in the window of a parent.
+    FrozenWindow(u32),
+    /// A partition that has reported.
+    Reported(u32),
 }
 
 /// Where the fold keeps an [`Entry`]. An entry stays in its slot while the fold runs.
@@ -97,6 +116,12 @@ pub enum Slot {
     Sent(u32),
     /// A source partition.
     Accepted(u32),
+    /// The scalars of a parent.
+    Frozen,
+    /// A segment's number in the window of a parent.
+    FrozenWindow(u32),
+    /// A partition that has reported.
+    Reported(u32),
 }
 
 impl<'a> Entry<'a> {
@@ -119,6 +144,9 @@ impl<'a> Entry<'a> {
             Entry::Window { segment, .. } => EntryKey::Window(*segment),
             Entry::Sent { home, .. } => EntryKey::Sent(*home),
             Entry::Accepted { source, .. } => EntryKey::Accepted(*source),
+            Entry::Frozen(_) => EntryKey::Frozen,
+            Entry::FrozenWindow { segment, .. } => EntryKey::FrozenWindow(*segment),
+            Entry::Reported(partition) => EntryKey::Reported(*partition),
         }
     }
 }
@@ -217,5 +245,11 @@ pub(super) fn accepted_element(source: u32, end: Accepted) -> Element {
         .number(i64::from(leader_epoch))
         .number(offset)
         .number(i64::from(open))
+        .finish()
+}
+
+pub(super) fn reported_element(partition: u32) -> Element {
+    ElementBuilder::<16>::new(Kind::Reported)
+        .number(i64::from(partition))
         .finish()
 }

@@ -30,15 +30,14 @@ pub struct Survey {
 impl Survey {
     /// Looks at up to `max` further sequences. At the end of a round, the result becomes [`Survey::outlook`],
     /// and the next round begins.
-    pub fn go_on(&mut self, fold: &Fold, max: usize) {
+    pub fn go_on(&mut self, fold: &Fold, partition: u32, max: usize) {
         let begin = self.place.min(fold.sequences.len());
         let end = begin.saturating_add(max).min(fold.sequences.len());
-        for state in fold
-            .sequences
-            .get_range(begin..end)
-            .into_iter()
-            .flat_map(|part| part.values())
-        {
+        let looked_at = fold.sequences.get_range(begin..end).into_iter().flatten();
+        for (name, state) in looked_at {
+            if state.buried || !fold.is_home_of(partition, name) {
+                continue;
+            }
             let definition = state.definition();
             if definition.at_end == AtEnd::Error && !state.is_retired() {
                 self.so_far.count(state.sequence.left_ppm(definition));
@@ -120,10 +119,10 @@ mod tests {
         };
         let mut survey = Survey::default();
         for _ in 0..2 {
-            survey.go_on(&fold, 2);
-            survey.go_on(&fold, 2);
+            survey.go_on(&fold, 0, 2);
+            survey.go_on(&fold, 0, 2);
             assert_eq!(survey.place, 4);
-            survey.go_on(&fold, 2);
+            survey.go_on(&fold, 0, 2);
             assert_eq!(survey.outlook(), Some(seen));
         }
     }
@@ -132,7 +131,7 @@ mod tests {
     fn without_a_sequence_nothing_is_near_its_end() {
         let mut survey = Survey::default();
         assert_eq!(survey.outlook(), None);
-        survey.go_on(&Fold::default(), 10);
+        survey.go_on(&Fold::default(), 0, 10);
         assert_eq!(survey.outlook(), Some(Outlook::default()));
     }
 }

@@ -31,6 +31,11 @@ pub struct Scalars {
     pub epoch: u64,
     /// The partitions that names are spread over, as far as this partition has learned.
     pub homes: Homes,
+    /// True when a policy record came to a partition that was no home of names. It is newer than the rule of the
+    /// parent, which the partition would take over with its names.
+    pub policy_is_own: bool,
+    /// Number of sequences that a child has adopted, and that are not removed from the state here yet.
+    pub unburied: u64,
 }
 
 impl Default for Scalars {
@@ -45,12 +50,17 @@ impl Default for Scalars {
             links_open: false,
             epoch: 0,
             homes: Homes::first(1),
+            policy_is_own: false,
+            unburied: 0,
         }
     }
 }
 
-/// Eight numbers, and N of each epoch.
-const CAPACITY: usize = 1 + (8 + EPOCHS_MAX) * 8;
+/// Eight numbers, N of each epoch, and the three numbers of a rescale.
+const CAPACITY: usize = 1 + (8 + EPOCHS_MAX + 3) * 8;
+
+/// Stands between N of the epochs and the values of a rescale. It is no N.
+const OF_RESCALE: i64 = -1;
 
 impl Scalars {
     pub(super) fn element(self) -> Element {
@@ -65,6 +75,8 @@ impl Scalars {
             links_open,
             epoch,
             homes,
+            policy_is_own,
+            unburied,
         } = self;
         let mut element = ElementBuilder::<CAPACITY>::new(Kind::Scalars);
         element
@@ -83,6 +95,18 @@ impl Scalars {
         for n in homes.counts() {
             element.number(i64::from(n));
         }
+        // Without a rescale the digest is the one that releases without rescales compute.
+        if policy_is_own || unburied > 0 {
+            element
+                .number(OF_RESCALE)
+                .number(i64::from(policy_is_own))
+                .number(unburied.cast_signed());
+        }
         element.finish()
+    }
+
+    /// True when a release without rescales could not go on from these.
+    pub fn are_of_rescale(&self) -> bool {
+        self.homes.epoch() > 0 || self.policy_is_own || self.unburied > 0
     }
 }

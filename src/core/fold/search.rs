@@ -16,7 +16,14 @@ pub struct Matches {
 
 impl Fold {
     /// Looks at up to `look_max` sequences from index `from` on, until `found_max` begin with `prefix`.
-    pub fn search(&self, prefix: &str, from: usize, look_max: usize, found_max: usize) -> Matches {
+    pub fn search(
+        &self,
+        partition: u32,
+        prefix: &str,
+        from: usize,
+        look_max: usize,
+        found_max: usize,
+    ) -> Matches {
         let count = self.sequences.len();
         let begin = from.min(count);
         let end = begin.saturating_add(look_max).min(count);
@@ -25,6 +32,8 @@ impl Fold {
         while place < end && matches.sequences.len() < found_max {
             if let Some((name, state)) = self.sequences.get_index(place)
                 && name.starts_with(prefix)
+                && !state.buried
+                && self.is_home_of(partition, name)
             {
                 let found = (name.to_string(), state.description());
                 matches.sequences.push(found);
@@ -56,7 +65,7 @@ mod tests {
         }
         let (mut found, mut from) = (Vec::new(), Some(0));
         while let Some(place) = from {
-            let step = fold.search("orders", place, 2, 1);
+            let step = fold.search(0, "orders", place, 2, 1);
             assert!(step.looked_at <= 2 && step.sequences.len() <= 1);
             found.extend(step.sequences.into_iter().map(|(name, description)| {
                 assert_eq!(description.next, Some(7));
@@ -65,6 +74,6 @@ mod tests {
             from = step.next;
         }
         assert_eq!(found, ["orders-1", "orders-2", "orders-3"]);
-        assert_eq!(fold.search("", 5, 10, 10), Matches::default());
+        assert_eq!(fold.search(0, "", 5, 10, 10), Matches::default());
     }
 }

@@ -879,6 +879,8 @@ fn the_digest_covers_everything_that_is_remembered() {
         links_open: _,
         epoch: _,
         homes: _,
+        policy_is_own: _,
+        unburied: _,
     } = scalars;
     changed(
         "timestamp",
@@ -954,6 +956,21 @@ fn the_digest_covers_everything_that_is_remembered() {
         "epoch",
         Scalars {
             epoch: 77,
+            ..scalars
+        },
+    );
+
+    changed(
+        "policy is its own",
+        Scalars {
+            policy_is_own: true,
+            ..scalars
+        },
+    );
+    changed(
+        "unburied",
+        Scalars {
+            unburied: 77,
             ..scalars
         },
     );

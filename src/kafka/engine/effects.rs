@@ -45,6 +45,20 @@ impl Engine {
                 });
                 Ok(())
             }
+            Effect::ReadParent {
+                partition,
+                assignment,
+                parent,
+                homes,
+            } => {
+                self.takeovers.submit(Task::Parent {
+                    partition,
+                    assignment,
+                    parent,
+                    homes,
+                });
+                Ok(())
+            }
             // While no records are taken, fetched records would be skipped. This partition starts with the
             // others when records are taken again.
             Effect::Fetch { .. } if self.held_back => Ok(()),

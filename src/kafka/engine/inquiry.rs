@@ -54,15 +54,16 @@ impl Inquiry {
             looked_at: 1,
             next: None,
         };
+        let here = u32::try_from(self.partition).unwrap_or(0);
         let matches = instance
             .fold(self.partition)
             .map(|fold| match self.question {
                 Question::Name(name) => match fold.description(&name) {
-                    Some(description) => one(name, description),
-                    None => Matches::default(),
+                    Some(description) if fold.is_home_of(here, &name) => one(name, description),
+                    _ => Matches::default(),
                 },
                 Question::Prefix { prefix, from } => {
-                    fold.search(&prefix, from, LOOK_MAX, FOUND_MAX)
+                    fold.search(here, &prefix, from, LOOK_MAX, FOUND_MAX)
                 }
             });
         (self.answer)(matches);

@@ -10,7 +10,7 @@ use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Flow, Reader, Record, connect_to_leaders};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
-use crate::processor::restore::restore;
+use crate::processor::restore::{Restored, restore};
 use crate::processor::takeover::{Action, Decided, Event};
 use crate::wire::state::{self, BATCH_HEADER, BatchId, Content};
 
@@ -150,6 +150,25 @@ impl Questions {
             }
         }
         Ok(Event::Service(None))
+    }
+
+    /// A partition's committed state as of now, for a partition that adopts names of it.
+    ///
+    /// # Errors
+    /// The state cannot be read now.
+    pub(crate) fn restored(&self, partition: i32) -> Result<Restored, Error> {
+        let (start, end) = self.cluster.extent(&self.topics.state, partition)?;
+        match self.state(partition, start, end)? {
+            Event::State(restored) => Ok(*restored),
+            other => {
+                let message = format!("the state of partition {partition}: {other:?}");
+                Err(Error::own(
+                    "read the state of a parent",
+                    Class::Retriable,
+                    message,
+                ))
+            }
+        }
     }
 
     /// The decision in the first footer of a state partition, whether or not the footer adds up: for repairs.

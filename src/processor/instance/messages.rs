@@ -1,9 +1,10 @@
 //! The inputs of an instance, and its effects.
 
-use crate::core::NextOffset;
 use crate::core::fold::Outlook;
 use crate::core::link::LinkKey;
+use crate::core::{Homes, NextOffset};
 use crate::processor::checkpoint::{Checkpoint, Written};
+use crate::processor::parent::Parent;
 use crate::processor::partition::Service;
 use crate::processor::takeover::Verdict;
 use crate::processor::transaction::Outcome;
@@ -108,6 +109,15 @@ pub enum Input {
         /// The end of the range that was asked for.
         to: Option<i64>,
     },
+    /// The state of a parent was read, for a partition that adopts names.
+    Parent {
+        /// The partition that adopts.
+        partition: i32,
+        /// The assignment under which the read was asked for.
+        assignment: u32,
+        /// What the state has for the partition.
+        parent: Parent,
+    },
     /// Number of partitions of the default reply topic.
     ReplyPartitions(u32),
     /// Time has passed. This input carries nothing else.
@@ -161,6 +171,17 @@ pub enum Effect {
         from: i64,
         /// One past the last offset. None for the end of the log.
         to: Option<i64>,
+    },
+    /// Read the committed state of another partition, for a partition that adopts names of it.
+    ReadParent {
+        /// The partition that adopts.
+        partition: i32,
+        /// The assignment, which comes back with the answer.
+        assignment: u32,
+        /// The partition whose state is to be read.
+        parent: u32,
+        /// The list with which the partition adopts.
+        homes: Homes,
     },
     /// Everything is finished: leave the group.
     Leave,

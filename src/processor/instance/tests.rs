@@ -49,6 +49,7 @@ impl Driven {
                         default_topic: "replies".into(),
                     },
                     rewrite_floor_records: 1_000_000,
+                    rescales: true,
                 },
                 run: Run {
                     writer: 1,
@@ -135,6 +136,9 @@ impl Driven {
                 Some(to) => format!("read foreign {partition} {from}..{to}"),
                 None => format!("read foreign {partition} {from}.."),
             },
+            Effect::ReadParent {
+                partition, parent, ..
+            } => format!("read parent {parent} for {partition}"),
             Effect::Leave => "leave".into(),
             Effect::ExitFenced => "exit".into(),
             Effect::StartOver => "start over".into(),
@@ -185,7 +189,7 @@ impl Driven {
                 Destination::Default { partition } => Some((reply.token, partition)),
                 other => panic!("{other:?}"),
             },
-            Output::Forward(forward) => panic!("{forward:?}"),
+            output @ (Output::Forward(_) | Output::Several) => panic!("{output:?}"),
         }
     }
 

@@ -65,7 +65,11 @@ impl Counts {
             Answer::Described { .. } | Answer::Policy(_) => self.operated += 1,
             Answer::Stray { .. } => self.forwarded += 1,
             Answer::Repeated => self.repeated += 1,
-            Answer::TooManyHops { .. } | Answer::Broken { .. } => {}
+            Answer::TooManyHops { .. }
+            | Answer::Broken { .. }
+            | Answer::Unfit { .. }
+            | Answer::Adopts { .. } => {}
+            Answer::Rescaled(rescaled) => self.operated += u64::from(rescaled.reply.is_some()),
             Answer::Rejected(rejection) => {
                 let index = Code::ALL.iter().position(|code| *code == rejection.code);
                 if let Some(count) = index.and_then(|index| self.rejected.get_mut(index)) {

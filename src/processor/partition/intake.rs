@@ -14,6 +14,8 @@ enum Phase {
     Full,
     /// The next checkpoint is full, and nothing is fetched.
     Stopped,
+    /// The next record is an order to adopt names, and what it needs is not committed here yet.
+    Adopting,
     /// No more records are folded. Once everything that was folded is committed, the partition is handed over,
     /// or halts for this reason.
     Draining(Option<Halt>),
@@ -53,7 +55,7 @@ impl Intake {
         match self.phase {
             Phase::Open => true,
             Phase::Deciding => planted!(UndecidedFolds),
-            Phase::Full | Phase::Stopped | Phase::Draining(_) => false,
+            Phase::Full | Phase::Stopped | Phase::Adopting | Phase::Draining(_) => false,
         }
     }
 
@@ -74,6 +76,22 @@ impl Intake {
     /// True when all records so far were folded, so that the end of the log is the end for the fold, too.
     pub(super) fn follows(&self) -> bool {
         self.is_open() && self.passed_over.is_none()
+    }
+
+    /// Takes no more records until [`Intake::adopted`].
+    pub(super) fn adopt(&mut self) {
+        if matches!(self.phase, Phase::Open) {
+            self.phase = Phase::Adopting;
+        }
+    }
+
+    /// Takes records again, beginning with the order to adopt. False when something else keeps them out.
+    pub(super) fn adopted(&mut self) -> bool {
+        let adopts = matches!(self.phase, Phase::Adopting);
+        if adopts {
+            self.phase = Phase::Open;
+        }
+        adopts
     }
 
     /// Takes no more records until [`Intake::let_in`].

@@ -42,6 +42,8 @@ pub enum Output<'a> {
     Reply(Reply<'a>),
     /// A stray, in both modes.
     Forward(Forward<'a>),
+    /// Several messages, which the caller takes one by one before the next record.
+    Several,
 }
 
 /// A stray on its way to its home partition of the request topic.
@@ -83,4 +85,6 @@ pub struct Service {
     pub routing: Routing,
     /// Below this many state records since the last full rewrite, no rewrite begins.
     pub rewrite_floor_records: u64,
+    /// False where partition 0 refuses every split.
+    pub rescales: bool,
 }

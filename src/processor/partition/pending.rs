@@ -104,8 +104,12 @@ impl Pending {
         }
         slots.sort_unstable();
         slots.dedup();
-        for entry in slots.iter().filter_map(|slot| fold.entry(*slot)) {
-            batch.entry(batch_id, &entry);
+        for slot in &slots {
+            match (fold.entry(*slot), fold.key(*slot)) {
+                (Some(entry), _) => batch.entry(batch_id, &entry),
+                (None, Some(key)) => batch.buried(key),
+                (None, None) => {}
+            }
         }
         Entries {
             batch,

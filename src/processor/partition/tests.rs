@@ -59,6 +59,7 @@ impl Fed {
                 default_topic: "replies".to_owned(),
             },
             rewrite_floor_records: 1_000_000,
+            rescales: true,
         };
         Fed {
             partition: Partition::new(ID, ASSIGNMENT, start, &service),
@@ -85,7 +86,7 @@ impl Fed {
                 assert_eq!(reply.outgoing.key, key);
                 Some(String::from_utf8(reply.outgoing.body.to_vec()).unwrap())
             }
-            Output::Forward(forward) => panic!("forwarded: {forward:?}"),
+            output @ (Output::Forward(_) | Output::Several) => panic!("{output:?}"),
         }
     }
 

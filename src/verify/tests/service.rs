@@ -75,6 +75,7 @@ impl World {
                 default_topic: "replies".to_owned(),
             },
             rewrite_floor_records: 1_000_000,
+            rescales: true,
         };
         World {
             requests: vec![Vec::new(); partitions],
@@ -231,7 +232,7 @@ impl World {
             headers: &headers,
         };
         match owner.record(request, &shipped) {
-            None => {}
+            None | Some(Output::Several) => {}
             Some(Output::Reply(reply)) => {
                 self.replies.push(Own {
                     offset: self.replies.len() as i64,

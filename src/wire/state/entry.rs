@@ -6,14 +6,17 @@
 //! ledger, if it has one |
 //! | window segment | its places, 36 bytes each, 44 with a count from 2^32-1 on |
 //! | last stray sent | its leader epoch, 4 bytes, and its offset, 8 |
+//! | scalars of a parent | its highest time, floor, rule for undefined names, capacity and next place of the window |
+//! | partition that has done its part | nothing |
 //! | last stray accepted | its source's epoch, 8 bytes, then as above, then whether one gap is accepted |
 
 use std::borrow::Cow;
 
 use super::bytes::{Reader, push_text};
 use super::{BatchId, encode_envelope};
+use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
-use crate::core::fold::{Defined, Entry, EntryKey, Note};
+use crate::core::fold::{Defined, Entry, EntryKey, Frozen, Note};
 use crate::core::ledger::{Chain, Hash};
 use crate::core::limits::{ID_FIRST, ID_LAST, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use crate::core::link::{Accepted, Position};
@@ -23,7 +26,11 @@ use crate::core::{Offset, Timestamp};
 
 /// Appends an entry's value to `out`.
 pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
-    encode_envelope(out, batch);
+    let of_rescale = matches!(
+        entry,
+        Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_)
+    );
+    encode_envelope(out, batch, of_rescale);
     match entry {
         Entry::Sequence {
             name: _,
@@ -35,7 +42,9 @@ pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
                 encode_defined(out, defined);
             }
         }
-        Entry::Window { segment: _, places } => {
+        Entry::Frozen(frozen) => encode_frozen(out, *frozen),
+        Entry::Reported(_) => {}
+        Entry::Window { segment: _, places } | Entry::FrozenWindow { segment: _, places } => {
             for place in places.iter() {
                 let Place {
                     key,
@@ -61,6 +70,49 @@ pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
             out.push(u8::from(*open));
         }
     }
+}
+
+fn encode_frozen(out: &mut Vec<u8>, frozen: Frozen) {
+    let Frozen {
+        highest_timestamp,
+        floor,
+        undefined,
+        window_capacity,
+        window_next,
+    } = frozen;
+    out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
+    out.extend_from_slice(&floor.to_be_bytes());
+    out.push(undefined_byte(undefined));
+    out.extend_from_slice(&window_capacity.to_be_bytes());
+    out.extend_from_slice(&window_next.to_be_bytes());
+}
+
+fn read_frozen(reader: &mut Reader<'_>) -> Option<Frozen> {
+    Some(Frozen {
+        highest_timestamp: Timestamp(reader.i64()?),
+        floor: reader.i64()?,
+        undefined: read_undefined(reader)?,
+        window_capacity: reader.u32()?,
+        window_next: reader.count()?,
+    })
+}
+
+/// The rule for undefined names, as a footer and the copy of a parent hold it.
+pub(super) fn undefined_byte(undefined: Undefined) -> u8 {
+    match undefined {
+        Undefined::Create => 0,
+        Undefined::Refuse => 1,
+        Undefined::CreateAudited => 2,
+    }
+}
+
+pub(super) fn read_undefined(reader: &mut Reader<'_>) -> Option<Undefined> {
+    Some(match reader.u8()? {
+        0 => Undefined::Create,
+        1 => Undefined::Refuse,
+        2 => Undefined::CreateAudited,
+        _ => return None,
+    })
 }
 
 fn encode_position(out: &mut Vec<u8>, position: Position) {
@@ -125,21 +177,16 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
 pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
     match key {
         EntryKey::Sequence(name) => read_sequence(name, reader),
-        EntryKey::Window(segment) => {
-            let mut places = Vec::new();
-            while !reader.is_empty() && places.len() < SEGMENT {
-                places.push(Place {
-                    key: RequestKey(reader.array()?),
-                    first: reader.i64()?,
-                    increment: reader.i64()?,
-                    count: read_count(reader)?,
-                });
-            }
-            Some(Entry::Window {
-                segment,
-                places: Cow::Owned(places),
-            })
-        }
+        EntryKey::Window(segment) => Some(Entry::Window {
+            segment,
+            places: read_places(reader)?.into(),
+        }),
+        EntryKey::FrozenWindow(segment) => Some(Entry::FrozenWindow {
+            segment,
+            places: read_places(reader)?.into(),
+        }),
+        EntryKey::Frozen => read_frozen(reader).map(Entry::Frozen),
+        EntryKey::Reported(partition) => Some(Entry::Reported(partition)),
         EntryKey::Sent(home) => Some(Entry::Sent {
             home,
             position: read_position(reader)?,
@@ -173,6 +220,19 @@ fn read_count(reader: &mut Reader<'_>) -> Option<u64> {
         WIDE => reader.u64().filter(|count| *count >= u64::from(WIDE)),
         narrow => Some(u64::from(narrow)),
     }
+}
+
+fn read_places(reader: &mut Reader<'_>) -> Option<Vec<Place>> {
+    let mut places = Vec::new();
+    while !reader.is_empty() && places.len() < SEGMENT {
+        places.push(Place {
+            key: RequestKey(reader.array()?),
+            first: reader.i64()?,
+            increment: reader.i64()?,
+            count: read_count(reader)?,
+        });
+    }
+    Some(places)
 }
 
 fn read_position(reader: &mut Reader<'_>) -> Option<Position> {

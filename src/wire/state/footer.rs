@@ -1,9 +1,8 @@
 //! The footer: the truth about one partition at the end of one batch.
 
 use super::bytes::{Reader, push_text};
-use super::entry::flag;
-use super::{BatchId, encode_envelope};
-use crate::core::command::Undefined;
+use super::entry::{flag, read_undefined, undefined_byte};
+use super::{BatchId, FORMAT_VERSION_WITHOUT_RESCALES, encode_envelope};
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
 use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
@@ -113,18 +112,17 @@ impl Footer {
             links_open,
             epoch,
             homes,
+            policy_is_own,
+            unburied,
         } = scalars;
-        encode_envelope(out, batch);
+        let of_rescale = scalars.are_of_rescale();
+        encode_envelope(out, batch, of_rescale);
         out.extend_from_slice(&next.0.to_be_bytes());
         out.extend_from_slice(&digest.0.to_be_bytes());
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
         out.extend_from_slice(&applied.to_be_bytes());
         out.extend_from_slice(&floor.to_be_bytes());
-        out.push(match undefined {
-            Undefined::Create => 0,
-            Undefined::Refuse => 1,
-            Undefined::CreateAudited => 2,
-        });
+        out.push(undefined_byte(*undefined));
         out.extend_from_slice(&window_capacity.to_be_bytes());
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));
@@ -133,6 +131,10 @@ impl Footer {
         out.push(u8::try_from(homes.counts().count()).unwrap_or(u8::MAX));
         for n in homes.counts() {
             out.extend_from_slice(&n.to_be_bytes());
+        }
+        if of_rescale {
+            out.push(u8::from(*policy_is_own));
+            out.extend_from_slice(&unburied.to_be_bytes());
         }
         out.extend_from_slice(&link_key.0);
         out.extend_from_slice(&fold_version.to_be_bytes());
@@ -148,7 +150,8 @@ impl Footer {
         push_text(out, instance);
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Footer> {
+    pub(super) fn read(reader: &mut Reader<'_>, version: u8) -> Option<Footer> {
+        let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
         Some(Footer {
             next: NextOffset(reader.offset()?),
             digest: Digest(reader.u128()?),
@@ -156,17 +159,14 @@ impl Footer {
                 highest_timestamp: Timestamp(reader.i64()?),
                 applied: reader.count()?,
                 floor: reader.i64()?,
-                undefined: match reader.u8()? {
-                    0 => Undefined::Create,
-                    1 => Undefined::Refuse,
-                    2 => Undefined::CreateAudited,
-                    _ => return None,
-                },
+                undefined: read_undefined(reader)?,
                 window_capacity: reader.u32()?,
                 window_next: reader.count()?,
                 links_open: flag(reader)?,
                 epoch: reader.u64()?,
                 homes: read_homes(reader)?,
+                policy_is_own: of_rescale && flag(reader)?,
+                unburied: if of_rescale { reader.count()? } else { 0 },
             },
             link_key: LinkKey(reader.array()?),
             fold_version: reader.u16()?,

@@ -20,7 +20,7 @@ pub struct Reset {
 impl Reset {
     /// Appends the reset's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
-        encode_envelope(out, batch);
+        encode_envelope(out, batch, false);
         out.extend_from_slice(&self.answered.0.to_be_bytes());
         out.extend_from_slice(&self.epoch.to_be_bytes());
         push_text(out, &self.reason);

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
-use crate::core::fold::{Defined, Note};
+use crate::core::fold::{Defined, Frozen, Note};
 use crate::core::ledger::{Chain, Hash};
 use crate::core::link::{Accepted, LinkKey, Position};
 use crate::core::sequence::Sequence;
@@ -28,7 +28,9 @@ fn footer() -> Footer {
             window_next: 12,
             links_open: true,
             epoch: 0x55,
-            homes: Homes::read([4, 12]).unwrap(),
+            homes: Homes::first(4),
+            policy_is_own: false,
+            unburied: 0,
         },
         link_key: LinkKey([0xab; 32]),
         fold_version: 1,
@@ -87,9 +89,8 @@ fn the_stored_bytes_do_not_change_between_releases() {
             "000000000000000c",                   // its next place
             "01",                                 // first links are believed
             "0000000000000055",                   // epoch
-            "02",                                 // epochs of N
+            "01",                                 // epochs of N
             "00000004",                           // the first N
-            "0000000c",                           // N now
             "abababababababababababababababab",   // key of the links
             "abababababababababababababababab",
             "0001",                             // fold version
@@ -259,6 +260,79 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
     }
 }
 
+/// A service that is never rescaled writes what releases without rescales read. The others refuse it.
+#[test]
+fn what_a_rescale_adds_has_a_version_of_its_own() {
+    let scalars = footer().scalars;
+    for (scalars, added) in [
+        (
+            Scalars {
+                homes: Homes::read([4, 12]).unwrap(),
+                ..scalars
+            },
+            "02000000040000000c000000000000000000",
+        ),
+        (
+            Scalars {
+                policy_is_own: true,
+                unburied: 7,
+                ..scalars
+            },
+            "0100000004010000000000000007",
+        ),
+    ] {
+        let footer = Footer {
+            scalars,
+            ..footer()
+        };
+        let mut value = Vec::new();
+        footer.encode(&mut value, BATCH);
+        assert_eq!(value[0], 2);
+        assert!(hex(&value).contains(added), "{}", hex(&value));
+        let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Footer(Box::new(footer)));
+    }
+    let places = [Place {
+        key: RequestKey([0x11; 16]),
+        first: 41,
+        increment: 1,
+        count: 10,
+    }];
+    let frozen = Frozen {
+        highest_timestamp: Timestamp(4),
+        floor: 5,
+        undefined: Undefined::Refuse,
+        window_capacity: 6,
+        window_next: 7,
+    };
+    let entries = [
+        (
+            Entry::Frozen(frozen),
+            "50",
+            "0000000000000004000000000000000501000000060000000000000007",
+        ),
+        (
+            Entry::FrozenWindow {
+                segment: 2,
+                places: places.as_slice().into(),
+            },
+            "5600000002",
+            "111111111111111111111111111111110000000000000029000000000000000100\
+             00000a",
+        ),
+        (Entry::Reported(9), "4400000009", ""),
+    ];
+    for (entry, key_hex, value_hex) in entries {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        encode_key(&mut key, entry.key());
+        entry::encode(&mut value, BATCH, &entry);
+        assert_eq!(hex(&key), key_hex);
+        assert_eq!((value[0], hex(&value[17..])), (2, value_hex.to_owned()));
+        let read = decode(&key, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Entry(entry));
+    }
+}
+
 #[test]
 fn a_footer_before_the_first_request_has_no_last_applied_record() {
     let footer = Footer {
@@ -297,10 +371,10 @@ fn every_length_is_checked_and_a_newer_version_is_told_apart() {
         decode(FOOTER_KEY, Some(&value), None),
         Err(Error::Malformed { .. })
     ));
-    value[0] = 2;
+    value[0] = FORMAT_VERSION + 1;
     assert_eq!(
         decode(FOOTER_KEY, Some(&value), None),
-        Err(Error::Version(2))
+        Err(Error::Version(3))
     );
     assert!(decode(b"X", Some(&value[..1]), None).is_err());
     assert!(decode(b"", None, None).is_err());
