@@ -27,6 +27,8 @@ const SETTINGS: [&str; 1] = ["gateway.timeout_ms=3000"];
 const CALLERS: u64 = 2;
 /// The sequences that they take IDs of.
 const SEQUENCES: u64 = 3;
+/// How their names begin.
+const CALLED: &str = "called-";
 /// Time between two calls of a caller, and before it repeats one.
 const PAUSE: Duration = Duration::from_millis(20);
 /// After one of this many answers, the call is repeated all the same.
@@ -133,7 +135,7 @@ fn call(
     while !stop.load(Ordering::SeqCst) {
         number += 1;
         let key = format!("call-{caller}-{number}");
-        let path = format!("/v1/sequences/called-{}/next", number % SEQUENCES);
+        let path = format!("/v1/sequences/{CALLED}{}/next", number % SEQUENCES);
         let mut deadline = None;
         for attempt in 0_u64.. {
             let port = ports[(caller % 2) as usize].load(Ordering::SeqCst);
@@ -186,6 +188,11 @@ pub fn is_of_a_gateway(record: &Raw, service: &Service) -> bool {
     record.header("REPLY_TOPIC") == Some(service.gateway_replies.as_bytes())
 }
 
+/// True for the key of a reply to a gateway: to a call, or to a look whether the service answers.
+pub fn is_called(key: Option<&[u8]>) -> bool {
+    key.is_some_and(|key| key.starts_with(CALLED.as_bytes()) || key == b"__policy")
+}
+
 impl Topics {
     pub fn read(service: &Service) -> Topics {
         let mut topics = Topics::default();
@@ -196,8 +203,11 @@ impl Topics {
                 topics.written.insert(key.to_owned());
             }
         }
-        let replies = &service.gateway_replies;
-        for reply in tail::replies(&service.bootstrap, replies, Isolation::Uncommitted) {
+        // A reply that could not go to its gateway is on the default topic.
+        let replies = [&service.gateway_replies, &service.replies].into_iter();
+        let replies = replies
+            .flat_map(|topic| tail::replies(&service.bootstrap, topic, Isolation::Uncommitted));
+        for reply in replies.filter(|reply| is_called(reply.key.as_deref())) {
             let body: Value = serde_json::from_slice(&reply.body).unwrap();
             let ids = (body["first"].as_i64(), body["last"].as_i64());
             if let (Some(key), (Some(first), Some(last))) = (body["request_id"].as_str(), ids) {
