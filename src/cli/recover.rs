@@ -11,6 +11,7 @@ mod evidence;
 mod plan;
 mod print;
 mod raise;
+mod rescale;
 mod unreadable;
 mod way;
 

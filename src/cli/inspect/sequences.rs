@@ -141,10 +141,10 @@ mod tests {
 
     use super::*;
     use crate::core::fold::{Defined, Note};
-    use crate::core::{Offset, Timestamp};
+    use crate::core::{Homes, Offset, Timestamp};
 
     fn fold(names: &[&str]) -> Fold {
-        let mut fold = Fold::default();
+        let mut fold = Fold::new(Homes::first(2));
         for name in names {
             let sequence = Sequence::above(41);
             fold.put(Entry::Sequence {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Counter, Evidence, State};
 use super::raise::{Beyond, Known, Raised, Refused};
+use super::rescale;
 use crate::cli::shell;
 use crate::core::command::Undefined;
 use crate::core::definition::Definition;
@@ -420,29 +421,8 @@ fn check(ask: &Ask, evidence: &Evidence) -> Result<(), String> {
             "--above {name:?}: the home of this name is partition {home}, not {partition}"
         ));
     }
-    not_of_rescale(partition, evidence)?;
+    rescale::check(partition, evidence)?;
     belongs(partition, &ask.group, evidence)
-}
-
-/// Checks that nothing is lost that only another partition has: names that move in a rescale.
-fn not_of_rescale(partition: i32, evidence: &Evidence) -> Result<(), String> {
-    let state = &evidence.state;
-    if state.is_in_rescale || state.scalars.unburied > 0 {
-        return Err(format!(
-            "partition {partition} has not done its part of a rescale, and a repair would lose names that move: \
-             this release has no repair for it"
-        ));
-    }
-    let homes = evidence.decided.homes;
-    let first = homes.counts().next().unwrap_or(1);
-    let is_of_rescale = u32::try_from(partition).is_ok_and(|partition| partition >= first);
-    if homes.epoch() > 0 && is_of_rescale && state.last_footer.is_none() {
-        return Err(format!(
-            "names of partition {partition} came from another partition in a rescale, and nothing is left of its \
-             state: this release has no repair for it"
-        ));
-    }
-    Ok(())
 }
 
 /// Checks that the state belongs to this service.

@@ -6,6 +6,7 @@ use crate::core::name::Name;
 use crate::core::position::{Offset, Timestamp};
 
 /// One partition, and the offset of its next record.
+#[derive(Clone)]
 struct Part {
     number: u32,
     fold: Fold,
@@ -120,7 +121,7 @@ fn a_name_moves_with_its_counter_and_its_window_and_counts_in_one_partition_at_a
         Answer::Stray { home: 1, .. }
     ));
     assert!(matches!(
-        child.ask(&leaves, None),
+        child.clone().ask(&leaves, None),
         Answer::Stray { home: 0, .. }
     ));
     let before = child.fold.digest_with(child.fold.scalars());
