@@ -52,8 +52,8 @@ suite simulation cargo test --release --locked --test sim
 if [ "$mode" = test-long ]; then
   suite planted cargo test --release --locked --features planted-bugs --test sim planted
 fi
-# Three at a time: they wait for brokers more than they compute.
-suite integration cargo test --release --locked --test integration -- --test-threads=3
+# Four at a time: they wait for brokers more than they compute.
+suite integration cargo test --release --locked --test integration -- --test-threads=4
 # Chaos and the matrix of bounces want three brokers and the machine for themselves; here a short chaos of each
 # mode, and what judges them.
 if [ "$mode" = test-long ]; then

@@ -1,11 +1,10 @@
 //! One backlog, answered by one subject.
 //!
-//! The reply topic is watched: how far it has grown is asked for every few milliseconds, in one
-//! request for all partitions. The rate is that of the replies between the first look that saw some
-//! and the last look that saw more: starting up is not in it, and neither are the replies that were
-//! there at the first look. In `exactly_once` mode only committed replies are seen. Transaction
-//! markers take offsets as well; since they lie evenly among the replies, shares of the final
-//! length stand for shares of the replies.
+//! The drain asks for the end of the reply topic every few milliseconds, in one request for all partitions. The
+//! rate counts the replies between the first look that sees replies and the last look that sees more. So it
+//! leaves out the start-up, and the replies that exist at the first look. In `exactly_once` mode only committed
+//! replies are seen. Transaction markers take offsets as well. They lie evenly among the replies, so a share of
+//! the final length stands for the same share of the replies.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,38 +19,38 @@ use crate::kafka::tools::measure::backlog;
 use crate::kafka::tools::measure::ends::Ends;
 use crate::kafka::tools::measure::shape::Shape;
 
-/// How often the end of the reply topic is looked at.
+/// The interval between two looks at the end of the reply topic.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// With fewer looks that saw it grow, a rate is rough.
+/// With fewer looks that see the topic grow, a rate is rough.
 const LOOKS_MIN: usize = 20;
-/// How long a topic that holds enough must not grow before the drain counts as over.
+/// A drain is over when the topic holds enough and has not grown for this long.
 const QUIET: Duration = Duration::from_millis(150);
-/// How long nothing may come before it counts as failed.
+/// A drain has failed when no reply comes for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Requests in the log.
 pub struct Backlog {
     /// The request topic.
     pub topic: String,
-    /// What they look like.
+    /// The form of the requests.
     pub shape: Shape,
-    /// How many.
+    /// Number of requests.
     pub requests: u64,
 }
 
-/// Who answers.
+/// The subject that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// Writes the same bytes.
+    /// An echo that writes the same bytes.
     Floor(Echo),
-    /// Writes records of the reply's size.
+    /// An echo that writes records of the reply's size.
     EqualBytes(Echo),
     /// The service.
     Serve(Mode),
 }
 
 impl Subject {
-    /// Its name in the report.
+    /// The name in the report.
     pub fn name(&self) -> String {
         match self {
             Subject::Floor(_) => FLOOR.to_owned(),
@@ -65,28 +64,28 @@ impl Subject {
     }
 }
 
-/// What a drain came to.
+/// The result of a drain.
 #[derive(Clone, Copy, Debug)]
 pub struct Drained {
     /// Requests a second.
     pub rate: f64,
-    /// CPU of the subject, microseconds a request.
+    /// CPU time of the subject for each request, in microseconds.
     pub cpu_us: Option<f64>,
-    /// CPU of the broker that runs on this machine.
+    /// CPU time of the broker for each request, in microseconds; none unless it runs on this machine.
     pub broker_cpu_us: Option<f64>,
-    /// Which share of all cores subject, broker and this process used together.
+    /// The share of all cores that subject, broker and this process use together.
     pub busy: Option<f64>,
     /// Memory of the subject, MiB.
     pub resident_mib: Option<f64>,
-    /// Looks that saw the topic grow.
+    /// Number of looks that saw the topic grow.
     pub looks: usize,
 }
 
 impl Backlog {
-    /// Writes it into a topic that has no requests yet.
+    /// Writes the backlog into a topic that has no requests yet.
     ///
     /// # Errors
-    /// A broker refuses a request, or somebody asked for a stop.
+    /// A broker refuses a request, or the user asks for a stop.
     pub fn write(
         stage: &Stage<'_>,
         topic: String,
@@ -104,7 +103,7 @@ impl Backlog {
     }
 }
 
-/// Lets the subject drain the backlog, on a reply topic of its own.
+/// Lets the subject drain the backlog into a reply topic of its own.
 pub fn run(stage: &mut Stage<'_>, backlog: &Backlog, subject: &Subject) -> Result<Drained, Error> {
     let partitions = backlog.shape.partitions;
     match subject {
@@ -141,7 +140,7 @@ pub fn run(stage: &mut Stage<'_>, backlog: &Backlog, subject: &Subject) -> Resul
     })
 }
 
-/// The same for a service whose topics are to be kept.
+/// Like [`run`], for a service whose topics are kept.
 pub fn serve(
     stage: &mut Stage<'_>,
     backlog: &Backlog,
@@ -160,7 +159,7 @@ pub fn serve(
     watch.drain(stage, vec![server.process])
 }
 
-/// Watches a reply topic.
+/// Watches the growth of a reply topic.
 pub struct Watch {
     ends: Ends,
     requests: u64,
@@ -192,10 +191,10 @@ struct Look {
 }
 
 impl Watch {
-    /// From now on.
+    /// Watches the topic from now on.
     ///
     /// # Errors
-    /// The topic is not there.
+    /// The topic does not exist.
     pub fn new(
         stage: &Stage<'_>,
         replies: &str,
@@ -209,10 +208,10 @@ impl Watch {
         })
     }
 
-    /// Watches until all is answered, then stops the processes.
+    /// Watches until all requests are answered, then stops the processes.
     ///
     /// # Errors
-    /// Nothing more comes, or a process ends by itself.
+    /// No more replies come, or a process ends by itself.
     pub fn drain(
         &self,
         stage: &mut Stage<'_>,
@@ -313,7 +312,7 @@ impl Watch {
 }
 
 impl Drained {
-    /// Takes its figures down.
+    /// Records the figures of the drain.
     pub fn record(
         &self,
         stage: &mut Stage<'_>,

@@ -1,4 +1,4 @@
-//! Rounds of drains: all subjects in turn, beside a floor that is the fastest of several ways.
+//! Rounds of drains: all subjects in turn, compared with a floor that is the fastest of several ways.
 
 use super::drain::{self, Backlog, Subject};
 use super::error::Error;
@@ -9,13 +9,13 @@ use super::stage::{Stage, per_second};
 use crate::kafka::tools::measure::echo::{Pace, Take};
 use crate::kafka::tools::measure::shape::Shape;
 
-/// The setting of the drains of [`SHAPE`].
+/// The name of the setting for the drains of [`SHAPE`].
 pub const BASE: &str = "base";
-/// How often each way of a floor is tried before one is kept.
+/// Number of trials of each way of a floor before one is chosen.
 const TRIALS: usize = 2;
 
-/// Ways of the echo: the service's two producers, its way to choose between them, and both ways of
-/// taking records.
+/// Ways of the echo: the service's two producers, its way to choose between them, and both ways to take
+/// records.
 const WAYS: [Echo; 6] = [
     way(Pace::Bulk, Take::Batch),
     way(Pace::Adaptive, Take::Each),
@@ -24,17 +24,17 @@ const WAYS: [Echo; 6] = [
     way(Pace::Bulk, Take::Each),
     way(Pace::Adaptive, Take::Batch),
 ];
-/// Those that are worth a try when there is no time.
+/// Number of ways that a quick run tries.
 const QUICK_WAYS: usize = 2;
 
 const fn way(pace: Pace, take: Take) -> Echo {
     Echo { pace, take }
 }
 
-/// Floors, modes, checkpoint intervals.
+/// Measures floors, modes and checkpoint intervals.
 ///
 /// # Errors
-/// What kept it from measuring.
+/// The reason why nothing could be measured.
 pub fn modes(stage: &mut Stage<'_>) -> Result<(), Error> {
     const SCENARIO: &str = Scenario::Drain.as_str();
     let backlogs = vec![(BASE.to_owned(), write(stage, SHAPE)?)];
@@ -63,7 +63,7 @@ pub fn modes(stage: &mut Stage<'_>) -> Result<(), Error> {
     rounds(stage, SCENARIO, &backlogs, true, &serve)
 }
 
-/// Writes a backlog of the run's length.
+/// Writes a backlog with as many requests as the run's options say.
 ///
 /// # Errors
 /// As [`Backlog::write`].
@@ -72,7 +72,7 @@ pub fn write(stage: &mut Stage<'_>, shape: Shape) -> Result<Backlog, Error> {
     write_into(stage, topic, shape)
 }
 
-/// The same, into a topic that is there and has no requests yet.
+/// Like [`write()`], into a topic that exists and has no requests yet.
 ///
 /// # Errors
 /// As [`Backlog::write`].
@@ -85,11 +85,11 @@ pub fn write_into(stage: &mut Stage<'_>, topic: String, shape: Shape) -> Result<
     Backlog::write(stage, topic, shape, requests)
 }
 
-/// All subjects on all backlogs, in turn, each round beginning with another. `same_bytes` adds the floor
-/// that writes the same bytes.
+/// Measures all subjects on all backlogs, in turn. Each round begins with another subject. `same_bytes` adds
+/// the floor that writes the same bytes.
 ///
 /// # Errors
-/// What kept it from measuring.
+/// The reason why nothing could be measured.
 pub fn rounds(
     stage: &mut Stage<'_>,
     scenario: &'static str,
@@ -122,8 +122,9 @@ pub fn rounds(
     Ok(())
 }
 
-/// The broker's compiler has been through what a floor asks for by now; what the service asks for beside
-/// it (transactions, other topics) would be compiled during the first rounds, and took a third of a core.
+/// By now, the broker's just-in-time compiler has compiled the code that a floor uses. It would compile the
+/// other code that the service uses (transactions, other topics) during the first rounds. That took a third of
+/// a core.
 fn warm_up(
     stage: &mut Stage<'_>,
     scenario: &'static str,
@@ -148,7 +149,7 @@ fn warm_up(
     Ok(())
 }
 
-/// A weak floor would be a false result: every way is tried on this backlog, and the fastest kept.
+/// Tries every way on this backlog and returns the fastest: a weak floor would be a false result.
 fn fastest(
     stage: &mut Stage<'_>,
     scenario: &'static str,

@@ -1,37 +1,37 @@
-//! Why a measurement ended early.
+//! The reasons why a measurement ends early.
 
 use std::io;
 
 use crate::embedded;
 use crate::kafka;
 
-/// Why a measurement ended early.
+/// The reason why a measurement ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody asked for it.
+    /// The user asked for a stop.
     #[error("stopped")]
     Stopped,
-    /// The Kafka that was started for it.
+    /// An error of the Kafka that was started for the measurement.
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
-    /// Kafka.
+    /// An error of a Kafka client.
     #[error(transparent)]
     Kafka(#[from] kafka::error::Error),
-    /// The operating system.
+    /// An error of the operating system.
     #[error("{what}: {error}")]
     System {
-        /// What was being done.
+        /// The operation that failed.
         what: &'static str,
-        /// What came of it.
+        /// The error that the operation returned.
         error: io::Error,
     },
-    /// A process that is measured did not do what it should.
+    /// A measured process did not do what it should.
     #[error("{0}")]
     Subject(String),
 }
 
 impl Error {
-    /// For what the operating system refuses.
+    /// Makes a function for `map_err` that names the refused operation.
     pub fn system(what: &'static str) -> impl Fn(io::Error) -> Error {
         move |error| Error::System { what, error }
     }

@@ -1,7 +1,6 @@
-//! What is measured, and with whom it is compared.
+//! The figures that are measured, and the subjects that they are compared with.
 //!
-//! Whatever measures, reports or judges names a figure and a subject by this file, and not by each
-//! other's.
+//! All code that measures, reports or judges takes the names of figures and subjects from this file.
 
 use serde::{Serialize, Serializer};
 
@@ -14,7 +13,7 @@ pub const ECHO: &str = "echo";
 /// The echo that chooses between its producers as the service does.
 pub const ECHO_ADAPTIVE: &str = "echo, adaptive";
 
-/// What is measured.
+/// A measured figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// Requests answered in a second.
@@ -29,7 +28,7 @@ pub enum Figure {
     Resident,
     /// A quantile of the latencies, in milliseconds.
     Latency(Quantile),
-    /// A figure of a scenario that is not in this program.
+    /// A figure of a scenario outside this program.
     Further {
         /// Its name, with the unit.
         name: &'static str,
@@ -54,7 +53,7 @@ pub enum Quantile {
 }
 
 impl Quantile {
-    /// All of them.
+    /// All quantiles.
     pub const ALL: [Quantile; 5] = [
         Quantile::P50,
         Quantile::P90,
@@ -74,7 +73,7 @@ impl Quantile {
         }
     }
 
-    /// Its name without the unit.
+    /// The name without the unit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Quantile::P50 => "p50",
@@ -87,7 +86,7 @@ impl Quantile {
 }
 
 impl Figure {
-    /// Its name, with the unit.
+    /// The name, with the unit.
     pub const fn as_str(self) -> &'static str {
         match self {
             Figure::Rate => "requests/s",
@@ -104,7 +103,7 @@ impl Figure {
         }
     }
 
-    /// The subject that it is compared with, if any.
+    /// The subject that the figure is compared with, if any.
     pub const fn against(self) -> Option<&'static str> {
         match self {
             Figure::Rate | Figure::Cpu => Some(EQUAL_BYTES),

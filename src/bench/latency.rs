@@ -1,4 +1,4 @@
-//! An open loop at several rates, through the echo and through the service.
+//! Latencies in an open loop at several rates, through the echo and through the service.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::kafka::tools::measure::echo::{Pace, Take};
 
 /// Requests a second.
 const RATES: [u64; 4] = [100, 1_000, 10_000, 50_000];
-/// The only rate when there is no time.
+/// The only rate of a quick run.
 pub const QUICK_RATE: u64 = 1_000;
-/// What is due in the first part of a measurement is not counted: caches and batches are cold.
+/// Requests that are due in this first part of a measurement are not counted: caches and batches are cold.
 const SETTLE: Duration = Duration::from_millis(500);
 /// Requests a second that warm a broker up.
 const WARM_RATE: u64 = 5_000;
-/// Three digits of every latency.
+/// Significant digits of a latency.
 const DIGITS: u8 = 3;
-/// Longest latency that is told apart, in microseconds: two minutes.
+/// The longest latency that is distinguished, in microseconds: two minutes.
 const LATENCY_US_MAX: u64 = 120_000_000;
-/// Points of a curve: the share of requests that took longer, down to one in ten thousand.
+/// Points of a curve. A point is the share of requests that took longer, down to one in ten thousand.
 const CURVE_STEPS: u32 = 40;
 
 enum Subject {
@@ -45,7 +45,7 @@ impl Subject {
     }
 }
 
-/// The setting of a rate, as the report has it.
+/// The name of a rate's setting in the report.
 pub fn setting(rate: u64) -> String {
     format!("{}/s", shown(rate as f64))
 }
@@ -57,10 +57,10 @@ const fn echo(pace: Pace) -> Echo {
     }
 }
 
-/// All subjects at all rates, in turn.
+/// Measures all subjects at all rates, in turn.
 ///
 /// # Errors
-/// What kept it from measuring.
+/// The reason why nothing could be measured.
 pub fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut subjects = vec![
         Subject::Echo(ECHO, echo(Pace::Swift)),
@@ -93,8 +93,8 @@ pub fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A broker that has just started runs its code slowly at first, and the first subject would pay for
-/// it: small requests at a rate, through an echo, before anything is measured.
+/// Sends small requests through an echo before anything is measured. A broker that has just started runs its
+/// code slowly, and the first subject would pay for that.
 pub fn warm_broker(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.say("warming the broker up")?;
     let requests = stage.request_topic(SHAPE.partitions)?;
@@ -116,7 +116,7 @@ pub fn warm_broker(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.delete(&replies)
 }
 
-/// All rates in turn, through one process.
+/// Measures all rates in turn, through one process.
 fn measure(
     stage: &mut Stage<'_>,
     subject: &Subject,
@@ -214,9 +214,9 @@ fn record(
     stage.say(&format!("{line} ms"))
 }
 
-/// Over all rounds. The steps are even in the number of nines.
+/// The latency curve over all rounds. Its steps are even in the number of nines.
 fn curve(rate: u64, subject: String, histogram: &Histogram<u64>) -> Curve {
-    // Beyond one request in all there is nothing to tell apart.
+    // A quantile beyond one request in all of them has no meaning.
     let nines_max = (histogram.len().max(1) as f64).log10();
     let steps = (0..=CURVE_STEPS).map(|step| f64::from(step) / 10.0);
     let points = steps.take_while(|nines| *nines <= nines_max).map(|nines| {

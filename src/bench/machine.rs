@@ -1,18 +1,18 @@
-//! Where it ran: what a figure means nothing without.
+//! The machine of a run, without which its figures mean nothing.
 
 use std::fs;
 use std::thread;
 
 use serde::Serialize;
 
-/// Machine and versions.
+/// The machine and the versions of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Machine {
     /// Version of the service.
     pub sequencer: String,
     /// Version of the Kafka client library.
     pub librdkafka: String,
-    /// The cluster, in words.
+    /// A description of the cluster.
     pub kafka: String,
     /// The processor.
     pub cpu: String,
@@ -20,7 +20,7 @@ pub struct Machine {
     pub cores: usize,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// The system.
+    /// The operating system.
     pub system: String,
     /// Load averages at the start: other work on the machine makes every figure worse.
     pub load_before: String,
@@ -29,7 +29,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine, now.
+    /// Describes this machine as it is now.
     pub fn of(kafka: String, librdkafka: String) -> Machine {
         let cpus = read("/proc/cpuinfo");
         let memory = read("/proc/meminfo");
@@ -49,7 +49,7 @@ impl Machine {
         }
     }
 
-    /// Names and values, for people.
+    /// Names and values for the printed report.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         vec![
             ("sequencer", self.sequencer.clone()),

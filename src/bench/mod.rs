@@ -1,22 +1,21 @@
-//! `sequencer bench`: how fast the service is beside a raw echo, in one run on one cluster.
+//! `sequencer bench`: the speed of the service compared with a raw echo, in one run on one cluster.
 //!
-//! The service that is measured is the real `serve`, a process of its own in its default
-//! configuration; the echo is a process of its own as well. Rounds alternate between all subjects
-//! and begin each with another one, so that what else happens on the machine falls on all of them.
-//! A ratio is that of two measurements of one round.
+//! The measured service is the real `serve`, in a process of its own with its default configuration. The echo
+//! has a process of its own as well. Rounds alternate between all subjects, and each round begins with another
+//! one, so that other load on the machine affects all of them. A ratio compares two measurements of one round.
 //!
 //! `benches/acceptance` measures more with the same parts, and judges the figures. It is not shipped.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`options`] | what to measure, and with what load |
-//! | [`figure`], [`series`] | what is measured, and its values |
-//! | [`machine`] | where it ran |
-//! | [`report`] | what a run came to |
-//! | [`stage`] | the cluster, topics, and what has to be cleared away |
-//! | [`process`], [`server`] | processes that are measured |
+//! | [`options`] | the measurements to make, and their load |
+//! | [`figure`], [`series`] | measured figures, and their values |
+//! | [`machine`] | the machine of a run |
+//! | [`report`] | the result of a run |
+//! | [`stage`] | the cluster, topics, and their removal |
+//! | [`process`], [`server`] | measured processes |
 //! | [`drain`] | one backlog, answered by one subject |
-//! | [`drains`] | rounds of them |
+//! | [`drains`] | rounds of drains |
 //! | [`latency`] | an open loop |
 
 pub mod drain;
@@ -39,7 +38,7 @@ pub use options::{Options, Scenario};
 pub use report::Report;
 pub use stage::Stage;
 
-/// Measures, and says on `out` how it goes.
+/// Measures, and reports progress on `out`.
 ///
 /// # Errors
 /// As [`measured`].
@@ -59,7 +58,7 @@ pub fn run(
                     Scenario::Drain => drains::modes(stage)?,
                     Scenario::Latency => latency::run(stage)?,
                 }
-                // What is kept of a scenario is its figures.
+                // Only the figures of a scenario are kept.
                 stage.delete_topics()?;
             }
         }
@@ -67,11 +66,10 @@ pub fn run(
     })
 }
 
-/// A whole run, of which `measure` is the middle. However it ends, no process, topic or file of its
-/// own is left.
+/// Runs `measure` between set-up and removal. At any end of it, no process, topic or file of the run is left.
 ///
 /// # Errors
-/// What kept it from measuring; [`Error::Stopped`] when somebody asked for a stop.
+/// The reason why nothing could be measured; [`Error::Stopped`] when the user asked for a stop.
 pub fn measured<'a>(
     mut stage: Stage<'a>,
     measure: impl FnOnce(&mut Stage<'a>) -> Result<(), Error>,

@@ -1,4 +1,4 @@
-//! What to measure, and with what load.
+//! The measurements to make, and their load.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// In the order in which they run.
+    /// All scenarios, in the order in which they run.
     pub const ALL: [Scenario; 2] = [Scenario::Drain, Scenario::Latency];
 
-    /// As the command line has it.
+    /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scenario::Drain => "drain",
@@ -36,26 +36,26 @@ impl Scenario {
     }
 }
 
-/// How to measure.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The cluster. Without one, a Kafka is started, and deleted at the end.
+    /// The cluster. Without one, the run starts a Kafka and deletes it at the end.
     pub brokers: Option<String>,
     /// The operator's librdkafka properties.
     pub properties: BTreeMap<String, String>,
-    /// Flags that every process that is measured gets as well: `--config`, `--set`.
+    /// Flags for every measured process: `--config`, `--set`.
     pub passed: Vec<String>,
     /// The program whose `serve` is measured.
     pub program: PathBuf,
-    /// Where logs and the data of a cluster that is started go. The run makes a directory of its own
-    /// there, and removes it.
+    /// The parent directory for logs and for the data of a cluster that the run starts. The run makes a
+    /// directory of its own there, and removes it.
     pub directory: PathBuf,
-    /// How often.
+    /// Number of rounds.
     pub rounds: usize,
     /// Requests of a backlog.
     pub requests: u64,
-    /// Length of each measurement of latency.
+    /// Length of each latency measurement, in seconds.
     pub seconds: u64,
-    /// Only what fits into a minute.
+    /// Measure only what fits into a minute.
     pub quick: bool,
 }

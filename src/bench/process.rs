@@ -1,4 +1,4 @@
-//! A process that is measured: it ends with us, and its CPU time and memory can be read.
+//! A measured process. It ends with this one, and its CPU time and memory can be read.
 
 use std::ffi::c_int;
 use std::fs::{self, File};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use crate::embedded::{die_with_parent, terminate};
 
-/// How much of a log goes into an error.
+/// Lines of a log that go into an error.
 const TAIL_LINES: usize = 4;
 const POLL: Duration = Duration::from_millis(5);
-/// A clean stop has a final checkpoint, and deadlines of its own below this.
+/// The longest time for a clean stop. The stop writes a final checkpoint, and its own deadlines are below this.
 const STOP_MAX: Duration = Duration::from_secs(20);
 
-/// A process. It is killed when the value goes.
+/// A process. It is killed when the value is dropped.
 pub struct Process {
     name: String,
     child: Child,
@@ -26,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it, with all that it says in a file.
+    /// Starts the process. Its output goes to a file.
     pub fn spawn(name: &str, command: &mut Command, directory: &Path) -> Result<Process, Error> {
         let failed = Error::system("start a process to measure");
         let log = directory.join(format!("{name}.log"));
@@ -35,7 +35,7 @@ impl Process {
             .stdin(std::process::Stdio::null())
             .stdout(output.try_clone().map_err(&failed)?)
             .stderr(output)
-            // Ctrl-C is for us; we stop it.
+            // Ctrl-C must reach only this process, which then stops the child.
             .process_group(0);
         die_with_parent(command);
         Ok(Process {
@@ -46,19 +46,19 @@ impl Process {
         })
     }
 
-    /// Its number.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has said so far.
+    /// The output so far.
     pub fn log(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
-    /// An error if it has ended, though nobody told it to.
+    /// Returns an error if the process has ended although nobody stopped it.
     pub fn check(&mut self) -> Result<(), Error> {
         match self.ended()? {
             None => Ok(()),
@@ -66,7 +66,7 @@ impl Process {
         }
     }
 
-    /// An error about it, with its last words.
+    /// An error about the process, with the last lines of its output.
     pub fn failed(&self, what: &str) -> Error {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -89,7 +89,7 @@ impl Process {
 
     /// Asks for a clean stop and waits for it.
     pub fn stop(mut self) -> Result<(), Error> {
-        // It may have been asked before, and be gone.
+        // The process may have been asked before, and may have ended.
         if self.ended()?.is_none() {
             self.terminate()?;
         }
@@ -108,10 +108,10 @@ impl Process {
         }
     }
 
-    /// SIGKILL: it has no say in it.
+    /// Sends SIGKILL, which the process cannot handle.
     pub fn kill(&mut self) {
         if self.status.is_none() {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
         }
@@ -135,13 +135,12 @@ unsafe extern "C" {
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
 }
 
-/// The CPU time that a process has taken, all its threads together; none where the system has no
-/// such clock.
+/// The CPU time of all threads of a process; none on a system without such a clock.
 pub fn cpu(id: u32) -> Option<Duration> {
     if cfg!(not(all(target_os = "linux", target_pointer_width = "64"))) {
         return None;
     }
-    /// Linux's mark of a clock of a whole process, in nanoseconds.
+    /// Linux's bits for a clock of a whole process, in nanoseconds.
     const SCHEDULER: c_int = 2;
     let clock = (!c_int::try_from(id).ok()? << 3) | SCHEDULER;
     let mut time = Timespec {
@@ -155,7 +154,7 @@ pub fn cpu(id: u32) -> Option<Duration> {
     Some(seconds + Duration::from_nanos(u64::try_from(time.nanoseconds).ok()?))
 }
 
-/// Memory of a process that is resident, in bytes.
+/// Resident memory of a process, in bytes.
 pub fn resident_bytes(id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status

@@ -1,4 +1,4 @@
-//! What a run came to, and how it is printed.
+//! The result of a run, and its output.
 
 use std::io::{self, Write};
 
@@ -8,20 +8,20 @@ use super::machine::Machine;
 use super::options::{EXACTLY_ONCE_INTERVAL_MS, Options, SHAPE};
 use super::series::{Key, Series, Spread, shown};
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Machine,
-    /// With which settings.
+    /// Names and values of the settings.
     pub settings: Vec<(String, String)>,
-    /// How long it took.
+    /// Duration of the run, in seconds.
     pub seconds: f64,
-    /// Every figure.
+    /// All figures.
     pub series: Vec<Series>,
     /// Latencies over all rounds.
     pub curves: Vec<Curve>,
-    /// What a reader of the figures must know.
+    /// Notes that a reader of the figures needs.
     pub notes: Vec<String>,
 }
 
@@ -30,9 +30,9 @@ pub struct Report {
 pub struct Curve {
     /// The rate.
     pub setting: String,
-    /// Who was measured.
+    /// The measured subject.
     pub subject: String,
-    /// Requests in it.
+    /// Number of requests.
     pub requests: u64,
     /// Nines of the quantile (1 is 90 %, 2 is 99 %) and milliseconds.
     pub points: Vec<(f64, f64)>,
@@ -71,7 +71,7 @@ impl Report {
         }
     }
 
-    /// As one JSON document.
+    /// Returns the report as one JSON document.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }
@@ -142,7 +142,7 @@ impl Report {
         rows.collect()
     }
 
-    /// Settings and figures in the order in which they were measured first, subjects beneath.
+    /// Sorts by setting and figure in the order of their first measurement, then by subject.
     fn place(&self, series: &Series) -> (usize, usize) {
         let first = |same: &dyn Fn(&Key) -> bool| {
             let mut keys = self.series.iter().map(|series| &series.key);
@@ -160,7 +160,7 @@ impl Report {
     }
 }
 
-/// The heads of figures; numbers are those from the fourth on.
+/// Column heads of figures. Columns from the fourth on hold numbers.
 const HEADS: [&str; 10] = [
     "SETTING",
     "FIGURE",

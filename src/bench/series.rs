@@ -1,22 +1,22 @@
-//! Figures: one series for each thing that is measured, a value for each round.
+//! Figures: one series for each measured quantity, with a value for each round.
 
 use serde::Serialize;
 
 use super::figure::Figure;
 
-/// Least, median and most.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// Least.
+    /// Minimum.
     pub min: f64,
-    /// Median; of an even number the lower of the middle two.
+    /// Median. Of an even number of values, the lower of the middle two.
     pub median: f64,
-    /// Most.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// None without a value.
+    /// The spread of the values; none without a value.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -28,32 +28,32 @@ impl Spread {
     }
 }
 
-/// What a series is about.
+/// Identifies a series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
     /// The scenario.
     pub scenario: &'static str,
-    /// What the scenario varies.
+    /// The value that the scenario varies.
     pub setting: String,
-    /// Who was measured.
+    /// The measured subject.
     pub subject: String,
-    /// What was measured.
+    /// The measured figure.
     pub figure: Figure,
 }
 
-/// One thing, measured once in each round.
+/// One quantity, measured once in each round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Series {
-    /// What it is about.
+    /// The key of the series.
     #[serde(flatten)]
     pub key: Key,
-    /// By round.
+    /// The values by round.
     pub rounds: Vec<Option<f64>>,
-    /// Over the rounds.
+    /// The spread over the rounds.
     pub spread: Option<Spread>,
-    /// The subject that it is compared with, if it is.
+    /// The subject that it is compared with, if any.
     pub against: Option<String>,
-    /// Over the ratios within each round.
+    /// The spread of the ratios within each round.
     pub ratio: Option<Spread>,
 }
 
@@ -87,7 +87,8 @@ impl Figures {
         }
     }
 
-    /// The series with their spreads, each compared with another subject of its scenario and setting.
+    /// Returns the series with their spreads. Each is compared with another subject of its scenario and
+    /// setting.
     pub fn finish(mut self) -> Vec<Series> {
         let all = self.0.clone();
         for series in &mut self.0 {
@@ -110,7 +111,7 @@ impl Figures {
     }
 }
 
-/// Over the ratios of two series, round by round.
+/// The spread of the ratios of two series, round by round.
 pub fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spread> {
     let ratios = these.iter().zip(those).filter_map(|(this, that)| {
         let (this, that) = ((*this)?, (*that)?);
@@ -119,7 +120,7 @@ pub fn ratio(these: &[Option<f64>], those: &[Option<f64>]) -> Option<Spread> {
     Spread::of(ratios)
 }
 
-/// A number for people: three digits that say something, thousands apart.
+/// Formats a number with three significant digits and separated thousands.
 pub fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 100.0 => 0,

@@ -1,4 +1,4 @@
-//! The two programs that are measured: the service, and the echo that it is compared with.
+//! The two measured programs: the service, and the echo that it is compared with.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,13 +13,13 @@ use super::process::Process;
 use super::stage::{Stage, Topics};
 use crate::kafka::tools::measure::echo::{Pace, Take};
 
-/// How long a service may take until it runs every partition: after a kill the group misses the
-/// dead member for a session, and millions of sequences take a while.
+/// The longest time that a service may take until it runs every partition. After a kill, the dead member stays
+/// in the group for a session timeout, and millions of sequences take a while to restore.
 const START_MAX: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 const HTTP_MAX: Duration = Duration::from_secs(5);
 
-/// How a service is to run, where that is not its default.
+/// Settings of a service that differ from its defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mode {
     /// `reply.mode`.
@@ -29,13 +29,13 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// The default.
+    /// The default mode.
     pub const IMMEDIATE: Mode = Mode {
         exactly_once: false,
         interval_ms: None,
     };
 
-    /// Replies in the transactions of checkpoints, at this interval.
+    /// A mode that writes replies in the transactions of checkpoints, at this interval.
     pub fn exactly_once(interval_ms: u64) -> Mode {
         Mode {
             exactly_once: true,
@@ -65,7 +65,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it without waiting for it.
+    /// Starts the process without waiting for it.
     pub fn spawn(
         stage: &mut Stage<'_>,
         topics: &Topics,
@@ -100,7 +100,7 @@ impl Server {
         })
     }
 
-    /// Starts it and waits until it runs every partition.
+    /// Starts the process and waits until it runs every partition.
     pub fn start(
         stage: &mut Stage<'_>,
         topics: &Topics,
@@ -113,7 +113,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Partitions that it runs.
+    /// The number of partitions that it runs.
     pub fn running(&self) -> usize {
         let Ok(body) = self.page("/readyz") else {
             return 0;
@@ -132,16 +132,16 @@ impl Server {
         })
     }
 
-    /// The body of one of its pages, whatever the status.
+    /// The body of one of the service's HTTP pages, with any status.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The service does not answer.
     pub fn page(&self, path: &str) -> Result<String, Error> {
         get(self.port, path).map_err(Error::system("ask a service for a page"))
     }
 }
 
-/// What each program of this service is told: the cluster, the group, the topics.
+/// Arguments for each program of this service: the cluster, the group, the topics.
 pub fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
     let mut arguments = stage.options.passed.clone();
     let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
@@ -159,7 +159,7 @@ pub fn arguments(stage: &Stage<'_>, topics: &Topics) -> Vec<String> {
     arguments
 }
 
-/// Waits until the numbers of partitions that these run are as they should be.
+/// Waits until these services run the expected numbers of partitions.
 pub fn wait(
     stage: &Stage<'_>,
     servers: &mut [&mut Server],
@@ -189,23 +189,23 @@ pub fn wait(
     }
 }
 
-/// How an echo is to run.
+/// Settings of an echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {
-    /// Which of the service's producers it uses.
+    /// The service's producer that it uses.
     pub pace: Pace,
-    /// How it takes records.
+    /// The way it takes records.
     pub take: Take,
 }
 
 impl Echo {
-    /// For the report.
+    /// The name in the report.
     pub fn name(self) -> String {
         format!("{} {}", self.pace.as_str(), self.take.as_str())
     }
 }
 
-/// Starts an echo process. `body`: written instead of each value.
+/// Starts an echo process. `body` is written instead of each value.
 pub fn echo(
     stage: &mut Stage<'_>,
     (from, to): (&str, &str),
@@ -237,7 +237,7 @@ pub fn echo(
     Process::spawn(&name, &mut command, stage.directory())
 }
 
-/// A port that was free a moment ago. If another takes it first, the service says so and ends.
+/// A port that was free a moment ago. If another process takes it first, the service reports that and ends.
 fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
@@ -245,7 +245,7 @@ fn free_port() -> Result<u16, Error> {
         .map_err(Error::system("find a free port"))
 }
 
-/// The body of a page of a service on this machine, whatever its status.
+/// The body of a page of a service on this machine, with any status.
 fn get(port: u16, path: &str) -> io::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, HTTP_MAX)?;

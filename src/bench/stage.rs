@@ -1,4 +1,4 @@
-//! The cluster, and all that a run makes and has to clear away.
+//! The cluster, and everything that a run makes and must remove.
 
 use std::fs;
 use std::io::Write;
@@ -22,7 +22,7 @@ use crate::kafka::clients::Connection;
 use crate::kafka::tools::measure;
 use crate::service::settings::redact;
 
-/// The clients of a measurement, in the brokers' logs.
+/// The client ID of a measurement, which brokers' logs show.
 const CLIENT: &str = "sequencer-bench";
 
 /// The topics of one service.
@@ -36,29 +36,28 @@ pub struct Topics {
     pub state: String,
     /// The ledger.
     pub ledger: String,
-    /// Partitions of each.
+    /// Number of partitions of each topic.
     pub partitions: u32,
 }
 
-/// What is done with the topics of a service that has been measured and stopped, before they are
-/// deleted.
+/// A check of the topics of a service that has been measured and stopped, before they are deleted.
 pub type Judge<'a> = &'a dyn Fn(&mut Stage<'_>, &Topics) -> Result<(), Error>;
 
-/// The cluster, and all that a run makes and has to clear away.
+/// The cluster, and everything that a run makes and must remove.
 pub struct Stage<'a> {
-    /// How to measure.
+    /// The options of the run.
     pub options: &'a Options,
-    /// How to reach the cluster.
+    /// The connection to the cluster.
     pub connection: Connection,
     admin: Admin,
-    // Must be gone before the directory is.
+    // Must be dropped before the directory.
     kafka: Option<Kafka>,
     directory: Directory,
     stop: &'a dyn Fn() -> bool,
     judge: Option<Judge<'a>>,
     out: &'a mut dyn Write,
     replication: u32,
-    /// Part of every name of this run.
+    /// A part of every name that this run makes.
     run: String,
     serial: u32,
     topics: Vec<String>,
@@ -71,7 +70,7 @@ impl<'a> Stage<'a> {
     /// Connects to the cluster, or starts one.
     ///
     /// # Errors
-    /// There is none.
+    /// The cluster cannot be reached or started.
     pub fn open(
         options: &'a Options,
         stop: &'a dyn Fn() -> bool,
@@ -124,7 +123,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// The same, with a judge of what the service answers.
+    /// Adds a judge of the service's answers.
     pub fn judged(self, judge: Judge<'a>) -> Stage<'a> {
         Stage {
             judge: Some(judge),
@@ -132,12 +131,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether somebody asked for a stop.
+    /// A function that returns true once the user has asked for a stop.
     pub fn stopping(&self) -> &'a dyn Fn() -> bool {
         self.stop
     }
 
-    /// An error once somebody asked for a stop.
+    /// Returns an error once the user has asked for a stop.
     pub fn check(&self) -> Result<(), Error> {
         if (self.stop)() {
             return Err(Error::Stopped);
@@ -145,37 +144,37 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Where logs go.
+    /// The directory for logs.
     pub fn directory(&self) -> &Path {
         &self.directory.0
     }
 
-    /// The process of the only broker, where it is ours.
+    /// The process ID of the only broker, if this run started it.
     pub fn broker(&mut self) -> Option<u32> {
         self.kafka.as_mut()?.pid(0)
     }
 
-    /// A name that no other thing of this cluster has.
+    /// A name that is unique in this cluster.
     pub fn unique(&mut self, what: &str) -> String {
         self.serial += 1;
         format!("{}-{what}-{}", self.run, self.serial)
     }
 
-    /// A request topic with so many partitions.
+    /// Makes a request topic with this number of partitions.
     pub fn request_topic(&mut self, partitions: u32) -> Result<String, Error> {
         let name = self.unique("requests");
         self.create(vec![requests(&name, partitions, self.replication)])?;
         Ok(name)
     }
 
-    /// A reply topic.
+    /// Makes a reply topic.
     pub fn reply_topic(&mut self, partitions: u32) -> Result<String, Error> {
         let name = self.unique("replies");
         self.create(vec![replies(&name, partitions, self.replication)])?;
         Ok(name)
     }
 
-    /// Reply and state topic for the service on a request topic.
+    /// Makes the reply topic and the state topic for a service on a request topic.
     pub fn service_topics(&mut self, requests: &str, partitions: u32) -> Result<Topics, Error> {
         let topics = Topics {
             requests: requests.to_owned(),
@@ -193,7 +192,7 @@ impl<'a> Stage<'a> {
     }
 
     fn create(&mut self, topics: Vec<NewTopic>) -> Result<(), Error> {
-        // Also of one that is not there in the end, a deletion is tried.
+        // A deletion is also tried for a topic that was not created in the end.
         self.topics
             .extend(topics.iter().map(|topic| topic.name.clone()));
         Ok(self.admin.create_new(&topics)?)
@@ -220,11 +219,11 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Deletes the topics that this run has made.
+    /// Deletes all topics of this run.
     pub fn delete_topics(&mut self) -> Result<(), Error> {
         let mut result = Ok(());
         for topic in std::mem::take(&mut self.topics) {
-            // Every one is tried.
+            // Each deletion is tried, also after a failure.
             if let Err(error) = self.admin.delete_topic(&topic) {
                 result = Err(error.into());
             }
@@ -232,23 +231,23 @@ impl<'a> Stage<'a> {
         result
     }
 
-    /// Clears away what others would find; the rest goes with this value.
+    /// Removes what other users of the cluster would find. Dropping this value removes the rest.
     pub fn clear(&mut self) -> Result<(), Error> {
         match self.kafka {
-            // It goes as a whole.
+            // The whole cluster is removed.
             Some(_) => Ok(()),
             None => self.delete_topics(),
         }
     }
 
-    /// A line that is seen at once.
+    /// Prints a line and flushes the output.
     pub fn say(&mut self, line: &str) -> Result<(), Error> {
         let seconds = self.began.elapsed().as_secs();
         let line = format!("{:>4}:{:02}  {line}", seconds / 60, seconds % 60);
         say(self.out, &line)
     }
 
-    /// Something that a reader of the figures must know.
+    /// Adds a note that a reader of the figures needs.
     pub fn note(&mut self, note: String) -> Result<(), Error> {
         self.say(&format!("note: {note}"))?;
         if !self.report.notes.contains(&note) {
@@ -257,7 +256,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Takes a figure down.
+    /// Records a figure.
     pub fn figure(
         &mut self,
         (scenario, setting): (&'static str, &str),
@@ -275,25 +274,25 @@ impl<'a> Stage<'a> {
         self.figures.add(key, round, value);
     }
 
-    /// Takes a latency curve down.
+    /// Records a latency curve.
     pub fn curve(&mut self, curve: Curve) {
         self.report.curves.push(curve);
     }
 
-    /// To be called when a service has been measured and has stopped, before its topics are deleted.
+    /// Call this when a service has been measured and has stopped, before its topics are deleted.
     ///
     /// # Errors
-    /// Those of the judge.
+    /// The errors of the judge.
     pub fn answered(&mut self, topics: &Topics) -> Result<(), Error> {
         self.judge.map_or(Ok(()), |judge| judge(self, topics))
     }
 
-    /// Takes down a setting of the run.
+    /// Records a setting of the run.
     pub fn setting(&mut self, name: &str, value: String) {
         self.report.settings.push((name.to_owned(), value));
     }
 
-    /// Takes the configuration down of the clients that service and floors share.
+    /// Records the configuration of the clients that service and floors share.
     pub fn describe_clients(&mut self) {
         let clients = measure::configurations(&self.connection);
         for (client, properties) in clients {
@@ -305,7 +304,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Takes down what a service said about its own settings, once.
+    /// Records, once, the settings that a service wrote to its log.
     pub fn describe_service(&mut self, log: &str) {
         const NAME: &str = "settings of the first serve, but for defaults";
         let settings = log.lines().find_map(|line| {
@@ -320,7 +319,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What was measured.
+    /// Ends the run and returns its report.
     pub fn into_report(self) -> Report {
         let mut report = self.report;
         report.machine.load_after = machine::load();
@@ -351,7 +350,7 @@ fn described(cluster: &Cluster, ours: bool) -> String {
     }
 }
 
-/// A directory of this run alone, removed in the end.
+/// A directory of this run alone. It is removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -370,7 +369,7 @@ impl Drop for Directory {
     }
 }
 
-/// For a line of progress.
+/// Formats a rate for a progress line.
 pub fn per_second(rate: f64) -> String {
     format!("{}/s", shown(rate))
 }

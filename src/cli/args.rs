@@ -8,9 +8,11 @@ mod ledger;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::bench::{BenchArgs, EchoArgs};
+use super::schema::DOCUMENTS;
 use crate::core::limits::{COUNT_MAX, ID_LAST, NAME_BYTES_MAX};
 use crate::processor::Mode;
 use crate::service::settings::{Flags, LogFormat};
@@ -29,15 +31,16 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 /// definition of its own.
 pub(super) const MARGIN_IDS: i64 = 1_000_000;
 
-/// Most demo requests of `dev` in a second. The demo is for people to watch; `bench` makes load.
+/// Highest rate of the demo of `dev`, in requests a second. The demo is for people to watch; `bench` makes
+/// load.
 const DEMO_RATE_MAX: u32 = 10_000;
 
-/// Most rows that `inspect` prints. A partition holds no more sequences than this.
+/// Highest number of rows that `inspect` prints. A partition holds no more sequences than this.
 const INSPECT_ROWS_MAX: u64 = 1 << 24;
 
-/// Least memory of `verify` in MB: what the client fetches ahead, and as much again.
+/// Lowest memory of `verify` in MB: the bytes that the client fetches ahead, and as much again.
 const MEMORY_MB_MIN: u64 = 100;
-/// Most memory of `verify` in MB (1 TB).
+/// Highest memory of `verify` in MB (1 TB).
 const MEMORY_MB_MAX: u64 = 1_000_000;
 
 /// The whole command line.
@@ -52,7 +55,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Command {
     /// Answer requests for IDs until stopped
@@ -85,6 +88,14 @@ pub enum Command {
     Audit(AuditArgs),
     /// Check the topics: every ID, every reply, every checkpoint against the promise
     Verify(VerifyArgs),
+    /// Print what records and calls look like, for machines: JSON Schema, AsyncAPI, OpenAPI
+    Schema(SchemaArgs),
+    /// Check the configuration
+    Config(ConfigArgs),
+    /// Print a file that completes command lines in a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
     /// Measure throughput and latency beside a raw echo
     Bench(BenchArgs),
     /// The raw echo of `bench`, in a process of its own like the service
@@ -123,7 +134,12 @@ pub struct CommonArgs {
 #[derive(Args)]
 pub struct ConnectionArgs {
     /// Brokers of the cluster; one that answers is enough
-    #[arg(long, value_name = "HOST:PORT[,…]", help_heading = "Configuration")]
+    #[arg(
+        short,
+        long,
+        value_name = "HOST:PORT[,…]",
+        help_heading = "Configuration"
+    )]
     pub brokers: Option<String>,
 
     /// The other configuration flags.
@@ -131,14 +147,48 @@ pub struct ConnectionArgs {
     pub common: CommonArgs,
 }
 
+/// How a command prints.
+#[derive(Args, Clone, Copy)]
+pub struct OutputArgs {
+    /// Print for people, or as JSON [default: table]
+    #[arg(
+        short,
+        long,
+        value_name = "table|json",
+        hide_possible_values = true,
+        conflicts_with = "json"
+    )]
+    pub output: Option<Format>,
+
+    /// The same as --output json
+    #[arg(long)]
+    json: bool,
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text and tables, for people. Their form may change.
+    Table,
+    /// JSON, for programs.
+    Json,
+}
+
+impl OutputArgs {
+    /// Whether to print JSON.
+    pub const fn json(self) -> bool {
+        self.json || matches!(self.output, Some(Format::Json))
+    }
+}
+
 /// Settings of the commands that ask the service.
 #[derive(Args)]
 pub struct AskArgs {
-    /// Print the answer as JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
-    /// How long connecting and waiting for the answer may take together, in milliseconds
+    /// Longest time for connecting and waiting for the answer together, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -186,7 +236,7 @@ pub struct ServeArgs {
 #[derive(Args)]
 #[command(after_help = help::GATEWAY_EXAMPLES)]
 pub struct GatewayArgs {
-    /// Where to answer [default: 127.0.0.1:8378]
+    /// Address of the HTTP server [default: 127.0.0.1:8378]
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
 
@@ -199,7 +249,7 @@ pub struct GatewayArgs {
 #[derive(Args)]
 #[command(after_help = help::DEV_EXAMPLES)]
 pub struct DevArgs {
-    /// Where Kafka keeps its data and logs
+    /// Directory of Kafka's data and logs
     #[arg(long, value_name = "DIRECTORY", default_value = ".sequencer/dev")]
     pub directory: PathBuf,
 
@@ -232,7 +282,7 @@ pub struct NextArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// How many IDs, as one contiguous range
+    /// Number of IDs, as one contiguous range
     #[arg(
         long,
         value_name = "N",
@@ -271,9 +321,9 @@ pub struct InspectArgs {
     )]
     pub limit: u64,
 
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// The connection to the cluster.
     #[command(flatten)]
@@ -290,18 +340,72 @@ pub struct TopicsArgs {
     pub command: TopicsCommand,
 }
 
-/// What to do with the topics.
+/// The commands for topics.
 #[derive(Subcommand)]
 pub enum TopicsCommand {
     /// Create the topics that are missing, with the settings that the promise needs
     Create(CreateArgs),
-    /// Say what is wrong with the topics that exist; exits 1 if something is
-    Check(ConnectionArgs),
+    /// Report problems of the topics that exist; exits 1 if there are any
+    Check(CheckArgs),
+}
+
+/// `sequencer topics check`.
+#[derive(Args)]
+pub struct CheckArgs {
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// The connection to the cluster.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `sequencer config`.
+#[derive(Args)]
+#[command(after_help = help::CONFIG_EXAMPLES)]
+#[command(arg_required_else_help = true)]
+pub struct ConfigArgs {
+    /// The command for the configuration.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// The commands for the configuration.
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Show what is in force and where each value was given, without secrets; exits 2 if it is not valid
+    Check(CheckArgs),
+}
+
+/// `sequencer completions`.
+#[derive(Args)]
+#[command(after_help = help::COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(
+        value_name = "bash|zsh|fish|elvish|powershell",
+        hide_possible_values = true
+    )]
+    pub shell: Shell,
+}
+
+/// `sequencer man`.
+#[derive(Args)]
+#[command(after_help = help::MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Where to write them; it must exist
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
 }
 
 /// `sequencer topics create`.
 #[derive(Args)]
 pub struct CreateArgs {
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
     /// A reply topic that your clients name, as well; repeatable. The service never creates one by itself
     #[arg(long, value_name = "NAME")]
     pub reply: Vec<String>,
@@ -368,7 +472,7 @@ pub struct RecoverArgs {
     )]
     pub above: Vec<Above>,
 
-    /// How many partitions the request topic had when the service began; only where neither state nor
+    /// Number of partitions that the request topic had when the service began; only where neither state nor
     /// committed offsets have it
     #[arg(
         long,
@@ -401,6 +505,19 @@ pub struct RecoverArgs {
     pub connection: ConnectionArgs,
 }
 
+/// `sequencer schema`.
+#[derive(Args)]
+#[command(after_help = help::SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// The document
+    #[arg(
+        value_name = "request|reply|ledger|asyncapi|openapi",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(DOCUMENTS)
+    )]
+    pub document: String,
+}
+
 /// `sequencer verify`.
 #[derive(Args)]
 #[command(after_help = help::VERIFY_EXAMPLES)]
@@ -409,11 +526,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATTERN")]
     pub replies: Vec<String>,
 
-    /// Print JSON instead of tables
-    #[arg(long)]
-    pub json: bool,
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
-    /// How much memory it may take, in MB; the rest goes to temporary files
+    /// Memory that it may take, in MB; the rest goes to temporary files
     #[arg(
         long,
         value_name = "MB",
@@ -422,11 +539,11 @@ pub struct VerifyArgs {
     )]
     pub memory_mb: u64,
 
-    /// Where temporary files go, about 200 bytes a request [default: the system's directory for them]
+    /// Directory for temporary files, about 200 bytes a request [default: the system's directory for them]
     #[arg(long, value_name = "DIRECTORY")]
     pub temp: Option<PathBuf>,
 
-    /// How long to wait for the answers to what is in the log at the start, in milliseconds
+    /// Longest wait for the answers to the requests in the log at the start, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -539,7 +656,7 @@ mod tests {
             "sequencer serve --reply-mode fast",
             "sequencer next",
             "sequencer next orders --count 0",
-            "sequencer next orders --count 1000001",
+            "sequencer next orders --count 9007199254740992",
             "sequencer recover --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",

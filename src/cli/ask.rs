@@ -87,7 +87,7 @@ pub(super) struct Ask<'a> {
 pub(super) struct Client {
     session: Session,
     requester: Requester,
-    /// How long to wait for an answer: the part of `--timeout-ms` that connecting has left.
+    /// The longest wait for an answer: the part of `--timeout-ms` that connecting has left.
     wait: Duration,
     /// The value of `--timeout-ms`.
     timeout: Duration,
@@ -389,7 +389,7 @@ impl Again {
         }
     }
 
-    /// The same with more flags, which come before the present ones.
+    /// Adds flags, which come before the present ones.
     pub(super) fn with(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Again {
         let flags = flags.into_iter();
         let mut all: Vec<_> = flags

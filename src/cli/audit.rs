@@ -28,7 +28,7 @@ pub(super) fn run(args: &AuditArgs, out: &mut impl Write) -> Result<(), Error> {
     let session = Session::open(&args.connection.flags())?;
     let place = LedgerPartition::of(&args.name, &session)?;
     let report = check(args, &place)?;
-    if args.json {
+    if args.output.json() {
         output::json(&report, out)?;
     } else {
         print::report(&report, out)?;

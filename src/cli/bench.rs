@@ -17,11 +17,11 @@ use crate::kafka::tools::measure::echo::{self, Pace, Take};
 use crate::service::serve;
 use crate::service::settings::Settings;
 
-/// Most rounds, requests and seconds: a run ends within a day.
+/// Highest numbers of rounds, requests and seconds. With them, a run ends within a day.
 const ROUNDS_MAX: u64 = 100;
 const REQUESTS_MAX: u64 = 100_000_000;
 const SECONDS_MAX: u64 = 600;
-/// Unless given, and with `--quick`.
+/// The default values, without and with `--quick`.
 const ROUNDS: [u64; 2] = [5, 1];
 const REQUESTS: [u64; 2] = [1_000_000, 200_000];
 const SECONDS: [u64; 2] = [10, 2];
@@ -51,19 +51,19 @@ pub struct BenchArgs {
     )]
     pub only: Vec<Scenario>,
 
-    /// How to measure.
+    /// The options of the measurement.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// How to measure, whatever is measured.
+/// The options of any measurement.
 #[derive(Args)]
 pub struct RunArgs {
     /// One short round of each, for a first look in under a minute
     #[arg(long)]
     pub quick: bool,
 
-    /// How often each is measured [default: 5]
+    /// Number of rounds [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=ROUNDS_MAX))]
     pub rounds: Option<u64>,
 
@@ -83,11 +83,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Where logs and the data of a Kafka of its own are kept during the run [default: the system's]
+    /// Directory of logs, and of the data of a Kafka of its own, during the run [default: the system's]
     #[arg(long, value_name = "DIRECTORY")]
     pub directory: Option<PathBuf>,
 
-    /// How to connect; without brokers a Kafka is started for the run.
+    /// The connection to the cluster. Without brokers, the run starts a Kafka.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
@@ -104,43 +104,43 @@ pub struct EchoArgs {
     /// Partitions of both
     #[arg(long)]
     pub partitions: u32,
-    /// Which of the service's producers
+    /// Producer of the service to use
     #[arg(
         long,
         value_parser = one_of(Pace::ALL, Pace::as_str)
     )]
     pub pace: Pace,
-    /// How records are taken
+    /// Way to take records
     #[arg(
         long,
         value_parser = one_of(Take::ALL, Take::as_str)
     )]
     pub take: Take,
-    /// Written instead of each value
+    /// Body that is written instead of each value
     #[arg(long)]
     pub body: Option<String>,
-    /// How to connect.
+    /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }
 
 impl RunArgs {
-    /// Loads the settings, starts the log, and listens for a stop: from here on, signals do not end the
-    /// process by themselves.
+    /// Loads the settings, starts the log, and listens for a stop. From here on, signals do not end the process
+    /// by themselves.
     ///
     /// # Errors
-    /// Settings that are not valid.
+    /// Invalid settings.
     pub fn prepare(&self) -> Result<(Settings, Stop), Error> {
         let (settings, _) = session::load(&self.connection.flags())?;
         session::start_log(&settings, "off")?;
-        // A file that cannot be written should be known before half an hour has passed.
+        // The user must know of a file that cannot be written before half an hour has passed.
         if let Some(file) = &self.json {
             write(file, "")?;
         }
         Ok((settings, Stop::listen()?))
     }
 
-    /// How to measure the `serve` of this program.
+    /// The options to measure the `serve` of this program.
     ///
     /// # Errors
     /// There is no current directory.

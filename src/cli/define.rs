@@ -52,8 +52,8 @@ fn ask(
     check_name(name)?;
     let mut client = Client::open(args, [name])?;
     let body = client.ask(name, value, effect)?;
-    let reply = Reply::take(&body, args.json, out)?;
-    if !args.json {
+    let reply = Reply::take(&body, args.output.json(), out)?;
+    if !args.output.json() {
         show(name, &reply, out)?;
     }
     Ok(())

@@ -28,7 +28,7 @@ use crate::core::printable::{printable, printable_json};
 use diff::{Change, Kind};
 use file::Definitions;
 
-/// Most failures that are printed. The others are counted, and `--json` has all of them.
+/// Highest number of failures that are printed. The others are counted, and `--json` has all of them.
 const FAILURES_TOLD_MAX: usize = 20;
 
 /// All changes of a file.
@@ -59,7 +59,7 @@ struct PolicyChange {
     new: String,
 }
 
-/// Why a change failed.
+/// The reason why a change failed.
 #[derive(Debug, Serialize)]
 struct Failure {
     /// The service's error code. Absent when it did not answer.
@@ -75,7 +75,7 @@ pub(super) fn run(path: &Path, args: &DefineArgs, out: &mut impl Write) -> Resul
     let names = wanted.sequences.iter().map(|wanted| wanted.name.as_str());
     let mut client = Client::open(&args.ask, names.chain([POLICY]))?;
     let mut plan = Plan::of(&wanted, &mut client, args.dry_run)?;
-    let json = args.ask.json;
+    let json = args.ask.output.json();
     if !json {
         print::plan(&plan, out)?;
         out.flush()?;

@@ -24,9 +24,9 @@ use crate::service::settings::{CreateTopics, Settings};
 use demo::Demo;
 use part::Part;
 
-/// How often a wait checks whether it should end.
+/// The interval of a wait's checks for its end.
 const POLL: Duration = Duration::from_millis(50);
-/// After this long without being ready, `dev` prints what it waits for.
+/// After this long without being ready, `dev` prints the missing condition.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A start of Kafka that is interrupted may finish within this time, to be stopped cleanly. A download of its
 /// jars takes longer, and can be abandoned: an incomplete file does not have its final name yet.
@@ -92,7 +92,7 @@ fn start_kafka(args: &DevArgs, stop: &Stop) -> Result<Option<Kafka>, Error> {
     std::thread::Builder::new()
         .name("kafka-start".to_owned())
         .spawn(move || {
-            // If nobody waits any longer, the result is dropped, which kills the Kafka that was started.
+            // If no caller waits any longer, the result is dropped, which kills the Kafka that was started.
             let _ = started.send(Kafka::start(options));
         })
         .map_err(system)?;

@@ -9,7 +9,7 @@ use crate::{bench, embedded, gateway, kafka, verify};
 /// Exit code of a failure.
 const FAILED: u8 = 1;
 
-/// Why a command failed.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A mistake in the configuration.

@@ -61,7 +61,7 @@ pub(super) fn run(args: &InspectArgs, out: &mut impl Write) -> Result<(), Error>
     }
     let session = Session::open(&args.connection.flags())?;
     let view = look(args, &session)?;
-    if args.json {
+    if args.output.json() {
         output::json(&view, out)?;
     } else {
         let connection = &args.connection;

@@ -13,6 +13,9 @@
 //! names |
 //! | `ask`, `operation`, `reply` | shared code of commands that ask the service: client, requests, replies |
 //! | `changed` | the last change of a sequence, as `describe` and `inspect` show it |
+//! | `config` | shows the configuration in force |
+//! | `manual` | manual pages, and completion of command lines in shells |
+//! | `schema` | prints the descriptions of records and calls for machines |
 //! | `session` | settings and connection, the same for every command |
 //! | `signals` | a clean stop by Ctrl-C, for commands that start things |
 //! | `output`, `table`, `shell` | output for people and shells |
@@ -22,6 +25,7 @@ mod ask;
 mod audit;
 pub mod bench;
 mod changed;
+mod config;
 mod define;
 mod definitions;
 mod dev;
@@ -29,12 +33,14 @@ mod error;
 mod gateway;
 mod inspect;
 mod ledger;
+mod manual;
 mod next;
 mod operation;
 mod output;
 mod policy;
 mod recover;
 mod reply;
+mod schema;
 mod serve;
 mod session;
 mod shell;
@@ -91,6 +97,10 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Trace(args) => trace::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
+        Command::Schema(args) => schema::run(&args, out),
+        Command::Config(args) => config::run(&args, out),
+        Command::Completions(args) => manual::completions(&args, out),
+        Command::Man(args) => manual::write(&args, out),
         Command::Bench(args) => bench::run(&args, out),
         Command::BenchEcho(args) => bench::echo(&args),
     }

@@ -31,7 +31,7 @@ pub(super) fn run(args: &NextArgs, out: &mut impl Write) -> Result<(), Error> {
     let again = client.again().clone().with(flags);
     let repeat = again.command("next", &[args.name.as_str()]);
     let body = client.take(&args.name, value(args.count, &request_id), repeat.clone())?;
-    let printed = print(&body, args.ask.json, out).and_then(|()| Ok(out.flush()?));
+    let printed = print(&body, args.ask.output.json(), out).and_then(|()| Ok(out.flush()?));
     printed.map_err(|error| match error {
         Error::Output(_) => Error::Failed(format!(
             "{error}\nThe request was answered. {}\n  {repeat}",

@@ -28,7 +28,7 @@ pub(super) fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> 
     let partitions = bodies.len();
     let mut failures = Vec::new();
     for (partition, body) in bodies {
-        if let Err(why) = tell(partition, body, args.ask.json, out)? {
+        if let Err(why) = tell(partition, body, args.ask.output.json(), out)? {
             failures.push(format!("\n  partition {partition}: {why}"));
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn run(args: &PolicyArgs, out: &mut impl Write) -> Result<(), Error> 
     )))
 }
 
-/// Prints the answer of a partition, or returns why there is none.
+/// Prints the answer of a partition, or returns the reason why there is none.
 fn tell(
     partition: i32,
     body: Result<Vec<u8>, Error>,

@@ -1,7 +1,7 @@
-//! `sequencer recover`: the operator's answer to a halt. It finds the reason of the halt and how the partition
-//! goes on. If the request log reaches back far enough, the partition goes on with the state that the log
-//! gives. Otherwise each sequence goes on beyond every ID that was seen of it, with a margin. The new state
-//! begins with a reset, which says which of the two it was.
+//! `sequencer recover`: the operator's answer to a halt. It finds the reason of the halt and a way for the
+//! partition to go on. If the request log reaches back far enough, the partition goes on with the state that
+//! the log gives. Otherwise each sequence goes on beyond every ID that was seen of it, with a margin. The new
+//! state begins with a reset, which contains the choice.
 //!
 //! It is the only writer of state that is not an owner (the exception to T4). So it first checks the logs, the
 //! IDs that were given, and the owner of the partition. Without `--yes` it does nothing else.

@@ -36,7 +36,7 @@ pub(super) struct Reply {
     pub error: Option<ReplyError>,
 }
 
-/// Why a request was refused.
+/// The reason why a request was refused.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ReplyError {
     /// The stable error code.

@@ -13,7 +13,7 @@ use crate::service::settings::{Flags, Settings};
 use super::Error;
 use super::error::tell_warning;
 
-/// `log.level` when nobody has set it.
+/// The default of `log.level`.
 const DEFAULT_LEVEL: &str = "info";
 
 /// Settings and connection of a command that asks or repairs, but does not serve.

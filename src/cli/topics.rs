@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
-use super::Error;
+use serde::Serialize;
+
 use super::args::{CreateArgs, TopicsArgs, TopicsCommand};
 use super::session::Session;
 use super::table::counted;
+use super::{Error, output};
 use crate::kafka::admin::check::{Expected, Finding, Severity};
 use crate::kafka::admin::topics::{CreateOptions, Created};
 use crate::service::serve::prepare::expected;
@@ -15,8 +17,23 @@ use crate::service::settings::Topics;
 pub(super) fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<(), Error> {
     match &args.command {
         TopicsCommand::Create(args) => create(args, out),
-        TopicsCommand::Check(connection) => check(&Session::open(&connection.flags())?, out),
+        TopicsCommand::Check(args) => {
+            let session = Session::open(&args.connection.flags())?;
+            check(&session, args.output.json(), out)
+        }
     }
+}
+
+/// The output of `create` for programs.
+#[derive(Serialize)]
+struct AllCreated {
+    topics: Vec<Created>,
+}
+
+/// The output of `check` for programs.
+#[derive(Serialize)]
+struct Findings<'a> {
+    findings: &'a [Finding],
 }
 
 fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
@@ -53,10 +70,13 @@ fn create(args: &CreateArgs, out: &mut impl Write) -> Result<(), Error> {
         let admin = &session.admin;
         topics.extend(admin.create_reply_topics(&names.replies, &replies, options)?);
     }
-    print_created(&topics, out)
+    match args.output.json() {
+        true => Ok(output::json(&AllCreated { topics }, out)?),
+        false => print_created(&topics, out),
+    }
 }
 
-/// How the settings want topics created; their limits are above zero and small.
+/// The options for new topics in the settings. Their limits are above zero and small.
 fn create_options(topics: &Topics) -> CreateOptions {
     CreateOptions {
         partitions: u32::try_from(topics.partitions).unwrap_or(1),
@@ -80,7 +100,7 @@ fn print_created(topics: &[Created], out: &mut impl Write) -> Result<(), Error> 
     Ok(())
 }
 
-fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
+fn check(session: &Session, json: bool, out: &mut impl Write) -> Result<(), Error> {
     let expected = Expected {
         // Few replicas are reported even if the settings ask for them.
         replication: None,
@@ -89,7 +109,15 @@ fn check(session: &Session, out: &mut impl Write) -> Result<(), Error> {
     let admin = &session.admin;
     let mut findings = admin.check_topics(&session.topic_names(), expected)?;
     findings.extend(admin.check_heartbeats(&session.settings.topics.heartbeats)?);
-    print_findings(&findings, out)?;
+    match json {
+        true => output::json(
+            &Findings {
+                findings: &findings,
+            },
+            out,
+        )?,
+        false => print_findings(&findings, out)?,
+    }
     match findings
         .iter()
         .any(|finding| finding.severity == Severity::Error)

@@ -24,7 +24,7 @@ pub(super) fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
         }
         (None, None) => return Err(Error::Usage("give a NUMBER or --request-id".to_owned())),
     };
-    if args.json {
+    if args.output.json() {
         output::json(&found, out)?;
     } else {
         print(&found, out)?;

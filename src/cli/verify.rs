@@ -47,7 +47,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> 
     };
     let live = Live::new(&session.connection, cluster, names)?;
     let report = verify::run(&live, &options, &mut Progress::on_stderr())?;
-    if args.json {
+    if args.output.json() {
         output::json(&report, out)?;
     } else {
         print::report(&report, out)?;

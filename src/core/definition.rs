@@ -13,7 +13,7 @@
 //!
 //! A retired name that is defined again may change `start` too. It goes on beyond its last ID.
 
-use super::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_FIRST, ID_LAST};
+use super::limits::{BOUND_MAX, BOUND_MIN, COUNT_DEFAULT_MAX, COUNT_MAX, ID_FIRST, ID_LAST};
 use super::rejection::{Code, Rejection};
 
 /// The rule for a sequence that has no ID left.
@@ -85,7 +85,7 @@ impl Definition {
         min: ID_FIRST,
         max: ID_LAST,
         at_end: AtEnd::Error,
-        max_count: COUNT_MAX,
+        max_count: COUNT_DEFAULT_MAX,
         audit: false,
     };
 

@@ -15,8 +15,12 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Longest request value in bytes (64 KiB). It bounds how much an owner has to parse for one record.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Most IDs that one request can take.
-pub const COUNT_MAX: u64 = 1_000_000;
+/// Most IDs that one request can take, unless the definition of its sequence says otherwise.
+pub const COUNT_DEFAULT_MAX: u64 = 1_000_000;
+
+/// Most IDs that a definition can let one request take: 2^53-1, the largest integer that every JSON reader holds
+/// exactly. Clients that keep blocks of IDs ask for very large ones.
+pub const COUNT_MAX: u64 = ID_LAST.unsigned_abs();
 
 /// Longest `request_id` and `requester` in UTF-8 bytes.
 pub const TEXT_FIELD_BYTES_MAX: usize = 255;

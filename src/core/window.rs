@@ -62,7 +62,7 @@ pub struct Place {
     /// Step between the IDs. For an act, the other half of its hash.
     pub increment: i64,
     /// Number of IDs, at most [`super::limits::COUNT_MAX`]. For an act this is 0.
-    pub count: u32,
+    pub count: u64,
 }
 
 impl Place {
@@ -85,7 +85,7 @@ impl Place {
 
     /// The IDs that the request got.
     pub fn grant(&self) -> Grant {
-        let count = u64::from(self.count);
+        let count = self.count;
         Grant {
             first: self.first,
             last: self.first.wrapping_add(
@@ -113,7 +113,7 @@ impl Place {
             .number(half(low))
             .number(*first)
             .number(*increment)
-            .number(i64::from(*count))
+            .number(count.cast_signed())
             .finish()
     }
 }

@@ -26,21 +26,21 @@ const FORMAT_JVM: Jvm = Jvm {
 
 const LOGGING: &str = include_str!("log4j2.xml");
 
-/// A broker that may run or not.
+/// A broker, running or not.
 #[derive(Debug)]
 pub(super) struct Broker {
-    /// Counted from 0; the node's id is one more.
+    /// The index, from 0. The node's ID is one more.
     pub(super) index: usize,
     pub(super) node: Node,
     directory: PathBuf,
-    /// There until it has been waited for.
+    /// Present until it has been waited for.
     child: Option<Child>,
-    /// Whether this run leaves an archive of its classes behind when it ends well.
+    /// True when this run writes an archive of its classes if it ends well.
     recording: bool,
 }
 
 impl Broker {
-    /// Writes the configuration of a broker that is to run in `directory`.
+    /// Writes the configuration of a broker that will run in `directory`.
     pub(super) fn configured(
         index: usize,
         node: Node,
@@ -61,14 +61,15 @@ impl Broker {
         })
     }
 
-    /// Makes the data directory of a new member of `cluster_id`; one that is there is left alone.
+    /// Makes the data directory of a new member of `cluster_id`. An existing one is left alone.
     pub(super) fn format(
         &self,
         runtime: &Runtime,
         cluster_id: &str,
         users: &[(String, String)],
     ) -> Result<(), Error> {
-        // The last file that formatting writes: without it, it was interrupted and is done again.
+        // This is the last file that formatting writes. Without it, formatting was interrupted and is done
+        // again.
         if self
             .directory
             .join("data")
@@ -106,7 +107,7 @@ impl Broker {
         }
     }
 
-    /// Starts the process; [`Broker::is_ready`] tells when it serves.
+    /// Starts the process. [`Broker::is_ready`] tells when it serves.
     pub(super) fn launch(
         &mut self,
         runtime: &Runtime,
@@ -121,8 +122,8 @@ impl Broker {
             .stdin(lock.share().map_err(Error::at(&self.directory))?)
             .stdout(output)
             .stderr(errors)
-            // Ctrl-C in the terminal reaches a whole group: ours stops the brokers when it is done
-            // with them.
+            // Ctrl-C in the terminal reaches a whole process group. The brokers must not get it: this process
+            // stops them when it no longer needs them.
             .process_group(0);
         let child = spawner.spawn(command).map_err(Error::at("java"))?;
         tracing::debug!(
@@ -136,8 +137,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether the broker answers and knows that all of `nodes` serve; an error when its process
-    /// has ended.
+    /// True when the broker answers and knows that all of `nodes` serve. An error when its process has ended.
     pub(super) fn is_ready(&mut self, cluster_id: &str, nodes: &[u32]) -> Result<bool, Error> {
         let child = self
             .child
@@ -151,8 +151,8 @@ impl Broker {
                 log: self.last_words(),
             });
         }
-        // Until it listens, and while it loads, any error is only a "not yet". An answer may come
-        // from another cluster that was quicker to take the port.
+        // Before the broker listens, and while it loads, any error only means "not yet". An answer may come
+        // from another cluster that took the port first.
         Ok(probe::ask(self.node.client_port).is_ok_and(|view| {
             view.cluster_id == cluster_id && nodes.iter().all(|node| view.nodes.contains(node))
         }))
@@ -162,7 +162,7 @@ impl Broker {
         matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(None)))
     }
 
-    /// Its process, while it runs.
+    /// The process ID, while the process runs.
     pub(super) fn pid(&mut self) -> Option<u32> {
         match self.is_running() {
             true => self.child.as_ref().map(Child::id),
@@ -174,7 +174,7 @@ impl Broker {
         &self.directory
     }
 
-    /// Asks a broker that runs for a clean stop.
+    /// Asks a running broker for a clean stop.
     pub(super) fn terminate(&mut self) -> Result<(), Error> {
         let not_running = Error::NotRunning { broker: self.index };
         let Some(child) = self.child.as_mut() else {
@@ -186,7 +186,7 @@ impl Broker {
         })
     }
 
-    /// Waits for a broker that was asked to end; whether it did.
+    /// Waits for a broker that was asked to end. True when it has ended.
     pub(super) fn ended(&mut self, runtime: &Runtime, limit: Duration) -> Result<bool, Error> {
         let Some(child) = self.child.as_mut() else {
             return Ok(true);
@@ -204,7 +204,7 @@ impl Broker {
         Ok(true)
     }
 
-    /// SIGKILL, which a paused broker dies of as well.
+    /// Sends SIGKILL, which also ends a paused broker.
     pub(super) fn kill(&mut self) -> Result<(), Error> {
         let Some(mut child) = self.child.take() else {
             return Ok(());
@@ -212,12 +212,12 @@ impl Broker {
         process::kill(&mut child).map_err(Error::at(&self.directory))
     }
 
-    /// Why it ended, as far as it said.
+    /// The last lines of its output, as the reason why it ended.
     pub(super) fn last_words(&self) -> String {
         process::tail(&self.directory.join("process.log"))
     }
 
-    /// A new file for what the process writes itself; Kafka's own log goes to `broker.log`.
+    /// A new file for the process's own output. Kafka's log goes to `broker.log`.
     fn process_log(&self) -> Result<(File, File), Error> {
         let path = self.directory.join("process.log");
         File::create(&path)

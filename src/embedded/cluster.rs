@@ -1,4 +1,4 @@
-//! What stays the same from start to start of one directory: the cluster's id and its size.
+//! The values that stay the same for all starts of one directory: the cluster's ID and its size.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +15,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the cluster of `directory`, or founds one of `brokers`.
+    /// Reads the cluster of `directory`, or makes one of `brokers`.
     pub(super) fn of(directory: &Path, brokers: u8) -> Result<Cluster, Error> {
         let path = directory.join("cluster.properties");
         let text = match fs::read_to_string(&path) {
@@ -25,7 +25,7 @@ impl Cluster {
                     id: random_id(),
                     brokers,
                 };
-                // It must not be found half written: its brokers are formatted with this id.
+                // The file must never be found half written: the brokers are formatted with this ID.
                 let partial = path.with_extension("partial");
                 File::create(&partial)
                     .and_then(|mut file| {
@@ -65,9 +65,9 @@ impl Cluster {
     }
 }
 
-/// Kafka reads an id as base64 of 128 bits, 22 digits, which hexadecimal digits are too.
+/// Kafka reads an ID as base64 of 128 bits, 22 digits. Hexadecimal digits are valid base64.
 fn random_id() -> String {
-    // The standard library seeds each hasher state anew: all that a name on one machine needs.
+    // The standard library seeds each hasher state with new random data. A name on one machine needs no more.
     format!("{:022x}", RandomState::new().hash_one(0_u8))
 }
 

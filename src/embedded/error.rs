@@ -1,10 +1,10 @@
-//! What can go wrong with an embedded Kafka, each in one line that says what to do.
+//! The errors of an embedded Kafka. Each message is one line with the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-/// Why the embedded Kafka did not start, stop or obey.
+/// The reason why the embedded Kafka did not start, stop or obey.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,14 +15,14 @@ pub enum Error {
          or use a Kafka that is there: `sequencer serve --brokers HOST:PORT`"
     )]
     JavaMissing,
-    /// There is a Java, but Kafka does not run on it.
+    /// A Java exists, but Kafka does not run on it.
     #[error(
         "java is {found}, Kafka needs 17 or later: install it \
          (Debian: apt-get install default-jre-headless) or set JAVA_HOME, \
          or use a Kafka that is there: `sequencer serve --brokers HOST:PORT`"
     )]
     JavaTooOld {
-        /// The version, or what Java said instead of one.
+        /// The version, or Java's output if it has none.
         found: String,
     },
     /// Maven is needed once, to fetch Kafka's jars.
@@ -43,15 +43,15 @@ pub enum Error {
         directory.display()
     )]
     InUse {
-        /// The directory that both want.
+        /// The directory that both processes need.
         directory: PathBuf,
-        /// The process that has it.
+        /// The process that uses it.
         holder: String,
     },
     /// [`super::Options::brokers`] is out of range.
     #[error("brokers must be 1 to 3, got {brokers}")]
     Brokers {
-        /// What was asked for.
+        /// The requested number.
         brokers: u8,
     },
     /// The data in the directory is that of a cluster of another size.
@@ -65,7 +65,7 @@ pub enum Error {
         directory: PathBuf,
         /// Its number of brokers.
         found: u8,
-        /// The number that was asked for.
+        /// The requested number of brokers.
         wanted: u8,
     },
     /// A broker's data directory could not be made.
@@ -81,7 +81,7 @@ pub enum Error {
     Exited {
         /// The broker's index.
         broker: usize,
-        /// How it ended.
+        /// The exit status of its process.
         status: ExitStatus,
         /// The last lines of its output.
         log: String,
@@ -94,9 +94,9 @@ pub enum Error {
     NotReady {
         /// The broker's index.
         broker: usize,
-        /// How long it was waited for, in seconds.
+        /// The time waited for it, in seconds.
         waited_s: u64,
-        /// Where its logs are.
+        /// The directory of its logs.
         directory: PathBuf,
         /// The last lines of its log.
         log: String,
@@ -104,18 +104,18 @@ pub enum Error {
     /// No port of the range is free.
     #[error("no free ports on 127.0.0.1")]
     NoPorts,
-    /// The broker has to be started first.
+    /// The broker must be started first.
     #[error("broker {broker} is not running")]
     NotRunning {
         /// The broker's index.
         broker: usize,
     },
-    /// A file or a process could not be worked with.
+    /// An operation on a file or a process failed.
     #[error("{}: {source}", subject.display())]
     Io {
         /// The file or the program.
         subject: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Kafka's jars: fetched once by Maven, then shared by everything that this user runs.
+//! Kafka's jars. Maven fetches them once, and all processes of this user share them.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,15 +14,15 @@ use super::{Error, process};
 /// Names each jar and its version.
 const POM: &str = include_str!("../../deploy/kafka/pom.xml");
 
-/// 45 MB in ten seconds on a fast line; this is a slow one.
+/// A fast line takes ten seconds for these 45 MB. This limit is for a slow line.
 const FETCH_LIMIT: Duration = Duration::from_secs(600);
 
-/// Another process may be fetching: it is waited for, as long as its own fetch may take and a
-/// little more.
+/// The wait for another process that may be fetching. It is a little longer than that process's own fetch may
+/// take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(FETCH_LIMIT.as_secs() + 10);
 
-/// Where fetched jars live: `$SEQUENCER_CACHE`, else `$XDG_CACHE_HOME/sequencer`, else
-/// `~/.cache/sequencer`. Everything in it can be deleted; what is needed is fetched again.
+/// The directory of fetched jars: `$SEQUENCER_CACHE`, else `$XDG_CACHE_HOME/sequencer`, else
+/// `~/.cache/sequencer`. All of it can be deleted; needed files are fetched again.
 pub fn cache_directory() -> PathBuf {
     choose(
         env::var_os("SEQUENCER_CACHE"),
@@ -39,9 +39,9 @@ fn choose(own: Option<OsString>, xdg: Option<OsString>, home: Option<PathBuf>) -
         .unwrap_or_else(|| env::temp_dir().join("sequencer-cache"))
 }
 
-/// The directory with the jars in `jars/`, which are fetched if they are not there yet.
+/// The directory with the jars in `jars/`. Fetches them if they do not exist yet.
 pub(super) fn installed() -> Result<PathBuf, Error> {
-    // The brokers run in directories of their own, so it has to be absolute.
+    // The brokers run in directories of their own, so the path must be absolute.
     let cache = std::path::absolute(cache_directory()).map_err(Error::at("cache"))?;
     let name = format!("kafka-4.3.0-{:016x}", fnv1a(POM));
     let directory = cache.join(&name);
@@ -51,7 +51,7 @@ pub(super) fn installed() -> Result<PathBuf, Error> {
     fs::create_dir_all(&cache).map_err(Error::at(&cache))?;
     let _lock = Lock::acquire(&cache, LOCK_PATIENCE)?;
     if !directory.is_dir() {
-        // Complete before it has its name: whoever sees the directory sees all of it.
+        // The directory gets its name when it is complete, so no process sees a part of it.
         let partial = cache.join(format!("{name}.partial"));
         fetch(&partial)?;
         fs::rename(&partial, &directory).map_err(Error::at(&directory))?;
@@ -78,7 +78,7 @@ fn fetch(partial: &Path) -> Result<(), Error> {
     let mut maven = Command::new("mvn");
     maven
         .current_dir(partial)
-        // Quiet, asking nothing, and failing on a checksum that does not match.
+        // Quiet, without questions, and failing on a checksum that does not match.
         .args(["-q", "-B", "-C", "-f", "pom.xml"])
         .args([
             "dependency:copy-dependencies",
@@ -110,7 +110,7 @@ fn fnv1a(text: &str) -> u64 {
     })
 }
 
-/// Which Kafka this is, in words.
+/// Kafka's name and version.
 pub fn kafka_version() -> String {
     let version = POM
         .split_once("<artifactId>kafka_2.13</artifactId>")

@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use super::{Error, process};
 
-/// What Kafka 4 needs.
+/// The lowest major version that runs Kafka 4.
 const MAJOR_MIN: u32 = 17;
 
-/// Printing a version takes 40 ms; a Java that needs this long is broken.
+/// Printing a version takes 40 ms. A Java that needs this long is broken.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
-/// A Java of the right age.
+/// A Java of a sufficient version.
 #[derive(Clone, Debug)]
 pub(super) struct Java {
     pub(super) program: PathBuf,
-    /// As it calls itself, for example `17.0.15`.
+    /// The version in its own words, for example `17.0.15`.
     pub(super) version: String,
 }
 
 impl Java {
-    /// The one of `JAVA_HOME`, else the one on the path.
+    /// The Java of `JAVA_HOME`, else the one on the path.
     pub(super) fn find() -> Result<Java, Error> {
         let program = match env::var_os("JAVA_HOME").filter(|home| !home.is_empty()) {
             Some(home) => PathBuf::from(home).join("bin").join("java"),
@@ -39,7 +39,7 @@ impl Java {
             io::ErrorKind::NotFound => Error::JavaMissing,
             _ => Error::at(&program)(error),
         })?;
-        // A few lines, far less than a pipe holds: it can end before they are read.
+        // The output is a few lines, far less than a pipe holds. So the process can end before they are read.
         if process::wait(&mut child, VERSION_LIMIT)
             .map_err(Error::at(&program))?
             .is_none()
@@ -63,7 +63,7 @@ impl Java {
     }
 }
 
-/// The version that `java -version` names, and its major number: `1.8.0_292` is 8.
+/// The version in the output of `java -version`, and its major number: `1.8.0_292` is 8.
 fn version(said: &str) -> Option<(&str, u32)> {
     let version = said.split_once("version \"")?.1.split('"').next()?;
     let mut numbers = version

@@ -1,4 +1,4 @@
-//! One process at a time in a directory, however the previous one ended.
+//! Lets one process at a time use a directory, also after a previous process was killed.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 
-/// How often a lock that another has is tried again.
+/// The pause between two attempts to take a lock that another process has.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// An advisory lock on a directory. The kernel releases it when the last holder of the open file has ended, so
@@ -20,7 +20,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Locks `directory`, which exists. Waits up to `patience` for its current holder.
+    /// Locks `directory`, which must exist. Waits up to `patience` for its current holder.
     pub(super) fn acquire(directory: &Path, patience: Duration) -> Result<Lock, Error> {
         let path = directory.join("lock");
         let mut file = File::options()
@@ -56,8 +56,8 @@ impl Lock {
         Ok(Lock { file })
     }
 
-    /// A standard input that makes a child hold the lock, too: a broker that outlives its parent for a moment
-    /// keeps the next one out of its data.
+    /// A standard input that makes a child hold the lock, too. So a broker that outlives its parent for a
+    /// moment keeps the next broker out of its data.
     pub(super) fn share(&self) -> io::Result<Stdio> {
         Ok(Stdio::from(self.file.try_clone()?))
     }

@@ -1,16 +1,15 @@
 //! A real Apache Kafka on this machine: for `sequencer dev`, `make run` and the tests.
 //!
-//! Kafka runs in KRaft mode from its published jars, which Maven fetches once into
-//! [`cache_directory`]; all that has to be installed is Java 17 and, for that once, Maven. Each
-//! broker has a directory `broker-N` with its configuration, data and logs (`broker.log` is
-//! Kafka's, `process.log` what Java says), which survive a restart.
+//! Kafka runs in KRaft mode from its published jars, which Maven fetches once into [`cache_directory`]. It
+//! requires Java 17, and Maven for the one fetch. Each broker has a directory `broker-N` with its
+//! configuration, data and logs, which survive a restart (`broker.log` is Kafka's, `process.log` has Java's
+//! output).
 //!
-//! Nothing outlives its owner. [`Kafka`] kills what it started when it is dropped, and the kernel
-//! does so when the process is killed (on Linux). A broker listens on 127.0.0.1 only, on ports that
-//! are chosen anew for each [`Kafka`].
+//! No process outlives its owner. [`Kafka`] kills its processes when it is dropped, and the kernel kills them
+//! when the owner's process is killed (on Linux). A broker listens on 127.0.0.1 only, on ports that are chosen
+//! again for each [`Kafka`].
 //!
-//! This module knows nothing of Sequencer and of no client library, so that a test can trust it to
-//! judge both.
+//! This module knows nothing of Sequencer and of no client library, so a test can use it to judge both.
 
 mod broker;
 mod cluster;
@@ -47,26 +46,26 @@ pub use options::{Jvm, Listener, Options};
 pub use system::die_with_parent;
 pub(crate) use system::terminate;
 
-/// A start takes two seconds, or six for three brokers on two cores; after a kill, logs are checked
-/// first, and tests share the machine.
+/// A start takes two seconds, or six for three brokers on two cores. After a kill, logs are checked first, and
+/// tests share the machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// A clean stop takes under a second, and two more when it archives its classes; the last leader of
-/// three controllers waits 5 s for a successor.
+/// A clean stop takes under a second, and two more when it archives its classes. The last leader of three
+/// controllers waits 5 s for a successor.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
-/// A killed owner's brokers die with it, but the kernel takes a moment to clear their memory.
+/// The brokers of a killed owner die with it, but the kernel takes a moment to free their memory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often another process has to take one of our ports between choice and use before something
-/// else is wrong.
+/// Attempts to start with free ports. If other processes take a port between choice and use this many times,
+/// something else is wrong.
 const PORT_ATTEMPTS: u32 = 3;
 
-/// What Java throws when a port is taken; its message is in the language of the user.
+/// The exception that Java throws when a port is taken. Its message is in the language of the user.
 const PORT_TAKEN: &str = "BindException";
 
-/// A Kafka cluster that runs as long as this value lives. Brokers are named by their index, counted
-/// from 0; the id of the node is one more.
+/// A Kafka cluster that runs as long as this value lives. Brokers are identified by their index, from 0; the ID
+/// of the node is one more.
 #[derive(Debug)]
 pub struct Kafka {
     brokers: Vec<Broker>,
@@ -79,16 +78,15 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts the cluster and returns when each broker answers and knows that all of them serve,
-    /// within 90 s.
+    /// Starts the cluster. Returns when each broker answers and knows that all of them serve, within 90 s.
     ///
-    /// A directory that is new is formatted; one that is not keeps its topics, groups and offsets.
+    /// A new directory is formatted. An existing one keeps its topics, groups and offsets.
     ///
     /// # Errors
     ///
-    /// Java or Maven is missing or too old, the jars cannot be fetched, another process runs on the
-    /// directory or it holds a cluster of another size, or a broker does not come up: its last
-    /// words are in the error.
+    /// Java or Maven is missing or too old, the jars cannot be fetched, another process uses the directory, the
+    /// directory holds a cluster of another size, or a broker does not start: the error has the last lines of
+    /// its log.
     pub fn start(options: Options) -> Result<Kafka, Error> {
         if !(1..=3).contains(&options.brokers) {
             return Err(Error::Brokers {
@@ -96,7 +94,7 @@ impl Kafka {
             });
         }
         let runtime = Runtime::prepare()?;
-        // Brokers run in directories of their own, so a relative one would mean another.
+        // Brokers run in directories of their own, so a relative path would mean another directory.
         let directory =
             std::path::absolute(&options.directory).map_err(Error::at(&options.directory))?;
         fs::create_dir_all(&directory).map_err(Error::at(&directory))?;
@@ -131,18 +129,17 @@ impl Kafka {
         }
     }
 
-    /// Where clients connect: `127.0.0.1:PORT` of each broker, separated by commas. It does not
-    /// change.
+    /// The bootstrap servers: `127.0.0.1:PORT` of each broker, separated by commas. It does not change.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
-    /// The process of a broker; `None` when it does not run or there is no such broker.
+    /// The process ID of a broker; `None` when it does not run or does not exist.
     pub fn pid(&mut self, index: usize) -> Option<u32> {
         self.brokers.get_mut(index).and_then(Broker::pid)
     }
 
-    /// Stops every broker cleanly: SIGTERM, and SIGKILL to what still runs after 15 s.
+    /// Stops every broker cleanly: SIGTERM, and SIGKILL for those that still run after 15 s.
     ///
     /// # Errors
     ///
@@ -169,12 +166,12 @@ impl Kafka {
         Ok(())
     }
 
-    /// Starts every broker that does not run, all at once, each on its old port and data, and returns
-    /// when they serve.
+    /// Starts every broker that does not run, all at once, each on its old port and data. Returns when they
+    /// serve.
     ///
-    /// The controller may still hold the broker's last life for alive, and then does not let it in
-    /// before `broker.session.timeout.ms` has passed (Kafka's default of 9 s, or 3 s where there is one
-    /// broker only).
+    /// The controller may still consider the previous process of the broker alive. Then it does not let the
+    /// broker in before `broker.session.timeout.ms` has passed (Kafka's default of 9 s, or 3 s for a single
+    /// broker).
     ///
     /// # Errors
     ///
@@ -224,7 +221,7 @@ impl Kafka {
         Ok(())
     }
 
-    /// Side by side, since each takes most of a second of Java's start.
+    /// Formats the brokers in parallel, since each takes most of a second of Java's start.
     fn format(&self, users: &[(String, String)]) -> Result<(), Error> {
         thread::scope(|scope| {
             let formats: Vec<_> = self
@@ -248,7 +245,8 @@ impl Kafka {
         }
         let mut waiting = indexes.to_vec();
         loop {
-            // All are asked each time: one that has ended may be why the first never gets ready.
+            // All are asked each time: a broker that has ended may be the reason why the first never gets
+            // ready.
             let mut not_ready = Vec::new();
             for index in waiting {
                 if !self.brokers[index].is_ready(&self.cluster.id, &nodes)? {
@@ -280,7 +278,7 @@ impl Kafka {
     }
 
     fn kill(&mut self) -> Result<(), Error> {
-        // Every broker is tried, whatever becomes of the others.
+        // Every broker is tried, also after the failure of another one.
         self.brokers
             .iter_mut()
             .map(Broker::kill)

@@ -1,34 +1,32 @@
-//! What to run and where.
+//! The options of an embedded Kafka.
 
 use std::path::PathBuf;
 
-/// What to run and where.
+/// The options of an embedded Kafka.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where data, configuration and broker logs live; made if missing, and free to be read, moved
-    /// and deleted while nothing runs.
+    /// The directory of data, configuration and broker logs. It is made if missing, and may be read, moved and
+    /// deleted while no broker runs.
     pub directory: PathBuf,
-    /// 1 to 3 brokers, each a controller too. The data of a directory belongs to one number of
-    /// brokers.
+    /// Number of brokers, 1 to 3. Each is a controller too. A directory's data fits only one number of brokers.
     pub brokers: u8,
     /// The virtual machine of each broker.
     pub jvm: Jvm,
     /// Further settings for each broker's `server.properties`; they replace ours.
     pub properties: Vec<(String, String)>,
-    /// Further listeners, on ports that the caller chooses; how they authenticate is said by
-    /// `properties`.
+    /// Further listeners, on ports that the caller chooses. `properties` sets their authentication.
     pub listeners: Vec<Listener>,
-    /// Users with their passwords for SASL/SCRAM-SHA-512, made when a new directory is formatted.
+    /// Users with their passwords for SASL/SCRAM-SHA-512. They are made when a new directory is formatted.
     pub scram_users: Vec<(String, String)>,
 }
 
-/// How the virtual machine of a broker is set up.
+/// The settings of a broker's virtual machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Jvm {
-    /// Its heap, in MiB.
+    /// The heap, in MiB.
     pub heap_mb: u32,
-    /// Compile as fast as can be and optimise less: for brokers that live for minutes and share their
-    /// cores, which would spend a third of them on the optimising compiler.
+    /// Compile quickly and optimise less. This is for brokers that live for minutes and share their cores: the
+    /// optimising compiler would take a third of the cores.
     pub quick_compiler: bool,
 }
 
@@ -41,9 +39,9 @@ pub struct Listener {
     pub name: String,
     /// Kafka's name of the protocol, such as `SASL_SSL`.
     pub protocol: String,
-    /// Where it listens on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
-    /// Where clients are told to connect: the same port, or that of a proxy.
+    /// The port that clients are told to connect to: the same port, or that of a proxy.
     pub advertised_port: u16,
 }
 
@@ -63,8 +61,8 @@ impl Options {
         }
     }
 
-    /// Three brokers with 400 MiB each and the quick compiler; topics have three replicas, two of which must
-    /// be in sync.
+    /// Three brokers with 400 MiB each and the quick compiler. Topics have three replicas, two of which must be
+    /// in sync.
     pub fn cluster_of_three(directory: impl Into<PathBuf>) -> Options {
         Options {
             brokers: 3,

@@ -6,17 +6,17 @@ use std::ops::Range;
 
 use super::Error;
 
-/// Below the ports that systems hand out to connecting sockets: a broker that is down for a while
-/// must find its port free again, and a client that keeps trying such a port would in the end
+/// This range is below the ports that systems give to connecting sockets. A broker that is down for a while
+/// must find its port free again. A client that keeps trying a port of the systems' range would in the end
 /// connect to itself.
 const RANGE: Range<u16> = 20_000..30_000;
 
-/// The range is far larger than what runs on it, so this many misses mean that something else is
+/// The range is far larger than the number of used ports, so this many misses mean that something else is
 /// wrong.
 const ATTEMPTS_MAX: u32 = 1_000;
 
-/// `count` different ports that were free a moment ago. Another process may take one before a
-/// broker does: the start is then tried again with others.
+/// `count` different ports that were free a moment ago. Another process may take one before a broker does. Then
+/// the start is tried again with others.
 pub(super) fn free(count: usize) -> Result<Vec<u16>, Error> {
     // All are held until the last is found, so that they differ.
     let mut held: Vec<(u16, TcpListener)> = Vec::with_capacity(count);
@@ -35,10 +35,11 @@ pub(super) fn free(count: usize) -> Result<Vec<u16>, Error> {
     Ok(held.into_iter().map(|(port, _)| port).collect())
 }
 
-/// At random, so that processes that start at the same time do not walk into each other.
+/// Random, so that processes that start at the same time do not choose the same ports.
 fn random_port() -> u16 {
     let span = u64::from(RANGE.end - RANGE.start);
-    // The standard library seeds each hasher state anew; the remainder is below the span, a u16.
+    // The standard library seeds each hasher state with new random data. The remainder is below the span, a
+    // u16.
     let step = RandomState::new().hash_one(0_u8) % span;
     RANGE.start + u16::try_from(step).unwrap_or(0)
 }

@@ -1,25 +1,24 @@
-//! Asks a broker who is in its cluster, with one Metadata request written by hand: no client
-//! library is needed to know whether a broker serves.
+//! Asks a broker for the members of its cluster, with one Metadata request in raw bytes. So this needs no
+//! client library to find out whether a broker serves.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A broker on this machine answers in a millisecond; one that is still loading is asked again.
+/// A broker on this machine answers in a millisecond. One that is still loading is asked again.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The answer has no topics, only up to three brokers.
 const RESPONSE_BYTES_MAX: usize = 4_096;
 
-/// Metadata, version 2 (the first with the cluster's id), a correlation of 1, no client name, no
-/// topics.
+/// Metadata, version 2 (the first with the cluster's ID), a correlation of 1, no client name, no topics.
 const REQUEST: [u8; 18] = [0, 0, 0, 14, 0, 3, 0, 2, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0];
 
-/// What a broker knows of its cluster.
+/// A broker's view of its cluster.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) cluster_id: String,
-    /// The brokers that the controller lets serve, this one among them once it has caught up.
+    /// The brokers that the controller lets serve, including this one once it has caught up.
     pub(super) nodes: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Child processes: waits that end, and what they said last.
+//! Child processes: waits with a limit, and their last output.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::system;
 
-/// How often a child is asked whether it has ended.
+/// The interval of checks for the end of a child.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// After SIGKILL only the kernel's own work is left.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How much of a log goes into an error message.
+/// Lines of a log that go into an error message.
 const TAIL_LINES: usize = 4;
 
 /// Waits for `child` up to `limit`; `None` when it still runs.
@@ -53,7 +53,7 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Option<E
     Ok(status)
 }
 
-/// The last lines of the log at `path` that tell a reader something, in one line.
+/// The last informative lines of the log at `path`, in one line.
 pub(super) fn tail(path: &Path) -> String {
     match fs::read(path) {
         Ok(bytes) => last_words(&String::from_utf8_lossy(&bytes)),
@@ -62,8 +62,7 @@ pub(super) fn tail(path: &Path) -> String {
 }
 
 fn last_words(log: &str) -> String {
-    // Maven resets the terminal's colours even where there is no terminal, and refers to help that
-    // is cut off here.
+    // Maven resets the terminal's colours even without a terminal, and refers to help that is cut off here.
     let log = log
         .replace("\u{1b}[0m", "")
         .replace("\u{1b}[m", "")
@@ -79,7 +78,7 @@ fn last_words(log: &str) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("; ")
 }
 
-/// Not the frames of a stack trace, nor Maven's advice that closes every failure.
+/// False for the frames of a stack trace, and for the advice that Maven prints after every failure.
 fn is_telling(line: &str) -> bool {
     const NOISE: [&str; 6] = [
         "at ",
@@ -92,9 +91,8 @@ fn is_telling(line: &str) -> bool {
     !line.is_empty() && line != "[ERROR]" && !NOISE.iter().any(|noise| line.starts_with(noise))
 }
 
-/// Spawns brokers on a thread that lives as long as this value: the kernel kills a child when the
-/// *thread* that spawned it ends ([`system::die_with_parent`]), and the caller's may be
-/// short-lived.
+/// Spawns brokers on a thread that lives as long as this value. The kernel kills a child when the *thread* that
+/// spawned it ends ([`system::die_with_parent`]), and the caller's thread may be short-lived.
 #[derive(Debug)]
 pub(super) struct Spawner {
     requests: mpsc::Sender<(Command, mpsc::Sender<io::Result<Child>>)>,
@@ -108,8 +106,8 @@ impl Spawner {
             .spawn(move || {
                 for (mut command, answer) in inbox {
                     system::die_with_parent(&mut command);
-                    // If nobody waits for the child any more, its handle is dropped and the child
-                    // ends with this thread.
+                    // If no caller waits for the child any more, its handle is dropped and the child ends with
+                    // this thread.
                     let _ = answer.send(command.spawn());
                 }
             })?;

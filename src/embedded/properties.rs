@@ -4,19 +4,18 @@ use std::fmt::Write;
 
 use super::Listener;
 
-/// What sets one broker apart from another.
+/// The values in which one broker differs from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// Kafka's `node.id`, from 1.
     pub(super) id: u32,
-    /// Where clients connect.
+    /// The port for clients.
     pub(super) client_port: u16,
-    /// Where the other controllers connect.
+    /// The port for the other controllers.
     pub(super) controller_port: u16,
 }
 
-/// The file for `node`, one of `nodes`. Later settings replace earlier ones, so that `extra` wins
-/// over ours.
+/// The file for `node`, one of `nodes`. Later settings replace earlier ones, so `extra` replaces ours.
 pub(super) fn server<'a>(
     node: Node,
     nodes: &[Node],
@@ -52,15 +51,14 @@ pub(super) fn server<'a>(
     let mut settings: Vec<(&str, String)> = vec![
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", node.id.to_string()),
-        // Static voters: unlike those kept in the log, they may change their ports from start to
-        // start.
+        // Static voters may change their ports between starts, unlike voters that are kept in the log.
         ("controller.quorum.voters", voters.join(",")),
         ("listeners", listening),
         ("advertised.listeners", advertised),
         ("listener.security.protocol.map", protocols),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
         ("controller.listener.names", "CONTROLLER".to_owned()),
-        // Relative to the broker's directory, which can so be moved and may have any name.
+        // The path is relative to the broker's directory. So that directory can be moved and may have any name.
         ("log.dirs", "data".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
         ("default.replication.factor", brokers.to_string()),
@@ -79,8 +77,7 @@ pub(super) fn server<'a>(
             "share.coordinator.state.topic.min.isr",
             in_sync_min.to_string(),
         ),
-        // The defaults are for a large cluster: 50 partitions of each kind take seconds to create
-        // here.
+        // The defaults are for a large cluster: 50 partitions of each kind take seconds to create here.
         ("offsets.topic.num.partitions", "5".to_owned()),
         ("transaction.state.log.num.partitions", "5".to_owned()),
         (
@@ -89,18 +86,17 @@ pub(super) fn server<'a>(
         ),
         ("num.network.threads", "2".to_owned()),
         ("num.io.threads", "4".to_owned()),
-        // The default is 128 MiB, taken from the heap at once.
+        // The default is 128 MiB, allocated from the heap at once.
         (
             "log.cleaner.dedupe.buffer.size",
             (u64::from(heap_mb / 32).max(4) << 20).to_string(),
         ),
-        // The one timer that differs from production: nobody waits here for more members to arrive.
+        // This is the only timer that differs from production: here no group waits for more members to arrive.
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
     ];
     if brokers == 1 {
-        // After a kill the controller holds the name of the dead broker until its session has
-        // ended. Nobody could take over from the only broker, so all that the default of 9 s does
-        // is delay its next start.
+        // After a kill the controller reserves the ID of the dead broker until its session has ended. No other
+        // broker could take over from the only one, so the default of 9 s would only delay its next start.
         settings.push(("broker.session.timeout.ms", "3000".to_owned()));
         settings.push(("broker.heartbeat.interval.ms", "500".to_owned()));
     }

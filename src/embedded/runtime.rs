@@ -8,7 +8,7 @@ use super::java::Java;
 use super::options::Jvm;
 use super::{Error, jars};
 
-/// What it takes to run one of Kafka's main classes.
+/// The parts that are needed to run one of Kafka's main classes.
 #[derive(Debug)]
 pub(super) struct Runtime {
     java: Java,
@@ -16,7 +16,7 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    /// Finds Java, and Kafka's jars or fetches them.
+    /// Finds Java and Kafka's jars. Fetches the jars if they are missing.
     pub(super) fn prepare() -> Result<Runtime, Error> {
         Ok(Runtime {
             java: Java::find()?,
@@ -24,17 +24,17 @@ impl Runtime {
         })
     }
 
-    /// The loaded classes of an earlier run, which shorten a start by a third. Java ignores it when
-    /// it does not fit.
+    /// The archive of the classes that an earlier run loaded. It shortens a start by a third. Java ignores it
+    /// when it does not fit.
     fn class_archive(&self) -> PathBuf {
         self.directory
             .join(format!("classes-{}.jsa", self.java.version))
     }
 
-    /// A command that runs in `directory`; the caller adds a main class and its arguments.
+    /// A command that runs in `directory`. The caller adds a main class and its arguments.
     ///
-    /// With `recording`, it writes its loaded classes there when it ends, unless there is an
-    /// archive already. Returns whether it does.
+    /// With `recording`, it writes its loaded classes to that directory when it ends, unless an archive exists
+    /// already. Returns true when it does.
     pub(super) fn command(&self, directory: &Path, jvm: Jvm, recording: bool) -> (Command, bool) {
         let mut command = Command::new(&self.java.program);
         command
@@ -53,8 +53,8 @@ impl Runtime {
         }
         let archive = self.class_archive();
         let recording = recording && !archive.is_file();
-        // Which classes do not fit into the archive is nothing to know, and would bury what the
-        // broker says last.
+        // The list of classes that do not fit into the archive has no use, and would hide the broker's last
+        // output.
         command.arg("-Xlog:cds*=error");
         if recording {
             command.arg(format!("-XX:ArchiveClassesAtExit={RECORDED}"));
@@ -70,14 +70,14 @@ impl Runtime {
         (command, recording)
     }
 
-    /// Keeps what a recording command that has ended left in `directory`. Failing only costs time
-    /// at the next start.
+    /// Keeps the archive that a recording command wrote to `directory` before it ended. A failure only costs
+    /// time at the next start.
     pub(super) fn keep_class_archive(&self, directory: &Path) {
         let recorded = directory.join(RECORDED);
         let archive = self.class_archive();
         let partial = archive.with_extension(format!("{}.partial", std::process::id()));
-        // Copied first, since the two directories may be on different file systems and a rename is
-        // atomic on one only.
+        // The file is copied first: the two directories may be on different file systems, and a rename is
+        // atomic only within one.
         let kept = fs::copy(&recorded, &partial).and_then(|_| fs::rename(&partial, &archive));
         if let Err(error) = kept {
             tracing::debug!(%error, "kafka's classes not archived");
@@ -89,8 +89,8 @@ impl Runtime {
 
 const RECORDED: &str = "classes.jsa";
 
-/// A locale of every Linux of the last years, in which file names are UTF-8 and messages English. Where
-/// there is none Java falls back to C, as it would without; macOS takes UTF-8 in any.
+/// A locale of every Linux of the last years, in which file names are UTF-8 and messages are English. Where it
+/// is missing, Java uses C, as it would without this setting. macOS takes UTF-8 in any locale.
 const UTF_8_LOCALE: &str = "C.UTF-8";
 
 fn flag(name: &str, path: &Path) -> std::ffi::OsString {

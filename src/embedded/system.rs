@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Sends SIGTERM, and only to a child that has not been waited for: afterwards its ID may belong to another
+/// Sends SIGTERM, only to a child that has not been waited for. After the wait, its ID may belong to another
 /// process.
 pub(crate) fn terminate(child: &mut Child) -> io::Result<()> {
     if child.try_wait()?.is_some() {
@@ -15,8 +15,8 @@ pub(crate) fn terminate(child: &mut Child) -> io::Result<()> {
     Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
 }
 
-/// Has the kernel kill the command's process when the *thread* that spawns it ends (Linux only; elsewhere a
-/// parent that is killed leaves its children behind).
+/// Makes the kernel kill the command's process when the *thread* that spawns it ends. This works on Linux only:
+/// elsewhere a killed parent leaves its children behind.
 pub fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {

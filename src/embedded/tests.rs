@@ -1,4 +1,4 @@
-//! The real thing: these start brokers.
+//! Tests with real brokers.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::Command;
 
 use super::*;
 
-/// The ids of processes that run in a broker's directory, whoever started them.
+/// The IDs of all processes that run in a broker's directory, started by this test or not.
 fn processes_in(directory: &Path) -> Vec<String> {
     let directory = directory.canonicalize().unwrap();
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
-        // Gone meanwhile, or not ours to see.
+        // The process has ended meanwhile, or may not be inspected.
         if fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&directory)) {
             found.push(process.file_name().to_string_lossy().into_owned());
         }
@@ -19,7 +19,7 @@ fn processes_in(directory: &Path) -> Vec<String> {
     found
 }
 
-/// What the tests do to a broker, with the command of that name.
+/// Sends a signal to the broker, by the command of that name.
 fn signal(kafka: &mut Kafka, signal: &str) {
     let pid = kafka.pid(0).unwrap().to_string();
     let status = Command::new("kill").args([signal, &pid]).status().unwrap();
@@ -104,7 +104,7 @@ fn a_second_start_finds_the_data_of_the_first() {
     let silence = loop {
         match probe::ask(old_port) {
             Err(error) => break error,
-            // Its threads stop one by one, and some have a request in hand.
+            // The broker's threads stop one by one, and some have a request in progress.
             Ok(_) => assert!(Instant::now() < deadline),
         }
     };
@@ -116,7 +116,7 @@ fn a_second_start_finds_the_data_of_the_first() {
         "{silence}"
     );
     signal(&mut second, "-CONT");
-    // Not its nodes: if it slept longer than its session, it may not be among them yet.
+    // The nodes are not compared: if the broker slept longer than its session, it may not be among them yet.
     assert_eq!(probe::ask(old_port).unwrap().cluster_id, view.cluster_id);
 
     drop(second);
@@ -139,7 +139,7 @@ fn a_broker_that_cannot_start_says_why() {
 fn a_directory_is_free_again_when_its_owner_was_killed() {
     let directory = tempfile::tempdir().unwrap();
     let first = Lock::acquire(directory.path(), LOCK_PATIENCE).unwrap();
-    // A child that holds the lock, as a broker does, and dies with nobody's help.
+    // A child that holds the lock, as a broker does, and ends by itself.
     let mut child = Command::new("sleep")
         .arg("0.2")
         .stdin(first.share().unwrap())

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,15 +17,14 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, permits};
 use super::call::key::{Key, RANDOM_BYTES};
 use super::call::problem::{MEDIA_TYPE, Own, Problem};
-use super::call::{Call, Incoming, Op, answer, openapi};
+use super::call::{Call, Incoming, openapi};
 use super::callers::Caller;
 use super::metrics::Metrics;
 use crate::core::Code;
-use crate::kafka::calls::{Calls, End, Fate, Places, Request as Record};
+use crate::kafka::calls::{Calls, Places};
 use crate::observe::clock::unix_ms;
+use crate::service::http::trace::Tracer;
 use crate::service::http::{gathered, probed};
-use crate::wire::headers::{TRACEPARENT, TRACESTATE};
-use crate::wire::request::DESCRIBE;
 
 /// Most bytes of a body. The largest has a name and a reason of 255 bytes, which JSON may write as six each, and
 /// the numbers of a definition.
@@ -56,10 +54,11 @@ pub(super) struct Limits {
 
 /// The state of all handlers.
 #[derive(Clone)]
-pub(super) struct App(Arc<Shared>);
+pub(super) struct App(pub(super) Arc<Shared>);
 
-struct Shared {
-    calls: Calls,
+pub(super) struct Shared {
+    pub calls: Calls,
+    pub tracer: Tracer,
     limits: Limits,
     in_flight: Arc<Semaphore>,
     access: Access,
@@ -71,6 +70,7 @@ struct Shared {
 impl App {
     pub(super) fn new(
         calls: Calls,
+        tracer: Tracer,
         limits: Limits,
         access: Access,
         metrics: Metrics,
@@ -78,6 +78,7 @@ impl App {
     ) -> App {
         App(Arc::new(Shared {
             calls,
+            tracer,
             limits,
             in_flight: Arc::new(Semaphore::new(limits.in_flight_max)),
             access,
@@ -99,7 +100,7 @@ impl App {
     }
 
     /// Why calls are not taken at present. None when they are.
-    fn obstacle(&self) -> Option<String> {
+    pub(super) fn obstacle(&self) -> Option<String> {
         match *self.0.stopping.borrow() {
             true => Some("the gateway is stopping".to_owned()),
             false => self.0.calls.obstacle(),
@@ -254,7 +255,9 @@ impl App {
             None => drawn(tenant)?,
         };
         key.check_age(unix_ms(), self.0.limits.key_age_max_s)?;
-        let answered = self.carry_out(&call, &key, &parts, caller, places).await;
+        let answered = self
+            .carry_out(&call, &key, &parts.headers, caller, places)
+            .await;
         let mut response = match answered {
             Ok(body) => {
                 let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];
@@ -262,13 +265,13 @@ impl App {
             }
             Err(mut problem) => {
                 // Where the same call may be repeated, it needs the same key.
-                if call.op != Op::Describe && problem.status >= 500 {
+                if !call.op.only_reads() && problem.status >= 500 {
                     problem.idempotency_key = Some(key.as_str().to_owned());
                 }
                 problem_response(&problem)
             }
         };
-        if call.op != Op::Describe
+        if !call.op.only_reads()
             && let Ok(key) = HeaderValue::from_bytes(key.to_header().as_bytes())
         {
             response.headers_mut().insert(IDEMPOTENCY_KEY, key);
@@ -277,7 +280,7 @@ impl App {
     }
 
     /// A place among the calls in progress, and among those of the caller.
-    fn places(&self, caller: Option<&Caller>) -> Result<Places, Problem> {
+    pub(super) fn places(&self, caller: Option<&Caller>) -> Result<Places, Problem> {
         let place = |semaphore: &Arc<Semaphore>, limit: &str| {
             Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
                 let detail = format!("as many calls wait as {limit} allows");
@@ -290,61 +293,6 @@ impl App {
             own.transpose()?,
         ))
     }
-
-    /// Writes the record of a call and waits for its reply.
-    async fn carry_out(
-        &self,
-        call: &Call,
-        key: &Key,
-        parts: &Parts,
-        caller: Option<&Caller>,
-        places: Places,
-    ) -> Result<Vec<u8>, Problem> {
-        if let Some(obstacle) = self.obstacle() {
-            let detail = format!("{obstacle}. Nothing was written");
-            return Err(Problem::own(Own::NotReady, detail).about(&call.name));
-        }
-        let trace = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
-        let record = Record {
-            name: &call.name,
-            value: &[],
-            traceparent: trace(TRACEPARENT),
-            tracestate: trace(TRACESTATE),
-        };
-        let mut places = places;
-        if call.op == Op::Define {
-            let look = Record {
-                value: DESCRIBE,
-                ..record
-            };
-            let end = self.0.calls.call(look, places).await;
-            let description = match ended(end) {
-                End::Reply(body) => body,
-                // The definition itself was not written.
-                End::NoReply { reason, .. } => {
-                    let unwritten =
-                        Fate::Unwritten(format!("the sequence was looked at first, and {reason}"));
-                    return Err(answer::without_reply(call, &unwritten, &reason));
-                }
-            };
-            answer::may_define(call, &description)?;
-            places = self.places(caller)?;
-        }
-        let value = &call.value(key, caller.map(|caller| caller.name.as_str()));
-        let end = self.0.calls.call(Record { value, ..record }, places).await;
-        match ended(end) {
-            End::Reply(body) => answer::of_reply(call, &body),
-            End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
-        }
-    }
-}
-
-/// A call whose sender is gone without a word: nothing is known of its record.
-fn ended<E>(end: Result<End, E>) -> End {
-    end.unwrap_or_else(|_| End::NoReply {
-        fate: Fate::Unreported,
-        reason: "the gateway lost the call".to_owned(),
-    })
 }
 
 async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {

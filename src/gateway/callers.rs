@@ -42,7 +42,7 @@ impl Verb {
     const fn of(op: Op) -> Verb {
         match op {
             Op::Next => Verb::Next,
-            Op::Describe => Verb::Read,
+            Op::Describe | Op::Trace => Verb::Read,
             Op::Define => Verb::Define,
             Op::SetNext | Op::Retire => Verb::Operate,
         }

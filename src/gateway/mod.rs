@@ -7,6 +7,7 @@
 //! | [`serve`] | start, run, stop |
 //! | `server` | the sockets and their limits |
 //! | `app` | the handlers |
+//! | `steps` | what a call does in Kafka, step by step |
 //! | `access` | who is answered |
 //! | `callers` | the file of callers: tokens and scopes |
 //! | `local` | the check of callers where there is no such file |
@@ -20,5 +21,6 @@ mod local;
 mod metrics;
 pub(crate) mod serve;
 mod server;
+mod steps;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::server;
 use crate::kafka::calls::{Calls, Options};
 use crate::service::http::bind_reason;
+use crate::service::http::trace::Tracer;
 use crate::service::serve;
 use crate::service::settings::{self, Gateway, Settings};
 
@@ -139,6 +140,7 @@ pub(crate) async fn run_until(
         names: settings.reply_headers.smallrye.clone(),
         timeout: gateway.timeout,
     };
+    let tracer = Tracer::new(connection.clone(), serve::topics(settings));
     let (calls, thread) = Calls::start(connection, options)?;
     // It is set once: each run has a status of its own.
     let _ = status.0.set(calls.clone());
@@ -154,7 +156,7 @@ pub(crate) async fn run_until(
             Access::Callers(callers)
         }
     };
-    let app = App::new(calls.clone(), limits, access, metrics, registry);
+    let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
     let serving = server::serve(listener, app.clone(), gateway.connections_max, stop);
     let stopping = async {
         app.stopped().await;

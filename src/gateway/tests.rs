@@ -21,6 +21,8 @@ use super::server;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, Options};
 use crate::kafka::clients::Connection;
+use crate::kafka::transactor::Topics;
+use crate::service::http::trace::Tracer;
 use crate::wire::headers::Names;
 
 /// A hang fails the test.
@@ -57,6 +59,13 @@ async fn start_for(
         names: Names::default().smallrye,
         timeout: TIMEOUT,
     };
+    let topics = Topics {
+        requests: "requests".to_owned(),
+        replies: "replies".to_owned(),
+        state: "state".to_owned(),
+        ledger: "ledger".to_owned(),
+    };
+    let tracer = Tracer::new(connection.clone(), topics);
     let (calls, _) = Calls::start(connection, options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -68,7 +77,7 @@ async fn start_for(
     let local = || Access::Local(Local::new(&listener, "127.0.0.1:0"));
     let access = callers.map_or_else(local, Access::Callers);
     let metrics = Metrics::register(&registry).unwrap();
-    let app = App::new(calls.clone(), limits, access, metrics, registry);
+    let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
     let (stop, stopped) = oneshot::channel();
     let task = spawn(server::serve(listener, app, connections_max, async {
         let _ = stopped.await;
@@ -345,7 +354,7 @@ async fn the_description_for_machines_is_the_one_in_the_documents() {
     let file = std::fs::read_to_string(path).unwrap();
     assert!(
         file == body,
-        "write it again: curl -s http://127.0.0.1:8378/v1/openapi.json > docs/schema/openapi.json"
+        "write it again: sequencer schema openapi > docs/schema/openapi.json"
     );
     server.end().await;
 }

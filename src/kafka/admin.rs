@@ -1,8 +1,8 @@
-//! Questions about the cluster, its topics and groups, and the creation of topics. Blocking, each
-//! call with a deadline; for start-up, restores and the command line, never for the record path.
+//! Questions about the cluster, its topics and groups, and the creation of topics. Calls block, each with a
+//! deadline. They are for start-up, restores and the command line, never for the record path.
 //!
-//! *Architecture invariant*: nothing here makes a topic by asking for it. Brokers may create a
-//! topic that a client asks for by name, so existence is read from the full list only.
+//! *Architecture invariant*: no call here creates a topic by asking for it. Brokers may create a topic that a
+//! client asks for by name, so existence is read from the full list only.
 
 mod assignment;
 pub(crate) mod check;
@@ -22,62 +22,62 @@ use super::context::Context;
 use super::error::{Class, Error, UNREACHABLE};
 pub(crate) use groups::{Committed, Listed, Member};
 
-/// How long the first contact may take. Brokers answer in milliseconds; a name server or a
-/// connection that is dropped in silence takes seconds. Whoever waits is at a terminal.
+/// The longest time for the first contact. Brokers answer in milliseconds. A name server, or a connection that
+/// drops packets silently, takes seconds. A user waits at a terminal meanwhile.
 const FIRST_CONTACT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long each attempt of it takes, before the reasons of the failure are looked at: a wrong
-/// password should be told at once.
+/// The length of each attempt at the first contact. After it, the reported errors are looked at, so that a
+/// wrong password is reported at once.
 const FIRST_CONTACT_ATTEMPT: Duration = Duration::from_millis(500);
 /// Shortest time-out of a call: librdkafka counts in milliseconds.
 const CALL_MIN: Duration = Duration::from_millis(1);
-/// How long a question may take. As much as a controller needs to change hands.
+/// The longest time for a question: as long as a change of the controller takes.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A cluster as its metadata show it.
+/// A cluster as its metadata shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cluster {
     /// Brokers that are up.
     pub brokers: usize,
-    /// Every topic that we may see.
+    /// Every topic that this client may see.
     pub topics: BTreeMap<String, Topic>,
 }
 
 /// The shape of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Topic {
-    /// How many partitions it has.
+    /// Number of partitions.
     pub partitions: u32,
     /// Replicas of the partition that has the fewest.
     pub replication: u32,
-    /// Every partition has a leader.
+    /// True when every partition has a leader.
     pub led: bool,
 }
 
-/// What we may do with a topic.
+/// The permitted uses of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicAccess {
-    /// Write records to it.
+    /// True when this client may write records to it.
     pub may_write: bool,
-    /// A transaction that wrote to it can be ended: it takes the broker's own markers.
+    /// True when a transaction that wrote to it can be ended: the topic takes the broker's own markers.
     pub takes_markers: bool,
-    /// Its `max.message.bytes`, which bounds a whole batch; none when we may not know.
+    /// Its `max.message.bytes`, which bounds a whole batch; none when this client may not read it.
     pub batch_bytes_max: Option<usize>,
 }
 
-/// What is done with the records of a topic.
+/// The use of a topic's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Read them.
     Read,
-    /// Add to them.
+    /// Write them.
     Write,
 }
 
-/// A transaction marker is a batch of 78 bytes; a topic that does not take it keeps every transaction
-/// that wrote to it open, and with it the producer, for ever.
+/// A transaction marker is a batch of 78 bytes. A topic that does not take it keeps every transaction that
+/// wrote to it open forever, and with it the producer.
 const MARKER_BYTES_MAX: i64 = 128;
-/// A marker has its coordinator's time, which the topic's leader compares with its own: their clocks
-/// and the way of the marker together stay below this.
+/// A marker has its coordinator's time, which the topic's leader compares with its own. The difference of their
+/// clocks and the marker's travel time together stay below this.
 const MARKER_SKEW_MS_MAX: i64 = 600_000;
 
 fn takes_markers(config: &TopicConfig) -> bool {
@@ -99,13 +99,13 @@ pub(crate) struct Admin {
     /// For the group questions, which need a client of that group.
     config: ClientConfig,
     brokers: String,
-    /// Why a broker could not be reached, as last reported. It is kept for later questions: librdkafka
-    /// does not repeat a report that is the same for half a minute.
+    /// The last reported reason why a broker could not be reached. It is kept for later questions: librdkafka
+    /// does not repeat the same report for half a minute.
     reason: Mutex<Option<String>>,
 }
 
 impl Admin {
-    /// `config` needs no more than the way to the cluster.
+    /// Makes a client. `config` needs only the settings to reach the cluster.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
@@ -123,15 +123,15 @@ impl Admin {
         &self.brokers
     }
 
-    /// The first contact: the cluster, or why it cannot be reached.
+    /// Makes the first contact. Returns the cluster, or the reason why it cannot be reached.
     ///
     /// # Errors
-    /// No broker answered within [`FIRST_CONTACT_DEADLINE`], or one refused us.
+    /// No broker answered within [`FIRST_CONTACT_DEADLINE`], or one refused this client.
     pub(crate) fn cluster(&self) -> Result<Cluster, Error> {
         self.cluster_within(FIRST_CONTACT_DEADLINE)
     }
 
-    /// The same within another time, if that is shorter.
+    /// Like [`Admin::cluster`], within `within` if that is shorter than the usual deadline.
     ///
     /// # Errors
     /// As [`Admin::cluster`].
@@ -161,13 +161,13 @@ impl Admin {
     /// The latest reason that the client's connections have reported, if any.
     ///
     /// # Errors
-    /// A broker refused us, which no waiting changes.
+    /// A broker refused this client. Waiting does not change that.
     fn trouble(&self, operation: &'static str) -> Result<Option<String>, Error> {
         let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
         for error in native::errors(&self.client, operation) {
             match error.class {
                 Class::Denied => return Err(error),
-                // That none can be reached is what we are about to say ourselves.
+                // The caller reports itself that no broker can be reached.
                 _ if error.is_general() => {}
                 _ => *reason = Some(error.message.trim_start_matches(UNREACHABLE).to_owned()),
             }
@@ -175,11 +175,11 @@ impl Admin {
         Ok(reason.clone())
     }
 
-    /// Says of a question that got no answer in time which broker could not be reached, and why: a
-    /// broker that answers may name one that does not, such as the controller.
+    /// Adds to a question without an answer in time which broker could not be reached, and why. A broker that
+    /// answers may name one that does not, such as the controller.
     ///
     /// # Errors
-    /// That of the question, explained.
+    /// The error of the question, explained.
     pub(crate) fn explained<T>(&self, asked: Result<T, Error>) -> Result<T, Error> {
         asked.map_err(|error| {
             if error.class != Class::Retriable {
@@ -200,14 +200,14 @@ impl Admin {
         topic_id(&self.client, topic)
     }
 
-    /// The refusal to let us see a topic, which the list of topics leaves out then.
+    /// The error when this client may not see a topic. The list of topics leaves such a topic out.
     fn denied(&self, topic: &str) -> Option<Error> {
         self.topic_id(topic)
             .err()
             .filter(|error| error.class == Class::Denied)
     }
 
-    /// Every topic that we may see.
+    /// Every topic that this client may see.
     ///
     /// # Errors
     /// No answer in time.
@@ -215,7 +215,7 @@ impl Admin {
         Ok(cluster(&self.client)?.topics)
     }
 
-    /// What we may do with a topic; none when there is no such topic.
+    /// The permitted uses of a topic; none when the topic does not exist.
     ///
     /// # Errors
     /// No answer within the deadline.
@@ -232,7 +232,7 @@ impl Admin {
             },
         };
         let config = match native::topic_config(&self.client, topic, deadline) {
-            // Looking at settings needs a permission that writing does not.
+            // Reading settings needs a permission that writing does not.
             Err(error) if error.class == Class::Denied => None,
             config => config?,
         };
@@ -245,15 +245,15 @@ impl Admin {
         }))
     }
 
-    /// That we may read from a topic or write to it, as far as its broker says.
+    /// Checks the permission to read from a topic or write to it, as far as its broker reports permissions.
     ///
     /// # Errors
-    /// No answer in time, or no permission: then the error says which, and on what.
+    /// No answer in time, or no permission: then the error names the permission and the topic.
     pub(crate) fn permits(&self, topic: &str, access: Access) -> Result<(), Error> {
         let described = match native::describe_topic(&self.client, topic, CALL_DEADLINE) {
-            // It may not even be seen.
+            // Even describing it may be denied.
             Err(error) if error.class == Class::Denied => None,
-            // Whoever asks next finds that it is not there.
+            // The next question reports that the topic does not exist.
             described => match described? {
                 None => return Ok(()),
                 found => found,
@@ -270,20 +270,20 @@ impl Admin {
         Err(Error::own("authorize", Class::Denied, message))
     }
 
-    /// That we may ask about a group. Asking what it has committed goes on until its time is up where
-    /// that is denied, and does not say so; asking for its members does.
+    /// Checks the permission to describe a group. A question for committed offsets that is denied goes on until
+    /// its deadline and does not report the denial. A question for the members does.
     ///
     /// # Errors
-    /// No permission: then the error says which, and on what.
+    /// No permission: then the error names the permission and the group.
     pub(crate) fn permits_group(&self, group: &str) -> Result<(), Error> {
         match self.group_members(group) {
             Err(error) if error.class == Class::Denied => Err(error),
-            // Whoever asks next finds what else is wrong.
+            // The next question reports any other error.
             _ => Ok(()),
         }
     }
 
-    /// The settings of a topic; none when there is no such topic.
+    /// The settings of a topic; none when the topic does not exist.
     ///
     /// # Errors
     /// No answer, or no permission.
@@ -291,7 +291,7 @@ impl Admin {
         native::topic_config(&self.client, topic, CALL_DEADLINE)
     }
 
-    /// The settings of a broker; none when it does not say.
+    /// The settings of a broker; none when the broker does not report them.
     ///
     /// # Errors
     /// No answer, or no permission.
@@ -304,7 +304,7 @@ impl Admin {
         native::broker_config(&self.client, broker.id(), CALL_DEADLINE)
     }
 
-    /// True when nobody is in the group, and it has committed nothing for any topic.
+    /// True when the group has no members, and has committed nothing for any topic.
     ///
     /// # Errors
     /// No answer, or no permission.
@@ -316,8 +316,8 @@ impl Admin {
         Ok(!committed.map_err(|error| error.about_group_or(group, "committed offsets"))?)
     }
 
-    /// What a group has committed for the first `partitions` partitions of a topic. Offsets in a
-    /// transaction that has not ended are not there yet.
+    /// The group's committed offsets for the first `partitions` partitions of a topic. Offsets in a transaction
+    /// that has not ended are not included.
     ///
     /// # Errors
     /// No answer, or no permission.
@@ -329,16 +329,16 @@ impl Admin {
     ) -> Result<Vec<Option<Committed>>, Error> {
         let mut config = self.config.clone();
         config.set("group.id", group);
-        // Under read_committed the call waits for every transaction that is open.
+        // Under read_committed the call waits for every open transaction.
         config.set("isolation.level", "read_uncommitted");
         let client = client(&config, RDKafkaType::RD_KAFKA_CONSUMER)?;
         groups::committed(&client, topic, partitions, CALL_DEADLINE)
             .map_err(|error| error.about_group_or(group, topic))
     }
 
-    /// The members of a group and what each is assigned; none for a group that is not there. For the start of a
-    /// process and for commands: the call says when it is not permitted, which the quick listing does not, and it
-    /// asks the coordinator only. It may end the process when the coordinator is away for its whole deadline
+    /// The members of a group and their assignments; none when the group does not exist. For the start of a
+    /// process and for commands: the call reports a missing permission, which the quick listing does not, and
+    /// it asks the coordinator only. It may end the process when the coordinator is away for its whole deadline
     /// (<https://github.com/confluentinc/librdkafka/issues/4605>), so a running service uses
     /// [`Admin::listed_members`].
     ///
@@ -349,8 +349,8 @@ impl Admin {
             .map_err(|error| error.about_group_or(group, "members"))
     }
 
-    /// The same for a running service, with a deadline of its own: a broker that is away is not waited for. A
-    /// group that this client may not describe has no members here.
+    /// Like [`Admin::group_members`], for a running service, with a deadline of its own. It does not wait for a
+    /// broker that is away. A group that this client may not describe has no members here.
     ///
     /// # Errors
     /// No answer in time, or no permission.
@@ -364,8 +364,8 @@ impl Admin {
     }
 }
 
-/// A client without rust-rdkafka's consumer or producer around it: nothing is joined, nothing is
-/// produced, and it goes without waiting.
+/// A client without rust-rdkafka's consumer or producer around it: it joins and produces nothing, and closes
+/// without waiting.
 fn client(config: &ClientConfig, kind: RDKafkaType) -> Result<Client<Context>, Error> {
     const OPERATION: &str = "create client";
     let native = config
@@ -402,7 +402,7 @@ fn unreachable(brokers: &str, within: Duration, reason: Option<&str>) -> Error {
     )
 }
 
-/// The cluster and all its topics, with a client that is there already.
+/// The cluster and all its topics, read by an existing client.
 ///
 /// # Errors
 /// No answer in time.
@@ -413,7 +413,7 @@ pub(crate) fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, E
     cluster_of(&metadata)
 }
 
-/// The number of partitions of a topic; none when there is no such topic. Never creates it.
+/// The number of partitions of a topic; none when the topic does not exist. Never creates it.
 ///
 /// # Errors
 /// No answer in time.
@@ -424,8 +424,8 @@ pub(crate) fn partition_count<C: ClientContext>(
     Ok(cluster(client)?.topics.get(topic).map(|t| t.partitions))
 }
 
-/// The ID of a topic, which a topic of the same name made anew does not share; none when there is
-/// no such topic.
+/// The ID of a topic; none when the topic does not exist. A topic that is deleted and created again gets
+/// another ID.
 ///
 /// # Errors
 /// No answer in time, or no permission.
@@ -436,7 +436,7 @@ pub(crate) fn topic_id<C: ClientContext>(
     Ok(native::describe_topic(client, topic, CALL_DEADLINE)?.map(|found| found.id))
 }
 
-/// Gives a topic so many partitions, if it has fewer.
+/// Adds partitions to a topic until it has this number, if it has fewer.
 ///
 /// # Errors
 /// No answer in time, or no permission.
@@ -460,7 +460,7 @@ fn cluster_of(metadata: &rdkafka::metadata::Metadata) -> Result<Cluster, Error> 
     for topic in metadata.topics() {
         if let Some(code) = topic.error() {
             let error = Error::new("list topics", code.into(), "");
-            // Deleted while the list was made.
+            // The topic was deleted while the list was made.
             if error.is_absent() {
                 continue;
             }

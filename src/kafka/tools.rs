@@ -1,5 +1,4 @@
-//! The Kafka calls that only the command line's verbs make: asking as a client does, writing a
-//! repair, measuring.
+//! The Kafka calls that only the command line uses: asking as a client does, writing a repair, measuring.
 
 pub mod measure;
 pub mod repair;
@@ -14,10 +13,10 @@ use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Reader;
 use crate::kafka::error::Error;
 
-/// How long one call may take; brokers answer in milliseconds or are away.
+/// The longest time for one call. Brokers answer in milliseconds or are away.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A reader that sees everything, records of aborted transactions too.
+/// A reader that sees all records, also those of aborted transactions.
 ///
 /// # Errors
 /// A configuration that librdkafka refuses.
@@ -27,11 +26,11 @@ pub fn reader_of_everything(connection: &Connection) -> Result<Reader, Error> {
     Reader::new(&config)
 }
 
-/// Bytes that [`reader_of_much`] fetches ahead: enough to keep reading while records are looked at, a
-/// fraction of what a budget for millions of them is.
+/// Kilobytes that [`reader_of_much`] fetches ahead. This is enough to keep reading while records are looked at,
+/// and a fraction of a memory budget for millions of them.
 const AHEAD_KBYTES: &str = "32768";
 
-/// A reader of whole topics within a budget: what it fetches ahead is bounded in bytes.
+/// A reader of whole topics within a memory budget: the bytes that it fetches ahead are limited.
 ///
 /// # Errors
 /// A configuration that librdkafka refuses.
@@ -41,11 +40,11 @@ pub fn reader_of_much(connection: &Connection) -> Result<Reader, Error> {
     Reader::new(&config)
 }
 
-/// Bytes of one fetch of [`reader_of_little`]: some hundred records, and a broker gives a whole batch
-/// whatever this says.
+/// Bytes of one fetch of [`reader_of_little`]: some hundred records. A broker returns at least one whole batch,
+/// also if it is larger.
 const LITTLE_BYTES: &str = "65536";
 
-/// A reader of a few records at many places: what it fetches and nobody looks at is little.
+/// A reader of a few records at many places. It fetches few records that are not needed.
 ///
 /// # Errors
 /// A configuration that librdkafka refuses.
@@ -56,8 +55,7 @@ pub fn reader_of_little(connection: &Connection) -> Result<Reader, Error> {
     Reader::new(&config)
 }
 
-/// The first offset of a partition whose record has this time or a later one; none when there is no
-/// such record.
+/// The first offset of a partition whose record has this time or a later one; none when no such record exists.
 ///
 /// # Errors
 /// No answer in time.
@@ -85,9 +83,9 @@ pub fn offset_at(
     })
 }
 
-/// Start and end of a partition as the reader's isolation level sees it. A reader that has asked
-/// for them knows the topic, and begins to read it at once and not with librdkafka's next look at
-/// unknown topics, up to a second later.
+/// Start and end of a partition in the reader's isolation level. A reader that has asked for them knows the
+/// topic, and begins to read it at once. Otherwise it begins with librdkafka's next look at unknown topics, up
+/// to a second later.
 ///
 /// # Errors
 /// No answer in time.

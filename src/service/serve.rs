@@ -114,12 +114,7 @@ pub(crate) async fn run_until(
         "starting"
     );
     debug!(settings = %listed(settings.describe()), "effective settings");
-    let topics = Topics {
-        requests: settings.topics.requests.clone(),
-        replies: settings.topics.replies.clone(),
-        state: settings.topics.state.clone(),
-        ledger: settings.topics.ledger.clone(),
-    };
+    let topics = topics(settings);
     let registry = Registry::new();
     let metrics =
         Metrics::register(&registry).map_err(|error| Error::Kafka(format!("metrics: {error}")))?;
@@ -137,7 +132,7 @@ pub(crate) async fn run_until(
     };
     let inquiries = Inquiries::default();
     let owners = Owners::new(connection.clone(), &settings.topics.requests);
-    let tracer = Tracer::new(connection.clone(), &settings.topics.ledger);
+    let tracer = Tracer::new(connection.clone(), topics.clone());
     let config = Config {
         options: options(
             settings,
@@ -248,6 +243,17 @@ fn listed(pairs: Vec<(String, String)>) -> String {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     pairs.join(" ")
+}
+
+/// The topics of the service.
+pub(crate) fn topics(settings: &Settings) -> Topics {
+    let topics = &settings.topics;
+    Topics {
+        requests: topics.requests.clone(),
+        replies: topics.replies.clone(),
+        state: topics.state.clone(),
+        ledger: topics.ledger.clone(),
+    }
 }
 
 fn options(

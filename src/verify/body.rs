@@ -100,7 +100,7 @@ fn time(millis: i64) -> String {
 fn ids(out: &mut Vec<u8>, grant: Grant) {
     number(out, "first", grant.first);
     number(out, "last", grant.last());
-    number(out, "count", grant.count.into());
+    number(out, "count", grant.count.cast_signed());
     if grant.increment != 1 {
         number(out, "increment", grant.increment);
     }

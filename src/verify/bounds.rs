@@ -14,11 +14,11 @@ use super::source::{Extent, Flow, Logs, Topic};
 use super::state_log::StateLog;
 use super::{Error, Options};
 
-/// How often a wait looks at the state topic. Checkpoints come every 100 ms.
+/// The interval between two looks at the state topic. Checkpoints come every 100 ms.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long an open transaction may hide replies. The transaction of a dead instance ends by its timeout of 5
-/// s, and brokers look for timed-out transactions every 10 s.
+/// The longest time that an open transaction may hide replies. The transaction of a dead instance ends by its
+/// timeout of 5 s, and brokers look for timed-out transactions every 10 s.
 const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(20);
 
 /// The ranges that are read.

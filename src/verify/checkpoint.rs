@@ -11,7 +11,7 @@ use super::remembered::{Remembered, Value, of_oracle, scalars_of};
 use super::state_log::{Found, Replay};
 use crate::wire::state::Footer;
 
-/// Most differences that are described in words.
+/// Highest number of differences that are described in words.
 const WORDS_MAX: usize = 3;
 
 /// The differences of the last comparison.

@@ -1,6 +1,6 @@
 //! The error codes of the contract, as the checker knows them.
 
-/// Why a request gets no ID.
+/// The reason why a request gets no ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
     InvalidName,

@@ -87,7 +87,7 @@ pub(super) struct Due {
     pub key: u32,
     pub kind: Kind,
     pub flags: u8,
-    /// How many times the request had been forwarded when it came to `home`.
+    /// Number of times that the request had been forwarded when it came to `home`.
     pub hops: u8,
     /// The number of the sequence in its home partition. For a stray, the number of the home partition.
     pub sequence: u32,
@@ -95,7 +95,7 @@ pub(super) struct Due {
     pub life: u32,
     pub first: i64,
     pub increment: i64,
-    pub count: u32,
+    pub count: u64,
 }
 
 /// The request must have a reply.
@@ -117,14 +117,14 @@ impl Due {
 
     /// The last ID.
     pub(super) fn last(&self) -> i64 {
-        let steps = i64::from(self.count.saturating_sub(1));
-        self.first
-            .saturating_add(steps.saturating_mul(self.increment))
+        let steps = i128::from(self.count.saturating_sub(1));
+        let last = i128::from(self.first) + steps * i128::from(self.increment);
+        i64::try_from(last).unwrap_or(i64::MAX)
     }
 }
 
 impl Fact for Due {
-    const BYTES: usize = 64;
+    const BYTES: usize = 68;
 
     fn write(&self, out: &mut Writer<'_>) {
         let (kind, code) = match self.kind {
@@ -172,7 +172,7 @@ impl Fact for Due {
             life: u32::from_le_bytes(from.take()),
             first: i64::from_le_bytes(from.take()),
             increment: i64::from_le_bytes(from.take()),
-            count: u32::from_le_bytes(from.take()),
+            count: u64::from_le_bytes(from.take()),
         }
     }
 

@@ -7,7 +7,7 @@ pub(super) type Position = (i32, i64);
 
 /// The position before the first record.
 pub(super) const BEGINNING: Position = (-1, -1);
-/// Most times that a request is forwarded.
+/// Highest number of times that a request is forwarded.
 pub(super) const HOPS_MAX: u8 = 16;
 
 /// A link that this service wrote.
@@ -23,7 +23,7 @@ pub(super) struct Link {
     pub previous: Position,
     /// Partition and offset of the record that the client wrote.
     pub origin: (u32, i64),
-    /// How many times the request was forwarded.
+    /// Number of times that the request was forwarded.
     pub hops: u8,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct End {
     pub open: bool,
 }
 
-/// How the partition that a link goes to treats it.
+/// The treatment of a link by the partition that it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     On(End),

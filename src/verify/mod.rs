@@ -1,9 +1,9 @@
 //! `sequencer verify`: checks whether the topics keep the promises.
 //!
-//! An independent checker over the request log, the replies and the state. An *oracle* of its own decides what
-//! a request should get. It was written from the contract a second time: nothing here shares code with `core`,
-//! or with the code in `wire` that reads requests and writes replies. So a mistake stays unseen only if it was
-//! made twice. Of the service's code only the `kafka` module and the reader of state records are used;
+//! An independent checker over the request log, the replies and the state. An *oracle* of its own decides the
+//! due answer of each request. It was written from the contract a second time: nothing here shares code with
+//! `core`, or with the code in `wire` that reads requests and writes replies. So a mistake stays unseen only if
+//! it was made twice. Of the service's code only the `kafka` module and the reader of state records are used;
 //! `tests/repository.rs` checks this.
 //!
 //! ```text
@@ -65,7 +65,7 @@ use report::{Invariant, Report};
 use source::{Extent, Flow, Logs, Topic};
 use spill::{Fact, Ranges, Spill};
 
-/// Why the check was not possible.
+/// The reason why the check was not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An error of a Kafka client.
@@ -115,11 +115,11 @@ pub(crate) struct Options {
     pub own_replies: usize,
     /// The ID of the request topic, if it is known.
     pub topic_id: Option<[u8; 16]>,
-    /// Most bytes that may be held in memory.
+    /// The memory limit in bytes.
     pub memory_bytes: u64,
     /// The directory for temporary files.
     pub directory: PathBuf,
-    /// How long to wait until checkpoints cover the requests in the log at the start.
+    /// The longest wait until checkpoints cover the requests in the log at the start.
     pub wait: Duration,
 }
 

@@ -15,7 +15,7 @@ use super::rules::{Grant, Note, Rules, Sequence};
 use super::source::Record;
 use super::window::{self, Place, Window};
 
-/// Most sequences of a partition.
+/// Highest number of sequences of a partition.
 const SEQUENCES_MAX: usize = 1 << 24;
 /// Places in the window of a new service.
 pub(super) const WINDOW_DEFAULT: u32 = 100_000;
@@ -284,7 +284,7 @@ impl Oracle {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
         if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
             // An operator's record has the count 0, which no request for IDs has.
-            return if u64::from(grant.count) == count {
+            return if grant.count == count {
                 Ok(Due::Again(grant))
             } else {
                 Err(Code::RequestIdReused)

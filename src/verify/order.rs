@@ -1,5 +1,5 @@
-//! Checks I1 and I2 by the content of the replies alone, without the counts of requests. The oracle only says
-//! where an operator moved a sequence.
+//! Checks I1 and I2 by the content of the replies alone, without the counts of requests. The oracle only gives
+//! the moves of sequences by operators.
 
 use std::io;
 
@@ -20,7 +20,7 @@ struct Seen {
     stretches: Vec<(i64, i64)>,
 }
 
-/// Most ranges that are kept of one sequence. With more anomalies the oldest are forgotten.
+/// Highest number of ranges that are kept of one sequence. With more anomalies the oldest are forgotten.
 const STRETCHES_MAX: usize = 256;
 
 /// Checks all grants in the order of the log.

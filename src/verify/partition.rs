@@ -22,7 +22,7 @@ use crate::wire::state::Footer;
 const KEY_BYTES_MAX: usize = 255;
 /// Bits for the moves of a sequence. They keep the moves before and after a repair apart.
 const ERA_BITS: u32 = 24;
-/// Most bytes that a sequence costs here, besides its name: it is held twice in memory, with its hashes.
+/// The largest cost of a sequence here, in bytes without its name. It is held twice in memory, with its hashes.
 const SEQUENCE_BYTES: u64 = 400;
 
 /// The place where the oracle begins.
@@ -92,7 +92,7 @@ pub(super) struct Common<'a> {
     pub covered: &'a [i64],
     /// Replies to requests of this time or earlier may be gone.
     pub cut_ms: Option<i64>,
-    /// Most bytes that the oracle may hold.
+    /// The memory limit of the oracle in bytes.
     pub memory_bytes: u64,
 }
 
@@ -389,7 +389,7 @@ impl Pass<'_, '_> {
         match &answer.due {
             Due::Granted(grant) => {
                 counts.grants += 1;
-                counts.ids += u64::from(grant.count);
+                counts.ids = counts.ids.saturating_add(grant.count);
             }
             Due::Again(_) => counts.again += 1,
             Due::Described { .. } | Due::Policy { .. } => counts.operators += 1,

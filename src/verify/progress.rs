@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How often the bar is drawn.
+/// The interval at which the bar is drawn.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
-/// How often a line is written if there is no terminal.
+/// The interval at which a line is written if there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Steps between two looks at the clock.
 const STEPS: u32 = 1_024;
@@ -99,7 +99,7 @@ impl Progress {
         }
         let line = line(&self.stage, self.done, self.total, self.terminal);
         let seconds = self.began.elapsed().as_secs();
-        // If standard error is closed, nobody reads the output.
+        // If standard error is closed, the output has no reader.
         let _ = if self.terminal {
             write!(io::stderr(), "\r\x1b[K{line}  {seconds} s")
         } else {

@@ -266,7 +266,7 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
                 hashed
                     .number(first)
                     .number(increment)
-                    .number(count.into())
+                    .number(count.cast_signed())
                     .end()
             };
             let hashes = (from..).zip(places).map(place);

@@ -144,7 +144,7 @@ pub(crate) struct Counts {
 pub(crate) struct Report {
     /// True when something was checked and nothing is wrong.
     pub clean: bool,
-    /// Why there was nothing to check. None when something was checked.
+    /// The reason why there was nothing to check. None when something was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// The findings, by invariant.

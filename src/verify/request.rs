@@ -14,7 +14,7 @@ use super::rules::Grant;
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
 const VALUE_BYTES_MAX: usize = 65_536;
-const COUNT_MAX: i128 = 1_000_000;
+const COUNT_MAX: i128 = (1 << 53) - 1;
 /// The key of policy records.
 const POLICY: &str = "__policy";
 
@@ -509,7 +509,7 @@ mod tests {
             ("{}", 1),
             (r#"{"op":"next","count":10,"requester":"billing"}"#, 10),
             (r#"{"op":null,"count":null,"other":null}"#, 1),
-            ("1000000", 1_000_000),
+            ("9007199254740991", 9_007_199_254_740_991),
         ] {
             assert_eq!(wish(value), Ok(Wish::Next(expected)), "{value}");
         }
@@ -522,7 +522,7 @@ mod tests {
         let long = format!(r#"{{"request_id":"{}"}}"#, "a".repeat(256));
         for (value, expected) in [
             ("0", Code::InvalidCount),
-            ("1000001", Code::InvalidCount),
+            ("9007199254740992", Code::InvalidCount),
             ("99999999999999999999", Code::InvalidCount),
             ("5.0", Code::MalformedRequest),
             ("\"5\"", Code::MalformedRequest),

@@ -6,7 +6,8 @@ use super::request::Change;
 
 /// 2^53-1.
 const ID_LAST: i64 = 9_007_199_254_740_991;
-const COUNT_MAX: u64 = 1_000_000;
+const COUNT_DEFAULT_MAX: u64 = 1_000_000;
+const COUNT_MAX: u64 = ID_LAST.unsigned_abs();
 
 /// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +63,14 @@ impl PartialEq for Ledger {
 impl Eq for Ledger {}
 
 impl Rules {
-    /// The rules of a sequence that nobody defined.
+    /// The rules of a sequence without a definition.
     pub(super) const UNDEFINED: Rules = Rules {
         start: 1,
         increment: 1,
         min: 1,
         max: ID_LAST,
         cycle: false,
-        max_count: COUNT_MAX,
+        max_count: COUNT_DEFAULT_MAX,
         audit: false,
     };
 
@@ -160,7 +161,7 @@ impl Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub first: i64,
-    pub count: u32,
+    pub count: u64,
     pub increment: i64,
 }
 
@@ -178,7 +179,7 @@ impl Grant {
 pub(super) struct Sequence {
     /// The next ID, or a number beyond the end.
     pub next: i128,
-    /// The definition. None for a sequence that nobody defined.
+    /// The definition. None for a sequence that no operator has defined.
     pub defined: Option<Box<Defined>>,
     /// Number of moves by operators. A grant after a move need not follow the grant before it.
     pub run: u32,
@@ -308,7 +309,7 @@ impl Sequence {
         }
         Ok(Grant {
             first,
-            count: u32::try_from(count).unwrap_or(u32::MAX),
+            count,
             increment: rules.increment,
         })
     }

@@ -59,7 +59,7 @@ pub(crate) struct Extent {
     pub end: i64,
 }
 
-/// Whether a read goes on.
+/// The decision of a reader after each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     /// Go on with the next record.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 /// Buffer size of a file during writing.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// Most ranges. Three sets of their files are well below the 1,024 files that a process may open by default.
+/// Highest number of ranges. Three sets of their files are well below the 1,024 files that a process may open
+/// by default.
 const RANGES_MAX: u64 = 128;
 
 /// Creates a temporary file without a name.
@@ -82,7 +83,7 @@ impl Ranges {
 /// Facts on disk, by range.
 pub(super) struct Spill<F> {
     ranges: Ranges,
-    /// Most bytes of facts in memory at a time.
+    /// The limit of the facts in memory at a time, in bytes.
     bytes_max: u64,
     files: Vec<BufWriter<File>>,
     written: Vec<u64>,

@@ -12,7 +12,7 @@ mod scalar;
 use std::borrow::Cow;
 
 use crate::core::command::Action;
-use crate::core::limits::{COUNT_MAX, TEXT_FIELD_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::core::limits::{COUNT_DEFAULT_MAX, COUNT_MAX, TEXT_FIELD_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::core::name::POLICY;
 use crate::core::rejection::{Code, Rejection, echo};
 use crate::core::{Command, Name, Request};
@@ -155,7 +155,7 @@ fn decode_json(value: &[u8]) -> Decoded<'_> {
             b"0" => "0".to_owned(),
             long => format!("an integer of {} digits", long.len()),
         };
-        let message = format!("count must be 1 to {COUNT_MAX}, got {got}");
+        let message = out_of_range(&got);
         return Err(Rejection::new(Code::InvalidCount, message)).into();
     }
     match serde_json::from_slice::<Body<'_>>(value) {
@@ -213,20 +213,22 @@ fn object(mut fields: Fields<'_>) -> Decoded<'_> {
     }
 }
 
+/// Which definition counts is not known here. Most sequences have none.
+fn out_of_range(got: &dyn std::fmt::Display) -> String {
+    format!(
+        "count must be 1 to {COUNT_DEFAULT_MAX}, or to the max_count of the sequence, got {got}"
+    )
+}
+
 fn count(scalar: &Scalar<'_>) -> Result<u64, Rejection> {
     match scalar {
         Scalar::Integer(count) => u64::try_from(*count)
             .ok()
             .filter(|count| (1..=COUNT_MAX).contains(count))
-            .ok_or_else(|| {
-                Rejection::new(
-                    Code::InvalidCount,
-                    format!("count must be 1 to {COUNT_MAX}, got {count}"),
-                )
-            }),
+            .ok_or_else(|| Rejection::new(Code::InvalidCount, out_of_range(count))),
         Scalar::Huge(number) => Err(Rejection::new(
             Code::InvalidCount,
-            format!("count must be 1 to {COUNT_MAX}, got {number:e}"),
+            out_of_range(&format_args!("{number:e}")),
         )),
         other => Err(malformed(format!("count must be an integer, got {other}"))),
     }

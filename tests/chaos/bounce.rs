@@ -21,7 +21,7 @@ use crate::support::{cluster, heavy, tail};
 
 use super::stage::wait_in_sync;
 
-/// Least number of requests of each cell; `make test-long` sets 100,000.
+/// The lowest number of requests of each cell; `make test-long` sets 100,000.
 const REQUESTS_VARIABLE: &str = "SEQUENCER_BOUNCE_REQUESTS";
 const REQUESTS_DEFAULT: usize = 5_000;
 /// Requests a second.
@@ -126,7 +126,7 @@ fn cell(
     }
 }
 
-/// The knowledge of a reader: the replies of a sequence come in the order of their IDs, and a repeated reply is
+/// The checks of a reader: the replies of a sequence come in the order of their IDs, and a repeated reply is
 /// the same as the first.
 #[derive(Debug)]
 struct Order {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::check::{cause, same};
 use crate::support::records::show;
 
-/// Most anomalies of one kind that are quoted. The others are only counted.
+/// Highest number of anomalies of one kind that are quoted. The others are only counted.
 const QUOTED_MAX: usize = 5;
 
 /// A record that a client wrote and that is committed.
@@ -17,7 +17,7 @@ const QUOTED_MAX: usize = 5;
 pub struct Asked {
     pub partition: i32,
     pub offset: i64,
-    /// When the broker appended it, in milliseconds since 1970.
+    /// The time at which the broker appended it, in milliseconds since 1970.
     pub appended_ms: i64,
     pub key: Option<Vec<u8>>,
     pub request_id: Option<String>,
@@ -82,7 +82,7 @@ pub struct Report {
     pub errors: usize,
     /// Number of records whose `request_id` another record has as well.
     pub again: usize,
-    /// Requests whose reply was deleted with its topic before anybody saw it.
+    /// Requests whose reply was deleted with its topic before any reader saw it.
     pub lost_with_topic: HashSet<(i32, i64)>,
     anomalies: BTreeMap<Wrong, (usize, Vec<String>)>,
 }

@@ -1,5 +1,6 @@
-//! How long the slowest partition stands still when instances fail: the same faults with failover and without,
-//! in one run on three brokers. The times are printed beside their bars, and never asserted.
+//! Measures the time for which the slowest partition stands still when instances fail. The same faults come
+//! with failover and without, in one run on three brokers. The times are printed beside their bars, and never
+//! asserted.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -26,7 +27,7 @@ use super::stage::{self, BROKERS, PROXIED};
 use super::topics::Topics;
 use super::verify;
 
-/// How often each fault comes; `make failover` sets 10.
+/// The number of times that each fault comes; `make failover` sets 10.
 const TIMES_VARIABLE: &str = "SEQUENCER_FAILOVER_TIMES";
 const TIMES_DEFAULT: f64 = 1.0;
 /// Without failover each fault takes half a minute, and three of each show the order of magnitude.
@@ -37,15 +38,15 @@ const RATE: u64 = 400;
 const INSTANCES: [&str; 3] = [PROXIED, "b", "c"];
 /// The time before each fault in which all is well.
 const CALM: Duration = Duration::from_secs(2);
-/// How long an instance stays away. With failover, its partitions are back long before. Without failover, the
-/// session must end, and in `exactly_once` mode the transaction and the brokers' clean-up, too.
+/// The time for which an instance stays away. With failover, its partitions are back long before. Without
+/// failover, the session must end, and in `exactly_once` mode the transaction and the brokers' clean-up, too.
 const AWAY: Duration = Duration::from_secs(5);
 const AWAY_WITHOUT: Duration = Duration::from_secs(17);
 /// An instance that leaves hands over at once.
 const AWAY_LEFT: Duration = Duration::from_secs(3);
 /// Long enough for each connection to see that its link was cut.
 const CUT: Duration = Duration::from_millis(300);
-/// How long all brokers stand still. It is longer than any session.
+/// The time for which all brokers stand still. It is longer than any session.
 const OUTAGE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,8 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy, journal: &Jour
     let mut fleet = Fleet::start(&service, proxy, &mut random);
     let topics = Topics::create(&service, &Admin::new(&service.bootstrap));
     let (observer, observing) = Observer::start(&service, &topics);
-    // What other requests cost is the subject of chaos: one that its topic refuses aborts a transaction.
+    // The load is plain here, since the chaos tests cover other requests: a reply that its topic refuses aborts
+    // a transaction.
     let source = Source::plain(1, random.fork());
     let load = Load::start(&service, &topics, &observer, RATE, (source, random.fork()));
     for with_failover in [true, false] {
@@ -157,7 +159,7 @@ fn play(name: &str, mode: Mode, kafka: &mut Kafka, proxy: &Proxy, journal: &Jour
         .unwrap_or_else(|panic| resume_unwind(panic));
 }
 
-/// Stops all brokers for a time. Nobody may be evicted, since all are silent for the same reason.
+/// Stops all brokers for a time. No instance may be evicted, since all are silent for the same reason.
 fn outage(kafka: &mut Kafka, fleet: &mut Fleet<'_>) {
     let before = fleet.evictions();
     for broker in 0..BROKERS {
@@ -189,7 +191,7 @@ fn wait_answered(observer: &Observer) {
 struct Course {
     events: Vec<(Fault, Event)>,
     calms: Vec<Event>,
-    /// When the processes were up again after all had been killed.
+    /// The times at which the processes were up again after all had been killed.
     up_ms: Vec<u64>,
 }
 

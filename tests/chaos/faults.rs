@@ -56,6 +56,8 @@ pub enum Fault {
     Mixed(Instances, Brokers),
     /// A reply topic that clients name is deleted.
     DeleteTopic,
+    /// SIGKILL of one gateway, which is started again.
+    Gateway,
 }
 
 impl fmt::Display for Instances {
@@ -100,6 +102,7 @@ impl fmt::Display for Fault {
             Fault::Links(fault) => fault.fmt(f),
             Fault::Mixed(instances, brokers) => write!(f, "{instances} and {brokers}"),
             Fault::DeleteTopic => f.write_str("reply topic deleted"),
+            Fault::Gateway => f.write_str("gateway SIGKILL"),
         }
     }
 }
@@ -132,7 +135,7 @@ const BROKERS: [Brokers; 3] = [Brokers::Kill, Brokers::Pause, Brokers::KillContr
 const LINKS: [Links; 4] = [Links::CutBriefly, Links::Cut, Links::Slow, Links::Mute];
 /// The faults whose recovery is measured. They come more often, so that ten minutes have five of each.
 pub const MEASURED: [Instances; 2] = [Instances::Kill, Instances::Terminate];
-/// How often each measured fault comes in a round.
+/// The number of times that each measured fault comes in a round.
 const MEASURED_TIMES: usize = 3;
 /// Number of mixed faults in each round.
 const MIXED: usize = 2;
@@ -174,7 +177,7 @@ impl Deck {
         }
         left.extend(BROKERS.map(Fault::Brokers));
         left.extend(LINKS.map(Fault::Links));
-        left.push(Fault::DeleteTopic);
+        left.extend([Fault::DeleteTopic, Fault::Gateway]);
         for _ in 0..MIXED {
             let instances = INSTANCES[random.below(MIXABLE) as usize];
             let brokers = BROKERS[random.below(BROKERS.len() as u64) as usize];
@@ -215,7 +218,7 @@ fn a_seed_decides_the_faults_and_each_kind_comes_in_each_round() {
             .iter()
             .all(|kind| round.contains(&Fault::Links(*kind)))
     );
-    assert!(round.contains(&Fault::DeleteTopic));
+    assert!(round.contains(&Fault::DeleteTopic) && round.contains(&Fault::Gateway));
     let measured = round.iter().filter(|fault| fault.is_measured()).count();
     assert_eq!(measured, MEASURED_TIMES * MEASURED.len());
 }

@@ -1,4 +1,4 @@
-//! The history of a run that failed, or that somebody asked to keep: the logs of the instances, the brokers'
+//! The history of a run that failed, or that the user asked to keep: the logs of the instances, the brokers'
 //! data, and the time of each event.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! How long a partition with many sequences stands still when its owner is killed: the next owner reads its
-//! whole state first. The time is printed, and never asserted.
+//! Measures the time for which a partition with many sequences stands still when its owner is killed: the next
+//! owner reads its whole state first. The time is printed, and never asserted.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::run;
 /// Sequences of the partition.
 const SEQUENCES_VARIABLE: &str = "SEQUENCER_FAILOVER_SEQUENCES";
 const SEQUENCES_DEFAULT: f64 = 10_000.0;
-/// How often the owner is killed.
+/// The number of times that the owner is killed.
 const KILLS: usize = 3;
 const REQUEST: &[u8] = br#"{"op":"next"}"#;
 /// The time between two requests while the partition stands still.

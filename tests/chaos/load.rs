@@ -25,7 +25,7 @@ use super::topics::Topics;
 const TICK: Duration = Duration::from_millis(5);
 /// After this time without an answer, a client asks again.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// Most times that one client asks.
+/// Highest number of times that one client asks for the same request.
 const TRIES_MAX: u32 = 4;
 /// One of this many requests with a `request_id` is written again although its answer may have come.
 const ANYWAY_ONE_IN: u64 = 30;
@@ -168,7 +168,7 @@ struct Client {
     observer: Observer,
     /// Requests with a `request_id` and without an answer.
     waiting: HashMap<u64, Waiting>,
-    /// When to check one of them again, or to write it again in any case.
+    /// The time to check one of them again, or to write it again in any case.
     due: VecDeque<(Instant, u64)>,
     /// Requests whose answers may be lost with their topic, by topic.
     doomed: Vec<(String, Draft)>,
@@ -306,8 +306,8 @@ impl Client {
             ClientConfig::new()
                 .set("bootstrap.servers", &self.bootstrap)
                 .set("enable.idempotence", "true")
-                // With more, librdkafka polls without a pause while records wait behind a batch. That took three quarters
-                // of this machine from those that are tested.
+                // With more, librdkafka polls without a pause while records wait behind a batch. The tested
+                // processes then lose three quarters of this machine.
                 .set("max.in.flight.requests.per.connection", "1")
                 .set("queue.buffering.max.messages", "200000")
                 .set("message.timeout.ms", "60000")

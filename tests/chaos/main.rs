@@ -5,10 +5,11 @@
 //! |---|---|
 //! | `run` | one run: the cluster, the faults one after another, the verdict |
 //! | `faults` | the faults, and the choice of the next one |
-//! | `stage` | how each of them is done and undone |
+//! | `stage` | the start and the end of each fault |
 //! | `proxy` | the links between one instance and the brokers |
 //! | `requests`, `load`, `transactions`, `topics` | the requests of clients, and the reply topics that they
 //! name |
+//! | `calls` | HTTP calls through gateways, and their judge |
 //! | `observer` | the replies that clients see, and their times |
 //! | `recovery` | the longest silence for each kind of fault |
 //! | `failover` | the same faults with failover and without, beside the bars |
@@ -40,6 +41,7 @@
 mod support;
 
 mod bounce;
+mod calls;
 mod catches;
 mod check;
 mod failover;

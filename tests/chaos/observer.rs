@@ -20,7 +20,7 @@ use super::check::{Asked, Told};
 use super::topics::Topics;
 
 const POLL: Duration = Duration::from_millis(20);
-/// How often the observer looks for new topics.
+/// The interval between two looks for new topics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Follows all reply topics. Clones share the result.
@@ -33,10 +33,10 @@ pub struct Observer {
 
 #[derive(Default)]
 struct Seen {
-    /// By the home partition of the sequence: when the first reply to each granted request came, in ms since the
-    /// start.
+    /// The time of the first reply to each granted request, in ms since the start, by the home partition of the
+    /// sequence.
     arrivals: Vec<Vec<u64>>,
-    /// When the first reply to a request came, in ms since 1970. The brokers have the same clock as this
+    /// The time of the first reply to a request, in ms since 1970. The brokers have the same clock as this
     /// machine.
     answered: HashMap<(i32, i64), i64>,
     /// Numbers of requests that were answered since they were last taken.
@@ -109,7 +109,7 @@ impl Observer {
             .collect()
     }
 
-    /// How long each answered request waited for its first reply, with the request's place. A request that a
+    /// The wait of each answered request for its first reply, with the request's place. A request that a
     /// client's own transaction held back counts as well.
     pub fn waits(&self, asked: &[Asked]) -> Vec<(i64, (i32, i64))> {
         let seen = self.lock();

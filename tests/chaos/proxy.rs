@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Bytes of one read.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Most chunks in transit in each direction of a connection. A slow link must delay and not throttle.
+/// Highest number of chunks in transit in each direction of a connection. A slow link must delay and not
+/// throttle.
 const CHUNKS_MAX: usize = 256;
 
 /// The state of a link.
@@ -238,7 +239,7 @@ mod tests {
     /// Long enough for a loopback connection to deliver everything.
     const SILENCE: Duration = Duration::from_millis(300);
 
-    /// A server that sends back what it receives.
+    /// A server that sends all bytes back.
     fn echo() -> u16 {
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = server.local_addr().unwrap().port();

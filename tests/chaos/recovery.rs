@@ -11,7 +11,7 @@ use super::faults::{Fault, MEASURED};
 
 /// The transaction timeout of the instances.
 const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
-/// How often brokers look for transactions that have timed out: Kafka's default.
+/// The interval at which brokers look for transactions that have timed out: Kafka's default.
 const CLEAN_UP_INTERVAL_MS: u64 = 10_000;
 const CLEAN_UP_INTERVAL: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
 

@@ -29,7 +29,7 @@ pub struct Draft {
     /// The topic for the answer. None for the default topic.
     pub topic: Option<String>,
     pub correlation_bytes: usize,
-    /// How many kinds of clients write it, of which the first is the ordinary one.
+    /// The number of kinds of clients that write it. The first kind is the ordinary one.
     partitioners: u64,
 }
 
@@ -54,7 +54,7 @@ pub struct Source {
     /// Distinguishes the `request_id`s of this source from those of other sources.
     writer: u64,
     next_id: u64,
-    /// Whether every request is valid, goes to its home, and names no reply topic.
+    /// True when every request is valid, goes to its home, and names no reply topic.
     is_plain: bool,
 }
 

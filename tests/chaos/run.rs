@@ -14,6 +14,7 @@ use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation, Raw};
 use crate::support::{DEADLINE, heavy, http, wait_for};
 
+use super::calls::{self, Calls};
 use super::check::{Asked, Evidence, Report, Told, check};
 use super::faults::Deck;
 use super::history::History;
@@ -82,7 +83,7 @@ pub fn number(variable: &str, default: f64) -> f64 {
 fn cluster(history: &History) -> (Kafka, Proxy) {
     let bound = Bound::new(BROKERS);
     let mut options = Options::cluster_of_three(history.kafka());
-    // Clients that come by these are told to come by the proxy.
+    // The brokers tell clients of this listener to connect through the proxy.
     let behind: Vec<u16> = bound.ports().iter().map(|_| http::free_port()).collect();
     let proxied = behind.iter().zip(bound.ports()).enumerate();
     options.listeners = proxied
@@ -153,6 +154,7 @@ fn play(
     let source = Source::new(1, random.fork());
     let load = Load::start(&service, &topics, &observer, rate, (source, random.fork()));
     let transactions = Transactions::start(&service, &topics, &mut random);
+    let calls = Calls::start(&service, &proxy, &mut random);
     wait_for("the first answers", || {
         (observer.count() >= ANSWERS_FIRST).then_some(())
     });
@@ -165,11 +167,12 @@ fn play(
         (kafka, proxy),
         history.kafka().to_owned(),
         instances,
-        parts,
+        (parts, calls),
         random.fork(),
     );
     let Course { events, calms } = faults(&mut stage, &mut deck, &mut random, journal);
 
+    let attempts = stage.stop_calls();
     let written = load.stop();
     let ended = transactions.stop();
     journal.note(observer.now_ms(), &format!("{written}; {ended}"));
@@ -183,6 +186,9 @@ fn play(
     println!("{}", recovery::waits(observer.waits(&asked)));
     let kept = observer.kept();
     let gone = judge(&service, &topics, &asked, &kept);
+    let verdict = calls::judge(&attempts, &calls::Topics::read(&service));
+    println!("{verdict}");
+    assert!(verdict.wrong.is_empty(), "{:?}", verdict.wrong);
     verify::assert_clean(&service, &gone);
     stage.clear();
     observer.stop();
@@ -267,6 +273,7 @@ fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec
     let asked: Vec<Asked> = tail::raw(&service.bootstrap, &service.requests)
         .into_iter()
         .filter(|record| record.header(FORWARDED).is_none())
+        .filter(|record| !calls::is_of_a_gateway(record, service))
         .map(asked)
         .collect();
     let deleted = topics.deleted();
@@ -390,6 +397,10 @@ fn told(service: &Service, topics: &Topics, isolation: Isolation) -> Vec<Told> {
     names.extend(topics.doomed());
     for topic in names {
         for reply in tail::replies(&service.bootstrap, &topic, isolation) {
+            // One that could not go to a gateway is here instead. The judge of the calls knows of it.
+            if calls::is_called(reply.key.as_deref()) {
+                continue;
+            }
             told.push(Told {
                 topic: topic.clone(),
                 partition: reply.partition,

@@ -17,6 +17,7 @@ use crate::support::service::Service;
 use crate::support::tail::{self, Isolation};
 use crate::support::{DEADLINE, signal, wait_for};
 
+use super::calls::{Attempt, Calls, GATEWAYS};
 use super::faults::{Brokers, Fault, Instances, Links};
 use super::observer::Observer;
 use super::proxy::{Link, Proxy};
@@ -42,8 +43,10 @@ pub struct Stage<'a> {
     pub observer: Observer,
     pub random: Random,
     fleet: Vec<(String, Instance)>,
+    /// Taken at the end.
+    calls: Option<Calls>,
     started: u64,
-    /// When the instance that was stopped last came back, until this is taken.
+    /// The time when the instance that was stopped last came back, until it is taken.
     back_ms: Option<u64>,
     /// Events without a fault: instances that ended on their own, partitions that halted.
     pub surprises: Vec<String>,
@@ -56,7 +59,7 @@ impl<'a> Stage<'a> {
         (kafka, proxy): (&'a mut Kafka, Proxy),
         directory: PathBuf,
         instances: Vec<(String, Instance)>,
-        (topics, admin, observer): (Topics, Admin, Observer),
+        ((topics, admin, observer), calls): ((Topics, Admin, Observer), Calls),
         random: Random,
     ) -> Stage<'a> {
         Stage {
@@ -70,6 +73,7 @@ impl<'a> Stage<'a> {
             random,
             started: instances.len() as u64,
             fleet: instances,
+            calls: Some(calls),
             back_ms: None,
             surprises: Vec::new(),
         }
@@ -95,6 +99,11 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Ends the callers of gateways. Returns what they were told.
+    pub fn stop_calls(&mut self) -> Vec<Attempt> {
+        self.calls.take().map_or_else(Vec::new, Calls::stop)
+    }
+
     /// Takes the time when the instance of the last fault came back, if this is measured.
     pub fn take_back_ms(&mut self) -> Option<u64> {
         self.back_ms.take()
@@ -117,6 +126,14 @@ impl<'a> Stage<'a> {
                 thread::sleep(hold / 2);
                 self.mend_broker(broker, brokers);
                 format!("broker {}, {what}", broker + 1)
+            }
+            Fault::Gateway => {
+                let gateway = self.random.below(GATEWAYS.len() as u64) as usize;
+                let hold = self.seconds(0, 3);
+                if let Some(calls) = &mut self.calls {
+                    calls.kill(self.service, &self.proxy, gateway, hold);
+                }
+                format!("{} back after {hold:.1?}", GATEWAYS[gateway])
             }
             Fault::DeleteTopic => {
                 self.topics.delete(&self.admin);
@@ -290,8 +307,8 @@ impl<'a> Stage<'a> {
         for (name, instance) in &mut self.fleet {
             if let Some(status) = instance.ended() {
                 let words = format!("{name} ended by itself: {status}");
-                // An instance that starts while the controller is away may give up. It has not served anybody
-                // yet.
+                // An instance that starts while the controller is away may give up. It has not served any
+                // request yet.
                 if instance.log().contains("rebalance") {
                     self.surprises.push(words);
                 } else {

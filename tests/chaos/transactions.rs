@@ -17,7 +17,7 @@ use super::load::{Deliveries, write};
 use super::requests::Source;
 use super::topics::Topics;
 
-/// Most requests of one transaction.
+/// Highest number of requests of one transaction.
 const REQUESTS_MAX: u64 = 20;
 /// Average pause between two transactions.
 const PAUSE_MS: u64 = 300;
@@ -25,7 +25,7 @@ const PAUSE_MS: u64 = 300;
 const ABORTED_ONE_IN: u64 = 3;
 /// Time limit of each step, above the time of a broker's restart.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// How often a step that did not end is tried again.
+/// Highest number of attempts at a step.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// The counts of this client, as far as it knows them.
@@ -33,7 +33,7 @@ const ATTEMPTS_MAX: u32 = 3;
 pub struct Ended {
     pub committed: u64,
     pub aborted: u64,
-    /// Given up with a producer. The start of the next producer settles these transactions.
+    /// Transactions that were given up with a producer. The start of the next producer settles them.
     pub unknown: u64,
 }
 
@@ -149,8 +149,8 @@ impl Client {
         ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("transactional.id", &self.id)
-            // With more, librdkafka polls without a pause while records wait behind a batch. That took three quarters
-            // of this machine from those that are tested.
+            // With more, librdkafka polls without a pause while records wait behind a batch. The tested
+            // processes then lose three quarters of this machine.
             .set("max.in.flight.requests.per.connection", "1")
             .set("transaction.timeout.ms", "10000")
             .set("socket.timeout.ms", "9000")

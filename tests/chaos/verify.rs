@@ -26,7 +26,8 @@ fn report(service: &Service) -> Value {
         .args(WHOLE.iter().flat_map(|(property, value)| {
             ["--set".to_owned(), format!("kafka.{property}={value}")]
         }))
-        .args(["--replies", &pattern, "--json", "--wait-ms", "60000"])
+        .args(["--replies", &pattern, "--replies", &service.gateway_replies])
+        .args(["--json", "--wait-ms", "60000"])
         .stdout(File::create(&output).unwrap())
         .stderr(File::create(&errors).unwrap())
         .spawn()

@@ -29,6 +29,8 @@ mod tools;
 mod verdict;
 
 use client::Client;
+use stage::{ShowLog, Stage};
+use support::records::Mode;
 use tools::{GO, JAVA, KCAT, NODE, PYTHON, Workshop};
 
 #[test]
@@ -190,6 +192,40 @@ fn rdkafka_of_rust_gets_its_answers() {
         shop.run_cargo(&[&["build", "--release", "--locked"][..], &packages].concat());
         (shop.built("next-id"), shop.built("calls"))
     });
+}
+
+/// It speaks HTTP. Its distributor's own specification is run as CosId publishes it, against a gateway.
+#[test]
+fn a_distributor_of_cosid_gets_what_it_expects() {
+    const CLIENT: &str = "cosid";
+    if !tools::there(CLIENT, JAVA) {
+        return;
+    }
+    let shop = Workshop::new(CLIENT, false);
+    shop.add_test_program();
+    let fetched = shop.command("mvn", &["-q", "-B", "dependency:resolve"]);
+    if !tools::fetched(CLIENT, &fetched) {
+        return;
+    }
+    shop.run("mvn", &["-q", "-B", "test-compile"]);
+    let stage = Stage::of(Mode::Immediate);
+    let _shown = ShowLog(stage);
+    let gateway = stage.service().gateway("cosid", &[]);
+    let address = format!("-Dgateway=http://127.0.0.1:{}", gateway.port());
+    // Two of its tests take thousands of blocks one after another, half a minute, and run in the long tests only.
+    let (tests, count) = match std::env::var_os("SEQUENCER_LONG") {
+        Some(_) => ("-Dtest=GatewayTest", 17),
+        None => (
+            "-Dtest=GatewayTest#get*+next*+generateConcurrentOfChain",
+            15,
+        ),
+    };
+    let printed = shop
+        .command("mvn", &["-B", "surefire:test"])
+        .run(&[&address, tests], "");
+    let passed = format!("Tests run: {count}, Failures: 0, Errors: 0, Skipped: 0");
+    assert!(printed.contains(&passed), "{printed}");
+    assert_eq!(gateway.sigterm_and_wait(), 0);
 }
 
 #[test]

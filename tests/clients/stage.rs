@@ -23,6 +23,7 @@ const LOG_LINES: usize = 40;
 pub struct Stage {
     kafka: Kafka,
     pub mode: Mode,
+    service: Service,
     instance: Mutex<Instance>,
 }
 
@@ -54,8 +55,9 @@ impl Stage {
         };
         // The process ends with the thread that started it, and tests end before the last one does.
         let (started, instance) = mpsc::channel();
+        let starter = service.clone();
         thread::spawn(move || {
-            let _ = started.send(service.start("a"));
+            let _ = started.send(starter.start("a"));
             loop {
                 thread::park();
             }
@@ -64,6 +66,7 @@ impl Stage {
         Stage {
             kafka,
             mode,
+            service,
             instance: Mutex::new(instance),
         }
     }
@@ -71,6 +74,11 @@ impl Stage {
     /// What a client's `bootstrap.servers` must say.
     pub fn bootstrap(&self) -> &str {
         self.kafka.bootstrap()
+    }
+
+    /// What a gateway needs to know.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// Makes a reply topic as its owner would.

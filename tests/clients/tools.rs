@@ -63,6 +63,16 @@ pub struct Program {
     outputs: PathBuf,
 }
 
+/// Whether a program that fetches a client succeeds. Where it does not, as where a registry lacks the client, a line
+/// says what is skipped.
+pub fn fetched(client: &str, program: &Program) -> bool {
+    let result = std::panic::catch_unwind(|| program.run(&[], ""));
+    if result.is_err() {
+        let _ = writeln!(io::stderr(), "skipped: {client} (it cannot be fetched)");
+    }
+    result.is_ok()
+}
+
 impl Workshop {
     /// A new one with nothing but the example in it.
     pub fn new(client: &'static str, has_example: bool) -> Workshop {

@@ -52,7 +52,7 @@ def manifest_problems(root: Path, manifest: dict) -> list[str]:
                 found.append(f"Kubernetes {version}: {error.message}")
     if kind == "ConfigMap":
         found += setting_problems(root, manifest["data"])
-    if kind == "StatefulSet":
+    if kind in ("StatefulSet", "Deployment"):
         found += pod_problems(root, manifest["spec"]["template"]["spec"])
     if kind == "KafkaTopic":
         found += topic_problems(root, manifest["spec"])
@@ -95,6 +95,8 @@ def topic_problems(root: Path, spec: dict) -> list[str]:
     """The settings are those with which serve creates the topic."""
     role = re.search(r"(requests|replies|state|ledger|heartbeats)$", spec["topicName"])[1]
     wanted = defaults.topic_config(root, role, spec["replicas"])
+    if "gateway" in spec["topicName"]:
+        wanted |= defaults.topic_config(root, "gateway_replies", spec["replicas"])
     given = {key: str(value).lower() if isinstance(value, bool) else str(value)
              for key, value in spec["config"].items()}
     return [f"{key} is {given.get(key)}, serve uses {wanted.get(key)}"
@@ -103,8 +105,9 @@ def topic_problems(root: Path, spec: dict) -> list[str]:
 
 def whole_problems(manifests: list[dict]) -> list[str]:
     """What one manifest says of another."""
-    by_kind = {manifest["kind"]: manifest for manifest in manifests}
-    stateful, found = by_kind["StatefulSet"], []
+    gateways = [manifest for manifest in manifests if manifest["metadata"]["name"].endswith("-gateway")]
+    by_kind = {manifest["kind"]: manifest for manifest in manifests if manifest not in gateways}
+    stateful, found = by_kind["StatefulSet"], gateway_problems(gateways)
     labels = stateful["spec"]["template"]["metadata"]["labels"]
     selectors = {
         "StatefulSet": lambda spec: spec["selector"]["matchLabels"],
@@ -126,6 +129,35 @@ def whole_problems(manifests: list[dict]) -> list[str]:
             found.append("ScaledObject scales something else")
         if "replicas" in stateful["spec"]:
             found.append("ScaledObject and StatefulSet both say how many")
+    return found
+
+
+def gateway_problems(manifests: list[dict]) -> list[str]:
+    """The gateway's own, whose pods are none of the service's."""
+    if not manifests:
+        return []
+    by_kind = {manifest["kind"]: manifest for manifest in manifests}
+    pods = by_kind["Deployment"]["spec"]["template"]
+    labels, found = pods["metadata"]["labels"], []
+    selected = {
+        "Deployment": lambda spec: spec["selector"]["matchLabels"],
+        "Service": lambda spec: spec["selector"],
+        "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+    }
+    for kind, selector in selected.items():
+        if kind in by_kind and not selector(by_kind[kind]["spec"]).items() <= labels.items():
+            found.append(f"{kind} of the gateway does not select its pods")
+    if labels["app.kubernetes.io/name"] == "sequencer":
+        found.append("the gateway's pods look like instances")
+    if monitor := by_kind.get("ServiceMonitor"):
+        wanted = monitor["spec"]["selector"]["matchLabels"]
+        if not wanted.items() <= by_kind["Service"]["metadata"]["labels"].items():
+            found.append("ServiceMonitor of the gateway does not select its Service")
+    (container,) = pods["spec"]["containers"]
+    (path,) = [variable["value"] for variable in container["env"] if variable["name"] == "SEQUENCER__GATEWAY__CALLERS"]
+    (mount,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "callers"]
+    if not path.startswith(mount + "/"):
+        found.append(f"the callers are mounted at {mount}, the gateway reads {path}")
     return found
 
 

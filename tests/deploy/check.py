@@ -30,7 +30,7 @@ CHECKS = {
 }
 ROOT = Path(__file__).resolve().parents[2]
 # What a check reads; a copy of it is small.
-READ = [".dockerignore", "Cargo.toml", "config", "deploy", "docs/metrics.md", "docs/runbook.md",
+READ = [".dockerignore", "Cargo.toml", "config", "deploy", "docs/gateway.md", "docs/metrics.md", "docs/runbook.md",
         "src/kafka/admin/topics.rs", "src/service/serve.rs", "tests/deploy/rules"]
 
 

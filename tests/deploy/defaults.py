@@ -33,7 +33,7 @@ def topic_config(root: Path, role: str, replicas: int) -> dict[str, str]:
     constants: dict[str, int] = {}
     for name, expression in re.findall(r"const (\w+): u\d+ = ([\w* ]+);", source):
         constants[name] = eval(expression, {}, dict(constants))  # noqa: S307: our own arithmetic
-    function = re.search(rf"\n(?:pub )?fn {role}\(.*?\n}}\n", source, re.S)
+    function = re.search(rf"\n(?:pub(?:\(crate\))? )?fn {role}\(.*?\n}}\n", source, re.S)
     common = re.search(r"\n(?:pub )?fn durable\(.*?\n}\n", source, re.S)
     config = {}
     value = r'"(?P<text>[^"]*)"\.to_owned\(\)|(?P<name>[A-Z_]+)\.to_string\(\)|min_insync_replicas\('

@@ -16,7 +16,8 @@ PARTS = re.compile(r"_(bucket|sum|count)$")
 
 
 def documented(root: Path) -> set[str]:
-    return set(re.findall(r"^\| `(\w+)` \|", (root / "docs/metrics.md").read_text(), re.M))
+    pages = [(root / page).read_text() for page in ("docs/metrics.md", "docs/gateway.md")]
+    return set(re.findall(r"^\| `(\w+)` \|", "\n".join(pages), re.M))
 
 
 def unknown(root: Path, expression: str) -> set[str]:

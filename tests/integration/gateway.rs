@@ -11,7 +11,7 @@ use crate::support::broker::Controls;
 use crate::support::instance::Instance;
 use crate::support::records::Mode;
 use crate::support::service::Service;
-use crate::support::{DEADLINE, cluster, http};
+use crate::support::{DEADLINE, cluster, http, wait_for};
 
 /// How long a call waits for its reply in tests of calls without one. All others wait for the default time.
 const SHORT: &str = "gateway.timeout_ms=2000";
@@ -170,9 +170,74 @@ fn a_sequence_is_defined_shown_moved_and_retired() {
     call(port, "PATCH", PATH, "", r#"{"max":2000}"#).assert(410, "retired");
     let shown = call(port, "GET", PATH, "", "");
     assert_eq!(shown.json["retired"], true, "{shown:?}");
+    an_id_is_traced(&gateway);
+    blocks_are_taken_as_cosid_does(&gateway);
     assert_eq!(gateway.sigterm_and_wait(), 0);
     assert_eq!(instance.sigterm_and_wait(), 0);
     verify(&service);
+}
+
+fn an_id_is_traced(gateway: &Instance) {
+    let port = gateway.port();
+    const PATH: &str = "/v1/sequences/audited";
+    call(port, "GET", &format!("{PATH}/ids/1"), "", "").assert(404, "unknown_sequence");
+    call(port, "PATCH", PATH, "", r#"{"audit":true}"#);
+    assert_eq!(next(gateway, "audited", "k").ids(), (1, 1));
+    // The grant is in the ledger with the next checkpoint.
+    let traced = wait_for("the grant to be in the ledger", || {
+        let traced = call(port, "GET", &format!("{PATH}/ids/1"), "", "");
+        assert_eq!(traced.status, 200, "{traced:?}");
+        (!traced.json["grants"][0].is_null()).then_some(traced)
+    });
+    assert_eq!(traced.json["grants"][0]["record"]["request_id"], "k");
+    let nobody = call(
+        port,
+        "POST",
+        "/v1/trace",
+        "",
+        r#"{"sequence":"audited","id":2}"#,
+    );
+    assert_eq!(
+        (nobody.status, &nobody.json["grants"]),
+        (200, &Value::Array(Vec::new()))
+    );
+    call(port, "GET", "/v1/sequences/invoices/ids/1000", "", "").assert(409, "not_audited");
+}
+
+fn blocks_are_taken_as_cosid_does(gateway: &Instance) {
+    let port = gateway.port();
+    let send = |method: &str, path: &str| {
+        let answer = http::send(port, method, path, "", "", DEADLINE).unwrap();
+        (answer.status, answer.body)
+    };
+    call(port, "PATCH", "/segments/shop/orders?step=100", "", "").assert(404, "unknown_sequence");
+    for _ in 0..2 {
+        let made = send(
+            "POST",
+            "/segments/distributor/shop/orders?offset=50&step=100",
+        );
+        assert_eq!(made, (200, String::new()));
+    }
+    for (step, last) in [(100_u64, 150_u64), (214_748_364_700, 214_748_364_850)] {
+        let taken = send("PATCH", &format!("/segments/shop/orders?step={step}"));
+        assert_eq!(taken, (200, last.to_string()));
+    }
+    assert_eq!(
+        next(gateway, "shop%2Forders", "k").ids(),
+        (214_748_364_851, 214_748_364_851)
+    );
+    call(
+        port,
+        "PATCH",
+        "/v1/sequences/shop%2Fdown",
+        "",
+        r#"{"increment":-1}"#,
+    );
+    call(port, "PATCH", "/segments/shop/down?step=1", "", "").assert(409, "not_by_one");
+    call(port, "DELETE", "/v1/sequences/shop%2Forders", "", "");
+    call(port, "PATCH", "/segments/shop/orders?step=1", "", "").assert(410, "retired");
+    let again = "/segments/distributor/shop/orders?offset=0&step=1";
+    call(port, "POST", again, "", "").assert(410, "retired");
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::prometheus::{Prometheus, folder, root};
-use crate::support::DEADLINE;
 use crate::support::load::Names;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
+use crate::support::{DEADLINE, http};
 
 /// Requests a second: what a small service has.
 const RATE: u64 = 200;
@@ -38,9 +38,14 @@ fn queries() -> Vec<(String, String)> {
 }
 
 /// The queries that have no number to show within the deadline.
-fn without_data(prometheus: &Prometheus, mut left: Vec<(String, String)>) -> Vec<(String, String)> {
+fn without_data(
+    prometheus: &Prometheus,
+    mut left: Vec<(String, String)>,
+    call: impl Fn(),
+) -> Vec<(String, String)> {
     let deadline = Instant::now() + DEADLINE;
     loop {
+        call();
         left.retain(|(_, query)| {
             !prometheus
                 .query(query)
@@ -63,10 +68,14 @@ fn shows_data(mode: Mode) {
     let service = Service::new("dashboard", mode);
     let instance = service.start("a");
     let load = service.open_loop(&Names::new(40), RATE, &mut random);
-    let prometheus = Prometheus::start(&folder, instance.port(), None);
+    let gateway = service.gateway("g", &[]);
+    let path = "/v1/sequences/called/next";
+    let prometheus = Prometheus::start(&folder, &[instance.port(), gateway.port()], None);
+    let called = || http::send(gateway.port(), "POST", path, "", "", DEADLINE).unwrap();
+    assert_eq!(called().status, 200);
     let queries = queries();
     assert!(queries.len() > 40, "{}", queries.len());
-    let empty = without_data(&prometheus, queries);
+    let empty = without_data(&prometheus, queries, || assert_eq!(called().status, 200));
     assert!(empty.is_empty(), "no data for {empty:#?}");
 
     let alerts = prometheus.alerts();
@@ -79,6 +88,7 @@ fn shows_data(mode: Mode) {
     assert!(prometheus.query(answers)[0] > 0.0, "latencies are counted");
     load.stop();
     drop(prometheus);
+    assert_eq!(gateway.sigterm_and_wait(), 0);
     assert_eq!(instance.sigterm_and_wait(), 0);
 }
 

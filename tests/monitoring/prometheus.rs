@@ -36,19 +36,24 @@ pub fn folder() -> Result<PathBuf, String> {
 
 impl Prometheus {
     /// Sends the token, if there is one, as a deployment's Prometheus does.
-    pub fn start(folder: &Path, scraped: u16, token: Option<&str>) -> Prometheus {
+    pub fn start(folder: &Path, scraped: &[u16], token: Option<&str>) -> Prometheus {
         let directory = cluster::directory().join(unique("prometheus"));
         fs::create_dir_all(&directory).unwrap();
         let rules = root().join("deploy/prometheus/sequencer.rules.yml");
         let authorization = token.map_or_else(String::new, |token| {
             format!("    authorization: {{credentials: {token}}}\n")
         });
+        let targets: Vec<String> = scraped
+            .iter()
+            .map(|port| format!("\"127.0.0.1:{port}\""))
+            .collect();
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
              rule_files: [{}]\n\
              scrape_configs:\n  - job_name: sequencer\n{authorization}    static_configs:\n      \
-             - targets: [\"127.0.0.1:{scraped}\"]\n",
-            rules.display()
+             - targets: [{}]\n",
+            rules.display(),
+            targets.join(", ")
         );
         let file = directory.join("prometheus.yml");
         fs::write(&file, config).unwrap();

@@ -41,11 +41,11 @@ fn with_a_token_only_the_probes_are_free_and_prometheus_sends_it_and_nothing_tel
     }
     match folder() {
         Ok(folder) => {
-            let prometheus = Prometheus::start(&folder, port, Some(TOKEN));
+            let prometheus = Prometheus::start(&folder, &[port], Some(TOKEN));
             wait_for("a scrape with the token", || {
                 (prometheus.query("up") == [1.0]).then_some(())
             });
-            let prometheus = Prometheus::start(&folder, port, None);
+            let prometheus = Prometheus::start(&folder, &[port], None);
             wait_for("a scrape without the token to be refused", || {
                 (prometheus.query("up") == [0.0]).then_some(())
             });

@@ -189,7 +189,8 @@ pub struct Sequence {
 }
 
 const LAST: i128 = (1 << 53) - 1;
-const COUNT_MAX: i128 = 1_000_000;
+const COUNT_DEFAULT_MAX: i128 = 1_000_000;
+const COUNT_MAX: i128 = (1 << 53) - 1;
 /// Most times that a request is forwarded.
 const HOPS_MAX: u8 = 16;
 
@@ -207,7 +208,7 @@ impl Sequence {
             min,
             max,
             cycle: fields.cycle.unwrap_or(false),
-            max_count: fields.max_count.unwrap_or(COUNT_MAX),
+            max_count: fields.max_count.unwrap_or(COUNT_DEFAULT_MAX),
             defined: true,
             retired: false,
             audit: fields.audit.unwrap_or(false),

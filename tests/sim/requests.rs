@@ -302,7 +302,7 @@ impl World {
             ("{\"counts\":1}", "unknown_field"),
             ("{\"op\":\"take\"}", "unknown_op"),
             ("5.0", "malformed_request"),
-            ("1000001", "invalid_count"),
+            ("9007199254740992", "invalid_count"),
         ]);
         let mut written = named(name, Meaning::Invalid(code), None, Some(value.into()));
         match self.random.below(5) {

@@ -1,4 +1,4 @@
-//! What the figures should be.
+//! The bars: the values that figures must reach.
 
 use sequencer::bench::drains::BASE;
 use sequencer::bench::figure::{ECHO, ECHO_ADAPTIVE, EQUAL_BYTES, FLOOR, Figure, Quantile};
@@ -16,29 +16,29 @@ use crate::verified::Verified;
 
 const DRAIN: &str = Scenario::Drain.as_str();
 const LATENCY: &str = Scenario::Latency.as_str();
-/// The rate at which latencies are judged.
+/// The rate at which latencies are judged, in requests a second.
 const RATE: u64 = 1_000;
-/// The numbers of names and partitions that are judged.
+/// The judged numbers of names and partitions.
 const MANY_NAMES: u64 = 1_000_000;
 const MANY_PARTITIONS: u32 = 64;
 
 /// From this share of all cores on, subject and broker together use every core.
 const EVERY_CORE: f64 = 0.9;
-/// What the inverse of the ratio of CPU is reduced by.
+/// The factor that reduces the inverse of the ratio of CPU.
 const CPU_MARGIN: f64 = 0.95;
 /// Two figures of one kind differ by noise within this factor.
 const NOISE: f64 = 1.3;
 
-/// What a figure should be, and what it is.
+/// A bar and the measured value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bar {
-    /// What is judged.
+    /// The judged figure.
     pub what: String,
-    /// `0.95 or more`.
+    /// The required value, such as `0.95 or more`.
     pub bar: String,
-    /// The median, or why there is none.
+    /// The median, or the reason why there is none.
     pub measured: String,
-    /// Whether it is reached; none when it was not measured.
+    /// True when the bar is reached; none when it was not measured.
     pub met: Option<bool>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Lookup<'a> {
         })
     }
 
-    /// Over the ratios of two series of one scenario, each by setting and subject.
+    /// The spread of the ratios of two series of one scenario, each identified by setting and subject.
     fn ratio(
         &self,
         scenario: &str,
@@ -101,12 +101,12 @@ impl<'a> Lookup<'a> {
         series.spread.map(|spread| spread.median)
     }
 
-    /// A drain against the equal-bytes floor.
+    /// The ratio of a drain to the equal-bytes floor.
     fn drain(&self, subject: &str) -> Option<Spread> {
         self.ratio(DRAIN, Figure::Rate, (BASE, subject), (BASE, EQUAL_BYTES))
     }
 
-    /// The bar of a drain: where subject and broker use every core, what their CPU allows.
+    /// The bar of a drain. If subject and broker use every core, their CPU sets the bar.
     fn drain_limit(&self, subject: &str, usual: f64) -> (Limit, String) {
         let usual_bar = (Limit::AtLeast(usual), String::new());
         let median = |subject: &str, figure| self.median(DRAIN, BASE, subject, figure);
@@ -131,7 +131,7 @@ impl<'a> Lookup<'a> {
         (Limit::AtLeast(allowed), why)
     }
 
-    /// The echo that answers sooner.
+    /// The echo with the lower latency.
     fn echo(&self, figure: Figure) -> Option<&'static str> {
         let setting = latency::setting(RATE);
         let median = |subject| self.median(LATENCY, &setting, subject, figure);
@@ -158,7 +158,7 @@ fn judge_one(what: &str, limit: Limit, why: &str, value: Option<f64>) -> Bar {
     }
 }
 
-/// Every bar, by the medians of the series.
+/// Judges every bar by the medians of the series.
 pub fn judge(series: &[Series], cores: usize, rewrite_floor: u64) -> Vec<Bar> {
     let lookup = Lookup(series);
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
@@ -241,7 +241,7 @@ pub fn judge(series: &[Series], cores: usize, rewrite_floor: u64) -> Vec<Bar> {
         );
     }
     restores(series, rewrite_floor, &mut add);
-    // A floor that is slower than what is held against it says nothing.
+    // A floor that is slower than a measured subject proves nothing.
     if let Some(floors) = lookup.ratio(DRAIN, Figure::Rate, (BASE, FLOOR), (BASE, EQUAL_BYTES)) {
         bars.push(Bar {
             what: format!(
@@ -256,7 +256,7 @@ pub fn judge(series: &[Series], cores: usize, rewrite_floor: u64) -> Vec<Bar> {
     bars
 }
 
-/// What `verify` found in the logs of the run; none where nothing was verified.
+/// The bar of the findings of `verify` in the logs of the run; none when nothing was verified.
 pub fn promise(verified: Verified) -> Option<Bar> {
     let Verified {
         logs,
@@ -282,7 +282,7 @@ fn restores(
     rewrite_floor: u64,
     add: &mut impl FnMut(String, Limit, &str, Option<f64>),
 ) {
-    // Settings name how many sequences there were.
+    // Settings contain the number of sequences.
     let of = |figure: Figure| {
         series
             .iter()

@@ -21,28 +21,28 @@ use crate::scenario::Scenario;
 const PARTITION_COUNTS: [u32; 4] = [1, 4, 16, 64];
 /// Names of the scenario that varies them.
 const NAME_COUNTS: [u64; 3] = [1, 100, 1_000_000];
-/// The policy that audits what undefined names create.
+/// The policy that audits the sequences that requests for undefined names create.
 const AUDITED: &[u8] = br#"{"op":"policy","undefined":"create","audit":true}"#;
-/// How long writing it may take.
+/// The longest time for writing the policy.
 const POLICY_WAIT: Duration = Duration::from_secs(30);
 
 /// The scenarios that compare the service with itself, each with its setting.
 pub const REQUEST_ID: (&str, &str) = (Scenario::RequestId.as_str(), "request_id on each");
 pub const AUDIT: (&str, &str) = (Scenario::Audit.as_str(), "audit of each");
-/// The setting of both without it.
+/// The setting of both scenarios without the option.
 pub const NONE: &str = "none";
 
-/// The setting of a number of names.
+/// The name of the setting for a number of names.
 pub fn names_setting(names: u64) -> String {
     format!("{names} names")
 }
 
-/// The setting of a number of partitions.
+/// The name of the setting for a number of partitions.
 pub fn partitions_setting(partitions: u32) -> String {
     format!("{partitions} partitions")
 }
 
-/// 1, 100, 1,000,000 names.
+/// Drains with 1, 100 and 1,000,000 names.
 pub fn names(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut backlogs = Vec::new();
     for names in NAME_COUNTS {
@@ -58,13 +58,13 @@ pub fn names(stage: &mut Stage<'_>) -> Result<(), Error> {
     )
 }
 
-/// 1, 4, 16, 64 partitions.
+/// Drains with 1, 4, 16 and 64 partitions.
 pub fn partitions(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut backlogs = Vec::new();
     for partitions in PARTITION_COUNTS {
         let shape = Shape {
             partitions,
-            // So that none of 64 partitions is left without.
+            // Enough names that each of 64 partitions has some.
             names: SHAPE.names.max(u64::from(partitions) * 16),
             ..SHAPE
         };
@@ -80,7 +80,7 @@ pub fn partitions(stage: &mut Stage<'_>) -> Result<(), Error> {
     )
 }
 
-/// With and without `request_id`.
+/// Drains with and without `request_id`.
 pub fn request_id(stage: &mut Stage<'_>) -> Result<(), Error> {
     let shape = Shape {
         request_id: true,
@@ -91,7 +91,7 @@ pub fn request_id(stage: &mut Stage<'_>) -> Result<(), Error> {
     with_and_without(stage, REQUEST_ID, with, without)
 }
 
-/// With and without a record in the ledger for each grant.
+/// Drains with and without a record in the ledger for each grant.
 pub fn audit(stage: &mut Stage<'_>) -> Result<(), Error> {
     let without = drains::write(stage, SHAPE)?;
     let topic = stage.request_topic(SHAPE.partitions)?;
@@ -110,7 +110,7 @@ fn with_and_without(
     drains::rounds(stage, scenario, &backlogs, false, &[Mode::IMMEDIATE])
 }
 
-/// Tells each partition that every sequence is audited.
+/// Sets the policy of each partition so that every sequence is audited.
 fn audit_all(connection: &Connection, topic: &str, partitions: u32) -> Result<(), kafka::Error> {
     let failed = |error| kafka::Error::from_kafka("write the policy", &error).about(topic);
     let producer = Producer::new(&backlog::config(connection))?;
@@ -125,7 +125,7 @@ fn audit_all(connection: &Connection, topic: &str, partitions: u32) -> Result<()
     producer.flush(POLICY_WAIT).map_err(failed)
 }
 
-/// 1 and 2 instances.
+/// Drains with 1 and 2 instances.
 pub fn instances(stage: &mut Stage<'_>) -> Result<(), Error> {
     const SCENARIO: &str = Scenario::Instances.as_str();
     for round in 0..stage.options.rounds {
@@ -140,7 +140,7 @@ pub fn instances(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Several instances that share the partitions before the backlog, all of it at once, is there.
+/// Several instances that share the partitions before the backlog appears, all of it at once.
 fn shared(
     stage: &mut Stage<'_>,
     shape: Shape,

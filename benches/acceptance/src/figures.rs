@@ -1,13 +1,13 @@
-//! The figures of the scenarios that `sequencer bench` does not have, and their subjects.
+//! The figures of the scenarios that `sequencer bench` lacks, and their subjects.
 
 use sequencer::bench::figure::Figure;
 
-/// The service, where there is one way only to run it.
+/// The service, in a scenario that runs it in one way only.
 pub const SERVE: &str = "serve";
-/// A read of the same records that does nothing with them.
+/// A read of the same records that does not use them.
 pub const RAW_READ: &str = "raw read";
 
-/// State records read in a second, beside a raw read.
+/// State records read in a second, compared with a raw read.
 pub const RECORDS_RATE: Figure = Figure::Further {
     name: "records/s",
     against: Some(RAW_READ),

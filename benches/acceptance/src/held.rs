@@ -1,4 +1,4 @@
-//! Requests in an open transaction: in the log, and not yet to be seen.
+//! Requests in an open transaction: they are in the log, and not visible yet.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use sequencer::kafka::produce::Producer;
 use sequencer::kafka::tools::measure::backlog;
 use sequencer::kafka::tools::measure::shape::Shape;
 
-/// How long a begin or a commit may take.
+/// The longest time for a begin or a commit.
 const TRANSACTION_CALL: Duration = Duration::from_secs(30);
-/// How long a transaction may be held open before its records become visible: the longest that
+/// The longest time that a transaction may be open before its records become visible. It is the longest that
 /// brokers allow by default.
 const HOLD_MAX_MS: &str = "900000";
 
@@ -40,7 +40,7 @@ impl Held {
         Ok(Held(producer))
     }
 
-    /// Makes them visible.
+    /// Commits, which makes the requests visible.
     pub fn release(self) -> Result<(), Error> {
         let base = self.0.base();
         base.commit_transaction(TRANSACTION_CALL)

@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing else: inline SVG, colours by the reader's preference.
+//! The report as one self-contained page: inline SVG, with light or dark colours as the reader prefers.
 
 use std::fmt::Write;
 
@@ -19,14 +19,14 @@ const LEFT: f64 = 62.0;
 const BOTTOM: f64 = 34.0;
 const TOP: f64 = 10.0;
 const RIGHT: f64 = 28.0;
-/// A bar of the throughput, and the room to the next.
+/// The height of a bar of the throughput, and the step to the next.
 const BAR: f64 = 18.0;
 const BAR_STEP: f64 = 26.0;
 /// Room for the subjects' names beside the bars.
 const NAMES: f64 = 130.0;
 /// Room for the figures beside the bars.
 const FIGURES: f64 = 120.0;
-/// Colours of subjects; more than these are not measured at once.
+/// Colours of subjects. No more subjects than these are measured at once.
 const COLOURS: usize = 6;
 
 /// Writing to a string cannot fail.

@@ -1,19 +1,19 @@
-//! What the project asks of its own figures: more scenarios than `sequencer bench` has, bars for the
-//! figures, charts, and a check of every answer. `make bench` runs it.
+//! The acceptance benchmark of the project: more scenarios than `sequencer bench` has, bars for the figures,
+//! charts, and a check of every answer. `make bench` runs it.
 //!
 //! It measures with the parts of `sequencer bench`, so its figures are the same figures.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `scenario` | what can be measured, and in which order |
+//! | `scenario` | the scenarios and their order |
 //! | `drains` | backlogs with other names, partitions, requests and instances |
 //! | `held` | a backlog that appears all at once |
-//! | `restore`, `restored`, `raw` | taking over many sequences; what the service says of it; a raw read beside it |
-//! | `pause` | what a rebalance costs a client |
+//! | `restore`, `restored`, `raw` | takeover of many sequences; the service's data about it; a raw read |
+//! | `pause` | the cost of a rebalance for a client |
 //! | `figures` | the figures of these scenarios |
-//! | `verified` | what the service answered, against the promise |
-//! | `bars` | what the figures should be |
-//! | `report`, `html` | what a run came to |
+//! | `verified` | the check of the service's answers against the promise |
+//! | `bars` | the values that figures must reach |
+//! | `report`, `html` | the result of a run |
 
 #![allow(
     clippy::result_large_err,
@@ -47,9 +47,9 @@ use report::Report;
 use scenario::Scenario;
 use verified::Verifier;
 
-/// Sequences of a restore, and with `--quick`.
+/// Sequences of a restore, by default and with `--quick`.
 const SEQUENCES: [u64; 2] = [1_000_000, 50_000];
-/// With `--large`.
+/// Sequences with `--large`.
 const SEQUENCES_LARGE: u64 = 10_000_000;
 
 /// Measures the service beside a raw echo, verifies its answers and judges the figures.
@@ -74,7 +74,7 @@ struct Args {
     #[arg(long)]
     large: bool,
 
-    /// Do not check with verify, after each measurement of the service, what it answered
+    /// Do not check the answers of the service with verify after each measurement
     #[arg(long)]
     no_verify: bool,
 
@@ -82,7 +82,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// How to measure.
+    /// The options of a run.
     #[command(flatten)]
     run: RunArgs,
 }
@@ -115,10 +115,10 @@ fn main() -> ExitCode {
     cli::program(|mut out| run(&args, &mut out))
 }
 
-/// Fails when an answer was wrong, whatever the figures.
+/// Measures and reports. Fails on a wrong answer, with any figures.
 fn run(args: &Args, out: &mut impl Write) -> Result<(), Error> {
     let (settings, stop) = args.run.prepare()?;
-    // A file that cannot be written should be known before half an hour has passed.
+    // The user must know of a file that cannot be written before half an hour has passed.
     if let Some(file) = &args.html {
         write(file, "")?;
     }

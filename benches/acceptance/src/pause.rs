@@ -1,8 +1,8 @@
-//! What a rebalance costs a client: requests at a steady rate while a second instance joins, and
+//! The cost of a rebalance for a client. It sends requests at a steady rate while a second instance joins, and
 //! while the first one stops cleanly and hands its partitions over.
 //!
-//! The figure is the longest wait of a request that was due in the time after the event. The longest
-//! wait before any event says what is there without one.
+//! The figure is the longest wait of a request that was due in the time after the event. The longest wait
+//! before any event is the value without a rebalance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,19 +21,19 @@ use crate::scenario::Scenario;
 
 const SCENARIO: &str = Scenario::Pause.as_str();
 const RATE: u64 = 1_000;
-/// When the second instance is started, from the beginning.
+/// The start of the second instance, from the beginning.
 const JOIN: Duration = Duration::from_secs(4);
-/// When the first is told to stop.
+/// The stop of the first instance, from the beginning.
 const LEAVE: Duration = Duration::from_secs(12);
 const END: Duration = Duration::from_secs(20);
-/// The cold beginning.
+/// The first part of a measurement, which is cold and is not counted.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How soon a stop is noticed.
+/// The interval of checks for a stop.
 const STEP: Duration = Duration::from_millis(20);
-/// Rounds are long and alike.
+/// Rounds are long, and their results are similar.
 const ROUNDS_MAX: usize = 3;
 
-/// Longest waits, by when the request was due.
+/// Longest waits, by the time when the request was due.
 #[derive(Clone, Copy, Debug, Default)]
 struct Longest {
     steady: Duration,
@@ -53,7 +53,7 @@ impl Longest {
     }
 }
 
-/// Both modes in turn.
+/// Measures both modes in turn.
 pub fn run(stage: &mut Stage<'_>) -> Result<(), Error> {
     let modes = [
         Mode::IMMEDIATE,
@@ -89,7 +89,7 @@ fn measure(stage: &mut Stage<'_>, mode: Mode, round: usize) -> Result<(), Error>
     let halt = AtomicBool::new(false);
     let (run, second) = thread::scope(|scope| {
         let began = Instant::now();
-        // The client has the other thread: a child must be started by one that lives on.
+        // The client runs on the other thread: the thread that starts a child must live on.
         let load = scope.spawn(|| {
             let halted = || halt.load(Ordering::Relaxed);
             client.run(RATE, END, &halted, |answered| longest.add(answered))

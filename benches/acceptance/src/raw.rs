@@ -1,4 +1,4 @@
-//! A read of a topic that does nothing with the records: what a restore is compared with.
+//! A read of a topic that does not use the records. A restore is compared with it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use sequencer::kafka::error::{Class, Error};
 use sequencer::kafka::tools::measure::reading;
 use sequencer::kafka::tools::measure::source::{Found, Source};
 
-/// How long nothing may come before it is given up.
+/// The read fails when no record comes for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
-/// What a raw read found.
+/// The result of a raw read.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// From the first question to the last record.
+    /// The time from the first question to the last record.
     pub took: Duration,
 }
 
-/// Reads what is committed of a topic, from its beginning to its end, and does nothing with it.
+/// Reads the committed records of a topic, from its beginning to its end, and does not use them.
 pub fn read(connection: &Connection, topic: &str, partitions: u32) -> Result<Read, Error> {
     let began = Instant::now();
     let mut source = Source::new(

@@ -1,4 +1,4 @@
-//! What a run came to: the figures, what they should be, and whether the answers were right.
+//! The result of a run: the figures, their bars, and the check of the answers.
 
 use std::io::{self, Write};
 
@@ -8,20 +8,20 @@ use serde::Serialize;
 use crate::bars::{self, Bar};
 use crate::verified::Verified;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// As `sequencer bench` has it.
+    /// The report in the form of `sequencer bench`.
     #[serde(flatten)]
     pub measured: bench::Report,
-    /// What should be, and is or is not.
+    /// The bars, reached or not.
     pub bars: Vec<Bar>,
-    /// What the service answered in all this, against the promise.
+    /// The check of all answers of the service against the promise.
     pub verified: Verified,
 }
 
 impl Report {
-    /// Judges what was measured; `rewrite_floor` is the service's `restore.rewrite_floor_records`.
+    /// Judges the figures. `rewrite_floor` is the service's `restore.rewrite_floor_records`.
     pub fn new(measured: bench::Report, verified: Verified, rewrite_floor: u64) -> Report {
         let mut bars = bars::judge(&measured.series, measured.machine.cores, rewrite_floor);
         bars.extend(bars::promise(verified));
@@ -32,7 +32,7 @@ impl Report {
         }
     }
 
-    /// Prints what was measured, and the bars; `table` prints rows under their heads.
+    /// Prints the figures and the bars. `table` prints rows under their heads.
     pub fn print<W: Write>(
         &self,
         out: &mut W,
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-/// Whether a bar is met, in a word.
+/// A word for the result of a bar.
 pub fn met(met: Option<bool>) -> &'static str {
     match met {
         Some(true) => "yes",

@@ -1,4 +1,4 @@
-//! Taking over many sequences: how long, how much memory; and what a checkpoint costs beside them.
+//! The takeover of many sequences: its duration, its memory, and the cost of a checkpoint beside them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,33 +23,33 @@ use crate::restored::{metric, restores};
 use crate::scenario::Scenario;
 
 const SCENARIO: &str = Scenario::Restore.as_str();
-/// Requests a second beside which checkpoints are made.
+/// Requests a second during the checkpoints.
 const BUSY_RATE: u64 = 1_000;
-/// What many checkpoints are made of: at 1 ms they are made as often as they can be.
+/// The mode for many checkpoints. At 1 ms, the service makes them as often as it can.
 const MANY: Mode = Mode {
     exactly_once: false,
     interval_ms: Some(1),
 };
 const MANY_RATE: u64 = 2_000;
-/// Restores are alike; more rounds tell little.
+/// Restores are similar. More rounds give little more information.
 const ROUNDS_MAX: usize = 3;
-/// With fewer, buffers are most of the memory.
+/// With fewer sequences, buffers are most of the memory.
 const MEMORY_SEQUENCES_MIN: u64 = 500_000;
-/// A service that has come to rest: buffers of the restore are free again.
+/// The time after which a service is idle and the buffers of the restore are free again.
 const REST: Duration = Duration::from_secs(1);
 
-/// The setting of a number of sequences.
+/// The name of the setting for a number of sequences.
 pub fn setting(sequences: u64) -> String {
     format!("{} sequences", shown(sequences as f64))
 }
 
-/// After many checkpoints, at most so many records of so many live entries are read. `rewrite_floor`:
+/// After many checkpoints, the most records that a restore reads for this many live entries. `rewrite_floor` is
 /// `restore.rewrite_floor_records`, which holds for each partition.
 pub fn bound(sequences: u64, rewrite_floor: u64) -> f64 {
     (4 * sequences + u64::from(SHAPE.partitions) * rewrite_floor) as f64
 }
 
-/// A restore of each of these numbers of sequences.
+/// Measures a restore of each of these numbers of sequences.
 pub fn run(stage: &mut Stage<'_>, sequences: &[u64]) -> Result<(), Error> {
     let empty = empty(stage)?;
     for &sequences in sequences {
@@ -69,7 +69,8 @@ pub fn run(stage: &mut Stage<'_>, sequences: &[u64]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Memory of a service without a sequence; and what its checkpoints cost with busy ones only.
+/// The memory of a service without a sequence. Measures also the cost of its checkpoints with busy sequences
+/// only.
 fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
     let requests = stage.request_topic(SHAPE.partitions)?;
     let topics = stage.service_topics(&requests, SHAPE.partitions)?;
@@ -84,7 +85,7 @@ fn empty(stage: &mut Stage<'_>) -> Result<u64, Error> {
     Ok(resident)
 }
 
-/// A service that knows so many sequences, stopped.
+/// Makes a service that knows this many sequences, and stops it.
 fn prepare(stage: &mut Stage<'_>, sequences: u64) -> Result<Topics, Error> {
     stage.say(&format!("making {sequences} sequences"))?;
     let shape = Shape {
@@ -98,7 +99,7 @@ fn prepare(stage: &mut Stage<'_>, sequences: u64) -> Result<Topics, Error> {
     Ok(topics)
 }
 
-/// Reads the state as it is, then lets a service take it over.
+/// Reads the current state, then lets a service take it over.
 fn take_over(
     stage: &mut Stage<'_>,
     topics: &Topics,
@@ -113,7 +114,7 @@ fn take_over(
     let resident = resident_bytes(server.process.id());
     let restores = restores(&server);
     server.process.stop()?;
-    // Partitions are taken over side by side, and each counts from its assignment.
+    // Partitions are taken over in parallel, and each counts from its assignment.
     let took = restores.iter().map(|restored| restored.took).max();
     let seconds = took.unwrap_or_default().as_secs_f64().max(0.001);
     let records: u64 = restores.iter().map(|restored| restored.records).sum();
@@ -203,7 +204,8 @@ pub fn setting_after_many(sequences: u64) -> String {
     format!("{}, after many checkpoints", setting(sequences))
 }
 
-/// As many checkpoints as there is time for, then a kill, so that no last one tidies up.
+/// Makes as many checkpoints as time allows, then kills the service, so that no final checkpoint rewrites the
+/// state.
 fn many_checkpoints(
     stage: &mut Stage<'_>,
     topics: &Topics,
@@ -232,7 +234,7 @@ fn many_checkpoints(
     take_over(stage, topics, &setting_after_many(sequences), 0, None)
 }
 
-/// Asks for the first of the names.
+/// A client that asks for the first of the names.
 fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Client, Error> {
     let shape = Shape {
         partitions: topics.partitions,
@@ -243,7 +245,7 @@ fn client(stage: &Stage<'_>, topics: &Topics, idle: u64, next: u64) -> Result<Cl
         replies: &topics.replies,
         committed: false,
     };
-    // Each of these names has given one ID when all idle ones have; later, as many as were asked.
+    // When all idle names have given one ID, each of these has, too. Later, the number of requests decides.
     let next = if idle > 0 && next == idle {
         SHAPE.names
     } else {

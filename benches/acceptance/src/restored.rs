@@ -1,4 +1,4 @@
-//! What a service says of its restores and checkpoints: in its log, and in its metrics.
+//! The service's own data about its restores and checkpoints: in its log, and in its metrics.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use sequencer::bench::Error;
 use sequencer::bench::server::Server;
 use serde_json::Value;
 
-/// What the log of a service says of each partition's restore.
+/// The restores of all partitions, from the log of a service.
 pub fn restores(server: &Server) -> Vec<Restored> {
     let log = server.process.log();
     log.lines().filter_map(restored).collect()
 }
 
-/// The sum over the samples of a metric.
+/// The sum of the samples of a metric.
 pub fn metric(server: &Server, begin: &str) -> Result<f64, Error> {
     let page = server.page("/metrics")?;
     let samples = page.lines().filter_map(|line| {
@@ -23,14 +23,14 @@ pub fn metric(server: &Server, begin: &str) -> Result<f64, Error> {
     Ok(samples.sum())
 }
 
-/// One partition, taken over.
+/// The restore of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// From its assignment.
+    /// The time since its assignment.
     pub took: Duration,
     /// State records read.
     pub records: u64,
-    /// Sequences that it knows then.
+    /// Number of sequences after it.
     pub sequences: u64,
 }
 
@@ -38,7 +38,7 @@ fn restored(line: &str) -> Option<Restored> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     (fields.get("message")? == "restored").then_some(())?;
-    // A u128 is written as text.
+    // The log writes a u128 as text.
     let number = |name: &str| {
         let value = fields.get(name)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok())

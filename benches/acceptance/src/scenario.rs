@@ -1,4 +1,4 @@
-//! What can be measured, and in which order.
+//! The scenarios and their order.
 
 use sequencer::bench::{self, Error, Stage, latency};
 
@@ -21,14 +21,14 @@ pub enum Scenario {
     Instances,
     /// The latencies of `sequencer bench`.
     Latency,
-    /// Taking over many sequences: time, memory, and what a checkpoint costs beside them.
+    /// The takeover of many sequences: time, memory, and the cost of a checkpoint beside them.
     Restore,
-    /// What a new member and a clean stop cost a client.
+    /// The cost of a new member and of a clean stop for a client.
     Pause,
 }
 
 impl Scenario {
-    /// In the order in which they run.
+    /// All scenarios, in the order in which they run.
     pub const ALL: [Scenario; 9] = [
         Scenario::Drain,
         Scenario::Names,
@@ -41,10 +41,10 @@ impl Scenario {
         Scenario::Pause,
     ];
 
-    /// Those of `--quick`.
+    /// The scenarios of `--quick`.
     pub const QUICK: [Scenario; 3] = [Scenario::Drain, Scenario::Latency, Scenario::Restore];
 
-    /// As the command line and the report have it.
+    /// The name on the command line and in the report.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scenario::Drain => bench::Scenario::Drain.as_str(),
@@ -60,16 +60,16 @@ impl Scenario {
     }
 }
 
-/// What a run measures.
+/// The content of a run.
 pub struct Run<'a> {
-    /// These scenarios.
+    /// The scenarios to measure.
     pub only: &'a [Scenario],
     /// Sequences of each restore.
     pub sequences: Vec<u64>,
 }
 
 impl Run<'_> {
-    /// Measures all of it.
+    /// Measures all scenarios.
     pub fn measure(&self, stage: &mut Stage<'_>) -> Result<(), Error> {
         let names: Vec<&str> = self.only.iter().map(|scenario| scenario.as_str()).collect();
         stage.setting("scenarios", names.join(","));
@@ -90,7 +90,7 @@ impl Run<'_> {
                 Scenario::Restore => restore::run(stage, &self.sequences)?,
                 Scenario::Pause => pause::run(stage)?,
             }
-            // What is kept of a scenario is its figures.
+            // Only the figures of a scenario are kept.
             stage.delete_topics()?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! What the service answered while it was measured, against the promise: `sequencer verify`, a process
-//! of its own, before the topics are deleted. A fast answer that is wrong is none.
+//! Checks all answers of the measured service against the promise, by `sequencer verify` in a process of its
+//! own, before the topics are deleted. A fast answer counts only if it is right.
 
 use std::cell::Cell;
 use std::process::{Command, Stdio};
@@ -9,26 +9,26 @@ use sequencer::bench::{Error, Stage, server};
 use sequencer::embedded::die_with_parent;
 use serde::{Deserialize, Serialize};
 
-/// How much of what it says goes into a note.
+/// Characters of its output that go into a note.
 const WORDS_MAX: usize = 300;
-/// Memory that it may take, in MB: half of it for what is known of the sequences of one partition, about 400
-/// bytes each, of which there are 2,500,000 with `--large`.
+/// The memory limit of `verify`, in MB. Half of it is for the known sequences of one partition, at about 400
+/// bytes each. With `--large` there are 2,500,000 of them.
 const MEMORY_MB: &str = "3000";
 
-/// The logs of a run, verified.
+/// The result of verifying the logs of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Services whose topics were checked.
     pub logs: u64,
-    /// Requests in them.
+    /// Requests in these logs.
     pub requests: u64,
-    /// What was found wrong.
+    /// Anomalies that were found.
     pub anomalies: u64,
-    /// Of the services, those that could not be verified.
+    /// Services that could not be verified.
     pub failed: u64,
 }
 
-/// As much of a report of `verify --json` as is looked at.
+/// The used fields of a report of `verify --json`.
 #[derive(Deserialize)]
 struct Verdict {
     counts: Counts,
@@ -53,18 +53,18 @@ struct Example {
     what: String,
 }
 
-/// Runs `sequencer verify`, and adds up what it finds.
+/// Runs `sequencer verify`, and adds up its findings.
 #[derive(Debug, Default)]
 pub struct Verifier(Cell<Verified>);
 
 impl Verifier {
-    /// What was found so far.
+    /// The findings so far.
     pub fn found(&self) -> Verified {
         self.0.get()
     }
 
-    /// Verifies the topics of one service that has stopped. What is wrong is a note and a bar that is not
-    /// met, and so is a verification that fails: the other measurements go on.
+    /// Verifies the topics of one service that has stopped. An anomaly becomes a note and a bar that is not
+    /// met, and so does a failed verification: the other measurements go on.
     pub fn verify(&self, stage: &mut Stage<'_>, topics: &Topics) -> Result<(), Error> {
         let (verified, notes) = verify(stage, topics)?;
         self.0.set(self.found().plus(verified));
@@ -82,7 +82,7 @@ fn verify(stage: &Stage<'_>, topics: &Topics) -> Result<(Verified, Vec<String>),
         .arg(stage.directory())
         .stdin(Stdio::null());
     die_with_parent(&mut command);
-    // In our process group: Ctrl-C ends it as well.
+    // The process is in our process group, so Ctrl-C ends it as well.
     let output = command.output().map_err(Error::system("verify"))?;
     stage.check()?;
     Ok(match serde_json::from_slice(&output.stdout) {
@@ -133,7 +133,7 @@ impl Verified {
         }
     }
 
-    /// True when everything that the service answered was found right.
+    /// True when every checked answer was right.
     pub fn is_clean(self) -> bool {
         self.anomalies == 0 && self.failed == 0
     }

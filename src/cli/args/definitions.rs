@@ -10,19 +10,19 @@ use crate::core::command::Undefined;
 use crate::core::definition::AtEnd;
 use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
 
-/// The record of who changed something, and why.
+/// The author and the reason of a change, for the record.
 #[derive(Args)]
 pub struct RecordArgs {
-    /// Why, for the record
+    /// Reason of the change, for the record
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 
-    /// Who, for the record (default: your user name and this host, as USER@HOST)
+    /// Author of the change, for the record (default: your user name and this host, as USER@HOST)
     #[arg(long, value_name = "NAME")]
     pub requester: Option<String>,
 }
 
-/// What can be said about a sequence; what is left out stays, or is as by default.
+/// The fields of a definition. A field that is left out stays as it is, or has its default.
 #[derive(Args)]
 pub struct FieldArgs {
     /// First ID of a new sequence [default: --min, or --max when it counts down]
@@ -54,7 +54,7 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=COUNT_MAX))]
     pub max_count: Option<u64>,
 
-    /// Whether each grant goes to the ledger, for trace and audit [default: false]
+    /// Write each grant to the ledger, for trace and audit [default: false]
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub audit: Option<bool>,
 }

@@ -163,6 +163,30 @@ It checks the hash in each record, that no record and no number is missing or do
 ends where the state says. What an operator ordered is listed, and is no finding. Exits 1 on any finding, \
 and when there is no record of the sequence.";
 
+pub(super) const CONFIG_EXAMPLES: &str = "\
+Examples:
+  sequencer config check --config ids.toml
+  SEQUENCER__CHECKPOINT__INTERVAL_MS=50 sequencer config check -o json
+
+It reads the file, the environment and the flags as `serve` does, and connects to nothing. Values of passwords \
+and tokens are not shown.";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  sequencer completions bash > /usr/share/bash-completion/completions/sequencer
+  source <(sequencer completions zsh)";
+
+pub(super) const MAN_EXAMPLES: &str = "\
+Examples:
+  sequencer man /usr/local/share/man/man1       a page for each command: man sequencer-next";
+
+pub(super) const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  sequencer schema reply > reply.json          JSON Schema of the replies
+  sequencer schema asyncapi                    the topics, with the schemas of their records
+
+It needs no cluster. docs/protocol.md says the same to people.";
+
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
   sequencer verify --brokers kafka:9092                          the default reply topic

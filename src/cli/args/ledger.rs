@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ConnectionArgs, help};
+use super::{ConnectionArgs, OutputArgs, help};
 use crate::audit::time;
 
 /// `sequencer trace`.
@@ -18,21 +18,21 @@ pub struct TraceArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// The ID that somebody got
+    /// The ID that was granted
     #[arg(value_name = "NUMBER")]
     pub number: Option<i64>,
 
-    /// What the client called its request
+    /// The request_id of the client's request
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
 
-    /// Only what was written at this time or later, such as 2026-03-01T08:00:00Z, or a date
+    /// Only records written at this time or later, such as 2026-03-01T08:00:00Z, or a date
     #[arg(long, value_name = "TIME", value_parser = time::to_millis, conflicts_with = "number")]
     pub from_time: Option<i64>,
 
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// The connection to the cluster.
     #[command(flatten)]
@@ -55,9 +55,9 @@ pub struct AuditArgs {
     #[arg(long, value_name = "ID")]
     pub to: Option<i64>,
 
-    /// Print JSON instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// Write each record as a line of this file, too
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use crate::cli::changed::push_said;
 use crate::cli::table::counted;
 use crate::core::printable::printable;
 
-/// Most acts that are printed. `--json` has all of them.
+/// Highest number of acts that are printed. `--json` has all of them.
 const ACTS_MAX: usize = 20;
 
 /// Prints the pages that were read, the operators' acts, and the findings.

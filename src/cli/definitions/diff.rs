@@ -45,7 +45,7 @@ pub(super) struct Change {
     pub change: Kind,
     /// The fields that change.
     pub fields: Vec<Difference>,
-    /// Why the service would refuse the change, if this can be predicted.
+    /// The reason why the service would refuse the change, if this can be predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would_be_refused: Option<String>,
     /// True when a refusal cannot be predicted: the description of an exhausted sequence has no next ID.

@@ -332,7 +332,7 @@ undefined = \"refuse\"
         for (text, expected) in [
             (
                 "[sequences.a]\nmax_count = 0\n",
-                "2: max_count of sequence \"a\" must be a whole number from 1 to 1000000, got 0",
+                "2: max_count of sequence \"a\" must be a whole number from 1 to 9007199254740991, got 0",
             ),
             (
                 "[sequences.a]\nmax = 9223372036854775808\n",

@@ -6,8 +6,8 @@ use crate::cli::reply::Reply;
 use crate::core::definition::{AtEnd, Changes, Definition};
 use crate::core::sequence::Sequence;
 
-/// Why the service would refuse a definition with these fields. None when no reason is known. The service
-/// decides: it may have another release, and requests may come in between.
+/// The reason why the service would refuse a definition with these fields. None when no reason is known. The
+/// service decides: it may have another release, and requests may come in between.
 pub(super) fn refusal<'f, 'v>(
     fields: impl IntoIterator<Item = (&'f str, &'v Value)>,
     described: &Reply,

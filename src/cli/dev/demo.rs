@@ -14,9 +14,9 @@ use crate::service::settings::Settings;
 const NAMES: [&str; 3] = ["shipments", "customers", "parcels"];
 /// Counts cycle from 1 to this.
 const COUNT_MAX: u64 = 3;
-/// How often the rate is printed.
+/// The interval between two reports of the rate.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// Most answers printed in a second. The others are only counted.
+/// Highest number of answers printed in a second. The others are only counted.
 const LINES_PER_S_MAX: u32 = 20;
 /// After this long a request is reported as unanswered.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -25,13 +25,13 @@ const STEP_MAX: Duration = Duration::from_millis(50);
 /// Pause after a failed read of replies.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A client that asks and shows what it gets.
+/// A client that asks and prints the answers.
 pub(super) struct Demo {
     requester: Requester,
     interval: Duration,
     next_at: Instant,
     asked: u64,
-    /// Least time between two printed answers. Zero when every answer is printed.
+    /// Shortest time between two printed answers. Zero when every answer is printed.
     quiet: Duration,
     quiet_until: Instant,
     interval_began: Instant,

@@ -40,7 +40,7 @@ pub(crate) struct Facts {
     pub partition: i32,
     /// The verdict of an owner's takeover.
     pub outlook: Outlook,
-    /// Why an owner would wait or halt.
+    /// The reason why an owner would wait or halt.
     pub reason: Option<String>,
     /// The remedy, when an owner would halt.
     pub repair: Option<String>,

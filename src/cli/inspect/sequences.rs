@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub home: i32,
     /// The ID that the next request gets; none when no ID is left.
     pub next_id: Option<i64>,
-    /// False when nobody has asked for it yet. None when its partition was not read.
+    /// False when no request has named it yet. None when its partition was not read.
     pub used: Option<bool>,
     /// True when the sequence gives no more IDs.
     pub retired: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The row of a name that nobody has asked for yet. `floor` is none when undefined names are refused.
+    /// The row of a name that no request has named yet. `floor` is none when undefined names are refused.
     pub(crate) fn unused(name: String, home: i32, floor: Option<i64>) -> Row {
         let next_id = floor.and_then(|floor| Sequence::above(floor).next(&Definition::DEFAULT));
         Row {

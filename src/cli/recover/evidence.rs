@@ -42,7 +42,7 @@ pub(super) use replies::Replies;
 const MANY_REPLIES: i64 = 1_000_000;
 /// A rebalance ends within this time, unless something is wrong with the group.
 const REBALANCE_MAX: Duration = Duration::from_secs(10);
-/// How often the group is checked in this time.
+/// The interval of checks of the group in this time.
 const REBALANCE_POLL: Duration = Duration::from_millis(250);
 
 /// All facts that decide a repair.
@@ -110,7 +110,7 @@ pub(super) struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
-    /// By partition, the last stray that was accepted from it.
+    /// The last stray that was accepted from each partition.
     pub accepted: BTreeMap<u32, Accepted>,
     /// The highest value of each in any footer.
     pub scalars: Scalars,
@@ -328,7 +328,6 @@ impl Inquiry<'_> {
     /// the highest. So a record after a cut is younger, and a record before the cut never is. If a leader's
     /// clock is behind, the search can miss the first records after the cut, but can never find an answered
     /// one.
-    /// behind can make it miss the first records after the cut, and never find one that was answered.
     fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
             return Ok(None);

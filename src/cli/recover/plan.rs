@@ -20,7 +20,7 @@ use crate::wire::state::{BatchId, Fingerprint, Footer, Reset};
 
 /// The instance in the footer, for people.
 const INSTANCE: &str = "recover";
-/// Most sequences that a refusal names. Another run names the next ones.
+/// Highest number of sequences that a refusal names. Another run names the next ones.
 const REFUSED_NAMED_MAX: usize = 20;
 
 /// The parameters of the operator.
@@ -34,7 +34,7 @@ pub(super) struct Ask {
     pub margin: i64,
     /// The ID above which sequences go on, instead of the margin.
     pub above: Option<i64>,
-    /// The same for single sequences.
+    /// The ID above which a single sequence goes on, by name.
     pub above_of: BTreeMap<String, i64>,
     /// The consumer group of the service.
     pub group: String,
@@ -53,11 +53,11 @@ pub(super) struct Plan {
     pub footer: Footer,
     /// Requests from this offset on, up to the footer's next offset, may never be answered.
     pub answered: NextOffset,
-    /// How each sequence was moved. Empty without a jump.
+    /// The move of each sequence. Empty without a jump.
     pub moved: Vec<Moved>,
 }
 
-/// How a jump moves one sequence.
+/// The move of one sequence by a jump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Moved {
     pub name: String,
@@ -73,7 +73,7 @@ impl Plan {
     /// Plans a jump.
     ///
     /// # Errors
-    /// The parameters would break the promise, or another repair is needed. The error says so in words.
+    /// The parameters would break the promise, or another repair is needed. The error explains it.
     pub(super) fn new(ask: &Ask, evidence: &Evidence) -> Result<Plan, String> {
         check(ask, evidence)?;
         let floor = floor(ask, evidence)?;
@@ -129,7 +129,7 @@ impl Plan {
     /// Plans a repair with the state that the log gives.
     ///
     /// # Errors
-    /// The same as for a jump.
+    /// As [`Plan::new`].
     pub(super) fn rebuilt(
         partition: i32,
         group: &str,
@@ -600,7 +600,7 @@ pub(super) mod tests {
         assert_eq!(next_of(&plan, "wide"), None, "beyond the default maximum");
         let floor = plan.footer.scalars.floor;
         assert_eq!(floor, MARGIN, "new names began after the checkpoint");
-        // Without a state, names that nobody saw may have come as far as any other.
+        // Without a state, names that were never seen may have reached any ID.
         evidence.state.restored.footer = None;
         let plan = Plan::new(&ask(150, None), &evidence).unwrap();
         assert_eq!(plan.footer.scalars.floor, 999 + MARGIN);

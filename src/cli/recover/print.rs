@@ -14,7 +14,7 @@ use crate::core::printable::printable;
 use crate::processor::halt::Halt;
 use crate::service::settings::Settings;
 
-/// Most moved sequences that are listed. The others are only counted.
+/// Highest number of moved sequences that are listed. The others are only counted.
 const MOVES_PRINTED_MAX: usize = 20;
 
 /// Prints the evidence.
@@ -161,7 +161,7 @@ pub(super) fn jump(
     writeln!(out)
 }
 
-/// Prints which requests get no answer by this repair, and which get a second one.
+/// Prints the requests that get no answer by this repair, and those that get a second one.
 fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
@@ -208,7 +208,7 @@ fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::R
     }
 }
 
-/// Prints how the sequences go on. Each one that is not simply moved on is named.
+/// Prints the moves of the sequences. Each one that is not simply moved on is named.
 fn moves(moved: &[Moved], out: &mut impl Write) -> io::Result<()> {
     let is_on = |moved: &&Moved| matches!(moved.to, Raised::On(_));
     let (on, others): (Vec<&Moved>, Vec<&Moved>) = moved.iter().partition(is_on);
@@ -280,7 +280,7 @@ pub(super) fn not_written(
     Ok(())
 }
 
-/// The same command, with `--yes`.
+/// The command of this run, with `--yes`.
 fn command(args: &RecoverArgs, program: &str) -> String {
     let RecoverArgs {
         partition,

@@ -37,7 +37,7 @@ impl Raised {
     }
 }
 
-/// Why a sequence cannot be moved.
+/// The reason why a sequence cannot be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// The jump would use up all IDs that are left.

@@ -1,5 +1,5 @@
-//! Chooses how a partition is repaired: from the log if it reaches back far enough, else above every ID that
-//! was seen.
+//! Chooses the repair of a partition: from the log if it reaches back far enough, else above every ID that was
+//! seen.
 
 use super::evidence::{Evidence, Inquiry, Judged};
 use super::unreadable::{self, Skip};
@@ -28,7 +28,7 @@ pub(super) enum Repair {
     Jump {
         /// The first request to answer.
         from: NextOffset,
-        /// Why the log is not enough.
+        /// The reason why the log is not enough.
         why: String,
     },
 }
@@ -90,7 +90,7 @@ pub(super) fn go_on_at(evidence: &Evidence) -> NextOffset {
     from.unwrap_or(log.start).clamp(log.start, log.end)
 }
 
-/// Why the log does not hold everything that was ever answered. None when it may hold everything.
+/// The reason why the log does not hold everything that was ever answered. None when it may hold everything.
 fn not_whole(evidence: &Evidence) -> Option<String> {
     let Evidence {
         log,
@@ -131,7 +131,7 @@ pub(super) fn log_without_state(
     Ok(Some(all.folding.fold))
 }
 
-/// The state at the committed offset, or why the log cannot be complete.
+/// The state at the committed offset, or the reason why the log cannot be complete.
 fn whole_log(
     inquiry: &Inquiry<'_>,
     partition: i32,

@@ -234,7 +234,7 @@ impl Fold {
             key,
             first: grant.first,
             increment: grant.increment,
-            count: u32::try_from(grant.count).unwrap_or(u32::MAX),
+            count: grant.count,
         };
         invariants::holds!(
             invariants::i5_one_grant(grant, place.grant()),

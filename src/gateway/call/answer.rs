@@ -16,6 +16,15 @@ struct Reply {
     offset: Option<i64>,
     #[serde(default)]
     retired: bool,
+    definition: Option<Rules>,
+    last: Option<i64>,
+}
+
+/// The rules of a sequence that decide what a call does.
+#[derive(Deserialize)]
+struct Rules {
+    increment: i64,
+    audit: bool,
 }
 
 #[derive(Deserialize)]
@@ -29,7 +38,13 @@ struct Refusal {
 /// # Errors
 /// The error in the reply, or a reply that cannot be read.
 pub(crate) fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
-    read(call, body)?;
+    let reply = read(call, body)?;
+    if call.cosid {
+        // CosId reads a bare number, and nothing at all.
+        return Ok(reply
+            .last
+            .map_or_else(Vec::new, |last| last.to_string().into_bytes()));
+    }
     let mut body = match call.ids_as_text {
         true => ids::as_text(body).ok_or_else(|| unreadable(call, "it is no JSON object"))?,
         false => body.to_vec(),
@@ -39,26 +54,57 @@ pub(crate) fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
     Ok(body)
 }
 
-/// Checks the description of a sequence before it is defined. A definition would let a retired name go on, and a
-/// caller of HTTP that changes one field does not mean that.
+/// How a call goes on that has looked at its sequence.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// It is carried out.
+    GoOn,
+    /// It is answered already, with this body.
+    Done(Vec<u8>),
+}
+
+/// Decides from the description of the sequence.
 ///
 /// # Errors
-/// The sequence is retired, or the description has an error other than that nobody has defined it.
-pub(crate) fn may_define(call: &Call, description: &[u8]) -> Result<(), Problem> {
-    match read(call, description) {
-        Ok(Reply { retired: false, .. }) => Ok(()),
-        Ok(Reply {
-            partition, offset, ..
-        }) => {
-            let detail = "the sequence is retired, so its definition stays as it is. To let it go on beyond its \
-                          last ID, use sequencer define";
-            let mut problem = Problem::refused(Code::Retired, detail).about(&call.name);
-            (problem.partition, problem.offset) = (partition, offset);
-            Err(problem)
+/// The sequence is retired, so that a definition would let it go on, which a caller of HTTP that changes one field
+/// does not mean; or it is not one that the call can be about.
+pub(crate) fn looked(call: &Call, description: &[u8]) -> Result<Looked, Problem> {
+    let reply = match read(call, description) {
+        Ok(reply) => reply,
+        Err(problem) if call.op == Op::Define && problem.code == Code::UnknownSequence.as_str() => {
+            return Ok(Looked::GoOn);
         }
-        Err(problem) if problem.code == Code::UnknownSequence.as_str() => Ok(()),
-        Err(problem) => Err(problem),
-    }
+        Err(problem) => return Err(problem),
+    };
+    let (increment, audit) = reply
+        .definition
+        .as_ref()
+        .map_or((1, false), |rules| (rules.increment, rules.audit));
+    let problem = match call.op {
+        Op::Trace if audit => return Ok(Looked::GoOn),
+        Op::Trace => Problem::own(
+            Own::NotAudited,
+            "the sequence is not audited, so its grants are not in the ledger. Those of a time when it was are found \
+             by sequencer trace",
+        ),
+        Op::Define if reply.retired => Problem::refused(
+            Code::Retired,
+            "the sequence is retired, so its definition stays as it is. To let it go on beyond its last ID, use \
+             sequencer define",
+        ),
+        // The offset counts for a new sequence only.
+        Op::Define if call.defines_if_unknown() => return Ok(Looked::Done(Vec::new())),
+        Op::Next if increment != 1 => Problem::own(
+            Own::NotByOne,
+            format!(
+                "the sequence counts by {increment}, and a client of CosId takes its block for consecutive numbers"
+            ),
+        ),
+        _ => return Ok(Looked::GoOn),
+    };
+    let mut problem = problem.about(&call.name);
+    (problem.partition, problem.offset) = (reply.partition, reply.offset);
+    Err(problem)
 }
 
 fn read(call: &Call, body: &[u8]) -> Result<Reply, Problem> {
@@ -105,7 +151,7 @@ pub(crate) fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
 const fn spared(op: Op) -> &'static str {
     match op {
         Op::Next => "No ID was taken",
-        Op::Describe => "Nothing was asked",
+        Op::Describe | Op::Trace => "Nothing was asked",
         Op::Define | Op::SetNext | Op::Retire => "Nothing was changed",
     }
 }
@@ -113,7 +159,7 @@ const fn spared(op: Op) -> &'static str {
 /// The effect that a call may have, and how to go on.
 fn later(op: Op) -> String {
     let (effect, repeat) = match op {
-        Op::Describe => return "It changes nothing: ask again".to_owned(),
+        Op::Describe | Op::Trace => return "It changes nothing: ask again".to_owned(),
         Op::Next => (
             "The request may have taken its IDs, or take them later",
             "that gets the same IDs",

@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 mod body;
+mod cosid;
 mod ids;
 pub(crate) mod key;
 pub(crate) mod openapi;
@@ -37,13 +38,27 @@ pub(crate) enum Op {
     SetNext,
     /// End a sequence.
     Retire,
+    /// Find who got an ID.
+    Trace,
 }
 
 impl Op {
     /// Every operation.
-    pub(crate) const ALL: [Op; 5] = [Op::Next, Op::Describe, Op::Define, Op::SetNext, Op::Retire];
+    pub(crate) const ALL: [Op; 6] = [
+        Op::Next,
+        Op::Describe,
+        Op::Define,
+        Op::SetNext,
+        Op::Retire,
+        Op::Trace,
+    ];
 
-    /// The word in the record's field `op`.
+    /// Whether it takes and changes nothing, so that a repeat needs no key.
+    pub(crate) const fn only_reads(self) -> bool {
+        matches!(self, Op::Describe | Op::Trace)
+    }
+
+    /// The word in the record's field `op`. A trace has no record.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Op::Next => "next",
@@ -51,6 +66,7 @@ impl Op {
             Op::Define => "define",
             Op::SetNext => "set_next",
             Op::Retire => "retire",
+            Op::Trace => "trace",
         }
     }
 
@@ -64,7 +80,11 @@ impl Op {
 
     /// The fields of a body, besides `sequence` where the path does not name it.
     fn fields(self) -> impl Iterator<Item = &'static str> {
-        let all = fields_of(self.as_str()).iter().copied();
+        let all = match self {
+            Op::Trace => &["id"],
+            _ => fields_of(self.as_str()),
+        };
+        let all = all.iter().copied();
         all.filter(|field| !body::is_refused(field))
     }
 }
@@ -91,6 +111,10 @@ pub(crate) struct Call {
     pub name: String,
     /// Whether IDs in the answer are texts (`?ids=string`).
     pub ids_as_text: bool,
+    /// The ID that a trace is about.
+    pub id: Option<i64>,
+    /// Whether it is a call of CosId's protocol.
+    cosid: bool,
     fields: Record,
 }
 
@@ -134,7 +158,12 @@ impl Call {
     pub(crate) fn read(incoming: &Incoming<'_>) -> Result<Call, Problem> {
         let route = route::of(incoming.method, incoming.path)?;
         let mut query = text::Query::read(incoming.query)?;
-        let ids_as_text = match query.take("ids").as_deref() {
+        if route.cosid {
+            return cosid::read(&route, query, incoming);
+        }
+        // The answer to a trace is not a reply.
+        let ids = (route.op != Op::Trace).then(|| query.take("ids")).flatten();
+        let ids_as_text = match ids.as_deref() {
             None => false,
             Some("string") => true,
             Some(_) => return Err(malformed("the query parameter ids can only be string")),
@@ -157,21 +186,40 @@ impl Call {
                 .ok_or_else(|| malformed("the body needs the field sequence"))?,
         };
         let name = checked(name)?;
+        let id = match (route.op, &route.id) {
+            (Op::Trace, Some(id)) => Some(text::integer("the ID in the path", id)?),
+            (Op::Trace, None) => fields.integer("id")?,
+            _ => None,
+        };
+        if route.op == Op::Trace && id.is_none() {
+            return Err(malformed("the body needs the field id").about(&name));
+        }
         let read = record(route.op, &mut fields, reason);
         let fields = read.map_err(|problem| problem.about(&name))?;
         Ok(Call {
             op: route.op,
             name,
             ids_as_text,
+            id,
+            cosid: false,
             fields,
         })
     }
 
+    /// Whether the state of the sequence decides what the call does.
+    pub(crate) fn looks_first(&self) -> bool {
+        self.cosid || matches!(self.op, Op::Define | Op::Trace)
+    }
+
+    /// Whether it defines the sequence only if nobody has.
+    pub(crate) fn defines_if_unknown(&self) -> bool {
+        self.cosid && self.op == Op::Define
+    }
+
     /// The value of the record. Only a change of the sequence or of the window has a `request_id`.
     pub(crate) fn value(&self, key: &Key, requester: Option<&str>) -> Vec<u8> {
-        let reads = self.op == Op::Describe;
         let record = Record {
-            request_id: (!reads).then(|| key.request_id().to_owned()),
+            request_id: (!self.op.only_reads()).then(|| key.request_id().to_owned()),
             requester: requester.map(str::to_owned),
             ..self.fields.clone()
         };

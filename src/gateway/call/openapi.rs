@@ -8,15 +8,22 @@ use super::Op;
 use super::problem::{MEDIA_TYPE, Own, status_of};
 use super::route::NAMED;
 use crate::core::Code;
-use crate::core::definition::AtEnd;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_LAST};
+use crate::wire::schema::{self, Style, name, text};
+
+/// Schemas of replies. IDs are texts with `?ids=string`.
+const STYLE: Style = Style {
+    refs: "#/components/schemas/",
+    ids_as_text: true,
+};
 
 /// The document as it is served.
 pub(crate) fn document() -> String {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for row in NAMED {
         let last = row.last.map_or_else(String::new, |last| format!("/{last}"));
-        let path = format!("/v1/sequences/{{name}}{last}");
+        let id = if row.op == Op::Trace { "/{id}" } else { "" };
+        let path = format!("/v1/sequences/{{name}}{last}{id}");
         let method = row.method.to_ascii_lowercase();
         let call = call(
             row.op,
@@ -31,7 +38,8 @@ pub(crate) fn document() -> String {
         let methods = Map::from_iter([("post".to_owned(), call(op, &id, false, "POST"))]);
         paths.insert(format!("/v1/{}", op.as_path()), methods);
     }
-    let document = json!({
+    paths.extend(cosid());
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Sequencer gateway",
@@ -43,25 +51,33 @@ pub(crate) fn document() -> String {
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {
-                "Grant": grant(),
-                "Description": description(),
                 "Problem": problem(),
+                "Trace": trace(),
             },
         },
         // A gateway without a file of callers needs no token.
         "security": [{}, {"token": []}],
     });
+    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
+        schemas.extend(schema::schemas(&["Grant", "Description"], STYLE));
+    }
     // A tree of texts and numbers can always be serialised.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
 fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
-    let mut parameters = vec![json!({
-        "name": "ids",
-        "in": "query",
-        "description": "string: IDs in the answer are texts, for readers that hold numbers as floats",
-        "schema": {"enum": ["string"]},
-    })];
+    let mut parameters = Vec::new();
+    if op != Op::Trace {
+        parameters.push(json!({
+            "name": "ids",
+            "in": "query",
+            "description": "string: IDs in the answer are texts, for readers that hold numbers as floats",
+            "schema": {"enum": ["string"]},
+        }));
+    }
+    if named && op == Op::Trace {
+        parameters.push(number("id", "path", "The ID", [i64::MIN, i64::MAX]));
+    }
     if named {
         parameters.push(json!({
             "name": "name",
@@ -74,7 +90,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
     if method == "DELETE" {
         parameters.push(json!({"name": "reason", "in": "query", "schema": text()}));
     }
-    if op != Op::Describe {
+    if !op.only_reads() {
         parameters.push(json!({
             "name": "Idempotency-Key",
             "in": "header",
@@ -95,8 +111,16 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
             .iter()
             .copied()
             .chain((op == Op::SetNext).then_some("next"))
+            .chain((op == Op::Trace).then_some("id"))
             .collect();
-        let properties = fields.iter().map(|name| ((*name).to_owned(), field(name)));
+        let properties = fields.iter().map(|name| {
+            let schema = match required.contains(name) {
+                true => field(name),
+                // As in a record, null counts as absent.
+                false => json!({"anyOf": [field(name), {"type": "null"}]}),
+            };
+            ((*name).to_owned(), schema)
+        });
         call["requestBody"] = json!({
             "required": !required.is_empty(),
             "content": {"application/json": {"schema": {
@@ -117,13 +141,80 @@ const fn summary(op: Op) -> &'static str {
         Op::Define => "Define the sequence, or change the fields that are given",
         Op::SetNext => "Move the sequence on",
         Op::Retire => "Retire the sequence",
+        Op::Trace => "Find who got an ID of an audited sequence",
     }
+}
+
+/// A number in a path or a query.
+fn number(name: &str, place: &str, description: &str, [min, max]: [i64; 2]) -> Value {
+    json!({
+        "name": name,
+        "in": place,
+        "required": true,
+        "description": description,
+        "schema": {"type": "integer", "format": "int64", "minimum": min, "maximum": max},
+    })
+}
+
+/// The calls of CosId's protocol.
+fn cosid() -> [(String, Map<String, Value>); 2] {
+    let part = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1, "pattern": "^[^/\\x00-\\x1f\\x7f-\\x9f]+$"}});
+    let step = || {
+        number(
+            "step",
+            "query",
+            "The size of a block",
+            [1, COUNT_MAX.cast_signed()],
+        )
+    };
+    let call = |id: &str, summary: &str, own: Option<Value>, content: Option<Value>| {
+        let parameters: Vec<Value> = [part("namespace"), part("name"), step()]
+            .into_iter()
+            .chain(own)
+            .collect();
+        let mut responses = responses(Op::Next);
+        responses["200"] = json!({"description": "Done"});
+        if let Some(schema) = content {
+            responses["200"]["content"] = json!({"application/json": {"schema": schema}});
+        }
+        json!({"operationId": id, "summary": summary, "parameters": parameters, "responses": responses})
+    };
+    let offset = number(
+        "offset",
+        "query",
+        "The last ID that is taken already",
+        [i64::MIN, ID_LAST - 1],
+    );
+    let create = call(
+        "cosid_create_distributor",
+        "CosId: define the sequence NAMESPACE/NAME unless it is there",
+        Some(offset),
+        None,
+    );
+    let block = call(
+        "cosid_next_max_id",
+        "CosId: take a block of IDs and get the last one",
+        None,
+        Some(json!({"type": "integer", "format": "int64"})),
+    );
+    let methods = |method: &str, call| Map::from_iter([(method.to_owned(), call)]);
+    [
+        (
+            "/segments/distributor/{namespace}/{name}".to_owned(),
+            methods("post", create),
+        ),
+        (
+            "/segments/{namespace}/{name}".to_owned(),
+            methods("patch", block),
+        ),
+    ]
 }
 
 /// The answers: the body of a reply, and each status with the codes that have it.
 fn responses(op: Op) -> Value {
     let schema = match op {
         Op::Next => "Grant",
+        Op::Trace => "Trace",
         _ => "Description",
     };
     let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -150,20 +241,16 @@ fn responses(op: Op) -> Value {
     Value::Object(responses)
 }
 
-fn name() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX})
-}
-
-fn text() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": TEXT_FIELD_BYTES_MAX})
-}
-
 /// A field of a body. Numbers may be texts there.
 fn field(field: &str) -> Value {
     let integer = |min: i64, max: i64| {
+        let text = match min {
+            1 => "^[1-9][0-9]*$",
+            _ => "^-?(0|[1-9][0-9]*)$",
+        };
         json!({"anyOf": [
             {"type": "integer", "format": "int64", "minimum": min, "maximum": max},
-            {"type": "string", "pattern": "^-?(0|[1-9][0-9]*)$"},
+            {"type": "string", "pattern": text},
         ]})
     };
     let count = i64::try_from(COUNT_MAX).unwrap_or(i64::MAX);
@@ -171,87 +258,33 @@ fn field(field: &str) -> Value {
         "sequence" => name(),
         "reason" => text(),
         "audit" => json!({"type": "boolean"}),
-        "at_end" => json!({"enum": [AtEnd::Error.as_str(), AtEnd::Cycle.as_str()]}),
+        "at_end" => schema::at_end(),
         "count" | "max_count" => integer(1, count),
         _ => integer(BOUND_MIN, BOUND_MAX),
     }
 }
 
-/// An ID in an answer: a text with `?ids=string`.
-fn id() -> Value {
-    json!({"type": ["integer", "string"], "format": "int64"})
-}
-
-fn place() -> [(String, Value); 2] {
-    [
-        (
-            "partition".to_owned(),
-            json!({"type": "integer", "format": "int32"}),
-        ),
-        (
-            "offset".to_owned(),
-            json!({"type": "integer", "format": "int64"}),
-        ),
-    ]
-}
-
-fn object(properties: Value, required: &[&str]) -> Value {
-    let mut properties = match properties {
-        Value::Object(properties) => properties,
-        _ => Map::new(),
-    };
-    properties.extend(place());
-    json!({"type": "object", "properties": properties, "required": required})
-}
-
-fn grant() -> Value {
-    let number = || json!({"type": "integer", "format": "int64"});
-    let properties = json!({
-        "sequence": name(),
-        "first": id(),
-        "last": id(),
-        "count": number(),
-        "increment": number(),
-        "request_id": text(),
+/// As `sequencer trace --json` prints it.
+fn trace() -> Value {
+    let whole = || json!({"type": "integer", "format": "int64"});
+    let grant = json!({
+        "type": "object",
+        "properties": {"ledger_offset": whole(), "record": {"type": "object"}},
+        "required": ["ledger_offset", "record"],
     });
-    object(
-        properties,
-        &[
-            "sequence",
-            "first",
-            "last",
-            "count",
-            "request_id",
-            "partition",
-            "offset",
-        ],
-    )
-}
-
-fn description() -> Value {
-    let properties = json!({
-        "sequence": name(),
-        "definition": {
-            "type": "object",
-            "properties": {
-                "start": id(),
-                "increment": {"type": "integer", "format": "int64"},
-                "min": id(),
-                "max": id(),
-                "at_end": field("at_end"),
-                "max_count": {"type": "integer", "format": "int64"},
-                "audit": {"type": "boolean"},
-            },
+    json!({
+        "type": "object",
+        "properties": {
+            "sequence": name(),
+            "partition": whole(),
+            "grants": {"type": "array", "items": grant},
+            "pages_read": whole(),
+            "offsets_read": whole(),
+            "offsets": whole(),
+            "notes": {"type": "array", "items": {"type": "string"}},
         },
-        "next": id(),
-        "retired": {"type": "boolean"},
-        "changed": {"type": "object"},
-        "request_id": text(),
-    });
-    object(
-        properties,
-        &["sequence", "definition", "partition", "offset"],
-    )
+        "required": ["sequence", "partition", "grants", "notes"],
+    })
 }
 
 fn problem() -> Value {
@@ -267,8 +300,14 @@ fn problem() -> Value {
         "code": {"type": "string", "description": "A later release may have more", "examples": codes},
         "sequence": name(),
         "idempotency_key": text(),
+        "partition": {"type": "integer", "format": "int32"},
+        "offset": {"type": "integer", "format": "int64"},
     });
-    object(properties, &["type", "title", "status", "detail", "code"])
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": ["type", "title", "status", "detail", "code"],
+    })
 }
 
 #[cfg(test)]
@@ -284,6 +323,7 @@ mod tests {
         for (path, methods) in paths {
             for (method, call) in methods.as_object().unwrap() {
                 let path = path.replace("{name}", "orders");
+                let path = path.replace("{namespace}", "shop").replace("{id}", "7");
                 let found = route::of(&method.to_ascii_uppercase(), &path).unwrap();
                 let has_body = call.get("requestBody").is_some();
                 assert!(!has_body || found.takes_body, "{method} {path}");
@@ -291,9 +331,9 @@ mod tests {
                 calls += 1;
             }
         }
-        assert_eq!(calls, NAMED.len() + Op::ALL.len());
+        assert_eq!(calls, NAMED.len() + Op::ALL.len() + cosid().len());
         let text = document.to_string();
-        for schema in ["Grant", "Description", "Problem"] {
+        for schema in ["Grant", "Description", "Problem", "Trace"] {
             assert!(text.contains(&format!("#/components/schemas/{schema}")));
             assert!(document["components"]["schemas"][schema].is_object());
         }

@@ -32,10 +32,16 @@ pub(crate) enum Own {
     NotLocal,
     /// The gateway drew the key too long ago.
     KeyExpired,
+    /// A trace of a sequence that is not audited.
+    NotAudited,
+    /// A client of CosId counts by one, and the sequence does not.
+    NotByOne,
     /// The gateway has as many calls in progress as it may.
     TooManyCalls,
     /// The gateway has no way to the service, or not yet.
     NotReady,
+    /// The ledger cannot be searched now.
+    TraceFailed,
     /// The record was certainly not written.
     NotWritten,
     /// The record may have been written, and no reply came.
@@ -44,7 +50,7 @@ pub(crate) enum Own {
 
 impl Own {
     /// Every code.
-    pub(crate) const ALL: [Own; 12] = [
+    pub(crate) const ALL: [Own; 15] = [
         Own::NotFound,
         Own::MethodNotAllowed,
         Own::UnsupportedMediaType,
@@ -53,8 +59,11 @@ impl Own {
         Own::OutOfScope,
         Own::NotLocal,
         Own::KeyExpired,
+        Own::NotAudited,
+        Own::NotByOne,
         Own::TooManyCalls,
         Own::NotReady,
+        Own::TraceFailed,
         Own::NotWritten,
         Own::NoReply,
     ];
@@ -70,8 +79,11 @@ impl Own {
             Own::OutOfScope => "out_of_scope",
             Own::NotLocal => "not_local",
             Own::KeyExpired => "key_expired",
+            Own::NotAudited => "not_audited",
+            Own::NotByOne => "not_by_one",
             Own::TooManyCalls => "too_many_calls",
             Own::NotReady => "not_ready",
+            Own::TraceFailed => "trace_failed",
             Own::NotWritten => "not_written",
             Own::NoReply => "no_reply",
         }
@@ -85,9 +97,9 @@ impl Own {
             Own::BodyTimeout => 408,
             Own::Unauthorized => 401,
             Own::OutOfScope | Own::NotLocal => 403,
-            Own::KeyExpired => 409,
+            Own::KeyExpired | Own::NotAudited | Own::NotByOne => 409,
             Own::TooManyCalls => 429,
-            Own::NotReady | Own::NotWritten => 503,
+            Own::NotReady | Own::TraceFailed | Own::NotWritten => 503,
             Own::NoReply => 504,
         }
     }
@@ -102,8 +114,11 @@ impl Own {
             Own::OutOfScope => "The caller may not do this",
             Own::NotLocal => "Only callers on this machine are answered",
             Own::KeyExpired => "The idempotency key is too old",
+            Own::NotAudited => "The sequence is not audited",
+            Own::NotByOne => "The sequence does not count by one",
             Own::TooManyCalls => "Too many calls in progress",
             Own::NotReady => "The gateway is not ready",
+            Own::TraceFailed => "The ledger cannot be searched now",
             Own::NotWritten => "The request was not written",
             Own::NoReply => "No reply in time",
         }
@@ -111,7 +126,10 @@ impl Own {
 
     /// True when the same call may succeed soon, and has done nothing so far.
     const fn may_retry(self) -> bool {
-        matches!(self, Own::TooManyCalls | Own::NotReady | Own::NotWritten)
+        matches!(
+            self,
+            Own::TooManyCalls | Own::NotReady | Own::TraceFailed | Own::NotWritten
+        )
     }
 }
 

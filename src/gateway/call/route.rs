@@ -14,6 +14,10 @@ pub(crate) struct Route {
     pub takes_body: bool,
     /// Whether the query may have a `reason`.
     pub reason_in_query: bool,
+    /// The ID in the path of a trace, decoded.
+    pub id: Option<String>,
+    /// Whether it is a call of CosId's protocol.
+    pub cosid: bool,
 }
 
 /// The first segment of every path.
@@ -27,8 +31,9 @@ pub(super) struct Row {
     pub last: Option<&'static str>,
 }
 
-/// The calls whose path names the sequence: `/v1/sequences/{name}` and `/v1/sequences/{name}/LAST`.
-pub(super) const NAMED: [Row; 5] = [
+/// The calls whose path names the sequence: `/v1/sequences/{name}` and `/v1/sequences/{name}/LAST`; an ID follows
+/// [`IDS`].
+pub(super) const NAMED: [Row; 6] = [
     Row {
         method: "POST",
         op: Op::Next,
@@ -54,7 +59,18 @@ pub(super) const NAMED: [Row; 5] = [
         op: Op::Retire,
         last: None,
     },
+    Row {
+        method: "GET",
+        op: Op::Trace,
+        last: Some(IDS),
+    },
 ];
+
+/// The segment before an ID.
+pub(super) const IDS: &str = "ids";
+
+/// The first segment of CosId's paths.
+const COSID: &str = "segments";
 
 /// Finds the route.
 ///
@@ -64,17 +80,20 @@ pub(crate) fn of(method: &str, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let rest = match segments.as_slice() {
         [VERSION, rest @ ..] => rest,
+        [COSID, "distributor", namespace, name] => return cosid(method, "POST", [namespace, name]),
+        [COSID, namespace, name] => return cosid(method, "PATCH", [namespace, name]),
         _ => return Err(not_found()),
     };
     match rest {
-        ["sequences", name] => named(method, name, None),
-        ["sequences", name, last] => named(method, name, Some(last)),
+        ["sequences", name] => named(method, name, None, None),
+        ["sequences", name, IDS, id] => named(method, name, Some(IDS), Some(id)),
+        ["sequences", name, last] if *last != IDS => named(method, name, Some(last), None),
         [verb] => unnamed(method, verb),
         _ => Err(not_found()),
     }
 }
 
-fn named(method: &str, name: &str, last: Option<&str>) -> Result<Route, Problem> {
+fn named(method: &str, name: &str, last: Option<&str>, id: Option<&str>) -> Result<Route, Problem> {
     let rows = || NAMED.iter().filter(|row| row.last == last);
     let Some(row) = rows().find(|row| row.method == method) else {
         let methods: Vec<&str> = rows().map(|row| row.method).collect();
@@ -83,13 +102,47 @@ fn named(method: &str, name: &str, last: Option<&str>) -> Result<Route, Problem>
             _ => wrong_method(&methods),
         });
     };
-    let name = text::segment(name)
-        .map_err(|reason| super::malformed(format!("the name in the path {reason}")))?;
+    let decoded = |what: &str, segment| {
+        text::segment(segment)
+            .map_err(|reason| super::malformed(format!("the {what} in the path {reason}")))
+    };
+    let name = decoded("name", name)?;
+    let id = id.map(|id| decoded("ID", id)).transpose()?;
     Ok(Route {
         op: row.op,
         name: Some(name),
         takes_body: matches!(row.method, "POST" | "PATCH"),
         reason_in_query: row.op == Op::Retire,
+        id,
+        cosid: false,
+    })
+}
+
+/// The calls of CosId's protocol. The name has two parts, which a slash joins.
+fn cosid(method: &str, allowed: &str, parts: [&str; 2]) -> Result<Route, Problem> {
+    if method != allowed {
+        return Err(wrong_method(&[allowed]));
+    }
+    let [namespace, name] = parts.map(text::segment);
+    let parts = namespace.and_then(|namespace| Ok((namespace, name?)));
+    let (namespace, name) = parts
+        .map_err(|reason| super::malformed(format!("a part of the name in the path {reason}")))?;
+    // Else two pairs would be one sequence.
+    if namespace.contains('/') || name.contains('/') {
+        return Err(super::malformed(
+            "neither part of the name in the path can have a slash",
+        ));
+    }
+    Ok(Route {
+        op: match allowed {
+            "POST" => Op::Define,
+            _ => Op::Next,
+        },
+        name: Some(format!("{namespace}/{name}")),
+        takes_body: false,
+        reason_in_query: false,
+        id: None,
+        cosid: true,
     })
 }
 
@@ -105,6 +158,8 @@ fn unnamed(method: &str, verb: &str) -> Result<Route, Problem> {
         name: None,
         takes_body: true,
         reason_in_query: false,
+        id: None,
+        cosid: false,
     })
 }
 
@@ -112,7 +167,7 @@ fn not_found() -> Problem {
     Problem::own(
         Own::NotFound,
         "there is no such path; the calls are under /v1/sequences/NAME, where NAME is percent-encoded, and \
-         /v1/next, /v1/describe, /v1/define, /v1/set-next and /v1/retire",
+         /v1/next, /v1/describe, /v1/define, /v1/set-next, /v1/retire and /v1/trace",
     )
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::answer::{may_define, of_reply, without_reply};
+use super::answer::{Looked, looked, of_reply, without_reply};
 use super::key::RANDOM_BYTES;
 use super::*;
 use crate::core::Command;
@@ -475,12 +475,142 @@ fn only_a_record_that_is_certainly_not_written_is_a_503() {
 fn a_retired_sequence_is_not_defined_by_accident() {
     let call = read("PATCH", "/v1/sequences/a", "{}").unwrap();
     let described = |rest: &str| format!(r#"{{"sequence":"a"{rest},"partition":0,"offset":9}}"#);
-    assert!(may_define(&call, described(r#","next":1"#).as_bytes()).is_ok());
+    assert_eq!(
+        looked(&call, described(r#","next":1"#).as_bytes()),
+        Ok(Looked::GoOn)
+    );
     let unknown = described(r#","error":{"code":"unknown_sequence","message":"x"}"#);
-    assert!(may_define(&call, unknown.as_bytes()).is_ok());
-    let retired = may_define(&call, described(r#","retired":true"#).as_bytes()).unwrap_err();
+    assert_eq!(looked(&call, unknown.as_bytes()), Ok(Looked::GoOn));
+    let retired = looked(&call, described(r#","retired":true"#).as_bytes()).unwrap_err();
     assert_eq!((retired.status, retired.code.as_str()), (410, "retired"));
-    assert!(may_define(&call, b"?").is_err());
+    assert!(looked(&call, b"?").is_err());
+}
+
+/// A description with this step, audited or not.
+fn rules(increment: i64, audit: bool, rest: &str) -> String {
+    format!(
+        r#"{{"sequence":"a","definition":{{"start":1,"increment":{increment},"audit":{audit}}}{rest},"partition":0,"offset":9}}"#
+    )
+}
+
+#[test]
+fn a_trace_is_of_an_audited_sequence() {
+    for call in [
+        read("GET", "/v1/sequences/a/ids/-7", "").unwrap(),
+        read("POST", "/v1/trace", r#"{"sequence":"a","id":"-7"}"#).unwrap(),
+    ] {
+        assert_eq!(
+            (call.op, call.id, call.name.as_str()),
+            (Op::Trace, Some(-7), "a")
+        );
+        assert!(call.looks_first());
+        assert_eq!(
+            looked(&call, rules(1, true, "").as_bytes()),
+            Ok(Looked::GoOn)
+        );
+        let refused = looked(&call, rules(1, false, "").as_bytes()).unwrap_err();
+        assert_eq!(
+            (refused.status, refused.code.as_str()),
+            (409, "not_audited")
+        );
+        let unknown =
+            r#"{"error":{"code":"unknown_sequence","message":"x"},"partition":0,"offset":9}"#;
+        assert_eq!(looked(&call, unknown.as_bytes()).unwrap_err().status, 404);
+    }
+    for (method, path, body, status) in [
+        ("GET", "/v1/sequences/a/ids/7.0", "", 400),
+        ("GET", "/v1/sequences/a/ids/9223372036854775808", "", 400),
+        ("GET", "/v1/sequences/a/ids", "", 404),
+        ("POST", "/v1/sequences/a/ids/7", "", 405),
+        ("POST", "/v1/trace", r#"{"sequence":"a"}"#, 400),
+        (
+            "POST",
+            "/v1/trace",
+            r#"{"sequence":"a","id":1,"next":1}"#,
+            400,
+        ),
+    ] {
+        assert_eq!(
+            read(method, path, body).unwrap_err().status,
+            status,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_distributor_of_cosid_is_a_sequence_that_begins_behind_the_offset() {
+    let key = Key::read(&[b"k"], None).unwrap().unwrap();
+    let read = |path: &str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Call::read(&Incoming {
+            method: if path.contains("distributor") {
+                "POST"
+            } else {
+                "PATCH"
+            },
+            path,
+            query: Some(query),
+            content_types: &[],
+            body: b"",
+        })
+    };
+    for (offset, start, min) in [(0, 1, 1), (100, 101, 1), (-5, -4, -4)] {
+        let path = format!("/segments/distributor/shop/a%20b?offset={offset}&step=100");
+        let call = read(&path).unwrap();
+        assert_eq!((call.op, call.name.as_str()), (Op::Define, "shop/a b"));
+        let record = format!(
+            r#"{{"op":"define","start":{start},"min":{min},"max_count":9007199254740991,"request_id":"k"}}"#
+        );
+        assert_eq!(String::from_utf8(call.value(&key, None)).unwrap(), record);
+        // One that is there stays as it is, and one that is retired stays retired.
+        assert_eq!(
+            looked(&call, rules(1, false, "").as_bytes()),
+            Ok(Looked::Done(Vec::new()))
+        );
+        let retired = rules(1, false, r#","retired":true"#);
+        assert_eq!(looked(&call, retired.as_bytes()).unwrap_err().status, 410);
+        let unknown =
+            r#"{"error":{"code":"unknown_sequence","message":"x"},"partition":0,"offset":9}"#;
+        assert_eq!(looked(&call, unknown.as_bytes()), Ok(Looked::GoOn));
+        assert_eq!(
+            of_reply(&call, rules(1, false, "").as_bytes()),
+            Ok(Vec::new())
+        );
+    }
+    let call = read("/segments/shop/a?step=214748364700").unwrap();
+    assert_eq!(
+        String::from_utf8(call.value(&key, None)).unwrap(),
+        r#"{"count":214748364700,"request_id":"k"}"#
+    );
+    assert_eq!(
+        looked(&call, rules(1, false, "").as_bytes()),
+        Ok(Looked::GoOn)
+    );
+    assert_eq!(
+        looked(&call, rules(2, false, "").as_bytes())
+            .unwrap_err()
+            .status,
+        409
+    );
+    let unknown = r#"{"error":{"code":"unknown_sequence","message":"x"},"partition":0,"offset":9}"#;
+    assert_eq!(looked(&call, unknown.as_bytes()).unwrap_err().status, 404);
+    let granted = r#"{"sequence":"a","first":1,"last":214748364700,"count":214748364700,"partition":0,"offset":9}"#;
+    assert_eq!(
+        of_reply(&call, granted.as_bytes()),
+        Ok(b"214748364700".to_vec())
+    );
+    for path in [
+        "/segments/distributor/shop/a?offset=0",
+        "/segments/distributor/shop/a?step=1&offset=9223372036854775807",
+        "/segments/distributor/shop%2Fb/a?step=1&offset=0",
+        "/segments/shop/a%2Fb?step=1",
+        "/segments/shop/a",
+        "/segments/shop/a?step=x",
+        "/segments/shop/a?step=1&ids=string",
+    ] {
+        assert_eq!(read(path).unwrap_err().status, 400, "{path}");
+    }
 }
 
 /// Any text that a client can put into JSON, with the marks that JSON and paths give a meaning to.

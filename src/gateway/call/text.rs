@@ -1,7 +1,9 @@
 //! Percent-encoded text: decoded once, strictly. A lenient reading would let two callers mean different names
 //! with the same bytes.
 
+use super::body::is_integer;
 use super::problem::Problem;
+use crate::core::rejection::echo;
 
 /// Decodes a segment of a path.
 ///
@@ -36,6 +38,17 @@ const NOT_ENCODED: &str = "has a percent sign without two hexadecimal digits; wr
 
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16)?.try_into().ok()
+}
+
+/// An integer in a path or a query. `what`: the subject of the message.
+pub(super) fn integer(what: &str, text: &str) -> Result<i64, Problem> {
+    let number = is_integer(text).then(|| text.parse().ok()).flatten();
+    number.ok_or_else(|| {
+        super::malformed(format!(
+            "{what} must be an integer of 64 bits, got {}",
+            echo(text)
+        ))
+    })
 }
 
 /// The parameters of a query, each at most once.

@@ -1,5 +1,5 @@
-//! The assignment of a group member in the bytes of Kafka's consumer protocol. The quick listing of a group has
-//! it in this form.
+//! The assignment of a group member in the encoding of Kafka's consumer protocol. The quick listing of a group
+//! has it in this form.
 //!
 //! | bytes | contain |
 //! |---|---|
@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-/// The partitions by topic, in order. Empty when the bytes are not an assignment: during a rebalance a member has
-/// none, and the list is only shown.
+/// The partitions by topic, in order. Empty when the bytes are not an assignment: during a rebalance a member
+/// has none, and the list is for display only.
 pub(super) fn read(bytes: &[u8]) -> BTreeMap<String, Vec<i32>> {
     topics(bytes).unwrap_or_default()
 }

@@ -1,6 +1,8 @@
-//! Whether the topics of the service are as the promise needs them.
+//! Checks that the topics of the service fulfil the conditions of the promise.
 
 use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use super::topics::{
     BATCH_BYTES, COMPACTION_LAG_MS, HEARTBEATS_KEPT_MS, REPLICATION_MAX, TopicNames,
@@ -14,46 +16,48 @@ use crate::kafka::error::{Class, Error};
 /// Requests should outlast an outage over a night.
 const RETENTION_MS_MIN: i64 = 24 * 3_600_000;
 
-/// What is missed without heartbeats.
+/// The consequence of missing heartbeats.
 const NAMESAKE: &str = "a second process of one instance_id does not refuse to start";
 
-/// Most bytes of a record of the state: a segment of the window is the largest, with 2,300.
+/// Largest record of the state, in bytes: a segment of the window is the largest, with 2,900.
 const STATE_RECORD_BYTES_MAX: i64 = 8 * 1024;
-/// Most bytes of a page of the ledger: eight records with a few texts of 255 bytes, escaped.
+/// Largest page of the ledger, in bytes: eight records with a few texts of 255 bytes, escaped.
 const LEDGER_PAGE_BYTES_MAX: i64 = 64 * 1024;
-/// Most bytes of a reply: with a smaller limit, one with a long correlation loses it.
+/// Largest reply, in bytes. With a smaller limit, a reply with a long correlation loses it.
 const REPLY_BYTES_MAX: i64 = 80 * 1024;
 
-/// The settings for topics that are there already.
+/// The settings for existing topics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Expected {
     /// `topics.partitions`.
     pub partitions: Option<u32>,
-    /// As many replicas are wanted as they are, where that is fewer than three.
+    /// Replicas that the settings ask for. A topic with this number is not reported, also if it has fewer than
+    /// three.
     pub replication: Option<u32>,
     /// `kafka.session.timeout.ms`.
     pub session_timeout_ms: Option<i64>,
 }
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The severity of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
     /// The promise does not hold, or the service cannot work.
     Error,
-    /// The promise holds, with less to spare than it could.
+    /// The promise holds, with a smaller margin than possible.
     Warning,
 }
 
-/// One thing that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One deviation from the conditions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The topic.
     pub topic: String,
-    /// What is wrong, in one line.
+    /// The problem, in one line.
     pub problem: String,
-    /// What to do about it, in one line; a command where there is one.
+    /// The remedy, in one line; a command where one exists.
     pub remedy: String,
 }
 
@@ -68,10 +72,10 @@ struct ExistingTopic<'a> {
 }
 
 impl Admin {
-    /// Looks at the topics of the service; nothing found is good.
+    /// Checks the topics of the service. Without findings, all is well.
     ///
     /// # Errors
-    /// The cluster cannot be reached, or does not let us look.
+    /// The cluster cannot be reached, or does not permit the check.
     pub(crate) fn check_topics(
         &self,
         names: &TopicNames,
@@ -90,7 +94,7 @@ impl Admin {
         let mut findings = findings(names, &cluster, &configs, self.brokers(), expected);
         if let Some(session_ms) = expected.session_timeout_ms {
             let broker = match self.broker_config() {
-                // Asking a broker for its settings needs a permission that nothing else does.
+                // Reading a broker's settings needs a permission that no other question needs.
                 Err(error) if error.class == Class::Denied => None,
                 config => config?,
             };
@@ -99,7 +103,7 @@ impl Admin {
                 .and_then(|config| session(config, session_ms));
             findings.splice(0..0, range);
         }
-        // A topic that we may not see looks like one that is not there.
+        // A topic that this client may not see looks like one that does not exist.
         for hidden in hidden {
             findings.retain(|finding| finding.topic != hidden.topic);
             findings.insert(0, hidden);
@@ -107,7 +111,7 @@ impl Admin {
         Ok(findings)
     }
 
-    /// Looks at the topic of the heartbeats. No answer depends on it, so nothing is more than a warning.
+    /// Checks the topic of the heartbeats. No answer depends on it, so each finding is only a warning.
     ///
     /// # Errors
     /// The cluster cannot be reached.
@@ -131,7 +135,7 @@ impl Admin {
         Ok(heartbeats(name, &cluster, &config, self.brokers()))
     }
 
-    /// Says so if a topic is not in the list because of a missing ACL.
+    /// A finding if a topic is not in the list because of a missing ACL.
     fn hidden(&self, name: &str) -> Option<Finding> {
         let error = self.denied(name)?;
         Some(Finding {
@@ -144,7 +148,7 @@ impl Admin {
     }
 }
 
-/// What is wrong with the topics of a cluster; worst first.
+/// The findings about the topics of a cluster; worst first.
 pub(crate) fn findings(
     names: &TopicNames,
     cluster: &Cluster,
@@ -226,7 +230,7 @@ pub(crate) fn findings(
     findings
 }
 
-/// What is wrong with the topic of the heartbeats.
+/// The findings about the topic of the heartbeats.
 fn heartbeats(
     name: &str,
     cluster: &Cluster,
@@ -291,7 +295,7 @@ impl ExistingTopic<'_> {
         self.setting(key)?.parse().ok()
     }
 
-    /// Of `cleanup.policy`, which is a list.
+    /// Looks for `policy` in `cleanup.policy`, which is a list.
     fn cleans_by(&self, policy: &str) -> bool {
         self.setting("cleanup.policy")
             .is_some_and(|list| list.split(',').any(|one| one.trim() == policy))
@@ -454,12 +458,12 @@ fn check_ledger(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The bytes that a topic's largest record needs, and the consequence where the topic takes fewer.
+/// The size of a topic's largest record in bytes, and the consequence when the topic's limit is lower.
 #[derive(Clone, Copy)]
 struct Need {
     bytes: i64,
     otherwise: &'static str,
-    /// The promise does not hold then.
+    /// True when the consequence breaks the promise.
     fatal: bool,
 }
 
@@ -510,7 +514,7 @@ fn check_partitions(topic: &ExistingTopic<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// A session outside the brokers' range: nobody can join.
+/// A session timeout outside the brokers' range: no member can join.
 fn session(broker: &TopicConfig, session_ms: i64) -> Option<Finding> {
     let number = |key: &str| broker.get(key)?.parse::<i64>().ok();
     let (least_key, most_key) = (

@@ -1,4 +1,4 @@
-//! What a group has committed, and who is in it.
+//! The committed offsets of a group, and its members.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -11,27 +11,27 @@ use rdkafka_sys as sys;
 use super::{assignment, native};
 use crate::kafka::error::{Error, text};
 
-/// A committed position.
+/// A committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
     /// The offset to read next.
     pub offset: i64,
-    /// What was committed with it.
+    /// The metadata that was committed with it.
     pub metadata: String,
 }
 
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// The broker's name for it.
+    /// The broker's name for the member.
     pub id: String,
     /// `group.instance.id` of a static member.
     pub instance_id: Option<String>,
-    /// Its own name for itself.
+    /// The `client.id` of the member.
     pub client_id: String,
-    /// Where it connects from.
+    /// The address from which it connects.
     pub host: String,
-    /// The partitions that it is assigned, in order, by topic.
+    /// The assigned partitions, in order, by topic.
     pub assigned: BTreeMap<String, Vec<i32>>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn members<C: ClientContext>(
 ) -> Result<Vec<Member>, Error> {
     let mut members = Vec::new();
     native::describe_group(client, group, deadline, |member| {
-        // SAFETY: the description is alive during this call, and so is what it points to.
+        // SAFETY: the description is alive during this call, and so are its pointers' targets.
         members.push(unsafe { member_of(member) });
     })?;
     members.sort_by(|a, b| a.id.cmp(&b.id));
@@ -85,22 +85,22 @@ pub(super) fn members<C: ClientContext>(
 /// A member, as the quick listing of a group has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// The broker's name for it.
+    /// The broker's name for the member.
     pub id: String,
-    /// Its own name for itself.
+    /// The `client.id` of the member.
     pub client_id: String,
     /// The address from which it connects.
     pub host: String,
-    /// The partitions that it is assigned, in order, by topic.
+    /// The assigned partitions, in order, by topic.
     pub assigned: BTreeMap<String, Vec<i32>>,
 }
 
-/// Letters of a UUID.
+/// Characters of a UUID.
 const UUID_LETTERS: usize = 36;
 
 impl Listed {
-    /// `group.instance.id` of a static member: brokers call it by that, a dash and a UUID. Of another member it is its
-    /// `client.id`.
+    /// `group.instance.id` of a static member: the broker's name for it is this ID, a dash and a UUID. For
+    /// another member, its `client.id`.
     pub(crate) fn instance(&self) -> Option<&str> {
         let (instance, uuid) = self
             .id
@@ -135,7 +135,7 @@ pub(super) fn listed<C: ClientContext>(
 /// # Safety
 /// `member` is a description that lives during the call.
 unsafe fn member_of(member: *const sys::rd_kafka_MemberDescription_t) -> Member {
-    // SAFETY: as the caller promises; all texts are copied, and null ones are empty.
+    // SAFETY: the caller's promise holds; all texts are copied, and null ones are empty.
     unsafe {
         let instance = sys::rd_kafka_MemberDescription_group_instance_id(member);
         Member {

@@ -16,7 +16,7 @@ use super::TopicConfig;
 use super::topics::NewTopic;
 use crate::kafka::error::{Error, Flags, RDKafkaErrorCode, text};
 
-/// How much longer than librdkafka this code waits for an answer. librdkafka gives up itself and reports why.
+/// The additional time that this code waits for an answer. librdkafka itself gives up first and reports why.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Bytes for the reason of a refused argument.
 const REASON_BYTES: usize = 512;
@@ -250,7 +250,7 @@ pub(super) fn describe_topic<C: ClientContext>(
     }
 }
 
-/// True also when a broker does not say which operations are permitted: then the operation is tried.
+/// True also when a broker does not report the permitted operations: then the operation is tried.
 ///
 /// # Safety
 /// `description` is a description that lives during the call.
@@ -593,8 +593,8 @@ pub(super) fn describe_group<C: ClientContext>(
     }
 }
 
-/// Reads the members of a group, if there is one, with `read`: by the older question, which all brokers are asked.
-/// Those that do not answer within the deadline are not waited for. Unlike [`describe_group`] it may be given up:
+/// Reads the members of a group, if it exists, with `read`. It uses the older question, which goes to all
+/// brokers. It does not wait for brokers that miss the deadline. Unlike [`describe_group`] it may be given up:
 /// that one ends the process when its coordinator is away for longer than its deadline
 /// (<https://github.com/confluentinc/librdkafka/issues/4605>).
 pub(super) fn list_group<C: ClientContext>(
@@ -606,8 +606,8 @@ pub(super) fn list_group<C: ClientContext>(
     const OPERATION: &str = "list group";
     let name = c_string(OPERATION, group)?;
     let mut list: *const sys::rd_kafka_group_list = std::ptr::null();
-    // SAFETY: client and name are alive. A list that is returned, which may lack what some brokers know, is alive until
-    // it is destroyed, which is the last that happens to it; it has as many groups and members as it says.
+    // SAFETY: client and name are alive. A returned list may lack the groups that some brokers know. It is
+    // alive until it is destroyed, which is its last use. It has as many groups and members as it says.
     unsafe {
         let code = sys::rd_kafka_list_groups(
             client.native_ptr(),
@@ -634,7 +634,7 @@ pub(super) fn list_group<C: ClientContext>(
 /// `first` is null, or points to `count` elements that live during the call.
 pub(super) unsafe fn elements<'a, T>(first: *const T, count: c_int) -> &'a [T] {
     match usize::try_from(count) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller's promise holds.
         Ok(count) if !first.is_null() => unsafe { slice::from_raw_parts(first, count) },
         _ => &[],
     }

@@ -1,4 +1,4 @@
-//! The topics of the service: what they should be like, and making them so.
+//! The topics of the service: their required form, and their creation.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,65 +9,65 @@ use tracing::info;
 use super::{Admin, CALL_DEADLINE, Cluster, native};
 use crate::kafka::error::{Class, Error};
 
-/// An hour, in milliseconds as topic settings have it.
+/// An hour, in the unit of topic settings.
 const HOUR_MS: u64 = 3_600_000;
-/// How long requests and replies are kept. Kafka's own default, and written down because a
-/// broker's may be hours: requests must outlast an outage of the whole service, since retention
-/// removes what nobody has answered yet as readily as what everybody has; replies must outlast an
-/// outage of their reader, over a long weekend.
+/// The retention of requests and replies. It is Kafka's own default, and written down because a broker's may be
+/// hours. Requests must outlast an outage of the whole service: retention removes unanswered requests as
+/// readily as answered ones. Replies must outlast an outage of their reader over a long weekend.
 pub(crate) const RETENTION_MS: u64 = 7 * 24 * HOUR_MS;
-/// How long records of the state topic are safe from compaction: an owner that lost its partition
-/// without noticing finds within that time what others wrote (`docs/`: checkpoint and restore).
+/// The time for which records of the state topic are safe from compaction. Within that time, an owner that lost
+/// its partition without noticing finds the records of other writers (`docs/`: checkpoint and restore).
 pub(crate) const COMPACTION_LAG_MS: u64 = HOUR_MS;
-/// Compaction leaves the segment alone that is being written, which by default is a gigabyte or a
-/// week: a restore would read all of it.
+/// Compaction leaves the active segment alone, which by default grows to a gigabyte or a week. A restore would
+/// read all of it.
 pub(crate) const STATE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// Most bytes of a batch of records: Kafka's own default, written down because a broker's may be less than
-/// what producers fill their batches up to.
+/// Largest batch of records, in bytes. It is Kafka's own default, and written down because a broker's may be
+/// less than producers fill their batches up to.
 pub(crate) const BATCH_BYTES: u64 = 1_048_588;
-/// As above, for a service with little to write.
+/// The same limit in time, for a service with little to write.
 pub(crate) const STATE_SEGMENT_MS: u64 = HOUR_MS;
-/// More replicas cost writes without losing less: Kafka's own recommendation.
+/// More replicas make writes slower and prevent no more loss: Kafka's own recommendation.
 pub(crate) const REPLICATION_MAX: u32 = 3;
 
-/// How long heartbeats are kept: nobody reads one that is older than a session, and an hour helps a person. The
-/// segment that is written is never deleted, so it is closed as often.
+/// The retention of heartbeats. No process reads one that is older than a session, and an hour helps a person.
+/// The active segment is never deleted, so it is closed as often.
 pub(crate) const HEARTBEATS_KEPT_MS: u64 = HOUR_MS;
 
-/// How long replies to gateways are kept: nobody reads one after its call has ended, and an hour helps a person.
+/// The retention of replies to gateways. No gateway reads one after its call has ended, and an hour helps a
+/// person.
 const GATEWAY_REPLIES_KEPT_MS: u64 = HOUR_MS;
 
-/// How long new topics may take until every broker knows them and their leaders.
+/// The longest time until every broker knows new topics and their leaders.
 const CREATION_DEADLINE: Duration = Duration::from_secs(10);
-/// How often to look.
+/// The interval between two looks at new topics.
 const CREATION_POLL: Duration = Duration::from_millis(50);
 
-/// What the topics are called.
+/// The names of the topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TopicNames {
-    /// Requests, the counter itself.
+    /// Requests; their offsets are the counter.
     pub requests: String,
     /// Replies to clients that name no topic of their own.
     pub replies: String,
     /// Checkpoints.
     pub state: String,
-    /// Who got what of audited sequences.
+    /// The records of each grant of audited sequences.
     pub ledger: String,
 }
 
 impl TopicNames {
-    /// Each of them.
+    /// All names.
     pub(crate) fn all(&self) -> [&String; 4] {
         [&self.requests, &self.replies, &self.state, &self.ledger]
     }
 }
 
-/// How topics are created.
+/// Options for new topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CreateOptions {
     /// Partitions of topics that have no counterpart yet.
     pub partitions: u32,
-    /// Replicas; as many as brokers up to [`REPLICATION_MAX`] when not given.
+    /// Replicas. By default, as many as brokers, up to [`REPLICATION_MAX`].
     pub replication: Option<u32>,
 }
 
@@ -84,8 +84,8 @@ pub(crate) struct NewTopic {
     pub config: BTreeMap<&'static str, String>,
 }
 
-/// What came of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of creating a topic.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Created {
     /// Its name.
     pub name: String,
@@ -93,16 +93,16 @@ pub(crate) struct Created {
     pub partitions: u32,
     /// Its number of replicas.
     pub replication: u32,
-    /// False when it was there before; it is left as it was.
+    /// False when it existed before; then it is left as it was.
     pub new: bool,
 }
 
-/// `min.insync.replicas` for so many replicas: one may be away.
+/// `min.insync.replicas` for this number of replicas: one may be away.
 pub(crate) fn min_insync_replicas(replication: u32) -> u32 {
     replication.saturating_sub(1).max(1)
 }
 
-/// Replicas on a cluster of so many brokers.
+/// The number of replicas on a cluster with this number of brokers.
 pub(crate) fn default_replication(brokers: usize) -> u32 {
     u32::try_from(brokers)
         .unwrap_or(REPLICATION_MAX)
@@ -116,8 +116,8 @@ impl CreateOptions {
     }
 }
 
-/// The topics that are missing on a cluster. State and ledger have as many partitions as requests, so
-/// those that are there decide about the others.
+/// The missing topics of a cluster. State and ledger have as many partitions as requests, so existing topics
+/// decide about the others.
 pub(crate) fn missing(
     names: &TopicNames,
     options: CreateOptions,
@@ -185,8 +185,8 @@ pub(crate) fn ledger(name: &str, partitions: u32, replication: u32) -> NewTopic 
     topic
 }
 
-/// The topic of the heartbeats as `serve` makes it: in one partition, so in order. It is for being there, and not for
-/// keeping.
+/// The topic of the heartbeats as `serve` makes it. It has one partition, so its records are in order. Its
+/// records are read when they are new, and need not be kept.
 pub(crate) fn heartbeats(name: &str, replication: u32) -> NewTopic {
     let mut topic = durable(name, 1, replication);
     topic.config.extend([
@@ -209,7 +209,8 @@ pub(crate) fn gateway_replies(name: &str, partitions: u32, replication: u32) -> 
     topic
 }
 
-/// What keeps an acknowledged record: written down, because a cluster's defaults may be weaker.
+/// The settings that keep an acknowledged record. They are written down, because a cluster's defaults may be
+/// weaker.
 fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
     NewTopic {
         name: name.to_owned(),
@@ -227,8 +228,8 @@ fn durable(name: &str, partitions: u32, replication: u32) -> NewTopic {
 }
 
 impl Admin {
-    /// Creates the topics that are missing and waits until they can be used. Those that exist are
-    /// left as they are, see [`Admin::check_topics`].
+    /// Creates the missing topics and waits until they can be used. Existing topics are left as they are, see
+    /// [`Admin::check_topics`].
     ///
     /// # Errors
     /// The cluster cannot be reached, refuses a topic, or takes too long.
@@ -242,7 +243,8 @@ impl Admin {
         self.create_missing(&names.all().map(String::as_str), &topics, &before)
     }
 
-    /// Likewise the reply topics that clients name, with as many partitions as the default one has.
+    /// Creates the missing ones of the reply topics that clients name. They have as many partitions as the
+    /// default one.
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
@@ -265,7 +267,7 @@ impl Admin {
         self.create_missing(names, &topics, &before)
     }
 
-    /// Likewise the topic of the heartbeats.
+    /// Creates the topic of the heartbeats if it is missing.
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
@@ -282,7 +284,7 @@ impl Admin {
         self.create_missing(&[name], &topics, &before)
     }
 
-    /// Likewise the topic of the replies to gateways.
+    /// Creates the topic of the replies to gateways if it is missing.
     ///
     /// # Errors
     /// As [`Admin::create_topics`].
@@ -332,7 +334,7 @@ impl Admin {
         Ok(created.collect())
     }
 
-    /// Creates these topics, which are not there, and waits until they can be used.
+    /// Creates these topics, which must not exist, and waits until they can be used.
     ///
     /// # Errors
     /// The cluster cannot be reached, refuses a topic, or takes too long.
@@ -347,12 +349,12 @@ impl Admin {
     /// Deletes a topic.
     ///
     /// # Errors
-    /// No answer, no permission, or there is no such topic.
+    /// No answer, no permission, or the topic does not exist.
     pub(crate) fn delete_topic(&self, topic: &str) -> Result<(), Error> {
         native::delete_topic(&self.client, topic, CALL_DEADLINE)
     }
 
-    /// The cluster, once all topics are there and led.
+    /// The cluster, once all topics exist and have leaders.
     fn settled(&self, names: &[&str]) -> Result<Cluster, Error> {
         let begin = Instant::now();
         loop {

@@ -1,13 +1,13 @@
-//! The Kafka clients of `sequencer bench` and of `benches/acceptance`: what writes the load, what the
-//! service is compared with, and what looks at the result.
+//! The Kafka clients of `sequencer bench` and of `benches/acceptance`. They write the load, look at the result,
+//! and are the echo that the service is compared with.
 //!
-//! | room | subject |
+//! | file | subject |
 //! |---|---|
-//! | [`shape`] | what requests look like, and which request a reply answers |
-//! | [`backlog`] | requests that are there before the one who answers them |
-//! | [`client`] | an open loop: requests at a rate, whatever becomes of the replies |
-//! | [`echo`] | the floor: consumes and produces, and nothing else |
-//! | [`ends`] | how far topics have grown |
+//! | [`shape`] | the form of requests, and the match of replies to requests |
+//! | [`backlog`] | requests that exist before the subject starts |
+//! | [`client`] | an open loop: requests at a rate that does not depend on the replies |
+//! | [`echo`] | the floor: consumes and produces only |
+//! | [`ends`] | the ends of topics |
 //! | [`source`] | a consumer without a group, as fast as it can be |
 
 pub mod backlog;
@@ -35,7 +35,7 @@ pub fn reading(connection: &Connection, isolation: &str, fetch_wait_ms: &str) ->
     config
 }
 
-/// The isolation level that sees what is committed, or everything.
+/// The isolation level that sees committed records only, or all records.
 fn isolation(committed: bool) -> &'static str {
     if committed {
         "read_committed"
@@ -52,7 +52,7 @@ pub fn library_version() -> String {
 /// The properties of one client, sorted by name.
 pub type Properties = BTreeMap<String, String>;
 
-/// The clients that the service and the echo share, and how they are configured.
+/// The configurations of the clients that the service and the echo share.
 pub fn configurations(connection: &Connection) -> Vec<(&'static str, Properties)> {
     let clients = [
         ("consumer", connection.group_consumer()),

@@ -1,5 +1,5 @@
-//! Writes one batch of state records in one transaction, outside any group: no offsets go with it,
-//! the footer is the truth.
+//! Writes one batch of state records in one transaction, outside any group. The transaction commits no offsets:
+//! the footer has the authoritative next offset.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use crate::kafka::produce::{BatchSize, Outgoing, Producer, Report, Topic};
 use crate::processor::checkpoint::Batch;
 use crate::wire::headers::Block;
 
-/// `transaction.timeout.ms`: a repair writes the whole state, which may be large. Left open by a
-/// repair that is killed, it keeps the one partition waiting for this long.
+/// `transaction.timeout.ms`. A repair writes the whole state, which may be large. If a repair is killed and
+/// leaves a transaction open, its one partition waits for this long.
 const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
-/// How long a repair may take in all.
+/// The longest time for a repair.
 const DEADLINE: Duration = Duration::from_secs(55);
-/// How long ending a transaction that failed may take.
+/// The longest time for ending a failed transaction.
 const ABORT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the question about the topic may take.
+/// The longest time for the question about the topic.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Writes the state of one partition. While it is there, no earlier one can write.
+/// Writes the state of one partition. While it exists, no earlier writer can write.
 pub struct Writer {
     connection: Connection,
     topic: Topic,
@@ -31,7 +31,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Fences an earlier repair of the partition, and settles what that left open.
+    /// Fences an earlier repair of the partition, and settles the transaction that it left open.
     ///
     /// # Errors
     /// The transaction coordinator cannot be reached, or refuses.
@@ -46,11 +46,11 @@ impl Writer {
         })
     }
 
-    /// Writes it. A commit whose end is not known is settled and counts as written: the caller reads
-    /// the state afterwards, and sees.
+    /// Writes the batch. A commit with an unknown result is settled and counts as written: the caller reads the
+    /// state afterwards and finds out.
     ///
     /// # Errors
-    /// It was not written.
+    /// The batch was not written.
     pub fn write(self, batch: &Batch) -> Result<(), Error> {
         let Writer {
             connection,
@@ -74,16 +74,15 @@ impl Writer {
                 if error.class != Class::Indefinite {
                     return Err(error);
                 }
-                // T5: the init of a new producer settles what the old one left.
+                // T5: the init of a new producer settles the old producer's transaction.
                 self::open(&connection, topic.name(), &id).map(drop)
             }
         }
     }
 }
 
-/// Ends the transaction now and not by its time-out; if that fails, the time-out it is. What is
-/// still queued is purged first: librdkafka's abort waits for its reports, which nobody would
-/// serve meanwhile.
+/// Ends the transaction now instead of by its time-out. If the abort fails, the time-out ends it. Queued
+/// records are purged first: librdkafka's abort waits for their reports, which no code would serve meanwhile.
 fn abort(producer: &Producer) {
     let all = PurgeConfig::default().queue().inflight();
     producer.base().purge(all);
@@ -103,11 +102,11 @@ fn connection_of_repair(connection: &Connection, partition: i32) -> Connection {
     connection
 }
 
-/// The topic of a producer that fills its batches up to what the topic takes.
+/// A producer's topic. Batches are filled up to the topic's limit.
 fn open(connection: &Connection, topic: &str, id: &str) -> Result<Topic, Error> {
     let access = Admin::new(&connection.admin())?.topic_access(topic, QUESTION_DEADLINE);
     let mut size = BatchSize::new(connection, topic);
-    // Without an answer it is tried.
+    // Without an answer, the producer tries to write.
     size.know(access.ok().flatten());
     let mut config = with_batches(connection.transactional_producer(), size.batch_bytes());
     config.set("transactional.id", id);

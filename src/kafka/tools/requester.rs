@@ -1,5 +1,5 @@
-//! A client of the service, like any other: writes requests, reads the default reply topic, and
-//! finds the reply that belongs to a request by the partition and offset that it names.
+//! A client of the service, like any other. It writes requests, reads the default reply topic, and finds the
+//! reply to a request by the partition and offset that the reply names.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -18,63 +18,63 @@ use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
 use crate::wire::headers::Block;
 
-/// Longest wait for one of the two clients before the other is looked at.
+/// The longest wait for one of the two clients before the other is looked at.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Longest wait for the reports of requests that are taken back. The client's threads give them within
-/// milliseconds, unless one of them waits for a name server.
+/// The longest wait for the reports of requests that are taken back. The client's threads give the reports
+/// within milliseconds, unless one of them waits for a name server.
 const TAKE_BACK_MAX: Duration = Duration::from_millis(500);
 
-/// Where requests go and replies come from.
+/// The topics of requests and replies.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The request topic.
     pub requests: String,
-    /// Its partitions.
+    /// Partitions of the request topic.
     pub request_partitions: u32,
     /// The default reply topic.
     pub replies: String,
-    /// Its partitions.
+    /// Partitions of the reply topic.
     pub reply_partitions: u32,
 }
 
-/// A request that somebody waits for.
+/// A request that waits for its reply.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What [`Requester::send`] returned.
+    /// The number that [`Requester::send`] returned.
     pub number: usize,
-    /// The sequence.
+    /// The name of the sequence.
     pub name: String,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub at: Instant,
-    /// Partition and offset, once the log has it.
+    /// Partition and offset, once it is in the log.
     pub place: Option<(i32, i64)>,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub struct Outcome {
     /// The request.
     pub request: Request,
-    /// The body of its reply, or why there is none.
+    /// The body of its reply, or the reason why there is none.
     pub reply: Result<Vec<u8>, Failure>,
 }
 
-/// Why a request that was sent is not known to be in the log.
+/// The reason why it is unknown that a sent request is in the log.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Failure {
     /// The producer's error.
     pub error: Error,
-    /// The producer is certain that the log does not have it. Without that certainty it may be there,
-    /// and be answered at any time.
+    /// True when the producer is certain that the request is not in the log. Otherwise it may be there, and may
+    /// be answered at any time.
     pub never_written: bool,
 }
 
-/// Partition and offset of a request, or why it has none.
+/// Partition and offset of a request, or the reason why it has none.
 type Delivered = Result<(i32, i64), Failure>;
 
-/// The part of a reply by which its request is known again.
+/// The part of a reply that identifies its request.
 #[derive(Debug, Deserialize)]
 struct Cause {
     partition: i32,
@@ -86,24 +86,24 @@ pub struct Requester {
     route: Route,
     topic: Topic,
     consumer: BaseConsumer<Context>,
-    /// Not joined; the client library looks for its coordinator all the same.
+    /// The consumer never joins it. The client library looks for its coordinator all the same.
     group: String,
     sent: usize,
-    /// Delivery reports not yet taken up.
+    /// Delivery reports that are not handled yet.
     reports: VecDeque<(usize, Delivered)>,
-    /// Handed to the producer, by the number that comes back with the report.
+    /// Requests that the producer has, by the number that comes back with the report.
     unreported: BTreeMap<usize, Request>,
-    /// In the log, by place.
+    /// Requests in the log, by place.
     unanswered: BTreeMap<(i32, i64), Request>,
-    /// Replies that no request is known for yet: a reply may be read before the report of its
-    /// request. Most belong to others.
+    /// Replies whose request is not known yet: a reply may be read before the report of its request. Most of
+    /// them belong to other clients.
     early: BTreeMap<(i32, i64), Vec<u8>>,
     /// Outcomes that came while requests were taken back.
     settled: VecDeque<Outcome>,
 }
 
 impl Requester {
-    /// Reads the replies to these names from here on. Brokers have `within` to answer.
+    /// Reads the replies to these names from now on. Brokers have `within` to answer.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or no answer about the reply topic in time.
@@ -114,10 +114,10 @@ impl Requester {
         within: Duration,
     ) -> Result<Requester, Error> {
         let deadline = Instant::now() + within;
-        // First, so that it connects while the consumer asks its questions.
+        // The producer is made first, so that it connects while the consumer asks its questions.
         let mut config = connection.request_producer();
-        // Each request is tried once: not all of them have a request_id, and a second record would be a second
-        // grant.
+        // Each request is tried once. Not all of them have a request_id, and without one a second record would
+        // be a second grant.
         config.set("message.send.max.retries", "0");
         let topic = Producer::new(&config)?.topic(&route.requests)?;
         let consumer: BaseConsumer<Context> = connection
@@ -159,13 +159,13 @@ impl Requester {
         })
     }
 
-    /// Partitions of the request topic.
+    /// The number of partitions of the request topic.
     pub fn request_partitions(&self) -> u32 {
         self.route.request_partitions
     }
 
-    /// Hands a request for `name` to the producer, for its home partition. Returns the number by
-    /// which its outcome is known.
+    /// Hands a request for `name` to the producer, for its home partition. Returns the number of the request,
+    /// which its outcome has as well.
     ///
     /// # Errors
     /// The producer does not take it.
@@ -173,7 +173,7 @@ impl Requester {
         self.send_to(home(name, self.route.request_partitions), name, value)
     }
 
-    /// The same for a partition of the caller's choice: a policy goes to each.
+    /// Like [`Requester::send`], for a partition of the caller's choice: a policy goes to each.
     ///
     /// # Errors
     /// The producer does not take it.
@@ -204,7 +204,7 @@ impl Requester {
         Ok(number)
     }
 
-    /// The next outcome that is there within `wait`.
+    /// The next outcome within `wait`.
     ///
     /// # Errors
     /// Replies can no longer be read.
@@ -227,15 +227,15 @@ impl Requester {
         }
     }
 
-    /// Takes the requests that have waited for longer than this out of the producer: what it has not
-    /// sent yet is never sent, and the outcome of each says whether it can have been written. Nothing
-    /// happens while there are younger ones, which would go with them.
+    /// Takes the requests that have waited for longer than `older_than` out of the producer. Unsent requests
+    /// are never sent, and the outcome of each says whether it may have been written. While there are younger
+    /// requests, this does nothing, because it would take them out too.
     pub fn take_back(&mut self, older_than: Duration) {
         let overdue = |request: &Request| request.at.elapsed() > older_than;
         if self.unreported.is_empty() || !self.unreported.values().all(overdue) {
             return;
         }
-        // A thread that waits for a name server would hold a purge that waits for all threads.
+        // A purge that waits for all threads would be held up by a thread that waits for a name server.
         let all = PurgeConfig::default().queue().inflight().non_blocking();
         self.topic.producer().base().purge(all);
         let deadline = Instant::now() + TAKE_BACK_MAX;
@@ -247,7 +247,7 @@ impl Requester {
         }
     }
 
-    /// Forgets the requests that have waited for longer than this, and returns them.
+    /// Forgets the requests that have waited for longer than `older_than`, and returns them.
     pub fn give_up(&mut self, older_than: Duration) -> Vec<Request> {
         let mut given_up = Vec::new();
         let mut keep = |request: &Request| {
@@ -272,7 +272,8 @@ impl Requester {
         });
     }
 
-    /// Takes up delivery reports; an outcome when one is a failure, or its reply is here already.
+    /// Handles delivery reports. Returns an outcome when a report is a failure, or when the reply was read
+    /// already.
     fn reported(&mut self) -> Option<Outcome> {
         loop {
             let (number, result) = self.reports.pop_front()?;
@@ -325,12 +326,12 @@ impl Requester {
     }
 }
 
-/// The partition of a name among so many.
+/// The home partition of a name among this many partitions.
 fn home(name: &str, partitions: u32) -> i32 {
     partition_id_of(name.as_bytes(), partitions)
 }
 
-/// The place of a request in the log, or why it has none.
+/// The place of a request in the log, or the reason why it has none.
 fn place(report: Report<'_>) -> Delivered {
     let never_written = report.is_unwritten();
     match report.result {
@@ -351,7 +352,7 @@ mod tests {
 
     use super::*;
 
-    /// A requester of a cluster that is not there: what it sends stays in its queue.
+    /// A requester of a cluster that does not exist: its requests stay in its queue.
     fn unconnected() -> Requester {
         let connection = Connection {
             brokers: "127.0.0.1:1".to_owned(),

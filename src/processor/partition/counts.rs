@@ -30,7 +30,7 @@ impl Counts {
     /// Adds another partition's counts.
     pub fn add(&mut self, other: Counts) {
         self.granted += other.granted;
-        self.ids += other.ids;
+        self.ids = self.ids.saturating_add(other.ids);
         self.again += other.again;
         self.operated += other.operated;
         self.forwarded += other.forwarded;
@@ -59,7 +59,7 @@ impl Counts {
         match answer {
             Answer::Granted(grant) => {
                 self.granted += 1;
-                self.ids += grant.count;
+                self.ids = self.ids.saturating_add(grant.count);
             }
             Answer::Again(_) => self.again += 1,
             Answer::Described { .. } | Answer::Policy(_) => self.operated += 1,

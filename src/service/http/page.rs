@@ -27,6 +27,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
+use super::trace::Homes;
 use super::{State, failed, json, query};
 use crate::observe::clock::unix_ms;
 use crate::observe::metrics::latency::Since;
@@ -107,7 +108,7 @@ async fn ask(state: &State, query: Option<&str>) -> Option<Question> {
     let answer = match &state.tracer {
         Some(tracer) => {
             let homes = state.status.read().service_partitions;
-            tracer.trace(homes, &name, &id).await
+            tracer.trace(Homes::Known(homes), &name, &id).await
         }
         None => Err("there is no ledger here".to_owned()),
     };

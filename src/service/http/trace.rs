@@ -13,31 +13,42 @@ use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::{Class, Error};
+use crate::kafka::takeovers::questions::Questions;
+use crate::kafka::transactor::Topics;
 
 /// Longest search. Bisection takes well under a second. A rare sequence in a busy partition may need a read of
 /// the whole partition, which is a task for the command line.
 const TRACE_MAX: Duration = Duration::from_secs(10);
 
+/// N, the number of partitions that names are spread over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Homes {
+    /// As an instance knows it; 0 while it does not.
+    Known(u32),
+    /// As the state has it.
+    Asked,
+}
+
 /// Searches the ledger. Clones share the one search at a time.
 #[derive(Clone)]
 pub(crate) struct Tracer {
     connection: Connection,
-    topic: String,
+    topics: Topics,
     turn: Arc<Semaphore>,
 }
 
 impl Tracer {
-    /// Searches this ledger topic. Nothing is connected before the first question.
-    pub(crate) fn new(connection: Connection, topic: &str) -> Tracer {
+    /// Searches the ledger among these topics. Nothing is connected before the first question.
+    pub(crate) fn new(connection: Connection, topics: Topics) -> Tracer {
         Tracer {
             connection,
-            topic: topic.to_owned(),
+            topics,
             turn: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// Finds who got this ID, or returns in words why this is unknown. `homes` is N, or 0 while N is unknown.
-    pub(super) async fn trace(&self, homes: u32, name: &str, id: &str) -> Result<Trace, String> {
+    /// Finds who got this ID, or returns in words why this is unknown.
+    pub(crate) async fn trace(&self, homes: Homes, name: &str, id: &str) -> Result<Trace, String> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(format!(
                 "a sequence has a name of 1 to {NAME_BYTES_MAX} bytes"
@@ -47,7 +58,7 @@ impl Tracer {
             .trim()
             .parse()
             .map_err(|_| "an ID is a whole number, such as 48213".to_owned())?;
-        if homes == 0 {
+        if matches!(homes, Homes::Known(0)) {
             return Err("the number of partitions is not known yet; try again".to_owned());
         }
         let until = Instant::now() + TRACE_MAX;
@@ -57,12 +68,11 @@ impl Tracer {
         };
         let (answer, answered) = oneshot::channel();
         let (tracer, name) = (self.clone(), name.to_owned());
-        let partition = partition_id_of(name.as_bytes(), homes);
         // Not a thread of the runtime: the end of the process does not wait for this thread.
         std::thread::Builder::new()
             .name("trace".to_owned())
             .spawn(move || {
-                let found = tracer.search(partition, &name, id, until, turn);
+                let found = tracer.search(homes, &name, id, until, turn);
                 // Nobody waits for it any longer.
                 let _ = answer.send(found);
             })
@@ -78,14 +88,35 @@ impl Tracer {
 
     fn search(
         &self,
-        partition: i32,
+        homes: Homes,
         name: &str,
         id: i64,
         until: Instant,
         _turn: OwnedSemaphorePermit,
     ) -> Result<Trace, Error> {
-        let ledger = Live::new(&self.connection, &self.topic, partition)?;
+        let homes = match homes {
+            Homes::Known(homes) => homes,
+            Homes::Asked => self.homes()?,
+        };
+        let partition = partition_id_of(name.as_bytes(), homes);
+        let ledger = Live::new(&self.connection, &self.topics.ledger, partition)?;
         by_number(&InTime { ledger, until }, partition, name, id)
+    }
+}
+
+impl Tracer {
+    fn homes(&self) -> Result<u32, Error> {
+        let decided = Questions::new(&self.connection, &self.topics)?.decided(0)?;
+        decided
+            .map(|decided| decided.homes.partitions())
+            .ok_or_else(|| {
+                let message = "the service has not begun yet".to_owned();
+                Error::own(
+                    "look for the number of partitions",
+                    Class::Retriable,
+                    message,
+                )
+            })
     }
 }
 

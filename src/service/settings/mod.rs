@@ -62,6 +62,10 @@ pub(crate) use modes::{CreateTopics, LogFormat};
 pub(crate) use properties::is_of_connection;
 pub(crate) use secret::{REDACTED, is_secret, redact};
 
+use config::{Map, Value};
+use origin::Origin;
+use serde::Serialize;
+
 use crate::processor::Mode;
 use crate::wire::headers::Names;
 use crate::wire::route::AllowList;
@@ -272,6 +276,36 @@ impl Settings {
         }
     }
 
+    /// Every key with its effective value and the place where that was given, and the warnings.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn in_force(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Vec<InForce>, Vec<String>), Error> {
+        let resolve::Loaded {
+            settings,
+            warnings,
+            values,
+        } = resolve::with_places(flags, environment)?;
+        let place = |key: &str| match key.strip_prefix(key::KAFKA_PREFIX) {
+            Some(property) => {
+                let given = settings.kafka_origins.get(property).cloned();
+                given.unwrap_or_else(|| Origin::Default.to_string())
+            }
+            None if key == "instance_id" && is_empty(&values, key) => Origin::Host.to_string(),
+            None => resolve::place(&values, key),
+        };
+        let all = settings.describe().into_iter();
+        let all = all.map(|(key, value)| InForce {
+            origin: place(&key),
+            key,
+            value,
+        });
+        Ok((all.collect(), warnings))
+    }
+
     /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted.
     pub fn describe(&self) -> Vec<(String, String)> {
         let before = [
@@ -349,6 +383,22 @@ impl Settings {
             .chain(kafka)
             .collect()
     }
+}
+
+/// A key of the configuration as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// The full name of the key.
+    pub key: String,
+    /// Its value, or a word instead of a secret.
+    pub value: String,
+    /// Where the value was given, in words.
+    pub origin: String,
+}
+
+fn is_empty(values: &Map<String, Value>, key: &str) -> bool {
+    let value = values.get(key).cloned();
+    value.is_none_or(|value| value.into_string().is_ok_and(|text| text.is_empty()))
 }
 
 impl fmt::Debug for Settings {

@@ -111,6 +111,23 @@ pub(super) fn load(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Settings, Vec<String>), Error> {
+    let loaded = with_places(flags, environment)?;
+    Ok((loaded.settings, loaded.warnings))
+}
+
+/// All that is known after a load.
+pub(super) struct Loaded {
+    pub settings: Settings,
+    pub warnings: Vec<String>,
+    /// The merged layers, which know where each value was given ([`place`]).
+    pub values: Map<String, Value>,
+}
+
+/// The same with the places of the values.
+pub(super) fn with_places(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Error> {
     let mut properties = Properties::default();
     let mut layers = Config::builder();
     let mut assignments = vec![layer::defaults()?];
@@ -133,7 +150,11 @@ pub(super) fn load(
     warnings.extend(always_static(&shape, &values));
     let settings = settings(shape, properties, flags.config.clone())?;
     distinct_headers(&settings.reply_headers, &values)?;
-    Ok((settings, warnings))
+    Ok(Loaded {
+        settings,
+        warnings,
+        values,
+    })
 }
 
 fn settings(

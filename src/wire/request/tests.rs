@@ -41,7 +41,8 @@ fn the_three_forms_of_a_request() {
             1,
         ),
         (r#"{"min":null,"count":2}"#, 2),
-        ("1000000", 1_000_000),
+        ("1000001", 1_000_001),
+        ("9007199254740991", 9_007_199_254_740_991),
         (r#"{"c\u006funt":3}"#, 3),
     ] {
         assert_eq!(outcome(value.as_bytes()), Ok(count), "{value}");
@@ -56,7 +57,7 @@ fn every_kind_of_bad_input_has_its_code() {
     for (value, code) in [
         ("0", Code::InvalidCount),
         ("-1", Code::InvalidCount),
-        ("1000001", Code::InvalidCount),
+        ("9007199254740992", Code::InvalidCount),
         ("18446744073709551616", Code::InvalidCount),
         ("-0", Code::InvalidCount),
         (&huge, Code::InvalidCount),
@@ -95,7 +96,10 @@ fn every_kind_of_bad_input_has_its_code() {
 
 #[test]
 fn messages_name_the_field_and_the_limit() {
-    assert_eq!(message("0"), "count must be 1 to 1000000, got 0");
+    assert_eq!(
+        message("0"),
+        "count must be 1 to 1000000, or to the max_count of the sequence, got 0"
+    );
     assert_eq!(
         message(r#"{"cuont":5}"#),
         "field \"cuont\" is not known; did you mean \"count\"?"

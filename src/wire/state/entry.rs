@@ -4,7 +4,7 @@
 //! |---|---|
 //! | sequence | its counter, 8 bytes; for a defined one the definition follows, then the position of its
 //! ledger, if it has one |
-//! | window segment | its places, 36 bytes each |
+//! | window segment | its places, 36 bytes each, 44 with a count from 2^32-1 on |
 //! | last stray sent | its leader epoch, 4 bytes, and its offset, 8 |
 //! | scalars of a parent | its highest time, floor, rule for undefined names, capacity and next place of the window |
 //! | partition that has done its part | nothing |
@@ -55,7 +55,7 @@ pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
                 out.extend_from_slice(&key.0);
                 out.extend_from_slice(&first.to_be_bytes());
                 out.extend_from_slice(&increment.to_be_bytes());
-                out.extend_from_slice(&count.to_be_bytes());
+                push_count(out, *count);
             }
         }
         Entry::Sent { home: _, position } => encode_position(out, *position),
@@ -202,6 +202,26 @@ pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Ent
     }
 }
 
+/// Stands before a count that does not fit into four bytes. Almost all of them do.
+const WIDE: u32 = u32::MAX;
+
+fn push_count(out: &mut Vec<u8>, count: u64) {
+    match u32::try_from(count) {
+        Ok(narrow) if narrow != WIDE => out.extend_from_slice(&narrow.to_be_bytes()),
+        _ => {
+            out.extend_from_slice(&WIDE.to_be_bytes());
+            out.extend_from_slice(&count.to_be_bytes());
+        }
+    }
+}
+
+fn read_count(reader: &mut Reader<'_>) -> Option<u64> {
+    match reader.u32()? {
+        WIDE => reader.u64().filter(|count| *count >= u64::from(WIDE)),
+        narrow => Some(u64::from(narrow)),
+    }
+}
+
 fn read_places(reader: &mut Reader<'_>) -> Option<Vec<Place>> {
     let mut places = Vec::new();
     while !reader.is_empty() && places.len() < SEGMENT {
@@ -209,7 +229,7 @@ fn read_places(reader: &mut Reader<'_>) -> Option<Vec<Place>> {
             key: RequestKey(reader.array()?),
             first: reader.i64()?,
             increment: reader.i64()?,
-            count: reader.u32()?,
+            count: read_count(reader)?,
         });
     }
     Some(places)

@@ -206,6 +206,24 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
         ),
         (
             Entry::Window {
+                segment: 3,
+                places: [u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 40]
+                    .map(|count| Place { count, ..places[0] })
+                    .to_vec()
+                    .into(),
+            },
+            "5700000003",
+            concat!(
+                "11111111111111111111111111111111",
+                "00000000000000290000000000000001fffffffe",
+                "11111111111111111111111111111111",
+                "00000000000000290000000000000001ffffffff00000000ffffffff",
+                "11111111111111111111111111111111",
+                "00000000000000290000000000000001ffffffff0000010000000000",
+            ),
+        ),
+        (
+            Entry::Window {
                 segment: 2,
                 places: places.as_slice().into(),
             },

@@ -21,7 +21,7 @@ use super::{tail, wait_for};
 /// After this time without an answer, a request is sent again. It is longer than an ordinary answer takes, and
 /// shorter than most silences.
 const RETRY_AFTER: Duration = Duration::from_millis(700);
-/// How often due requests are written.
+/// The interval at which due requests are written.
 const TICK: Duration = Duration::from_millis(2);
 /// Number of sequences, which are asked for in turn.
 const NAMES: u64 = 60;

@@ -1,4 +1,4 @@
-//! What the tests do to one broker of a cluster. The product only starts and stops a cluster as a whole.
+//! Operations of the tests on one broker of a cluster. The product only starts and stops a cluster as a whole.
 
 use sequencer::embedded::Kafka;
 
@@ -6,12 +6,12 @@ use super::{signal, wait_for};
 
 /// Signals to one broker of a cluster, by its index from 0.
 pub trait Controls {
-    /// Stops it cleanly, and returns when it has ended.
+    /// Stops the broker cleanly, and returns when it has ended.
     fn stop_broker(&mut self, index: usize);
-    /// Kills it, and returns when it has ended.
+    /// Kills the broker, and returns when it has ended.
     fn kill_broker(&mut self, index: usize);
-    /// Starts it again on its old port and data, and returns when it serves. No other may be down: it
-    /// would be started as well.
+    /// Starts the broker again on its old port and data, and returns when it serves. All other brokers must be
+    /// running: this call would start them as well.
     fn start_broker(&mut self, index: usize);
 }
 
@@ -36,7 +36,7 @@ impl Controls for Kafka {
     }
 }
 
-/// Sends a signal to a broker that runs.
+/// Sends a signal to a running broker.
 pub fn signal_to(kafka: &mut Kafka, index: usize, signal: std::ffi::c_int) {
     let pid = kafka.pid(index).expect("the broker is running");
     signal::send_to(pid, signal);

@@ -9,7 +9,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 
-/// Long enough for a run, also with clocks that differ.
+/// Days for which a certificate is valid: long enough for a run, also with clocks that differ.
 const VALID_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
 

@@ -13,7 +13,7 @@ use super::murmur2::partition_of;
 use super::oracle::{Oracle, Outcome};
 use super::records::{Mode, Repair, Reply, Request, show};
 
-/// Most anomalies of one kind that a report quotes. The others are only counted.
+/// Highest number of anomalies of one kind that a report quotes. The others are only counted.
 const QUOTED_MAX: usize = 5;
 
 /// The kinds of anomalies, by the numbers of the promises.

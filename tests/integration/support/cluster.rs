@@ -42,7 +42,7 @@ pub fn own_broker(name: &str) -> Kafka {
     Kafka::start(Options::single(directory().join(name))).unwrap()
 }
 
-/// The same with additional settings in its `server.properties`.
+/// Starts a broker like [`own_broker`], with additional settings in its `server.properties`.
 pub fn own_broker_with(name: &str, properties: &[(&str, &str)]) -> Kafka {
     let mut options = Options::single(directory().join(name));
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());

@@ -46,7 +46,7 @@ pub fn run<S: AsRef<str>>(arguments: &[S]) -> Outcome {
     run_with(arguments, &[])
 }
 
-/// The same with variables in its environment.
+/// Like [`run`], with variables in the environment of the command.
 pub fn run_with<S: AsRef<str>>(arguments: &[S], variables: &[(String, String)]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     let what = format!("sequencer {}", words.join(" "));

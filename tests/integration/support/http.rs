@@ -34,7 +34,7 @@ pub fn get(port: u16, path: &str) -> io::Result<Response> {
     get_with(port, path, "")
 }
 
-/// The same with additional headers, each with its line end.
+/// Like [`get`], with additional headers, each with its line end.
 pub fn get_with(port: u16, path: &str, headers: &str) -> io::Result<Response> {
     send(port, "GET", path, headers, "", TIMEOUT)
 }

@@ -23,7 +23,7 @@ pub struct Instance {
     child: Child,
     port: u16,
     log: PathBuf,
-    /// Present once the process has been waited for.
+    /// The exit status, once the process has been waited for.
     status: Option<ExitStatus>,
 }
 
@@ -41,7 +41,7 @@ impl Instance {
         Instance::spawn_with(name, arguments, &[])
     }
 
-    /// The same with variables in its environment.
+    /// Like [`Instance::spawn`], with variables in the environment.
     pub fn spawn_with(
         name: &str,
         arguments: &[String],
@@ -66,7 +66,7 @@ impl Instance {
         Instance::started(name, program, ["gateway", "--address"], arguments, log)
     }
 
-    /// The same with its output in other places than the files that are shown.
+    /// Like [`Instance::spawn`], with the output in other places than the files that are shown.
     pub fn spawn_into(name: &str, arguments: &[String], stdout: Stdio, stderr: Stdio) -> Instance {
         let log = cluster::directory().join(format!("{}.log", unique(name)));
         File::create(&log).unwrap();

@@ -27,14 +27,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take before its test fails. This bounds a hang and is no promise of the product:
+/// The longest time for a condition before its test fails. This bounds a hang and is no promise of the product:
 /// the slowest machine that runs these tests should stay far below it.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How often a condition is checked.
+/// The interval between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Polls `condition` until it gives a value. At [`DEADLINE`] it fails and says what it waited for.
+/// Polls `condition` until it gives a value. At [`DEADLINE`] it fails with the name of the condition.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {

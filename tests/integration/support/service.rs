@@ -223,7 +223,7 @@ impl Service {
         self.check_answered(&mut self.tail())
     }
 
-    /// The same with a tail that has already read replies.
+    /// Like [`Service::check`], with a tail that has already read replies.
     pub fn check_answered(&self, tail: &mut Tail) -> Report {
         let requests = self.request_log();
         let answered = tail.try_answered(requests.len());

@@ -12,7 +12,7 @@ unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
 }
 
-/// Ends a process without asking it.
+/// Ends a process, which cannot handle it.
 pub const SIGKILL: c_int = 9;
 /// Asks for a clean stop.
 pub const SIGTERM: c_int = 15;

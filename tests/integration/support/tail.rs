@@ -20,14 +20,15 @@ pub enum Isolation {
     /// Records of committed transactions, up to the first open one, according to their markers. The reader gets
     /// a whole partition in one answer of its broker, because [`Isolation::CommittedInSteps`] is not exact.
     Committed,
-    /// The same in the usual way of clients. A broker that was a replica and fell behind may show records of an
-    /// aborted transaction at the end of an answer (docs/verification.md, "What Kafka does not promise").
+    /// Records of committed transactions, read in the usual way of clients. A broker that was a replica and
+    /// fell behind may show records of an aborted transaction at the end of an answer (docs/verification.md,
+    /// "What Kafka does not promise").
     CommittedInSteps,
     /// All records.
     Uncommitted,
 }
 
-/// More bytes than any topic of a test has.
+/// A number above the bytes of any topic of a test.
 pub const WHOLE_BYTES: &str = "1000000000";
 /// The settings of a client that reads a whole partition at once.
 pub const WHOLE: [(&str, &str); 3] = [
@@ -36,7 +37,7 @@ pub const WHOLE: [(&str, &str); 3] = [
     ("receive.message.max.bytes", "1000001000"),
 ];
 
-/// How long one poll of the consumer may take.
+/// The longest time for one poll of the consumer.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A consumer that is not a member of a group. It reads only what is assigned to it.
@@ -72,7 +73,7 @@ pub fn assigned(bootstrap: &str, topic: &str, isolation: Isolation) -> (BaseCons
     assigned_from(Offset::Beginning, bootstrap, topic, isolation)
 }
 
-/// The same from another place in each partition.
+/// Like [`assigned`], from another place in each partition.
 pub fn assigned_from(
     from: Offset,
     bootstrap: &str,
@@ -281,7 +282,7 @@ impl Tail {
     }
 
     /// Waits until `count` requests are answered. If no further answer comes within the time of a deadline, it
-    /// gives up and says what it waited for.
+    /// gives up and returns the missing condition.
     pub fn try_answered(&mut self, count: usize) -> Result<(), String> {
         let mut deadline = Instant::now() + DEADLINE;
         while self.answered.len() < count {

@@ -18,6 +18,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- define "sequencer.gatewaySelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sequencer.gatewayLabels" -}}
+{{ include "sequencer.gatewaySelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
 {{/* A scalar as text. Helm reads numbers as floats and would print large ones as 1e+06. */}}
 {{- define "sequencer.text" -}}
 {{- if kindIs "slice" . -}}
@@ -40,6 +52,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- if and .Values.keda.enabled (lt (int64 .Values.keda.maxReplicas) (int64 .Values.keda.minReplicas)) -}}
 {{- fail "keda.maxReplicas must not be below keda.minReplicas" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled (not .Values.gateway.callersSecret.name) -}}
+{{- fail "gateway.callersSecret.name is required: without callers a gateway answers its own pod only" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled .Values.serviceMonitor.enabled (not .Values.gateway.metricsTokenSecret.name) -}}
+{{- fail "gateway.metricsTokenSecret.name is required with serviceMonitor.enabled: /metrics of a gateway needs a caller's token" -}}
 {{- end -}}
 {{- if and .Values.strimzi.enabled (not .Values.strimzi.cluster) -}}
 {{- fail "strimzi.cluster is required: the name of the Kafka resource" -}}

@@ -13,7 +13,7 @@ fn names() -> TopicNames {
     }
 }
 
-/// A cluster of three brokers whose topics are as we create them.
+/// A cluster of three brokers with topics as this service creates them.
 struct World {
     cluster: Cluster,
     configs: BTreeMap<String, TopicConfig>,
@@ -295,7 +295,7 @@ fn heartbeats_that_cannot_be_used_are_a_warning() {
 
 #[test]
 fn the_largest_reply_fits_into_a_topic_that_passes_the_check() {
-    // The rest is for the names of headers and for the short ones.
+    // The rest is for the names of headers and for the short fields.
     let parts =
         BODY_BYTES_MAX + NAME_BYTES_MAX + CORRELATION_COPIED_BYTES_MAX + 2 * TRACE_BYTES_MAX + 1024;
     assert!(i64::try_from(parts).unwrap() <= REPLY_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Requests that are in the log before the one who answers them.
+//! Writes requests to the log before the subject that answers them starts.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report};
 use crate::wire::headers::Block;
 
-/// Reports are served after so many records.
+/// Delivery reports are served after this many records.
 const REPORTS_EVERY: u64 = 4_096;
 const REPORT_POLL: Duration = Duration::from_millis(1);
 
 /// Writes the requests of these numbers.
 ///
 /// # Errors
-/// A broker refuses one, or `stop` says so ([`Class::Refused`]).
+/// A broker refuses one, or `stop` returns true ([`Class::Refused`]).
 pub fn write(
     connection: &Connection,
     topic: &str,
@@ -30,7 +30,7 @@ pub fn write(
     produce(&producer, topic, shape, numbers, stop)
 }
 
-/// The configuration of the producer that writes them.
+/// The configuration of the producer that writes the requests.
 pub fn config(connection: &Connection) -> ClientConfig {
     let mut config = connection.admin();
     config
@@ -42,7 +42,7 @@ pub fn config(connection: &Connection) -> ClientConfig {
     config
 }
 
-/// Writes the requests of these numbers by a producer that nobody else uses meanwhile.
+/// Writes the requests of these numbers with a producer that has no other user meanwhile.
 ///
 /// # Errors
 /// As [`write()`].

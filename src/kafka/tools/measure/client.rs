@@ -1,6 +1,6 @@
-//! A client in an open loop: requests go out when they are due, whatever becomes of the replies, and
-//! each waits from the moment when it was due. So a stall is felt by every request that was due in
-//! it, and not only by the one that was under way (no coordinated omission).
+//! A client in an open loop. Requests go out when they are due, and do not wait for replies. Each latency is
+//! counted from the moment when its request was due. So a stall affects every request that was due in it, and
+//! not only the one that was in progress (no coordinated omission).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,45 +16,45 @@ use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
 use crate::wire::headers::Block;
 
-/// A fetch that finds nothing waits at the broker for so long; a record ends the wait.
+/// The longest wait of a fetch at the broker, in milliseconds. A record ends the wait.
 const FETCH_WAIT_MS: &str = "250";
-/// Longest wait for replies before other things are looked at.
+/// The longest wait for replies before other work is looked at.
 const POLL: Duration = Duration::from_millis(10);
-/// How long replies are waited for when the last request is out.
+/// The longest wait for replies after the last request was sent.
 const GRACE: Duration = Duration::from_secs(15);
-/// How long the first replies of all partitions are waited for.
+/// The longest wait for the first replies of all partitions.
 const WARM_MAX: Duration = Duration::from_secs(60);
-/// Shortest sleep of the sender: what is due meanwhile goes out together.
+/// The shortest sleep of the sender. Requests that are due meanwhile go out together.
 const SLEEP_MIN: Duration = Duration::from_micros(50);
-/// Requests that go out to warm up, in a second.
+/// Requests in a second during the warm-up.
 const WARM_REQUESTS: u64 = 200;
 
-/// Where requests go and replies come from.
+/// The topics of requests and replies.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
     /// The request topic.
     pub requests: &'a str,
     /// The reply topic, with as many partitions.
     pub replies: &'a str,
-    /// Whether only committed replies count.
+    /// True when only committed replies count.
     pub committed: bool,
 }
 
-/// A reply has come.
+/// A received reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
-    /// When its request was due, from the beginning of the run.
+    /// The time at which its request was due, since the beginning of the run.
     pub due: Duration,
-    /// From then to the reply.
+    /// The time from then until the reply.
     pub latency: Duration,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// Requests sent.
     pub sent: u64,
-    /// Requests without a reply within the grace time.
+    /// Requests without a reply within [`GRACE`].
     pub unanswered: u64,
 }
 
@@ -68,10 +68,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Its first request has the number `next`: names that are not new have given IDs before.
+    /// Makes a client whose first request has the number `next`. Names of earlier requests have given IDs
+    /// before, so their numbers go on.
     ///
     /// # Errors
-    /// A configuration that librdkafka refuses, or a topic that is not there.
+    /// A configuration that librdkafka refuses, or a topic that does not exist.
     pub fn new(
         connection: &Connection,
         route: Route<'_>,
@@ -92,7 +93,7 @@ impl Client {
         self.next
     }
 
-    /// Sends a few requests and waits for their replies, so that every connection is there.
+    /// Sends a few requests and waits for their replies, so that all connections are open.
     ///
     /// # Errors
     /// No replies, or as [`Client::run`].
@@ -111,10 +112,10 @@ impl Client {
         }
     }
 
-    /// Sends `rate` requests a second for this long and tells of every reply.
+    /// Sends `rate` requests a second for this long and reports every reply.
     ///
     /// # Errors
-    /// A request is not acknowledged, a client is of no more use, or `stop` says so.
+    /// A request is not acknowledged, a client is no longer usable, or `stop` returns true.
     pub fn run(
         &mut self,
         rate: u64,
@@ -218,7 +219,7 @@ impl Client {
     }
 }
 
-/// When the request of an index is due, from the beginning, in nanoseconds.
+/// The time at which the request of an index is due, in nanoseconds since the beginning.
 fn nanos(index: u64, rate: u64) -> u64 {
     let nanos = u128::from(index) * 1_000_000_000 / u128::from(rate.max(1));
     u64::try_from(nanos).unwrap_or(u64::MAX)
@@ -285,9 +286,9 @@ impl Sender<'_> {
     }
 }
 
-/// At once, and tried once, as a client in a hurry does; the first record of an idempotent producer
-/// would wait half a second. As many requests are in flight as the Java client allows: without that
-/// limit a broker that is short of breath gets one request for each record, and never catches up.
+/// Sends at once and once only, as a client in a hurry does. The first record of an idempotent producer would
+/// wait half a second. As many requests are in flight as the Java client allows. Without that limit, an
+/// overloaded broker gets one request for each record, and never catches up.
 fn sending(connection: &Connection) -> ClientConfig {
     let mut config = connection.admin();
     config

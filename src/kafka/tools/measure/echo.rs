@@ -1,8 +1,8 @@
-//! The floor: what a consume and a produce cost, and nothing else.
+//! The floor: the cost of a consume and a produce, and nothing else.
 //!
-//! It uses what the service uses (the configuration of its clients, produce through a topic handle,
-//! delivery reports from the queue), and beside that what the service could use. A weak floor would
-//! be a false result, so each [`Pace`] is tried with each [`Take`], and the fastest counts.
+//! It does what the service does (the configuration of its clients, produce through a topic handle, delivery
+//! reports from the queue), and also what the service could do. A weak floor would be a false result, so each
+//! [`Pace`] is tried with each [`Take`], and the fastest counts.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::kafka::produce::{Batch, Enqueued, Outgoing, Producer, Report, Topic};
 use crate::kafka::replies::{BACKLOG_REPLIES, BATCH_REPLIES};
 use crate::wire::headers::Block;
 
-/// Records taken before the reports are served, where they are taken one by one.
+/// With records taken one by one, the number of records before the delivery reports are served.
 const RECORDS_MAX: usize = 2_000;
 
-/// Which of the service's two producers is used.
+/// The choice between the service's two producers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Each record at once.
+    /// The producer that sends each record at once.
     Swift,
-    /// Batches fill first.
+    /// The producer that fills batches first.
     Bulk,
-    /// As the service: the second when there is a backlog.
+    /// As the service: the second producer when there is a backlog.
     Adaptive,
 }
 
 impl Pace {
-    /// All of them.
+    /// All choices.
     pub const ALL: [Pace; 3] = [Pace::Swift, Pace::Bulk, Pace::Adaptive];
 
-    /// As the command line has it.
+    /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Pace::Swift => "swift",
@@ -42,7 +42,7 @@ impl Pace {
     }
 }
 
-/// How records are taken from the consumer's queue, and handed to the producer.
+/// The way to take records from the consumer's queue and hand them to the producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
     /// One by one.
@@ -52,10 +52,10 @@ pub enum Take {
 }
 
 impl Take {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Take; 2] = [Take::Each, Take::Batch];
 
-    /// As the command line has it.
+    /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Take::Each => "each",
@@ -64,35 +64,35 @@ impl Take {
     }
 }
 
-/// What to echo, and how.
+/// The options of an echo.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Topic to read.
+    /// The topic to read.
     pub from: String,
-    /// Topic to write, with as many partitions.
+    /// The topic to write, with as many partitions.
     pub to: String,
-    /// So many.
+    /// The number of partitions.
     pub partitions: u32,
-    /// Written instead of each value. None: the value itself.
+    /// A body that is written instead of each value. None to repeat the value.
     pub body: Option<Vec<u8>>,
-    /// Which producer.
+    /// The producer.
     pub pace: Pace,
-    /// How records are taken.
+    /// The way to take records.
     pub take: Take,
 }
 
-/// Echoes until `stop` says so.
+/// Echoes until `stop` returns true.
 ///
 /// # Errors
-/// A record is not acknowledged, or a client is of no more use.
+/// A record is not acknowledged, or a client is no longer usable.
 pub fn run(
     connection: &Connection,
     options: &Options,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let mut config = connection.group_consumer();
-    // No rebalance to hear of and no lag to tell: it is the floor. And nothing but memory speaks against
-    // fetching far ahead, which made it a quarter faster.
+    // A floor handles no rebalance and reports no lag. Only memory limits how far ahead it may fetch. Fetching
+    // far ahead made it a quarter faster.
     config
         .set("auto.offset.reset", "earliest")
         .set("statistics.interval.ms", "0")

@@ -1,4 +1,4 @@
-//! How far a topic has grown, in one question for all its partitions.
+//! The growth of a topic, with one question for all its partitions.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// With `committed`, as far as readers of committed records see.
+    /// Asks for the ends of a topic. With `committed`, these are the ends for readers of committed records.
     ///
     /// # Errors
-    /// A configuration that librdkafka refuses, or a topic that is not there.
+    /// A configuration that librdkafka refuses, or a topic that does not exist.
     pub fn new(
         connection: &Connection,
         topic: &str,
@@ -41,7 +41,7 @@ impl Ends {
                 .map_err(failed)?;
         }
         let ends = Ends { consumer, list };
-        // The first question connects; later ones take a round trip.
+        // The first question connects. Later ones take a round trip.
         ends.total()?;
         Ok(ends)
     }
@@ -54,7 +54,7 @@ impl Ends {
         let began = Instant::now();
         loop {
             match self.ask() {
-                // The leaders of a topic that is new may not have heard of it.
+                // The leaders of a new topic may not know it yet.
                 Err(error)
                     if error.class == Class::Retriable && began.elapsed() < CALL_DEADLINE =>
                 {
@@ -67,7 +67,7 @@ impl Ends {
 
     fn ask(&self) -> Result<u64, Error> {
         const OPERATION: &str = "ask for the ends of a topic";
-        // One request to each broker; the time "end" means the end.
+        // This sends one request to each broker. The timestamp of "end" stands for the end.
         let ends = self
             .consumer
             .offsets_for_times(self.list.clone(), CALL_DEADLINE)

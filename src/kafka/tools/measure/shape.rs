@@ -1,9 +1,9 @@
-//! What requests look like, and which request a reply answers.
+//! The form of requests, and the match of replies to requests.
 //!
 //! A request of the shape has 45 bytes with its key when there are 100 names, as in the figures of
-//! `docs/performance.md`. Its number stands in its value, where an echo repeats it; a reply of the
-//! service repeats it as the `request_id`, or it is known by name and ID: names take turns, so the
-//! n-th ID of the k-th of N names answers request `(n - 1) * N + k`.
+//! `docs/performance.md`. Its number is in its value, where an echo repeats it. A reply of the service repeats
+//! it as the `request_id`. Without a `request_id`, name and ID give the number: names take turns, so the n-th
+//! ID of the k-th of N names answers request `(n - 1) * N + k`.
 
 use std::io::Write;
 
@@ -11,25 +11,25 @@ use crate::core::partitioner::partition_id_of;
 use crate::core::{Answer, Grant, Name, Offset};
 use crate::wire::reply::{self, Subject};
 
-/// Digits of a request's number; requests of one run are far below.
+/// Digits of a request's number. A run has far fewer requests.
 const NUMBER_DIGITS: usize = 9;
-/// What stands before it in the value of a request, and of a reply that repeats it.
+/// The mark before the number in the value of a request, and in a reply that repeats it.
 const NUMBER_MARK: &[u8] = b"\"r-";
 const FIRST_MARK: &[u8] = b"\"first\":";
 const KEY_MARK: &[u8] = b"name-";
 
-/// What requests look like.
+/// The form of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many names take turns.
+    /// Number of names, which take turns.
     pub names: u64,
     /// Partitions of the request topic.
     pub partitions: u32,
-    /// Whether each request has a `request_id` of its own.
+    /// True when each request has a `request_id` of its own.
     pub request_id: bool,
 }
 
-/// The bytes of one request, written over by the next.
+/// The bytes of one request. The next request overwrites them.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The name.
@@ -68,13 +68,12 @@ impl Shape {
             return digits(body.get(at..)?);
         }
         let first = digits(body.get(find(body, FIRST_MARK)?..)?)?;
-        // Other names, which are not of this shape, may have replies in the same topic.
+        // The same topic may have replies to other names, which are not of this shape.
         let name = digits(key.strip_prefix(KEY_MARK)?).filter(|name| *name < self.names)?;
         Some(first.checked_sub(1)? * self.names + name)
     }
 
-    /// The body of a reply in the middle of a run of so many requests: what the equal-bytes floor
-    /// writes.
+    /// The body of a reply in the middle of a run with this many requests. The equal-bytes floor writes it.
     pub fn reply(&self, requests: u64) -> Vec<u8> {
         let mut request = Request::default();
         let middle = requests / 2;
@@ -101,7 +100,7 @@ impl Shape {
     }
 }
 
-/// Where the bytes after the first `mark` begin.
+/// The position after the first `mark`.
 fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
     bytes
         .windows(mark.len())
@@ -109,7 +108,7 @@ fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
         .map(|at| at + mark.len())
 }
 
-/// The number that the bytes begin with.
+/// The number at the beginning of the bytes.
 fn digits(bytes: &[u8]) -> Option<u64> {
     let mut digits = bytes
         .iter()

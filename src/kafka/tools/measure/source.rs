@@ -1,4 +1,4 @@
-//! A consumer's records, taken one by one, or many in one call.
+//! Takes a consumer's records one by one, or many in one call.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -24,7 +24,7 @@ pub struct Found<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
-    /// No record: all that can be read now has been read.
+    /// True for the end of a partition: all records that can be read now have been read.
     pub end: bool,
 }
 
@@ -32,17 +32,17 @@ pub struct Found<'a> {
 pub struct Source {
     queue: NonNull<sys::rd_kafka_queue_t>,
     batch: Vec<*mut sys::rd_kafka_message_t>,
-    // Outlives the queue: `drop` runs before the fields go.
+    // Outlives the queue: `drop` runs before the fields are dropped.
     _consumer: BaseConsumer<Context>,
 }
 
-// SAFETY: librdkafka's clients and queues may be used from any thread; what the buffer points to is
+// SAFETY: librdkafka's clients and queues may be used from any thread. The targets of the buffer's pointers are
 // used within one call only.
 unsafe impl Send for Source {}
 
 impl Source {
     /// # Errors
-    /// A configuration that librdkafka refuses, or a topic that is not there.
+    /// A configuration that librdkafka refuses, or a topic that does not exist.
     pub fn new(config: &ClientConfig, topic: &str, partitions: u32) -> Result<Source, Error> {
         const OPERATION: &str = "create consumer";
         let consumer: BaseConsumer<Context> = config
@@ -54,7 +54,7 @@ impl Source {
             list.add_partition_offset(topic, partition, Offset::Beginning)
                 .map_err(|error| Error::from_kafka(OPERATION, &error))?;
         }
-        // Asked for by name, the leaders are known at once and not within a second.
+        // With a request for this topic, the leaders are known at once and not within a second.
         consumer
             .client()
             .fetch_metadata(Some(topic), super::super::CALL_DEADLINE)
@@ -70,14 +70,13 @@ impl Source {
         })
     }
 
-    /// Waits for something up to `wait` (in whole milliseconds). False when nothing came.
+    /// Waits up to `wait` (in whole milliseconds) for a record or an end. False when none came.
     ///
     /// # Errors
     /// The client is no longer usable.
     pub fn next(&self, wait: Duration, on: &mut impl FnMut(Found<'_>)) -> Result<bool, Error> {
         let wait_ms = c_int::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX);
-        // SAFETY: the queue is alive; the event is ours, and destroyed after the last use of what
-        // is borrowed from it.
+        // SAFETY: the queue is alive; the event is ours, and is destroyed after the last use of borrowed data.
         unsafe {
             let event = sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms);
             if event.is_null() {
@@ -116,12 +115,12 @@ impl Source {
         }
     }
 
-    /// Takes what is there, in one call. Returns how much it was.
+    /// Takes all available records, in one call. Returns their number.
     ///
     /// # Errors
     /// As [`Source::next`].
     pub fn batch(&mut self, on: &mut impl FnMut(Found<'_>)) -> Result<usize, Error> {
-        // SAFETY: the queue is alive, and the buffer has room for so many pointers.
+        // SAFETY: the queue is alive, and the buffer has room for this many pointers.
         let taken = unsafe {
             sys::rd_kafka_consume_batch_queue(
                 self.queue.as_ptr(),
@@ -133,7 +132,7 @@ impl Source {
         let taken = usize::try_from(taken).unwrap_or(0);
         let mut result = Ok(taken);
         for message in self.batch.iter().take(taken) {
-            // SAFETY: so many messages are ours; each is destroyed once, after its use.
+            // SAFETY: this many messages are ours; each is destroyed once, after its use.
             unsafe {
                 if let Some(message) = message.as_ref() {
                     if is_end_of_log(message.err) {
@@ -154,12 +153,12 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // SAFETY: our own reference, not used after this; its client is still there.
+        // SAFETY: our own reference, which is not used after this; its client is still alive.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
     }
 }
 
-/// What passes by itself is no error.
+/// Ignores errors that pass by themselves.
 fn passing(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(error) if error.class == Class::Retriable => Ok(()),

@@ -1,0 +1,114 @@
+//! The steps of a call: a look at the sequence where its state decides, then its record and its reply, or a search.
+
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::app::App;
+use super::call::answer::{self, Looked};
+use super::call::key::Key;
+use super::call::problem::{Own, Problem};
+use super::call::{Call, Op};
+use super::callers::Caller;
+use crate::core::Code;
+use crate::kafka::calls::{End, Fate, Places, Request as Record};
+use crate::service::http::trace::Homes;
+use crate::wire::headers::{TRACEPARENT, TRACESTATE};
+use crate::wire::request::DESCRIBE;
+
+impl App {
+    /// Carries a call out, and returns the body of its answer.
+    pub(super) async fn carry_out(
+        &self,
+        call: &Call,
+        key: &Key,
+        headers: &HeaderMap,
+        caller: Option<&Caller>,
+        places: Places,
+    ) -> Result<Vec<u8>, Problem> {
+        if let Some(obstacle) = self.obstacle() {
+            let detail = format!("{obstacle}. Nothing was written");
+            return Err(Problem::own(Own::NotReady, detail).about(&call.name));
+        }
+        let trace = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        let record = Record {
+            name: &call.name,
+            value: &[],
+            traceparent: trace(TRACEPARENT),
+            tracestate: trace(TRACESTATE),
+        };
+        let mut places = places;
+        if call.looks_first() {
+            if let Looked::Done(body) = self.look(call, record, places).await? {
+                return Ok(body);
+            }
+            places = self.places(caller)?;
+        }
+        if call.op == Op::Trace {
+            return self.trace(call, places).await;
+        }
+        let value = &call.value(key, caller.map(|caller| caller.name.as_str()));
+        let end = self.0.calls.call(Record { value, ..record }, places).await;
+        let answered = match ended(end) {
+            End::Reply(body) => answer::of_reply(call, &body),
+            End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
+        };
+        match answered {
+            // Somebody else may have defined it since the look.
+            Err(problem)
+                if call.defines_if_unknown()
+                    && problem.code == Code::InvalidDefinition.as_str() =>
+            {
+                let places = self.places(caller)?;
+                match self.look(call, record, places).await {
+                    Ok(Looked::Done(body)) => Ok(body),
+                    _ => Err(problem),
+                }
+            }
+            answered => answered,
+        }
+    }
+
+    /// Asks for the state of the sequence, and decides.
+    async fn look(
+        &self,
+        call: &Call,
+        record: Record<'_>,
+        places: Places,
+    ) -> Result<Looked, Problem> {
+        let look = Record {
+            value: DESCRIBE,
+            ..record
+        };
+        let end = self.0.calls.call(look, places).await;
+        match ended(end) {
+            End::Reply(description) => answer::looked(call, &description),
+            // The record of the call itself was not written.
+            End::NoReply { reason, .. } => {
+                let unwritten =
+                    Fate::Unwritten(format!("the sequence was looked at first, and {reason}"));
+                Err(answer::without_reply(call, &unwritten, &reason))
+            }
+        }
+    }
+
+    /// Searches the ledger. `places` are held until the end.
+    async fn trace(&self, call: &Call, _places: Places) -> Result<Vec<u8>, Problem> {
+        let id = call.id.unwrap_or_default().to_string();
+        let failed = |reason: String| {
+            let detail = format!("the ledger was not searched to the end: {reason}");
+            Problem::own(Own::TraceFailed, detail).about(&call.name)
+        };
+        let found = self.0.tracer.trace(Homes::Asked, &call.name, &id).await;
+        let mut body = serde_json::to_vec(&found.map_err(failed)?)
+            .map_err(|error| failed(error.to_string()))?;
+        body.push(b'\n');
+        Ok(body)
+    }
+}
+
+/// A call whose sender is gone without a word: nothing is known of its record.
+fn ended<E>(end: Result<End, E>) -> End {
+    end.unwrap_or_else(|_| End::NoReply {
+        fate: Fate::Unreported,
+        reason: "the gateway lost the call".to_owned(),
+    })
+}
