@@ -43,7 +43,8 @@ if [ "$mode" = test-long ]; then
 fi
 suite build cargo test --release --locked --no-run -p sequencer -p sequencer-acceptance
 suite unit cargo test --release --locked --lib --bins
-suite acceptance cargo test --release --locked -p sequencer-acceptance
+# Both packages are named, as in the build: Cargo would compile the library again with other features.
+suite acceptance cargo test --release --locked -p sequencer -p sequencer-acceptance --bin sequencer-acceptance
 suite docs cargo test --release --locked --doc
 suite repository cargo test --release --locked --test repository
 suite fuzz cargo test --release --locked --test fuzz

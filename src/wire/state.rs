@@ -93,6 +93,17 @@ pub enum Content<'a> {
     Reset(Reset),
 }
 
+impl Content<'_> {
+    /// True when only a release that knows rescales may read it.
+    fn is_of_rescale(&self) -> bool {
+        match self {
+            Content::Entry(entry) => entry::is_of_rescale(entry),
+            Content::Footer(footer) => footer.scalars.are_of_rescale(),
+            Content::Tombstone(_) | Content::Reset(_) => false,
+        }
+    }
+}
+
 /// A record of the state topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -148,8 +159,10 @@ pub fn decode<'a>(
         RESET_KEY => Reset::read(&mut reader).map(Content::Reset),
         _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
     };
+    // Each record has one form, so the version follows from the content.
+    let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
     let content = content
-        .filter(|_| reader.is_empty())
+        .filter(|content| reader.is_empty() && content.is_of_rescale() == of_rescale)
         .ok_or_else(malformed)?;
     Ok(Record {
         batch: Some(batch),

@@ -24,13 +24,17 @@ use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey, SEGMENT};
 use crate::core::{Offset, Timestamp};
 
-/// Appends an entry's value to `out`.
-pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
-    let of_rescale = matches!(
+/// True for an entry that only a rescale makes.
+pub(super) fn is_of_rescale(entry: &Entry<'_>) -> bool {
+    matches!(
         entry,
         Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_)
-    );
-    encode_envelope(out, batch, of_rescale);
+    )
+}
+
+/// Appends an entry's value to `out`.
+pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
+    encode_envelope(out, batch, is_of_rescale(entry));
     match entry {
         Entry::Sequence {
             name: _,
