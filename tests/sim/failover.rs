@@ -357,10 +357,11 @@ impl World {
     fn write_heartbeat(&mut self, index: usize) {
         let (now_ms, reaches) = (self.now_ms, self.reaches(index));
         let process = &mut self.processes[index];
-        let patience_ms = process.patience.asked(now_ms);
+        let known_ms = process.patience.asked(now_ms);
         let State::Running(engine) = &mut process.state else {
             return;
         };
+        let patience_ms = engine.observer.patience(now_ms, known_ms);
         if now_ms < engine.next_heartbeat_ms {
             return;
         }

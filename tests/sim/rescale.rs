@@ -71,7 +71,7 @@ impl World {
             return true;
         }
         if more && self.random.one_in(8) {
-            let wrong = self.random.pick(&[n + 1, n, 3 * n]);
+            let wrong = self.random.pick(&[n + 1, n]);
             let list = known.iter().copied().take(1).chain([n, wrong]).collect();
             self.split(list);
             return true;

@@ -174,13 +174,15 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        self.heartbeat.patience_ms = u32::try_from(self.heartbeats.asked()).unwrap_or(u32::MAX);
+        let known_ms = self.heartbeats.asked();
         let count = self.heartbeat.count;
         let watches = self.heartbeats.silence_ms > 0;
-        let interval_ms = self.shared.observe(|observer, now_ms| {
+        let (asked_ms, interval_ms) = self.shared.observe(|observer, now_ms| {
+            let asked_ms = observer.patience(now_ms, known_ms);
             observer.wrote(now_ms, count);
-            watches.then(|| observer.write_every())
+            (asked_ms, watches.then(|| observer.write_every()))
         });
+        self.heartbeat.patience_ms = u32::try_from(asked_ms).unwrap_or(u32::MAX);
         self.heartbeat.interval_ms = interval_ms.unwrap_or(self.heartbeat.interval_ms);
         self.send(&self.heartbeat);
         self.heartbeat.count += 1;

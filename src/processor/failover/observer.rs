@@ -169,6 +169,18 @@ impl Observer {
         self.options.interval_ms
     }
 
+    /// The patience that this engine asks for now, in ms, where it knows of an eviction that asks for `known_ms`. While
+    /// its own heartbeats have not come back for as long as others bear, it asks for a session: a peer may have
+    /// evicted it, and it has not read that yet. An engine that evicts nobody reads no heartbeats.
+    pub fn patience(&self, now_ms: u64, known_ms: u64) -> u64 {
+        let silence_ms = self.silence_of(self.options.interval_ms.into(), known_ms);
+        let unreturned = now_ms.saturating_sub(self.returned_ms) > silence_ms;
+        match unreturned && self.options.silence_ms > 0 {
+            true => self.options.session_ms,
+            false => known_ms,
+        }
+    }
+
     /// Notes that this engine has written its heartbeat of number `count`.
     pub fn wrote(&mut self, now_ms: u64, count: u64) {
         if self.under_way.len() == UNDER_WAY_MAX {

@@ -229,6 +229,19 @@ fn an_eviction_by_another_peer_is_enough_and_counts_as_an_own_one() {
 }
 
 #[test]
+fn an_engine_that_cannot_have_read_of_its_eviction_asks_for_a_session() {
+    let mut observer = observer();
+    live(&mut observer, 0, 1_000, &[]);
+    assert_eq!(observer.patience(1_000 + SILENCE_MS, 0), 0);
+    assert_eq!(observer.patience(1_001 + SILENCE_MS, 0), SESSION_MS);
+    assert_eq!(observer.patience(1_001 + SILENCE_MS, 400), 400);
+    live(&mut observer, 2_000, 2_010, &[]);
+    assert_eq!(observer.patience(2_010, 0), 0, "its heartbeats come back");
+    observer.options.silence_ms = 0;
+    assert_eq!(observer.patience(9_000, 0), 0);
+}
+
+#[test]
 fn an_engine_reads_that_it_is_evicted() {
     let mut observer = observer();
     for (incarnation, heard) in [(1, Heard::OfOwnEviction), (2, Heard::Ordinary)] {
