@@ -19,6 +19,15 @@ pub enum Undefined {
 }
 
 impl Undefined {
+    /// The number in the digest and in the state. It never changes.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Undefined::Create => 0,
+            Undefined::Refuse => 1,
+            Undefined::CreateAudited => 2,
+        }
+    }
+
     /// True when the sequence that the first request creates is audited.
     pub const fn audits(self) -> bool {
         matches!(self, Undefined::CreateAudited)

@@ -91,13 +91,13 @@ pub(crate) enum Finding {
         /// The end of the range that was read.
         end: i64,
     },
-    /// What the state of a parent has for a partition.
+    /// The part of a parent's state that a partition adopts.
     Parent {
         /// The partition that adopts.
         partition: i32,
         /// The assignment from the task.
         assignment: u32,
-        /// What the state has for it.
+        /// That part of the state.
         parent: Parent,
     },
     /// The records of other writers could not be read.

@@ -115,7 +115,7 @@ pub enum Halt {
     AdoptionBroken {
         /// The partition that the sequences come from.
         parent: u32,
-        /// What is wrong, in words.
+        /// The problem, in words.
         problem: String,
         /// The offset of the order to adopt.
         at: NextOffset,

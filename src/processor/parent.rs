@@ -5,7 +5,7 @@ use crate::core::fold::Entry;
 use crate::core::planted::planted;
 use crate::core::{Fold, Homes};
 
-/// What a parent's state has for one of its children.
+/// The part of a parent's state that one of its children adopts.
 #[derive(Debug)]
 pub enum Parent {
     /// The state does not have the split yet, or could not be read: why, in words.

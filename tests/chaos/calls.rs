@@ -38,7 +38,7 @@ const ABANDONED_ONE_IN: u64 = 2;
 /// A connection that is not answered within this time is given up. The gateway answers before.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What a caller was told.
+/// The answer that a caller got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// These are the first and the last ID.
@@ -174,7 +174,7 @@ fn ids(body: &str) -> Told {
     Told::Ids(id("first"), id("last"))
 }
 
-/// What the topics have of the calls.
+/// The records of the calls in the topics.
 #[derive(Default)]
 pub struct Topics {
     /// The keys of the records in the log.

@@ -76,7 +76,7 @@ impl Stage {
         self.kafka.bootstrap()
     }
 
-    /// What a gateway needs to know.
+    /// The settings of a gateway.
     pub fn service(&self) -> &Service {
         &self.service
     }

@@ -33,11 +33,7 @@ impl Frozen {
         ElementBuilder::<48>::new(Kind::Frozen)
             .number(highest_timestamp.0)
             .number(floor)
-            .number(match undefined {
-                Undefined::Create => 0,
-                Undefined::Refuse => 1,
-                Undefined::CreateAudited => 2,
-            })
+            .number(undefined.number().into())
             .number(i64::from(window_capacity))
             .number(window_next.cast_signed())
             .finish()

@@ -327,7 +327,7 @@ impl Fold {
     }
 }
 
-/// What an owner and a child need to know besides.
+/// Questions of the owner and of a child.
 impl Fold {
     /// N before the split, in a parent whose children have not all adopted.
     pub(super) fn n_before_split(&self) -> Option<u32> {

@@ -83,11 +83,7 @@ impl Scalars {
             .number(highest_timestamp.0)
             .number(applied.cast_signed())
             .number(floor)
-            .number(match undefined {
-                Undefined::Create => 0,
-                Undefined::Refuse => 1,
-                Undefined::CreateAudited => 2,
-            })
+            .number(undefined.number().into())
             .number(i64::from(window_capacity))
             .number(window_next.cast_signed())
             .number(i64::from(links_open))

@@ -216,7 +216,7 @@ impl Observer {
                 self.left(&of());
                 return Heard::Ordinary;
             }
-            // One eviction is enough, whoever carries it out.
+            // One eviction is enough.
             Sign::Evicted if planted!(NoticeIgnored) => return Heard::Ordinary,
             Sign::Evicted => {
                 self.evicted(&of());

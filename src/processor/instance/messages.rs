@@ -115,7 +115,7 @@ pub enum Input {
         partition: i32,
         /// The assignment under which the read was asked for.
         assignment: u32,
-        /// What the state has for the partition.
+        /// The part of the state that the partition adopts.
         parent: Parent,
     },
     /// Number of partitions of the default reply topic.

@@ -86,7 +86,7 @@ fn encode_frozen(out: &mut Vec<u8>, frozen: Frozen) {
     } = frozen;
     out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
     out.extend_from_slice(&floor.to_be_bytes());
-    out.push(undefined_byte(undefined));
+    out.push(undefined.number());
     out.extend_from_slice(&window_capacity.to_be_bytes());
     out.extend_from_slice(&window_next.to_be_bytes());
 }
@@ -102,14 +102,6 @@ fn read_frozen(reader: &mut Reader<'_>) -> Option<Frozen> {
 }
 
 /// The rule for undefined names, as a footer and the copy of a parent hold it.
-pub(super) fn undefined_byte(undefined: Undefined) -> u8 {
-    match undefined {
-        Undefined::Create => 0,
-        Undefined::Refuse => 1,
-        Undefined::CreateAudited => 2,
-    }
-}
-
 pub(super) fn read_undefined(reader: &mut Reader<'_>) -> Option<Undefined> {
     Some(match reader.u8()? {
         0 => Undefined::Create,

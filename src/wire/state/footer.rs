@@ -1,7 +1,7 @@
 //! The footer: the truth about one partition at the end of one batch.
 
 use super::bytes::{Reader, push_text};
-use super::entry::{flag, read_undefined, undefined_byte};
+use super::entry::{flag, read_undefined};
 use super::{BatchId, FORMAT_VERSION_WITHOUT_RESCALES, encode_envelope};
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
@@ -122,7 +122,7 @@ impl Footer {
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
         out.extend_from_slice(&applied.to_be_bytes());
         out.extend_from_slice(&floor.to_be_bytes());
-        out.push(undefined_byte(*undefined));
+        out.push(undefined.number());
         out.extend_from_slice(&window_capacity.to_be_bytes());
         out.extend_from_slice(&window_next.to_be_bytes());
         out.push(u8::from(*links_open));

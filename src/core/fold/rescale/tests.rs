@@ -163,7 +163,7 @@ fn a_name_moves_with_its_counter_and_its_window_and_counts_in_one_partition_at_a
     assert_eq!(parent.fold.entry(slots[0]), None);
     assert!(parent.fold.key(slots[0]) == Some(EntryKey::Sequence(&leaves)));
     assert_eq!(parent.first(&stays, None), 2);
-    // What is left adds up.
+    // The rest adds up.
     parent.fold.cut(&mut Vec::new());
     let mut restored = Fold::default();
     parent.fold.iter().for_each(|entry| restored.put(entry));
