@@ -208,7 +208,9 @@ fn answered(records: &[Record], run: &Run) -> Result<Seen, String> {
         match outcome {
             Outcome::Nothing => {
                 let repeats = |link: Link, last: &Link| {
-                    link.position <= last.position || link.epoch < last.epoch
+                    let of_a_replaced_owner =
+                        link.epoch < last.epoch && link.previous != last.position;
+                    link.position <= last.position || of_a_replaced_owner
                 };
                 let repeated = link.is_some_and(|link| {
                     let last = accepted.get(&link.partition);
