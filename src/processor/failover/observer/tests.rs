@@ -207,8 +207,21 @@ fn a_peer_that_asks_for_a_session_is_left_to_the_group() {
         ..heartbeat("peer", 7)
     };
     observer.heard(1_000, &last);
-    live(&mut observer, 1_000, 1_000 + SESSION_MS + 1_000, &[]);
-    assert_eq!(observer.victim(1_000 + SESSION_MS + 1_000), None);
+    live(&mut observer, 1_000, 1_000 + SESSION_MS - 1, &[]);
+    assert_eq!(observer.victim(1_000 + SESSION_MS - 1), None);
+    let after_ms = 1_000 + SESSION_MS + 1_000;
+    live(&mut observer, 1_000 + SESSION_MS, after_ms, &[]);
+    let silent = victim("peer", 7);
+    assert_eq!(observer.victim(after_ms).as_ref(), Some(&silent));
+    assert!(
+        !observer.may_join(after_ms, &silent),
+        "it is looked for only"
+    );
+    assert!(may_fence(
+        "peer",
+        observer.has_stopped(after_ms, "peer"),
+        ["me"].into_iter()
+    ));
 }
 
 #[test]
