@@ -49,6 +49,10 @@ const HEARTBEAT_INTERVAL_MS: u64 = 50;
 const RECONNECT_BACKOFF_MAX_MS: &str = "500";
 /// The interval at which the shape of the request topic is read; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
+/// How long a client waits for an answer before it gives up the connection. A connection may be lost without a sign: its
+/// host is gone, or a firewall has forgotten it. librdkafka's default is 60 s, and a partition would stand still that
+/// long. Longer than the 9 s after which another broker leads the partitions of one that is gone.
+const SOCKET_TIMEOUT_MS: &str = "10000";
 /// How long a record of a checkpoint waits for others when no client waits for the checkpoint.
 const BULK_LINGER_MS: &str = "5";
 /// How long a reply in a backlog waits for others: a fraction of its wait in the backlog, and long enough for
@@ -353,6 +357,7 @@ impl Connection {
         // librdkafka warns of settings that a producer or a consumer ignores. Such a warning is not news.
         config.set("log.connection.close", "false");
         config.set("reconnect.backoff.max.ms", RECONNECT_BACKOFF_MAX_MS);
+        config.set("socket.timeout.ms", SOCKET_TIMEOUT_MS);
         for (property, value) in defaults {
             config.set(*property, *value);
         }
