@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// A paused process does not answer.
+/// The limit for an answer, since a paused process does not answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Below the ports that systems give to outgoing connections, and above those of the embedded Kafka.
