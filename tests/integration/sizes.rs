@@ -1,5 +1,5 @@
-//! Size limits of the brokers that are below what the service would write at once. Batches and transactions
-//! become smaller, also when a limit is lowered during the run.
+//! Size limits of the brokers that are below the size of one full write. Batches and transactions become smaller, also
+//! when a limit is lowered during the run.
 
 use std::collections::BTreeMap;
 

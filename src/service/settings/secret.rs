@@ -1,6 +1,6 @@
 //! Recognises values that may be secrets. These are never printed: not in logs, not in errors, not in `Debug`.
 
-/// What is printed instead of a secret.
+/// The placeholder for a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Parts of the names of properties whose values may be secrets. The list is broader than librdkafka's present

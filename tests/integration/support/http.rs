@@ -1,4 +1,4 @@
-//! HTTP without a library: a request line, and the whole response. So the test sees exactly what the product
+//! HTTP without a library: a request line, and the whole response. So the test gets the exact bytes that the product
 //! sends.
 
 use std::io::{self, Read, Write};

@@ -40,7 +40,7 @@ pub const WHOLE: [(&str, &str); 3] = [
 /// The longest time for one poll of the consumer.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A consumer that is not a member of a group. It reads only what is assigned to it.
+/// A consumer that is not a member of a group. It reads only its assigned partitions.
 pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     let level = match isolation {
         Isolation::Committed | Isolation::CommittedInSteps => "read_committed",
