@@ -1,5 +1,5 @@
-//! `kafka.PROPERTY`: librdkafka's properties as a flat map, which of them are refused, and which
-//! values deserve a warning.
+//! `kafka.PROPERTY`: librdkafka's properties as a flat map, with the refused properties and the values that get a
+//! warning.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use super::key::{BROKERS_PROPERTY, nearest_of};
 use super::origin::Origin;
 use super::raw::Raw;
 use super::secret::redact;
+use crate::kafka::oauth;
 
-/// Properties that the promise rests on, with the reason in one line.
+/// Properties that the service's promises depend on. Each is refused, with the reason in one line.
 const REFUSED: [(&str, &str); 17] = [
     (
         "metadata.broker.list",
@@ -84,7 +85,7 @@ struct Bound {
     why: &'static str,
 }
 
-/// librdkafka takes 0 for never, and a day.
+/// librdkafka also accepts 0, which turns the statistics off, and intervals up to a day.
 const BOUNDS: [Bound; 1] = [Bound {
     property: "statistics.interval.ms",
     min: 100,
@@ -92,24 +93,33 @@ const BOUNDS: [Bound; 1] = [Bound {
     why: "the lag, and with it /readyz, comes from the statistics",
 }];
 
-/// The SASL mechanisms that this program has; librdkafka compares them letter by letter.
-const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+/// The SASL mechanisms that this program supports. librdkafka compares them case-sensitively.
+const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", oauth::MECHANISM];
 
 /// The property of the mechanism, and librdkafka's other name for it.
 const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
 
 /// The text about mechanisms that follows "expected".
-const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI \
-                                  (Kerberos) and AWS_MSK_IAM are not supported";
+const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; GSSAPI (Kerberos) and \
+                                  AWS_MSK_IAM are not supported";
 
-/// Properties of mechanisms that this program does not have, by how they begin.
-const OTHER_MECHANISMS: [(&str, &str); 3] = [
-    ("sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
-    ("enable.sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
-    ("sasl.kerberos.", "GSSAPI (Kerberos)"),
+/// Properties of features that this program does not have, by prefix, with the reason for the refusal.
+const UNSUPPORTED: [(&str, &str); 4] = [
+    ("sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
+    ("enable.sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
+    ("https.ca.pem", "https.ca.location takes a file"),
+    (
+        "sasl.kerberos.",
+        "GSSAPI (Kerberos) is not supported; sasl.mechanism can be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or \
+         OAUTHBEARER",
+    ),
 ];
 
-/// The names of librdkafka's properties, a line each; a test has each of them accepted.
+const CLIENT_CREDENTIALS_ONLY: &str = "OAUTHBEARER tokens come by client credentials only: sasl.oauthbearer.token.endpoint.url, \
+     sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret, and sasl.oauthbearer.scope and \
+     sasl.oauthbearer.extensions if needed";
+
+/// The names of librdkafka's properties, one per line. A test checks that librdkafka knows each of them.
 const KNOWN: &str = include_str!("librdkafka.txt");
 
 /// The property that was probably meant.
@@ -117,7 +127,7 @@ pub(super) fn nearest(property: &str) -> Option<&'static str> {
     nearest_of(property, KNOWN.lines())
 }
 
-/// A property for which more than a maximum deserves a warning.
+/// A maximum of a property. A greater value gets a warning.
 struct Advice {
     property: &'static str,
     value_max: i64,
@@ -142,7 +152,7 @@ const ADVICE: [Advice; 3] = [
     },
 ];
 
-/// Properties without which another command cannot connect begin with one of these.
+/// The prefixes of the properties that another command needs to connect.
 const OF_CONNECTION: [&str; 7] = [
     "bootstrap.servers",
     "broker.address",
@@ -153,16 +163,15 @@ const OF_CONNECTION: [&str; 7] = [
     "ssl.",
 ];
 
-/// Whether a command needs this property to reach the same brokers.
+/// True if a command needs this property to reach the same brokers.
 pub(crate) fn is_of_connection(property: &str) -> bool {
     OF_CONNECTION.iter().any(|part| property.starts_with(part))
 }
 
-/// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in
-/// [`ADVICE`].
+/// Longest timeout in milliseconds that librdkafka accepts for the properties in [`ADVICE`].
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
 
-/// The properties set so far, each with its place; later layers win.
+/// The properties set so far, each with its place. Later layers override earlier ones.
 #[derive(Clone, Default)]
 pub(super) struct Properties {
     values: BTreeMap<String, (String, Origin)>,
@@ -172,8 +181,7 @@ impl Properties {
     /// Sets one property.
     ///
     /// # Errors
-    /// A refused property; a value that is a list, a table or a date; brokers that are none; a
-    /// time-out that is no number; a value out of its bounds.
+    /// A refused or unsupported property, or an invalid value.
     pub(super) fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
@@ -182,17 +190,14 @@ impl Properties {
                 reason: (*reason).to_owned(),
             });
         }
-        let other = OTHER_MECHANISMS
+        let unsupported = UNSUPPORTED
             .iter()
-            .find(|(start, _)| property.starts_with(start));
-        if let Some((_, mechanism)) = other {
+            .find(|(start, _)| property.starts_with(start) && !oauth::is_own(property));
+        if let Some((_, reason)) = unsupported {
             return Err(Error::Refused {
                 property: property.to_owned(),
                 origin: origin.to_string(),
-                reason: format!(
-                    "{mechanism} is not supported; sasl.mechanism can be {}",
-                    MECHANISMS.join(", ")
-                ),
+                reason: (*reason).to_owned(),
             });
         }
         let invalid = |expected: &str| Error::Invalid {
@@ -228,18 +233,43 @@ impl Properties {
         if MECHANISM.contains(&property) && !MECHANISMS.contains(&value.as_str()) {
             return Err(invalid(MECHANISM_EXPECTED));
         }
+        if let Some(expected) = oauth::mistake(property, &value) {
+            return Err(invalid(expected));
+        }
         self.values
             .insert(property.to_owned(), (value, origin.clone()));
         Ok(())
     }
 
-    /// Checks all layers together: SASL without a mechanism, which librdkafka takes for GSSAPI.
+    /// Checks all layers together. SASL needs a mechanism, since librdkafka's default is GSSAPI, and a mechanism needs
+    /// its properties.
     ///
     /// # Errors
-    /// SASL is chosen and no mechanism.
+    /// SASL without a mechanism, or OAUTHBEARER without the properties of its provider.
     pub(super) fn check(&self) -> Result<(), Error> {
         const PROTOCOL: &str = "security.protocol";
-        let has_mechanism = MECHANISM.iter().any(|name| self.values.contains_key(*name));
+        let mut mechanism = MECHANISM
+            .iter()
+            .filter_map(|name| Some((name, self.values.get(*name)?)));
+        let mechanism = mechanism.next();
+        let has_mechanism = mechanism.is_some();
+        if let Some((name, (value, origin))) = mechanism
+            && value == oauth::MECHANISM
+        {
+            let missing = oauth::missing(|property| self.values.contains_key(property));
+            if !missing.is_empty() {
+                let missing: Vec<String> = missing
+                    .iter()
+                    .map(|property| format!("kafka.{property}"))
+                    .collect();
+                return Err(Error::Invalid {
+                    key: format!("kafka.{name}"),
+                    origin: origin.to_string(),
+                    value: format!("{value:?}"),
+                    expected: format!("{} beside it", missing.join(", ")),
+                });
+            }
+        }
         match self.values.get(PROTOCOL) {
             Some((value, origin))
                 if !has_mechanism && value.to_ascii_lowercase().starts_with("sasl_") =>
@@ -255,7 +285,7 @@ impl Properties {
         }
     }
 
-    /// What is allowed but probably not wanted, a line each.
+    /// Warnings about allowed values that are probably not intended, one line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for Advice {
@@ -277,7 +307,8 @@ impl Properties {
         warnings
     }
 
-    /// Settings that let others pose as the brokers, a line each. It concerns every command that connects.
+    /// Warnings about settings that let others pose as the brokers, one line each. They concern every command that
+    /// connects.
     pub(super) fn unverified(&self) -> Vec<String> {
         let off = |value: &str| {
             let value = value.to_ascii_lowercase();
