@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -380,6 +381,16 @@ fn links_between_documents_lead_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_released_together_has_one_version() {
+    let check = |version: &str| {
+        let mut script = Command::new(root().join("deploy/versions.sh"));
+        script.arg(version).output().unwrap().status.success()
+    };
+    assert!(check(env!("CARGO_PKG_VERSION")));
+    assert!(!check("999.0.0"));
 }
 
 #[test]

@@ -96,15 +96,26 @@ class SequencerTemplateTest {
         assertEquals(List.of("request_id_reused", "a"), List.of(reused.code(), reused.requestId()));
     }
 
-    @Test
-    void aRequestWithoutAReplySaysThatANumberMayBeTaken() {
-        Duration time = Duration.ofMillis(300);
-        var replies = application.getBean(SequencerProperties.class).replyTopic();
-        // Nobody answers requests on that topic.
-        var elsewhere = new SequencerTemplate(
+    private static SequencerTemplate template(String requestTopic, String replyTopic, Duration time) {
+        return new SequencerTemplate(
                 application.getBean(ProducerFactory.class).getConfigurationProperties(),
                 application.getBean(ConsumerFactory.class).getConfigurationProperties(),
-                new SequencerProperties("sequencer.gateway.replies", replies, time.multipliedBy(2), time));
+                new SequencerProperties(requestTopic, replyTopic, time.multipliedBy(2), time));
+    }
+
+    @Test
+    void aReplyTopicThatIsNotThereIsNamed() {
+        var nowhere = template("sequencer.requests", "absent.reply", Duration.ofSeconds(5));
+        var error = assertThrows(IllegalStateException.class, () -> nowhere.next(name()));
+        nowhere.destroy();
+        assertTrue(error.getMessage().contains("absent.reply"), error.getMessage());
+    }
+
+    @Test
+    void aRequestWithoutAReplySaysThatANumberMayBeTaken() {
+        var replies = application.getBean(SequencerProperties.class).replyTopic();
+        // Nobody answers requests on that topic.
+        var elsewhere = template("sequencer.gateway.replies", replies, Duration.ofMillis(300));
         var unanswered = assertThrows(UnansweredException.class, () -> elsewhere.next(name(), "b"));
         elsewhere.destroy();
         assertEquals("b", unanswered.requestId());
