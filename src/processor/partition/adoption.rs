@@ -90,7 +90,7 @@ impl Partition {
     }
 
     /// The parent whose state is to be read now, and the list with which this partition adopts.
-    pub(in crate::processor) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
+    pub(crate) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
         if self.intake.is_draining() {
             return None;
         }
@@ -105,7 +105,7 @@ impl Partition {
     }
 
     /// Takes what the parent's state has for this partition. Returns true when the partition is to be fetched.
-    pub(in crate::processor) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
+    pub(crate) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
         let Some(adoption) = &mut self.adoption else {
             return false;
         };
