@@ -58,14 +58,9 @@ impl<L: Ledger> Lineage<L> {
         }
     }
 
-    /// The partitions, that of the first home first.
-    pub(crate) fn partitions(&self) -> impl DoubleEndedIterator<Item = i32> {
-        self.ledgers.iter().map(|(partition, _)| *partition)
-    }
-
     /// The present home of the name.
     pub(crate) fn home(&self) -> i32 {
-        self.partitions().next_back().unwrap_or(0)
+        self.ledgers.last().map_or(0, |(partition, _)| *partition)
     }
 
     fn spans(&self) -> Result<&[Span], Error> {
@@ -154,6 +149,11 @@ impl<L: Ledger> Ledger for Lineage<L> {
             partition: span.map_or_else(|| self.home(), |span| span.partition),
             offset: offset - span.map_or(0, |span| span.ahead),
         }
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        let partitions = self.ledgers.iter().map(|(partition, _)| *partition);
+        partitions.collect()
     }
 
     fn gone(&self) -> Vec<Place> {

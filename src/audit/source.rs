@@ -57,6 +57,9 @@ pub(crate) trait Ledger {
     /// The place of an offset that this ledger has named.
     fn place(&self, offset: i64) -> Place;
 
+    /// The partitions that this ledger reads, in order.
+    fn partitions(&self) -> Vec<i32>;
+
     /// The begins of partitions that have lost records, as far as they are known.
     fn gone(&self) -> Vec<Place>;
 }
@@ -140,6 +143,10 @@ impl Ledger for Live {
             partition: self.partition,
             offset,
         }
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        vec![self.partition]
     }
 
     fn gone(&self) -> Vec<Place> {

@@ -134,6 +134,10 @@ impl Ledger for Records {
         Place { partition, offset }
     }
 
+    fn partitions(&self) -> Vec<i32> {
+        vec![0]
+    }
+
     fn gone(&self) -> Vec<Place> {
         Vec::new()
     }
@@ -160,6 +164,10 @@ impl Ledger for Counted<'_> {
 
     fn place(&self, offset: i64) -> Place {
         self.0.place(offset)
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        self.0.partitions()
     }
 
     fn gone(&self) -> Vec<Place> {

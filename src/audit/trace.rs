@@ -17,6 +17,9 @@ pub(crate) struct Trace {
     pub sequence: String,
     /// The partition of the ledger that has the last records of the sequence.
     pub partition: i32,
+    /// All partitions that have been the home of the sequence, and were searched.
+    #[serde(skip)]
+    pub partitions: Vec<i32>,
     /// Every grant that was found. For an ID that was given more than once, the last grant comes first.
     pub grants: Vec<Grant>,
     /// The part of the partition that was read.
@@ -117,6 +120,7 @@ pub(crate) fn by_number(
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
+        partitions: ledger.partitions(),
         grants,
         read: Read::of(&search.read, search.extent()),
         notes,
@@ -175,6 +179,7 @@ pub(crate) fn by_request(
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
+        partitions: ledger.partitions(),
         grants,
         read: Read::of(&search.read, (start, end)),
         notes,

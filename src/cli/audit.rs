@@ -172,7 +172,7 @@ impl Window {
 /// Returns what the state knows about a sequence's ledger. A partition that is to adopt the sequence may not know it
 /// yet; then the one that it moves from does.
 fn remembered(name: &str, place: &LedgerPartition) -> Result<Remembered, Error> {
-    for partition in place.ledger.partitions().rev() {
+    for partition in place.ledger.partitions().into_iter().rev() {
         match remembered_in(partition, name, &place.questions)? {
             Remembered::NoSequence => {}
             found => return Ok(found),

@@ -52,6 +52,6 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
     for note in &found.notes {
         writeln!(out, "{note}")?;
     }
-    writeln!(out, "{}", share(&found.read, found.partition))?;
+    writeln!(out, "{}", share(&found.read, &found.partitions))?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::strays::{FORWARDED, check_beside, link_key, write};
 use crate::support::admin::Admin;
 use crate::support::command::{Outcome, run};
+use crate::support::murmur2::{names_at_home, partition_of};
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
@@ -24,7 +25,12 @@ const REQUESTS: u64 = 3_000;
 
 /// Runs `sequencer rescale` with these arguments.
 fn rescale(service: &Service, arguments: &[&str]) -> Outcome {
-    let mut words = vec!["rescale".to_owned()];
+    command(service, "rescale", arguments)
+}
+
+/// Runs a command of `sequencer` with these arguments.
+fn command(service: &Service, verb: &str, arguments: &[&str]) -> Outcome {
+    let mut words = vec![verb.to_owned()];
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
     words.extend(service.arguments());
     run(&words)
@@ -169,7 +175,8 @@ fn rescales(scenario: &str, mode: Mode, kills: bool) {
     }
     check_beside(&service, 2);
     no_stray_is_left(&service, *list.last().unwrap());
-    check_beside(&service, 2);
+    let verified = command(&service, "verify", &["--wait-ms", "20000"]);
+    assert_eq!(verified.code, 0, "{}", verified.said());
     if let Some(other) = other {
         assert_eq!(other.sigterm_and_wait(), 0);
     }
@@ -246,5 +253,60 @@ fn the_command_checks_before_it_changes_anything() {
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["homes"], Value::from(vec![PARTITIONS, GROWN]));
     assert_eq!(status["partitions"][5]["part"], "done");
+    assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+/// Everything that belongs to a name goes with it, and the commands find it: its definition, its last change, its
+/// remembered requests and its ledger.
+#[test]
+fn a_name_takes_its_definition_its_requests_and_its_ledger_along() {
+    let service = Service::new("rescale-ledger", Mode::ExactlyOnce);
+    let instance = service.start("a");
+    let names = names_at_home(1, PARTITIONS, 40);
+    let moves = |name: &&String| partition_of(name.as_bytes(), GROWN) != 1;
+    let name = names.iter().find(moves).unwrap().as_str();
+    let done = |verb: &str, arguments: &[&str]| {
+        let outcome = command(&service, verb, arguments);
+        assert_eq!(outcome.code, 0, "{}", outcome.said());
+        outcome.stdout
+    };
+    done("define", &[name, "--start", "1000", "--audit", "true"]);
+    let first = done("next", &[name, "--count", "3", "--request-id", "before"]);
+    assert_eq!(first, "1000\n1001\n1002\n");
+    rescale_to(&service, GROWN);
+    let again = done("next", &[name, "--count", "3", "--request-id", "before"]);
+    assert_eq!(
+        again, first,
+        "I5: the request is remembered in the new partition"
+    );
+    assert_eq!(done("next", &[name]), "1003\n");
+    rescale_to(&service, 2 * GROWN);
+    assert_eq!(done("next", &[name]), "1004\n");
+
+    for id in ["1001", "1003", "1004"] {
+        done("trace", &[name, id]);
+    }
+    let partitions = |id: &str| {
+        let trace = done("trace", &[name, id, "--json"]);
+        let trace: Value = serde_json::from_str(&trace).unwrap();
+        trace["grants"][0]["ledger_partition"].as_i64().unwrap() as i32
+    };
+    assert_eq!(partitions("1001"), 1);
+    assert_eq!(partitions("1003"), partition_of(name.as_bytes(), GROWN));
+    assert_eq!(partitions("1004"), partition_of(name.as_bytes(), 2 * GROWN));
+    let absent = command(&service, "trace", &[name, "1005"]);
+    assert_eq!(absent.code, 1);
+    let report: Value = serde_json::from_str(&done("audit", &[name, "--json"])).unwrap();
+    assert_eq!(report["ids"], 5);
+    assert_eq!(report["unchecked"], Value::from(Vec::<String>::new()));
+    assert_eq!(report["last_id"], 1004);
+
+    let found = done("inspect", &["--sequence", name, "--json"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let row = &found["sequences"][0];
+    assert_eq!(row["partition"], partition_of(name.as_bytes(), 2 * GROWN));
+    assert_eq!(row["next_id"], 1005);
+    assert_eq!(found["sequences_total"], 1);
+    done("verify", &["--wait-ms", "20000"]);
     assert_eq!(instance.sigterm_and_wait(), 0);
 }

@@ -10,6 +10,7 @@
 use super::Partition;
 use crate::core::fold::Slot;
 use crate::core::planted::planted;
+use crate::core::rescale::Standing;
 use crate::core::{Fold, Homes, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::processor::parent::Parent;
@@ -197,6 +198,12 @@ impl Partition {
             problem: problem.to_owned(),
             at,
         });
+    }
+
+    /// The facts about a rescale, for those who watch it.
+    pub(in crate::processor) fn standing(&self) -> Standing {
+        let folding = &self.folding;
+        folding.fold.standing(folding.partition)
     }
 
     /// Why the partition waits, in words.

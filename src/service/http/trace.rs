@@ -138,6 +138,10 @@ impl<L: Ledger> Ledger for InTime<L> {
         self.ledger.place(offset)
     }
 
+    fn partitions(&self) -> Vec<i32> {
+        self.ledger.partitions()
+    }
+
     fn gone(&self) -> Vec<Place> {
         self.ledger.gone()
     }
@@ -178,6 +182,10 @@ mod tests {
                 partition: 0,
                 offset,
             }
+        }
+
+        fn partitions(&self) -> Vec<i32> {
+            vec![0]
         }
 
         fn gone(&self) -> Vec<Place> {

@@ -62,7 +62,7 @@ fn answer(trace: &Trace) -> Markup {
                 }
             }
             @for note in &trace.notes { p { (printable(note)) } }
-            p.note { (printable(&share(&trace.read, trace.partition))) }
+            p.note { (printable(&share(&trace.read, &trace.partitions))) }
         }
     }
 }
@@ -104,6 +104,7 @@ mod tests {
         let trace = Trace {
             sequence: "<i>".to_owned(),
             partition: 2,
+            partitions: vec![2],
             grants: vec![Grant {
                 ledger_partition: 2,
                 ledger_offset: 77,
