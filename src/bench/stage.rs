@@ -19,6 +19,7 @@ use crate::kafka::admin::topics::{
 };
 use crate::kafka::admin::{Admin, Cluster};
 use crate::kafka::clients::Connection;
+use crate::kafka::oauth::Tokens;
 use crate::kafka::tools::measure;
 use crate::service::settings::redact;
 
@@ -94,6 +95,7 @@ impl<'a> Stage<'a> {
             group: CLIENT.to_owned(),
             instance_id: CLIENT.to_owned(),
             awaited_transactions: true,
+            tokens: Tokens::of(&options.properties),
         };
         let admin = Admin::new(&connection.admin())?;
         let cluster = admin.cluster()?;

@@ -21,6 +21,7 @@ use super::server;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, Options};
 use crate::kafka::clients::Connection;
+use crate::kafka::oauth::Tokens;
 use crate::kafka::transactor::Topics;
 use crate::service::http::trace::Tracer;
 use crate::wire::headers::Names;
@@ -52,6 +53,7 @@ async fn start_for(
         group: "g".to_owned(),
         instance_id: "i".to_owned(),
         awaited_transactions: false,
+        tokens: Tokens::default(),
     };
     let options = Options {
         requests: "requests".to_owned(),

@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaType;
 
+use super::client::{Authenticated, Config};
 use super::context::Context;
 use super::error::{Class, Error, UNREACHABLE};
 pub(crate) use groups::{Committed, Listed, Member};
@@ -95,9 +95,9 @@ pub(crate) type TopicConfig = BTreeMap<String, String>;
 
 /// A client for questions.
 pub(crate) struct Admin {
-    client: Client<Context>,
+    client: Authenticated<Client<Context>>,
     /// For the group questions, which need a client of that group.
-    config: ClientConfig,
+    config: Config,
     brokers: String,
     /// The last reported reason why a broker could not be reached. It is kept for later questions: librdkafka
     /// does not repeat the same report for half a minute.
@@ -109,7 +109,7 @@ impl Admin {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub(crate) fn new(config: &ClientConfig) -> Result<Admin, Error> {
+    pub(crate) fn new(config: &Config) -> Result<Admin, Error> {
         Ok(Admin {
             client: client(config, RDKafkaType::RD_KAFKA_PRODUCER)?,
             config: config.clone(),
@@ -366,13 +366,8 @@ impl Admin {
 
 /// A client without rust-rdkafka's consumer or producer around it: it joins and produces nothing, and closes
 /// without waiting.
-fn client(config: &ClientConfig, kind: RDKafkaType) -> Result<Client<Context>, Error> {
-    const OPERATION: &str = "create client";
-    let native = config
-        .create_native_config()
-        .map_err(|error| Error::from_kafka(OPERATION, &error))?;
-    native::enable_errors(&native);
-    Client::new(config, native, kind, Context).map_err(|error| Error::from_kafka(OPERATION, &error))
+fn client(config: &Config, kind: RDKafkaType) -> Result<Authenticated<Client<Context>>, Error> {
+    config.create_plain("create client", kind, Context, native::enable_errors)
 }
 
 fn with_reason(mut error: Error, reason: Option<&str>) -> Error {
@@ -505,7 +500,7 @@ mod tests {
 
     #[test]
     fn a_cluster_that_is_not_there_is_given_up_within_the_time_of_the_caller() {
-        let mut config = ClientConfig::new();
+        let mut config = Config::default();
         config.set("bootstrap.servers", "127.0.0.1:1");
         let admin = Admin::new(&config).expect("a client");
         let error = admin
@@ -543,7 +538,7 @@ mod tests {
 
     #[test]
     fn a_topic_name_with_a_zero_byte_is_refused() {
-        let admin = Admin::new(&ClientConfig::new()).expect("a client");
+        let admin = Admin::new(&Config::default()).expect("a client");
         let error = admin.topic_id("a\0b").expect_err("refused");
         assert_eq!(error.class, Class::Refused);
     }

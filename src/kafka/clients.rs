@@ -9,7 +9,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use super::client::Config;
 use super::error::Error;
+use super::oauth::{self, Tokens};
 use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::processor::reading::{View, bound_view, offset_reset, requests_view};
 use crate::wire::headers::FORWARD_HEADERS_BYTES_MAX;
@@ -27,6 +29,8 @@ pub struct Connection {
     pub instance_id: String,
     /// True when clients wait for the end of a transaction, as in `exactly_once` mode.
     pub awaited_transactions: bool,
+    /// The tokens of the properties ([`Tokens::of`]).
+    pub tokens: Tokens,
 }
 
 /// `transaction.timeout.ms` unless the operator sets it. A dead owner's open transaction hides the records
@@ -45,6 +49,10 @@ const HEARTBEAT_INTERVAL_MS: u64 = 50;
 const RECONNECT_BACKOFF_MAX_MS: &str = "500";
 /// The interval at which the shape of the request topic is read; librdkafka's default is 5 minutes.
 const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
+/// How long a client waits for an answer before it gives up the connection. A connection may be lost without a sign: its
+/// host is gone, or a firewall has forgotten it. librdkafka's default is 60 s, and a partition would stand still that
+/// long. Longer than the 9 s after which another broker leads the partitions of one that is gone.
+const SOCKET_TIMEOUT_MS: &str = "10000";
 /// How long a record of a checkpoint waits for others when no client waits for the checkpoint.
 const BULK_LINGER_MS: &str = "5";
 /// How long a reply in a backlog waits for others: a fraction of its wait in the backlog, and long enough for
@@ -132,7 +140,7 @@ impl Connection {
     }
 
     /// The configuration of the group member that reads requests.
-    pub fn group_consumer(&self) -> ClientConfig {
+    pub fn group_consumer(&self) -> Config {
         let mut config = self.config(&[
             // The default of a second would stall a fetcher for that whole second after its queue was full.
             ("fetch.queue.backoff.ms", "2"),
@@ -170,7 +178,7 @@ impl Connection {
     }
 
     /// The configuration of a reader of log ranges, which joins no group.
-    pub fn reader(&self) -> ClientConfig {
+    pub fn reader(&self) -> Config {
         let mut config = self.config(&[
             ("fetch.queue.backoff.ms", "2"),
             ("queued.min.messages", "100000"),
@@ -184,24 +192,24 @@ impl Connection {
 
     /// The configuration for questions about the ends of logs. Under `read_committed` the answer would be the
     /// last stable offset (T2).
-    pub fn uncommitted(&self) -> ClientConfig {
+    pub fn uncommitted(&self) -> Config {
         let mut config = self.config(&[]);
         fix_consumer(&mut config, bound_view(), &self.group);
         config
     }
 
     /// Sends replies of `immediate` mode one by one. Nothing expires: a reply that cannot be written waits.
-    pub fn reply_producer(&self) -> ClientConfig {
+    pub fn reply_producer(&self) -> Config {
         self.reply_config("0")
     }
 
     /// Sends replies of `immediate` mode when there is a backlog: batches fill before they are sent.
-    pub fn bulk_reply_producer(&self) -> ClientConfig {
+    pub fn bulk_reply_producer(&self) -> Config {
         self.reply_config(BULK_REPLY_LINGER_MS)
     }
 
     /// Sends replies to topics that clients name. A reply that cannot be written expires.
-    pub fn named_reply_producer(&self) -> ClientConfig {
+    pub fn named_reply_producer(&self) -> Config {
         let mut config = self.reply_config("0");
         let deadline_ms = self.unwritable_deadline().as_millis();
         config.set("message.timeout.ms", deadline_ms.to_string());
@@ -209,7 +217,7 @@ impl Connection {
     }
 
     /// Like [`Connection::named_reply_producer`], with one record in a batch.
-    pub fn single_reply_producer(&self) -> ClientConfig {
+    pub fn single_reply_producer(&self) -> Config {
         let mut config = self.named_reply_producer();
         config.set("batch.num.messages", "1");
         config
@@ -223,7 +231,7 @@ impl Connection {
     }
 
     /// Sends strays home in order and without a gap, and never gives one up.
-    pub fn forward_producer(&self) -> ClientConfig {
+    pub fn forward_producer(&self) -> Config {
         let mut config = self.reply_config("0");
         config
             .set("max.in.flight.requests.per.connection", "1")
@@ -231,7 +239,7 @@ impl Connection {
         config
     }
 
-    fn reply_config(&self, linger_ms: &str) -> ClientConfig {
+    fn reply_config(&self, linger_ms: &str) -> Config {
         let mut config = self.config(&[
             ("linger.ms", linger_ms),
             ("batch.num.messages", "10000"),
@@ -248,7 +256,7 @@ impl Connection {
     }
 
     /// The configuration of the producer that commits checkpoints (T6).
-    pub fn transactional_producer(&self) -> ClientConfig {
+    pub fn transactional_producer(&self) -> Config {
         let timeout_ms = self.transaction_timeout_ms();
         let socket_ms = timeout_ms
             .saturating_sub(SOCKET_BELOW_TRANSACTION_MS)
@@ -279,7 +287,7 @@ impl Connection {
 
     /// Writes requests as a client does, each at once. An idempotent producer would make its first record wait for
     /// half a second, by a timer of librdkafka.
-    pub fn request_producer(&self) -> ClientConfig {
+    pub fn request_producer(&self) -> Config {
         let mut config = self.config(&[]);
         config
             .set("acks", "all")
@@ -291,7 +299,7 @@ impl Connection {
     /// Writes requests of calls that wait for `timeout`. A record that is not written in half of that time is
     /// given up, so that the end of a call finds a report, and the other half is left for the reply. Until then
     /// librdkafka tries again: a record that is written twice is recognised by its `request_id`.
-    pub fn call_producer(&self, timeout: Duration) -> ClientConfig {
+    pub fn call_producer(&self, timeout: Duration) -> Config {
         let mut config = self.request_producer();
         let expiry_ms = (timeout / 2).as_millis().max(1);
         config.set("message.timeout.ms", expiry_ms.to_string());
@@ -300,14 +308,14 @@ impl Connection {
 
     /// Reads replies as they come, and joins no group. A fetch that finds nothing waits at the broker until a
     /// reply ends it.
-    pub fn reply_reader(&self) -> ClientConfig {
+    pub fn reply_reader(&self) -> Config {
         let mut config = self.reader();
         config.set("fetch.wait.max.ms", REPLY_WAIT_MS);
         config
     }
 
     /// The same for the replies of calls: those of open and aborted transactions, too.
-    pub fn call_reader(&self) -> ClientConfig {
+    pub fn call_reader(&self) -> Config {
         let mut config = self.reply_reader();
         config.set("isolation.level", View::Uncommitted.isolation_level());
         config
@@ -315,7 +323,7 @@ impl Connection {
 
     /// Writes heartbeats. A heartbeat that cannot be written soon expires, because it would say something
     /// that is no longer true.
-    pub fn heartbeat_producer(&self) -> ClientConfig {
+    pub fn heartbeat_producer(&self) -> Config {
         let mut config = self.config(&[("linger.ms", "0")]);
         config
             .set("acks", "1")
@@ -324,7 +332,7 @@ impl Connection {
     }
 
     /// Reads heartbeats, and joins no group. Heartbeats that were deleted meanwhile are not missed.
-    pub fn heartbeat_consumer(&self) -> ClientConfig {
+    pub fn heartbeat_consumer(&self) -> Config {
         let mut config = self.config(&[]);
         fix_consumer(&mut config, View::Uncommitted, &self.group);
         config.set("auto.offset.reset", "latest");
@@ -332,12 +340,12 @@ impl Connection {
     }
 
     /// The configuration of the client for topics and groups.
-    pub fn admin(&self) -> ClientConfig {
+    pub fn admin(&self) -> Config {
         self.config(&[])
     }
 
-    fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
-        let mut config = ClientConfig::new();
+    fn config(&self, defaults: &[(&str, &str)]) -> Config {
+        let mut config = Config::new(&self.tokens);
         // `kafka.debug` asks for librdkafka's debug lines; without it the log level ends at notices.
         let debug = self.properties.contains_key("debug");
         config.set_log_level(if debug {
@@ -349,10 +357,12 @@ impl Connection {
         // librdkafka warns of settings that a producer or a consumer ignores. Such a warning is not news.
         config.set("log.connection.close", "false");
         config.set("reconnect.backoff.max.ms", RECONNECT_BACKOFF_MAX_MS);
+        config.set("socket.timeout.ms", SOCKET_TIMEOUT_MS);
         for (property, value) in defaults {
             config.set(*property, *value);
         }
-        for (property, value) in &self.properties {
+        let theirs = self.properties.iter();
+        for (property, value) in theirs.filter(|(property, _)| !oauth::is_own(property)) {
             config.set(property, value);
         }
         config.set("bootstrap.servers", &self.brokers);
@@ -361,11 +371,15 @@ impl Connection {
         config
     }
 
-    /// Checks one of the operator's properties by making a configuration of it.
+    /// Checks one of the operator's properties by making a configuration of it. Properties that librdkafka does not
+    /// get are checked with the settings.
     ///
     /// # Errors
     /// The error of librdkafka, with the name of the property and without its value.
     pub fn check_property(property: &str, value: &str) -> Result<(), PropertyError> {
+        if oauth::is_own(property) {
+            return Ok(());
+        }
         let mut config = ClientConfig::new();
         config.set(property, value);
         match config.create_native_config() {
@@ -391,12 +405,12 @@ pub enum PropertyError {
 }
 
 /// Limits the batches of a producer to `batch_bytes`.
-pub fn with_batches(mut config: ClientConfig, batch_bytes: usize) -> ClientConfig {
+pub fn with_batches(mut config: Config, batch_bytes: usize) -> Config {
     config.set("batch.size", batch_bytes.to_string());
     config
 }
 
-fn fix_consumer(config: &mut ClientConfig, view: View, group: &str) {
+fn fix_consumer(config: &mut Config, view: View, group: &str) {
     config
         .set("group.id", group)
         .set("isolation.level", view.isolation_level())
@@ -418,6 +432,7 @@ mod tests {
             group: group.to_owned(),
             instance_id: instance_id.to_owned(),
             awaited_transactions: false,
+            tokens: Tokens::default(),
         }
     }
 

@@ -30,14 +30,15 @@ mod records;
 mod waker;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::client::{Authenticated, Config};
 use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
@@ -120,7 +121,7 @@ pub(crate) struct GroupConsumer {
     // `Drop` takes all of these apart, in this order.
     queue: Option<Queue>,
     records: Option<Records>,
-    consumer: Option<Arc<BaseConsumer<Membership>>>,
+    consumer: Option<Arc<Authenticated<BaseConsumer<Membership>>>>,
     credentials: Credentials,
     waker: Waker,
     topic: String,
@@ -147,7 +148,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub(crate) fn new(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+    pub(crate) fn new(config: &Config, topic: &str) -> Result<GroupConsumer, Error> {
         let mut prepared = GroupConsumer::prepare(config, topic)?;
         prepared.join()?;
         Ok(prepared)
@@ -157,7 +158,7 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub(crate) fn prepare(config: &ClientConfig, topic: &str) -> Result<GroupConsumer, Error> {
+    pub(crate) fn prepare(config: &Config, topic: &str) -> Result<GroupConsumer, Error> {
         const OPERATION: &str = "create consumer";
         if topic.contains('\0') {
             return Err(Error::new(
@@ -166,9 +167,8 @@ impl GroupConsumer {
                 "topic name contains a zero byte",
             ));
         }
-        let consumer: BaseConsumer<Membership> = config
-            .create_with_context(Membership::default())
-            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let consumer: Authenticated<BaseConsumer<Membership>> =
+            config.create(OPERATION, Membership::default())?;
         keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;
@@ -242,7 +242,8 @@ impl GroupConsumer {
 
     /// Serves the records of diverted partitions. Waits for the first one up to `wait`.
     fn take_records(&mut self, wait: Duration, on: &mut impl FnMut(Event<'_>)) -> usize {
-        let (polling, consumer) = (&mut self.polling, self.consumer.as_deref());
+        let consumer = self.consumer.as_deref().map(Deref::deref);
+        let polling = &mut self.polling;
         self.records.as_ref().map_or(0, |records| {
             records.take(wait, |taken| polling.taken(taken, consumer, on))
         })
@@ -272,7 +273,7 @@ impl GroupConsumer {
                             on(Event::EndOfPartition { partition, next });
                         }
                         _ => {
-                            let consumer = self.consumer.as_deref();
+                            let consumer = self.consumer.as_deref().map(Deref::deref);
                             let error = event.error("consume");
                             self.polling.error(position, error, consumer, on);
                         }
@@ -284,7 +285,6 @@ impl GroupConsumer {
                     }
                 }
                 Signal::Log => event.log(),
-                Signal::TokenRefresh => self.refuse_token(),
                 Signal::Other => {}
             }
         }
@@ -356,14 +356,6 @@ impl GroupConsumer {
 
     fn member_now(&self) -> Option<MemberId> {
         self.credentials.now()?.member()
-    }
-
-    /// Answers a request for a SASL/OAUTHBEARER token. Fetching a token would belong here. Until then the
-    /// client is told that there is none, and reports an authentication error instead of waiting.
-    fn refuse_token(&self) {
-        if let Some(consumer) = &self.consumer {
-            native::refuse_token(consumer.client());
-        }
     }
 
     /// Answers [`Event::Assigned`]: the partitions are owned, and are fetched once started.
@@ -447,6 +439,7 @@ impl GroupConsumer {
     fn consumer(&self) -> Result<&BaseConsumer<Membership>, Error> {
         self.consumer
             .as_deref()
+            .map(Deref::deref)
             .ok_or_else(|| Error::own("consume", Class::Fatal, "the consumer is closed"))
     }
 }

@@ -14,12 +14,15 @@
 //! | [`calls`] | request records that each wait for their own reply: the gateway's way to Kafka |
 //! | [`tools`] | the cluster calls of the command line: ask once, write a repair |
 //! | [`clients`] | the configuration of each client |
+//! | [`client`] | creates clients, and keeps their tokens fresh |
+//! | [`oauth`] | the tokens of SASL/OAUTHBEARER |
 //! | [`admin`] | topics and groups |
 //! | [`error`] | the only place that reads error codes |
 //! | `librdkafka` | the undocumented behaviour that the others rely on, and the version that was checked |
 
 pub(crate) mod admin;
 pub(crate) mod calls;
+pub(crate) mod client;
 pub mod clients;
 pub(crate) mod consumer;
 pub(crate) mod context;
@@ -29,6 +32,7 @@ pub mod error;
 pub(crate) mod failover;
 pub(crate) mod forwards;
 mod librdkafka;
+pub(crate) mod oauth;
 pub mod produce;
 pub(crate) mod replies;
 pub(crate) mod takeovers;

@@ -21,6 +21,7 @@ use crate::kafka::clients::{Connection, PropertyError};
 use crate::kafka::engine::inquiry::Inquiries;
 use crate::kafka::engine::{Config, Engine, Exit, Message};
 use crate::kafka::failover::heartbeats::Heartbeats;
+use crate::kafka::oauth::Tokens;
 use crate::kafka::transactor::{ProducerSlot, Topics};
 use crate::observe::metrics::Metrics;
 use crate::observe::status::{Shared, Status};
@@ -221,6 +222,7 @@ pub(crate) fn connection(settings: &Settings) -> Result<Connection, settings::Er
         group: settings.group.clone(),
         instance_id: settings.instance_id.clone(),
         awaited_transactions: settings.reply_mode == Mode::ExactlyOnce,
+        tokens: Tokens::of(&settings.kafka),
     })
 }
 

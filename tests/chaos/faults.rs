@@ -44,6 +44,9 @@ pub enum Links {
     Slow,
     /// Requests of the instance arrive, but answers of the brokers wait until the end.
     Mute,
+    /// Connections fall silent for good, and no side learns of it, as behind a firewall that has forgotten them.
+    /// New ones work.
+    Lost,
 }
 
 /// One step of a run.
@@ -90,6 +93,7 @@ impl fmt::Display for Links {
             Links::Cut => "link cut",
             Links::Slow => "link slow",
             Links::Mute => "link cut one way",
+            Links::Lost => "link's connections lost",
         })
     }
 }
@@ -132,7 +136,13 @@ const INSTANCES: [Instances; 6] = [
     Instances::Shrink,
 ];
 const BROKERS: [Brokers; 3] = [Brokers::Kill, Brokers::Pause, Brokers::KillController];
-const LINKS: [Links; 4] = [Links::CutBriefly, Links::Cut, Links::Slow, Links::Mute];
+const LINKS: [Links; 5] = [
+    Links::CutBriefly,
+    Links::Cut,
+    Links::Slow,
+    Links::Mute,
+    Links::Lost,
+];
 /// The faults whose recovery is measured. They come more often, so that ten minutes have five of each.
 pub const MEASURED: [Instances; 2] = [Instances::Kill, Instances::Terminate];
 /// The number of times that each measured fault comes in a round.

@@ -18,6 +18,7 @@ use crate::support::tail::{self, Isolation};
 
 use super::check::{Asked, Told};
 use super::topics::Topics;
+use super::transactions::{Held, readable_ms};
 
 const POLL: Duration = Duration::from_millis(20);
 /// The interval between two looks for new topics.
@@ -109,14 +110,15 @@ impl Observer {
             .collect()
     }
 
-    /// The wait of each answered request for its first reply, with the request's place. A request that a
-    /// client's own transaction held back counts as well.
-    pub fn waits(&self, asked: &[Asked]) -> Vec<(i64, (i32, i64))> {
+    /// The wait of each answered request for its first reply, with the request's place. The time that one of `held`
+    /// held it back does not count.
+    pub fn waits(&self, asked: &[Asked], held: &[Held]) -> Vec<(i64, (i32, i64))> {
         let seen = self.lock();
         let wait = |asked: &Asked| {
             let cause = (asked.partition, asked.offset);
             let answered_ms = seen.answered.get(&cause)?;
-            Some((answered_ms - asked.appended_ms, cause))
+            let readable_ms = readable_ms(held, asked.partition, asked.appended_ms);
+            Some(((answered_ms - readable_ms).max(0), cause))
         };
         asked.iter().filter_map(wait).collect()
     }

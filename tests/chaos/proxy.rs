@@ -34,6 +34,13 @@ pub enum Link {
     Gone,
 }
 
+/// The state that connections follow: the link, and how many times its connections were lost.
+#[derive(Clone, Copy)]
+struct State {
+    link: Link,
+    losses: u64,
+}
+
 #[derive(Clone, Copy)]
 enum Way {
     ToBroker,
@@ -50,6 +57,11 @@ impl Link {
         }
     }
 }
+
+const OPEN: State = State {
+    link: Link::Open,
+    losses: 0,
+};
 
 /// Ports that are reserved before the brokers exist.
 pub struct Bound(Vec<TcpListener>);
@@ -71,7 +83,7 @@ impl Bound {
         assert_eq!(self.0.len(), brokers.len());
         let ports = self.ports();
         let (links, watched): (Vec<_>, Vec<_>) =
-            brokers.iter().map(|_| watch::channel(Link::Open)).unzip();
+            brokers.iter().map(|_| watch::channel(OPEN)).unzip();
         let served: Vec<_> = self.0.into_iter().zip(brokers.to_vec()).collect();
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread()
@@ -98,7 +110,7 @@ impl Bound {
 /// The proxy, which ends when this value is dropped.
 pub struct Proxy {
     ports: Vec<u16>,
-    links: Vec<watch::Sender<Link>>,
+    links: Vec<watch::Sender<State>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -111,7 +123,13 @@ impl Proxy {
 
     /// Sets the state of the link to this broker.
     pub fn set(&self, broker: usize, link: Link) {
-        self.links[broker].send_replace(link);
+        self.links[broker].send_modify(|state| state.link = link);
+    }
+
+    /// Loses the connections to this broker: nothing is delivered any more, and no side learns of it. New
+    /// connections work.
+    pub fn lose(&self, broker: usize) {
+        self.links[broker].send_modify(|state| state.losses += 1);
     }
 }
 
@@ -126,7 +144,7 @@ impl Drop for Proxy {
 }
 
 /// Accepts connections until the other end of `link` is dropped.
-async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<Link>) {
+async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<State>) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     loop {
@@ -144,7 +162,7 @@ async fn accept(listener: TcpListener, broker: u16, mut link: watch::Receiver<Li
 
 /// Serves one connection, until either side ends it or the link is cut. A connection to a cut link ends at
 /// once.
-async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<Link>) {
+async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<State>) {
     let mut cut = link.clone();
     let passing = async {
         // The proxy refuses a connection when the broker does.
@@ -160,13 +178,13 @@ async fn connection(client: TcpStream, broker: u16, link: watch::Receiver<Link>)
     };
     tokio::select! {
         biased;
-        _ = cut.wait_for(|link| *link == Link::Cut) => {}
+        _ = cut.wait_for(|state| state.link == Link::Cut) => {}
         () = passing => {}
     }
 }
 
 /// Forwards the bytes from one side until it ends.
-async fn pass(from: &TcpStream, to: &TcpStream, link: watch::Receiver<Link>, way: Way) {
+async fn pass(from: &TcpStream, to: &TcpStream, link: watch::Receiver<State>, way: Way) {
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::select! {
         () = deliver(to, receiver, link, way) => {}
@@ -197,12 +215,17 @@ async fn collect(from: &TcpStream, under_way: mpsc::Sender<Chunk>) {
 async fn deliver(
     to: &TcpStream,
     mut under_way: mpsc::Receiver<Chunk>,
-    mut link: watch::Receiver<Link>,
+    mut link: watch::Receiver<State>,
     way: Way,
 ) {
+    let losses = link.borrow().losses;
     while let Some((arrived, bytes)) = under_way.recv().await {
         loop {
-            let delay = link.borrow_and_update().delay(way);
+            let state = *link.borrow_and_update();
+            let delay = match state.losses == losses {
+                true => state.link.delay(way),
+                false => None,
+            };
             let changed = match delay {
                 Some(Duration::ZERO) => break,
                 Some(delay) => match timeout_at(arrived + delay, link.changed()).await {
@@ -295,6 +318,21 @@ mod tests {
         let asked = Instant::now();
         assert_eq!(say(&mut client, 1).unwrap(), 1);
         assert!(asked.elapsed() >= 2 * delay);
+    }
+
+    #[test]
+    fn a_lost_connection_is_silent_for_good_and_a_new_one_works() {
+        let proxy = proxy();
+        let mut lost = client(&proxy);
+        assert_eq!(say(&mut lost, 1).unwrap(), 1);
+        proxy.lose(0);
+        lost.set_read_timeout(Some(SILENCE)).unwrap();
+        let nothing = say(&mut lost, 2).unwrap_err().kind();
+        assert!(matches!(
+            nothing,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut
+        ));
+        assert_eq!(say(&mut client(&proxy), 3).unwrap(), 3);
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn play(
 
     let attempts = stage.stop_calls();
     let written = load.stop();
-    let ended = transactions.stop();
+    let (ended, held) = transactions.stop();
     journal.note(observer.now_ms(), &format!("{written}; {ended}"));
     let asked = wait_answered(&service, &topics, &observer);
     wait_covered(&service);
@@ -183,7 +183,11 @@ fn play(
     let arrivals = observer.arrivals();
     println!("{}", recovery::measured(&events, &arrivals));
     println!("{}", recovery::table(&events, &calms, &arrivals));
-    println!("{}", recovery::waits(observer.waits(&asked)));
+    println!("{}", recovery::waits(observer.waits(&asked, &[])));
+    println!(
+        "without the time that a transaction of the load held a request back: {}",
+        recovery::waits(observer.waits(&asked, &held))
+    );
     let kept = observer.kept();
     let gone = judge(&service, &topics, &asked, &kept);
     let verdict = calls::judge(&attempts, &calls::Topics::read(&service));

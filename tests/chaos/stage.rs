@@ -162,6 +162,10 @@ impl<'a> Stage<'a> {
             Links::Cut => (Link::Cut, self.seconds(7, 16)),
             Links::Slow => (Link::Slow(delay), self.seconds(5, 12)),
             Links::Mute => (Link::Mute, self.seconds(2, 12)),
+            Links::Lost => {
+                broken.for_each(|broker| self.proxy.lose(broker));
+                return format!("{PROXIED} to {whose}");
+            }
         };
         for broker in broken.clone() {
             self.proxy.set(broker, link);

@@ -1,10 +1,11 @@
 //! A client that writes its requests in transactions, and aborts some of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -25,6 +26,9 @@ const PAUSE_MS: u64 = 300;
 const ABORTED_ONE_IN: u64 = 3;
 /// Time limit of each step, above the time of a broker's restart.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
+/// The time-out of a transaction, in ms, and how much later brokers notice it.
+const TIMEOUT_MS: i64 = 10_000;
+const CLEANUP_MS: i64 = 10_000;
 /// Highest number of attempts at a step.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -47,16 +51,37 @@ impl fmt::Display for Ended {
     }
 }
 
+/// A transaction: from its begin to its known end, nobody reads behind it in its partitions.
+pub struct Held {
+    partitions: BTreeSet<i32>,
+    begin_ms: i64,
+    end_ms: i64,
+}
+
+/// The time from which a request can be read, when none of these transactions holds it back. Times are in ms since
+/// 1970.
+pub fn readable_ms(held: &[Held], partition: i32, appended_ms: i64) -> i64 {
+    let holds = |held: &&Held| {
+        held.partitions.contains(&partition) && (held.begin_ms..held.end_ms).contains(&appended_ms)
+    };
+    let ends = held.iter().filter(holds).map(|held| held.end_ms);
+    ends.max().unwrap_or(appended_ms)
+}
+
+fn now_ms() -> i64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64
+}
+
 /// Runs until it is stopped.
 pub struct Transactions {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Ended>,
+    thread: JoinHandle<(Ended, Vec<Held>)>,
 }
 
 impl Transactions {
     pub fn start(service: &Service, topics: &Topics, random: &mut Random) -> Transactions {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut client = Client {
+        let client = Client {
             bootstrap: service.bootstrap.clone(),
             topic: service.requests.clone(),
             id: format!("{}-client", service.group),
@@ -64,13 +89,15 @@ impl Transactions {
             topics: topics.clone(),
             random: random.fork(),
             ended: Ended::default(),
+            held: Vec::new(),
         };
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || client.run(&stopped));
         Transactions { stop, thread }
     }
 
-    pub fn stop(self) -> Ended {
+    /// The counts, and the transactions in their order.
+    pub fn stop(self) -> (Ended, Vec<Held>) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread
             .join()
@@ -86,20 +113,23 @@ struct Client {
     topics: Topics,
     random: Random,
     ended: Ended,
+    held: Vec<Held>,
 }
 
 impl Client {
-    fn run(&mut self, stop: &AtomicBool) -> Ended {
+    fn run(mut self, stop: &AtomicBool) -> (Ended, Vec<Held>) {
         while !stop.load(Ordering::Relaxed) {
             let producer = self.producer();
             if producer.init_transactions(STEP_LIMIT).is_err() {
                 continue;
             }
+            self.settled();
             while !stop.load(Ordering::Relaxed) {
                 if self.transaction(&producer).is_err() {
                     self.ended.unknown += 1;
                     break;
                 }
+                self.settled();
                 thread::sleep(Duration::from_millis(1 + self.random.below(2 * PAUSE_MS)));
             }
         }
@@ -110,16 +140,33 @@ impl Client {
             settled,
             "the client's last transaction could not be settled"
         );
-        self.ended
+        self.settled();
+        (self.ended, self.held)
+    }
+
+    /// The last transaction has ended by now, if it had not before by its time-out.
+    fn settled(&mut self) {
+        if let Some(last) = self.held.last_mut() {
+            last.end_ms = last.end_ms.min(now_ms());
+        }
     }
 
     fn transaction(&mut self, producer: &BaseProducer<Deliveries>) -> Result<(), KafkaError> {
         producer.begin_transaction()?;
+        let begin_ms = now_ms();
+        self.held.push(Held {
+            partitions: BTreeSet::new(),
+            begin_ms,
+            end_ms: begin_ms + TIMEOUT_MS + CLEANUP_MS,
+        });
         for _ in 0..=self.random.below(REQUESTS_MAX) {
             let mut draft = self.source.draw(&self.topics);
             // This client never asks again.
             draft.topic = draft.topic.filter(|topic| !Topics::forgets(topic));
             let partition = draft.partition(&mut self.random);
+            if let Some(held) = self.held.last_mut() {
+                held.partitions.insert(partition);
+            }
             write(producer, &self.topic, &draft, partition)?;
         }
         let abort = self.random.below(ABORTED_ONE_IN) == 0;
@@ -152,12 +199,33 @@ impl Client {
             // With more, librdkafka polls without a pause while records wait behind a batch. The tested
             // processes then lose three quarters of this machine.
             .set("max.in.flight.requests.per.connection", "1")
-            .set("transaction.timeout.ms", "10000")
+            .set("transaction.timeout.ms", TIMEOUT_MS.to_string())
             .set("socket.timeout.ms", "9000")
             .set("message.timeout.ms", "10000")
             .set("allow.auto.create.topics", "false")
             .set("reconnect.backoff.max.ms", "500")
             .create_with_context(Deliveries::default())
             .unwrap()
+    }
+}
+
+#[test]
+fn a_request_can_be_read_when_the_transaction_around_it_has_ended() {
+    let held = |partition: i32, begin_ms: i64, end_ms: i64| Held {
+        partitions: BTreeSet::from([partition]),
+        begin_ms,
+        end_ms,
+    };
+    let all = [held(1, 100, 200), held(2, 150, 900), held(1, 300, 400)];
+    for (partition, appended_ms, expected_ms) in [
+        (1, 99, 99),
+        (1, 100, 200),
+        (1, 199, 200),
+        (1, 200, 200),
+        (1, 350, 400),
+        (2, 160, 900),
+        (3, 160, 160),
+    ] {
+        assert_eq!(readable_ms(&all, partition, appended_ms), expected_ms);
     }
 }

@@ -51,6 +51,7 @@ mod secured;
 mod secured_connection;
 mod sizes;
 mod strays;
+mod tokens;
 mod unwritable;
 mod verify;
 mod zombie;

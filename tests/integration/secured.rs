@@ -178,7 +178,7 @@ fn a_peer_that_is_gone_is_evicted_with_the_acls_that_are_listed() {
     second.sigkill();
     service.wait_shared(&[&first]);
     first.wait("to end the transaction of the other", |first| {
-        let ended = "the transaction of an evicted peer is ended";
+        let ended = "the transaction of a silent peer is ended";
         first.log().contains(ended).then_some(())
     });
     assert_eq!(first.sigterm_and_wait(), 0);

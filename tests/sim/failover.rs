@@ -122,6 +122,8 @@ struct World {
     of_the_living: u64,
     expired: u64,
     refused: u64,
+    /// Transactions that were ended although nobody evicted their instance.
+    ended: u64,
     fenced: Vec<(String, u64)>,
     duplicates: bool,
 }
@@ -161,6 +163,7 @@ impl World {
             of_the_living: 0,
             expired: 0,
             refused: 0,
+            ended: 0,
             fenced: Vec::new(),
             duplicates,
         }
@@ -468,7 +471,12 @@ impl World {
                 let member = self.group.get(&victim.instance).copied();
                 let one_at_a_time = now_ms >= self.rebalanced_ms;
                 match member {
-                    None => engine.observer.left(&victim),
+                    None => {
+                        let stopped = engine.observer.has_stopped(now_ms, &victim.instance);
+                        let members = self.group.keys().map(String::as_str);
+                        self.ended += u64::from(may_fence(&victim.instance, stopped, members));
+                        engine.observer.left(&victim);
+                    }
                     Some(member) if one_at_a_time && !member.evictor => {
                         if engine.observer.may_join(now_ms, &victim) {
                             engine.observer.evicts(now_ms, &victim);
@@ -616,6 +624,7 @@ struct Reached {
     of_the_living: u64,
     expired: u64,
     refused: u64,
+    ended: u64,
 }
 
 /// One history: faults, calm, then one that dies for good.
@@ -677,6 +686,7 @@ fn history(seed: u64) -> Reached {
         of_the_living: world.of_the_living,
         expired: world.expired,
         refused: world.refused,
+        ended: world.ended,
     }
 }
 
@@ -699,6 +709,7 @@ fn nobody_who_was_heard_is_evicted_and_whoever_is_gone_is() {
                 sum.of_the_living += reached.of_the_living;
                 sum.expired += reached.expired;
                 sum.refused += reached.refused;
+                sum.ended += reached.ended;
             }
             Err(panic) => {
                 println!("seed {seed}: {}", said(&*panic));
@@ -707,11 +718,17 @@ fn nobody_who_was_heard_is_evicted_and_whoever_is_gone_is() {
         }
     }
     println!(
-        "{} evictions, {} of the living, {} sessions ended, {} refused to begin",
-        sum.evictions, sum.of_the_living, sum.expired, sum.refused
+        "{} evictions, {} of the living, {} sessions ended, {} refused to begin, {} transactions ended without an eviction",
+        sum.evictions, sum.of_the_living, sum.expired, sum.refused, sum.ended
     );
     assert!(failed.is_empty(), "failed seeds: {failed:?}");
-    let reached = [sum.evictions, sum.of_the_living, sum.expired, sum.refused];
+    let reached = [
+        sum.evictions,
+        sum.of_the_living,
+        sum.expired,
+        sum.refused,
+        sum.ended,
+    ];
     assert!(
         seeds < SEEDS || !reached.contains(&0),
         "not reached: {reached:?}"

@@ -12,6 +12,7 @@ use super::{CORRELATION_BYTES, Fate, Options, Request, Shared, lock};
 use crate::core::name::POLICY;
 use crate::core::partitioner::partition_id_of;
 use crate::kafka::admin::{Admin, Cluster};
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -44,7 +45,7 @@ pub(super) struct Outlet {
 /// A session.
 pub(super) struct Session {
     outlet: Arc<Outlet>,
-    consumer: BaseConsumer<Context>,
+    consumer: Authenticated<BaseConsumer<Context>>,
     probe: Probe,
 }
 
@@ -127,10 +128,9 @@ impl Session {
         let partitions = partitions_of(&cluster, requests)?;
         let reply_partitions = partitions_of(&cluster, replies)?;
         let topic = Producer::new(&connection.call_producer(*timeout))?.topic(requests)?;
-        let consumer: BaseConsumer<Context> = connection
+        let consumer: Authenticated<BaseConsumer<Context>> = connection
             .call_reader()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create consumer", &error))?;
+            .create("create consumer", Context)?;
         let reply_partition = partition_id_of(connection.instance_id.as_bytes(), reply_partitions);
         begin_at_end(&admin, &consumer, replies, reply_partition)?;
         info!(

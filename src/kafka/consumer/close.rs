@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, warn};
 
+use crate::kafka::client::Authenticated;
 use crate::kafka::context::Context;
 
 /// The context of a group member: logs, and answers rebalances while the consumer is being dropped.
@@ -60,7 +61,7 @@ impl ConsumerContext for Membership {
 /// Closes and destroys a consumer on a thread of its own, because both can block for as long as a broker does
 /// not answer. After the deadline the thread is left behind: the process is about to end, and the group notices
 /// the missing heartbeats.
-pub(super) fn within(consumer: BaseConsumer<Membership>, deadline: Duration) {
+pub(super) fn within(consumer: Authenticated<BaseConsumer<Membership>>, deadline: Duration) {
     let (closed, wait) = mpsc::sync_channel::<()>(1);
     let close = move || {
         drop(consumer);

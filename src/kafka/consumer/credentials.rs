@@ -11,15 +11,16 @@ use rdkafka_sys as sys;
 
 use super::close::Membership;
 use super::native::milliseconds;
+use crate::kafka::client::Authenticated;
 use crate::kafka::error::{Class, Error, text};
 use crate::processor::membership::MemberId;
 
 /// Gives access to a member's credentials, until its consumer is closed.
 #[derive(Clone)]
-pub(crate) struct Credentials(Arc<Mutex<Option<Arc<BaseConsumer<Membership>>>>>);
+pub(crate) struct Credentials(Arc<Mutex<Option<Arc<Authenticated<BaseConsumer<Membership>>>>>>);
 
 impl Credentials {
-    pub(super) fn of(consumer: &Arc<BaseConsumer<Membership>>) -> Credentials {
+    pub(super) fn of(consumer: &Arc<Authenticated<BaseConsumer<Membership>>>) -> Credentials {
         Credentials(Arc::new(Mutex::new(Some(Arc::clone(consumer)))))
     }
 

@@ -65,7 +65,6 @@ pub(super) enum Signal {
     Error,
     Statistics,
     Log,
-    TokenRefresh,
     Other,
 }
 
@@ -85,7 +84,6 @@ impl RawEvent {
             sys::RD_KAFKA_EVENT_ERROR => Signal::Error,
             sys::RD_KAFKA_EVENT_STATS => Signal::Statistics,
             sys::RD_KAFKA_EVENT_LOG => Signal::Log,
-            sys::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => Signal::TokenRefresh,
             _ => Signal::Other,
         }
     }
@@ -300,13 +298,4 @@ fn check_each(operation: &'static str, partitions: &TopicPartitionList) -> Resul
         })?;
     }
     Ok(())
-}
-
-pub(super) fn refuse_token<C: ClientContext>(client: &Client<C>) {
-    let reason = c"SASL/OAUTHBEARER is not supported";
-    // SAFETY: the client is alive, the text is static. The returned code says whether the client uses
-    // OAUTHBEARER at all. It does, because it asked for a token.
-    unsafe {
-        sys::rd_kafka_oauthbearer_set_token_failure(client.native_ptr(), reason.as_ptr());
-    }
 }

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -13,6 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::native::{Queue, Signal};
 use super::record::Record;
 use super::records::{Taken, take_now};
+use crate::kafka::client::{Authenticated, Config};
 use crate::kafka::context::{Context, keep_off_stderr};
 use crate::kafka::error::{Class, Error};
 
@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub struct Reader {
     // Must be dropped before its client.
     queue: Option<Queue>,
-    consumer: BaseConsumer<Context>,
+    consumer: Authenticated<BaseConsumer<Context>>,
     /// The reader does not join this group, but the client library looks for its coordinator all the same.
     group: String,
     /// Topics whose leaders the client knows.
@@ -50,11 +50,9 @@ impl Reader {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(config: &ClientConfig) -> Result<Reader, Error> {
+    pub fn new(config: &Config) -> Result<Reader, Error> {
         const OPERATION: &str = "create reader";
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let consumer: Authenticated<BaseConsumer<Context>> = config.create(OPERATION, Context)?;
         keep_off_stderr(consumer.client());
         let queue = Queue::of_consumer(consumer.client())
             .ok_or_else(|| Error::own(OPERATION, Class::Fatal, "group.id is not set"))?;

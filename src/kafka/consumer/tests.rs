@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
+use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
-
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
@@ -34,8 +34,8 @@ fn member(cluster: &Cluster) -> GroupConsumer {
     GroupConsumer::new(&configured(cluster), TOPIC).expect("a consumer")
 }
 
-fn configured(cluster: &Cluster) -> ClientConfig {
-    let mut config = ClientConfig::new();
+fn configured(cluster: &Cluster) -> Config {
+    let mut config = Config::default();
     config
         .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("group.id", "group")
@@ -425,9 +425,9 @@ fn closing_does_not_wait_for_an_answer_that_nobody_gives() {
 
 #[test]
 fn a_consumer_needs_a_group_and_a_possible_topic() {
-    let error = GroupConsumer::new(&ClientConfig::new(), TOPIC).err();
+    let error = GroupConsumer::new(&Config::default(), TOPIC).err();
     assert_eq!(error.map(|error| error.class), Some(Class::Fatal));
-    let mut config = ClientConfig::new();
+    let mut config = Config::default();
     config.set("group.id", "group");
     let error = GroupConsumer::new(&config, "a\0b").err();
     assert_eq!(error.map(|error| error.class), Some(Class::Refused));

@@ -15,11 +15,12 @@ use tracing::{debug, info, warn};
 use super::fence;
 use super::shared::Shared;
 use crate::kafka::admin::{Admin, Listed};
+use crate::kafka::client::Config;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Event, GroupConsumer};
 use crate::kafka::error::{Class, Error};
 use crate::observe::metrics::Metrics;
-use crate::processor::failover::observer::Victim;
+use crate::processor::failover::observer::{Victim, may_fence};
 
 /// The suffix of an evictor's client ID. No instance has such a name, because an `instance_id` contains no
 /// slash.
@@ -38,6 +39,10 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the whole eviction may take. After this time no thread waits for it.
 pub(super) const EVICTION_MAX: Duration = Duration::from_secs(10);
 const _: () = assert!(JOIN_DEADLINE.as_secs() + LEAVE_DEADLINE.as_secs() < EVICTION_MAX.as_secs());
+
+/// How long the end of a transaction is tried. After this time it has ended by its time-out of 5 s and the
+/// brokers' look every 10 s.
+const FENCE_MAX: Duration = Duration::from_secs(15);
 
 /// The result of an eviction.
 #[derive(Debug)]
@@ -63,15 +68,12 @@ pub(super) struct Evictor {
 }
 
 impl Evictor {
-    pub(super) fn evict(&self, victim: &Victim) -> Outcome {
+    pub(super) fn evict(self: &Arc<Evictor>, victim: &Victim) -> Outcome {
         let outcome = self.try_evict(victim).unwrap_or_else(Outcome::Failed);
         let Victim { instance, .. } = victim;
         match &outcome {
             Outcome::Evicted => {}
-            Outcome::Left => {
-                self.shared.observe(|observer, _| observer.left(victim));
-                info!(peer = instance, "the silent peer is no member of the group");
-            }
+            Outcome::Left => info!(peer = instance, "the silent peer is no member of the group"),
             Outcome::NotNow(reason) => debug!(peer = instance, reason, "not evicted"),
             Outcome::Failed(error) => {
                 self.metrics.failover.failed.inc();
@@ -88,7 +90,7 @@ impl Evictor {
             .listed_members(&self.connection.group, ASK_DEADLINE)
     }
 
-    fn try_evict(&self, victim: &Victim) -> Result<Outcome, Error> {
+    fn try_evict(self: &Arc<Evictor>, victim: &Victim) -> Result<Outcome, Error> {
         // The consumer is made first: it finds the coordinator while the group is asked.
         let consumer = GroupConsumer::prepare(&self.consumer(victim), &self.requests)?;
         let members = self.ask()?;
@@ -113,6 +115,7 @@ impl Evictor {
             return Ok(Outcome::NotNow("this instance is no member itself"));
         }
         if !is_member(&victim.instance) {
+            self.end_left_transaction(victim, &members);
             return Ok(Outcome::Left);
         }
         let silence_ms = self.shared.observe(|observer, now_ms| {
@@ -140,7 +143,7 @@ impl Evictor {
     }
 
     fn join_and_leave(
-        &self,
+        self: &Arc<Evictor>,
         mut consumer: GroupConsumer,
         victim: &Victim,
     ) -> Result<Outcome, Error> {
@@ -175,32 +178,62 @@ impl Evictor {
             took_ms, "evicting a peer: it is fenced; leaving in its place"
         );
         // Not before the join is answered: a member that is alive would be fenced.
-        thread::scope(|scope| {
-            scope.spawn(|| self.fence(peer));
-            consumer.close(LEAVE_DEADLINE);
-            let took_ms = began.elapsed().as_millis();
-            self.metrics.failover.evicted.inc();
-            info!(peer, took_ms, "evicted a peer: it has left the group");
-        });
+        self.fence(victim);
+        consumer.close(LEAVE_DEADLINE);
+        let took_ms = began.elapsed().as_millis();
+        self.metrics.failover.evicted.inc();
+        info!(peer, took_ms, "evicted a peer: it has left the group");
         Ok(Outcome::Evicted)
     }
 
-    /// Ends the open transaction of the victim, which delays the new owner of its partitions. A failure here
-    /// does not fail the eviction: the transaction ends by its time-out.
-    fn fence(&self, instance: &str) {
-        let began = Instant::now();
-        match fence::end_transaction(&self.of(instance)) {
-            Ok(()) => {
-                let took_ms = began.elapsed().as_millis();
-                info!(
-                    peer = instance,
-                    took_ms, "the transaction of an evicted peer is ended"
+    /// Ends the open transaction of a silent peer that left the group, or was thrown out of it by the end of its
+    /// session, and forgets the peer.
+    fn end_left_transaction(self: &Arc<Evictor>, victim: &Victim, members: &[Listed]) {
+        let names = members.iter().flat_map(|member| {
+            let names = [member.instance(), Some(member.client_id.as_str())];
+            names.into_iter().flatten()
+        });
+        let may_fence = self.shared.observe(|observer, now_ms| {
+            let stopped = observer.has_stopped(now_ms, &victim.instance);
+            may_fence(&victim.instance, stopped, names)
+        });
+        if may_fence {
+            self.fence(victim);
+        }
+        self.shared.observe(|observer, _| observer.left(victim));
+    }
+
+    /// Ends the open transaction of the victim, which delays the new owner of its partitions, and hides the
+    /// replies of others. Nobody waits for it. A failure does not fail the eviction.
+    fn fence(self: &Arc<Evictor>, victim: &Victim) {
+        let (own, of) = (Arc::clone(self), victim.clone());
+        let thread = thread::Builder::new().name("fence".to_owned());
+        if let Err(error) = thread.spawn(move || own.end_transaction(&of)) {
+            warn!(%error, "no thread to end a transaction on");
+        }
+    }
+
+    fn end_transaction(&self, victim: &Victim) {
+        let (began, peer) = (Instant::now(), &victim.instance);
+        let of = self.of(peer);
+        loop {
+            let ended = fence::end_transaction(&of);
+            let took_ms = began.elapsed().as_millis();
+            let Err(error) = ended else {
+                return info!(peer, took_ms, "the transaction of a silent peer is ended");
+            };
+            // The coordinator may be away together with the victim. A victim that is back fences its own past.
+            let is_back = self
+                .shared
+                .observe(|observer, now_ms| observer.is_alive(now_ms, peer));
+            let is_over = error.class == Class::Denied || began.elapsed() >= FENCE_MAX;
+            if is_over || is_back || self.shared.stops() {
+                return warn!(
+                    peer, took_ms, %error,
+                    "the transaction of a silent peer was not ended, it ends by its time-out"
                 );
             }
-            Err(error) => warn!(
-                peer = instance, %error,
-                "the transaction of an evicted peer was not ended, it ends by its time-out"
-            ),
+            debug!(peer, took_ms, %error, "the transaction of a silent peer is not ended yet");
         }
     }
 
@@ -211,7 +244,7 @@ impl Evictor {
         }
     }
 
-    fn consumer(&self, victim: &Victim) -> rdkafka::ClientConfig {
+    fn consumer(&self, victim: &Victim) -> Config {
         let mut config = self.of(&victim.instance).group_consumer();
         let client_id = format!("{}{EVICTOR}", self.connection.instance_id);
         config.set("client.id", client_id);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 
-/// How long the end of the transaction may take. The transaction ends by its own time-out not much later.
+/// How long one attempt may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Becomes the producer of that instance: the init ends the transaction that the instance left open. `of`:
@@ -18,10 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// No answer in time, or no permission.
 pub(super) fn end_transaction(of: &Connection) -> Result<(), Error> {
     const OPERATION: &str = "end the transaction of a peer";
-    let producer: BaseProducer<Context> = of
-        .transactional_producer()
-        .create_with_context(Context)
-        .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+    let producer: Authenticated<BaseProducer<Context>> =
+        of.transactional_producer().create(OPERATION, Context)?;
     producer
         .init_transactions(DEADLINE)
         .map_err(|error| Error::from_client(OPERATION, &error, producer.client()))

@@ -18,6 +18,7 @@ use super::heartbeats::Heartbeats;
 use super::shared::Shared;
 use super::tail::PARTITION;
 use super::watch::Watch;
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
@@ -57,10 +58,9 @@ impl Heart {
         incarnation: u64,
         metrics: &Arc<Metrics>,
     ) -> Result<Heart, Error> {
-        let producer: BaseProducer<Context> = connection
+        let producer = connection
             .heartbeat_producer()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create producer of heartbeats", &error))?;
+            .create("create producer of heartbeats", Context)?;
         let watches = heartbeats.silence_ms > 0;
         let interval_ms = match watches {
             true => INTERVAL_MS,
@@ -146,7 +146,7 @@ impl Drop for Heart {
 }
 
 struct Writer {
-    producer: BaseProducer<Context>,
+    producer: Authenticated<BaseProducer<Context>>,
     heartbeats: Heartbeats,
     group: String,
     heartbeat: Heartbeat,

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedHeaders, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -34,7 +35,7 @@ pub(crate) struct Heard {
 
 /// A consumer of the topic.
 pub(crate) struct Tail {
-    consumer: BaseConsumer<Context>,
+    consumer: Authenticated<BaseConsumer<Context>>,
     group: String,
     end: i64,
     reads: Cell<bool>,
@@ -51,10 +52,8 @@ impl Tail {
         topic: &str,
         back: Duration,
     ) -> Result<Tail, Error> {
-        let consumer: BaseConsumer<Context> = connection
-            .heartbeat_consumer()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let consumer: Authenticated<BaseConsumer<Context>> =
+            connection.heartbeat_consumer().create(OPERATION, Context)?;
         // A consumer that has not heard of a topic looks for its leader once a second.
         consumer
             .fetch_metadata(Some(topic), END_DEADLINE)

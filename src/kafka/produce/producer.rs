@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use super::reports::{Report, Reports};
 use super::topic::Topic;
+use crate::kafka::client::{Authenticated, Config};
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
 
@@ -24,7 +24,7 @@ pub struct Producer(Arc<Client>);
 struct Client {
     // Dropped in this order: librdkafka wants the queue to be given back before the client.
     reports: Reports,
-    base: BaseProducer<Context>,
+    base: Authenticated<BaseProducer<Context>>,
 }
 
 impl Producer {
@@ -32,10 +32,9 @@ impl Producer {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
-    pub fn new(config: &ClientConfig) -> Result<Producer, Error> {
-        let base: BaseProducer<Context> = config
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create producer", &error))?;
+    pub fn new(config: &Config) -> Result<Producer, Error> {
+        let base: Authenticated<BaseProducer<Context>> =
+            config.create("create producer", Context)?;
         let reports = Reports::of(&base)?;
         Ok(Producer(Arc::new(Client { reports, base })))
     }

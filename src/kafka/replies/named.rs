@@ -16,9 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use tracing::{info, warn};
 
+use crate::kafka::client::Config;
 use crate::kafka::clients::Connection;
 use crate::kafka::directory::{Directory, Ticket};
 use crate::kafka::error::{Delivery, Error, delivery};
@@ -73,7 +73,7 @@ impl Parcel {
 }
 
 /// A producer without open topics.
-fn sender(config: &ClientConfig) -> Result<OpenTopics, Error> {
+fn sender(config: &Config) -> Result<OpenTopics, Error> {
     Producer::new(config).map(OpenTopics::new)
 }
 

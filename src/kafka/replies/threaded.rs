@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use tracing::warn;
 
 use super::reported::{OwnedReply, Reported};
+use crate::kafka::client::Config;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Batch, Enqueued, Outgoing, Producer, Topic};
 
@@ -56,7 +56,7 @@ impl Threaded {
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
-    pub(super) fn start(config: &ClientConfig, topic: &str) -> Result<Threaded, Error> {
+    pub(super) fn start(config: &Config, topic: &str) -> Result<Threaded, Error> {
         let shared = Arc::new(Shared {
             topic: Producer::new(config)?.topic(topic)?,
             reported: Mutex::default(),

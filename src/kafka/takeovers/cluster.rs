@@ -7,6 +7,7 @@ use rdkafka::topic_partition_list::{Offset as TopicOffset, TopicPartitionList};
 
 use crate::core::{NextOffset, Timestamp};
 use crate::kafka::admin;
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -20,7 +21,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) struct Cluster {
     /// Sees the ends of logs with read-uncommitted isolation (T2).
-    uncommitted: BaseConsumer<Context>,
+    uncommitted: Authenticated<BaseConsumer<Context>>,
     topics: Topics,
 }
 
@@ -28,8 +29,7 @@ impl Cluster {
     pub(super) fn new(connection: &Connection, topics: &Topics) -> Result<Cluster, Error> {
         let uncommitted = connection
             .uncommitted()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create consumer", &error))?;
+            .create("create consumer", Context)?;
         Ok(Cluster {
             uncommitted,
             topics: topics.clone(),

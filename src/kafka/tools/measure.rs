@@ -19,15 +19,14 @@ pub mod source;
 
 use std::collections::BTreeMap;
 
-use rdkafka::ClientConfig;
-
+use crate::kafka::client::Config;
 use crate::kafka::clients::Connection;
 
 /// Room for the requests that a writer is ahead of its broker.
 const WRITER_QUEUE_RECORDS: &str = "500000";
 
 /// The configuration of a consumer without a group.
-pub fn reading(connection: &Connection, isolation: &str, fetch_wait_ms: &str) -> ClientConfig {
+pub fn reading(connection: &Connection, isolation: &str, fetch_wait_ms: &str) -> Config {
     let mut config = connection.reader();
     config
         .set("isolation.level", isolation)
@@ -63,7 +62,7 @@ pub fn configurations(connection: &Connection) -> Vec<(&'static str, Properties)
     clients
         .into_iter()
         .map(|(name, config)| {
-            let properties = config.config_map().into_iter();
+            let properties = config.properties().into_iter();
             let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
             (name, properties.collect())
         })

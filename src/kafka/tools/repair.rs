@@ -154,6 +154,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::kafka::oauth::Tokens;
 
     #[test]
     fn a_repair_fences_no_instance() {
@@ -163,6 +164,7 @@ mod tests {
             group: "g".to_owned(),
             instance_id: "host".to_owned(),
             awaited_transactions: true,
+            tokens: Tokens::default(),
         };
         let repair = connection_of_repair(&instance, 3);
         assert_ne!(instance.repair_id(3), instance.transactional_id());

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::CALL_DEADLINE;
 use crate::core::partitioner::partition_id_of;
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -85,7 +86,7 @@ struct Cause {
 pub struct Requester {
     route: Route,
     topic: Topic,
-    consumer: BaseConsumer<Context>,
+    consumer: Authenticated<BaseConsumer<Context>>,
     /// The consumer never joins it. The client library looks for its coordinator all the same.
     group: String,
     sent: usize,
@@ -120,10 +121,9 @@ impl Requester {
         // be a second grant.
         config.set("message.send.max.retries", "0");
         let topic = Producer::new(&config)?.topic(&route.requests)?;
-        let consumer: BaseConsumer<Context> = connection
+        let consumer: Authenticated<BaseConsumer<Context>> = connection
             .reply_reader()
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka("create consumer", &error))?;
+            .create("create consumer", Context)?;
         let mut partitions: Vec<i32> = names
             .into_iter()
             .map(|name| home(name, route.reply_partitions))
@@ -365,6 +365,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::kafka::oauth::Tokens;
 
     /// A requester of a cluster that does not exist: its requests stay in its queue.
     fn unconnected() -> Requester {
@@ -374,6 +375,7 @@ mod tests {
             group: "g".to_owned(),
             instance_id: "i".to_owned(),
             awaited_transactions: false,
+            tokens: Tokens::default(),
         };
         let route = Route {
             requests: "requests".to_owned(),

@@ -317,7 +317,8 @@ impl Observer {
         }
     }
 
-    /// The peer that this process should evict now, if the group says that it is a member.
+    /// The peer that this process should look for in the group now. If it is a member, it is evicted
+    /// ([`Observer::may_join`]). If it is none, its transaction is ended ([`may_fence`]).
     pub fn victim(&self, now_ms: u64) -> Option<Victim> {
         let due = |(instance, peer): (&String, &Peer)| {
             self.is_due(now_ms, instance, peer).then(|| Victim {
@@ -334,7 +335,10 @@ impl Observer {
     pub fn may_join(&self, now_ms: u64, victim: &Victim) -> bool {
         planted!(EvictionUnchecked)
             || self.peers.get(&victim.instance).is_some_and(|peer| {
+                // After a session the group notices by itself.
+                let left_to_the_group = self.silence_of_peer(peer) >= self.options.session_ms;
                 peer.incarnation == victim.incarnation
+                    && !left_to_the_group
                     && self.is_due(now_ms, &victim.instance, peer)
             })
     }
@@ -377,9 +381,7 @@ impl Observer {
         let left_alone = peer
             .evicted_ms
             .is_some_and(|evicted_ms| now_ms < evicted_ms + AGAIN_MS);
-        // After a session the group notices by itself.
-        let left_to_the_group = self.silence_of_peer(peer) >= self.options.session_ms;
-        if left_alone || left_to_the_group || !self.is_silent(now_ms, peer) {
+        if left_alone || !self.is_silent(now_ms, peer) {
             return false;
         }
         let alive = self
@@ -419,8 +421,7 @@ impl Observer {
     }
 }
 
-/// True when others may end the open transaction of an instance, if its partition was not taken over in an
-/// eviction. A live instance may own other partitions, and an instance of an older release writes no
+/// True when others may end the open transaction of an instance that they have not evicted. A live instance may own other partitions, and an instance of an older release writes no
 /// heartbeats. So neither is touched. `members`: instance IDs and client IDs of the group.
 pub fn may_fence<'a>(
     instance: &str,

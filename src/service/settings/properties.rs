@@ -9,6 +9,7 @@ use super::key::{BROKERS_PROPERTY, nearest_of};
 use super::origin::Origin;
 use super::raw::Raw;
 use super::secret::redact;
+use crate::kafka::oauth;
 
 /// Properties that the promise rests on, with the reason in one line.
 const REFUSED: [(&str, &str); 17] = [
@@ -93,21 +94,30 @@ const BOUNDS: [Bound; 1] = [Bound {
 }];
 
 /// The SASL mechanisms that this program has; librdkafka compares them letter by letter.
-const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", oauth::MECHANISM];
 
 /// The property of the mechanism, and librdkafka's other name for it.
 const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
 
 /// The text about mechanisms that follows "expected".
-const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI \
-                                  (Kerberos) and AWS_MSK_IAM are not supported";
+const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; GSSAPI (Kerberos) and \
+                                  AWS_MSK_IAM are not supported";
 
-/// Properties of mechanisms that this program does not have, by how they begin.
-const OTHER_MECHANISMS: [(&str, &str); 3] = [
-    ("sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
-    ("enable.sasl.oauthbearer.", "OAUTHBEARER (OIDC)"),
-    ("sasl.kerberos.", "GSSAPI (Kerberos)"),
+/// Properties of what this program does not have, by how they begin, and the reason for which each is refused.
+const UNSUPPORTED: [(&str, &str); 4] = [
+    ("sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
+    ("enable.sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
+    ("https.ca.pem", "https.ca.location takes a file"),
+    (
+        "sasl.kerberos.",
+        "GSSAPI (Kerberos) is not supported; sasl.mechanism can be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or \
+         OAUTHBEARER",
+    ),
 ];
+
+const CLIENT_CREDENTIALS_ONLY: &str = "OAUTHBEARER tokens come by client credentials only: sasl.oauthbearer.token.endpoint.url, \
+     sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret, and sasl.oauthbearer.scope and \
+     sasl.oauthbearer.extensions if needed";
 
 /// The names of librdkafka's properties, a line each; a test has each of them accepted.
 const KNOWN: &str = include_str!("librdkafka.txt");
@@ -182,17 +192,14 @@ impl Properties {
                 reason: (*reason).to_owned(),
             });
         }
-        let other = OTHER_MECHANISMS
+        let unsupported = UNSUPPORTED
             .iter()
-            .find(|(start, _)| property.starts_with(start));
-        if let Some((_, mechanism)) = other {
+            .find(|(start, _)| property.starts_with(start) && !oauth::is_own(property));
+        if let Some((_, reason)) = unsupported {
             return Err(Error::Refused {
                 property: property.to_owned(),
                 origin: origin.to_string(),
-                reason: format!(
-                    "{mechanism} is not supported; sasl.mechanism can be {}",
-                    MECHANISMS.join(", ")
-                ),
+                reason: (*reason).to_owned(),
             });
         }
         let invalid = |expected: &str| Error::Invalid {
@@ -228,18 +235,43 @@ impl Properties {
         if MECHANISM.contains(&property) && !MECHANISMS.contains(&value.as_str()) {
             return Err(invalid(MECHANISM_EXPECTED));
         }
+        if let Some(expected) = oauth::mistake(property, &value) {
+            return Err(invalid(expected));
+        }
         self.values
             .insert(property.to_owned(), (value, origin.clone()));
         Ok(())
     }
 
-    /// Checks all layers together: SASL without a mechanism, which librdkafka takes for GSSAPI.
+    /// Checks all layers together: SASL without a mechanism, which librdkafka takes for GSSAPI, and a mechanism
+    /// without the properties that it needs.
     ///
     /// # Errors
-    /// SASL is chosen and no mechanism.
+    /// SASL is chosen and no mechanism; OAUTHBEARER is chosen and its provider is not given.
     pub(super) fn check(&self) -> Result<(), Error> {
         const PROTOCOL: &str = "security.protocol";
-        let has_mechanism = MECHANISM.iter().any(|name| self.values.contains_key(*name));
+        let mut mechanism = MECHANISM
+            .iter()
+            .filter_map(|name| Some((name, self.values.get(*name)?)));
+        let mechanism = mechanism.next();
+        let has_mechanism = mechanism.is_some();
+        if let Some((name, (value, origin))) = mechanism
+            && value == oauth::MECHANISM
+        {
+            let missing = oauth::missing(|property| self.values.contains_key(property));
+            if !missing.is_empty() {
+                let missing: Vec<String> = missing
+                    .iter()
+                    .map(|property| format!("kafka.{property}"))
+                    .collect();
+                return Err(Error::Invalid {
+                    key: format!("kafka.{name}"),
+                    origin: origin.to_string(),
+                    value: format!("{value:?}"),
+                    expected: format!("{} beside it", missing.join(", ")),
+                });
+            }
+        }
         match self.values.get(PROTOCOL) {
             Some((value, origin))
                 if !has_mechanism && value.to_ascii_lowercase().starts_with("sasl_") =>

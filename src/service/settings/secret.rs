@@ -19,10 +19,14 @@ const SECRET_PARTS: [&str; 9] = [
     "oauthbearer.config",
 ];
 
+/// Names with such a part whose values everybody may read.
+const NO_SECRETS: [&str; 1] = ["sasl.oauthbearer.token.endpoint.url"];
+
 /// Whether the value of this key, or this text as a whole, may hold a secret.
 pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('_', ".");
-    SECRET_PARTS.iter().any(|part| key.contains(part))
+    let may_be = SECRET_PARTS.iter().any(|part| key.contains(part));
+    may_be && !NO_SECRETS.iter().any(|name| key.ends_with(name))
 }
 
 /// The value, or [`REDACTED`] when its key says that it may be a secret.
@@ -54,6 +58,8 @@ mod tests {
             "ssl.key.location",
             "ssl.ca.location",
             "session.timeout.ms",
+            "sasl.oauthbearer.token.endpoint.url",
+            "SEQUENCER__KAFKA__SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
         ] {
             assert!(!is_secret(key), "{key}");
         }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod cluster;
 pub mod command;
 pub mod http;
+pub mod identity;
 pub mod instance;
 pub mod load;
 pub mod murmur2;

@@ -1,7 +1,8 @@
 //! A broker like those in production: TLS, SASL/SCRAM and ACLs.
 //!
 //! Its plain listener is for the broker itself and for the tests' own tools; every user of it is a super user.
-//! The program under test uses the other listeners: `secure`, and two with a wrong certificate.
+//! The program under test uses the other listeners: `secure`, `identified` with OAUTHBEARER instead of SCRAM, and two
+//! with a wrong certificate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use sequencer::embedded::{Kafka, Listener, Options};
 use super::acls::{self, Acl};
 use super::certificates::{Authority, Identity};
 use super::command::{Outcome, run_with};
+use super::identity::{self, Provider};
 use super::instance::Instance;
 use super::service::Service;
 use super::{cluster, http};
@@ -28,6 +30,8 @@ pub struct Secured {
     kafka: Kafka,
     /// Port of the listener with the right certificate.
     pub secure: u16,
+    /// Port of the listener for tokens, with the right certificate.
+    pub identified: u16,
     /// Port of the listener whose certificate was valid until yesterday.
     pub expired: u16,
     /// Port of the listener whose certificate is for another address.
@@ -55,6 +59,7 @@ impl Secured {
         let authority = Authority::new("authority of the tests");
         let listeners = [
             ("SECURE", authority.sign("127.0.0.1", 30)),
+            ("IDENTIFIED", authority.sign("127.0.0.1", 30)),
             ("EXPIRED", authority.sign("127.0.0.1", -1)),
             ("MISNAMED", authority.sign("192.0.2.1", 30)),
         ];
@@ -83,8 +88,9 @@ impl Secured {
         Secured {
             kafka,
             secure: ports[0],
-            expired: ports[1],
-            misnamed: ports[2],
+            identified: ports[1],
+            expired: ports[2],
+            misnamed: ports[3],
             authority: file("authority.pem", authority.pem()),
             stranger: file("stranger.pem", Authority::new("a stranger").pem()),
         }
@@ -103,6 +109,26 @@ impl Secured {
             password: PASSWORD.to_owned(),
             authority: self.authority.clone(),
             protocol: "sasl_ssl",
+            identity: Vec::new(),
+        }
+    }
+
+    /// The connection data of a client with tokens, which may do everything.
+    pub fn client_of(&self, provider: &Provider) -> Client {
+        Client {
+            address: format!("127.0.0.1:{}", self.identified),
+            password: identity::CLIENT_SECRET.to_owned(),
+            identity: vec![
+                "kafka.sasl.mechanism=OAUTHBEARER".to_owned(),
+                format!(
+                    "kafka.sasl.oauthbearer.token.endpoint.url={}",
+                    provider.endpoint()
+                ),
+                format!("kafka.sasl.oauthbearer.client.id={}", identity::CLIENT_ID),
+                "kafka.sasl.oauthbearer.scope=kafka".to_owned(),
+                format!("kafka.https.ca.location={}", provider.authority.display()),
+            ],
+            ..self.client("")
         }
     }
 
@@ -118,8 +144,25 @@ fn authorized() -> Vec<(String, String)> {
             "authorizer.class.name",
             "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         ),
-        ("super.users", "User:ANONYMOUS"),
+        (
+            "super.users",
+            &format!("User:ANONYMOUS;User:{}", identity::SUBJECT),
+        ),
         ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
+        (
+            "listener.name.identified.sasl.enabled.mechanisms",
+            "OAUTHBEARER",
+        ),
+        (
+            "listener.name.identified.oauthbearer.sasl.jaas.config",
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredLoginStringClaim_sub=\"broker\";",
+        ),
+        // A connection ends with its token unless it shows a newer one.
+        (
+            "listener.name.identified.oauthbearer.connections.max.reauth.ms",
+            "3600000",
+        ),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
@@ -149,25 +192,32 @@ pub struct Client {
     pub password: String,
     pub authority: PathBuf,
     pub protocol: &'static str,
+    /// The settings of a client with tokens. The password is its secret.
+    pub identity: Vec<String>,
 }
 
 impl Client {
     /// The connection settings, without the password.
     pub fn settings(&self) -> Vec<String> {
-        vec![
+        let mut settings = vec![
             format!("kafka.security.protocol={}", self.protocol),
-            "kafka.sasl.mechanism=SCRAM-SHA-512".to_owned(),
-            format!("kafka.sasl.username={}", self.user),
             format!("kafka.ssl.ca.location={}", self.authority.display()),
-        ]
+        ];
+        if self.identity.is_empty() {
+            settings.push("kafka.sasl.mechanism=SCRAM-SHA-512".to_owned());
+            settings.push(format!("kafka.sasl.username={}", self.user));
+        }
+        settings.extend(self.identity.iter().cloned());
+        settings
     }
 
     /// The environment, which holds the password.
     pub fn environment(&self) -> Vec<(String, String)> {
-        vec![(
-            "SEQUENCER__KAFKA__SASL_PASSWORD".to_owned(),
-            self.password.clone(),
-        )]
+        let name = match self.identity.is_empty() {
+            true => "SEQUENCER__KAFKA__SASL_PASSWORD",
+            false => "SEQUENCER__KAFKA__SASL_OAUTHBEARER_CLIENT_SECRET",
+        };
+        vec![(name.to_owned(), self.password.clone())]
     }
 
     fn arguments(&self, service: &Service) -> Vec<String> {

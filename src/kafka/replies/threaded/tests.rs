@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rdkafka::ClientConfig;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -18,8 +19,8 @@ const BATCH_RECORDS: u64 = 50;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-fn config(brokers: &str, queue_records: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
+fn config(brokers: &str, queue_records: &str) -> Config {
+    let mut config = Config::default();
     config
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -47,7 +48,8 @@ fn hand_over(sender: &mut Threaded, batches: std::ops::Range<u64>) {
 }
 
 fn written(cluster: &Cluster, records: u64) -> Vec<String> {
-    let consumer: BaseConsumer = config(&cluster.bootstrap_servers(), "10")
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("group.id", "reader")
         .create()
         .expect("a consumer");

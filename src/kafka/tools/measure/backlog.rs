@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-
 use super::WRITER_QUEUE_RECORDS;
 use super::shape::{Request, Shape};
+use crate::kafka::client::Config;
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report};
@@ -31,7 +30,7 @@ pub fn write(
 }
 
 /// The configuration of the producer that writes the requests.
-pub fn config(connection: &Connection) -> ClientConfig {
+pub fn config(connection: &Connection) -> Config {
     let mut config = connection.admin();
     config
         .set("enable.idempotence", "true")

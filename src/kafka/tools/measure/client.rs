@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-
 use super::shape::{Request, Shape};
 use super::source::{Found, Source};
 use super::{WRITER_QUEUE_RECORDS, isolation, reading};
+use crate::kafka::client::Config;
 use crate::kafka::clients::Connection;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{Enqueued, Outgoing, Producer, Report, Topic};
@@ -289,7 +288,7 @@ impl Sender<'_> {
 /// Sends at once and once only, as a client in a hurry does. The first record of an idempotent producer would
 /// wait half a second. As many requests are in flight as the Java client allows. Without that limit, an
 /// overloaded broker gets one request for each record, and never catches up.
-fn sending(connection: &Connection) -> ClientConfig {
+fn sending(connection: &Connection) -> Config {
     let mut config = connection.admin();
     config
         .set("acks", "all")

@@ -7,6 +7,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::CALL_DEADLINE;
 use super::{isolation, reading};
+use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
@@ -15,7 +16,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The ends of a topic's partitions.
 pub struct Ends {
-    consumer: BaseConsumer<Context>,
+    consumer: Authenticated<BaseConsumer<Context>>,
     list: TopicPartitionList,
 }
 
@@ -30,10 +31,10 @@ impl Ends {
         partitions: u32,
         committed: bool,
     ) -> Result<Ends, Error> {
-        let failed = |error| Error::from_kafka("ask for the ends of a topic", &error).about(topic);
-        let consumer: BaseConsumer<Context> = reading(connection, isolation(committed), "100")
-            .create_with_context(Context)
-            .map_err(failed)?;
+        const OPERATION: &str = "ask for the ends of a topic";
+        let failed = |error| Error::from_kafka(OPERATION, &error).about(topic);
+        let consumer: Authenticated<BaseConsumer<Context>> =
+            reading(connection, isolation(committed), "100").create(OPERATION, Context)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);

@@ -4,11 +4,11 @@ use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
+use crate::kafka::client::{Authenticated, Config};
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error, is_end_of_log};
 
@@ -33,7 +33,7 @@ pub struct Source {
     queue: NonNull<sys::rd_kafka_queue_t>,
     batch: Vec<*mut sys::rd_kafka_message_t>,
     // Outlives the queue: `drop` runs before the fields are dropped.
-    _consumer: BaseConsumer<Context>,
+    _consumer: Authenticated<BaseConsumer<Context>>,
 }
 
 // SAFETY: librdkafka's clients and queues may be used from any thread. The targets of the buffer's pointers are
@@ -43,11 +43,9 @@ unsafe impl Send for Source {}
 impl Source {
     /// # Errors
     /// A configuration that librdkafka refuses, or a topic that does not exist.
-    pub fn new(config: &ClientConfig, topic: &str, partitions: u32) -> Result<Source, Error> {
+    pub fn new(config: &Config, topic: &str, partitions: u32) -> Result<Source, Error> {
         const OPERATION: &str = "create consumer";
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(Context)
-            .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+        let consumer: Authenticated<BaseConsumer<Context>> = config.create(OPERATION, Context)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);

@@ -6,6 +6,7 @@ use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 
 use super::*;
+use crate::kafka::oauth::Tokens;
 
 const PLENTY: Duration = Duration::from_secs(10);
 /// The broker of the coordinator, and the leader of the reply topic.
@@ -34,6 +35,7 @@ fn started() -> (Cluster, TransactionalProducer) {
         group: "g".to_owned(),
         instance_id: "a".to_owned(),
         awaited_transactions: false,
+        tokens: Tokens::default(),
     };
     let id = connection.transactional_id();
     cluster

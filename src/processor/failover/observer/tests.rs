@@ -207,8 +207,21 @@ fn a_peer_that_asks_for_a_session_is_left_to_the_group() {
         ..heartbeat("peer", 7)
     };
     observer.heard(1_000, &last);
-    live(&mut observer, 1_000, 1_000 + SESSION_MS + 1_000, &[]);
-    assert_eq!(observer.victim(1_000 + SESSION_MS + 1_000), None);
+    live(&mut observer, 1_000, 1_000 + SESSION_MS - 1, &[]);
+    assert_eq!(observer.victim(1_000 + SESSION_MS - 1), None);
+    let after_ms = 1_000 + SESSION_MS + 1_000;
+    live(&mut observer, 1_000 + SESSION_MS, after_ms, &[]);
+    let silent = victim("peer", 7);
+    assert_eq!(observer.victim(after_ms).as_ref(), Some(&silent));
+    assert!(
+        !observer.may_join(after_ms, &silent),
+        "it is looked for only"
+    );
+    assert!(may_fence(
+        "peer",
+        observer.has_stopped(after_ms, "peer"),
+        ["me"].into_iter()
+    ));
 }
 
 #[test]
@@ -349,7 +362,8 @@ fn one_that_was_evicted_alive_is_left_alone_then_given_twice_the_silence_by_its_
     let heard = observer.heard(1_310, &heartbeat("peer", 7));
     assert_eq!(heard, Heard::AfterEviction);
     live(&mut observer, 1_310, 1_310 + SESSION_MS, &[]);
-    assert_eq!(observer.victim(1_310 + SESSION_MS), None);
+    assert_eq!(observer.victim(1_310 + SESSION_MS - 1), None);
+    assert!(!observer.may_join(1_310 + SESSION_MS, &victim("peer", 7)));
     let later_ms = 1_310 + 10_000;
     live(&mut observer, later_ms - 3_000, later_ms, &["peer"]);
     live(&mut observer, later_ms + 10, later_ms + 2 * SILENCE_MS, &[]);

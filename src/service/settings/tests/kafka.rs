@@ -124,29 +124,84 @@ fn no_brokers_says_how_to_give_them() {
 
 #[test]
 fn a_mechanism_that_this_program_does_not_have_is_refused_in_one_sentence() {
-    for mechanism in ["OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM", "scram-sha-512", ""] {
+    for mechanism in ["GSSAPI", "AWS_MSK_IAM", "scram-sha-512", "oauthbearer", ""] {
         for property in ["sasl.mechanism", "sasl.mechanisms"] {
             let message = error(&set(&[&format!("kafka.{property}={mechanism}")]), &[]);
             assert_eq!(
                 message,
                 format!(
                     "configuration: kafka.{property} in --set: got {mechanism:?}, expected PLAIN, \
-                     SCRAM-SHA-256 or SCRAM-SHA-512; OAUTHBEARER (OIDC), GSSAPI (Kerberos) and \
-                     AWS_MSK_IAM are not supported"
+                     SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; GSSAPI (Kerberos) and AWS_MSK_IAM are not \
+                     supported"
                 )
             );
         }
     }
-    assert_eq!(
-        error(&set(&["kafka.sasl.oauthbearer.method=oidc"]), &[]),
-        "configuration: kafka.sasl.oauthbearer.method in --set cannot be set: OAUTHBEARER (OIDC) is \
-         not supported; sasl.mechanism can be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
-    );
+    for (property, reason) in [
+        (
+            "sasl.kerberos.principal",
+            "GSSAPI (Kerberos) is not supported",
+        ),
+        ("sasl.oauthbearer.assertion.file", "client credentials only"),
+        ("sasl.oauthbearer.config", "client credentials only"),
+        (
+            "enable.sasl.oauthbearer.unsecure.jwt",
+            "client credentials only",
+        ),
+        ("https.ca.pem", "https.ca.location"),
+    ] {
+        let message = error(&set(&[&format!("kafka.{property}=hunter2")]), &[]);
+        let start = format!("configuration: kafka.{property} in --set cannot be set: ");
+        assert!(message.starts_with(&start), "{message}");
+        assert!(
+            message.contains(reason) && !message.contains("hunter2"),
+            "{message}"
+        );
+    }
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         loaded(&set(&[
             "kafka.security.protocol=SASL_SSL",
             &format!("kafka.sasl.mechanism={mechanism}"),
         ]));
+    }
+}
+
+#[test]
+fn oauthbearer_needs_its_provider_and_takes_no_value_that_cannot_work() {
+    let mechanism = "kafka.sasl.mechanism=OAUTHBEARER";
+    assert_eq!(
+        error(
+            &set(&[mechanism, "kafka.sasl.oauthbearer.client.id=me"]),
+            &[]
+        ),
+        "configuration: kafka.sasl.mechanism in --set: got \"OAUTHBEARER\", expected \
+         kafka.sasl.oauthbearer.token.endpoint.url, kafka.sasl.oauthbearer.client.secret beside it"
+    );
+    let whole = [
+        mechanism,
+        "kafka.security.protocol=SASL_SSL",
+        "kafka.sasl.oauthbearer.method=oidc",
+        "kafka.sasl.oauthbearer.token.endpoint.url=https://id.example/token",
+        "kafka.sasl.oauthbearer.client.id=me",
+        "kafka.sasl.oauthbearer.client.secret=hunter2",
+        "kafka.sasl.oauthbearer.scope=kafka",
+        "kafka.sasl.oauthbearer.extensions=logicalCluster=lkc-1",
+        "kafka.https.ca.location=/etc/ssl/private-ca.pem",
+    ];
+    let settings = loaded(&set(&whole));
+    assert!(!format!("{settings:?} {:?}", settings.describe()).contains("hunter2"));
+    let told = crate::service::serve::connection(&settings).unwrap_err();
+    assert!(told.to_string().contains("no brokers"), "{told}");
+    for (wrong, expected) in [
+        ("kafka.sasl.oauthbearer.method=default", "expected oidc"),
+        (
+            "kafka.sasl.oauthbearer.token.endpoint.url=id.example",
+            "expected https://HOST/PATH",
+        ),
+        ("kafka.sasl.oauthbearer.client.secret=", "expected a text"),
+    ] {
+        let message = error(&set(&[&[wrong][..], &whole].concat()), &[]);
+        assert!(message.contains(expected), "{message}");
     }
 }
 
