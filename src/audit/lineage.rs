@@ -29,6 +29,9 @@ struct Span {
     ahead: i64,
 }
 
+/// How a range of a ledger is read.
+type Reading<L> = fn(&L, i64, i64, &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error>;
+
 impl Lineage<Live> {
     /// The ledgers of a name, in a service with this list of N. They send no request yet.
     ///
@@ -88,7 +91,7 @@ impl<L: Ledger> Lineage<L> {
         from: i64,
         to: i64,
         on: &mut dyn FnMut(Raw<'_>) -> Flow,
-        read: fn(&L, i64, i64, &mut dyn FnMut(Raw<'_>) -> Flow) -> Result<(), Error>,
+        read: Reading<L>,
     ) -> Result<(), Error> {
         let spans = self.spans()?;
         for (span, (_, ledger)) in spans.iter().zip(&self.ledgers) {
