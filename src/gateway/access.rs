@@ -1,4 +1,4 @@
-//! Who is answered: the callers of a file, or, without one, callers on this machine.
+//! Decides whose calls are answered: the callers in a file, or, without a file, callers on this machine.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::callers::{Caller, Callers, scope_of};
 use super::local::Local;
 use crate::service::http::authorization;
 
-/// The check of a request. It is decided at the start which of the two it is. Clones share it.
+/// The check of a request, chosen at the start. Clones share it.
 #[derive(Clone)]
 pub(super) enum Access {
     Local(Local),
@@ -19,7 +19,7 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// The caller of a request; none where callers have no names.
+    /// The caller of a request. None where callers have no names.
     pub(super) fn check(
         &self,
         uri: &Uri,
@@ -53,7 +53,7 @@ pub(super) fn permits(caller: Option<&Caller>, call: &Call) -> Result<(), Proble
     }
 }
 
-/// The token in a header. Two headers are none.
+/// The token in a header. None if there are two such headers.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?.as_bytes();

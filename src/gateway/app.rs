@@ -1,4 +1,4 @@
-//! The handlers: from an HTTP request through Kafka to its answer.
+//! The handlers: they carry HTTP requests through Kafka and answer them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,15 +26,15 @@ use crate::observe::clock::unix_ms;
 use crate::service::http::trace::Tracer;
 use crate::service::http::{gathered, probed};
 
-/// Most bytes of a body. The largest has a name and a reason of 255 bytes, which JSON may write as six each, and
-/// the numbers of a definition.
+/// Highest number of bytes of a body. The largest body has a name and a reason of 255 bytes, which JSON may write as
+/// six bytes each, and the numbers of a definition.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Longest time for a body to arrive, in seconds. A client sends it with the head.
+/// Longest time for a body to arrive, in seconds. A client sends the body with the head.
 const BODY_S_MAX: u64 = 5;
 
-/// Longest silence of the thread of the calls before a restart may help, in seconds: several times what its
-/// questions to brokers that are away take.
+/// Longest silence of the thread of the calls, in seconds, before a restart may help. It is several times as long as
+/// the thread's questions to brokers that are away.
 const SILENCE_S_MAX: u64 = 120;
 
 /// The header of the key, in requests and answers.
@@ -43,7 +43,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The table of errors, which explains each code.
 const ERRORS: &str = include_str!("../../docs/errors.md");
 
-/// The limits that the configuration has.
+/// The limits from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// `gateway.in_flight_max`.
@@ -88,18 +88,18 @@ impl App {
         }))
     }
 
-    /// Says that the gateway stops: it is not ready any more.
+    /// Marks the gateway as stopping. It is no longer ready.
     pub(super) fn stop(&self) {
         self.0.stopping.send_replace(true);
     }
 
     /// Resolves when the gateway stops.
     pub(super) async fn stopped(&self) {
-        // The sender is in this very value.
+        // `self` holds the sender, so this cannot fail.
         let _ = self.0.stopping.subscribe().wait_for(|stops| *stops).await;
     }
 
-    /// Why calls are not taken at present. None when they are.
+    /// The reason why calls are not taken at present. None when they are.
     pub(super) fn obstacle(&self) -> Option<String> {
         match *self.0.stopping.borrow() {
             true => Some("the gateway is stopping".to_owned()),
@@ -176,7 +176,7 @@ async fn metrics(State(app): State<App>, request: Request) -> Response {
     gathered(registry)
 }
 
-/// The row of a code, as `type` of a problem names it.
+/// The description of a code. The `type` of a problem names its path.
 async fn error(Path(code): Path<String>) -> Response {
     match explained(&code) {
         Some(row) => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], row).into_response(),
@@ -184,7 +184,7 @@ async fn error(Path(code): Path<String>) -> Response {
     }
 }
 
-/// The head and the row of the table that has the code.
+/// The head of the table that contains the code, and the row of the code.
 pub(super) fn explained(code: &str) -> Option<String> {
     let begin = format!("| `{code}` |");
     let rows: Vec<&str> = ERRORS.lines().collect();
@@ -226,7 +226,7 @@ fn problem_response(problem: &Problem) -> Response {
     response
 }
 
-/// The values of a header, in their order.
+/// The values of a header, in order.
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
     let values = headers.get_all(name).iter();
     values.map(HeaderValue::as_bytes).collect()
@@ -239,7 +239,7 @@ impl App {
         let caller = caller.as_deref();
         let tenant = caller.map(|caller| caller.name.as_str());
         let given = Key::read(&values(&parts.headers, &IDEMPOTENCY_KEY), tenant)?;
-        // Taken before the body is read, so that the requests whose bodies are slow are counted, too.
+        // The places are taken before the body is read, so that requests with slow bodies count, too.
         let places = self.places(caller)?;
         let body = read_body(body).await?;
         let call = Call::read(&Incoming {
@@ -264,7 +264,7 @@ impl App {
                 (headers, body).into_response()
             }
             Err(mut problem) => {
-                // Where the same call may be repeated, it needs the same key.
+                // A repeat of this call needs the same key.
                 if !call.op.only_reads() && problem.status >= 500 {
                     problem.idempotency_key = Some(key.as_str().to_owned());
                 }
@@ -279,7 +279,7 @@ impl App {
         Ok(response)
     }
 
-    /// A place among the calls in progress, and among those of the caller.
+    /// Takes a place among the calls in progress, and among those of the caller.
     pub(super) fn places(&self, caller: Option<&Caller>) -> Result<Places, Problem> {
         let place = |semaphore: &Arc<Semaphore>, limit: &str| {
             Arc::clone(semaphore).try_acquire_owned().map_err(|_| {

@@ -1,4 +1,4 @@
-//! Callers: who may call, and what for. A file has the hashes of their tokens, and is read again when it changes.
+//! The callers and their scopes. A file contains the hashes of their tokens, and is read again when it changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use tracing::{error, info};
 use super::call::Op;
 use crate::wire::route::matches;
 
-/// How often the file is looked at.
+/// The interval between two looks at the file.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Largest file, in bytes: a few thousand callers.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Longest name of a caller, in bytes. It precedes the key in a `request_id`, which has 255.
+/// Longest name of a caller, in bytes. It precedes the key in a `request_id`, which has at most 255 bytes.
 const NAME_BYTES_MAX: usize = 64;
 
 /// The calls that a scope permits.
@@ -49,19 +49,19 @@ impl Verb {
     }
 }
 
-/// One caller.
+/// A caller in the file.
 pub(super) struct Caller {
-    /// Its name: the requester of its records, and the tenant of its keys.
+    /// The name. It is the requester of the caller's records, and the tenant of its keys.
     pub name: String,
-    /// The hash of its token.
+    /// The hash of the caller's token.
     hash: blake3::Hash,
     scopes: Vec<(Verb, String)>,
-    /// Its places among the calls in progress.
+    /// The caller's places among the calls in progress.
     pub in_flight: Arc<Semaphore>,
 }
 
 impl Caller {
-    /// Whether it may do this to the sequence of this name, which is the record's key, byte for byte.
+    /// True if a scope permits this operation on this sequence. Scopes match the record's key, byte for byte.
     pub(super) fn permits(&self, op: Op, name: &str) -> bool {
         let verb = Verb::of(op);
         let permits = |(known, pattern): &(Verb, String)| *known == verb && matches(pattern, name);
@@ -76,7 +76,7 @@ pub(super) fn scope_of(op: Op) -> &'static str {
     known.map_or("", |(word, _)| word)
 }
 
-/// The file as it is written.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -90,7 +90,7 @@ struct Entry {
     scopes: Vec<String>,
 }
 
-/// The callers in force. Clones share them.
+/// The callers of the last valid file. Clones share them.
 #[derive(Clone)]
 pub(super) struct Callers(Arc<Shared>);
 
@@ -101,10 +101,10 @@ struct Shared {
 }
 
 impl Callers {
-    /// Reads the file. `in_flight_max`: calls in progress of each caller.
+    /// Reads the file. `in_flight_max`: the limit of calls in progress for each caller.
     ///
     /// # Errors
-    /// The reason why there are no callers.
+    /// The reason why the file cannot be used.
     pub(super) fn load(path: &Path, in_flight_max: usize) -> Result<Callers, String> {
         let callers = parse(&read(path)?, &[], in_flight_max)?;
         Ok(Callers(Arc::new(Shared {
@@ -114,8 +114,8 @@ impl Callers {
         })))
     }
 
-    /// The caller with this token. All are compared, each in constant time, so that the time of an answer does not show
-    /// how much of a guess was right.
+    /// The caller with this token. Each hash is compared, in constant time. So the time of an answer does not show how
+    /// much of a guess was right.
     pub(super) fn find(&self, token: &[u8]) -> Option<Arc<Caller>> {
         let hash = blake3::Hash::from_bytes(Sha256::digest(token).into());
         let mut found = None;
@@ -142,8 +142,8 @@ impl Callers {
         }
     }
 
-    /// A file that cannot be used leaves the callers in force: an empty one must not open the door, and a mistake in
-    /// one must not shut it.
+    /// Keeps the callers if the file cannot be used. An empty file must not admit everybody, and a mistake in the file
+    /// must not refuse everybody.
     fn look(&self, last: &mut Result<String, String>) {
         let text = read(&self.0.path);
         if text == *last {
@@ -162,7 +162,7 @@ impl Callers {
                 *held.unwrap_or_else(PoisonError::into_inner) = callers;
             }
             Err(reason) => {
-                error!(%path, reason, "the file of callers cannot be used: the old ones stay in force");
+                error!(%path, reason, "the file of callers cannot be used: the previous callers stay valid");
             }
         }
     }
@@ -176,7 +176,7 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-/// The callers of a file. One that was there before keeps its places.
+/// Reads the callers of a file. A caller of the previous file keeps its places.
 fn parse(
     text: &str,
     before: &[Arc<Caller>],
@@ -221,7 +221,7 @@ fn parse(
     Ok(callers)
 }
 
-/// `VERB:PATTERN`. A name may have a colon itself.
+/// Reads `VERB:PATTERN`. A pattern may contain a colon.
 fn scope(text: &str) -> Result<(Verb, String), String> {
     let known = text.split_once(':').and_then(|(word, pattern)| {
         let (_, verb) = Verb::ALL.iter().find(|(known, _)| *known == word)?;

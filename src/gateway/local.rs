@@ -1,5 +1,5 @@
-//! Without a file of callers, only callers on this machine are answered. A web site in a browser on this machine is none: it
-//! can send requests to a loopback address, and let its own name resolve to one.
+//! Answers only callers on this machine, if there is no file of callers. A web site in a browser on this machine is not
+//! a caller: it can send requests to a loopback address, and let its own name resolve to one.
 
 use axum::http::HeaderMap;
 use axum::http::Uri;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::call::problem::{Own, Problem};
 use crate::service::http::Hosts;
 
-/// The beginning of the headers that a proxy adds.
+/// The prefix of the headers that a proxy adds.
 const PROXY: &str = "x-forwarded-";
 
 /// The check of a request. Clones share it.
@@ -17,13 +17,13 @@ const PROXY: &str = "x-forwarded-";
 pub(super) struct Local(Option<Hosts>);
 
 impl Local {
-    /// A check for this listener. `address` is HOST:PORT from the configuration.
+    /// Creates a check for this listener. `address` is HOST:PORT from the configuration.
     pub(super) fn new(listener: &TcpListener, address: &str) -> Local {
         let listens = listener.local_addr().ok().map(|address| address.ip());
         Local(Hosts::new(listens, address, &[], false))
     }
 
-    /// Accepts a request that comes from a program on this machine, as far as can be told.
+    /// Accepts a request that appears to come from a program on this machine.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let refused = |detail: String| Err(Problem::own(Own::NotLocal, detail));
         if let Some(hosts) = &self.0

@@ -5,22 +5,22 @@ use prometheus::{Error, Histogram, IntCounterVec, IntGauge, Registry};
 use crate::observe::metrics::names::Named;
 use crate::observe::metrics::register::{counters, gauge, histogram, program};
 
-/// Answers, by `status`.
+/// Answers, by HTTP `status`.
 const ANSWERS: Named = (
     "sequencer_gateway_answers_total",
     "Answers of the gateway to calls, by HTTP status.",
 );
-/// Calls that wait.
+/// Calls that wait for a reply.
 const IN_FLIGHT: Named = (
     "sequencer_gateway_calls_in_flight",
     "Calls whose record is written or is about to be, and has no reply yet.",
 );
-/// Times of calls, in seconds.
+/// Durations of calls, in seconds.
 const DURATION: Named = (
     "sequencer_gateway_call_duration_seconds",
     "Time from the head of a request to its answer.",
 );
-/// Whether calls are taken.
+/// 1 while the gateway takes calls.
 const READY: Named = (
     "sequencer_gateway_ready",
     "1 if the gateway takes calls, 0 if it answers 503.",
@@ -31,7 +31,7 @@ const SECONDS: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0,
 ];
 
-/// Every metric; clones share them.
+/// Every metric. Clones share them.
 #[derive(Clone)]
 pub(super) struct Metrics {
     answers: IntCounterVec,
@@ -43,7 +43,7 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn register(registry: &Registry) -> Result<Metrics, Error> {
         let answers = counters(registry, ANSWERS, "status")?;
-        // So that a rate over the first of these is right.
+        // These series begin at 0, so that a rate over their first event is right.
         for status in [200, 503, 504] {
             answers.get_metric_with_label_values(&[&status.to_string()])?;
         }

@@ -7,10 +7,10 @@
 //! | [`serve`] | start, run, stop |
 //! | `server` | the sockets and their limits |
 //! | `app` | the handlers |
-//! | `steps` | what a call does in Kafka, step by step |
-//! | `access` | who is answered |
+//! | `steps` | the steps of a call in Kafka |
+//! | `access` | decides whose calls are answered |
 //! | `callers` | the file of callers: tokens and scopes |
-//! | `local` | the check of callers where there is no such file |
+//! | `local` | the check of callers when there is no such file |
 //! | `metrics` | counters and histograms |
 
 mod access;

@@ -1,4 +1,4 @@
-//! From settings to a running gateway, and back out again.
+//! Starts a gateway from the settings, runs it and stops it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,13 +21,13 @@ use crate::service::http::trace::Tracer;
 use crate::service::serve;
 use crate::service::settings::{self, Gateway, Settings};
 
-/// Time for answers on their way after the last call has ended.
+/// Time for answers in transit after the last call has ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Why the gateway ended.
+/// The reason why the gateway ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Settings(#[from] settings::Error),
     /// The address cannot be bound.
@@ -38,7 +38,7 @@ pub enum Error {
         /// The reason in words for people.
         reason: String,
     },
-    /// Others could reach the address, and there is nothing to know them by.
+    /// Other machines could reach the address, and without a file of callers the gateway could not identify them.
     #[error(
         "gateway.address {address} is not a loopback address, and without gateway.callers only callers on its own \
          machine are answered: use 127.0.0.1, or name a file of callers"
@@ -47,21 +47,21 @@ pub enum Error {
         /// The address that was bound.
         address: SocketAddr,
     },
-    /// The file of callers.
+    /// The file of callers cannot be used.
     #[error("gateway.callers {path}: {reason}")]
     Callers {
         /// The file.
         path: String,
-        /// Why it cannot be used.
+        /// The reason why the file cannot be used.
         reason: String,
     },
-    /// Kafka.
+    /// An error of Kafka.
     #[error(transparent)]
     Kafka(#[from] crate::kafka::error::Error),
-    /// The metrics.
+    /// An error of the metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The operating system.
+    /// An error of the operating system.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
 }
@@ -83,7 +83,7 @@ impl Error {
 pub(crate) struct Status(Arc<OnceLock<Calls>>);
 
 impl Status {
-    /// Why no call is taken at present. None when calls are taken.
+    /// The reason why no call is taken at present. None when calls are taken.
     pub(crate) fn obstacle(&self) -> Option<String> {
         match self.0.get() {
             Some(calls) => calls.obstacle(),
@@ -92,7 +92,7 @@ impl Status {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then answers what is in progress.
+/// Serves until SIGTERM or SIGINT. Then it answers the calls in progress.
 ///
 /// # Errors
 /// The reason why it did not start.
@@ -112,7 +112,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Serves until `stop` is there, then answers what is in progress. `status` shows how it goes.
+/// Serves until `stop` is ready. Then it answers the calls in progress. `status` shows the progress.
 ///
 /// # Errors
 /// As [`run`].
@@ -142,7 +142,7 @@ pub(crate) async fn run_until(
     };
     let tracer = Tracer::new(connection.clone(), serve::topics(settings));
     let (calls, thread) = Calls::start(connection, options)?;
-    // It is set once: each run has a status of its own.
+    // This cannot fail: each run has its own status.
     let _ = status.0.set(calls.clone());
     let limits = Limits {
         in_flight_max: gateway.in_flight_max,
@@ -151,7 +151,7 @@ pub(crate) async fn run_until(
     let access = match callers {
         None => Access::Local(Local::new(&listener, &gateway.address)),
         Some(callers) => {
-            // It ends with the runtime.
+            // The task ends with the runtime.
             drop(tokio::spawn(callers.clone().follow()));
             Access::Callers(callers)
         }
@@ -161,7 +161,7 @@ pub(crate) async fn run_until(
     let stopping = async {
         app.stopped().await;
         info!("stopping: calls in progress are answered");
-        // Each ends by itself when its time is up, and a longer wait is the operator's choice.
+        // Each call ends at its own timeout. An operator may set a longer `shutdown.deadline_ms`.
         tokio::time::sleep(settings.shutdown_deadline.saturating_sub(GRACE)).await;
         calls.stop();
         tokio::time::sleep(GRACE).await;
@@ -172,13 +172,13 @@ pub(crate) async fn run_until(
         () = stopping => warn!("not all answers went out within shutdown.deadline_ms"),
     }
     calls.stop();
-    // It may be asking brokers that are away. It owns nothing that would need an end.
+    // The thread may be waiting for brokers that are away. It needs no cleanup.
     drop(thread);
     info!("stopped");
     Ok(())
 }
 
-/// Whether calls need tokens is decided here, once.
+/// Loads the callers. None if calls need no token. No other place decides this.
 fn callers(settings: &Gateway) -> Result<Option<Callers>, Error> {
     let Some(path) = &settings.callers else {
         return Ok(None);
@@ -205,12 +205,12 @@ async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
     }
 }
 
-/// All that can be wrong without a Kafka, for a command that starts one first.
+/// Finds the errors that show without Kafka, for a command that starts a Kafka first.
 ///
 /// # Errors
-/// The address is taken, or others could reach it, or the file of callers cannot be used.
+/// The address is taken or other machines could reach it, or the file of callers cannot be used.
 pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
-    // Only tried, and given back at once.
+    // This only tries the file and the port. The gateway uses them later.
     callers(&settings.gateway)?;
     runtime()?.block_on(bind(&settings.gateway))?;
     Ok(())

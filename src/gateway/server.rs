@@ -1,4 +1,4 @@
-//! The sockets: connections with limits in number, time and size, and a clean end.
+//! The sockets: connections with limits for number, time and size, and a clean end.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use tracing::debug;
 use super::app::{App, router};
 use crate::service::http::bounded::{Bounded, Limits};
 
-/// Most bytes of a request's first line and headers: the longest name as a percent-encoded path, the longest key
-/// and both trace headers (4 KiB each) take less than 12 KiB.
+/// Highest number of bytes of a request's first line and headers. The longest name as a percent-encoded path, the
+/// longest key and both trace headers (4 KiB each) take less than 12 KiB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Most bytes that are read ahead of one connection, its head and a small body.
+/// Highest number of bytes that are read ahead from one connection: its head and a small body.
 const BUFFER_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
 
 /// Longest time for the head of a request, in seconds. A client sends it at once. A silent connection takes no
 /// slot for longer.
 const HEAD_S_MAX: u64 = 5;
 
-/// Longest time in seconds without a request on a connection that has had an answer: above the minute after which
-/// most clients close it themselves.
+/// Longest time in seconds without a request on a connection that has had an answer. It is longer than the minute after
+/// which most clients close the connection themselves.
 const IDLE_S_MAX: u64 = 75;
 
 /// Serves until `stop` is ready and all requests in progress are answered.
@@ -75,7 +75,7 @@ pub(super) async fn serve(
             }
         });
     }
-    // New connections are refused from here on.
+    // From here on, new connections are refused.
     drop(bounded);
     app.stop();
     connections.shutdown().await;

@@ -1,4 +1,4 @@
-//! The steps of a call: a look at the sequence where its state decides, then its record and its reply, or a search.
+//! The steps of a call: a look at the sequence if its state matters, then a record and its reply, or a search.
 
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -51,7 +51,7 @@ impl App {
             End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
         };
         match answered {
-            // Somebody else may have defined it since the look.
+            // Another client may have defined the sequence since the look.
             Err(problem)
                 if call.defines_if_unknown()
                     && problem.code == Code::InvalidDefinition.as_str() =>
@@ -66,7 +66,7 @@ impl App {
         }
     }
 
-    /// Asks for the state of the sequence, and decides.
+    /// Asks for the state of the sequence, and decides how the call goes on.
     async fn look(
         &self,
         call: &Call,
@@ -80,7 +80,7 @@ impl App {
         let end = self.0.calls.call(look, places).await;
         match ended(end) {
             End::Reply(description) => answer::looked(call, &description),
-            // The record of the call itself was not written.
+            // This is the look. The record of the call itself was not written.
             End::NoReply { reason, .. } => {
                 let unwritten =
                     Fate::Unwritten(format!("the sequence was looked at first, and {reason}"));
@@ -89,7 +89,7 @@ impl App {
         }
     }
 
-    /// Searches the ledger. `places` are held until the end.
+    /// Searches the ledger. Holds `places` until the end.
     async fn trace(&self, call: &Call, _places: Places) -> Result<Vec<u8>, Problem> {
         let id = call.id.unwrap_or_default().to_string();
         let failed = |reason: String| {
@@ -104,7 +104,7 @@ impl App {
     }
 }
 
-/// A call whose sender is gone without a word: nothing is known of its record.
+/// Treats a call whose sender was dropped as a call with an unknown fate.
 fn ended<E>(end: Result<End, E>) -> End {
     end.unwrap_or_else(|_| End::NoReply {
         fate: Fate::Unreported,

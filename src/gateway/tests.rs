@@ -1,4 +1,4 @@
-//! Over real sockets, without a broker: the limits, and the answers that need none.
+//! Tests over real sockets, without a broker: the limits, and the answers that need no broker.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ use crate::kafka::transactor::Topics;
 use crate::service::http::trace::Tracer;
 use crate::wire::headers::Names;
 
-/// A hang fails the test.
+/// After this time, a hang fails the test.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Server {
@@ -36,12 +36,12 @@ struct Server {
     task: JoinHandle<()>,
 }
 
-/// A gateway of a cluster that is not there.
+/// Starts a gateway whose cluster does not exist.
 async fn start(in_flight_max: usize, connections_max: usize) -> Server {
     start_for(None, in_flight_max, connections_max).await
 }
 
-/// The same with callers.
+/// Like [`start`], with callers.
 async fn start_for(
     callers: Option<Callers>,
     in_flight_max: usize,
@@ -99,7 +99,7 @@ impl Server {
         self.calls.stop();
     }
 
-    /// The whole answer to these bytes.
+    /// The whole answer to this request.
     async fn answer(&self, request: String) -> String {
         let address = self.address;
         let answered = spawn_blocking(move || {
@@ -107,7 +107,7 @@ impl Server {
             stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             stream.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
-            // The server may close a connection whose request it has not read to its end.
+            // The server may close the connection before it has read the whole request.
             let _ = stream.read_to_string(&mut answer);
             answer
         });
@@ -255,7 +255,7 @@ async fn every_code_has_a_page() {
     server.end().await;
 }
 
-/// Name, type and labels of each metric, from the table of `docs/gateway.md`.
+/// Compares name, type and labels of each metric with the table of `docs/gateway.md`.
 #[tokio::test]
 async fn the_documented_metrics_are_those_that_are_exported() {
     let documented = include_str!("../../docs/gateway.md");
@@ -301,7 +301,7 @@ async fn a_caller_does_what_its_scopes_name_and_nothing_else() {
         "Authorization: Bearer aaaa\r\nHost: ids.example.com\r\nX-Forwarded-For: 10.0.0.1\r\n";
     const BILLING: &str = "Authorization: Bearer bbbb\r\n";
     for (line, headers, expected) in [
-        // There is no broker, so what is permitted is a 503.
+        // There is no broker, so a permitted call gets a 503.
         (NEXT, ALL, "503"),
         ("PATCH /v1/sequences/a", ALL, "503"),
         ("POST /v1/sequences/invoices%2F2026/next", BILLING, "503"),
@@ -321,7 +321,7 @@ async fn a_caller_does_what_its_scopes_name_and_nothing_else() {
         let challenged = answer.contains("www-authenticate: Bearer\r\n");
         assert_eq!(challenged, expected == "401", "{answer}");
     }
-    // With the name of its caller before it, a key must still fit.
+    // The key and the name of its caller together exceed a `request_id`.
     let key = format!("{ALL}Idempotency-Key: {}\r\n", "x".repeat(252));
     let answer = server.call(NEXT, &key, "").await;
     assert_eq!(status(&answer), "400", "{answer}");

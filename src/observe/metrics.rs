@@ -31,8 +31,7 @@ use super::status::Status;
 use crate::core::Code;
 use crate::wire::route::Cause;
 
-/// Upper bounds of checkpoint times in seconds. A few milliseconds are normal, and Kafka's timeouts are
-/// seconds.
+/// Upper bounds of checkpoint times in seconds. A few milliseconds are normal, and Kafka's timeouts are a few seconds.
 const CHECKPOINT_SECONDS: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 20.0,
 ];
@@ -40,14 +39,14 @@ const CHECKPOINT_SECONDS: [f64; 12] = [
 /// Upper bounds of restore times in seconds: from an empty partition to millions of sequences.
 const RESTORE_SECONDS: [f64; 11] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
 
-/// Every metric of the process; clones share them.
+/// Every metric of the process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     /// Requests that got IDs.
     pub requests_granted: IntCounter,
     /// Requests that got an error.
     pub requests_rejected: IntCounter,
-    /// Requests that got the IDs of an earlier one with the same `request_id`.
+    /// Requests that got the IDs of an earlier request with the same `request_id`.
     pub requests_repeated: IntCounter,
     /// Operators' actions that were carried out.
     pub requests_operated: IntCounter,
@@ -85,9 +84,9 @@ pub(crate) struct Metrics {
     pub rebalances_revoke: IntCounter,
     /// Partitions lost without a revocation.
     pub rebalances_lost: IntCounter,
-    /// Engines that were given up.
+    /// Engines that ended, and that a new engine replaced.
     pub start_overs: IntCounter,
-    /// Silent peers, and what was done about them.
+    /// Silent peers, and their evictions.
     pub failover: Failover,
     /// Latencies from request to reply.
     pub latency: Latency,
@@ -105,7 +104,7 @@ impl Metrics {
     /// first event is right.
     ///
     /// # Errors
-    /// One of the names is taken on this registry.
+    /// A name is already in use on this registry.
     pub(crate) fn register(registry: &Registry) -> Result<Metrics, Error> {
         let requests = counters(registry, REQUESTS, "outcome")?;
         let checkpoints = counters(registry, CHECKPOINTS, "result")?;

@@ -1,4 +1,4 @@
-//! What an instance says about itself: the engine publishes here, HTTP shows it.
+//! The status of an instance: the engine publishes it, and HTTP shows it.
 //!
 //! | file | subject |
 //! |---|---|

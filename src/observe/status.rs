@@ -20,21 +20,21 @@ pub(crate) struct Status {
     pub group: String,
     /// `immediate` or `exactly_once`.
     pub reply_mode: Mode,
-    /// When the process started, in milliseconds since 1970.
+    /// The time of the process's start, in milliseconds since 1970.
     pub started_unix_ms: u64,
-    /// Whether the instance is a member of the group on a cluster that answers.
+    /// True if the instance is a member of the group and has its assignment, which may be empty.
     pub connected: bool,
-    /// Why the instance is not connected, or what delays the whole instance, in one line.
+    /// The reason why the instance is not connected, or why the whole instance is slow, in one line.
     pub problem: Option<String>,
     /// Checkpoints that failed since the last one that was committed.
     pub checkpoint_failures: u32,
-    /// Why the last checkpoint failed. None when it was committed.
+    /// The reason why the last checkpoint failed. None when it was committed.
     pub checkpoint_problem: Option<String>,
     /// N, the number of partitions that names are spread over; 0 before the first takeover.
     pub service_partitions: u32,
     /// Partitions of the request topic at the last takeover; 0 before the first.
     pub request_partitions: u32,
-    /// The age of the last heartbeat of each other instance, in milliseconds; none without `failover.silence_ms`.
+    /// The age of the last heartbeat of each other instance, in milliseconds. Empty without `failover.silence_ms`.
     pub peers: BTreeMap<String, u64>,
     /// The partitions that this instance owns.
     pub partitions: BTreeMap<i32, PartitionStatus>,
@@ -45,9 +45,9 @@ pub(crate) struct Status {
 pub(crate) struct PartitionStatus {
     /// The stage of its life.
     pub state: PartitionState,
-    /// The stable word for why it halted; `docs/errors.md` explains each word.
+    /// The stable word for the reason of a halt. `docs/errors.md` explains each word.
     pub halt: Option<&'static str>,
-    /// Why the partition halted, waits, or is slow, in one line.
+    /// The reason why the partition halted, waits, or is slow, in one line.
     pub reason: Option<String>,
     /// The command that repairs the halted partition.
     pub repair: Option<String>,
@@ -57,20 +57,20 @@ pub(crate) struct PartitionStatus {
     pub lag_records: Option<i64>,
     /// Requests that were read and whose reply is not acknowledged or not committed.
     pub unanswered: u64,
-    /// How long such requests have waited without a checkpoint, which would cover them all.
+    /// The time for which such requests have waited without a checkpoint, which would cover them all.
     pub unanswered_ms: Option<u64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
     /// The part that the partition has left to do in a rescale, as `sequencer rescale --status` calls it. Absent
     /// when there is none.
     pub rescale: Option<&'static str>,
-    /// How near the sequences are to their end. Absent until all were looked at.
+    /// The distance of the sequences from their end. Absent until all have been looked at.
     #[serde(skip)]
     pub outlook: Option<Outlook>,
     /// Age of the last committed checkpoint in milliseconds. Before the first one, the time since the partition
     /// runs.
     pub checkpoint_age_ms: Option<u64>,
-    /// How long a producer's open transaction has held the partition back, in milliseconds.
+    /// The time for which a producer's open transaction has held the partition back, in milliseconds.
     pub open_transaction_hold_ms: Option<u64>,
 }
 
@@ -81,14 +81,14 @@ pub(crate) enum PartitionState {
     /// The partition's state is being read.
     #[default]
     Restoring,
-    /// The partition waits for a change outside, such as a reply topic that can be written again.
+    /// The partition waits for an external change, such as a reply topic that can be written again.
     Waiting,
     /// The partition answers requests.
     Running,
     /// The partition is being handed over or shut down: it makes its last checkpoint, and takes no new
     /// requests.
     Draining,
-    /// The partition stopped rather than guess (I6) and needs its repair.
+    /// The partition stopped rather than guess (I6), and needs a repair.
     Halted,
 }
 

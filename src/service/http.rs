@@ -107,7 +107,7 @@ pub(crate) async fn bind(address: &str) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Why an address cannot be bound, in words for people.
+/// The reason why an address cannot be bound, in words for people.
 pub(crate) fn bind_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),

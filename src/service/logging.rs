@@ -25,8 +25,8 @@ use super::settings::{Error, LogFormat};
 use crate::core::printable::printable;
 use sink::Sink;
 
-/// How long the end of the process waits for the last log lines, in milliseconds. They take microseconds, and a
-/// stalled reader must not keep the process alive.
+/// The longest wait for the last log lines at the end of the process, in milliseconds. Writing them takes microseconds,
+/// and a stalled reader must not keep the process alive.
 const FLUSH_MS_MAX: u64 = 1_000;
 
 /// The one log of the process.
@@ -75,7 +75,7 @@ pub(crate) fn init(format: LogFormat, level: &str) -> Result<(), Error> {
     // The time is UTC with microseconds by the library's default.
     let started = match format {
         LogFormat::Text => {
-            // https://no-color.org: colours are for people at a terminal who did not turn them off.
+            // https://no-color.org: colours are only for people at a terminal who have not turned them off.
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             lines
                 .compact()
@@ -92,7 +92,7 @@ pub(crate) fn init(format: LogFormat, level: &str) -> Result<(), Error> {
             .finish()
             .try_init(),
     };
-    // It fails only when logging was started already, and then there is a log.
+    // An error means that logging was started before, so there is a log.
     drop(started);
     Ok(())
 }

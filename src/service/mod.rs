@@ -1,4 +1,4 @@
-//! Around the engine: configuration, logs, HTTP, signals.
+//! The parts around the engine: configuration, logs, HTTP, signals.
 //!
 //! | room | subject |
 //! |---|---|

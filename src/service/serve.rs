@@ -1,7 +1,7 @@
-//! `sequencer serve`: from settings to a running engine, and back out again.
+//! `sequencer serve`: starts an engine from the settings, runs it and stops it.
 //!
-//! The engine has a thread of its own; this one waits for signals and serves HTTP. When a Kafka
-//! client is of no more use, the engine is made anew: the log and the state say where to go on.
+//! The engine has its own thread. This thread waits for signals and serves HTTP. When a Kafka client is no longer
+//! usable, a new engine replaces the old one, and reads from the log and the state where to go on.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,31 +31,30 @@ use crate::processor::partition::Service;
 use crate::wire::route::Routing;
 use fenced::Incarnations;
 
-/// Pause before an engine that ended is made anew.
+/// Pause between a failed engine and the next one, except after fencing.
 const START_OVER_PAUSE: Duration = Duration::from_secs(1);
-/// A revoked partition is handed over within this time, with a last checkpoint or without it: well
-/// below `max.poll.interval.ms`, and several times what a checkpoint takes.
+/// The limit for the handover of a revoked partition, with a last checkpoint or without it. It is well below
+/// `max.poll.interval.ms`, and several times the duration of a checkpoint.
 const REVOKE_DEADLINE_MS: u64 = 3_000;
-/// What leaving takes beyond the configured deadline of the final checkpoint before the process
-/// ends all the same.
+/// Time for leaving the group, after the deadline of the final checkpoint. Then the process ends in any case.
 const LEAVE_GRACE: Duration = Duration::from_secs(5);
 
-/// Why serving ended.
+/// The reason why serving ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Settings(#[from] settings::Error),
-    /// The HTTP address.
+    /// The HTTP address cannot be bound.
     #[error(transparent)]
     Http(#[from] http::BindError),
-    /// Kafka, or a topic in it.
+    /// An error of Kafka or of a topic.
     #[error("{0}")]
     Kafka(String),
     /// Another process uses this instance's ID.
     #[error("{0}")]
     Fenced(String),
-    /// The operating system.
+    /// An error of the operating system.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
 }
@@ -70,10 +69,10 @@ impl Error {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes and leaves.
+/// Serves until SIGTERM or SIGINT. Then it finishes, and leaves the group.
 ///
 /// # Errors
-/// What kept it from starting, or made it end by itself.
+/// The error that prevented the start or ended the service.
 pub(crate) fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -84,12 +83,12 @@ pub(crate) fn run(settings: &Settings, warnings: &[String]) -> Result<(), Error>
     })
 }
 
-/// The status of an instance of these settings before it has done anything.
+/// The status of an instance with these settings before its start.
 pub(crate) fn starting(settings: &Settings) -> Status {
     Status::starting(&settings.instance_id, &settings.group, settings.reply_mode)
 }
 
-/// Serves until `stop` is there, then finishes and leaves. `status` shows how it goes.
+/// Serves until `stop` is ready. Then it finishes, and leaves the group. `status` shows the progress.
 ///
 /// # Errors
 /// As [`run`].
@@ -110,7 +109,7 @@ pub(crate) async fn run_until(
         brokers = connection.brokers,
         reply_mode = %settings.reply_mode,
         http = settings.http_address,
-        // All others are as in config/default.toml.
+        // All other settings are as in config/default.toml.
         settings = %listed(settings.changed()),
         "starting"
     );
@@ -174,11 +173,11 @@ pub(crate) async fn run_until(
             ),
         };
         tokio::spawn(http::serve(listener, state, async move {
-            // An error means that the sender is gone, which is a stop as well.
+            // An error means that the sender is gone, which also means stop.
             let _ = http_stopped.await;
         }))
     });
-    // The start took its time, and was not the engine's silence.
+    // The start took time, which must not count as silence of the engine.
     status.update(|_| {});
     let result = supervise(config, &inquiries, settings.shutdown_deadline, stop).await;
     drop(http_stop);
@@ -193,14 +192,14 @@ pub(crate) async fn run_until(
     result
 }
 
-/// All that can be wrong without a Kafka, for a command that starts one first.
+/// Finds the errors that show without Kafka, for a command that starts a Kafka first.
 ///
 /// # Errors
-/// A property that librdkafka does not have or refuses; a port that is taken.
+/// A property that librdkafka does not know or refuses, or an address that cannot be bound.
 pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     properties(settings)?;
     if let Some(address) = &settings.http_address {
-        // Only tried, and given back at once: it is bound when there is something to serve.
+        // This only tries the port. The service binds it again later.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -209,11 +208,11 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// How to reach Kafka according to the settings, checked. The properties come first: a mistyped name is
-/// why there seem to be no brokers.
+/// The checked data for connecting to Kafka. The properties are checked before the brokers, because a mistyped name
+/// looks like missing brokers.
 ///
 /// # Errors
-/// No brokers, or a property that librdkafka does not have or refuses.
+/// No brokers, or a property that librdkafka does not know or refuses.
 pub(crate) fn connection(settings: &Settings) -> Result<Connection, settings::Error> {
     properties(settings)?;
     Ok(Connection {
@@ -293,7 +292,7 @@ fn options(
     })
 }
 
-/// Runs engines, one after another, until one ends for good.
+/// Runs engines, one after another, until the service ends.
 async fn supervise(
     config: Config,
     inquiries: &Inquiries,
@@ -315,7 +314,7 @@ async fn supervise(
     };
     let (mut config, mut incarnations) = (config, Incarnations::default());
     loop {
-        // Each engine is a writer of its own: what an earlier one left behind is foreign to it.
+        // Each engine is a new writer, so that it treats the batches of an earlier engine as foreign.
         let run = &mut config.options.run;
         run.writer = getrandom::u64().unwrap_or(run.writer.wrapping_add(1));
         incarnations.begins(run.writer);
@@ -367,14 +366,14 @@ fn spawn(config: Config) -> Result<(Sender<Message>, Ended), Error> {
     std::thread::Builder::new()
         .name("engine".to_owned())
         .spawn(move || {
-            // Nobody waits for it any more when the process is past its deadline.
+            // After the deadline of the process, nobody waits for this result.
             let _ = ended.send(engine.run());
         })?;
     Ok((sender, receiver))
 }
 
 async fn finish(sender: &Sender<Message>, ended: Ended, deadline: Duration) -> Result<(), Error> {
-    // An engine that has ended already has closed its channel, and its result is there.
+    // An engine that has ended has closed its channel. Its result is already there.
     let _ = sender.send(Message::Stop);
     match tokio::time::timeout(deadline, ended).await {
         Ok(Ok(Ok(()))) => Ok(()),
@@ -391,7 +390,7 @@ async fn finish(sender: &Sender<Message>, ended: Ended, deadline: Duration) -> R
 /// Resolves at the first SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The signals cannot be listened to.
+/// The process cannot listen to the signals.
 pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

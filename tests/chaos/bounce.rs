@@ -29,7 +29,7 @@ const RATE: u64 = 2_000;
 const BOUNCES: usize = 3;
 const POLL: Duration = Duration::from_millis(50);
 
-/// The process that is bounced, and how.
+/// The process that is bounced, and the way in which it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bounced {
     Clients,
@@ -93,7 +93,7 @@ fn cell(
                 } else {
                     assert_eq!(instance.sigterm_and_wait(), 0);
                 }
-                // The remaining instance has the other's name on the next turn.
+                // The removed instance had this name.
                 instances.push(service.start(["a", "b"][bounce % 2]));
             }
             Bounced::Brokers => {

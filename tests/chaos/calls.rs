@@ -1,6 +1,6 @@
-//! HTTP calls through two gateways that are repeated with their keys, and the judge of what their callers were told:
-//! a repeat gets the IDs of the first call, a call that ended with 503 took none, and a call without an answer took
-//! at most those that its repeat returns.
+//! HTTP calls through two gateways, which their callers repeat with the same keys, and the judge of the answers. A
+//! repeat gets the IDs of the first call. A call that ended with 503 took no ID. A call without an answer took at most
+//! the IDs that its repeat returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,32 +19,32 @@ use crate::support::{DEADLINE, http};
 
 use super::proxy::Proxy;
 
-/// The gateways: the second one is connected through the proxy, so that faults of links reach it.
+/// The gateways. The second gateway connects through the proxy, so that faults of links reach it.
 pub const GATEWAYS: [&str; 2] = ["g", "h"];
-/// Below the length of most faults, so that callers see both kinds of failure.
+/// The timeout is below the length of most faults, so that callers see both kinds of failure.
 const SETTINGS: [&str; 1] = ["gateway.timeout_ms=3000"];
-/// The callers of each gateway.
+/// Number of callers of each gateway.
 const CALLERS: u64 = 2;
-/// The sequences that they take IDs of.
+/// Number of sequences that they use.
 const SEQUENCES: u64 = 3;
-/// How their names begin.
+/// The prefix of the sequences' names.
 const CALLED: &str = "called-";
-/// Time between two calls of a caller, and before it repeats one.
+/// Time between two calls of a caller, and before a repeat.
 const PAUSE: Duration = Duration::from_millis(20);
-/// After one of this many answers, the call is repeated all the same.
+/// After one of this many answers, the caller repeats the call although it has its answer.
 const REPEATED_ONE_IN: u64 = 8;
 /// After one of this many first 503s, the call is never repeated: its record must not be in the log.
 const ABANDONED_ONE_IN: u64 = 2;
-/// A connection that is not answered within this time is given up. The gateway answers before.
+/// The longest wait for an answer on a connection. The gateway answers earlier.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The answer that a caller got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// These are the first and the last ID.
+    /// The first and the last ID.
     Ids(i64, i64),
     Status(u16),
-    /// The connection ended.
+    /// The connection ended without an answer.
     Nothing,
 }
 
@@ -99,7 +99,7 @@ impl Calls {
         }
     }
 
-    /// Kills a gateway, and starts it again after this time.
+    /// Kills a gateway, and starts it again after `hold`.
     pub fn kill(&mut self, service: &Service, proxy: &Proxy, gateway: usize, hold: Duration) {
         self.gateways.remove(gateway).sigkill();
         thread::sleep(hold);
@@ -108,7 +108,7 @@ impl Calls {
         self.gateways.insert(gateway, started);
     }
 
-    /// Ends the callers, once each call is answered, and the gateways. Returns all attempts.
+    /// Waits until each call is answered, and ends the callers and the gateways. Returns all attempts.
     pub fn stop(self) -> Vec<Attempt> {
         self.stop.store(true, Ordering::SeqCst);
         let attempts = self
@@ -123,7 +123,7 @@ impl Calls {
     }
 }
 
-/// One caller: a call after another, each repeated with its key until it is answered.
+/// Runs one caller. It makes one call after another, and repeats each with its key until it is answered.
 fn call(
     caller: u64,
     ports: &[AtomicU16; 2],
@@ -154,7 +154,7 @@ fn call(
                 Told::Status(503) if attempt == 0 && random.below(ABANDONED_ONE_IN) == 0 => break,
                 _ => {}
             }
-            // A call that is not answered at the end is the judge's.
+            // The judge reports a call that has no answer at the end.
             if stop.load(Ordering::SeqCst) {
                 let end = *deadline.get_or_insert_with(|| Instant::now() + DEADLINE);
                 if Instant::now() > end || matches!(told, Told::Ids(..)) {
@@ -188,7 +188,7 @@ pub fn is_of_a_gateway(record: &Raw, service: &Service) -> bool {
     record.header("REPLY_TOPIC") == Some(service.gateway_replies.as_bytes())
 }
 
-/// True for the key of a reply to a gateway: to a call, or to a look whether the service answers.
+/// True for the key of a reply to a gateway: to a call, or to its check that the service answers.
 pub fn is_called(key: Option<&[u8]>) -> bool {
     key.is_some_and(|key| key.starts_with(CALLED.as_bytes()) || key == b"__policy")
 }
@@ -203,7 +203,7 @@ impl Topics {
                 topics.written.insert(key.to_owned());
             }
         }
-        // A reply that could not go to its gateway is on the default topic.
+        // A reply that could not be written to its gateway's topic is on the default topic.
         let replies = [&service.gateway_replies, &service.replies].into_iter();
         let replies = replies
             .flat_map(|topic| tail::replies(&service.bootstrap, topic, Isolation::Uncommitted));
@@ -219,20 +219,20 @@ impl Topics {
     }
 }
 
-/// A promise to callers that does not hold.
+/// A broken promise to callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// Two answers to one key have different IDs.
     OtherIds(String),
     /// The records of one key took more IDs than its answer has.
     TookMore(String),
-    /// A call that was never answered with anything but 503 is in the log.
+    /// The log has a call whose only answers were 503.
     Written(String),
-    /// A call was never answered, and not given up.
+    /// A call has no answer, and its caller did not give it up.
     Unanswered(String),
 }
 
-/// The judgement, and how often each thing was told.
+/// The judgement, with the number of each kind of answer.
 pub struct Verdict {
     pub wrong: Vec<Wrong>,
     keys: usize,
@@ -292,7 +292,8 @@ pub fn judge(attempts: &[Attempt], topics: &Topics) -> Verdict {
     verdict
 }
 
-/// A call that was refused, then not answered, then answered twice; and one that was refused and given up.
+/// Two right calls. The first is refused, gets no answer, and is then answered twice. The second is refused and given
+/// up.
 fn right() -> (Vec<Attempt>, Topics) {
     let told = [
         ("a", Told::Status(503)),

@@ -121,7 +121,7 @@ fn a_reply_to_what_nobody_asked_is_seen() {
 
 #[test]
 fn a_second_grant_to_one_request_is_seen() {
-    // Nothing else is wrong: all later grants have moved on.
+    // No other promise is broken: all later grants have moved on.
     let found = broken(|_, told| {
         told[6] = reply("a", 6, 7, Some("same"));
         told[8] = reply("a", 8, 9, None);

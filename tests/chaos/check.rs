@@ -80,7 +80,7 @@ pub struct Report {
     pub sequences: usize,
     pub ids: i64,
     pub errors: usize,
-    /// Number of records whose `request_id` another record has as well.
+    /// Number of records that share their `request_id` with an earlier record.
     pub again: usize,
     /// Requests whose reply was deleted with its topic before any reader saw it.
     pub lost_with_topic: HashSet<(i32, i64)>,

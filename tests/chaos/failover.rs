@@ -30,21 +30,21 @@ use super::verify;
 /// The number of times that each fault comes; `make failover` sets 10.
 const TIMES_VARIABLE: &str = "SEQUENCER_FAILOVER_TIMES";
 const TIMES_DEFAULT: f64 = 1.0;
-/// Without failover each fault takes half a minute, and three of each show the order of magnitude.
+/// Each fault without failover takes half a minute. Three of each are enough for the order of magnitude.
 const WITHOUT_MAX: usize = 3;
-/// Requests a second: few enough that two cores have time to spare between the faults, and enough that each
-/// partition has an answer every few milliseconds.
+/// Requests a second. At this rate, two cores have time to spare between the faults, and each partition has an answer
+/// every few milliseconds.
 const RATE: u64 = 400;
 const INSTANCES: [&str; 3] = [PROXIED, "b", "c"];
-/// The time before each fault in which all is well.
+/// The time without faults before each fault.
 const CALM: Duration = Duration::from_secs(2);
 /// The time for which an instance stays away. With failover, its partitions are back long before. Without
 /// failover, the session must end, and in `exactly_once` mode the transaction and the brokers' clean-up, too.
 const AWAY: Duration = Duration::from_secs(5);
 const AWAY_WITHOUT: Duration = Duration::from_secs(17);
-/// An instance that leaves hands over at once.
+/// The time for which an instance stays away after it has left. It hands over at once.
 const AWAY_LEFT: Duration = Duration::from_secs(3);
-/// Long enough for each connection to see that its link was cut.
+/// The time for which a link is cut, so that each connection sees it.
 const CUT: Duration = Duration::from_millis(300);
 /// The time for which all brokers stand still. It is longer than any session.
 const OUTAGE: Duration = Duration::from_secs(20);
@@ -204,7 +204,8 @@ struct Scene<'a, 'b> {
 }
 
 impl Scene<'_, '_> {
-    /// Waits until the last fault is over and all instances share the partitions, and observes a calm.
+    /// Waits until the last fault is over and all instances share the partitions. Then it observes a time without
+    /// faults.
     fn wait_calm(&mut self) {
         self.fleet.wait_shared();
         wait_answered(self.observer);
@@ -231,7 +232,7 @@ impl Scene<'_, '_> {
         let now = jiff::Timestamp::now();
         self.journal
             .note(begin_ms, &format!("{fault:?} {name} at {now}"));
-        // An instance that comes back takes partitions, which is another rebalance. So the event ends before.
+        // An instance that comes back causes another rebalance, so the event ends before.
         match fault {
             Fault::Kill => {
                 self.fleet.take(&name).sigkill();
@@ -250,7 +251,7 @@ impl Scene<'_, '_> {
                 self.fleet.take(&name).sigkill();
                 thread::sleep(self.away);
                 end_ms = self.observer.now_ms();
-                // Nothing that was in transit arrives.
+                // No bytes in transit arrive after this.
                 self.fleet.link(Link::Cut);
                 thread::sleep(CUT);
                 self.fleet.link(Link::Open);

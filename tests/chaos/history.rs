@@ -26,7 +26,7 @@ impl History {
         &self.kafka
     }
 
-    /// Moves everything to a place that no later run removes. All processes of the run must have ended.
+    /// Moves the history to a place that no later run removes. All processes of the run must have ended.
     pub fn keep(&self, events: &str) {
         let process = std::process::id();
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))

@@ -17,7 +17,7 @@ use crate::support::{admin, cluster, heavy, tail, wait_for};
 
 use super::run;
 
-/// Sequences of the partition.
+/// Sets the number of sequences of the partition.
 const SEQUENCES_VARIABLE: &str = "SEQUENCER_FAILOVER_SEQUENCES";
 const SEQUENCES_DEFAULT: f64 = 10_000.0;
 /// The number of times that the owner is killed.

@@ -24,13 +24,13 @@ const CHUNKS_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Open,
-    /// Connections end, and new ones end at once.
+    /// Connections end, and new connections end at once.
     Cut,
     /// Every byte is delayed by this much in each direction.
     Slow(Duration),
     /// Requests reach the broker. Its answers wait until the link is open again.
     Mute,
-    /// Nothing is delivered, and no side learns that the other has ended.
+    /// No byte is delivered, and neither side learns that the other has ended.
     Gone,
 }
 
@@ -95,7 +95,7 @@ impl Bound {
                 for ((listener, broker), link) in served.into_iter().zip(watched) {
                     accepting.spawn(accept(listener, broker, link));
                 }
-                // Each task ends with its link.
+                // Each task ends when its link is dropped.
                 while accepting.join_next().await.is_some() {}
             });
         });
@@ -137,7 +137,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.links.clear();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was printed there.
+            // The thread has printed its panic.
             let _ = thread.join();
         }
     }
@@ -259,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for a loopback connection to deliver everything.
+    /// The longest time for a loopback connection to deliver its bytes.
     const SILENCE: Duration = Duration::from_millis(300);
 
     /// A server that sends all bytes back.

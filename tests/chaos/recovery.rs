@@ -1,5 +1,5 @@
-//! Measures how long clients heard nothing: for each fault the longest silence of any partition, from the last
-//! answer before it to the first after it. The times are printed, and never asserted.
+//! Measures the time for which clients get no answer. For each fault it is the longest silence of any partition, from
+//! the last answer before the fault to the first answer after it. The times are printed, and never asserted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -32,7 +32,7 @@ pub fn broker_properties() -> Vec<(String, String)> {
     .into()
 }
 
-/// `failover.silence_ms` of the instances, 0 for off; as it is by default when it is not set.
+/// Sets `failover.silence_ms` of the instances. 0 turns failover off. The default is the one of the service.
 const SILENCE_VARIABLE: &str = "SEQUENCER_CHAOS_SILENCE_MS";
 
 /// The settings of the instances for these times, in addition to those of every test.
@@ -69,7 +69,7 @@ pub struct Event {
     /// The name under which the fault is counted.
     pub kind: String,
     pub begin_ms: u64,
-    /// When the next fault began, or the load ended.
+    /// The time at which the next fault began, or the load ended.
     pub end_ms: u64,
 }
 
@@ -106,9 +106,8 @@ fn silence(event: &Event, arrivals: &[Vec<u64>]) -> Option<Silence> {
         .max_by_key(|silence| silence.lasted_ms)
 }
 
-/// The longest time within a calm in which one partition heard nothing. A silence that began before counts, but
-/// the part after the next fault began does not. This is the silence that the load, its clients and the machine
-/// have without faults.
+/// The longest silence of any partition between two faults. A silence that began earlier counts, but its part after the
+/// next fault began does not. It shows the silence that the load, its clients and the machine cause without faults.
 pub fn calm_ms(calm: &Event, arrivals: &[Vec<u64>]) -> u64 {
     let gaps = arrivals.iter().flat_map(|arrivals| gaps(calm, arrivals));
     gaps.map(|gap| gap[1].min(calm.end_ms) - gap[0])
@@ -120,7 +119,7 @@ pub fn silence_ms(event: &Event, arrivals: &[Vec<u64>]) -> u64 {
     silence(event, arrivals).map_or(0, |silence| silence.lasted_ms)
 }
 
-/// For each event of the kinds with a bar: the place of its silence.
+/// The place of the silence for each event whose kind has a bar.
 pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
     let mut lines = String::new();
     for event in events.iter().filter(|event| bar_ms(&event.kind).is_some()) {
@@ -139,8 +138,8 @@ pub fn measured(events: &[Event], arrivals: &[Vec<u64>]) -> String {
     lines
 }
 
-/// A table of kind, count, median and maximum, and whether the median is within its bar. `calms` are the times
-/// between recovery and the next fault.
+/// A table with kind, count, median and maximum, which says whether each median is within its bar. `calms` are the
+/// times between recovery and the next fault.
 pub fn table(events: &[Event], calms: &[Event], arrivals: &[Vec<u64>]) -> String {
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for calm in calms {

@@ -17,7 +17,7 @@ const WRONG_ONE_IN: u64 = 50;
 /// One of this many requests that name a topic has a correlation that is too large for a small topic. In
 /// `exactly_once` mode each costs an aborted transaction.
 const WIDE_ONE_IN: u64 = 40;
-/// Above the limit of the topic that accepts only small records.
+/// Size of a correlation above the limit of the topic that accepts only small records.
 const CORRELATION_WIDE_BYTES: usize = 600;
 
 /// One request, which may be written more than once.
@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    /// Requests as most clients write them.
+    /// Requests like those of most clients.
     pub fn plain(writer: u64, random: Random) -> Source {
         Source {
             is_plain: true,

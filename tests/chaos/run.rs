@@ -28,18 +28,18 @@ use super::topics::Topics;
 use super::transactions::Transactions;
 use super::verify;
 
-/// The duration of faults; `make chaos MINUTES=…` sets it.
+/// Sets the time during which faults come; `make chaos MINUTES=…` sets it.
 const MINUTES_VARIABLE: &str = "SEQUENCER_CHAOS_MINUTES";
 const MINUTES_DEFAULT: f64 = 1.0;
-/// Requests a second, retries not counted.
+/// Sets the requests a second, without retries.
 const RATE_VARIABLE: &str = "SEQUENCER_CHAOS_RATE";
 /// At this rate, two cores carry three brokers, three instances and a million requests in twenty minutes.
 const RATE_DEFAULT: f64 = 1_000.0;
 
-/// A part of the names of the faults that are drawn, such as `link`. All faults when it is not set.
+/// Sets a part of the names of the faults that are drawn, such as `link`. Without it, all faults are drawn.
 pub const ONLY_VARIABLE: &str = "SEQUENCER_CHAOS_ONLY";
 
-/// When set, the history of a run that passed is kept as well.
+/// If it is set, the history of a run that passed is kept, too.
 const KEEP_VARIABLE: &str = "SEQUENCER_CHAOS_KEEP";
 
 /// Number of answers before the first fault.
@@ -48,7 +48,7 @@ const ANSWERS_FIRST: usize = 2_000;
 const CALM_MS: (u64, u64) = (1_500, 4_000);
 /// After one of this many faults, the next one comes without waiting for recovery.
 const OVERLAPPING_ONE_IN: u64 = 6;
-/// The header of a request that the service forwarded.
+/// The header of a request that the service has forwarded.
 const FORWARDED: &str = "sequencer-forwarded";
 
 /// The events with their times, for people.
@@ -100,7 +100,7 @@ fn cluster(history: &History) -> (Kafka, Proxy) {
     (kafka, bound.serve(&behind))
 }
 
-/// Runs one mode.
+/// Runs the faults in one reply mode.
 pub fn run(mode: Mode) {
     let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
     on_a_cluster(&name, |kafka, proxy, history, journal| {
@@ -139,7 +139,7 @@ fn play(
     let mut random = Random::from_environment();
     let mut service = Service::on(kafka.bootstrap(), name, mode);
     service.settings = recovery::settings();
-    // The first instance creates the topics, and one broker knows them before another.
+    // The first instance creates the topics. Some brokers know them earlier than others.
     let instances: Vec<_> = ["a", "b", "c"]
         .map(|name| {
             let mut instance = stage::spawn(&service, &proxy, name);
@@ -271,8 +271,8 @@ fn faults(
     Course { events, calms }
 }
 
-/// Waits until all requests of clients are answered, or until no more answers come. In the second case the
-/// judge names the requests without an answer. Returns the requests.
+/// Waits until all requests of clients are answered, or until no more answers come. In the second case the judge
+/// reports the requests without an answer. Returns the requests.
 fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec<Asked> {
     let asked: Vec<Asked> = tail::raw(&service.bootstrap, &service.requests)
         .into_iter()
@@ -307,8 +307,8 @@ fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec
     }
 }
 
-/// Waits until checkpoints cover the whole log, twice. The first time makes sure that every stray was
-/// forwarded. After the second, no reply is in progress any more, not even one to a deleted topic.
+/// Waits twice until checkpoints cover the whole log. After the first wait, every stray is forwarded. After the second
+/// wait, no reply is in progress, not even to a deleted topic.
 fn wait_covered(service: &Service) {
     let Service {
         bootstrap,
@@ -360,7 +360,7 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
     }));
     let seen = match service.mode {
         Mode::Immediate => all,
-        // Read as clients read it: no reply is repeated.
+        // Clients read in this way: no reply is repeated.
         Mode::ExactlyOnce => {
             let seen = told(service, topics, Isolation::Committed);
             let in_steps = told(service, topics, Isolation::CommittedInSteps).len();
@@ -401,7 +401,7 @@ fn told(service: &Service, topics: &Topics, isolation: Isolation) -> Vec<Told> {
     names.extend(topics.doomed());
     for topic in names {
         for reply in tail::replies(&service.bootstrap, &topic, isolation) {
-            // One that could not go to a gateway is here instead. The judge of the calls knows of it.
+            // This is a reply that could not be written to a gateway's topic. The judge of the calls checks it.
             if calls::is_called(reply.key.as_deref()) {
                 continue;
             }

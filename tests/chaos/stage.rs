@@ -26,9 +26,9 @@ use super::topics::Topics;
 /// The instance that connects to the brokers through the proxy. It always runs, or is started again.
 pub const PROXIED: &str = "a";
 pub const BROKERS: usize = 3;
-/// With fewer instances, most faults would stop everything.
+/// Lowest number of instances. With fewer instances, most faults would stop every partition.
 const INSTANCES_MIN: usize = 2;
-/// One more than there are partitions, so that one instance has none.
+/// Highest number of instances. It exceeds the number of partitions by one, so that one instance has none.
 const INSTANCES_MAX: usize = 5;
 
 /// The processes and links that can be broken.
@@ -43,7 +43,7 @@ pub struct Stage<'a> {
     pub observer: Observer,
     pub random: Random,
     fleet: Vec<(String, Instance)>,
-    /// Taken at the end.
+    /// None after the callers have been stopped.
     calls: Option<Calls>,
     started: u64,
     /// The time when the instance that was stopped last came back, until it is taken.
@@ -79,7 +79,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The fault that is possible now instead of `fault`.
+    /// Replaces `fault` if it is not possible now.
     pub fn possible(&self, fault: Fault) -> Fault {
         match fault {
             Fault::Instances(Instances::Grow) if self.fleet.len() >= INSTANCES_MAX => {
@@ -92,19 +92,19 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits for the condition of a fault: no broker may go while another is not back in sync.
+    /// Waits until the fault is allowed: a broker may stop only while all others are in sync.
     pub fn prepare(&self, fault: Fault) {
         if matches!(fault, Fault::Brokers(_) | Fault::Mixed(..)) {
             wait_in_sync(&self.service.bootstrap);
         }
     }
 
-    /// Ends the callers of gateways. Returns what they were told.
+    /// Ends the callers of gateways. Returns their attempts.
     pub fn stop_calls(&mut self) -> Vec<Attempt> {
         self.calls.take().map_or_else(Vec::new, Calls::stop)
     }
 
-    /// Takes the time when the instance of the last fault came back, if this is measured.
+    /// Takes the time at which the instance of the last fault came back, if it was measured.
     pub fn take_back_ms(&mut self) -> Option<u64> {
         self.back_ms.take()
     }
@@ -158,7 +158,7 @@ impl<'a> Stage<'a> {
         let delay = Duration::from_millis(200 + self.random.below(800));
         let (link, hold) = match fault {
             Links::CutBriefly => (Link::Cut, self.seconds(1, 5)),
-            // The session is 6 s, and a transaction and its clean-up may take 15 s.
+            // The session is 6 s, and a transaction and its cleanup may take 15 s.
             Links::Cut => (Link::Cut, self.seconds(7, 16)),
             Links::Slow => (Link::Slow(delay), self.seconds(5, 12)),
             Links::Mute => (Link::Mute, self.seconds(2, 12)),
@@ -187,7 +187,7 @@ impl<'a> Stage<'a> {
         match fault {
             Instances::Kill => {
                 self.fleet.remove(at).1.sigkill();
-                // The instance is back at once, which fences the old one, or after others have taken over.
+                // Either the instance is back at once and fences its predecessor, or others have taken over before.
                 let hold = if self.random.below(2) == 0 {
                     self.seconds(0, 2)
                 } else {
@@ -207,7 +207,7 @@ impl<'a> Stage<'a> {
             }
             Instances::Terminate => {
                 self.terminate(at, calm);
-                // Its partitions are handed over before it comes back and gets some.
+                // The instance hands over its partitions before it comes back and gets some.
                 let hold = self.seconds(2, 4);
                 thread::sleep(hold);
                 self.back_ms = Some(self.observer.now_ms());
@@ -245,7 +245,7 @@ impl<'a> Stage<'a> {
     fn terminate(&mut self, at: usize, calm: bool) {
         let (name, instance) = self.fleet.remove(at);
         let code = instance.sigterm_and_wait();
-        // When a broker is away, the drain may not end in time.
+        // While a broker is away, the drain may not end in time.
         if code != 0 && calm {
             self.surprises
                 .push(format!("{name} ended with {code} on SIGTERM"));

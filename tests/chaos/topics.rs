@@ -1,4 +1,4 @@
-//! The reply topics that clients name: one valid topic, and others that cannot be used, or not for long.
+//! The reply topics that clients name: one valid topic, and topics that cannot be used, or not until the end.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,11 @@ use crate::support::service::Service;
 
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 2;
-/// The number that clients' topics have in production.
+/// Number of replicas, which clients' topics usually have in production.
 const REPLICAS: i32 = 3;
 /// A part of the name of each topic that will be deleted.
 const DOOMED: &str = "-doomed-";
-/// Enough for a reply with a short correlation, and for a transaction's marker.
+/// Size limit of the small topic. A reply with a short correlation and a transaction's marker fit.
 const SMALL_BYTES_MAX: &str = "400";
 
 /// The topics of a run. Clones share them.
@@ -68,7 +68,7 @@ impl Topics {
         self.doomed.lock().unwrap().present.clone()
     }
 
-    /// A topic for a request, and whether answers may be lost with it.
+    /// Picks a topic for a request. True if answers may be lost with it.
     pub fn pick(&self, random: &mut Random) -> (String, bool) {
         let at = random.below(self.lasting.len() as u64 + 2) as usize;
         if let Some(lasting) = self.lasting.get(at) {

@@ -26,13 +26,13 @@ const PAUSE_MS: u64 = 300;
 const ABORTED_ONE_IN: u64 = 3;
 /// Time limit of each step, above the time of a broker's restart.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// The time-out of a transaction, in ms, and how much later brokers notice it.
+/// The timeout of a transaction in ms, and the additional time until brokers notice it.
 const TIMEOUT_MS: i64 = 10_000;
 const CLEANUP_MS: i64 = 10_000;
 /// Highest number of attempts at a step.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// The counts of this client, as far as it knows them.
+/// The counts that this client knows.
 #[derive(Clone, Copy, Default)]
 pub struct Ended {
     pub committed: u64,
@@ -51,15 +51,14 @@ impl fmt::Display for Ended {
     }
 }
 
-/// A transaction: from its begin to its known end, nobody reads behind it in its partitions.
+/// A transaction. Until its known end, readers of committed records stop before it in its partitions.
 pub struct Held {
     partitions: BTreeSet<i32>,
     begin_ms: i64,
     end_ms: i64,
 }
 
-/// The time from which a request can be read, when none of these transactions holds it back. Times are in ms since
-/// 1970.
+/// The time from which a request can be read, after the transactions that hold it back. Times are in ms since 1970.
 pub fn readable_ms(held: &[Held], partition: i32, appended_ms: i64) -> i64 {
     let holds = |held: &&Held| {
         held.partitions.contains(&partition) && (held.begin_ms..held.end_ms).contains(&appended_ms)
@@ -96,7 +95,7 @@ impl Transactions {
         Transactions { stop, thread }
     }
 
-    /// The counts, and the transactions in their order.
+    /// Stops the client. Returns the counts, and the transactions in order.
     pub fn stop(self) -> (Ended, Vec<Held>) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread
@@ -133,7 +132,7 @@ impl Client {
                 thread::sleep(Duration::from_millis(1 + self.random.below(2 * PAUSE_MS)));
             }
         }
-        // No transaction is left open, because later requests would wait for it.
+        // An open transaction would hold later requests back.
         let producer = self.producer();
         let settled = (0..ATTEMPTS_MAX).any(|_| producer.init_transactions(STEP_LIMIT).is_ok());
         assert!(
@@ -144,7 +143,7 @@ impl Client {
         (self.ended, self.held)
     }
 
-    /// The last transaction has ended by now, if it had not before by its time-out.
+    /// Ends the last transaction now, unless its timeout has already ended it.
     fn settled(&mut self) {
         if let Some(last) = self.held.last_mut() {
             last.end_ms = last.end_ms.min(now_ms());

@@ -11,11 +11,11 @@ use crate::support::service::Service;
 use crate::support::tail::WHOLE;
 use crate::support::{cluster, unique};
 
-/// Bounds a hang. A minute for a million requests is usual.
+/// The longest time for the command, which bounds a hang. A minute for a million requests is usual.
 const LIMIT: Duration = Duration::from_secs(1_200);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs it over all topics of a service, which may be running.
+/// Runs the command over all topics of a service, which may be running.
 fn report(service: &Service) -> Value {
     let output = cluster::directory().join(format!("{}.json", unique("verify")));
     let errors = output.with_extension("err");
@@ -48,7 +48,7 @@ fn report(service: &Service) -> Value {
     })
 }
 
-/// Fails unless everything is right except these replies, which were deleted with their topics.
+/// Fails if any check fails, except for these replies, which were deleted with their topics.
 pub fn assert_clean(service: &Service, gone: &[(i32, i64)]) {
     let report = report(service);
     let mut problems = Vec::new();

@@ -14,7 +14,7 @@ struct Bad {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     code: &'static str,
-    /// A word that the message must contain, for its reader.
+    /// A word that the message must contain.
     word: &'static str,
 }
 
@@ -152,7 +152,7 @@ fn answered_rightly(case: &Bad, request: &Request, reply: &Reply) {
         "the message should say {:?}: {what}",
         case.word
     );
-    // The message is for a person and for a log line: it must not repeat a long value in full.
+    // People read the message, and log lines contain it. So it must not repeat a long value in full.
     assert!(message.len() < 300 && !message.contains('\n'), "{what}");
     if case.code == "invalid_name" {
         assert_eq!(

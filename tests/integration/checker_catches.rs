@@ -1,4 +1,4 @@
-//! The checker finds each kind of mistake under its own name, and none when there is none.
+//! Tests that the checker finds each kind of mistake under its own name, and no mistake in right replies.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ impl Planted {
             .map(|i| {
                 let key = names.pick(&mut random).to_vec();
                 let (partition, value) = (partition_of(&key, PARTITIONS), forms(&mut random));
-                // Offsets have holes like those of transactions.
+                // Offsets have holes, as in a log with transactions.
                 Request {
                     partition,
                     offset: 3 * i as i64,

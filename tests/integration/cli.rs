@@ -206,7 +206,7 @@ fn next_prints_ids_and_with_json_the_reply() {
             .starts_with(&format!("{begin}{partition},\"offset\":")),
         "{outcome:?}"
     );
-    // A name that the service refuses.
+    // The service refuses this name.
     let outcome = command(&service, &["next", "__policy"]);
     assert_eq!(outcome.code, 1);
     outcome.line_with("invalid_name");
@@ -258,8 +258,7 @@ fn shell(line: &str) -> Outcome {
     }
 }
 
-/// However early the command gives up, either no ID was taken, or the printed command gets the ID that was
-/// taken.
+/// For every timeout of the command, either no ID was taken, or the printed command gets the ID that was taken.
 #[test]
 fn next_loses_no_id_whenever_it_gives_up() {
     let service = Service::new("cli-hurry", Mode::Immediate);
@@ -304,7 +303,7 @@ fn next_that_is_interrupted_says_how_to_get_its_id() {
     let mut command = program();
     command.args(["next", "orders", "--timeout-ms", "100000"]);
     command.args(service.arguments());
-    // A client that asks right after a topic was created may be told that the topic does not exist.
+    // These reads wait for the topics: right after their creation, a client may be told that they do not exist.
     assert!(service.all_replies().is_empty() && service.request_log().is_empty());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the request to be in the log", || {
@@ -456,11 +455,11 @@ fn a_compacted_request_topic_fails_the_check() {
 fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
     for mode in [Mode::Immediate, Mode::ExactlyOnce] {
         let service = Service::new("cli-twins", mode);
-        // It cannot be used with two partitions, so the younger does not find the older by it.
+        // With two partitions the topic is not usable, so the younger instance does not hear the older one.
         Admin::new(&service.bootstrap).create(&service.heartbeats, 2, &[]);
         let mut older = service.start("twin");
         let younger = service.start("twin");
-        // The fenced one of the two finds out with its next transaction.
+        // The fenced instance notices it in its next transaction.
         let load = service.open_loop(&Names::new(40), 200, &mut Random::from_environment());
         assert_eq!(older.wait_exit(), 1);
         assert!(
@@ -473,7 +472,7 @@ fn of_two_instances_with_one_name_the_older_ends_and_names_the_setting() {
     }
 }
 
-/// The log has the messages of all clients, also of producers: they show why a transaction was aborted.
+/// The log contains the messages of all clients. Those of producers show why a transaction was aborted.
 #[test]
 fn what_librdkafka_does_is_in_the_log_when_asked_for() {
     let mut service = Service::new("cli-debug", Mode::ExactlyOnce);
@@ -482,7 +481,7 @@ fn what_librdkafka_does_is_in_the_log_when_asked_for() {
         "log.level=info,librdkafka=trace".to_owned(),
     ];
     let instance = service.start("a");
-    // A producer's messages are passed on when it is used next.
+    // A producer's messages reach the log when the producer is used again.
     for _ in 0..2 {
         service.preload(&Names::new(5), 5, &mut Random::from_environment());
         service.check();

@@ -120,7 +120,7 @@ next       1000
             &["define", "orders", "--min", "3000"],
             "min 3000 is above max 2000",
         );
-        // With --json the refusal is the reply.
+        // With `--json` the refusal is the reply.
         let outcome = command(
             &service,
             &["define", "orders", "--increment", "-5", "--json"],
@@ -231,7 +231,7 @@ fn describe_says_who_changed_a_sequence_when_and_why_as_inspect_does() {
             "{line}"
         );
 
-        // A record without an author and a reason.
+        // This record has no author and no reason.
         let mut writer = service.writer();
         writer.send_to(None, Some(b"orders"), Some(b"{\"op\":\"retire\"}"));
         writer.finish();
@@ -240,7 +240,7 @@ fn describe_says_who_changed_a_sequence_when_and_why_as_inspect_does() {
         assert_eq!(ended["op"], "retire");
         assert_eq!(ended.keys().collect::<Vec<_>>(), ["at", "offset", "op"]);
 
-        // The state keeps it, for another instance and for inspect.
+        // The state keeps the change, for another instance and for `inspect`.
         assert_eq!(instance.sigterm_and_wait(), 0);
         let inspect = ["inspect", "--sequence", "orders", "--json"];
         let state: Value = serde_json::from_str(&said(&service, &inspect)).unwrap();
@@ -437,7 +437,7 @@ fn the_policy_reaches_every_partition_also_those_that_the_topic_has_grown_by() {
         .concat(),
     );
     assert_eq!(text, each("refuse", grown));
-    // In every partition, a name that nobody defined is refused.
+    // Every partition refuses a name that is not defined.
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         refused(&service, &["next", name], "unknown_sequence");
     }

@@ -1,4 +1,4 @@
-//! Measures how fast a backlog is drained, beside a raw echo of the same backlog in the same run.
+//! Measures the time to drain a backlog, beside a raw echo of the same backlog in the same run.
 //!
 //! The test asserts nothing about time: it prints the figures with their ratio, since these machines are noisy.
 //! It asserts that the answers are right. `docs/performance.md` has figures.
@@ -20,7 +20,7 @@ use crate::support::{DEADLINE, cluster, heavy, unique};
 /// Set by `make test-long`: a million requests, five rounds.
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
 const NAMES: u64 = 100;
-/// How often the end of the reply topic is read.
+/// The interval between two reads of the end of the reply topic.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(5);
 
 #[test]
@@ -98,7 +98,7 @@ fn echo(requests: u64) -> f64 {
         .set("fetch.queue.backoff.ms", "2")
         .create()
         .unwrap();
-    // The faster of the two settings that the service uses for its own replies.
+    // This is the faster of the two settings that the service uses for its own replies.
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
@@ -157,7 +157,7 @@ fn drain(mode: Mode, requests: u64) -> f64 {
             let answered = instance.metric("sequencer_requests_total")?;
             (answered >= requests as f64).then_some(())
         });
-        // A clean stop: all pending records are written.
+        // A clean stop writes all pending records.
         assert_eq!(instance.sigterm_and_wait(), 0);
         stop.store(true, Ordering::Relaxed);
         sampler.join().unwrap()
@@ -166,7 +166,7 @@ fn drain(mode: Mode, requests: u64) -> f64 {
     rate(requests, took)
 }
 
-/// How long the topic grew, measured until `stop`.
+/// Returns the time for which the topic grew, until `stop`.
 fn sample(bootstrap: &str, topic: &str, stop: &AtomicBool) -> Duration {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)

@@ -28,7 +28,7 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// `x×300` is the letter x 300 times.
+/// Expands `x×300` to 300 letters x.
 fn expanded(text: &str) -> String {
     let Some((before, after)) = text.split_once('×') else {
         return text.to_owned();

@@ -1,6 +1,6 @@
-//! A peer that is gone is evicted by the others, long before its session ends, and one that lives is not.
+//! A peer that is gone is evicted long before its session ends. A peer that lives is not evicted.
 //!
-//! The sessions are so long that nothing here is done by waiting for one to end.
+//! The sessions are so long that no test passes by waiting for the end of a session.
 
 use crate::support::heavy;
 use crate::support::instance::Instance;
@@ -10,7 +10,7 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::wait_for;
 
-/// Longer than anything is waited for here, and at most `max.poll.interval.ms`.
+/// The session timeout is longer than any wait of these tests, and at most `max.poll.interval.ms`.
 const SESSION_TIMEOUT_MS: u64 = 300_000;
 /// Requests a second.
 const RATE: u64 = 300;
@@ -25,7 +25,7 @@ fn watchful(scenario: &str, mode: Mode) -> Service {
     service
 }
 
-/// Waits until each of them has heard the others.
+/// Waits until each instance watches its peers.
 fn wait_heard(instances: &mut [&mut Instance]) {
     for instance in instances {
         instance.wait("to watch its peers", |instance| {
@@ -41,7 +41,7 @@ fn sum(instances: &[&Instance], metric: &str) -> f64 {
     values.sum()
 }
 
-/// The lines of a log in which these words come, in this order.
+/// Checks that a log contains these words, in this order.
 fn assert_story(log: &str, words: &[&str]) {
     let mut rest = log;
     for word in words {
@@ -65,7 +65,7 @@ fn killed(scenario: &str, mode: Mode) {
     service.wait_shared(&[&a, &b]);
     load.stop();
     service.check();
-    // An evictor that the machine held up may be followed by the next one.
+    // If the machine delays an evictor, another evictor may follow.
     let evictions = sum(&[&a, &b], EVICTIONS) - before;
     assert!(evictions >= 1.0, "{evictions}");
     assert!(sum(&[&a, &b], "sequencer_failover_seconds_count") >= 1.0);
@@ -78,7 +78,7 @@ fn killed(scenario: &str, mode: Mode) {
         "evicted a peer: it has left the group",
     ];
     assert_story(evictor.unwrap(), &story);
-    // Back under its name, it is a member like any other.
+    // An instance that is back under its name is an ordinary member.
     let c = service.start("c");
     service.wait_shared(&[&a, &b, &c]);
     for instance in [a, b, c] {
@@ -96,7 +96,7 @@ fn a_killed_instance_is_evicted_and_its_transaction_is_ended() {
     killed("evicted-once", Mode::ExactlyOnce);
 }
 
-/// It is told that it was fenced or that it is no member any more, and is one again.
+/// The instance learns that it was fenced or is no longer a member, and joins again.
 #[test]
 fn an_instance_that_is_evicted_while_it_lives_is_a_member_again() {
     let _machine = heavy();
@@ -121,7 +121,7 @@ fn an_instance_that_is_evicted_while_it_lives_is_a_member_again() {
     assert_eq!(b.sigterm_and_wait(), 0);
 }
 
-/// Not by what they do in calm, and not by coming and going.
+/// Neither calm instances nor instances that come and go are evicted.
 #[test]
 fn nobody_who_lives_or_leaves_is_evicted() {
     let _machine = heavy();

@@ -1,4 +1,4 @@
-//! `sequencer gateway` as its callers see it: real sockets, a real broker, owners and brokers that go away.
+//! `sequencer gateway` as its callers see it: real sockets, a real broker, and owners and brokers that go away.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::records::Mode;
 use crate::support::service::Service;
 use crate::support::{DEADLINE, cluster, http, wait_for};
 
-/// How long a call waits for its reply in tests of calls without one. All others wait for the default time.
+/// The longest wait of a call for its reply, in tests of calls without a reply. Other tests use the default.
 const SHORT: &str = "gateway.timeout_ms=2000";
 
 /// An answer, with its body as JSON.
@@ -73,7 +73,7 @@ fn next(gateway: &Instance, name: &str, key: &str) -> Answer {
     call(gateway.port(), "POST", &path, &header, "")
 }
 
-/// The whole log, with the gateway's own describes, and all replies to gateways, judged by the product's checker.
+/// Runs `sequencer verify` on the whole log, with the gateway's own requests, and on all replies to gateways.
 fn verify(service: &Service) {
     let outcome = command(service, &["verify", "--replies", &service.gateway_replies]);
     assert_eq!(outcome.code, 0, "{}", outcome.said());
@@ -94,7 +94,7 @@ fn the_first_id_is_one_call_and_the_same_key_gets_the_same_id() {
         assert_eq!(next(&gateway, "orders", "\"mine\"").ids(), (2, 2));
         assert_eq!(next(&gateway, "orders", "mine").ids(), (2, 2));
         assert_eq!(next(&gateway, "orders", "other").ids(), (3, 3));
-        // The key is of the sequence.
+        // A key counts for one sequence only.
         assert_eq!(next(&gateway, "a%2Fb", "mine").ids(), (1, 1));
         let body = r#"{"sequence":"a/b","count":"10"}"#;
         let ten = call(gateway.port(), "POST", "/v1/next?ids=string", "", body);
@@ -127,7 +127,7 @@ fn a_sequence_is_defined_shown_moved_and_retired() {
     let defined = call(port, "PATCH", PATH, "", r#"{"start":1000,"max":1010}"#);
     assert_eq!(defined.status, 200, "{defined:?}");
     assert_eq!(defined.json["definition"]["start"], 1000);
-    // Fields that are not given stay.
+    // Absent fields keep their values.
     let changed = call(port, "PATCH", PATH, "", r#"{"max":1020,"reason":"more"}"#);
     assert_eq!(changed.json["definition"]["start"], 1000);
     assert_eq!(changed.json["definition"]["max"], 1020);
@@ -166,7 +166,7 @@ fn a_sequence_is_defined_shown_moved_and_retired() {
         (200, &true.into())
     );
     next(&gateway, "invoices", "").assert(410, "retired");
-    // A change of one field does not bring a retired name back.
+    // A change of one field does not revive a retired name.
     call(port, "PATCH", PATH, "", r#"{"max":2000}"#).assert(410, "retired");
     let shown = call(port, "GET", PATH, "", "");
     assert_eq!(shown.json["retired"], true, "{shown:?}");
@@ -183,7 +183,7 @@ fn an_id_is_traced(gateway: &Instance) {
     call(port, "GET", &format!("{PATH}/ids/1"), "", "").assert(404, "unknown_sequence");
     call(port, "PATCH", PATH, "", r#"{"audit":true}"#);
     assert_eq!(next(gateway, "audited", "k").ids(), (1, 1));
-    // The grant is in the ledger with the next checkpoint.
+    // The next checkpoint writes the grant to the ledger.
     let traced = wait_for("the grant to be in the ledger", || {
         let traced = call(port, "GET", &format!("{PATH}/ids/1"), "", "");
         assert_eq!(traced.status, 200, "{traced:?}");
@@ -252,7 +252,7 @@ fn a_repeated_change_is_carried_out_once() {
     let moved = call(port, "POST", PATH, KEY, r#"{"next":100}"#);
     assert_eq!((moved.status, &moved.json["next"]), (200, &100.into()));
     assert_eq!(next(&gateway, "invoices", "").ids(), (100, 100));
-    // Carried out again it would be refused, since 100 is behind the next ID by now.
+    // A second execution would be refused, since 100 is now below the next ID.
     let again = call(port, "POST", PATH, KEY, r#"{"next":100}"#);
     assert_eq!((again.status, &again.json["next"]), (200, &101.into()));
     call(port, "POST", PATH, KEY, r#"{"next":200}"#).assert(422, "request_id_reused");
@@ -333,7 +333,7 @@ fn a_broker_that_goes_away_makes_503s_and_no_hole() {
     let gateway = service.gateway("g", &[SHORT]);
     assert_eq!(next(&gateway, "orders", "1").ids(), (1, 1));
     kafka.stop_broker(0);
-    // The gateway learns of the loss of its connection before it writes, or with the record. Either is told.
+    // The gateway notices the lost connection either before it writes, or by the record.
     let away = next(&gateway, "orders", "2");
     assert!(matches!(away.status, 503 | 504), "{away:?}");
     let away = next(&gateway, "orders", "2");
@@ -375,7 +375,7 @@ fn a_stop_answers_what_is_in_progress() {
     gateway.wait("to have a call in progress", |gateway| {
         (gateway.metric("sequencer_gateway_calls_in_flight") == Some(1.0)).then_some(())
     });
-    // The record needs a moment to the broker, after which its place is known.
+    // The record takes a moment to reach the broker. Then its place is known.
     thread::sleep(Duration::from_millis(500));
     gateway.sigterm();
     let answer = waiting.join().unwrap();
@@ -401,7 +401,7 @@ fn two_gateways_of_one_name_each_get_their_own_replies() {
     }
     let [one, other] = gateways;
     assert_eq!(one.sigterm_and_wait(), 0);
-    // Started again, it takes no reply to its past for a new one.
+    // After a restart, the gateway ignores replies to its earlier calls.
     let again = service.gateway("g", &[]);
     assert_eq!(next(&again, "orders", "new").ids(), (last + 1, last + 1));
     assert_eq!(other.sigterm_and_wait(), 0);
@@ -409,7 +409,7 @@ fn two_gateways_of_one_name_each_get_their_own_replies() {
     verify(&service);
 }
 
-/// The token `0123456789abcdef`, as sha256sum hashes it.
+/// The hash is the output of sha256sum for the token `0123456789abcdef`.
 const CALLERS: &str = r#"
 [callers.billing]
 sha256 = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f"

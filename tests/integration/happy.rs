@@ -1,4 +1,4 @@
-//! The main purpose: requests in, IDs out.
+//! The main purpose of the service: requests in, IDs out.
 
 use crate::support::admin::Admin;
 use crate::support::http;
@@ -22,7 +22,7 @@ fn typed_lines(service: &Service) {
     let instance = service.start("a");
     let orders = Some(b"orders".as_slice());
     let mut writer = service.writer();
-    // As kcat -K: -Z and kcat -K: write them, and with values.
+    // The records have the forms that `kcat -K: -Z` and `kcat -K:` write, also with values.
     writer.send(orders, None);
     writer.send(orders, Some(b""));
     writer.send(orders, Some(b"5"));
@@ -155,7 +155,7 @@ fn the_status_page_names_the_owners_of_partitions_that_another_instance_has() {
     let mut instances = [service.start("a"), service.start("b")];
     service.wait_shared(&instances.each_ref());
     let [first, second] = &mut instances;
-    // The page asks while it is read, and shows the answer to the next reader.
+    // A read of the page asks for the owners. The next read shows the answer.
     let owners = first.wait("to show the other owner", |first| {
         let page = http::get(first.port(), "/").ok()?.body;
         let cells = page.matches("<td data-label=\"Owner\">b</td>").count();

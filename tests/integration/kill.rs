@@ -1,7 +1,7 @@
-//! SIGKILL in the middle of a load, three times, with a new start after each.
+//! SIGKILL under load, three times, with a restart after each.
 //!
-//! A backlog exists before the service starts, and a load goes on throughout. So there is always work in flight
-//! when the signal comes. The number of answers decides when it comes, not the time.
+//! A backlog exists before the service starts, and a load goes on throughout. So requests are in progress when the
+//! signal comes. The number of answers decides when it comes, not the time.
 
 use crate::support::heavy;
 use crate::support::load::Names;
@@ -15,7 +15,7 @@ const REQUESTS_DEFAULT: u64 = 100_000;
 
 const NAMES: usize = 100;
 const KILLS: u64 = 3;
-/// Requests a second beside the backlog.
+/// Requests a second in addition to the backlog.
 const RATE: u64 = 1_000;
 
 #[test]
@@ -47,7 +47,7 @@ fn kills_under_load(mode: Mode) {
 
     for kill in 1..=KILLS {
         let instance = service.spawn("a");
-        // A part of the remaining backlog, and at least one request.
+        // Waits for a part of the remaining backlog, and at least for one request.
         let left = requests.saturating_sub(tail.answered() as u64);
         let further = 1 + random.below(1 + left / (KILLS + 2 - kill));
         tail.wait_answered(tail.answered() + further as usize);

@@ -1,6 +1,6 @@
-//! Every end of an instance leaves the group, and one that is back after a crash takes its old place.
+//! An instance that is stopped or fenced leaves the group. An instance that is back after a crash takes its old place.
 //!
-//! The sessions are so long that nothing here is done by waiting for one to end.
+//! The sessions are so long that no test passes by waiting for the end of a session.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::wait_for;
 
-/// Longer than anything is waited for here, and at most `max.poll.interval.ms`.
+/// The session timeout is longer than any wait of these tests, and at most `max.poll.interval.ms`.
 const SESSION_TIMEOUT_MS: u64 = 300_000;
-/// How long the brokers may take to give another producer the transactional ID.
+/// The longest time until the brokers give the transactional ID to another producer.
 const INIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Requests a second.
 const RATE: u64 = 500;
-/// How often a third instance comes and goes.
+/// Number of times that a third instance comes and goes.
 const ROUNDS: usize = 3;
-/// Each round of them is two rebalances of an incremental protocol: one to join, one to leave.
+/// Each round has two rebalances of an incremental protocol: a join and a leave.
 const REBALANCES: usize = 2 * ROUNDS;
 
 fn patient(scenario: &str, mode: Mode) -> Service {
@@ -44,7 +44,7 @@ fn an_instance_that_is_stopped_leaves_the_group() {
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 
-/// It hears nobody of its name, so it begins again.
+/// The fenced instance hears no process with its name, so it starts over.
 #[test]
 fn an_instance_that_is_fenced_leaves_the_group_and_begins_again() {
     let service = patient("fenced-leaves", Mode::Immediate);
@@ -89,8 +89,8 @@ fn an_instance_that_was_killed_takes_its_old_place() {
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 
-/// A generation that was taken when a transaction was handed over cost each member that stayed one to seven
-/// transactions in every rebalance.
+/// Offsets need the generation of the moment when they are sent. An older one would abort one to seven transactions of
+/// each member that stays, in every rebalance.
 #[test]
 fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     let _machine = heavy();
@@ -112,7 +112,7 @@ fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     println!("{aborted} transactions aborted in {REBALANCES} rebalances at two members that stay");
     load.stop();
     service.check();
-    // The answer to a join may be on its way while offsets are sent: that of each of the two, on a busy machine.
+    // On a busy machine, the answer to a join may be in transit while each of the two members sends offsets.
     assert!(
         aborted < 2 * REBALANCES,
         "{aborted} in {REBALANCES} rebalances"
@@ -121,12 +121,12 @@ fn a_rebalance_aborts_no_transaction_of_those_who_stay() {
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 
-/// After an upgrade there is a group with a past, and no topic for heartbeats yet.
+/// After an upgrade, the group has a past, and the topic of heartbeats does not exist yet.
 #[test]
 fn heartbeats_begin_beside_a_group_that_had_none() {
     let service = Service::new("upgraded", Mode::Immediate);
     let admin = Admin::new(&service.bootstrap);
-    // It cannot be used.
+    // With two partitions the topic is not usable.
     admin.create(&service.heartbeats, 2, &[]);
     let first = service.start("a");
     service.wait_shared(&[&first]);
@@ -139,7 +139,7 @@ fn heartbeats_begin_beside_a_group_that_had_none() {
     assert_eq!(second.sigterm_and_wait(), 0);
 }
 
-/// They threw each other out without end.
+/// Otherwise the two processes would fence each other forever.
 #[test]
 fn a_second_process_of_one_name_refuses_to_start_and_the_first_goes_on() {
     let service = Service::new("namesake", Mode::Immediate);
@@ -158,17 +158,17 @@ fn a_second_process_of_one_name_refuses_to_start_and_the_first_goes_on() {
     let lost = first.metric("sequencer_rebalances_total{kind=\"lost\"}");
     assert_eq!(lost, Some(0.0));
     first.sigkill();
-    // One that comes after a crash hears nobody.
+    // A process that starts after a crash hears no other process.
     let after = service.start("a");
     assert_eq!(after.sigterm_and_wait(), 0);
 }
 
-/// Nobody hears anybody before it begins; then they fence each other, until all but one have heard another.
+/// No process hears another before it begins. Then they fence each other, until all but one have heard another.
 #[test]
 fn of_processes_of_one_name_that_start_at_once_one_goes_on() {
     let _machine = heavy();
     let service = Service::new("at-once", Mode::Immediate);
-    // The topics are there, so nobody waits for them.
+    // The topics exist, so no process waits for them.
     assert_eq!(service.start("b").sigterm_and_wait(), 0);
     let mut all: Vec<Instance> = (0..3).map(|_| service.spawn("a")).collect();
     wait_for("all but one to end", || {

@@ -1,4 +1,4 @@
-//! The ledger of audited sequences: it matches the replies through kills, answers who got an ID, and shows
+//! The ledger of audited sequences. It matches the replies through kills, shows which request got an ID, and reveals
 //! records that were removed or altered.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::support::records::{Mode, Reply};
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail::{self, Isolation};
 
-/// Number of requests for the search of the ledger; ten million for the figures in `docs/ledger.md`.
+/// Sets the number of requests for the search of the ledger. The figures in `docs/ledger.md` are with ten million.
 const RECORDS_VARIABLE: &str = "SEQUENCER_LEDGER_RECORDS";
 const RECORDS_DEFAULT: u64 = 100_000;
 /// From this number of records on, a trace must read less than one in a hundred.
@@ -99,7 +99,7 @@ fn kills_under_load(mode: Mode) {
     let service = audited("ledger-kill", mode);
     let requests = 40_000;
     service.preload(&names, requests, &mut random);
-    // This writes strays, too.
+    // This also writes strays.
     let mut writer = service.writer();
     for number in 0..2_000 {
         let key = names.pick(&mut random).to_vec();
@@ -186,7 +186,7 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
         writer.send(Some(b"plain"), None);
     }
     writer.finish();
-    // Three answers to commands, forty to requests. The ledger follows with the checkpoint.
+    // There are three answers to commands and forty to requests. The next checkpoint writes the ledger.
     let moved = command(
         &service,
         &["set-next", "orders", "500", "--reason", "a new year"],
@@ -218,7 +218,7 @@ fn an_id_is_traced_to_who_asked_for_it_and_a_request_to_what_it_got() {
     ));
     assert_eq!(by_request["grants"][0]["record"]["first"], 115);
     let pages = by_request["pages_read"].as_u64().unwrap();
-    // Two acts and twenty grants, at most eight on a page. Checkpoints may have made smaller pages.
+    // The ledger has two acts and twenty grants, at most eight on a page. Checkpoints may have made smaller pages.
     assert!((3..=22).contains(&pages), "{pages}");
     let jumped = command(&service, &["trace", "orders", "300"]);
     assert_eq!(jumped.code, 1);
@@ -296,7 +296,7 @@ fn a_record_removed_from_a_copy_or_altered_there_is_found() {
             }
         }
         writer.finish();
-        // Everything except the ledger belongs to the original.
+        // All topics except the ledger belong to the original.
         let ledger = std::mem::replace(&mut copy.ledger, service.ledger.clone());
         let setting = format!("topics.ledger={ledger}");
         let outcome = command(&service, &["audit", &name, "--json"]);
@@ -376,7 +376,7 @@ fn a_trace_in_a_large_ledger_reads_little_of_it() {
         );
         worst = worst.max(read);
     }
-    // Of all partitions: the pages that are read for an ID are compared with the whole ledger.
+    // The pages that are read for an ID are compared with the ledger of all partitions.
     let offsets = ledger_offsets(&service);
     println!("at most {worst} pages in {offsets} offsets read for an ID, of {records} records");
     if records >= LARGE {

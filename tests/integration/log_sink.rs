@@ -11,12 +11,12 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::Service;
 
-/// Every write to it fails because no space is left.
+/// Every write to this output fails because no space is left.
 fn full_disk() -> Stdio {
     Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap())
 }
 
-/// Every write to it fails, because its reader is gone.
+/// Every write to this output fails because its reader is gone.
 fn closed_pipe() -> Stdio {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -46,7 +46,7 @@ fn a_full_disk_and_a_closed_pipe_cost_log_lines_and_not_the_service() {
 #[test]
 fn a_full_pipe_that_nobody_reads_makes_the_service_wait_for_nothing() {
     let mut service = Service::new("log-unread", Mode::Immediate);
-    // Far more lines than the service keeps for a slow reader, with those of librdkafka.
+    // These settings produce far more lines than the service keeps for a slow reader, with those of librdkafka.
     service.settings = vec!["log.level=trace".to_owned(), "kafka.debug=all".to_owned()];
     let mut random = Random::from_environment();
     let (reader, writer) = pipe().unwrap();
@@ -73,7 +73,7 @@ fn wrong_usage_exits_2_and_a_failure_1_wherever_the_words_go() {
         assert_eq!(ends(&["--help"]), Some(0));
         assert_eq!(ends(&["serve", "--no-such-flag"]), Some(2));
         assert_eq!(ends(&["serve", "--set", "no.such.key=1"]), Some(2));
-        // Nothing listens on port 1 of this machine.
+        // No process listens on port 1 of this machine.
         let unreachable = ["serve", "--brokers", "127.0.0.1:1", "--http", ""];
         assert_eq!(ends(&unreachable), Some(1));
     }

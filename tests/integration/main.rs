@@ -7,7 +7,7 @@
 //!
 //! All scenarios share one broker (`support::cluster`), each with its own topics and group, so that they run
 //! side by side. Scenarios that need the machine for themselves take `support::heavy`. No test asserts a
-//! duration: each wait has a deadline, whose message says what it waited for.
+//! duration: each wait has a deadline, whose message names the missing condition.
 
 #![allow(
     clippy::unwrap_used,

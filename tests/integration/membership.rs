@@ -1,4 +1,4 @@
-//! Ready means answering: an instance that is not a member of its group is not ready, and says why.
+//! A ready instance answers: an instance that is not a member of its group is not ready, and gives the reason.
 
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};

@@ -1,5 +1,5 @@
-//! I5, one request, one grant: each request is sent three times with the same `request_id`, like a client that
-//! saw no answer in time, across a kill and a rebalance.
+//! I5, one request, one grant. Each request is sent three times with the same `request_id`, across a kill and a
+//! rebalance, like a client that gets no answer in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,7 +99,7 @@ fn three_times(mode: Mode) {
 }
 
 fn check(service: &Service, requests: &[Sent]) {
-    /// The IDs of one name's request, by each record that asked.
+    /// The IDs of each name's request, by the record that asked.
     type Got = BTreeMap<(String, String), BTreeMap<(i64, i64), (i64, i64, i64)>>;
     let mut got = Got::new();
     for reply in service.all_replies() {

@@ -1,6 +1,5 @@
-//! I6, stop rather than guess: a partition whose state or log does not add up halts, says why, and prints the
-//! command that repairs it. The other partitions go on. After the command, IDs go on above all IDs that were
-//! given.
+//! I6, stop rather than guess. A partition whose state or log is not consistent halts, gives the reason, and prints the
+//! command that repairs it. The other partitions go on. After the command, IDs go on above all IDs that were given.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ const DAMAGED: i32 = 1;
 /// Number of requests before the damage.
 const BEFORE: u64 = 400;
 
-/// A service that has answered and was stopped cleanly, and its log.
+/// A service that has answered and was then stopped cleanly, and its log.
 struct Stopped {
     service: Service,
     admin: Admin,
@@ -72,7 +71,7 @@ impl Stopped {
     /// Starts an instance, which must halt these partitions with this word in the reason.
     fn halts(&self, partitions: &[i32], word: &str) -> (Instance, Vec<String>) {
         let mut instance = self.service.start("a");
-        // One response for everything below: the next one may not come in time on a busy machine.
+        // All checks use one response: on a busy machine the next one may not come in time.
         let halted = instance.wait(&format!("to halt partitions {partitions:?}"), |instance| {
             let halted = instance.halted();
             (halted.len() + instance.running() == PARTITIONS as usize).then_some(halted)
@@ -123,7 +122,7 @@ impl Stopped {
         repairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// Runs a printed command unchanged, first without `--yes`, when it must write nothing. None when the log
+    /// Runs a printed command unchanged. Runs it first without `--yes`, when it must write nothing. None when the log
     /// was folded again, because then the log alone decides.
     fn recover(&self, command: &str, further: &[&str]) -> Option<Repair> {
         let mut words: Vec<&str> = command.split_whitespace().collect();
@@ -208,7 +207,7 @@ impl Stopped {
         assert_eq!(instance.sigterm_and_wait(), 0);
     }
 
-    /// The records of the log before the damage and now, without those that were lost unanswered.
+    /// The log before the damage and the log now, without the requests that were lost unanswered.
     fn all_requests(&self, lost: &[Request]) -> Vec<Request> {
         let known = self
             .requests
@@ -306,14 +305,14 @@ pub fn flip_digest(key: &[u8], value: &mut [u8]) {
     }
 }
 
-/// Leaves only the last value of each key in the damaged partition's state, changed, like a compaction of a
+/// Leaves only the last value of each key in the damaged partition's state, and changes it, like a compaction of a
 /// damaged log.
 fn replace_state(stopped: &Stopped, change: impl Fn(&[u8], &mut [u8])) {
     let Stopped { service, admin, .. } = stopped;
     replace_state_of(DAMAGED, service, admin, change);
 }
 
-/// The same for any partition.
+/// Like [`replace_state`], for any partition.
 pub fn replace_state_of(
     partition: i32,
     service: &Service,
@@ -354,7 +353,7 @@ fn a_batch_that_does_not_add_up_behind_one_that_does_is_passed_over() {
         bootstrap, state, ..
     } = &stopped.service;
     let mut writer = Writer::new(bootstrap, state);
-    // The records of a zombie: an old counter, in the batch of a footer that was changed to match nothing.
+    // The records of a zombie: an old counter, in the batch of a footer that matches no state.
     for wanted in [b'S', b'F'] {
         let records = tail::raw(bootstrap, state);
         let mut found = records
@@ -434,7 +433,7 @@ fn a_state_without_a_footer_and_a_log_without_its_beginning_go_on_above_every_id
     stopped.goes_on(&[], &repairs);
 }
 
-/// The same result as an unclean election: the log's file is cut while its broker is down.
+/// This has the result of an unclean election: the log's file is cut while its broker is down.
 #[test]
 fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let _machine = heavy();
@@ -460,7 +459,7 @@ fn a_truncated_request_log_halts_its_partition_until_it_is_repaired() {
     let mut writer = stopped.service.writer();
     (0..PARTITIONS).for_each(|partition| ask(&mut writer, partition));
     writer.finish();
-    // New requests have the offsets of answered ones. The replies to the old ones belong to another log.
+    // New requests have the offsets of answered ones. The replies to the answered ones belong to another log.
     let earlier = |reply: &Reply| {
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         let (partition, offset) = cause(&body).unwrap();
@@ -505,7 +504,7 @@ pub fn cut_log(data: &std::path::Path, partition: &str) -> i64 {
     let (at, base) = batches[batches.len().saturating_sub(BATCHES_LOST)];
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(at as u64).unwrap();
-    // Makes the broker check the files.
+    // This makes the broker check the files.
     std::fs::remove_file(data.join(".kafka_cleanshutdown")).unwrap();
     base
 }

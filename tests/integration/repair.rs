@@ -1,6 +1,6 @@
-//! Repairs in the way of an operator: each halt, below and above N, with sequences of every kind, strays in
-//! both directions and replies on two topics. The printed command runs unchanged in a shell, every later
-//! request is answered, and no ID is given twice.
+//! Repairs by an operator: each halt, below and above N, with sequences of every kind, strays in both directions, and
+//! replies on two topics. The printed command runs unchanged in a shell. Then every request is answered, and no ID is
+//! given twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -21,9 +21,9 @@ use crate::support::service::{PARTITIONS, Service};
 use crate::support::tail;
 use crate::support::{cluster, heavy, wait_for};
 
-/// When set, the whole matrix runs.
+/// If it is set, the whole matrix runs.
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
-/// The damaged partition that is a home. The other damaged one was added later.
+/// The damaged partition that is a home. The other damaged partition was added later.
 const BELOW_N: i32 = 1;
 const ABOVE_N: i32 = 5;
 const DAMAGED: [i32; 2] = [BELOW_N, ABOVE_N];
@@ -38,9 +38,9 @@ const TO_DEFAULT: &[(&str, &[u8])] = &[];
 enum Damage {
     /// Requests that were not answered are deleted.
     RequestsMissing,
-    /// Footers that match nothing.
+    /// No state matches the footers.
     NothingAddsUp,
-    /// The footers match nothing, and the log has lost its beginning.
+    /// No state matches the footers, and the log has lost its beginning.
     NothingAddsUpAndNoBeginning,
     /// The state topic was deleted.
     NoState,
@@ -50,7 +50,7 @@ enum Damage {
     Truncated,
     /// The log was cut and has grown again.
     OtherRecord,
-    /// A forwarded request does not follow the one before.
+    /// A forwarded request does not follow its predecessor.
     LinkBroken,
 }
 
@@ -221,7 +221,7 @@ impl Scene {
         self.answered_since(requests, &BTreeMap::new());
     }
 
-    /// The same for replies that are not in `before`.
+    /// Like [`Scene::answered`], for replies that are not in `before`.
     fn answered_since(
         &self,
         requests: &BTreeSet<(i32, i64)>,
@@ -272,7 +272,7 @@ impl Scene {
                 );
             }
             Damage::LinkBroken => {
-                // From a partition that forwards nothing else, with a leader epoch above that of any broker.
+                // The link is from a partition that forwards nothing else, with a leader epoch above all brokers'.
                 let position = |offset| Position {
                     leader_epoch: 1_000,
                     offset,
@@ -375,7 +375,7 @@ impl Scene {
         assert!(output.status.success(), "{command}\n{said}{failed}");
     }
 
-    /// Checks both topics, also when the offsets of a request were given twice.
+    /// Checks both topics, also when requests share an offset.
     fn no_id_repeats(&self) {
         let mut given: BTreeMap<(String, i64), String> = BTreeMap::new();
         for body in self.replies().into_values() {
@@ -412,7 +412,7 @@ fn case(damage: Damage, mode: Mode) {
     scene.repaired(damage, &BTreeSet::new());
 }
 
-/// The same, but only in long runs.
+/// Like [`case`], but only in long runs.
 fn long_case(damage: Damage, mode: Mode) {
     if is_long() {
         case(damage, mode);
@@ -493,7 +493,7 @@ fn a_log_that_was_cut_and_has_grown_again_is_repaired() {
     after_a_cut(Damage::OtherRecord);
 }
 
-/// The same result as an unclean election: the logs' files are cut while their broker is down.
+/// This has the result of an unclean election: the logs' files are cut while their broker is down.
 fn after_a_cut(damage: Damage) {
     assert!(damage.cuts());
     if !is_long() {

@@ -1,4 +1,4 @@
-//! Clients with other header names than the usual ones: `reply.headers.*`.
+//! Clients with header names other than the default ones: `reply.headers.*`.
 
 use crate::support::admin::Admin;
 use crate::support::records::Mode;
@@ -67,7 +67,7 @@ fn renamed_headers_are_read_and_written_and_the_usual_ones_mean_nothing() {
     }
 }
 
-/// The one reply of a topic.
+/// The only reply of a topic.
 fn only(service: &Service, topic: &str) -> Headed {
     let mut all = wait_for(&format!("a reply on {topic}"), || {
         let all = tail::headed(&service.bootstrap, topic, service.isolation());

@@ -1,4 +1,4 @@
-//! A clean stop and a new start: the IDs go on, and nothing is answered twice.
+//! After a clean stop and a restart, the IDs go on, and no request is answered twice.
 
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -15,12 +15,12 @@ fn after_a_clean_stop_the_numbers_go_on_in_exactly_once_mode() {
     stop_and_start(Mode::ExactlyOnce);
 }
 
-/// For a batch to a topic that it does not know yet, librdkafka uses the partition -1, and the transaction
-/// fails. The very first checkpoint comes right after its producer is created.
+/// For a batch to a topic that it does not know yet, librdkafka uses the partition -1, and the transaction fails. The
+/// first checkpoint follows right after the creation of its producer.
 #[test]
 fn the_first_start_of_all_aborts_no_checkpoint() {
     for mode in [Mode::Immediate, Mode::ExactlyOnce] {
-        // Sometimes the topics become known in time by chance.
+        // Sometimes the topics are known in time by chance.
         for _ in 0..4 {
             let instance = Service::new("first", mode).start("a");
             let log = instance.log();

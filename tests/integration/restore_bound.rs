@@ -1,4 +1,4 @@
-//! Restore does not grow with uptime: after many checkpoints it reads a bounded number of records.
+//! A restore does not grow with uptime: after many checkpoints it reads a bounded number of records.
 
 use crate::support::heavy;
 use crate::support::load::Names;
@@ -7,9 +7,9 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 
 const NAMES: usize = 40;
-/// Below this nothing is rewritten. It is small, so that many rewrites fit into the test.
+/// No rewrite begins below this number of records. It is small, so that many rewrites fit into the test.
 const FLOOR: usize = 500;
-/// At 100 ms between two checkpoints, this is several minutes.
+/// Number of checkpoints. At 100 ms between two checkpoints, this is several minutes.
 const CHECKPOINTS: f64 = 3_000.0;
 
 #[test]
@@ -29,7 +29,7 @@ fn after_many_checkpoints_a_restore_reads_at_most_four_times_the_live_names_and_
             .metric(committed)
             .filter(|count| *count >= CHECKPOINTS)
     });
-    // Far more was written than may be read, so the bound is not met by a small test.
+    // Far more records were written than a restore may read, so the test is large enough for the bound.
     let written = instance
         .metric("sequencer_checkpoint_records_total")
         .unwrap();
@@ -37,7 +37,7 @@ fn after_many_checkpoints_a_restore_reads_at_most_four_times_the_live_names_and_
     assert!(written > 5.0 * bound, "{written} records were written");
     load.stop();
     service.check();
-    // A kill, so that no last checkpoint is made.
+    // A kill prevents a last checkpoint.
     instance.sigkill();
 
     let mut instance = service.spawn("a");

@@ -1,4 +1,4 @@
-//! Rolling upgrades and scaling in the way of the chart, while a careful client keeps asking: it sees no error
+//! Rolling upgrades and scaling in the way of the chart, while a careful client keeps asking. The client gets no error
 //! and no wrong ID. The test prints the client's longest wait.
 //!
 //! The chart's StatefulSet has `podManagementPolicy: Parallel`, so pods start and are scaled in at the same
@@ -25,7 +25,7 @@ const MIN_READY: Duration = Duration::from_secs(1);
 const MIN_READY_LONG: Duration = Duration::from_secs(5);
 const LONG_VARIABLE: &str = "SEQUENCER_LONG";
 
-/// How often one of three is stopped.
+/// Number of times that one of the three pods is stopped.
 const ROUNDS: usize = 1;
 const ROUNDS_LONG: usize = 9;
 

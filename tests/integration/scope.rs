@@ -14,7 +14,7 @@ use crate::support::{DEADLINE, heavy};
 
 const DAMAGED: i32 = 1;
 
-/// More than Kafka's client library decompresses by default, 100,000,000 bytes. It takes 3 kB in the log.
+/// A size above the 100,000,000 bytes that Kafka's client library decompresses by default. It takes 3 kB in the log.
 const LARGE_BYTES: usize = 110_000_000;
 
 /// Sends a request for one ID of a name whose home is this partition.
@@ -54,7 +54,7 @@ fn a_batch_that_cannot_be_read_halts_its_partition_and_no_other_until_it_is_pass
     tail.wait_answered(PARTITIONS as usize);
     write_large(&service);
     ask_all(&service);
-    // All requests except the one after the unreadable batch.
+    // All requests are answered except the one after the unreadable batch.
     tail.wait_answered(2 * PARTITIONS as usize - 1);
     let halted = instance.wait("to halt the partition", |instance| {
         let halted = instance.halted();
@@ -98,12 +98,12 @@ fn a_request_topic_that_is_made_again_under_a_running_service_halts_its_partitio
     ask_all(&service);
     service.tail().wait_answered(PARTITIONS as usize);
     let admin = Admin::new(&service.bootstrap);
-    // A paused instance does not see that the topic is gone, or empty.
+    // A paused instance does not see that the topic is deleted or empty.
     instance.sigstop();
     admin.delete(&service.requests);
     let settings = [("message.timestamp.type", "LogAppendTime")];
     admin.create(&service.requests, PARTITIONS, &settings);
-    // More requests than before, so that a read at the old offset finds one.
+    // There are more requests than before, so that a read at the old offset finds one.
     let mut writer = service.writer();
     for partition in 0..PARTITIONS {
         (0..5).for_each(|_| ask(&mut writer, partition));

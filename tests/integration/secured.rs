@@ -18,7 +18,7 @@ use crate::support::wait_for;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md");
 
-/// Cases that run side by side: most of each case is waiting.
+/// Number of cases that run side by side. Each case mostly waits.
 const SIDE_BY_SIDE: usize = 4;
 
 /// Every command in the list.
@@ -150,13 +150,13 @@ fn every_command_works_with_the_acls_that_are_listed_and_no_more() {
     }
 }
 
-/// With the list, and what the table of optional permissions says of heartbeats.
+/// The ACLs are those of the list, and the optional permissions for heartbeats.
 #[test]
 fn a_peer_that_is_gone_is_evicted_with_the_acls_that_are_listed() {
     let _machine = heavy();
     let broker = secured();
     let mut service = service(broker, Mode::ExactlyOnce);
-    // Nothing is done by waiting for a session.
+    // No step waits for the end of a session.
     let settings = ["kafka.session.timeout.ms=300000", "failover.silence_ms=200"];
     service.settings.extend(settings.map(str::to_owned));
     let mut acls = listed("serve", &service);
@@ -187,7 +187,7 @@ fn a_peer_that_is_gone_is_evicted_with_the_acls_that_are_listed() {
 const TRACE: [&str; 3] = ["trace", AUDITED, "2"];
 const AUDIT: [&str; 2] = ["audit", AUDITED];
 
-/// The command of a repair that leaves a gap.
+/// The command for a repair that leaves a gap.
 const RECOVER: [&str; 9] = [
     "recover",
     "--partition",
@@ -214,7 +214,7 @@ fn each_acl_that_is_listed_is_missed_in_one_line() {
     let client = permitted(broker, &listed("next", &asked));
     worked(client.run(&asked, &["define", AUDITED, "--audit", "true"]));
     worked(client.run(&asked, &["next", AUDITED, "--count", "3"]));
-    // The answer might come before the broker refuses something that the answer does not need.
+    // The answer may come before the broker refuses a permission that the answer does not need.
     assert_eq!(instance.sigterm_and_wait(), 0);
     let mut cases = Vec::new();
     for command in COMMANDS {
@@ -275,7 +275,7 @@ fn missed(broker: &Secured, asked: &Service, command: &str, without: usize) -> R
     let subject = missing.name.trim_end_matches('-');
     let lines: Vec<&str> = said
         .lines()
-        // `topics check` lists it among its findings, and goes on to the other topics.
+        // `topics check` reports it among its findings, and goes on to the other topics.
         .filter(|line| line.starts_with("sequencer: ") || line.starts_with("error: "))
         .collect();
     match lines[..] {

@@ -143,7 +143,7 @@ fn help_and_complaints_about_settings_tell_no_secret() {
         tells_none(&[command, "-h"], 0, &secrets);
         tells_none(&[command, "--no-such-flag"], 2, &secrets);
     }
-    // A refused value is not repeated when it may be a secret, whatever its source.
+    // A refused value is not repeated if it may be a secret, from any source.
     let said = tells_none(&["serve"], 2, &[variable("HTTP__TOKEN", SHORT)]);
     assert!(said.contains("http.token"), "{said}");
     let setting = format!("http.token={SHORT}");

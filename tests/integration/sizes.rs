@@ -1,5 +1,5 @@
-//! Size limits of the brokers that are below what the service would write at once. Batches and transactions
-//! become smaller, also when a limit is lowered during the run.
+//! Size limits of the brokers that are below the size of one full write. Batches and transactions become smaller, also
+//! when a limit is lowered during the run.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 use crate::support::{heavy, load::Names, tail, wait_for};
 
-/// Number of names, so that checkpoints are far larger than the limit of the state topic.
+/// Number of names. It is so large that checkpoints are far above the limit of the state topic.
 const NAMES: usize = 5_000;
 const REQUESTS: u64 = 12_000;
-/// Number of strays, far more than the limit of the request topic allows in one batch.
+/// Number of strays. It is far more than the limit of the request topic allows in one batch.
 const STRAYS: u64 = 600;
 
 const STATE_BYTES_MAX: &str = "20000";
@@ -54,7 +54,7 @@ fn small_batches(mode: Mode) {
     limit(&admin, &service.replies, REPLIES_BYTES_MAX);
     service.preload(&names, REQUESTS, &mut random);
     service.check();
-    // A last checkpoint is committed, otherwise the instance would not end in time.
+    // A last checkpoint is committed. Otherwise the instance would not end in time.
     assert_eq!(instance.sigterm_and_wait(), 0);
 
     // The limit is low from the start.

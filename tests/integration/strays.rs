@@ -1,7 +1,6 @@
 //! One name is written through different partitioners: murmur2, CRC32 and FNV-1a at the same time.
 //!
-//! In any partition, a request's name belongs to one sequence, and the reply names the record that the client
-//! wrote.
+//! In every partition, a name belongs to one sequence, and each reply names the record that the client wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -214,7 +213,7 @@ pub fn link_key(service: &Service) -> LinkKey {
     key.expect("a footer")
 }
 
-/// A link whose predecessor never came: home stops, names the partition whose requests are missing, and goes on
+/// The predecessor of a link never came. The home halts, names the partition whose requests are missing, and goes on
 /// after the repair.
 #[test]
 fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
@@ -229,7 +228,7 @@ fn i6_a_broken_chain_halts_home_names_the_source_and_is_repaired() {
     writer.finish();
     service.tail().wait_answered(2);
 
-    // Above any leader epoch that a broker can have given.
+    // The leader epoch is above any that a broker can have given.
     let position = |offset| Position {
         leader_epoch: 1_000,
         offset,

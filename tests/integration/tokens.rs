@@ -11,10 +11,10 @@ use crate::support::secure::{Client, secured};
 use crate::support::service::Service;
 use crate::support::wait_for;
 
-/// Short, so that a run sees several of them.
+/// The validity of a token. It is short, so that a run sees several tokens.
 const LIFE: Duration = Duration::from_secs(4);
-/// Tokens that a service fetches before the test ends: brokers end a connection whose token has expired, so a
-/// service that did not renew its own would be cut off.
+/// Number of tokens that a service fetches before the test ends. Brokers end a connection whose token has expired, so a
+/// service must renew its token.
 const RENEWED: usize = 4;
 
 #[test]

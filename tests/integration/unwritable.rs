@@ -10,13 +10,13 @@ use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
 
-/// Smaller than a batch with any reply, and larger than a transaction's marker: Kafka itself cannot end a
-/// transaction whose marker is refused.
+/// Size limit of the topic. It is below a batch with any reply, and above a transaction's marker: Kafka itself cannot
+/// end a transaction whose marker is refused.
 const BYTES_MAX: usize = 120;
 
 /// Number of requests before and during the time without answers.
 const REQUESTS: u64 = 500;
-/// More than two instances can hold as replies that cannot be written.
+/// Number of requests. Two instances cannot hold as many replies that cannot be written.
 const HELD_REQUESTS: u64 = 800_000;
 
 #[test]
@@ -55,7 +55,7 @@ fn partitions_that_come_while_nothing_is_taken_lose_no_request() {
     stays.wait("to have every partition", |instance| {
         (instance.running() == PARTITIONS as usize).then_some(())
     });
-    // If the partitions are fetched already, their first records have arrived by now.
+    // If the instance fetches the partitions, their first records have arrived by now.
     std::thread::sleep(Duration::from_secs(1));
     admin.replace_settings(&service.replies, &settings);
     let report = service.check();
@@ -96,7 +96,7 @@ fn unwritable(mode: Mode) {
     }
 }
 
-/// True when the log has the broker's reason.
+/// True when the log contains the broker's reason.
 fn says_so(instance: &Instance) -> bool {
     instance.log().contains("Message size too large")
 }

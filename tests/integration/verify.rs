@@ -1,4 +1,4 @@
-//! `sequencer verify` on real topics: clean after kills and strays, and planted anomalies get their names.
+//! `sequencer verify` on real topics: it accepts them after kills and strays, and names planted anomalies.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const REQUESTS_VARIABLE: &str = "SEQUENCER_VERIFY_REQUESTS";
 const REQUESTS_DEFAULT: u64 = 100_000;
 /// The budget of that run.
 const MEMORY_MB: u64 = 500;
-/// How long that run may take. It bounds a hang.
+/// The longest time for that run, which bounds a hang.
 const LONG: Duration = Duration::from_secs(1_800);
 
 fn arguments(service: &Service, further: &[&str]) -> Vec<String> {
@@ -86,7 +86,7 @@ fn after_kills(mode: Mode) -> Service {
     }
     let instance = service.start("a");
     write(&service, 2_000, &mut random);
-    // On a live service: it waits for the checkpoints itself.
+    // The service is running: the command itself waits for the checkpoints.
     let (outcome, report) = verify(&service);
     assert_eq!(outcome.code, 0, "{report:#}");
     assert_eq!(report["clean"], true);
@@ -234,7 +234,7 @@ fn run_measured(arguments: &[String]) -> Measured {
         .unwrap();
     let mut megabytes = 0;
     let status = loop {
-        // "VmHWM: 123 kB", which is gone when the process has ended.
+        // The line is like "VmHWM: 123 kB". It is gone when the process has ended.
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
         let highest = status.ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! An instance is paused past its session and goes on as if nothing had happened.
+//! A paused instance wakes after its session has ended, and goes on as if nothing had happened.
 //!
 //! It wakes up with requests that it has read and not answered, answers that it has not sent, and an open
 //! transaction, while another owner has gone on. All replies that it still sends must have the same bytes (I3),
@@ -14,7 +14,7 @@ use crate::support::service::{PARTITIONS, Service};
 const ANSWERS: usize = 2_000;
 /// Requests a second.
 const RATE: u64 = 2_000;
-/// How often one of the two instances is paused.
+/// Number of times that one of the two instances is paused.
 const PAUSES: usize = 2;
 
 #[test]

@@ -1,4 +1,4 @@
-//! From a reply, or from its absence, to an HTTP answer.
+//! Makes an HTTP answer from a reply, or from the absence of a reply.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::core::Code;
 use crate::core::limits::WINDOW_REQUESTS;
 use crate::kafka::calls::Fate;
 
-/// The parts of a reply that decide about the answer.
+/// The parts of a reply that the answer depends on.
 #[derive(Deserialize)]
 struct Reply {
     error: Option<Refusal>,
@@ -20,7 +20,7 @@ struct Reply {
     last: Option<i64>,
 }
 
-/// The rules of a sequence that decide what a call does.
+/// The rules of a sequence that a call depends on.
 #[derive(Deserialize)]
 struct Rules {
     increment: i64,
@@ -33,14 +33,14 @@ struct Refusal {
     message: String,
 }
 
-/// The body of a 200 to a call that got this reply, or the error that the reply has.
+/// The body of a 200 for a call with this reply.
 ///
 /// # Errors
-/// The error in the reply, or a reply that cannot be read.
+/// The error in the reply, or an error for a reply that cannot be read.
 pub(crate) fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
     let reply = read(call, body)?;
     if call.cosid {
-        // CosId reads a bare number, and nothing at all.
+        // CosId reads a bare number for a block of IDs, and an empty body for a definition.
         return Ok(reply
             .last
             .map_or_else(Vec::new, |last| last.to_string().into_bytes()));
@@ -49,25 +49,25 @@ pub(crate) fn of_reply(call: &Call, body: &[u8]) -> Result<Vec<u8>, Problem> {
         true => ids::as_text(body).ok_or_else(|| unreadable(call, "it is no JSON object"))?,
         false => body.to_vec(),
     };
-    // For terminals. It is no part of the JSON.
+    // The line end is for terminals, and not a part of the JSON.
     body.push(b'\n');
     Ok(body)
 }
 
-/// How a call goes on that has looked at its sequence.
+/// The decision after a look at the sequence.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Looked {
-    /// It is carried out.
+    /// The call is carried out.
     GoOn,
-    /// It is answered already, with this body.
+    /// The call is complete. This is the body of its answer.
     Done(Vec<u8>),
 }
 
 /// Decides from the description of the sequence.
 ///
 /// # Errors
-/// The sequence is retired, so that a definition would let it go on, which a caller of HTTP that changes one field
-/// does not mean; or it is not one that the call can be about.
+/// The call does not fit the sequence. For example, a definition would let a retired sequence go on, which a caller of
+/// HTTP that changes one field does not intend.
 pub(crate) fn looked(call: &Call, description: &[u8]) -> Result<Looked, Problem> {
     let reply = match read(call, description) {
         Ok(reply) => reply,
@@ -92,7 +92,7 @@ pub(crate) fn looked(call: &Call, description: &[u8]) -> Result<Looked, Problem>
             "the sequence is retired, so its definition stays as it is. To let it go on beyond its last ID, use \
              sequencer define",
         ),
-        // The offset counts for a new sequence only.
+        // The sequence exists, and the offset is only for a new sequence.
         Op::Define if call.defines_if_unknown() => return Ok(Looked::Done(Vec::new())),
         Op::Next if increment != 1 => Problem::own(
             Own::NotByOne,
@@ -118,14 +118,14 @@ fn read(call: &Call, body: &[u8]) -> Result<Reply, Problem> {
     Err(problem)
 }
 
-/// A reply of a service that this release does not understand: its IDs are taken.
+/// The error for a reply that this release cannot read. Its IDs may be taken.
 fn unreadable(call: &Call, reason: &str) -> Problem {
     let detail = format!("the reply cannot be read: {reason}. {}", later(call.op));
     Problem::own(Own::NoReply, detail).about(&call.name)
 }
 
 /// The answer to a call without a reply: 503 if its record was certainly not written, 504 if it may have been.
-/// `reason`: why nobody waits any longer, as a sentence without its full stop.
+/// `reason`: the reason why the wait ended, as a sentence without its full stop.
 pub(crate) fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
     let (own, detail) = match fate {
         Fate::Unwritten(error) => {
@@ -147,7 +147,7 @@ pub(crate) fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
     problem
 }
 
-/// The effect that a call certainly did not have.
+/// The effect that the call did not have.
 const fn spared(op: Op) -> &'static str {
     match op {
         Op::Next => "No ID was taken",
@@ -156,7 +156,7 @@ const fn spared(op: Op) -> &'static str {
     }
 }
 
-/// The effect that a call may have, and how to go on.
+/// The possible effect of the call, and the next step of the caller.
 fn later(op: Op) -> String {
     let (effect, repeat) = match op {
         Op::Describe | Op::Trace => return "It changes nothing: ask again".to_owned(),

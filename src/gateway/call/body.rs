@@ -1,5 +1,5 @@
-//! The JSON object of a body: known fields, each once, each a plain value. Numbers stay digits until they are
-//! 64-bit integers, and never pass through a float.
+//! The JSON object of a body. Its fields are known, occur once, and have plain values. Numbers stay digits until they
+//! become 64-bit integers, and are never floats.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::problem::Problem;
 use crate::core::Code;
 use crate::core::rejection::echo;
 
-/// Fields of a record that a caller of HTTP does not set, and what does instead.
+/// Fields of a record that a body cannot have, with the alternative for each.
 const NOT_IN_A_BODY: [(&str, &str); 4] = [
     ("op", "the path and the method are the operation"),
     ("request_id", "send it as the header Idempotency-Key"),
@@ -23,7 +23,7 @@ const NOT_IN_A_BODY: [(&str, &str); 4] = [
     ),
 ];
 
-/// True for a field of a record that no body has.
+/// True for a field of a record that a body cannot have.
 pub(super) fn is_refused(field: &str) -> bool {
     NOT_IN_A_BODY.iter().any(|(refused, _)| *refused == field)
 }
@@ -33,7 +33,7 @@ pub(super) fn is_refused(field: &str) -> bool {
 pub(super) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    /// Reads an object with at most these fields.
+    /// Reads an object that has no other fields than these.
     pub(super) fn read(body: &'a [u8], takes: &[&'static str]) -> Result<Fields<'a>, Problem> {
         let Object(pairs) = serde_json::from_slice(body)
             .map_err(|error| malformed(format!("the body must be a JSON object: {error}")))?;
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
         Ok(Fields(fields))
     }
 
-    /// A field as JSON. Null counts as absent, as in a record.
+    /// Takes a field as JSON. Null counts as absent, as in a record.
     fn take(&mut self, name: &str) -> Option<&'a str> {
         self.0
             .remove(name)
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
             .filter(|json| *json != "null")
     }
 
-    /// A field that is an integer, or a text that consists of one.
+    /// Takes a field that is an integer, or a text of one.
     pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Problem> {
         let Some(json) = self.take(name) else {
             return Ok(None);
@@ -100,7 +100,7 @@ impl<'a> Fields<'a> {
         number.map(Some)
     }
 
-    /// A field that is a text.
+    /// Takes a field that is a text.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let Some(json) = self.take(name) else {
             return Ok(None);
@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that is true or false.
+    /// Takes a field that is true or false.
     pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, Problem> {
         match self.take(name) {
             None => Ok(None),
@@ -133,7 +133,7 @@ fn decoded(name: &str, json: &str) -> Result<String, Problem> {
         .map_err(|error| malformed(format!("the field {name} is not valid text: {error}")))
 }
 
-/// True for the digits of a JSON integer, with a sign before them or not.
+/// True for a JSON integer: digits, with a sign or without it.
 pub(super) fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty()
@@ -141,7 +141,7 @@ pub(super) fn is_integer(text: &str) -> bool {
         && (digits == "0" || !digits.starts_with('0'))
 }
 
-/// The pairs of an object in their order. A map would lose a field that occurs twice.
+/// The pairs of an object, in order. A map would lose a field that occurs twice.
 pub(super) struct Object<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -169,5 +169,5 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// Most fields of an object: several times those that any call or reply has.
+/// Highest number of fields of an object. It is several times the number in any call or reply.
 const FIELDS_MAX: usize = 64;

@@ -1,5 +1,5 @@
 //! CosId's protocol for its proxy: `POST /segments/distributor/{namespace}/{name}?offset&step` and
-//! `PATCH /segments/{namespace}/{name}?step`. Its clients take blocks of IDs and hand them out themselves.
+//! `PATCH /segments/{namespace}/{name}?step`. Its clients take blocks of IDs and distribute the IDs themselves.
 
 use super::problem::Problem;
 use super::route::Route;
@@ -41,8 +41,8 @@ pub(super) fn read(
     })
 }
 
-/// The definition of a distributor: the offset is the last ID that is taken already. Its clients may ask for blocks
-/// of any size.
+/// The definition of a distributor. The offset is the last ID that is already taken. The clients may ask for blocks of
+/// any size.
 fn define(offset: i64) -> Result<Record, Problem> {
     let start = offset
         .checked_add(1)

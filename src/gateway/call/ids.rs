@@ -1,17 +1,17 @@
-//! `?ids=string`: the numbers of a reply that are IDs as texts, for callers whose JSON reader holds numbers as
-//! floats. Everything else stays as the service wrote it.
+//! `?ids=string`: turns the numbers of a reply that are IDs into texts, for callers whose JSON reader holds numbers as
+//! floats. The rest of the reply does not change.
 
 use serde_json::value::RawValue;
 
 use super::body::{Object, is_integer};
 
-/// Fields whose numbers are IDs or bounds of IDs.
+/// Fields that contain IDs or bounds of IDs.
 const IDS: [&str; 6] = ["first", "last", "next", "start", "min", "max"];
 
-/// The field whose object has such fields, too.
+/// The field whose object contains such fields, too.
 const NESTED: &str = "definition";
 
-/// The reply's body with IDs as texts. None for a body that is no object.
+/// The reply's body with IDs as texts. None for a body that is not an object.
 pub(super) fn as_text(body: &[u8]) -> Option<Vec<u8>> {
     let body = std::str::from_utf8(body).ok()?;
     let mut out = String::with_capacity(body.len() + 2 * IDS.len());

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key`: the `request_id` of the record. A call without one gets one.
+//! The header `Idempotency-Key`, which is the `request_id` of the record. The gateway draws a key for a call without.
 
 use uuid::{Builder, Uuid};
 
@@ -6,25 +6,25 @@ use super::problem::{Own, Problem};
 use crate::core::Code;
 use crate::core::limits::{TEXT_FIELD_BYTES_MAX, WINDOW_REQUESTS};
 
-/// The beginning of a key that the gateway drew.
+/// The prefix of a key that a gateway drew.
 const DRAWN: &str = "gw-";
 
-/// Random bytes of a drawn key.
+/// Number of random bytes of a drawn key.
 pub(crate) const RANDOM_BYTES: usize = 10;
 
 /// The key of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// The `request_id`: what the caller sent, behind the name of its token if there are tokens.
+    /// The `request_id`: the caller's text, after the name of its token if there are tokens.
     request_id: String,
-    /// Where the caller's part begins.
+    /// The position at which the caller's text begins.
     begin: usize,
 }
 
 impl Key {
-    /// Reads the values of the header. None when there is none. `tenant`: the name of the caller's token.
+    /// Reads the values of the header. None when there is no such header. `tenant`: the name of the caller's token.
     ///
-    /// Quoted, as in draft-ietf-httpapi-idempotency-key-header, and bare are the same key.
+    /// A quoted key, as in draft-ietf-httpapi-idempotency-key-header, is equal to the same key without quotes.
     ///
     /// # Errors
     /// More than one header, or a key that is not 1 to 255 bytes of UTF-8.
@@ -55,7 +55,7 @@ impl Key {
         Ok(Some(key))
     }
 
-    /// A new key, at this time in milliseconds since 1970.
+    /// Creates a key at this time in milliseconds since 1970.
     pub(crate) fn draw(now_ms: u64, random: [u8; RANDOM_BYTES], tenant: Option<&str>) -> Key {
         let uuid = Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
         Key::of(tenant, &format!("{DRAWN}{uuid}"))
@@ -79,7 +79,7 @@ impl Key {
         &self.request_id[self.begin..]
     }
 
-    /// The key as a header that is read as this key again. It is quoted where a bare one would be read as another.
+    /// The key as a header that is read as this key again. It has quotes if it would otherwise be read as another key.
     pub(crate) fn to_header(&self) -> String {
         let key = self.as_str();
         let bare = key.trim_ascii() == key && !key.starts_with('"');
@@ -89,8 +89,8 @@ impl Key {
         }
     }
 
-    /// Refuses a key that a gateway drew longer ago than this: its partition may no longer remember it, and a
-    /// repeat would take further numbers.
+    /// Refuses a drawn key that is older than this. The partition may no longer remember the key, so a repeat could
+    /// take further IDs.
     ///
     /// # Errors
     /// [`Own::KeyExpired`].
@@ -114,7 +114,7 @@ impl Key {
     }
 }
 
-/// When a gateway drew the key, in milliseconds since 1970. None for a key of the caller's own.
+/// The time at which a gateway drew the key, in milliseconds since 1970. None for a key that the caller chose.
 fn drawn_ms(key: &str) -> Option<u64> {
     let uuid = Uuid::try_parse(key.strip_prefix(DRAWN)?).ok()?;
     if uuid.get_version_num() != 7 {
@@ -128,7 +128,7 @@ fn drawn_ms(key: &str) -> Option<u64> {
     )
 }
 
-/// The rest of a quoted key, behind its first quotation mark. A backslash stands before a quotation mark or a
+/// The rest of a quoted key, after its first quotation mark. A backslash precedes each quotation mark and each
 /// backslash of the key itself.
 fn unquoted(rest: &str) -> Result<String, Problem> {
     const NOT_QUOTED: &str =

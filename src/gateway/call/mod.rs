@@ -1,8 +1,8 @@
-//! The pure part of the gateway: from the parts of an HTTP request to a request record, and from a reply to the
-//! parts of an HTTP answer. No sockets, no clock, no randomness: time and random bytes come in as arguments.
+//! The pure part of the gateway. It makes a request record from an HTTP request, and an HTTP answer from a reply. It
+//! has no sockets, no clock and no randomness: time and random bytes are arguments.
 //!
-//! *Architecture invariant*: nothing of a body is passed through. Each record is written from the fields of its
-//! route, so a caller can write no record that its route does not name.
+//! *Architecture invariant*: no part of a body is copied as it is. Each record is written from the fields of its route.
+//! So a caller cannot write a record that its route does not name.
 
 pub(crate) mod answer;
 mod body;
@@ -25,7 +25,7 @@ use problem::{Own, Problem};
 use crate::core::{Code, Name};
 use crate::wire::request::fields_of;
 
-/// An operation on a sequence that HTTP offers.
+/// An operation on a sequence that is available over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Op {
     /// Take IDs.
@@ -38,7 +38,7 @@ pub(crate) enum Op {
     SetNext,
     /// End a sequence.
     Retire,
-    /// Find who got an ID.
+    /// Find the request that got an ID.
     Trace,
 }
 
@@ -53,7 +53,7 @@ impl Op {
         Op::Trace,
     ];
 
-    /// Whether it takes and changes nothing, so that a repeat needs no key.
+    /// True if the operation takes and changes nothing, so that a repeat needs no key.
     pub(crate) const fn only_reads(self) -> bool {
         matches!(self, Op::Describe | Op::Trace)
     }
@@ -78,7 +78,7 @@ impl Op {
         }
     }
 
-    /// The fields of a body, besides `sequence` where the path does not name it.
+    /// The fields of a body, without `sequence`, which a body has if the path does not name the sequence.
     fn fields(self) -> impl Iterator<Item = &'static str> {
         let all = match self {
             Op::Trace => &["id"],
@@ -89,7 +89,7 @@ impl Op {
     }
 }
 
-/// The parts of an HTTP request that decide about its record.
+/// The parts of an HTTP request that its record depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
     /// The method, in capitals.
@@ -103,25 +103,25 @@ pub(crate) struct Incoming<'a> {
     pub body: &'a [u8],
 }
 
-/// A call that is valid as far as the gateway can tell.
+/// A call that has passed the gateway's checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
     pub op: Op,
-    /// The name of the sequence: the key of the record.
+    /// The name of the sequence, which is the key of the record.
     pub name: String,
-    /// Whether IDs in the answer are texts (`?ids=string`).
+    /// True if IDs in the answer are texts (`?ids=string`).
     pub ids_as_text: bool,
-    /// The ID that a trace is about.
+    /// The ID in a trace.
     pub id: Option<i64>,
-    /// Whether it is a call of CosId's protocol.
+    /// True for a call of CosId's protocol.
     cosid: bool,
     fields: Record,
 }
 
-/// The fields of a request record, in the order in which they are written.
+/// The fields of a request record, in the order of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Record {
-    /// Absent for IDs, where it is the default.
+    /// Absent for a request for IDs, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     op: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,14 +154,14 @@ impl Call {
     /// Reads a request.
     ///
     /// # Errors
-    /// The answer to a request that no record is written for.
+    /// The error of a request that cannot become a record.
     pub(crate) fn read(incoming: &Incoming<'_>) -> Result<Call, Problem> {
         let route = route::of(incoming.method, incoming.path)?;
         let mut query = text::Query::read(incoming.query)?;
         if route.cosid {
             return cosid::read(&route, query, incoming);
         }
-        // The answer to a trace is not a reply.
+        // The answer to a trace is not a reply, so it takes no `ids`.
         let ids = (route.op != Op::Trace).then(|| query.take("ids")).flatten();
         let ids_as_text = match ids.as_deref() {
             None => false,
@@ -206,17 +206,17 @@ impl Call {
         })
     }
 
-    /// Whether the state of the sequence decides what the call does.
+    /// True if the effect of the call depends on the state of the sequence.
     pub(crate) fn looks_first(&self) -> bool {
         self.cosid || matches!(self.op, Op::Define | Op::Trace)
     }
 
-    /// Whether it defines the sequence only if nobody has.
+    /// True if the call leaves an existing definition unchanged.
     pub(crate) fn defines_if_unknown(&self) -> bool {
         self.cosid && self.op == Op::Define
     }
 
-    /// The value of the record. Only a change of the sequence or of the window has a `request_id`.
+    /// The value of the record. It has a `request_id` only if the call may take or change something.
     pub(crate) fn value(&self, key: &Key, requester: Option<&str>) -> Vec<u8> {
         let record = Record {
             request_id: (!self.op.only_reads()).then(|| key.request_id().to_owned()),
@@ -232,7 +232,7 @@ fn malformed(detail: impl Into<String>) -> Problem {
     Problem::refused(Code::MalformedRequest, detail)
 }
 
-/// The fields of the body, if it has one.
+/// The fields of the body. None if there is no body.
 fn body<'a>(
     route: &route::Route,
     takes: &[&'static str],
@@ -263,9 +263,9 @@ fn is_json(value: &[u8]) -> bool {
     media_type.eq_ignore_ascii_case(b"application/json")
 }
 
-/// A name that is valid as the key of a record and does not belong to the service.
+/// Checks that a name is valid as the key of a record, and is not reserved for the service.
 fn checked(name: String) -> Result<String, Problem> {
-    /// Records under such names are for operators at the command line.
+    /// Names with this prefix are for operators at the command line.
     const RESERVED: &str = "__";
     let refused = |message: String| Err(Problem::refused(Code::InvalidName, message));
     if let Err(rejection) = Name::from_key(Some(name.as_bytes())) {

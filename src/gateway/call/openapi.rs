@@ -1,4 +1,4 @@
-//! The description of the calls for machines: OpenAPI 3.1, made from the tables that read the calls.
+//! The description of the calls for machines: OpenAPI 3.1. It is made from the tables that read the calls.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const STYLE: Style = Style {
     ids_as_text: true,
 };
 
-/// The document as it is served.
+/// The document as text.
 pub(crate) fn document() -> String {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for row in NAMED {
@@ -55,7 +55,7 @@ pub(crate) fn document() -> String {
                 "Trace": trace(),
             },
         },
-        // A gateway without a file of callers needs no token.
+        // Without a file of callers, a gateway needs no token.
         "security": [{}, {"token": []}],
     });
     if let Value::Object(schemas) = &mut document["components"]["schemas"] {
@@ -116,7 +116,7 @@ fn call(op: Op, id: &str, named: bool, method: &str) -> Value {
         let properties = fields.iter().map(|name| {
             let schema = match required.contains(name) {
                 true => field(name),
-                // As in a record, null counts as absent.
+                // Null counts as absent, as in a record.
                 false => json!({"anyOf": [field(name), {"type": "null"}]}),
             };
             ((*name).to_owned(), schema)
@@ -145,7 +145,7 @@ const fn summary(op: Op) -> &'static str {
     }
 }
 
-/// A number in a path or a query.
+/// A parameter in a path or a query that is a number.
 fn number(name: &str, place: &str, description: &str, [min, max]: [i64; 2]) -> Value {
     json!({
         "name": name,
@@ -210,7 +210,7 @@ fn cosid() -> [(String, Map<String, Value>); 2] {
     ]
 }
 
-/// The answers: the body of a reply, and each status with the codes that have it.
+/// The answers: the body of a reply, and each status with its codes.
 fn responses(op: Op) -> Value {
     let schema = match op {
         Op::Next => "Grant",
@@ -241,7 +241,7 @@ fn responses(op: Op) -> Value {
     Value::Object(responses)
 }
 
-/// A field of a body. Numbers may be texts there.
+/// A field of a body. Its numbers may be texts.
 fn field(field: &str) -> Value {
     let integer = |min: i64, max: i64| {
         let text = match min {
@@ -264,7 +264,7 @@ fn field(field: &str) -> Value {
     }
 }
 
-/// As `sequencer trace --json` prints it.
+/// The output of `sequencer trace --json`.
 fn trace() -> Value {
     let whole = || json!({"type": "integer", "format": "int64"});
     let grant = json!({

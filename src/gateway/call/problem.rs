@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 has them: `application/problem+json`, with a stable `code` for programs.
+//! Errors in the format of RFC 9457: `application/problem+json`, with a stable `code` for programs.
 
 use std::ops::{Deref, DerefMut};
 
@@ -9,13 +9,13 @@ use crate::core::Code;
 /// The media type of an error's body.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// How long a caller should wait before it calls again, in seconds, where waiting helps.
+/// The pause before a caller calls again, in seconds, if waiting helps.
 const RETRY_AFTER_S: u32 = 1;
 
-/// The codes of the gateway itself, beside those of a reply ([`Code`]).
+/// The gateway's own codes, besides those of a reply ([`Code`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Own {
-    /// There is no such path.
+    /// The path does not exist.
     NotFound,
     /// The path does not take this method.
     MethodNotAllowed,
@@ -23,22 +23,21 @@ pub(crate) enum Own {
     UnsupportedMediaType,
     /// The body did not arrive in time.
     BodyTimeout,
-    /// The call has no token, or none that the gateway knows.
+    /// The call has no token that the gateway knows.
     Unauthorized,
     /// The caller may not do this to this sequence.
     OutOfScope,
-    /// Without callers of its own, the gateway answers this machine, and the call does not look as if it came from
-    /// there.
+    /// The gateway answers only callers on this machine, and the call does not look like one from there.
     NotLocal,
-    /// The gateway drew the key too long ago.
+    /// A gateway drew the key too long ago.
     KeyExpired,
-    /// A trace of a sequence that is not audited.
+    /// The sequence of the trace is not audited.
     NotAudited,
-    /// A client of CosId counts by one, and the sequence does not.
+    /// The sequence does not count by one, as a client of CosId does.
     NotByOne,
-    /// The gateway has as many calls in progress as it may.
+    /// The gateway has as many calls in progress as its limit allows.
     TooManyCalls,
-    /// The gateway has no way to the service, or not yet.
+    /// The gateway takes no calls: it is not connected to the service, or it is stopping.
     NotReady,
     /// The ledger cannot be searched now.
     TraceFailed,
@@ -124,7 +123,7 @@ impl Own {
         }
     }
 
-    /// True when the same call may succeed soon, and has done nothing so far.
+    /// True if the same call may succeed soon, and has had no effect so far.
     const fn may_retry(self) -> bool {
         matches!(
             self,
@@ -170,14 +169,14 @@ const fn title_of(code: Code) -> &'static str {
     }
 }
 
-/// An error as it goes out. It is large, and most calls have none.
+/// An error in an answer. It is boxed because it is large, and most calls have no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem(Box<Details>);
 
 /// The members of a [`Problem`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Details {
-    /// Where the error is explained.
+    /// The path that explains the error.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -187,13 +186,13 @@ pub(crate) struct Details {
     pub code: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<String>,
-    /// Partition of the request's record, where it is known.
+    /// The partition of the request's record, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<i32>,
-    /// Offset of the request's record, where it is known.
+    /// The offset of the request's record, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// The key with which the call can be repeated.
+    /// The key for a repeat of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The header `Retry-After`, in seconds.
@@ -219,14 +218,14 @@ impl DerefMut for Problem {
 }
 
 impl Problem {
-    /// An error of the gateway itself.
+    /// Creates an error of the gateway itself.
     pub(crate) fn own(code: Own, detail: impl Into<String>) -> Problem {
         let mut problem = Problem::new(code.as_str(), code.status(), code.title(), detail.into());
         problem.retry_after_s = code.may_retry().then_some(RETRY_AFTER_S);
         problem
     }
 
-    /// An error that a reply has, or would have.
+    /// Creates an error with a code that replies have.
     pub(crate) fn refused(code: Code, detail: impl Into<String>) -> Problem {
         Problem::new(
             code.as_str(),
@@ -236,9 +235,9 @@ impl Problem {
         )
     }
 
-    /// An error that a reply has, by its code. A newer service may have codes that this release does not know.
+    /// Creates an error from the code in a reply. A newer service may have codes that this release does not know.
     pub(super) fn replied(code: &str, detail: String) -> Problem {
-        /// The request was understood and refused.
+        /// The status for a request that was understood and refused.
         const UNKNOWN_STATUS: u16 = 422;
         match Code::ALL.into_iter().find(|known| known.as_str() == code) {
             Some(known) => Problem::refused(known, detail),
@@ -270,7 +269,7 @@ impl Problem {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        // Texts and numbers can always be serialised.
+        // Serialisation of texts and numbers cannot fail.
         let mut json = serde_json::to_vec_pretty(&self.0).unwrap_or_default();
         json.push(b'\n');
         json

@@ -1,38 +1,38 @@
-//! Which call a method and a path name. Static segments are compared as they were sent; a name is decoded once.
+//! Finds the call for a method and a path. Static segments are compared without decoding. A name is decoded once.
 
 use super::Op;
 use super::problem::{Own, Problem};
 use super::text;
 
-/// A call by its method and path.
+/// A call, as its method and path define it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub op: Op,
-    /// The name of the sequence; none when the body has it.
+    /// The name of the sequence. None when the body has it.
     pub name: Option<String>,
-    /// Whether the call may have a body.
+    /// True if the call may have a body.
     pub takes_body: bool,
-    /// Whether the query may have a `reason`.
+    /// True if the query may have a `reason`.
     pub reason_in_query: bool,
-    /// The ID in the path of a trace, decoded.
+    /// The decoded ID in the path of a trace.
     pub id: Option<String>,
-    /// Whether it is a call of CosId's protocol.
+    /// True for a call of CosId's protocol.
     pub cosid: bool,
 }
 
-/// The first segment of every path.
+/// The first segment of every path, except those of CosId.
 const VERSION: &str = "v1";
 
-/// A route of the table: method, operation, and what follows the name.
+/// A route of the table: the method, the operation, and the segment after the name.
 pub(super) struct Row {
     pub method: &'static str,
     pub op: Op,
-    /// The segment after the name, if there is one.
+    /// The segment after the name. None if the path ends with the name.
     pub last: Option<&'static str>,
 }
 
-/// The calls whose path names the sequence: `/v1/sequences/{name}` and `/v1/sequences/{name}/LAST`; an ID follows
-/// [`IDS`].
+/// The calls whose path names the sequence: `/v1/sequences/{name}` and `/v1/sequences/{name}/LAST`. After [`IDS`] comes
+/// an ID.
 pub(super) const NAMED: [Row; 6] = [
     Row {
         method: "POST",
@@ -66,7 +66,7 @@ pub(super) const NAMED: [Row; 6] = [
     },
 ];
 
-/// The segment before an ID.
+/// The segment before an ID in a path.
 pub(super) const IDS: &str = "ids";
 
 /// The first segment of CosId's paths.
@@ -75,7 +75,7 @@ const COSID: &str = "segments";
 /// Finds the route.
 ///
 /// # Errors
-/// There is no such path, or not with this method, or the name is not percent-encoded UTF-8.
+/// The path does not exist, or not with this method, or the name is not percent-encoded UTF-8.
 pub(crate) fn of(method: &str, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let rest = match segments.as_slice() {
@@ -118,7 +118,7 @@ fn named(method: &str, name: &str, last: Option<&str>, id: Option<&str>) -> Resu
     })
 }
 
-/// The calls of CosId's protocol. The name has two parts, which a slash joins.
+/// The calls of CosId's protocol. A slash joins the two parts of the name.
 fn cosid(method: &str, allowed: &str, parts: [&str; 2]) -> Result<Route, Problem> {
     if method != allowed {
         return Err(wrong_method(&[allowed]));
@@ -127,7 +127,7 @@ fn cosid(method: &str, allowed: &str, parts: [&str; 2]) -> Result<Route, Problem
     let parts = namespace.and_then(|namespace| Ok((namespace, name?)));
     let (namespace, name) = parts
         .map_err(|reason| super::malformed(format!("a part of the name in the path {reason}")))?;
-    // Else two pairs would be one sequence.
+    // A slash would give two pairs of parts the same name.
     if namespace.contains('/') || name.contains('/') {
         return Err(super::malformed(
             "neither part of the name in the path can have a slash",
@@ -146,7 +146,7 @@ fn cosid(method: &str, allowed: &str, parts: [&str; 2]) -> Result<Route, Problem
     })
 }
 
-/// The calls whose body names the sequence, for names that proxies change.
+/// The calls whose body names the sequence. They are for names that proxies would change in a path.
 fn unnamed(method: &str, verb: &str) -> Result<Route, Problem> {
     let op = Op::ALL.into_iter().find(|op| op.as_path() == verb);
     let op = op.ok_or_else(not_found)?;

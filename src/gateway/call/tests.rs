@@ -1,4 +1,4 @@
-//! From a request to its record, and from a reply to its answer.
+//! Tests from a request to its record, and from a reply to its answer.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -39,14 +39,14 @@ fn key(text: &str) -> Key {
     Key::read(&[text.as_bytes()], None).unwrap().unwrap()
 }
 
-/// Name and record of a call with the key `k`.
+/// The name and the record of a call with the key `k`.
 fn record(method: &str, target: &str, body: &str) -> (String, String) {
     let call = read(method, target, body).unwrap();
     let value = String::from_utf8(call.value(&key("k"), None)).unwrap();
     (call.name, value)
 }
 
-/// Code and detail of a refusal, as it goes out.
+/// The code and the detail of a refusal.
 fn refusal(method: &str, target: &str, body: &str) -> (String, String) {
     let problem = read(method, target, body).unwrap_err();
     let json: Value = serde_json::from_slice(&problem.to_json()).unwrap();
@@ -342,7 +342,7 @@ fn a_key_is_refused_and_never_cut() {
 fn tenants_do_not_share_keys() {
     let key = Key::read(&[b"k"], Some("billing")).unwrap().unwrap();
     assert_eq!((key.request_id(), key.as_str()), ("billing:k", "k"));
-    // With the name it must still fit into a request_id.
+    // The key and the name of its caller together fit into a `request_id`.
     let longest = "x".repeat(255 - "billing:".len());
     assert!(Key::read(&[longest.as_bytes()], Some("billing")).is_ok());
     let long = format!("{longest}x");
@@ -431,7 +431,7 @@ fn an_error_in_a_reply_has_its_status_and_its_place() {
         assert_eq!(json["sequence"], "a");
         assert_eq!(json["type"], format!("/v1/errors/{code}"));
     }
-    // IDs may be taken, whatever the reply was.
+    // IDs may be taken, because the reply is not readable.
     assert_eq!(answer("/v1/sequences/a/next", "?").unwrap_err().status, 504);
 }
 
@@ -486,7 +486,7 @@ fn a_retired_sequence_is_not_defined_by_accident() {
     assert!(looked(&call, b"?").is_err());
 }
 
-/// A description with this step, audited or not.
+/// A description with this step, with audit or without it.
 fn rules(increment: i64, audit: bool, rest: &str) -> String {
     format!(
         r#"{{"sequence":"a","definition":{{"start":1,"increment":{increment},"audit":{audit}}}{rest},"partition":0,"offset":9}}"#
@@ -563,7 +563,7 @@ fn a_distributor_of_cosid_is_a_sequence_that_begins_behind_the_offset() {
             r#"{{"op":"define","start":{start},"min":{min},"max_count":9007199254740991,"request_id":"k"}}"#
         );
         assert_eq!(String::from_utf8(call.value(&key, None)).unwrap(), record);
-        // One that is there stays as it is, and one that is retired stays retired.
+        // An existing sequence does not change, and a retired sequence stays retired.
         assert_eq!(
             looked(&call, rules(1, false, "").as_bytes()),
             Ok(Looked::Done(Vec::new()))
@@ -613,7 +613,7 @@ fn a_distributor_of_cosid_is_a_sequence_that_begins_behind_the_offset() {
     }
 }
 
-/// Any text that a client can put into JSON, with the marks that JSON and paths give a meaning to.
+/// Any text that a client can put into JSON, including characters with a meaning in JSON and in paths.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-c\"\\\\{}:,_%/ +]{0,12}", "\\PC{0,12}", any::<String>()]
 }

@@ -1,5 +1,5 @@
-//! Percent-encoded text: decoded once, strictly. A lenient reading would let two callers mean different names
-//! with the same bytes.
+//! Percent-encoded text. It is decoded once, and strictly: with lenient decoding, two callers could mean different
+//! names with the same bytes.
 
 use super::body::is_integer;
 use super::problem::Problem;
@@ -8,12 +8,12 @@ use crate::core::rejection::echo;
 /// Decodes a segment of a path.
 ///
 /// # Errors
-/// The reason, as it follows the subject of a sentence.
+/// The reason, to follow the subject of a sentence.
 pub(super) fn segment(text: &str) -> Result<String, String> {
     decode(text, |byte| byte)
 }
 
-/// Decodes a name or value of a query, where a plus sign is a blank.
+/// Decodes a name or value of a query. A plus sign stands for a space.
 fn of_query(text: &str) -> Result<String, String> {
     decode(text, |byte| if byte == b'+' { b' ' } else { byte })
 }
@@ -40,7 +40,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16)?.try_into().ok()
 }
 
-/// An integer in a path or a query. `what`: the subject of the message.
+/// Reads an integer in a path or a query. `what`: the subject of the message.
 pub(super) fn integer(what: &str, text: &str) -> Result<i64, Problem> {
     let number = is_integer(text).then(|| text.parse().ok()).flatten();
     number.ok_or_else(|| {
@@ -82,8 +82,8 @@ impl Query {
         Some(self.0.swap_remove(index).1)
     }
 
-    /// Checks that all parameters have been taken. One that is passed over in silence may be one that the caller
-    /// relies on, such as `force`.
+    /// Checks that all parameters have been taken. The caller may rely on a parameter that would otherwise be ignored,
+    /// such as `force`.
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),

@@ -11,10 +11,10 @@ use super::register::{counter, counters, gauge, histogram};
 /// a session.
 const SECONDS: [f64; 11] = [0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0];
 
-/// The metrics of failover; clones share them.
+/// The metrics of failover. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Failover {
-    /// 1 while peers are watched.
+    /// 1 while the instance watches its peers.
     pub active: IntGauge,
     /// Number of times that own heartbeats were late, so that no peer was suspected.
     pub late: IntCounter,
@@ -22,13 +22,13 @@ pub(crate) struct Failover {
     pub suspicions: IntCounter,
     /// Number of peers that this instance evicted.
     pub evicted: IntCounter,
-    /// Number of peers that this instance evicted although they lived.
+    /// Number of evicted peers that were heard again, so that they were alive.
     pub alive: IntCounter,
     /// Number of evictions that failed.
     pub failed: IntCounter,
     /// Number of times that this instance was evicted while it lived.
     pub evicted_alive: IntCounter,
-    /// The time from a peer's last heartbeat until a partition of it is answered here, in seconds.
+    /// The time from a peer's last heartbeat until one of its partitions runs here, in seconds.
     pub seconds: Histogram,
 }
 

@@ -1,8 +1,8 @@
 //! The latency histogram. The engine counts in an array of its own, which is added to the histogram at
 //! intervals.
 //!
-//! The library's histogram takes one observation at a time, with several atomic operations each. Here one step
-//! takes all requests that are answered at once.
+//! The library's histogram takes one observation at a time, with several atomic operations each. Here, one step counts
+//! all requests that are answered together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,12 +47,12 @@ impl Tally {
     }
 }
 
-/// The begin of a latency.
+/// The start of a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Since {
     /// The broker's timestamp of the request.
     Append,
-    /// The moment when the engine took the request.
+    /// The time at which the engine received the request.
     Receipt,
 }
 

@@ -9,7 +9,7 @@ pub(crate) const REQUESTS: Named = ("sequencer_requests_total", "Requests answer
 /// Replies that went to the default topic instead of the requested one, by `cause`.
 pub(crate) const REPLIES_UNDELIVERED: Named = (
     "sequencer_replies_undelivered_total",
-    "Replies that went to the default topic in place of the one asked for, by cause.",
+    "Replies that went to the default topic instead of the requested one, by cause.",
 );
 /// Strays that were forwarded to their home.
 pub(crate) const STRAYS_FORWARDED: Named = (
@@ -19,7 +19,7 @@ pub(crate) const STRAYS_FORWARDED: Named = (
 /// Forwards that arrived again.
 pub(crate) const FORWARDS_REPEATED: Named = (
     "sequencer_forwards_repeated_total",
-    "Forwarded requests that came once more and were passed over.",
+    "Forwarded requests that arrived again and were skipped.",
 );
 /// Rejected requests, by `code`.
 pub(crate) const REJECTIONS: Named = (
@@ -51,7 +51,7 @@ pub(crate) const CHECKPOINTS: Named = (
 /// Time of a checkpoint, in seconds.
 pub(crate) const CHECKPOINT_DURATION: Named = (
     "sequencer_checkpoint_duration_seconds",
-    "Time from the first record of a checkpoint to the end of its commit.",
+    "Time from the beginning of a committed transaction to the end of its commit.",
 );
 /// State records that checkpoints wrote.
 pub(crate) const CHECKPOINT_RECORDS: Named = (
@@ -61,7 +61,7 @@ pub(crate) const CHECKPOINT_RECORDS: Named = (
 /// Time of a restore, in seconds.
 pub(crate) const RESTORE_DURATION: Named = (
     "sequencer_restore_duration_seconds",
-    "Time from the assignment of a partition to its first answer.",
+    "Time of a takeover, from its first question to its verdict to start the partition.",
 );
 /// State records that restores read.
 pub(crate) const RESTORE_RECORDS: Named = (
@@ -78,15 +78,15 @@ pub(crate) const REBALANCES: Named = (
     "sequencer_rebalances_total",
     "Rebalance events of this consumer, by kind.",
 );
-/// Engines that were given up.
+/// Engines that ended, and that a new engine replaced.
 pub(crate) const START_OVERS: Named = (
     "sequencer_start_overs_total",
-    "Times that all Kafka clients of this instance were given up and made anew.",
+    "Times that this instance closed all its Kafka clients and started over.",
 );
 /// Kafka errors, by `class`: one of [`KAFKA_ERROR_CLASSES`].
 pub(crate) const KAFKA_ERRORS: Named = (
     "sequencer_kafka_errors_total",
-    "Kafka errors, by what is done about them.",
+    "Kafka errors, by the way they are handled.",
 );
 /// The classes of Kafka errors, as in `kafka::error`. The end of a log is not an error.
 pub(crate) const KAFKA_ERROR_CLASSES: [&str; 8] = [
@@ -110,12 +110,12 @@ pub(crate) const REPLY_LATENCY: Named = (
     "Time to the acknowledgement of the reply, or to its commit in exactly_once mode, since the \
      broker's timestamp of the request (append) or since the engine took it (receipt).",
 );
-/// The label of the latency: where it begins.
+/// The label of the latency. Its value says where the latency begins.
 pub(crate) const REPLY_LATENCY_SINCE: &str = "since";
 /// Seconds since the engine's thread last published its status.
 pub(crate) const ENGINE_SILENCE: Named = (
     "sequencer_engine_silence_seconds",
-    "Time since the engine last published what it does; it does so four times a second.",
+    "Time since the engine last published its status, which it does four times a second.",
 );
 /// N, the number of partitions that names are spread over.
 pub(crate) const SERVICE_PARTITIONS: Named = (
@@ -127,10 +127,10 @@ pub(crate) const REQUEST_PARTITIONS: Named = (
     "sequencer_request_topic_partitions",
     "Partitions of the request topic at this instance's last takeover; 0 before the first.",
 );
-/// 1 if the group and the cluster answer.
+/// 1 if the instance is a member of the group and has its assignment.
 pub(crate) const CONNECTED: Named = (
     "sequencer_connected",
-    "1 if this instance is a member of its group, else 0.",
+    "1 if this instance is a member of its group and knows its partitions, else 0.",
 );
 /// The state of a partition, one series per `partition` and `state`.
 pub(crate) const PARTITION_STATE: Named = (
@@ -140,9 +140,9 @@ pub(crate) const PARTITION_STATE: Named = (
 /// Number of halted partitions.
 pub(crate) const HALTED: Named = (
     "sequencer_halted_partitions",
-    "Owned partitions that halted and need their repair.",
+    "Owned partitions that halted and need a repair.",
 );
-/// Why a partition halted, by `reason`.
+/// The halted partitions, by `reason`.
 pub(crate) const PARTITION_HALTED: Named = (
     "sequencer_partition_halted",
     "1 for each owned partition that halted, with the reason.",
@@ -187,37 +187,37 @@ pub(crate) const LEFT_RATIO_MIN: Named = (
     "sequencer_sequence_left_ratio_min",
     "The smallest share of its IDs that a sequence of an owned partition has left.",
 );
-/// How long a producer's open transaction holds a partition back.
+/// The time for which a producer's open transaction holds a partition back.
 pub(crate) const OPEN_TRANSACTION_HOLD: Named = (
     "sequencer_open_transaction_hold_seconds",
-    "How long a producer's open transaction has held an owned partition back; 0 if none does.",
+    "Time for which a producer's open transaction has held an owned partition back; 0 if none does.",
 );
-/// Whether this instance watches its peers.
+/// 1 if this instance watches its peers.
 pub(crate) const FAILOVER_ACTIVE: Named = (
     "sequencer_failover_active",
     "1 if this instance watches its peers and may evict one, else 0.",
 );
-/// How often no peer was suspected because own heartbeats were late.
+/// Times that own heartbeats were late, so that no peer was suspected.
 pub(crate) const HEARTBEATS_LATE: Named = (
     "sequencer_heartbeats_late_total",
-    "How often this instance's own heartbeats came back late, so that it suspected nobody.",
+    "Times that this instance's own heartbeats came back late, so that it suspected no peer.",
 );
 /// Peers that fell silent.
 pub(crate) const SUSPICIONS: Named = (
     "sequencer_failover_suspicions_total",
     "Peers that fell silent while this instance's own heartbeats came back.",
 );
-/// Peers removed from the group by this instance, by `result`: done, failed, or alive (heard again after it was done).
+/// Evictions of peers by this instance, by `result`: done, failed, or alive (the evicted peer was heard again).
 pub(crate) const EVICTIONS: Named = (
     "sequencer_failover_evictions_total",
     "Evictions of silent peers from the group by this instance, by result.",
 );
-/// How often this instance was taken for gone.
+/// Times that this instance was evicted while it was alive.
 pub(crate) const EVICTED_ALIVE: Named = (
     "sequencer_failover_evicted_alive_total",
-    "How often this instance was evicted from the group while it lived.",
+    "Times that this instance was evicted from the group while it was alive.",
 );
-/// How long a partition of a peer that is gone was without an owner.
+/// The time from the last heartbeat of a peer until one of its partitions runs here.
 pub(crate) const FAILOVER_DURATION: Named = (
     "sequencer_failover_seconds",
     "Time from the last heartbeat of a peer until a partition that it had runs on this instance.",

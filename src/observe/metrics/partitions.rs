@@ -35,7 +35,7 @@ pub(super) struct Partitions {
     near_exhaustion: IntGaugeVec,
     left_ratio_min: GaugeVec,
     open_transaction_hold_seconds: GaugeVec,
-    /// Partitions with series, to detect those that are no longer owned, and why each is halted.
+    /// The partitions that have series, with the reason of each halt. They show which partitions are no longer owned.
     shown: Arc<Mutex<BTreeMap<i32, Option<&'static str>>>>,
 }
 
@@ -206,7 +206,7 @@ fn shares(outlook: Outlook) -> [(&'static str, u64); 3] {
     ]
 }
 
-/// Ignores that a series does not exist, which is the only error of the call.
+/// Ignores the error of a series that does not exist. The call has no other error.
 fn forget(removed: Result<(), Error>) {
     drop(removed);
 }

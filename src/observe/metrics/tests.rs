@@ -1,4 +1,4 @@
-//! Tests the output of a scrape.
+//! Tests of the output of a scrape.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -32,10 +32,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::open::{Open, Slot};
 
-/// Most open connections. There are only a few probes and scrapers.
+/// Highest number of open connections. There are only a few probes and scrapers.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Most open connections of one address: two browsers, a scraper and the probes of one machine or proxy.
+/// Highest number of open connections of one address: two browsers, a scraper and the probes of one machine or proxy.
 const PEER_CONNECTIONS_MAX: usize = 16;
 
 /// Longest time in seconds for the head of a request. It begins when a connection is accepted, or with the
@@ -126,9 +126,9 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// True until the first answer.
     first: bool,
-    /// Since when a part of a request's head has arrived.
+    /// The time since which a part of a request's head has arrived.
     head_since: Option<Instant>,
-    /// Since when no part of an answer has been read.
+    /// The time since which no part of an answer has been read.
     write_since: Option<Instant>,
     limits: Limits,
 }

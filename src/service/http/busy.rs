@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
-/// Most pages at the same time: half of the connections that one address may have.
+/// Highest number of pages at the same time: half of the connections that one address may have.
 const PAGES_MAX: usize = 8;
 
 #[derive(Clone)]

@@ -17,14 +17,14 @@ const SILENCE_S_MAX: u64 = 30;
 /// and longer than a broker's restart or a change of leader delays them.
 const UNANSWERED_S_MAX: u64 = 10;
 
-/// Most checkpoints that may fail in a row. Each reply topic that cannot be written aborts at most one
-/// checkpoint every 10 s, with committed ones in between. A state topic that cannot be written aborts every one.
+/// Highest number of checkpoints that may fail in a row. A reply topic that cannot be written aborts at most one
+/// checkpoint every 10 s, with committed ones in between. A state topic that cannot be written aborts every checkpoint.
 const CHECKPOINT_FAILURES_MAX: u32 = 5;
 
 /// The body of `/healthz`.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
-    /// `ok`, or why a restart helps.
+    /// `ok`, or the reason why a restart helps.
     status: String,
     #[serde(skip)]
     pub healthy: bool,
@@ -90,7 +90,7 @@ pub(super) fn readiness(status: &Status, silence: Duration, lag_max_records: u64
     }
 }
 
-/// Why this partition is not ready. None when it is ready, or when a restart cannot help it.
+/// The reason why this partition is not ready. None when it is ready, or when a restart cannot help it.
 fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     match status.state {
         PartitionState::Halted => None,
@@ -102,7 +102,7 @@ fn not_ready(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     }
 }
 
-/// Why a running partition counts as behind: requests of clients are not answered yet.
+/// The reason why a running partition counts as behind: requests of clients are not answered yet.
 fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     let unanswered = status.unanswered;
     let waited_s = status.unanswered_ms.unwrap_or(0) / 1_000;
@@ -125,7 +125,7 @@ fn behind(status: &PartitionStatus, lag_max_records: u64) -> Option<String> {
     })
 }
 
-/// Why the engine counts as stuck. None when it does not.
+/// The reason why the engine counts as stuck. None when it does not.
 fn silent(silence: Duration) -> Option<String> {
     let silence_s = silence.as_secs();
     (silence_s > SILENCE_S_MAX).then(|| format!("the engine has not reported for {silence_s} s"))

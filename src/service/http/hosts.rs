@@ -127,7 +127,7 @@ mod tests {
         let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         assert!(Hosts::new(Some(any), "0.0.0.0:8377", &[], false).is_none());
         assert!(Hosts::new(Some(LOOPBACK), "127.0.0.1:8377", &[], true).is_none());
-        // In doubt the names are checked.
+        // The names are checked if the address is unknown.
         assert!(Hosts::new(None, "127.0.0.1:8377", &[], false).is_some());
     }
 }

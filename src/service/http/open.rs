@@ -27,7 +27,7 @@ pub(crate) struct Slot {
 struct ConnectionState {
     /// True while a request of the connection is being answered.
     answering: bool,
-    /// Since when the connection waits for its client: it was accepted then, or an answer ended then.
+    /// The time since which the connection waits for its client: its accept, or the end of its last answer.
     since: Instant,
     closed: bool,
     waker: Option<Waker>,
@@ -77,7 +77,7 @@ impl Table {
 }
 
 impl Slot {
-    /// Since when the connection waits for its client. None while a request of it is being answered.
+    /// The time since which the connection waits for its client. None while a request of it is being answered.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let state = lock(&self.state);
         (!state.answering).then_some(state.since)

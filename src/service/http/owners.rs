@@ -1,5 +1,5 @@
-//! Finds the owner of each partition by asking the brokers for the members of the group. It asks only while
-//! somebody reads a page, at most every few seconds, on its own thread. So a page never waits for Kafka.
+//! Finds the owner of each partition by asking the brokers for the members of the group. It asks only while a page is
+//! read, at most every few seconds, on its own thread. So a page never waits for Kafka.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::kafka::admin::{Admin, Listed};
 use crate::kafka::clients::Connection;
 
-/// When an answer is older than this, the next page asks again.
+/// The age of an answer after which the next page asks again.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// When an answer is older than this, it is not shown: it may name instances that no longer exist. The limit is
-/// above [`FRESH`] by the time of an answer, so that a page that is read all the time always shows one.
+/// The age up to which an answer is shown. An older answer may name instances that no longer exist. The limit is above
+/// [`FRESH`] by the time of an answer, so that a page that is read all the time always shows one.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
 
-/// How long the answer may take. All brokers are asked, so a broker that is away delays it up to this limit.
+/// The longest time for an answer. All brokers are asked, so a broker that is away delays it up to this limit.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 const _: () = assert!(FRESH.as_secs() + ANSWER_MAX.as_secs() < SHOWN_MAX.as_secs());
 
@@ -72,7 +72,7 @@ impl Owners {
         }
     }
 
-    /// The members, or why they are unknown. None before the first answer, or when the last answer is too old.
+    /// The members, or the reason why they are unknown. None before the first answer, or when the last one is too old.
     /// If the answer is old, this asks again for the next reader.
     pub(crate) fn known(&self) -> Option<Answer> {
         let mut cache = self.lock();

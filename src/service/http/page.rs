@@ -1,11 +1,11 @@
 //! The status page: HTML from the status, and a small script that fetches the middle of the page again every
 //! two seconds. It loads nothing from other servers.
 //!
-//! | path | what |
+//! | path | content |
 //! |---|---|
-//! | `/` | the page; with `?prefix=` also the sequences with this prefix, with `?sequence=&id=` who got an ID |
+//! | `/` | the page; `?prefix=` adds the sequences with this prefix, `?sequence=&id=` the request that got an ID |
 //! | `/live.json` | the middle of the page, and the counters for the script's charts of rate and latency |
-//! | `/sequences`, `/trace` | the same as JSON |
+//! | `/sequences`, `/trace` | the results of these searches as JSON |
 //! | `/page.css`, `/page.js` | the page's own files |
 //!
 //! The page changes nothing: there is no method but GET, and no handler that writes. Names of sequences are
@@ -100,7 +100,7 @@ async fn traced(Extract(state): Extract<State>, uri: Uri) -> Response {
     }
 }
 
-/// Searches who got an ID. None when the query does not ask.
+/// Searches the request that got an ID. None when the query does not ask.
 async fn ask(state: &State, query: Option<&str>) -> Option<Question> {
     let name = query::value(query, "sequence")?;
     let id = query::value(query, "id")?;

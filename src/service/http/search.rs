@@ -13,7 +13,7 @@ use crate::observe::status::{PartitionState, Status};
 
 /// Longest prefix in bytes: the limit of a name.
 pub(super) const PREFIX_BYTES_MAX: usize = crate::core::limits::NAME_BYTES_MAX;
-/// Longest search. People do not wait longer, and by then it has looked at millions.
+/// Longest search. People do not wait longer, and a search looks at millions of sequences in this time.
 const SEARCH_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for the engine, which may be folding a backlog.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(super) struct Row {
 /// The result of a search.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct SearchResult {
-    /// The sequences. One with exactly that name comes first.
+    /// The sequences. The sequence with exactly that name comes first.
     pub sequences: Vec<Row>,
     /// Number of sequences that the search looked at.
     pub looked_at: usize,
@@ -48,7 +48,7 @@ pub(super) struct SearchResult {
     pub more: bool,
     /// The home partition of exactly that name, once N is known.
     pub home: Option<i32>,
-    /// Why the result is not complete, in words.
+    /// The reason why the result is not complete, in words.
     pub problem: Option<&'static str>,
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn search(inquiries: &Inquiries, status: &Status, prefix: &str)
 async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Option<Matches> {
     let (answer, answered) = oneshot::channel();
     inquiries.ask(Inquiry::new(partition, question, move |matches| {
-        // Nobody waits for it any longer.
+        // After the timeout, nobody waits for this answer.
         let _ = answer.send(matches);
     }));
     let answered = tokio::time::timeout(ANSWER_MAX, answered).await;

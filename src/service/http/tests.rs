@@ -156,7 +156,7 @@ async fn the_page_is_made_here_and_lets_the_browser_fetch_nothing_from_elsewhere
         let (line, _) = ask(server.address, path).await;
         assert_eq!(line, "HTTP/1.1 200 OK", "{path}");
     }
-    // No engine answers here.
+    // No engine answers in this test.
     let (line, body) = ask(server.address, "/?prefix=%3Cb%3E").await;
     assert_eq!(line, "HTTP/1.1 200 OK");
     assert!(body.contains("value=\"&lt;b&gt;\""), "{body}");
@@ -305,7 +305,7 @@ fn hold(address: SocketAddr, kind: usize) -> TcpStream {
                 .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
                 .unwrap();
             let mut byte = [0];
-            // Or the connection had to make room before its answer came.
+            // Reads the answer, or the end of a connection that had to make room.
             let _ = stream.read(&mut byte);
         }
     }
@@ -323,7 +323,7 @@ async fn connections_that_stay_open_do_not_keep_probes_out() {
             let (line, _) = ask(address, path).await;
             assert!(line.contains(status), "{path}: {line}");
         }
-        // For their clients, all connections were open until here.
+        // Without this drop, the clients would have closed their connections before.
         drop(held);
     }
 }
@@ -383,7 +383,7 @@ async fn slow(limits: Limits) -> Slow {
 async fn a_connection_that_is_being_answered_keeps_its_place() {
     let limits = Limits {
         per_peer: 4,
-        // Shorter than the answer takes: an answer has no deadline here.
+        // This is shorter than the answer takes: an answer has no deadline here.
         head: Duration::from_millis(50),
         ..Limits::default()
     };

@@ -1,4 +1,4 @@
-//! `http.token`: limits who may read the pages besides the probes.
+//! `http.token`: limits who may read the pages, except the probes.
 //!
 //! A token comes as `Authorization: Bearer TOKEN`, or as the password of any user name, because a browser can
 //! ask a user for a password. Hashes are compared instead of texts, and in constant time. So the time of an
@@ -14,12 +14,12 @@ use axum::response::{IntoResponse, Response};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 
-/// Base 64 as browsers and `curl` write it, and without padding, which some clients leave out.
+/// Base64 as browsers and `curl` write it, or without the padding, which some clients leave out.
 const BASIC: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// Longest `Authorization` that is checked: the token's limit in base 64, with room for a user name.
+/// Longest `Authorization` that is checked: the token's limit in Base64, with room for a user name.
 const AUTHORIZATION_BYTES_MAX: usize = 1_024;
 
 /// The hash of the token. Clones share it.
@@ -58,8 +58,8 @@ impl Token {
     }
 }
 
-/// The scheme of an `Authorization`, and the credentials that follow it. None for a value that is too long, or has
-/// one word only.
+/// The scheme of an `Authorization`, and the credentials that follow it. None for a value that is too long or has only
+/// one word.
 pub(crate) fn authorization(value: &[u8]) -> Option<(&[u8], &[u8])> {
     if value.len() > AUTHORIZATION_BYTES_MAX {
         return None;
@@ -105,7 +105,7 @@ mod tests {
         };
         assert!(admits("Bearer 0123456789abcdef"));
         assert!(admits("bearer  0123456789abcdef "));
-        // anybody:0123456789abcdef
+        // The credentials are `anybody:0123456789abcdef`.
         assert!(admits("Basic YW55Ym9keTowMTIzNDU2Nzg5YWJjZGVm"));
         for wrong in [
             "Bearer 0123456789abcde",

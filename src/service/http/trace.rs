@@ -1,5 +1,5 @@
-//! Finds who got an ID, for people: searches the ledger like `sequencer trace`, on a thread of its own, one
-//! search at a time, within the time that people wait.
+//! Finds the request that got an ID, for the pages. It searches the ledger like `sequencer trace`, on a thread of its
+//! own. It runs one search at a time, within the time that people wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl Tracer {
         }
     }
 
-    /// Finds who got this ID, or returns in words why this is unknown.
+    /// Finds the request that got this ID, or returns in words why it is unknown.
     pub(crate) async fn trace(&self, name: &str, id: &str) -> Result<Trace, String> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(format!(
@@ -53,7 +53,7 @@ impl Tracer {
         let until = Instant::now() + TRACE_MAX;
         let turn = tokio::time::timeout(TRACE_MAX, Arc::clone(&self.turn).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
-            return Err("another search is under way; try again".to_owned());
+            return Err("another search is in progress; try again".to_owned());
         };
         let (answer, answered) = oneshot::channel();
         let (tracer, name) = (self.clone(), name.to_owned());
@@ -62,7 +62,7 @@ impl Tracer {
             .name("trace".to_owned())
             .spawn(move || {
                 let found = tracer.search(&name, id, until, turn);
-                // Nobody waits for it any longer.
+                // After the deadline, nobody waits for this answer.
                 let _ = answer.send(found);
             })
             .map_err(|error| error.to_string())?;

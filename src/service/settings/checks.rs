@@ -1,40 +1,39 @@
-//! What a text may look like: names, patterns, addresses. Each check is beside the words that
-//! describe it in an error message.
+//! Checks of texts: names, patterns, addresses. Each check is beside its words for error messages.
 
 use crate::service::logging;
 use crate::wire::headers;
 
-/// Longest topic name that Kafka takes, in bytes.
+/// Longest topic name that Kafka accepts, in bytes.
 const TOPIC_BYTES_MAX: usize = 249;
 
-/// Longest group or instance name, in bytes. Both together are the transactional ID, and the
-/// instance's is also a group instance ID, which Kafka limits like a topic name.
+/// Longest group or instance name, in bytes. The transactional ID contains both. The instance name is also a group
+/// instance ID, which Kafka limits like a topic name.
 const IDENTITY_BYTES_MAX: usize = 200;
 
-/// Longest header name that can be configured, in bytes: that of a topic, and more than any client has.
-/// Each reply and each forward carries some of them.
+/// Longest header name that can be configured, in bytes. It is the limit of topic names, and above all known clients'
+/// names. Each reply and each forward carries some of these headers.
 const HEADER_BYTES_MAX: usize = 249;
 
-/// Lengths of the token of HTTP in bytes: 16 random letters are beyond guessing, and 200 fit into a header.
+/// Limits of the HTTP token's length in bytes. 16 random characters are hard to guess, and 200 fit into a header.
 const TOKEN_BYTES_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 200;
 
-/// Longest name of a host in bytes, as DNS has it.
+/// Longest host name in bytes, as DNS limits it.
 const HOST_BYTES_MAX: usize = 253;
 
-/// What the names of the service's own headers begin with.
+/// The prefix of the service's own headers.
 const OWN_HEADERS: &str = "sequencer-";
 
-/// A test of a text and the words for what it accepts.
+/// A test of a text, and the words for the accepted texts.
 #[derive(Clone, Copy)]
 pub(super) struct Check {
-    /// What is accepted, as it follows "expected".
+    /// The accepted texts, to follow the word "expected".
     pub expected: &'static str,
-    /// Whether this text is.
+    /// True for an accepted text.
     pub accepts: fn(&str) -> bool,
 }
 
-/// A topic of Sequencer's own.
+/// The name of a topic that Sequencer owns.
 pub(super) const TOPIC: Check = Check {
     expected: "a topic name: 1 to 249 letters, digits, '.', '_' or '-', not beginning with \"__\"",
     accepts: |text| is_kafka_name(text, TOPIC_BYTES_MAX) && !text.starts_with("__"),
@@ -49,7 +48,7 @@ pub(super) const PATTERN: Check = Check {
     },
 };
 
-/// The name of a header of the clients' conventions.
+/// The name of a header in a client convention.
 pub(super) const HEADER: Check = Check {
     expected: "a header name: 1 to 249 bytes without control characters, not beginning with \
                \"sequencer-\", and neither traceparent nor tracestate",
@@ -62,7 +61,7 @@ pub(super) const HEADER: Check = Check {
     },
 };
 
-/// A consumer group.
+/// The name of a consumer group.
 pub(super) const GROUP: Check = Check {
     expected: "1 to 200 bytes without control characters",
     accepts: |text| {
@@ -70,37 +69,37 @@ pub(super) const GROUP: Check = Check {
     },
 };
 
-/// An instance's name, empty for the host's.
+/// The name of an instance. Empty for the host's name.
 pub(super) const INSTANCE: Check = Check {
     expected: "1 to 200 letters, digits, '.', '_' or '-', or nothing for the host's name",
     accepts: |text| text.is_empty() || is_kafka_name(text, IDENTITY_BYTES_MAX),
 };
 
-/// Where HTTP is served, empty for nowhere.
+/// The address of HTTP. Empty to turn HTTP off.
 pub(super) const ADDRESS: Check = Check {
     expected: "HOST:PORT, or nothing to turn it off",
     accepts: |text| text.is_empty() || has_port(text),
 };
 
-/// Where the gateway is served.
+/// The address of the gateway.
 pub(super) const GATEWAY_ADDRESS: Check = Check {
     expected: "HOST:PORT",
     accepts: has_port,
 };
 
-/// A file, empty for none.
+/// The path of a file. Empty for no file.
 pub(super) const PATH: Check = Check {
     expected: "a path without control characters, or nothing for none",
     accepts: |text| !text.chars().any(char::is_control),
 };
 
-/// The bearer token of HTTP, empty for none.
+/// The bearer token of HTTP. Empty for no token.
 pub(super) const TOKEN: Check = Check {
     expected: "16 to 200 letters, digits, '.', '_', '~', '+', '/', '=' or '-', or nothing for none",
     accepts: |text| text.is_empty() || is_token(text),
 };
 
-/// A name under which the pages are asked for.
+/// A host name under which browsers may request the pages.
 pub(super) const HOST: Check = Check {
     expected: "host names of 1 to 253 letters, digits, '.' and '-', without a port",
     accepts: |text| {
@@ -109,7 +108,7 @@ pub(super) const HOST: Check = Check {
     },
 };
 
-/// The brokers, as librdkafka takes them.
+/// The brokers, in librdkafka's format.
 pub(super) const BROKERS: Check = Check {
     expected: "HOST:PORT[,HOST:PORT…]",
     accepts: |text| text.split(',').all(|broker| is_broker(broker.trim())),
@@ -121,7 +120,7 @@ pub(super) const LEVEL: Check = Check {
     accepts: |text| logging::filter(text).is_some(),
 };
 
-/// What a header can carry, and too long to be tried out.
+/// True for a text that fits into a header and is too long to guess.
 fn is_token(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
     (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
@@ -138,7 +137,7 @@ fn is_kafka_name(text: &str, bytes_max: usize) -> bool {
         && text != ".."
 }
 
-/// `HOST:PORT` with a host and a port of 16 bits; `[::1]:8377` has its colons in brackets.
+/// True for `HOST:PORT` with a port of 16 bits. In `[::1]:8377` the colons of the host are in brackets.
 fn has_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
@@ -152,7 +151,7 @@ fn has_port(text: &str) -> bool {
         && port.parse::<u16>().is_ok()
 }
 
-/// `[PROTOCOL://]HOST[:PORT]`: librdkafka takes 9092 when the port is absent.
+/// True for `[PROTOCOL://]HOST[:PORT]`. librdkafka uses port 9092 when the port is absent.
 fn is_broker(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let host_only = !rest.is_empty()

@@ -1,4 +1,4 @@
-//! Environment variables `SEQUENCER__SECTION__KEY` as assignments.
+//! Reads environment variables `SEQUENCER__SECTION__KEY` as assignments.
 
 use std::ffi::OsString;
 
@@ -8,15 +8,15 @@ use super::key::KAFKA_PREFIX;
 use super::origin::Origin;
 use super::raw::Raw;
 
-/// What our variables begin with. Two underscores: a single one is for other things, such as
-/// `SEQUENCER_CACHE`.
+/// The prefix of configuration variables. It has two underscores, because variables such as `SEQUENCER_CACHE` with one
+/// underscore are not configuration.
 const PREFIX: &str = "SEQUENCER__";
 
-/// The assignments of our variables, in the order of their names, so that an error does not depend
-/// on the order of the environment. All other variables are passed over.
+/// The assignments of all variables with the prefix, sorted by name. So an error does not depend on the order of the
+/// environment.
 ///
 /// # Errors
-/// A variable of ours whose value is no UTF-8.
+/// A variable with the prefix whose value is not UTF-8.
 pub(super) fn assignments(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Assignment>, Error> {
@@ -38,8 +38,8 @@ pub(super) fn assignments(
     Ok(ours)
 }
 
-/// `SEQUENCER__CHECKPOINT__INTERVAL_MS` is `checkpoint.interval_ms`; under `KAFKA` every underscore
-/// is a dot, since librdkafka's names have no underscores and variables no dots.
+/// The key that a variable sets: `checkpoint.interval_ms` for `SEQUENCER__CHECKPOINT__INTERVAL_MS`. Under `KAFKA` every
+/// underscore stands for a dot, since librdkafka's names have no underscores and variables no dots.
 fn key_of(variable: &str) -> String {
     let key = variable
         .strip_prefix(PREFIX)

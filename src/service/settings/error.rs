@@ -1,9 +1,9 @@
-//! What can be wrong with the configuration. Every message is one line that names the key, the
-//! place and the way out; a program ends with [`EXIT_CODE`] for each of them.
+//! The errors of the configuration. Each message is one line with the key, the place and the fix. A program that gets
+//! one exits with [`EXIT_CODE`].
 
 use std::path::PathBuf;
 
-/// Exit code for bad usage or configuration, the one that clap uses for bad usage.
+/// Exit code for invalid usage or configuration. clap uses the same code for invalid usage.
 pub(crate) const EXIT_CODE: u8 = 2;
 
 /// A configuration that cannot be used.
@@ -14,18 +14,18 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The operating system's words, or which limit it exceeds.
+        /// The operating system's message, or the limit that the file exceeds.
         reason: String,
     },
 
-    /// The file is no TOML.
+    /// The file is not TOML.
     #[error("configuration: {}:{line}: {message}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line of the mistake, from 1.
+        /// The line of the mistake, counted from 1.
         line: usize,
-        /// What the parser expected; never the text of the line, which may hold a secret.
+        /// The expectation of the parser. It never contains the text of the line, which may be a secret.
         message: String,
     },
 
@@ -34,22 +34,22 @@ pub enum Error {
     UnknownKey {
         /// The key as it was given.
         key: String,
-        /// Where it was given.
+        /// The place of the key.
         origin: String,
         /// The nearest known key as `; did you mean …?`, or empty.
         hint: String,
     },
 
-    /// A value of the wrong type or out of its limits.
+    /// A value of the wrong type or outside its limits.
     #[error("configuration: {key} in {origin}: got {value}, expected {expected}")]
     Invalid {
         /// The key.
         key: String,
-        /// Where the value was given.
+        /// The place of the value.
         origin: String,
         /// The value, redacted if it may be a secret.
         value: String,
-        /// What would have been right, with its limits.
+        /// The valid values, with their limits.
         expected: String,
     },
 
@@ -58,9 +58,9 @@ pub enum Error {
     Refused {
         /// The property.
         property: String,
-        /// Where it was given.
+        /// The place of the property.
         origin: String,
-        /// Why not, and what to use instead if there is something.
+        /// The reason for the refusal, and the alternative if there is one.
         reason: String,
     },
 
@@ -71,14 +71,14 @@ pub enum Error {
         argument: String,
     },
 
-    /// A command that connects was given no brokers.
+    /// A command needs brokers, and no layer sets them.
     #[error(
         "configuration: no brokers; use --brokers HOST:PORT, SEQUENCER__KAFKA__BOOTSTRAP_SERVERS, or \
          kafka.bootstrap.servers in a file"
     )]
     NoBrokers,
 
-    /// The configuration library refused the layers. It cannot happen with keys of the schema.
+    /// The configuration library refused the layers. This cannot happen with keys from the table.
     #[error("configuration: {0}")]
     Layers(#[from] config::ConfigError),
 }

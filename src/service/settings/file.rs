@@ -1,4 +1,4 @@
-//! A TOML file as a list of keys with values and lines.
+//! Reads a TOML file as a list of keys with values and lines.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,17 +12,17 @@ use super::key;
 use super::origin::Origin;
 use super::raw::Raw;
 
-/// Largest configuration file in bytes (1 MiB); the documented default has a few KiB. More is a
-/// mistaken path, such as a device that never ends.
+/// Largest configuration file in bytes (1 MiB). The documented default has a few KiB. A larger file is a wrong path,
+/// such as an endless device.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// One assignment of a layer: the full key, the value, the place.
+/// One assignment of a layer: the full key, the value, and the place.
 pub(super) type Assignment = (String, Raw, Origin);
 
 /// The text of a configuration file.
 ///
 /// # Errors
-/// [`Error::Unreadable`]: the file cannot be opened or read, is no UTF-8, or is too large.
+/// [`Error::Unreadable`]: the file cannot be opened or read, is not UTF-8, or is too large.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
     text_of(path, FILE_BYTES_MAX).map_err(|reason| Error::Unreadable {
         path: path.to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 /// The text of a file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// Why it cannot be had.
+/// The reason why the file cannot be read.
 pub(crate) fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
@@ -46,22 +46,22 @@ pub(crate) fn text_of(path: &Path, bytes_max: u64) -> Result<String, String> {
     Ok(text)
 }
 
-/// A TOML text as its tables, with the place of each part.
+/// Parses a TOML text into its tables, with the position of each part.
 ///
 /// # Errors
-/// The line, from 1, and the message of the parser.
+/// The line, from 1, and the parser's message.
 pub(crate) fn tables(text: &str) -> Result<Spanned<DeTable<'_>>, (usize, String)> {
     DeTable::parse(text).map_err(|error| {
         let line = line_of(text, error.span().map_or(0, |span| span.start));
-        // The parser may wrap its message; one line is what a person can search for.
+        // The parser may wrap its message. Users can search for a single line.
         (line, error.message().lines().collect::<Vec<_>>().join(", "))
     })
 }
 
-/// The assignments of a TOML text in its order of keys; `origin` makes the place out of a line.
+/// The assignments of a TOML text, in the parser's order of keys. `origin` returns the place for a line.
 ///
 /// # Errors
-/// The line, from 1, and the message of the parser.
+/// The line, from 1, and the parser's message.
 pub(super) fn parse(
     text: &str,
     origin: impl Fn(usize) -> Origin,
@@ -74,8 +74,7 @@ pub(super) fn parse(
     Ok(assignments)
 }
 
-/// Nested tables become dotted keys: `session.timeout.ms = 1` is three tables to TOML, one key to
-/// us.
+/// Turns nested tables into dotted keys. In TOML, `session.timeout.ms = 1` is three nested tables.
 fn flatten(
     prefix: &str,
     table: &DeTable<'_>,
@@ -88,7 +87,7 @@ fn flatten(
             DeValue::Table(inner) if !inner.is_empty() => {
                 flatten(&format!("{full}."), inner, assignments, origin);
             }
-            // An empty section says nothing, but a mistyped one should still be noticed.
+            // An empty section sets nothing, but an unknown section is still an error.
             DeValue::Table(_) if key::is_section(&full) => {}
             _ => assignments.push((full, raw(value), origin(name.span().start))),
         }
@@ -108,7 +107,7 @@ fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
     }
 }
 
-/// The line, from 1, on which a byte of a text lies.
+/// The line, from 1, that contains the byte at this position.
 pub(crate) fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }

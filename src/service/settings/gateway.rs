@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 
-/// Connections beyond the calls in progress that are kept for probes and for calls that are refused at once.
+/// Connections for probes and for calls that are refused at once, besides those of the calls in progress.
 pub(super) const SPARE_CONNECTIONS: usize = 16;
 
 /// The settings of the gateway, `gateway.*`.
@@ -16,17 +16,17 @@ pub(super) const SPARE_CONNECTIONS: usize = 16;
 pub struct Gateway {
     /// `gateway.address` as HOST:PORT.
     pub address: String,
-    /// `gateway.callers`: the file of callers; `None` where only this machine is answered.
+    /// `gateway.callers`: the file of callers. `None` if only callers on this machine are answered.
     pub callers: Option<PathBuf>,
-    /// `gateway.timeout_ms`: how long a call waits for its reply.
+    /// `gateway.timeout_ms`: the longest wait of a call for its reply.
     pub timeout: Duration,
-    /// `gateway.key_age_max_s`: a drawn key that is older is refused.
+    /// `gateway.key_age_max_s`: the greatest age of a key that a gateway drew. Older keys are refused.
     pub key_age_max_s: u64,
-    /// `gateway.in_flight_max`: calls that wait for replies.
+    /// `gateway.in_flight_max`: the limit of calls that wait for replies.
     pub in_flight_max: usize,
-    /// `gateway.in_flight_per_caller_max`: the same of each caller.
+    /// `gateway.in_flight_per_caller_max`: the limit of such calls for each caller.
     pub in_flight_per_caller_max: usize,
-    /// `gateway.connections_max`: open connections.
+    /// `gateway.connections_max`: the limit of open connections.
     pub connections_max: usize,
 }
 
@@ -43,10 +43,10 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Checks the limits together.
+    /// Checks that `connections_max` leaves connections for probes.
     ///
     /// # Errors
-    /// With as many calls in progress as there may be, no connection is left for a probe.
+    /// The calls in progress may use all connections, so that none is left for a probe.
     pub(super) fn check(&self, values: &Map<String, Value>) -> Result<(), Error> {
         const KEY: &str = "gateway.connections_max";
         let least = self.in_flight_max + SPARE_CONNECTIONS;

@@ -64,7 +64,7 @@ impl From<Shape> for Names {
     }
 }
 
-/// Every key with its name, in the order of `config/default.toml`.
+/// Every key with its header name, in the order of `config/default.toml`.
 pub(super) fn pairs(names: &Names) -> impl Iterator<Item = (&'static str, &str)> {
     let Names {
         kafka,

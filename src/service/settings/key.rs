@@ -1,12 +1,12 @@
-//! The keys: name, type, limits. One table decides what is known, what a value must look like, and
-//! which known key an unknown one was probably meant to be.
+//! The table of keys: name, type, limits. It decides which keys and values are valid, and which known key is nearest to
+//! an unknown one.
 
 use config::{Value, ValueKind};
 
 use super::checks::{self, Check};
 use super::raw::Raw;
 
-/// The section whose keys are librdkafka's and not in [`KEYS`].
+/// The prefix of librdkafka's properties, which are not in [`KEYS`].
 pub(super) const KAFKA_PREFIX: &str = "kafka.";
 
 /// The property that `--brokers` sets.
@@ -14,23 +14,23 @@ pub(super) const BROKERS_PROPERTY: &str = "bootstrap.servers";
 
 /// One key of the configuration.
 pub(super) struct Key {
-    /// Its full name, sections joined with dots.
+    /// The full name, with sections joined by dots.
     pub name: &'static str,
-    /// What its value must be.
+    /// The type and the limits of the value.
     pub kind: Kind,
 }
 
 /// The type and the limits of a value.
 pub(super) enum Kind {
-    /// A whole number from the first to the second, both included.
+    /// An integer between the two limits, both included.
     Integer(i64, i64),
     /// True or false.
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Text that passes the check.
+    /// Text that the check accepts.
     Text(Check),
-    /// A list of texts that each pass the check.
+    /// A list of texts. The check accepts each of them.
     List(Check),
 }
 
@@ -88,7 +88,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
 }
 
-/// Names that people try first for a key that is called otherwise.
+/// Names that users often try, and the key that each of them means.
 const ALIASES: [(&str, &str); 4] = [
     ("brokers", "kafka.bootstrap.servers"),
     ("bootstrap.servers", "kafka.bootstrap.servers"),
@@ -96,7 +96,7 @@ const ALIASES: [(&str, &str); 4] = [
     ("http.port", "http.address"),
 ];
 
-/// A key by its full name.
+/// Finds a key by its full name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
@@ -110,13 +110,13 @@ pub(super) fn of_section(name: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Whether keys begin with this name and a dot.
+/// True if keys begin with this name and a dot.
 pub(super) fn is_section(name: &str) -> bool {
     KAFKA_PREFIX.strip_suffix('.') == Some(name) || of_section(name).next().is_some()
 }
 
-/// The known key that was probably meant: an alias, one a few letters away, or one whose last part
-/// is the same (`partitions` for `topics.partitions`).
+/// The known key that was probably meant: an alias, a key that differs by a few letters, or a key with the same last
+/// part (`partitions` for `topics.partitions`).
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     if let Some((_, known)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
         return Some(known);
@@ -130,12 +130,12 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     nearest_of(name, KEYS.iter().map(|key| key.name)).or_else(same_end)
 }
 
-/// The known word that is only a few letters away from this one.
+/// The known word that differs by only a few letters.
 pub(crate) fn nearest_of<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // One mistake for every four letters is still near; `foo` is near nothing.
+    // One mistake in four letters is allowed, so `foo` is near no key.
     let distance_max = (name.chars().count() / 4).max(1);
     known
         .into_iter()
@@ -146,7 +146,7 @@ pub(crate) fn nearest_of<'a>(
 }
 
 impl Kind {
-    /// What is accepted, as it follows "expected".
+    /// The accepted values, to follow the word "expected".
     pub(super) fn expected(&self) -> String {
         match self {
             Kind::Integer(min, i64::MAX) => format!("a whole number, {min} or more"),
@@ -158,7 +158,7 @@ impl Kind {
         }
     }
 
-    /// The value with its type, or nothing if it is of another type or out of its limits.
+    /// The value with its type. None if the type is wrong or a limit is exceeded.
     pub(super) fn accept(&self, raw: &Raw, origin: &str) -> Option<Value> {
         let kind = match (self, raw) {
             (Kind::Integer(min, max), Raw::Integer(integer)) => {

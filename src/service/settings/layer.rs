@@ -1,5 +1,5 @@
-//! One layer of the configuration: its assignments checked against the schema, librdkafka's
-//! properties apart from our own keys.
+//! One layer of the configuration: checks its assignments against the table of keys, and separates librdkafka's
+//! properties from the other keys.
 
 use std::path::Path;
 
@@ -18,9 +18,8 @@ use super::secret::{REDACTED, is_secret};
 /// The defaults and their documentation.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
 
-/// Our own keys of one layer, with types and origins, as a source of the `config` crate. What is
-/// under `kafka.` is not in it: there one key may be the prefix of another, which nested tables
-/// cannot hold.
+/// The keys of one layer outside `kafka.*`, with types and origins, as a source for the `config` crate. The crate holds
+/// nested tables, in which no key can be the prefix of another. Keys under `kafka.` can be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
     values: Map<String, Value>,
@@ -37,10 +36,10 @@ impl Source for Layer {
 }
 
 impl Layer {
-    /// A layer of these assignments; those of `kafka.*` go to `properties`.
+    /// Creates a layer of these assignments. Those of `kafka.*` go to `properties`.
     ///
     /// # Errors
-    /// An unknown key, a value that its key does not take, a refused property.
+    /// An unknown key, an invalid value, or a refused property.
     pub(super) fn new(
         assignments: Vec<Assignment>,
         properties: &mut Properties,
@@ -86,7 +85,7 @@ fn unknown(name: &str, origin: &Origin) -> Error {
         };
         format!("; it is a section, of {known}")
     } else {
-        // In the words of the place: who set a variable wants to know the right variable.
+        // A user who set a variable needs the name of the right variable.
         key::nearest(name).map_or_else(String::new, |known| match origin {
             Origin::Environment(_) => format!("; did you mean {}?", variable_of(known)),
             _ => format!("; did you mean {known:?}?"),
@@ -99,7 +98,7 @@ fn unknown(name: &str, origin: &Origin) -> Error {
     }
 }
 
-/// The built-in defaults.
+/// The assignments of the built-in defaults.
 pub(super) fn defaults() -> Result<Vec<Assignment>, Error> {
     file::parse(DEFAULT, |_| Origin::Default).map_err(|(line, message)| Error::Malformed {
         path: "config/default.toml".into(),
@@ -108,7 +107,7 @@ pub(super) fn defaults() -> Result<Vec<Assignment>, Error> {
     })
 }
 
-/// The file given with `--config`.
+/// The assignments of the file given with `--config`.
 pub(super) fn file(path: &Path) -> Result<Vec<Assignment>, Error> {
     let text = file::read(path)?;
     file::parse(&text, |line| Origin::File {
@@ -122,8 +121,7 @@ pub(super) fn file(path: &Path) -> Result<Vec<Assignment>, Error> {
     })
 }
 
-/// The flags: `--set` in its order, then those with a name of their own, which are the more
-/// explicit.
+/// The assignments of the flags: first `--set` in its order, then the flags with names of their own, which override it.
 pub(super) fn flags(flags: &Flags) -> Result<Vec<Assignment>, Error> {
     let mut assignments = Vec::new();
     for argument in &flags.set {

@@ -1,5 +1,5 @@
-//! The configuration: four layers in, one [`Settings`] out, or an [`Error`] that names key, value,
-//! limit and place.
+//! The configuration: merges four layers into one [`Settings`], or returns an [`Error`] that names the key, the value,
+//! the limit and the place.
 //!
 //! ```text
 //! config/default.toml   --config FILE   environment          flags
@@ -13,21 +13,21 @@
 //!                  +----------- Settings ------+---- warnings
 //! ```
 //!
-//! Every layer is checked whole, also where a later one overrides it: a mistake in a file shows at
-//! once and not on the day when the flag that hid it goes. The environment comes in as an argument,
-//! so that a test needs no process of its own.
+//! Every layer is checked whole, also the values that a later layer overrides. So a mistake in a file shows at once,
+//! and not on the day when the overriding flag is removed. The environment is an argument, so that a test needs no
+//! process of its own.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `key` | the table of keys: types, limits, the nearest known one |
-//! | `layer` | a layer against that table |
-//! | `file`, `environment`, `flags` | where assignments come from |
+//! | `key` | the table of keys: types, limits, the nearest known key |
+//! | `layer` | checks a layer against that table |
+//! | `file`, `environment`, `flags` | the sources of assignments |
 //! | `gateway` | the section of the gateway |
 //! | `headers` | the names of the clients' headers |
-//! | `properties` | `kafka.*`: what is refused, what deserves a warning |
-//! | `resolve` | the layers, merged, as [`Settings`] |
-//! | `secret` | what is never printed |
-//! | `shell` | command lines that can be copied |
+//! | `properties` | `kafka.*`: refused properties, and warnings |
+//! | `resolve` | merges the layers into [`Settings`] |
+//! | `secret` | finds values that are never printed |
+//! | `shell` | prints command lines that can be copied |
 
 mod checks;
 mod environment;
@@ -70,17 +70,17 @@ use crate::processor::Mode;
 use crate::wire::headers::Names;
 use crate::wire::route::AllowList;
 
-/// What this instance does, as far as an operator decides it. Nothing here changes which ID a
-/// request gets: whatever does is a record in the log or the state.
+/// The settings of an instance. No setting changes which ID a request gets: everything that does is a record in the log
+/// or the state.
 ///
-/// `Debug` prints what [`Settings::describe`] says, without secrets.
+/// `Debug` prints the output of [`Settings::describe`], which hides secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `kafka.bootstrap.servers` or `--brokers`; [`Settings::brokers`] for commands that need them.
+    /// `kafka.bootstrap.servers` or `--brokers`. Commands that need brokers call [`Settings::brokers`].
     pub brokers: Option<String>,
-    /// `group`: the consumer group, to which the state in Kafka belongs.
+    /// `group`: the consumer group, which owns the state in Kafka.
     pub group: String,
-    /// `instance_id`, or the host's name: unique in the group, part of the transactional ID.
+    /// `instance_id`, or the host's name. It is unique in the group, and part of the transactional ID.
     pub instance_id: String,
     /// `topics.*`.
     pub topics: Topics,
@@ -90,70 +90,69 @@ pub struct Settings {
     pub reply_allow: Vec<String>,
     /// `reply.headers.*`: the header names of the clients' conventions.
     pub reply_headers: Names,
-    /// `checkpoint.interval_ms`: time between checkpoints.
+    /// `checkpoint.interval_ms`: the time between two checkpoints.
     pub checkpoint_interval: Duration,
-    /// `restore.rewrite_floor_records`: with fewer records since the last full rewrite of a
-    /// partition's state nothing is rewritten.
+    /// `restore.rewrite_floor_records`: a partition's state is not rewritten before it has this many records since the
+    /// last full rewrite.
     pub rewrite_floor_records: u64,
-    /// `failover.silence_ms`: a peer that is silent for so long is taken for gone; 0 for never.
+    /// `failover.silence_ms`: the silence after which a peer counts as gone. 0 turns failover off.
     pub failover_silence_ms: u64,
-    /// `http.address` as HOST:PORT; `None` when it is off.
+    /// `http.address` as HOST:PORT. `None` when HTTP is off.
     pub http_address: Option<String>,
-    /// `http.token`: what a reader of HTTP must know; a secret.
+    /// `http.token`: the token that a reader of the pages must send. It is a secret.
     pub http_token: Option<String>,
-    /// `http.hosts`: names under which the pages are asked for on a loopback address.
+    /// `http.hosts`: further host names for requests to a loopback address.
     pub http_hosts: Vec<String>,
     /// `gateway.*`.
     pub gateway: Gateway,
-    /// `ready.lag_max_records`: above it a partition is not ready.
+    /// `ready.lag_max_records`: the greatest lag of a partition that is ready.
     pub ready_lag_max_records: u64,
-    /// `shutdown.deadline_ms`: time for the final checkpoint and leaving the group.
+    /// `shutdown.deadline_ms`: the time for the final checkpoint and for leaving the group.
     pub shutdown_deadline: Duration,
     /// `log.format`.
     pub log_format: LogFormat,
-    /// `log.level`: directives of `tracing`, checked.
+    /// `log.level`: valid directives of `tracing`.
     pub log_level: String,
-    /// `--config`, for commands that are printed.
+    /// `--config`, for the commands that messages print.
     pub config_file: Option<PathBuf>,
-    /// `kafka.*` without the brokers: librdkafka's properties, checked against those refused. May
-    /// hold secrets.
+    /// `kafka.*` without the brokers: librdkafka's properties, without refused ones. They may contain secrets.
     pub kafka: BTreeMap<String, String>,
-    /// The source of each property of `kafka`.
+    /// The place of each property in `kafka`.
     kafka_origins: BTreeMap<String, String>,
-    /// Settings that let others pose as the brokers, a line each: the part of the warnings that concerns
-    /// every command that connects.
+    /// Warnings about settings that let others pose as the brokers, one line each. They concern every command that
+    /// connects.
     pub unverified: Vec<String>,
 }
 
 /// The topics, `topics.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
-    /// Where clients write.
+    /// The topic of requests, which clients write.
     pub requests: String,
-    /// Where answers go by default.
+    /// The default topic of replies.
     pub replies: String,
-    /// Where the counters are kept.
+    /// The topic of the state, which holds the counters.
     pub state: String,
-    /// Where the grants of audited sequences are written down.
+    /// The topic of the ledger, which records the grants of audited sequences.
     pub ledger: String,
-    /// Where instances say that they are alive.
+    /// The topic of the instances' heartbeats.
     pub heartbeats: String,
-    /// Where answers to gateways go.
+    /// The topic of replies to gateways.
     pub gateway_replies: String,
-    /// Whether `serve` creates those that are missing.
+    /// Decides which missing topics `serve` creates.
     pub create: CreateTopics,
-    /// Partitions of topics that are created.
+    /// Number of partitions of a created topic.
     pub partitions: i32,
-    /// Replicas of topics that are created; `None`: as many as there are brokers, up to 3.
+    /// Number of replicas of a created topic. `None` for one on each broker, up to 3.
     pub replication: Option<i32>,
 }
 
 impl Settings {
-    /// Reads and merges all layers. The second part are warnings, a line each, for the log once
-    /// there is one.
+    /// Reads and merges all layers. Also returns the warnings, one line each, which are logged after the start of the
+    /// log.
     ///
     /// # Errors
-    /// The first mistake found, layer by layer; see [`Error`].
+    /// The first mistake, layer by layer; see [`Error`].
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -161,8 +160,8 @@ impl Settings {
         resolve::load(flags, environment)
     }
 
-    /// The flags by which a command finds this service, for commands that are printed: those that this
-    /// process was given itself. No secret is among them.
+    /// The flags with which a printed command finds this service: brokers, configuration file, group and topics, and
+    /// the connection's properties from `--set`. No secret is among them.
     pub fn service_flags(&self) -> String {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(brokers) = &self.brokers {
@@ -188,7 +187,7 @@ impl Settings {
         shell::line(words)
     }
 
-    /// The group and the topics, by their keys.
+    /// The group and three topics, by their keys.
     fn names(&self) -> [(&'static str, String); 4] {
         [
             ("group", self.group.clone()),
@@ -198,8 +197,8 @@ impl Settings {
         ]
     }
 
-    /// The reply topics that a request may name: the gateways' and what `reply.allow` has, but for the topics
-    /// that are no place for replies.
+    /// The reply topics that a request may name: the gateways' topic and those in `reply.allow`, without the topics
+    /// that the service keeps for itself.
     pub fn reply_topics(&self) -> AllowList {
         let Topics {
             requests,
@@ -217,17 +216,16 @@ impl Settings {
         AllowList::new(patterns, own)
     }
 
-    /// The brokers.
+    /// Returns the brokers.
     ///
     /// # Errors
-    /// [`Error::NoBrokers`]: no layer names them.
+    /// [`Error::NoBrokers`]: no layer sets them.
     pub fn brokers(&self) -> Result<&str, Error> {
         self.brokers.as_deref().ok_or(Error::NoBrokers)
     }
 
-    /// The error for a property of `kafka` that librdkafka itself refuses: the message names where
-    /// it was given. `reason` is librdkafka's; it is left out for a secret, whose value it may
-    /// repeat.
+    /// The error for a property of `kafka` that librdkafka refuses. It names the place of the property. librdkafka's
+    /// `reason` may repeat the value, so it is left out for a secret.
     pub fn property_refused(&self, property: &str, reason: &str) -> Error {
         let place = self
             .kafka_origins
@@ -240,8 +238,8 @@ impl Settings {
         }
     }
 
-    /// The pairs of [`Settings::describe`] that differ from the defaults: for the log line at the start, which
-    /// has fields of its own for group, instance, brokers, mode and address.
+    /// The pairs of [`Settings::describe`] that differ from the defaults, for the log line at the start. Group,
+    /// instance, brokers, mode and address are fields of their own in that line.
     pub fn changed(&self) -> Vec<(String, String)> {
         const OWN: [&str; 5] = [
             "group",
@@ -258,8 +256,8 @@ impl Settings {
         changed
     }
 
-    /// The error for a property of `kafka` that librdkafka does not have: with the nearest one that it
-    /// has, in the words of the place where it was given.
+    /// The error for a property of `kafka` that librdkafka does not know. It suggests the nearest known name, as a
+    /// variable if the property came from the environment.
     pub fn property_unknown(&self, property: &str) -> Error {
         let place = self.kafka_origins.get(property).cloned();
         let hint = properties::nearest(property).map_or_else(String::new, |known| {
@@ -276,7 +274,7 @@ impl Settings {
         }
     }
 
-    /// Every key with its effective value and the place where that was given, and the warnings.
+    /// Every key with its effective value and the place of that value, and the warnings.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -306,7 +304,7 @@ impl Settings {
         Ok((all.collect(), warnings))
     }
 
-    /// Every key with its effective value, in the order of `config/default.toml`, secrets redacted.
+    /// Every key with its effective value, in the order of `config/default.toml`. Secrets are redacted.
     pub fn describe(&self) -> Vec<(String, String)> {
         let before = [
             ("group", self.group.clone()),
@@ -385,14 +383,14 @@ impl Settings {
     }
 }
 
-/// A key of the configuration as it is in force.
+/// A key of the configuration with its effective value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InForce {
     /// The full name of the key.
     pub key: String,
-    /// Its value, or a word instead of a secret.
+    /// The value, or a placeholder for a secret.
     pub value: String,
-    /// Where the value was given, in words.
+    /// The place of the value, in words.
     pub origin: String,
 }
 

@@ -1,25 +1,25 @@
-//! Settings that are one of a few words.
+//! Settings whose value is one of a few words.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether `serve` creates topics that are missing.
+/// Decides which missing topics `serve` creates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CreateTopics {
-    /// All of them for a new group; for one with a past, only beside a request topic that is there.
+    /// All topics for a new group. For a group with members or committed offsets, none if the request topic is missing.
     #[default]
     Auto,
     /// Every missing topic.
     Always,
-    /// No topic: the operator creates them.
+    /// No topic. The operator creates them.
     Never,
 }
 
 impl CreateTopics {
-    /// The word of the configuration.
+    /// The word in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             CreateTopics::Auto => "auto",
@@ -35,14 +35,14 @@ impl fmt::Display for CreateTopics {
     }
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For machines: one JSON object to a line.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -50,7 +50,7 @@ impl LogFormat {
     /// Every format, for the command line.
     pub const ALL: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 
-    /// The word of the configuration.
+    /// The word in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             LogFormat::Text => "text",
@@ -59,7 +59,7 @@ impl LogFormat {
     }
 }
 
-/// A word that is none of the known ones.
+/// A word that is not in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown word {0:?}")]
 pub struct UnknownWord(String);

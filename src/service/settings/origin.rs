@@ -1,4 +1,4 @@
-//! Where a value was given, in the words of the messages.
+//! The place where a value was given, as messages name it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,27 +6,27 @@ use std::path::PathBuf;
 /// The place of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// `config/default.toml`, compiled in.
+    /// `config/default.toml`, which is compiled in.
     Default,
     /// A line of the file given with `--config`.
     File {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
-    /// An environment variable, by name.
+    /// An environment variable, by its name.
     Environment(String),
-    /// A flag, by name, such as `--http`.
+    /// A flag, by its name, such as `--http`.
     Flag(&'static str),
-    /// The host itself: its name is the default of `instance_id`.
+    /// The name of the host, which is the default of `instance_id`.
     Host,
 }
 
-/// How the words for an environment variable begin.
+/// The prefix of the words for an environment variable.
 const ENVIRONMENT: &str = "environment variable ";
 
-/// True for the words for an environment variable.
+/// True if the words name an environment variable.
 pub(super) fn is_environment(words: &str) -> bool {
     words.starts_with(ENVIRONMENT)
 }

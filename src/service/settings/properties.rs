@@ -1,5 +1,5 @@
-//! `kafka.PROPERTY`: librdkafka's properties as a flat map, which of them are refused, and which
-//! values deserve a warning.
+//! `kafka.PROPERTY`: librdkafka's properties as a flat map, with the refused properties and the values that get a
+//! warning.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::raw::Raw;
 use super::secret::redact;
 use crate::kafka::oauth;
 
-/// Properties that the promise rests on, with the reason in one line.
+/// Properties that the service's promises depend on. Each is refused, with the reason in one line.
 const REFUSED: [(&str, &str); 17] = [
     (
         "metadata.broker.list",
@@ -85,7 +85,7 @@ struct Bound {
     why: &'static str,
 }
 
-/// librdkafka takes 0 for never, and a day.
+/// librdkafka also accepts 0, which turns the statistics off, and intervals up to a day.
 const BOUNDS: [Bound; 1] = [Bound {
     property: "statistics.interval.ms",
     min: 100,
@@ -93,7 +93,7 @@ const BOUNDS: [Bound; 1] = [Bound {
     why: "the lag, and with it /readyz, comes from the statistics",
 }];
 
-/// The SASL mechanisms that this program has; librdkafka compares them letter by letter.
+/// The SASL mechanisms that this program supports. librdkafka compares them case-sensitively.
 const MECHANISMS: [&str; 4] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", oauth::MECHANISM];
 
 /// The property of the mechanism, and librdkafka's other name for it.
@@ -103,7 +103,7 @@ const MECHANISM: [&str; 2] = ["sasl.mechanism", "sasl.mechanisms"];
 const MECHANISM_EXPECTED: &str = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; GSSAPI (Kerberos) and \
                                   AWS_MSK_IAM are not supported";
 
-/// Properties of what this program does not have, by how they begin, and the reason for which each is refused.
+/// Properties of features that this program does not have, by prefix, with the reason for the refusal.
 const UNSUPPORTED: [(&str, &str); 4] = [
     ("sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
     ("enable.sasl.oauthbearer.", CLIENT_CREDENTIALS_ONLY),
@@ -119,7 +119,7 @@ const CLIENT_CREDENTIALS_ONLY: &str = "OAUTHBEARER tokens come by client credent
      sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret, and sasl.oauthbearer.scope and \
      sasl.oauthbearer.extensions if needed";
 
-/// The names of librdkafka's properties, a line each; a test has each of them accepted.
+/// The names of librdkafka's properties, one per line. A test checks that librdkafka knows each of them.
 const KNOWN: &str = include_str!("librdkafka.txt");
 
 /// The property that was probably meant.
@@ -127,7 +127,7 @@ pub(super) fn nearest(property: &str) -> Option<&'static str> {
     nearest_of(property, KNOWN.lines())
 }
 
-/// A property for which more than a maximum deserves a warning.
+/// A maximum of a property. A greater value gets a warning.
 struct Advice {
     property: &'static str,
     value_max: i64,
@@ -152,7 +152,7 @@ const ADVICE: [Advice; 3] = [
     },
 ];
 
-/// Properties without which another command cannot connect begin with one of these.
+/// The prefixes of the properties that another command needs to connect.
 const OF_CONNECTION: [&str; 7] = [
     "bootstrap.servers",
     "broker.address",
@@ -163,16 +163,15 @@ const OF_CONNECTION: [&str; 7] = [
     "ssl.",
 ];
 
-/// Whether a command needs this property to reach the same brokers.
+/// True if a command needs this property to reach the same brokers.
 pub(crate) fn is_of_connection(property: &str) -> bool {
     OF_CONNECTION.iter().any(|part| property.starts_with(part))
 }
 
-/// Longest time-out that librdkafka takes in milliseconds, the limit of the properties in
-/// [`ADVICE`].
+/// Longest timeout in milliseconds that librdkafka accepts for the properties in [`ADVICE`].
 const TIMEOUT_MS_MAX: i64 = 3_600_000;
 
-/// The properties set so far, each with its place; later layers win.
+/// The properties set so far, each with its place. Later layers override earlier ones.
 #[derive(Clone, Default)]
 pub(super) struct Properties {
     values: BTreeMap<String, (String, Origin)>,
@@ -182,8 +181,7 @@ impl Properties {
     /// Sets one property.
     ///
     /// # Errors
-    /// A refused property; a value that is a list, a table or a date; brokers that are none; a
-    /// time-out that is no number; a value out of its bounds.
+    /// A refused or unsupported property, or an invalid value.
     pub(super) fn set(&mut self, property: &str, raw: &Raw, origin: &Origin) -> Result<(), Error> {
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == property) {
             return Err(Error::Refused {
@@ -243,11 +241,11 @@ impl Properties {
         Ok(())
     }
 
-    /// Checks all layers together: SASL without a mechanism, which librdkafka takes for GSSAPI, and a mechanism
-    /// without the properties that it needs.
+    /// Checks all layers together. SASL needs a mechanism, since librdkafka's default is GSSAPI, and a mechanism needs
+    /// its properties.
     ///
     /// # Errors
-    /// SASL is chosen and no mechanism; OAUTHBEARER is chosen and its provider is not given.
+    /// SASL without a mechanism, or OAUTHBEARER without the properties of its provider.
     pub(super) fn check(&self) -> Result<(), Error> {
         const PROTOCOL: &str = "security.protocol";
         let mut mechanism = MECHANISM
@@ -287,7 +285,7 @@ impl Properties {
         }
     }
 
-    /// What is allowed but probably not wanted, a line each.
+    /// Warnings about allowed values that are probably not intended, one line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for Advice {
@@ -309,7 +307,8 @@ impl Properties {
         warnings
     }
 
-    /// Settings that let others pose as the brokers, a line each. It concerns every command that connects.
+    /// Warnings about settings that let others pose as the brokers, one line each. They concern every command that
+    /// connects.
     pub(super) fn unverified(&self) -> Vec<String> {
         let off = |value: &str| {
             let value = value.to_ascii_lowercase();

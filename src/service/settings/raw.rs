@@ -1,8 +1,8 @@
-//! A value as a layer gives it, before its key says which type it must have.
+//! A value in a layer, before its key determines the type.
 
 use std::fmt;
 
-/// A value of a file has a type; one of the environment or a flag is text that may mean any type.
+/// Values in a file have a type. Values from the environment and from flags are text of any type.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Raw {
     /// Text from the environment or a flag.
@@ -15,9 +15,9 @@ pub(super) enum Raw {
     Flag(bool),
     /// A TOML array.
     List(Vec<Raw>),
-    /// A TOML value that only `kafka.*` takes, by its text: a float, an integer beyond 64 bits.
+    /// A TOML value that only `kafka.*` accepts, as its text: a float, or an integer beyond 64 bits.
     Number(String),
-    /// A TOML value that no key takes, by the name of its type: a date, a nested table.
+    /// A TOML value that no key accepts, by the name of its type: a date or a nested table.
     Other(&'static str),
 }
 

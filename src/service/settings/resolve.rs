@@ -1,4 +1,4 @@
-//! The layers, merged, as [`Settings`].
+//! Merges the layers into [`Settings`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use super::{Settings, Topics};
 use crate::processor::Mode;
 use crate::wire::headers::Names;
 
-/// Above this a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka
-/// aborts a transaction that is open for longer than a few seconds.
+/// A longer interval gets a warning in `exactly_once` mode: every answer waits for a checkpoint, and Kafka aborts a
+/// transaction that is open for longer than a few seconds.
 const EXACTLY_ONCE_INTERVAL_MS_ADVISED: u64 = 1_000;
 
 /// The keys as the `config` crate deserialises them; [`super::key::KEYS`] has their limits.
@@ -115,15 +115,15 @@ pub(super) fn load(
     Ok((loaded.settings, loaded.warnings))
 }
 
-/// All that is known after a load.
+/// The result of a load.
 pub(super) struct Loaded {
     pub settings: Settings,
     pub warnings: Vec<String>,
-    /// The merged layers, which know where each value was given ([`place`]).
+    /// The merged layers, with the [`place`] of each value.
     pub values: Map<String, Value>,
 }
 
-/// The same with the places of the values.
+/// Like [`load`], with the place of each value.
 pub(super) fn with_places(
     flags: &Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -217,7 +217,7 @@ fn instance_id(configured: String) -> Result<String, Error> {
     })
 }
 
-/// One topic in two roles would feed answers back as requests, or compact them away.
+/// Refuses a topic in two roles: answers would come back as requests, or be compacted away.
 fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<(), Error> {
     let named = [
         ("topics.requests", topics.requests.as_str()),
@@ -230,13 +230,13 @@ fn distinct_topics(topics: &TopicsShape, values: &Map<String, Value>) -> Result<
     distinct("topic", &named, values)
 }
 
-/// One header in two roles would be read as one of them, and written twice.
+/// Refuses a header in two roles: it would be written twice, and read in one role only.
 fn distinct_headers(names: &Names, values: &Map<String, Value>) -> Result<(), Error> {
     let named: Vec<_> = headers::pairs(names).collect();
     distinct("header", &named, values)
 }
 
-/// Keys whose values must differ.
+/// Refuses equal values of these keys.
 fn distinct(what: &str, named: &[(&str, &str)], values: &Map<String, Value>) -> Result<(), Error> {
     for (index, (key, name)) in named.iter().enumerate() {
         let Some((other, _)) = named
@@ -246,7 +246,7 @@ fn distinct(what: &str, named: &[(&str, &str)], values: &Map<String, Value>) -> 
         else {
             continue;
         };
-        // Named is whichever an operator changed: the other may be a default.
+        // The error names the key that the operator changed, since the other may be a default.
         let changed = if place(values, key) == Origin::Default.to_string() {
             other
         } else {
@@ -263,7 +263,7 @@ fn distinct(what: &str, named: &[(&str, &str)], values: &Map<String, Value>) -> 
     Ok(())
 }
 
-/// Where the effective value of a key was given.
+/// The place where the effective value of a key was given.
 pub(super) fn place(values: &Map<String, Value>, key: &str) -> String {
     let mut parts = key.split('.');
     let mut value = parts.next().and_then(|first| values.get(first));
@@ -276,7 +276,7 @@ pub(super) fn place(values: &Map<String, Value>, key: &str) -> String {
     value.and_then(Value::origin).unwrap_or_default().to_owned()
 }
 
-/// A key of earlier releases.
+/// The warning about a key of earlier releases.
 fn always_static(shape: &Shape, values: &Map<String, Value>) -> Option<String> {
     let given = shape.membership.as_ref()?.r#static;
     let place = place(values, "membership.static");

@@ -1,12 +1,11 @@
-//! Which values may be secrets. Those are never printed: not in logs, not in errors, not in
-//! `Debug`.
+//! Recognises values that may be secrets. These are never printed: not in logs, not in errors, not in `Debug`.
 
-/// What is printed instead of a secret.
+/// The placeholder for a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Parts of property names whose values may be secrets. Broader than librdkafka's present list
-/// (`sasl.password`, `ssl.key.pem` …) so that a later property is
-/// covered too; a harmless value redacted costs nothing.
+/// Parts of the names of properties whose values may be secrets. The list is broader than librdkafka's present
+/// properties (`sasl.password`, `ssl.key.pem` …), so that it covers later ones, too. Redacting a harmless value does no
+/// damage.
 const SECRET_PARTS: [&str; 9] = [
     "password",
     "passphrase",
@@ -19,17 +18,17 @@ const SECRET_PARTS: [&str; 9] = [
     "oauthbearer.config",
 ];
 
-/// Names with such a part whose values everybody may read.
+/// Names that contain such a part, but whose values are public.
 const NO_SECRETS: [&str; 1] = ["sasl.oauthbearer.token.endpoint.url"];
 
-/// Whether the value of this key, or this text as a whole, may hold a secret.
+/// True if the value of this key, or this text itself, may contain a secret.
 pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('_', ".");
     let may_be = SECRET_PARTS.iter().any(|part| key.contains(part));
     may_be && !NO_SECRETS.iter().any(|name| key.ends_with(name))
 }
 
-/// The value, or [`REDACTED`] when its key says that it may be a secret.
+/// The value, or [`REDACTED`] if the key may hold a secret.
 pub(crate) fn redact<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret(key) { REDACTED } else { value }
 }

@@ -1,4 +1,4 @@
-//! What the tests share; they are in a file for each subject.
+//! Helpers of the tests, which are in one file per subject.
 
 mod kafka;
 mod layers;
@@ -45,7 +45,7 @@ fn error(flags: &Flags, variables: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-/// The message for a file, in which `FILE` stands for its path.
+/// The error message for a file. `FILE` in it stands for the file's path.
 fn file_error(text: &str) -> String {
     let (file, flags) = file(text);
     error(&flags, &[]).replace(&file.path().display().to_string(), "FILE")

@@ -1,4 +1,4 @@
-//! Grants and reads ACLs with requests written by hand: librdkafka's wrapper has no call for them.
+//! Grants and reads ACLs with hand-written requests: librdkafka's wrapper has no call for them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -69,7 +69,7 @@ pub fn grant(bootstrap: &str, user: &str, acls: &[Acl]) {
         body.push(ALLOW);
     }
     let answer = ask(bootstrap, CREATE_ACLS, &body);
-    // After throttle time and count: a code and a null or a text for each.
+    // After the throttle time and the count, there is a code and a null or a text for each ACL.
     let count = i32::from_be_bytes(answer[4..8].try_into().unwrap());
     assert_eq!(count, acls.len() as i32);
     let mut rest = &answer[8..];
@@ -79,7 +79,7 @@ pub fn grant(bootstrap: &str, user: &str, acls: &[Acl]) {
         let length = i16::from_be_bytes(rest[2..4].try_into().unwrap());
         rest = &rest[4 + length.max(0) as usize..];
     }
-    // The controller has the ACLs. The broker learns them a moment later.
+    // The controller has the ACLs. The broker gets them a little later.
     let last = acls.last().unwrap();
     wait_for("the ACLs to be applied", || {
         is_applied(bootstrap, user, last).then_some(())
@@ -95,7 +95,7 @@ fn is_applied(bootstrap: &str, user: &str, acl: &Acl) -> bool {
     filter.push(acl.operation_number());
     filter.push(ANY);
     let answer = ask(bootstrap, DESCRIBE_ACLS, &filter);
-    // Throttle time, code, a null or a text, and the number of matching resources.
+    // The number of matching resources follows the throttle time, the code, and a null or a text.
     let length = i16::from_be_bytes(answer[6..8].try_into().unwrap()).max(0) as usize;
     i32::from_be_bytes(answer[8 + length..12 + length].try_into().unwrap()) > 0
 }
@@ -105,7 +105,7 @@ fn text(body: &mut Vec<u8>, text: &str) {
     body.extend(text.as_bytes());
 }
 
-/// Sends one request on a connection of its own. Returns the answer without its correlation ID.
+/// Sends one request on its own connection. Returns the answer without its correlation ID.
 fn ask(bootstrap: &str, (request, version): (i16, i16), body: &[u8]) -> Vec<u8> {
     const TIMEOUT: Duration = DEADLINE;
     let mut message = Vec::new();

@@ -69,7 +69,7 @@ impl Admin {
         });
     }
 
-    /// The number of partitions of a topic; 0 when it does not exist.
+    /// The number of partitions of a topic. 0 when it does not exist.
     pub fn partitions(&self, topic: &str) -> i32 {
         let metadata = self.client.inner().fetch_metadata(None, DEADLINE).unwrap();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -152,7 +152,7 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
     for partition in 0..partitions {
         list.add_partition(topic, partition);
     }
-    // A coordinator that has moved since it was found reports that it is none.
+    // A coordinator that has moved since it was found reports that it is not the coordinator.
     let committed = wait_for("the committed offsets", || {
         consumer.committed_offsets(list.clone(), DEADLINE).ok()
     });
@@ -177,7 +177,7 @@ fn done(results: Result<Vec<TopicResult>, KafkaError>) {
     }
 }
 
-/// Blocks on a future. librdkafka's own thread completes these futures, so nothing here is asynchronous.
+/// Waits for a future. librdkafka's own thread completes these futures, so they need no runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .build()

@@ -36,7 +36,7 @@ pub struct Step {
     pub longest: Duration,
 }
 
-/// The client, which asks on a thread of its own until it is stopped.
+/// The client, which asks on its own thread until it is stopped.
 pub struct Asker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -54,7 +54,7 @@ struct State {
     /// Unanswered requests, by the time when they were last sent.
     waiting: BTreeSet<(Instant, String)>,
     steps: Vec<Step>,
-    /// Everything that was wrong, in words.
+    /// All mistakes, in words.
     wrong: Vec<String>,
 }
 
@@ -104,8 +104,8 @@ impl Asker {
         })
     }
 
-    /// Stops asking, waits for the last answers, and fails if anything was wrong: an error, a `request_id` with
-    /// two answers, an ID given twice, or a hole between IDs. Returns the number of IDs that were granted.
+    /// Stops asking, waits for the last answers, and fails after any mistake: an error, a `request_id` with two
+    /// answers, an ID given twice, or a hole between IDs. Returns the number of IDs that were granted.
     pub fn finish(mut self) -> usize {
         self.shared.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().unwrap();
@@ -144,7 +144,7 @@ impl Drop for Asker {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that failed while it held the lock has reported it.
+        // The test that failed while it held the lock has reported the failure.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -206,7 +206,7 @@ impl Loop {
         let mut wait = TICK;
         while let Some(polled) = self.replies.poll(wait) {
             wait = Duration::ZERO;
-            // An error means the end of a partition for now.
+            // An error means that the partition has no further record now.
             if let Ok(message) = polled {
                 let body = serde_json::from_slice(message.payload().unwrap_or_default());
                 self.shared.state().answered(&body.unwrap());
@@ -246,7 +246,7 @@ impl State {
         }
     }
 
-    /// The requests that have waited too long, which must be sent again.
+    /// The requests that have waited too long and must be sent again.
     fn overdue(&mut self) -> Vec<(String, String)> {
         let now = Instant::now();
         let mut again = Vec::new();

@@ -31,7 +31,7 @@ fn remove_earlier_runs(root: &Path) {
             .to_str()
             .and_then(|name| name.parse().ok());
         if !process.is_some_and(signal::is_running) {
-            // Another run may be removing it too.
+            // Another run may be removing the directory at the same time.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

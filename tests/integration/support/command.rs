@@ -35,7 +35,7 @@ impl Outcome {
         line.unwrap_or_else(|| panic!("no line of the error output has {word:?}: {self:?}"))
     }
 
-    /// All of the command's output.
+    /// The whole output of the command.
     pub fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }

@@ -1,4 +1,4 @@
-//! HTTP without a library: a request line, and the whole response. So the test sees exactly what the product
+//! HTTP without a library: a request line, and the whole response. So the test gets the exact bytes that the product
 //! sends.
 
 use std::io::{self, Read, Write};
@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-/// A paused process does not answer.
+/// The limit for an answer, since a paused process does not answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Below the ports that systems give to outgoing connections, and above those of the embedded Kafka.

@@ -1,7 +1,7 @@
-//! A small identity provider. It gives out tokens for client credentials, over TLS.
+//! A small identity provider. It issues tokens for client credentials, over TLS.
 //!
-//! The tokens are not signed: the broker of the tests takes such tokens, and whether a signature is right is a
-//! question between a provider and the brokers.
+//! The tokens are not signed. The broker of the tests accepts such tokens, since the check of signatures concerns only
+//! providers and brokers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,25 +20,25 @@ use openssl::x509::X509;
 use super::certificates::Authority;
 use super::cluster;
 
-/// The client that may have tokens, and its secret, both with characters that must be encoded.
+/// The client that may get tokens, and its secret. Both have characters that must be encoded.
 pub const CLIENT_ID: &str = "sequencer:prod";
 pub const CLIENT_SECRET: &str = "planted-oidc 77&";
 /// The name of the client in its tokens.
 pub const SUBJECT: &str = "service-account-sequencer";
 
-/// A request that never ends is given up after this time.
+/// The time after which the provider gives up a request that does not end.
 const READ_MAX: Duration = Duration::from_secs(5);
 
-/// A provider, until the process ends.
+/// A provider, which runs until the process ends.
 pub struct Provider {
     port: u16,
     fetched: Arc<AtomicUsize>,
-    /// The authority that signed its certificate.
+    /// The authority that signed the provider's certificate.
     pub authority: PathBuf,
 }
 
 impl Provider {
-    /// Starts a provider whose tokens live this long.
+    /// Starts a provider whose tokens are valid for `life`.
     pub fn start(life: Duration) -> Provider {
         let authority = Authority::new("authority of the identity provider");
         let identity = authority.sign("127.0.0.1", 30);
@@ -72,7 +72,7 @@ impl Provider {
         format!("https://127.0.0.1:{}/realms/test/token", self.port)
     }
 
-    /// The number of tokens given out.
+    /// The number of tokens issued.
     pub fn fetched(&self) -> usize {
         self.fetched.load(Ordering::Relaxed)
     }

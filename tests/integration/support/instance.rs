@@ -136,12 +136,12 @@ impl Instance {
         self.status
     }
 
-    /// Number of partitions that it answers for; 0 while it does not report.
+    /// Number of partitions that the instance answers for. 0 while it does not report.
     pub fn running(&self) -> usize {
         self.running_partitions().len()
     }
 
-    /// The partitions that it answers for; none while it does not report.
+    /// The partitions that the instance answers for. None while it does not report.
     pub fn running_partitions(&self) -> Vec<i32> {
         let Some(body) = self.body("/readyz") else {
             return Vec::new();
@@ -155,7 +155,7 @@ impl Instance {
             .collect()
     }
 
-    /// The halted partitions; none while it does not report.
+    /// The halted partitions. None while the instance does not report.
     pub fn halted(&self) -> BTreeMap<i32, Halted> {
         let Some(body) = self.body("/healthz") else {
             return BTreeMap::new();
@@ -199,7 +199,7 @@ impl Instance {
         )
     }
 
-    /// The sum of the samples of `/metrics` with this prefix: a name, or a name with its labels.
+    /// The sum of the samples of `/metrics` with this prefix, which is a name, or a name with its labels.
     pub fn metric(&self, begin: &str) -> Option<f64> {
         let body = http::get(self.port, "/metrics").unwrap().body;
         let samples = body.lines().filter_map(|line| {

@@ -29,7 +29,7 @@ struct Deliveries {
 }
 
 impl ClientContext for Deliveries {
-    // A broker that restarts on purpose is no reason for a message.
+    // This hides the errors of a broker that restarts on purpose.
     fn error(&self, _error: KafkaError, _reason: &str) {}
 }
 
@@ -53,7 +53,7 @@ impl Writer {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
             .set("partitioner", "murmur2_random")
-            // Without this a retry could write a request twice, which would be two requests.
+            // Without this, a retry could write a request twice.
             .set("enable.idempotence", "true")
             .set("queue.buffering.max.messages", "200000")
             .set("allow.auto.create.topics", "false")
@@ -124,7 +124,7 @@ impl Writer {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// Waits until all records are acknowledged. Returns their number.
+    /// Waits until all records are acknowledged. Returns the number of records.
     pub fn finish(self) -> u64 {
         self.producer.flush(DEADLINE).unwrap();
         let Deliveries { done, failed } = &**self.producer.context();
@@ -195,7 +195,7 @@ pub struct OpenLoop {
 }
 
 impl OpenLoop {
-    /// Starts writing about `rate` requests a second on a thread of its own.
+    /// Starts writing about `rate` requests a second on its own thread.
     pub fn start(
         bootstrap: &str,
         topic: &str,

@@ -1,4 +1,4 @@
-//! Kafka's murmur2, written a second time, because the product's own is under test.
+//! Kafka's murmur2, written again, because the product's implementation is under test.
 
 /// `org.apache.kafka.common.utils.Utils.murmur2`.
 fn murmur2(data: &[u8]) -> u32 {

@@ -1,6 +1,6 @@
 //! Computes the expected answer of each request, from a second and plain reading of the contract.
 //!
-//! Nothing here is shared with the product, so a mistake in both must have been made twice.
+//! It shares nothing with the product, so a mistake stays unseen only if it was made twice.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 impl Expected {
-    /// The beginning and the end of a reply's body. An error's message is between them; with IDs nothing is.
+    /// The beginning and the end of a reply's body. Only an error has text between them: its message.
     pub fn body(&self, request: &Request) -> (String, String) {
         let mut begin = String::from("{");
         if let Some(name) = &self.name {
@@ -66,7 +66,7 @@ fn text(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Answers a whole log, record by record in its order.
+/// Answers a whole log, record by record.
 pub struct Oracle<'a> {
     repairs: &'a [Repair],
     /// Last ID taken, by partition and name.

@@ -1,4 +1,4 @@
-//! Sets quotas of a client with one request written by hand: rdkafka has no call for them.
+//! Sets quotas of a client with one hand-written request: rdkafka has no call for them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 const KEY: i16 = 49;
 const VERSION: i16 = 0;
 
-/// Limits the bytes a second that a `client.id` may produce. None lifts the limit.
+/// Limits the bytes a second that a `client.id` may produce. None removes the limit.
 pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Option<f64>) {
     let mut body = Vec::new();
     body.extend(KEY.to_be_bytes());
@@ -23,7 +23,7 @@ pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Optio
     text(&mut body, "producer_byte_rate");
     body.extend(bytes_each_second.unwrap_or(0.0).to_be_bytes());
     body.push(u8::from(bytes_each_second.is_none()));
-    // The request is not only validated.
+    // The request is carried out, and not only validated.
     body.push(0);
     let mut stream = TcpStream::connect(bootstrap).unwrap();
     stream
@@ -34,7 +34,7 @@ pub fn limit_producer(bootstrap: &str, client_id: &str, bytes_each_second: Optio
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
-    // Correlation ID, throttle time, one entry, its error.
+    // The fields before are the correlation ID, the throttle time and the count. Here is the error of the only entry.
     let error = answer.get(12..14);
     assert_eq!(error, Some(&[0, 0][..]), "{answer:?}");
 }

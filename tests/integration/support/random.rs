@@ -1,11 +1,11 @@
-//! Seeded randomness: a failing test prints its seed, with which the run can be repeated.
+//! Seeded randomness. A failing test prints its seed, which repeats the run.
 
 use std::hash::{BuildHasher, RandomState};
 
 /// Overrides the seed of every test.
 const SEED_VARIABLE: &str = "SEQUENCER_TEST_SEED";
 
-/// xorshift64*: small, and good enough to vary a load.
+/// xorshift64*: small, and good enough for a varied load.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -23,7 +23,7 @@ impl Random {
         Random::new(seed)
     }
 
-    /// Creates a generator from a seed. 0, from which xorshift cannot leave, is replaced with another seed.
+    /// Creates a generator from a seed. xorshift stays at 0 forever, so another seed replaces 0.
     pub fn new(seed: u64) -> Random {
         Random(if seed == 0 {
             0x9e37_79b9_7f4a_7c15
@@ -32,7 +32,7 @@ impl Random {
         })
     }
 
-    /// A separate generator for another thread or part.
+    /// A separate generator, for another thread or part.
     pub fn fork(&mut self) -> Random {
         Random::new(self.next())
     }

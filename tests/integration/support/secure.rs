@@ -1,8 +1,8 @@
 //! A broker like those in production: TLS, SASL/SCRAM and ACLs.
 //!
-//! Its plain listener is for the broker itself and for the tests' own tools; every user of it is a super user.
-//! The program under test uses the other listeners: `secure`, `identified` with OAUTHBEARER instead of SCRAM, and two
-//! with a wrong certificate.
+//! Its plain listener is for the broker itself and for the tests' own tools: every user of it is a super user. The
+//! program under test uses the other listeners: `secure`, `identified` with OAUTHBEARER instead of SCRAM, and two with
+//! a wrong certificate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use super::instance::Instance;
 use super::service::Service;
 use super::{cluster, http};
 
-/// Users that the broker knows, one for each case of a test that has many.
+/// Number of users that the broker knows. A test with many cases has one user for each.
 const USERS: usize = 96;
 /// The users' password, which must never appear in an output.
 pub const PASSWORD: &str = "planted-7f3a9c";
-/// The password of a client that has mistyped it. It is secret all the same.
+/// A mistyped password, which is as secret as the right one.
 pub const WRONG_PASSWORD: &str = "planted-mistyped-51d2";
 
 /// The broker, and the data that its clients need.
@@ -30,15 +30,15 @@ pub struct Secured {
     kafka: Kafka,
     /// Port of the listener with the right certificate.
     pub secure: u16,
-    /// Port of the listener for tokens, with the right certificate.
+    /// Port of the OAUTHBEARER listener, with the right certificate.
     pub identified: u16,
     /// Port of the listener whose certificate was valid until yesterday.
     pub expired: u16,
     /// Port of the listener whose certificate is for another address.
     pub misnamed: u16,
-    /// The authority that signed all of them.
+    /// The authority that signed the certificates of all listeners.
     pub authority: PathBuf,
-    /// An authority that signed none of them.
+    /// An authority that signed none of these certificates.
     pub stranger: PathBuf,
 }
 
@@ -96,7 +96,7 @@ impl Secured {
         }
     }
 
-    /// The address of the plain listener, where everything is allowed.
+    /// The address of the plain listener, which allows everything.
     pub fn plain(&self) -> &str {
         self.kafka.bootstrap()
     }
@@ -113,7 +113,7 @@ impl Secured {
         }
     }
 
-    /// The connection data of a client with tokens, which may do everything.
+    /// The connection data of a client with tokens, which has all permissions.
     pub fn client_of(&self, provider: &Provider) -> Client {
         Client {
             address: format!("127.0.0.1:{}", self.identified),
@@ -158,7 +158,7 @@ fn authorized() -> Vec<(String, String)> {
             "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
              unsecuredLoginStringClaim_sub=\"broker\";",
         ),
-        // A connection ends with its token unless it shows a newer one.
+        // The broker ends a connection when its token expires, unless the client shows a newer token.
         (
             "listener.name.identified.oauthbearer.connections.max.reauth.ms",
             "3600000",

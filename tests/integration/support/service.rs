@@ -14,7 +14,7 @@ use super::{cluster, unique, wait_for};
 /// Partitions of each topic.
 pub const PARTITIONS: i32 = 4;
 
-/// The shortest session that brokers allow. The partitions of a killed instance wait for its end.
+/// The shortest session that brokers allow. The partitions of a killed instance wait until its session ends.
 pub const SESSION_TIMEOUT_MS: u64 = 6_000;
 pub const HEARTBEAT_INTERVAL_MS: u64 = 100;
 
@@ -90,18 +90,18 @@ impl Service {
             .collect()
     }
 
-    /// Starts an instance without waiting for it.
+    /// Starts an instance, and does not wait for it.
     pub fn spawn(&self, instance: &str) -> Instance {
         self.spawn_at(&self.bootstrap, instance)
     }
 
-    /// Starts an instance with other bootstrap servers, without waiting for it.
+    /// Starts an instance with other bootstrap servers, and does not wait for it.
     pub fn spawn_at(&self, bootstrap: &str, instance: &str) -> Instance {
         let arguments = self.serve_arguments(bootstrap, instance);
         Instance::spawn(&format!("{}-{instance}", self.group), &arguments)
     }
 
-    /// Starts an instance with these outputs, without waiting for it.
+    /// Starts an instance with these outputs, and does not wait for it.
     pub fn spawn_into(&self, instance: &str, stdout: Stdio, stderr: Stdio) -> Instance {
         let arguments = self.serve_arguments(&self.bootstrap, instance);
         let name = format!("{}-{instance}", self.group);
@@ -130,7 +130,7 @@ impl Service {
         started
     }
 
-    /// Starts a gateway without waiting for it, with these settings in the form of `--set`.
+    /// Starts a gateway with these settings in the form of `--set`, and does not wait for it.
     pub fn spawn_gateway(&self, instance: &str, settings: &[&str]) -> Instance {
         let own = format!("instance_id={instance}");
         let mut arguments = self.arguments();
@@ -228,11 +228,11 @@ impl Service {
         let requests = self.request_log();
         let answered = tail.try_answered(requests.len());
         if self.mode == Mode::ExactlyOnce {
-            // Replies of aborted transactions may be repeated, and must be right all the same.
+            // Replies of aborted transactions may be repeated, but must be right, too.
             let all = tail::replies(&self.bootstrap, &self.replies, Isolation::Uncommitted);
             self.judge(Mode::Immediate, &requests, &all, &[]);
         }
-        // The judge names the requests without an answer.
+        // The judge reports the requests without an answer.
         let report = self.judge(self.mode, &requests, &self.all_replies(), &[]);
         answered.unwrap_or_else(|waited| panic!("{waited}"));
         report

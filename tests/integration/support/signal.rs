@@ -26,8 +26,8 @@ pub fn send(child: &Child, signal: c_int) {
     send_to(child.id(), signal);
 }
 
-/// Sends a signal to a process, which must be a child that has not been waited for: otherwise the number
-/// may be another's.
+/// Sends a signal to a process. It must be a child that has not been waited for: otherwise the number may belong to
+/// another process.
 pub fn send_to(process: u32, signal: c_int) {
     let result = kill(c_int::try_from(process).unwrap(), signal);
     assert_eq!(result, 0, "signal {signal}: {}", io::Error::last_os_error());

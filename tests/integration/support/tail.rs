@@ -40,7 +40,7 @@ pub const WHOLE: [(&str, &str); 3] = [
 /// The longest time for one poll of the consumer.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A consumer that is not a member of a group. It reads only what is assigned to it.
+/// A consumer that is not a member of a group. It reads only its assigned partitions.
 pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     let level = match isolation {
         Isolation::Committed | Isolation::CommittedInSteps => "read_committed",
@@ -54,7 +54,7 @@ pub fn consumer(bootstrap: &str, isolation: Isolation) -> BaseConsumer {
     }
     config
         .set("bootstrap.servers", bootstrap)
-        // The consumer joins no group, but librdkafka requires a name all the same.
+        // The consumer joins no group, but librdkafka requires a name.
         .set("group.id", "tests-read-without-a-group")
         .set("isolation.level", level)
         .set("enable.auto.commit", "false")
@@ -112,8 +112,8 @@ fn watermark(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     })
 }
 
-/// Reads a whole topic. With `Committed` it waits until no transaction is open any more, so that it misses
-/// nothing that was written before the call.
+/// Reads a whole topic. With `Committed` it first waits until no transaction is open, so that it misses no record from
+/// before the call.
 fn read<T>(
     bootstrap: &str,
     topic: &str,
@@ -128,7 +128,7 @@ fn read<T>(
             wait_for(
                 &format!("the transactions on {topic}:{partition} to end"),
                 || {
-                    // For this reader the high watermark is the begin of the first open transaction.
+                    // For this reader, the high watermark is the beginning of the first open transaction.
                     let stable = watermark(&reader, topic, partition);
                     (stable >= end).then_some(())
                 },

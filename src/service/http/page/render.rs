@@ -11,10 +11,10 @@ use crate::observe::status::{PartitionState, PartitionStatus, Status};
 use crate::service::http::owners::Owner;
 use crate::service::http::search::{Row, SearchResult};
 
-/// The members of the group, or why they are unknown.
+/// The members of the group, or the reason why they are unknown.
 pub(super) type Members = Option<Result<Vec<Owner>, String>>;
 
-/// When the engine is silent for longer than this, in seconds, the page says so.
+/// The silence of the engine in seconds after which the page reports it.
 const SILENCE_S_MAX: u64 = 5;
 /// Shown instead of a value that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -62,7 +62,7 @@ pub(super) fn page(
     }
 }
 
-/// The places that the script fills.
+/// The elements that the script fills.
 fn charts() -> Markup {
     let chart = |id: &str, label: &str| {
         html! {
@@ -142,7 +142,7 @@ fn alarms(status: &Status, silence: Duration) -> Markup {
         div role="status" {
             @if silence.as_secs() >= SILENCE_S_MAX {
                 p.alarm {
-                    "The engine has not reported for " (silence.as_secs()) " s: what follows is as old."
+                    "The engine has not reported for " (silence.as_secs()) " s: the data below is as old."
                 }
             }
             @if !status.connected {
@@ -201,7 +201,7 @@ fn list(partitions: &[i32]) -> String {
     partitions.join(", ")
 }
 
-/// Of another instance, while this one watches its peers.
+/// The age of another instance's last heartbeat. Unknown unless this instance watches its peers.
 fn heartbeat(status: &Status, instance: &str) -> String {
     ago(status.peers.get(instance).copied())
 }

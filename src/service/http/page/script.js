@@ -1,4 +1,4 @@
-// Fetches the middle of the page again and draws rate and latency. Without it the page is as of its load.
+// Fetches the middle of the page again, and draws rate and latency. Without this script the page never changes.
 "use strict";
 
 const INTERVAL_MS = 2000;
@@ -78,11 +78,11 @@ function flow(now) {
 async function refresh() {
   if (!paused && !document.hidden) {
     try {
-      // Whole, since a page that was opened with a password in its address may not fetch by a path alone.
+      // The URL is absolute: a relative one inherits a password in the address of the page, and fetch refuses that.
       const response = await fetch(location.origin + "/live.json", { cache: "no-store" });
       if (!response.ok) throw new Error("the instance says " + response.status);
       const now = await response.json();
-      // A selection in what has not changed stays.
+      // Unchanged HTML is not replaced, so that a selection in it stays.
       if (now.html !== shown) {
         byId("live").innerHTML = now.html;
         shown = now.html;
@@ -92,7 +92,7 @@ async function refresh() {
       last = now;
       byId("fresh").textContent = "As of " + new Date(now.unix_ms).toLocaleTimeString();
     } catch (error) {
-      byId("fresh").textContent = "No answer (" + error.message + "); what is shown is old.";
+      byId("fresh").textContent = "No answer (" + error.message + "); the data shown is old.";
     }
   }
   setTimeout(refresh, INTERVAL_MS);

@@ -14,7 +14,7 @@ pub(super) struct Question {
     pub name: String,
     /// The ID, as it was typed.
     pub id: String,
-    /// The result, or why there is none.
+    /// The result, or the reason why there is none.
     pub answer: Result<Trace, String>,
 }
 

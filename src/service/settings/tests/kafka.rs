@@ -1,4 +1,4 @@
-//! `kafka.*`: what passes, what is refused, what is warned of, what is hidden.
+//! Tests of `kafka.*`: accepted, refused and hidden values, and warnings.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn kafka_properties_come_from_every_layer_as_text() {
             ("compression.codec", "lz4"),
             ("enable.ssl.certificate.verification", "true"),
             ("session.timeout.ms", "7000"),
-            // One property may be the prefix of another.
+            // One key may be the prefix of another.
             ("ssl.key", "short"),
             ("ssl.key.location", "/key"),
         ]
@@ -212,7 +212,7 @@ fn sasl_without_a_mechanism_is_refused_instead_of_taken_for_kerberos() {
         message.contains("expected kafka.sasl.mechanism beside it: PLAIN"),
         "{message}"
     );
-    // In another layer it counts as well.
+    // The two properties may come from different layers.
     let flags = set(&["kafka.security.protocol=sasl_ssl"]);
     let variables = environment(&[("SEQUENCER__KAFKA__SASL_MECHANISM", "PLAIN")]);
     assert!(Settings::load(&flags, variables).is_ok());
@@ -251,7 +251,7 @@ fn a_mistyped_property_is_named_with_the_one_that_was_meant_before_brokers_are_m
 fn librdkafka_has_every_property_that_may_be_suggested() {
     use crate::kafka::clients::{Connection, PropertyError};
     for property in include_str!("../librdkafka.txt").lines() {
-        // No value suits all; what matters is that the name is known.
+        // No value is valid for all properties. The test needs only a known name.
         let taken = Connection::check_property(property, "1");
         assert!(!matches!(taken, Err(PropertyError::Unknown)), "{property}");
     }

@@ -1,4 +1,4 @@
-//! Defaults, and which layer wins.
+//! Tests of the defaults, and of the order of the layers.
 
 use crate::processor::Mode;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ fn the_defaults_are_those_of_the_documentation() {
 fn every_key_has_a_default_and_is_described() {
     let defaults = layer::defaults().unwrap();
     let documented: BTreeSet<&str> = defaults.iter().map(|(name, ..)| name.as_str()).collect();
-    // Accepted, with a warning.
+    // The key is accepted, with a warning.
     let retired = BTreeSet::from(["membership.static"]);
     let known: BTreeSet<&str> = key::KEYS.iter().map(|key| key.name).collect();
     let known: BTreeSet<&str> = known.difference(&retired).copied().collect();

@@ -1,4 +1,4 @@
-//! Each class of mistake in our own keys, with the exact message.
+//! Tests of each class of mistake outside `kafka.*`, with the exact message.
 
 use super::*;
 
@@ -121,7 +121,7 @@ fn a_value_out_of_its_limits_is_named_with_them() {
         "configuration: http.address in --http: got \"8377\", expected HOST:PORT, or nothing to turn it \
          off"
     );
-    // A secret, also when it is wrong.
+    // An invalid secret is hidden, too.
     assert_eq!(
         error(&set(&["http.token=hunter2"]), &[]),
         "configuration: http.token in --set: got [redacted], expected 16 to 200 letters, digits, '.', \
@@ -186,7 +186,7 @@ fn header_names_have_one_role_each_and_none_is_a_fixed_one() {
             )
         );
     }
-    // Two that change places are two.
+    // Two exchanged names are still two different names.
     let swapped = set(&[
         "reply.headers.smallrye.topic=REPLY_CORRELATION_ID",
         "reply.headers.smallrye.correlation=REPLY_TOPIC",
