@@ -10,6 +10,7 @@
 use super::Partition;
 use crate::core::fold::Slot;
 use crate::core::planted::planted;
+use crate::core::rescale::Standing;
 use crate::core::{Fold, Homes, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::processor::parent::Parent;
@@ -90,7 +91,7 @@ impl Partition {
     }
 
     /// The parent whose state is to be read now, and the list with which this partition adopts.
-    pub(in crate::processor) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
+    pub(crate) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
         if self.intake.is_draining() {
             return None;
         }
@@ -105,7 +106,7 @@ impl Partition {
     }
 
     /// Takes what the parent's state has for this partition. Returns true when the partition is to be fetched.
-    pub(in crate::processor) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
+    pub(crate) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
         let Some(adoption) = &mut self.adoption else {
             return false;
         };
@@ -197,6 +198,12 @@ impl Partition {
             problem: problem.to_owned(),
             at,
         });
+    }
+
+    /// The facts about a rescale, for those who watch it.
+    pub(in crate::processor) fn standing(&self) -> Standing {
+        let folding = &self.folding;
+        folding.fold.standing(folding.partition)
     }
 
     /// Why the partition waits, in words.
