@@ -10,11 +10,21 @@ use crate::core::Homes;
 use crate::core::rescale::Part;
 use crate::verify::progress::Progress;
 
-/// The interval at which the state of the partitions is read.
+/// The pause between two readings of the state of all partitions.
 const POLL: Duration = Duration::from_secs(1);
+/// The pause is at least this many times as long as the reading before it. A reading takes the whole state of each
+/// partition, and the brokers and instances have a rescale to carry out.
+const POLL_TIMES: u32 = 5;
 /// Without any change for this time, a rescale stands still: a checkpoint is due ten times a second, and each one
 /// moves names.
 const STILL_MAX: Duration = Duration::from_secs(120);
+
+/// Reads the state of each partition. Returns the pause before the next reading as well.
+pub(super) fn look(session: &Session, pause: Duration) -> Result<(View, Duration), Error> {
+    let begin = Instant::now();
+    let view = View::of(session)?;
+    Ok((view, pause.max(begin.elapsed() * POLL_TIMES)))
+}
 
 /// Waits until each partition has done its part.
 pub(super) fn until_done(session: &Session, homes: &Homes) -> Result<View, Error> {
@@ -23,7 +33,7 @@ pub(super) fn until_done(session: &Session, homes: &Homes) -> Result<View, Error
     progress.stage(format!("partitions of the rescale to {n}"), u64::from(n));
     let (mut moved, mut last) = (Instant::now(), Vec::new());
     loop {
-        let view = View::of(session)?;
+        let (view, pause) = look(session, POLL)?;
         let has_learned = view.homes.as_ref() == Some(homes);
         let parts: Vec<(Option<Part>, Option<usize>)> = view
             .partitions
@@ -45,7 +55,7 @@ pub(super) fn until_done(session: &Session, homes: &Homes) -> Result<View, Error
             progress.end();
             return Err(Error::Failed(stands_still(&view, homes)));
         }
-        thread::sleep(POLL);
+        thread::sleep(pause);
     }
 }
 

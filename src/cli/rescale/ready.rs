@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::follow;
 use super::plan::Plan;
 use super::view::{View, sizes};
 use crate::cli::Error;
@@ -27,7 +28,7 @@ use crate::wire::state::FORMAT_VERSION;
 
 /// The longest wait until the new partitions run: several times what a group takes to notice them.
 const BEGIN_MAX: Duration = Duration::from_secs(120);
-/// The interval at which their state is read.
+/// The pause between two readings of their state.
 const BEGIN_POLL: Duration = Duration::from_millis(500);
 /// Partitions that an error names. Another run names the next ones.
 const NAMED_MAX: usize = 5;
@@ -184,7 +185,7 @@ impl Ready {
 fn begun(session: &Session, plan: &Plan) -> Result<(), Error> {
     let begin = Instant::now();
     loop {
-        let view = View::of(session)?;
+        let (view, pause) = follow::look(session, BEGIN_POLL)?;
         let Some(why) = not_begun(&view, plan) else {
             return Ok(());
         };
@@ -195,7 +196,7 @@ fn begun(session: &Session, plan: &Plan) -> Result<(), Error> {
                 BEGIN_MAX.as_secs()
             )));
         }
-        thread::sleep(BEGIN_POLL);
+        thread::sleep(pause);
     }
 }
 

@@ -15,9 +15,10 @@ use crate::core::{Fold, Homes, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::processor::parent::Parent;
 
-/// Entries that one checkpoint of a child takes from its parent: 5 MB or so, a second's work of a broker. The child
-/// folds nothing meanwhile.
-const STAGED_ENTRIES_MAX: usize = 50_000;
+/// Entries that one checkpoint of a child takes from its parent: 0.5 MB or so, a tenth of a second's work of a broker.
+/// An instance may have several children, and in `exactly_once` mode the answers of all its partitions wait for the
+/// transaction.
+const STAGED_ENTRIES_MAX: usize = 5_000;
 
 /// Sequences that a parent looks at with each checkpoint, to remove those that have moved: a millisecond's work.
 const LOOKED_AT_MAX: usize = 20_000;
