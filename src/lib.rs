@@ -22,14 +22,14 @@
 mod audit;
 pub mod bench;
 pub mod cli;
-pub mod core;
 #[cfg(test)]
 mod documentation;
 pub mod embedded;
 mod gateway;
 pub mod kafka;
 mod observe;
-pub mod processor;
 mod service;
-mod verify;
-pub mod wire;
+
+/// The pure rooms, which are a crate of their own.
+pub use sequencer_protocol::{core, processor, wire};
+use sequencer_verify as verify;

@@ -1,5 +1,6 @@
 //! `sequencer verify`: checks the topics against the promises.
 
+mod live;
 mod print;
 
 use std::io::Write;
@@ -10,10 +11,10 @@ use super::session::Session;
 use super::{Error, output};
 use crate::kafka::admin::Access;
 use crate::service::settings::Settings;
-use crate::verify::live::{Live, Names};
 use crate::verify::progress::Progress;
 use crate::verify::{self, Options};
 use crate::wire::route::AllowList;
+use live::{Live, Names};
 
 /// Checks and prints. Fails when something is wrong.
 pub(super) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> {

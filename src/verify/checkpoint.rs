@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::oracle::{Key, Oracle, Scalars, Service};
-use super::partition::last_of;
-use super::remembered::{Remembered, Value, agrees, of_oracle, scalars_of};
+use super::remembered::{Remembered, agrees, of_oracle};
+use super::state::{Footer, Value};
 use super::state_log::{Found, Replay};
-use crate::wire::state::Footer;
 
 /// Highest number of differences that are described in words.
 const WORDS_MAX: usize = 3;
@@ -78,43 +77,43 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
         policy_is_own,
         // The owner removes adopted sequences at its own pace.
         unburied: _,
-    } = scalars_of(footer);
+    } = &footer.scalars;
     let due = &oracle.scalars;
-    if applied != due.applied {
-        differ("the number of records read", &applied, &due.applied);
+    if *applied != due.applied {
+        differ("the number of records read", applied, &due.applied);
     }
-    if highest_timestamp != due.highest_timestamp {
+    if *highest_timestamp != due.highest_timestamp {
         let what = "the highest time";
-        differ(what, &highest_timestamp, &due.highest_timestamp);
+        differ(what, highest_timestamp, &due.highest_timestamp);
     }
-    if floor != due.floor {
-        differ("the floor", &floor, &due.floor);
+    if *floor != due.floor {
+        differ("the floor", floor, &due.floor);
     }
-    if unknown != due.unknown {
-        differ("what happens to undefined names", &unknown, &due.unknown);
+    if *unknown != due.unknown {
+        differ("what happens to undefined names", unknown, &due.unknown);
     }
-    if window_capacity != due.window_capacity {
+    if *window_capacity != due.window_capacity {
         let what = "the window's size";
-        differ(what, &window_capacity, &due.window_capacity);
+        differ(what, window_capacity, &due.window_capacity);
     }
-    if window_next != due.window_next {
-        differ("the window's next place", &window_next, &due.window_next);
+    if *window_next != due.window_next {
+        differ("the window's next place", window_next, &due.window_next);
     }
-    if links_open != due.links_open {
-        differ("believing first links", &links_open, &due.links_open);
+    if *links_open != due.links_open {
+        differ("believing first links", links_open, &due.links_open);
     }
-    if epoch != due.epoch {
-        differ("the epoch of repairs", &epoch, &due.epoch);
+    if *epoch != due.epoch {
+        differ("the epoch of repairs", epoch, &due.epoch);
     }
-    if homes != due.homes {
+    if *homes != due.homes {
         let what = "the service's number of partitions";
-        differ(what, &homes, &due.homes);
+        differ(what, homes, &due.homes);
     }
-    if policy_is_own != due.policy_is_own {
+    if *policy_is_own != due.policy_is_own {
         let what = "having a policy of its own";
-        differ(what, &policy_is_own, &due.policy_is_own);
+        differ(what, policy_is_own, &due.policy_is_own);
     }
-    let last = last_of(footer);
+    let last = footer.last;
     if last != oracle.last {
         let offset = |last: Option<(i64, i32, u128)>| last.map(|(offset, ..)| offset);
         if offset(last) == offset(oracle.last) {
@@ -126,7 +125,7 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
             differ("the last record", &offset(last), &offset(oracle.last));
         }
     }
-    if Some(footer.link_key.0) != service.secret {
+    if Some(footer.secret) != service.secret {
         words.push("the key of the service's links is another one".to_owned());
     }
     words

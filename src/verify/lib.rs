@@ -1,10 +1,12 @@
-//! `sequencer verify`: checks whether the topics keep the promises.
+//! The checker of `sequencer verify`: do the topics keep the promises?
 //!
 //! An independent checker over the request log, the replies and the state. An *oracle* of its own decides the
-//! due answer of each request. It was written from the contract a second time: nothing here shares code with
-//! `core`, or with the code in `wire` that reads requests and writes replies. So a mistake stays unseen only if
-//! it was made twice. Of the service's code only the `kafka` module and the reader of state records are used;
-//! `tests/repository.rs` checks this.
+//! due answer of each request. It was written from the contract a second time, and so was the reading of requests
+//! and of state records. So a mistake stays unseen only if it was made twice.
+//!
+//! This is a crate of its own that depends on no other crate of the project, so no rule of the service can be named
+//! here. Only the tests depend on them, to have something to check. The command that reads the topics of a cluster
+//! is `cli::verify` of the service; it implements [`source::Logs`].
 //!
 //! ```text
 //! requests ──▶ oracle ──▶ what each record should get ──▶ ┐
@@ -16,14 +18,32 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`source`], [`live`] | the logs that are read |
+//! | [`source`] | the logs that are read |
 //! | [`request`], [`link`], [`rules`], [`window`], [`oracle`] | what a record should get |
 //! | [`body`], [`code`] | the expected body of a reply, and the actual one |
+//! | [`state`] | the records of the state topic |
 //! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
 //! | [`facts`], [`spill`], [`matching`], [`order`] | requests and replies, on disk and in memory by ranges |
 //! | [`bounds`] | the offsets up to which a growing log is checked |
 //! | [`partition`] | one partition, from its begin to its end |
 //! | [`report`], [`progress`] | the output |
+
+#![deny(unreachable_pub, rustdoc::broken_intra_doc_links)]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the documentation is for those who work on it"
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
 
 mod body;
 mod bounds;
@@ -31,19 +51,19 @@ mod checkpoint;
 mod code;
 mod facts;
 mod link;
-pub(crate) mod live;
 mod matching;
 mod murmur2;
 mod oracle;
 mod order;
 mod partition;
-pub(crate) mod progress;
+pub mod progress;
 mod remembered;
-pub(crate) mod report;
+pub mod report;
 mod request;
 mod rules;
-pub(crate) mod source;
+pub mod source;
 mod spill;
+mod state;
 mod state_log;
 mod window;
 
@@ -54,7 +74,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kafka;
 use bounds::Bounds;
 use facts::{Due, Given, Layout};
 use matching::Matching;
@@ -63,15 +82,15 @@ use oracle::rescale::Cuts;
 use partition::{Begin, Common, Sinks};
 use progress::Progress;
 use report::{Invariant, Report};
-use source::{Extent, Flow, Logs, Topic};
+use source::{Extent, Flow, Logs, ReadError, Topic};
 use spill::{Fact, Ranges, Spill};
 
 /// The reason why the check was not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An error of a Kafka client.
+    /// A log cannot be read.
     #[error(transparent)]
-    Kafka(#[from] kafka::error::Error),
+    Read(#[from] ReadError),
     /// A temporary file.
     #[error("a temporary file cannot be written or read: {0}; --temp names another directory")]
     Spill(#[from] io::Error),
@@ -120,7 +139,7 @@ pub enum Error {
 
 /// The extent and the limits of a check.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Names of the reply topics, by their number in [`Topic::Replies`].
     pub replies: Vec<String>,
     /// Number of topics that belong to this service alone, where every record must be a reply. They come first.
@@ -144,11 +163,7 @@ const ORACLE_SHARE: u64 = 2;
 ///
 /// # Errors
 /// The check was not possible. Anomalies in the topics are not errors; they are in the report.
-pub(crate) fn run(
-    logs: &dyn Logs,
-    options: &Options,
-    progress: &mut Progress,
-) -> Result<Report, Error> {
+pub fn run(logs: &dyn Logs, options: &Options, progress: &mut Progress) -> Result<Report, Error> {
     let mut report = Report::new();
     let mut bounds = Bounds::find(logs, options, progress)?;
     let service = bounds.service();

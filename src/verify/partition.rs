@@ -11,13 +11,11 @@ use super::link::Link;
 use super::oracle::rescale::Cuts;
 use super::oracle::{Answer, Due, Oracle, Service, WINDOW_DEFAULT};
 use super::progress::Progress;
-use super::remembered::scalars_of;
 use super::report::{Invariant, Report};
 use super::rules::Grant;
 use super::source::{Extent, Flow, Logs, Record, Topic};
 use super::spill::Spill;
 use super::state_log::{Found, Repaired, Replay, Standing, StateLog};
-use crate::wire::state::Footer;
 
 /// Longest key that a reply repeats.
 const KEY_BYTES_MAX: usize = 255;
@@ -64,16 +62,15 @@ pub(super) fn begin(
     let mut replay = Replay::new(log)?;
     while let Some(found) = replay.next(&mut oracle)? {
         replay.touched.clear();
-        let next = found.footer.next.0;
+        let next = found.footer.next;
         let holds = matches!(found.standing, Standing::Counts { adds_up: true, .. });
         let after_repair = log.torn_repair.is_none_or(|torn| torn < found.offset);
-        let homes = scalars_of(&found.footer).homes;
+        let scalars = found.footer.scalars;
+        let homes = scalars.homes.clone();
         let is_home = homes.last().is_some_and(|n| number < *n);
         let in_time = is_home || !adopted;
         if holds && after_repair && in_time && (requests.start..=requests.end).contains(&next) {
-            replay
-                .remembered
-                .seed(&mut oracle, scalars_of(&found.footer));
+            replay.remembered.seed(&mut oracle, scalars);
             return Ok(Begin::Footer {
                 homes,
                 waiting: oracle.cuts().into_keys().map(|(child, _)| child).collect(),
@@ -243,9 +240,9 @@ impl Pass<'_, '_> {
     }
 
     fn take_over(&mut self, found: &Found) {
-        let scalars = scalars_of(&found.footer);
+        let scalars = found.footer.scalars.clone();
         self.replay.remembered.seed(&mut self.oracle, scalars);
-        self.oracle.last = last_of(&found.footer);
+        self.oracle.last = found.footer.last;
         self.replay.touched.clear();
         self.oracle.touched.clear();
         self.comparison = Comparison::default();
@@ -274,7 +271,7 @@ impl Pass<'_, '_> {
             };
             let counts = &mut self.sinks.report.counts;
             counts.footers += 1;
-            let next = found.footer.next.0;
+            let next = found.footer.next;
             if found.standing == Standing::Late {
                 counts.footers_late += 1;
                 continue;
@@ -285,7 +282,7 @@ impl Pass<'_, '_> {
             let elsewhere = self
                 .common
                 .topic_id
-                .is_some_and(|id| id != found.footer.topic_id.0);
+                .is_some_and(|id| id != found.footer.topic_id);
             if void {
                 self.void_to = self.void_to.max(next);
             }
@@ -300,7 +297,7 @@ impl Pass<'_, '_> {
 
     /// Compares every footer whose next offset is at `limit` or below: the oracle has read up to there.
     fn settle(&mut self, limit: i64) -> Result<(), Error> {
-        while let Some(found) = self.pending.take_if(|found| found.footer.next.0 <= limit) {
+        while let Some(found) = self.pending.take_if(|found| found.footer.next <= limit) {
             let Standing::Counts { adds_up, first } = found.standing else {
                 self.advance()?;
                 continue;
@@ -401,7 +398,7 @@ impl Pass<'_, '_> {
         let passed_over = found.repair.is_some_and(|repair| offset >= repair.answered);
         passed_over
             && found.footer.scalars.applied == self.oracle.scalars.applied
-            && last_of(&found.footer) == self.oracle.last
+            && found.footer.last == self.oracle.last
     }
 
     /// Handles a record without a due answer: a reply to it is wrong.
@@ -591,12 +588,6 @@ impl Pass<'_, '_> {
         let set = flags.into_iter().filter(|(_, set)| *set);
         set.fold(0, |flags, (flag, _)| flags | flag)
     }
-}
-
-/// The last record that was read, in the form of the oracle.
-pub(super) fn last_of(footer: &Footer) -> Option<(i64, i32, u128)> {
-    let last = footer.last_applied;
-    last.map(|record| (record.offset.0, record.leader_epoch, record.hash))
 }
 
 impl Fact {

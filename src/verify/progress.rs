@@ -13,7 +13,7 @@ const STEPS: u32 = 1_024;
 const WIDTH: u64 = 30;
 
 /// Shows the progress of a check.
-pub(crate) struct Progress {
+pub struct Progress {
     terminal: bool,
     quiet: bool,
     stage: String,
@@ -26,13 +26,12 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Shows the progress on standard error.
-    pub(crate) fn on_stderr() -> Progress {
+    pub fn on_stderr() -> Progress {
         Progress::new(io::stderr().is_terminal(), false)
     }
 
     /// Shows nothing.
-    #[cfg(test)]
-    pub(crate) fn none() -> Progress {
+    pub fn none() -> Progress {
         Progress::new(false, true)
     }
 
@@ -51,7 +50,7 @@ impl Progress {
     }
 
     /// Begins the next stage, with `total` units of work.
-    pub(crate) fn stage(&mut self, stage: impl Into<String>, total: u64) {
+    pub fn stage(&mut self, stage: impl Into<String>, total: u64) {
         self.stage = stage.into();
         self.total = total;
         self.done = 0;
@@ -62,7 +61,7 @@ impl Progress {
     }
 
     /// Notes that `done` units of the stage are done.
-    pub(crate) fn reached(&mut self, done: u64) {
+    pub fn reached(&mut self, done: u64) {
         self.done = done;
         self.steps += 1;
         if self.steps < STEPS {
@@ -80,13 +79,13 @@ impl Progress {
     }
 
     /// Notes that `done` units are done, and draws at once, because the next call is a while away.
-    pub(crate) fn waiting(&mut self, done: u64) {
+    pub fn waiting(&mut self, done: u64) {
         self.steps = STEPS;
         self.reached(done);
     }
 
     /// Removes the bar.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.terminal && !self.quiet {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

@@ -5,26 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::{IndexMap, IndexSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::link::{End, Position};
-use super::oracle::rescale::{Copied, Frozen};
+use super::oracle::rescale::Copied;
 use super::oracle::{Key, Oracle, Scalars, Unknown};
-use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules, Sequence};
+use super::rules::{Defined, Grant, Sequence};
+use super::state::{EntryKey, Value};
 use super::window::{Place, SEGMENT, Window};
-use crate::wire::state::{self, Entry, EntryKey};
-
-/// The value of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
-    Sequence {
-        next: i64,
-        defined: Option<Box<Defined>>,
-    },
-    Window(Vec<Place>),
-    Sent(Position),
-    Accepted(End),
-    Frozen(Frozen),
-    Reported,
-}
 
 /// The entries of one partition.
 #[derive(Debug, Default)]
@@ -210,96 +195,6 @@ pub(super) fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> 
         EntryKey::Frozen => Key::Frozen,
         EntryKey::FrozenWindow(segment) => Key::FrozenWindow(segment),
         EntryKey::Reported(partition) => Key::Reported(partition),
-    }
-}
-
-/// The value of a state record.
-pub(super) fn value_of(entry: &Entry<'_>) -> Value {
-    match entry {
-        Entry::Sequence {
-            sequence, defined, ..
-        } => Value::Sequence {
-            next: sequence.stored(),
-            defined: defined.as_ref().map(|defined| {
-                let (rules, note) = (&defined.definition, &defined.note);
-                Box::new(Defined {
-                    rules: Rules {
-                        start: rules.start,
-                        increment: rules.increment,
-                        min: rules.min,
-                        max: rules.max,
-                        cycle: rules.at_end.as_str() == "cycle",
-                        max_count: rules.max_count,
-                        audit: rules.audit,
-                    },
-                    retired: defined.retired,
-                    note: Note {
-                        op: note.op.clone(),
-                        requester: note.requester.clone(),
-                        reason: note.reason.clone(),
-                        offset: note.offset.0,
-                        timestamp_ms: note.timestamp.0,
-                    },
-                    ledger: Ledger(defined.chain.as_ref().map(|chain| LedgerEnd {
-                        records: chain.records,
-                        turn: chain.turn,
-                        repaired: chain.repaired,
-                        hash: chain.hash.0,
-                    })),
-                })
-            }),
-        },
-        Entry::Window { places, .. } | Entry::FrozenWindow { places, .. } => {
-            let place = |place: &state::Place| Place {
-                key: place.key.0,
-                grant: Grant {
-                    first: place.first,
-                    count: place.count,
-                    increment: place.increment,
-                },
-            };
-            Value::Window(places.iter().map(place).collect())
-        }
-        Entry::Sent { position, .. } => Value::Sent((position.leader_epoch, position.offset)),
-        Entry::Accepted { end, .. } => Value::Accepted(End {
-            epoch: end.epoch,
-            position: (end.position.leader_epoch, end.position.offset),
-            open: end.open,
-        }),
-        Entry::Frozen(frozen) => Value::Frozen(Frozen {
-            highest_timestamp: frozen.highest_timestamp.0,
-            floor: frozen.floor,
-            unknown: unknown_of(frozen.undefined.as_str(), frozen.undefined.audits()),
-            window_capacity: frozen.window_capacity,
-            window_next: frozen.window_next,
-        }),
-        Entry::Reported(_) => Value::Reported,
-    }
-}
-
-/// The scalars in a footer.
-pub(super) fn scalars_of(footer: &state::Footer) -> Scalars {
-    let scalars = &footer.scalars;
-    Scalars {
-        highest_timestamp: scalars.highest_timestamp.0,
-        applied: scalars.applied,
-        floor: scalars.floor,
-        unknown: unknown_of(scalars.undefined.as_str(), scalars.undefined.audits()),
-        window_capacity: scalars.window_capacity,
-        window_next: scalars.window_next,
-        links_open: scalars.links_open,
-        epoch: scalars.epoch,
-        homes: scalars.homes.counts().collect(),
-        policy_is_own: scalars.policy_is_own,
-        unburied: scalars.unburied,
-    }
-}
-
-fn unknown_of(word: &str, audits: bool) -> Unknown {
-    match word {
-        "refuse" => Unknown::Refuse,
-        _ if audits => Unknown::Audit,
-        _ => Unknown::Create,
     }
 }
 

@@ -7,7 +7,7 @@ const EXAMPLES_MAX: usize = 5;
 
 /// The promises, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) enum Invariant {
+pub enum Invariant {
     /// I1, unique.
     Unique,
     /// I2, gapless and monotonic.
@@ -28,7 +28,7 @@ pub(crate) enum Invariant {
 
 impl Invariant {
     /// All invariants.
-    pub(crate) const ALL: [Invariant; 8] = [
+    pub const ALL: [Invariant; 8] = [
         Invariant::Unique,
         Invariant::Gapless,
         Invariant::Stable,
@@ -40,7 +40,7 @@ impl Invariant {
     ];
 
     /// The name in the documentation.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Invariant::Unique => "I1 unique",
             Invariant::Gapless => "I2 gapless and monotonic",
@@ -54,7 +54,7 @@ impl Invariant {
     }
 
     /// The unit of its number of checks.
-    pub(crate) const fn unit(self) -> &'static str {
+    pub const fn unit(self) -> &'static str {
         match self {
             Invariant::Unique | Invariant::Gapless => "grants",
             Invariant::Stable => "requests answered more than once",
@@ -69,7 +69,7 @@ impl Invariant {
 
 /// One anomaly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Example {
+pub struct Example {
     /// Partition of the request topic. For a checkpoint, partition of the state topic.
     pub partition: u32,
     /// Offset of the client's record, or of the footer.
@@ -80,7 +80,7 @@ pub(crate) struct Example {
 
 /// The result for one invariant.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Finding {
+pub struct Finding {
     /// The name of the invariant.
     pub invariant: &'static str,
     /// Number of checks.
@@ -95,7 +95,7 @@ pub(crate) struct Finding {
 
 /// The numbers that the check counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Committed records of the request topic.
     pub requests: u64,
     /// Requests that got IDs.
@@ -143,7 +143,7 @@ pub(crate) struct Counts {
 
 /// The report of a check.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// True when something was checked and nothing is wrong.
     pub clean: bool,
     /// The reason why there was nothing to check. None when something was checked.
@@ -159,7 +159,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// A report without findings.
-    pub(crate) fn new() -> Report {
+    pub fn new() -> Report {
         let finding = |invariant: Invariant| Finding {
             invariant: invariant.name(),
             checked: 0,
@@ -190,14 +190,14 @@ impl Report {
     }
 
     /// Counts one check of an invariant.
-    pub(crate) fn checked(&mut self, invariant: Invariant) {
+    pub fn checked(&mut self, invariant: Invariant) {
         if let Some(finding) = self.finding(invariant) {
             finding.checked += 1;
         }
     }
 
     /// Adds an anomaly of an invariant.
-    pub(crate) fn wrong(
+    pub fn wrong(
         &mut self,
         invariant: Invariant,
         (partition, offset): (u32, i64),
@@ -218,8 +218,7 @@ impl Report {
     }
 
     /// The invariants with anomalies.
-    #[cfg(test)]
-    pub(crate) fn broken(&self) -> Vec<Invariant> {
+    pub fn broken(&self) -> Vec<Invariant> {
         let findings = Invariant::ALL.iter().zip(&self.findings);
         findings
             .filter(|(_, finding)| finding.anomalies > 0)

@@ -107,17 +107,21 @@ impl Rules {
             max_count: change.max_count.unwrap_or(self.max_count),
             audit: change.audit.unwrap_or(self.audit),
         };
-        let sound = rules.increment != 0
-            && rules.min <= rules.max
-            && [rules.start, rules.increment, rules.min, rules.max]
-                .iter()
-                .all(|number| *number != i64::MIN)
-            && (1..=COUNT_MAX).contains(&rules.max_count);
-        if sound {
+        if rules.is_sound() {
             Ok(rules)
         } else {
             Err(Code::InvalidDefinition)
         }
+    }
+
+    /// True when a definition can have these rules.
+    pub(super) fn is_sound(&self) -> bool {
+        self.increment != 0
+            && self.min <= self.max
+            && [self.start, self.increment, self.min, self.max]
+                .iter()
+                .all(|number| *number != i64::MIN)
+            && (1..=COUNT_MAX).contains(&self.max_count)
     }
 
     fn hold(&self, id: i128) -> bool {

@@ -2,11 +2,12 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::kafka;
+/// The reason why a log cannot be read, in the words of its source.
+pub type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A topic by its content. Reply topics are identified by their number in [`super::Plan::replies`].
+/// A topic by its content. Reply topics are identified by their number in [`crate::Options::replies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topic {
+pub enum Topic {
     /// The request topic.
     Requests,
     /// The state topic.
@@ -17,7 +18,7 @@ pub(crate) enum Topic {
 
 /// A record with the fields that the checker reads.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Record<'a> {
+pub struct Record<'a> {
     /// The leader epoch under which the broker appended the record.
     pub leader_epoch: i32,
     /// The record's offset.
@@ -40,7 +41,7 @@ pub(crate) struct Record<'a> {
 
 impl Record<'_> {
     /// The fingerprint that a footer stores of the last record that it covers.
-    pub(crate) fn fingerprint(&self) -> u128 {
+    pub fn fingerprint(&self) -> u128 {
         let part = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => xxh3_128(bytes).rotate_left(1),
             None => 1,
@@ -52,7 +53,7 @@ impl Record<'_> {
 
 /// Start and end of a partition, committed records only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// The first possible offset.
     pub start: i64,
     /// One past the last offset.
@@ -61,7 +62,7 @@ pub(crate) struct Extent {
 
 /// The decision of a reader after each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flow {
+pub enum Flow {
     /// Go on with the next record.
     Continue,
     /// End the read.
@@ -69,24 +70,24 @@ pub(crate) enum Flow {
 }
 
 /// Reads committed records of logs. It writes nothing, and joins no group.
-pub(crate) trait Logs {
+pub trait Logs {
     /// The number of partitions of a topic.
     ///
     /// # Errors
-    /// The broker does not answer now.
-    fn partitions(&self, topic: Topic) -> Result<u32, kafka::error::Error>;
+    /// The number cannot be read now.
+    fn partitions(&self, topic: Topic) -> Result<u32, ReadError>;
 
     /// Start and end of a partition.
     ///
     /// # Errors
-    /// The broker does not answer now.
-    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, kafka::error::Error>;
+    /// The extent cannot be read now.
+    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, ReadError>;
 
     /// The end of a partition, open transactions included.
     ///
     /// # Errors
-    /// The broker does not answer now.
-    fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, kafka::error::Error> {
+    /// The extent cannot be read now.
+    fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, ReadError> {
         Ok(self.extent(topic, partition)?.end)
     }
 
@@ -100,5 +101,5 @@ pub(crate) trait Logs {
         partition: u32,
         range: Extent,
         on: &mut dyn FnMut(&Record<'_>) -> Flow,
-    ) -> Result<(), kafka::error::Error>;
+    ) -> Result<(), ReadError>;
 }

@@ -10,10 +10,10 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 use super::oracle::{Key, Oracle};
-use super::remembered::{Remembered, Value, key_of, scalars_of, value_of};
+use super::remembered::{Remembered, key_of};
 use super::source::Record;
 use super::spill;
-use crate::wire::state::{self, BatchId, Content, Footer};
+use super::state::{self, BatchId, Content, Footer, Value};
 
 /// The rules of the fold that the oracle knows.
 const FOLD_VERSION: u16 = 1;
@@ -94,13 +94,13 @@ impl StateLog {
     }
 
     fn note(&mut self, offset: i64, key: &[u8], value: Option<&[u8]>, batch: Option<&[u8]>) {
-        let record = match state::decode(key, value, batch) {
+        let record = match state::read(key, value, batch) {
             Ok(record) => record,
             Err(error @ state::Error::Version(_)) => {
                 self.unreadable.get_or_insert_with(|| error.to_string());
                 return;
             }
-            Err(state::Error::Malformed { .. }) => return,
+            Err(state::Error::Malformed) => return,
         };
         let Some(batch) = record.batch else { return };
         match record.content {
@@ -112,34 +112,34 @@ impl StateLog {
                     });
                 }
                 let (records, repair) = self.open.remove(&batch).unwrap_or_default();
-                let whole = records == footer.batch_records;
+                let whole = records == footer.records;
                 if self.footers == 0 {
                     self.exact = whole && i64::from(records) == offset;
                 }
                 self.footers += 1;
                 self.close(&footer, offset, repair, whole);
             }
-            Content::Reset(_) => self
+            Content::Reset { .. } => self
                 .open
                 .entry(batch)
                 .or_insert((0, None))
                 .bump(Some(offset)),
-            Content::Entry(_) | Content::Tombstone(_) => {
+            Content::Entry(..) | Content::Tombstone(_) => {
                 self.open.entry(batch).or_insert((0, None)).bump(None);
             }
         }
     }
 
     fn close(&mut self, footer: &Footer, offset: i64, repair: Option<i64>, whole: bool) {
-        let next = footer.next.0;
+        let next = footer.next;
         self.window_capacity
             .get_or_insert(footer.scalars.window_capacity);
-        let list: Vec<u32> = footer.scalars.homes.counts().collect();
+        let list = &footer.scalars.homes;
         let first = list.first().copied().unwrap_or(1);
-        self.decided.get_or_insert((first, footer.link_key.0));
+        self.decided.get_or_insert((first, footer.secret));
         let (_, longest) = self.homes.get_or_insert((list.clone(), list.clone()));
         if list.len() > longest.len() {
-            *longest = list;
+            longest.clone_from(list);
         }
         match repair {
             Some(_) if whole => {
@@ -229,7 +229,6 @@ impl Frames {
 }
 
 /// A footer, and its relation to the entries.
-#[derive(Debug)]
 pub(super) struct Found {
     /// The footer itself.
     pub footer: Footer,
@@ -310,26 +309,25 @@ impl Replay {
                 batch,
             } = frame;
             // A record that cannot be read belongs to no batch, as in an owner's restore.
-            let Ok(record) = state::decode(&key, value.as_deref(), batch.as_deref()) else {
+            let Ok(record) = state::read(&key, value.as_deref(), batch.as_deref()) else {
                 continue;
             };
             let change = match record.content {
                 Content::Footer(footer) => {
                     return Ok(Some(self.close(*footer, offset, record.batch, oracle)));
                 }
-                Content::Reset(reset) => {
+                Content::Reset { answered } => {
                     if !self.anchored {
                         self.clear(oracle);
                     }
                     if let Some(batch) = record.batch {
-                        let answered = Some(reset.answered.0);
-                        self.staged.insert(batch, (answered, Vec::new()));
+                        self.staged.insert(batch, (Some(answered), Vec::new()));
                     }
                     continue;
                 }
-                Content::Entry(entry) => {
-                    let key = key_of(entry.key(), &mut |name| oracle.intern(name));
-                    (key, Some(value_of(&entry)))
+                Content::Entry(key, value) => {
+                    let key = key_of(key, &mut |name| oracle.intern(name));
+                    (key, Some(value))
                 }
                 Content::Tombstone(key) => (key_of(key, &mut |name| oracle.intern(name)), None),
             };
@@ -364,8 +362,7 @@ impl Replay {
     ) -> Found {
         let staged = batch.and_then(|batch| self.staged.remove(&batch));
         let (answered, changes) = staged.unwrap_or_default();
-        let scalars = scalars_of(&footer);
-        let next = footer.next.0;
+        let next = footer.next;
         // In the head the entries of the batch are there already.
         let mut undo = if answered.is_some() && self.anchored {
             self.clear(oracle)
@@ -376,8 +373,8 @@ impl Replay {
             let before = self.apply(change, oracle);
             undo.push(before);
         }
-        let adds_up = self.remembered.digest(&scalars) == footer.digest.0;
-        let epoch = scalars.epoch;
+        let adds_up = self.remembered.digest(&footer.scalars) == footer.digest;
+        let epoch = footer.scalars.epoch;
         let before = |last: i64| next < last || epoch < self.last_epoch;
         let late = answered.is_none() && self.last_next.is_some_and(before);
         let standing = match (self.anchored, adds_up) {

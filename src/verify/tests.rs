@@ -4,6 +4,7 @@
 mod planted;
 mod rescale;
 mod service;
+mod state;
 
 use super::report::Invariant;
 use super::*;

@@ -1,16 +1,16 @@
 //! The logs of a cluster.
 
-use super::source::{Extent, Flow, Logs, Record, Topic};
 use crate::kafka::admin::Cluster;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{self, Reader};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::tools;
+use crate::verify::source::{Extent, Flow, Logs, ReadError, Record, Topic};
 use crate::wire::headers::{FORWARDED, REQUEST_ID};
 use crate::wire::state::BATCH_HEADER;
 
 /// The topics of a live cluster.
-pub(crate) struct Live {
+pub(super) struct Live {
     reader: Reader,
     /// Sees the ends of logs with read-uncommitted isolation.
     uncommitted: Reader,
@@ -20,7 +20,7 @@ pub(crate) struct Live {
 
 /// The names of the topics.
 #[derive(Clone, Debug)]
-pub(crate) struct Names {
+pub(super) struct Names {
     /// The request topic.
     pub requests: String,
     /// The state topic.
@@ -36,7 +36,7 @@ impl Live {
     ///
     /// # Errors
     /// A configuration that the client library refuses.
-    pub(crate) fn new(
+    pub(super) fn new(
         connection: &Connection,
         cluster: Cluster,
         names: Names,
@@ -96,22 +96,22 @@ fn number(partition: u32) -> i32 {
 }
 
 impl Logs for Live {
-    fn partitions(&self, topic: Topic) -> Result<u32, Error> {
+    fn partitions(&self, topic: Topic) -> Result<u32, ReadError> {
         let name = self.name(topic);
         let found = self.cluster.topics.get(name);
         found.map(|topic| topic.partitions).ok_or_else(|| {
             let message = format!("topic {name:?} does not exist");
-            Error::own("look for the topics", Class::Refused, message)
+            Error::own("look for the topics", Class::Refused, message).into()
         })
     }
 
-    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, Error> {
+    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, ReadError> {
         let name = self.name(topic);
         let (start, end) = tools::extent(&self.reader, name, number(partition))?;
         Ok(Extent { start, end })
     }
 
-    fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, Error> {
+    fn high_watermark(&self, topic: Topic, partition: u32) -> Result<i64, ReadError> {
         let (_, end) = tools::extent(&self.uncommitted, self.name(topic), number(partition))?;
         Ok(end)
     }
@@ -122,7 +122,7 @@ impl Logs for Live {
         partition: u32,
         range: Extent,
         on: &mut dyn FnMut(&Record<'_>) -> Flow,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ReadError> {
         let Extent { start, end } = range;
         let name = self.name(topic);
         self.reader
@@ -131,6 +131,7 @@ impl Logs for Live {
                     Flow::Continue => consumer::Flow::Continue,
                     Flow::Stop => consumer::Flow::Stop,
                 }
-            })
+            })?;
+        Ok(())
     }
 }

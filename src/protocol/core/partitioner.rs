@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     /// Written by `tests/vectors/Murmur2Vectors.java` with the Java client's own classes.
-    const VECTORS: &str = include_str!("../../tests/vectors/murmur2.tsv");
+    const VECTORS: &str = include_str!("../../../tests/vectors/murmur2.tsv");
 
     fn from_hex(digits: &str) -> Vec<u8> {
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();

@@ -15,17 +15,20 @@ use crate::wire::state::Fingerprint;
 
 /// The counters of one partition, and the position in its log up to which they are folded.
 #[derive(Clone, Debug)]
-pub(crate) struct Folding {
-    pub(crate) partition: u32,
-    pub(crate) link_key: LinkKey,
-    pub(crate) fold: Fold,
+pub struct Folding {
+    /// The partition of the request topic.
+    pub partition: u32,
+    /// The key of the tags of forwarded requests.
+    pub link_key: LinkKey,
+    /// The counters, as the records before [`Folding::next`] leave them.
+    pub fold: Fold,
     /// The offset of the next record to fold.
-    pub(crate) next: NextOffset,
+    pub next: NextOffset,
     /// The last record that was folded.
-    pub(crate) last_applied: Option<Fingerprint>,
+    pub last_applied: Option<Fingerprint>,
     /// Records with a link that this service's key did not make for this partition: forged, copied, or made with
     /// a key that is lost.
-    pub(crate) unknown_links: u64,
+    pub unknown_links: u64,
 }
 
 impl Folding {

@@ -14,7 +14,7 @@
 //! | room | subject |
 //! |---|---|
 //! | [`instance`] | all partitions of one process, and their one transaction at a time |
-//! | `folding` | a request log on its way into the fold, for an owner or a repair |
+//! | [`folding`] | a request log on its way into the fold, for an owner or a repair |
 //! | [`partition`] | a running partition: fold, replies, content of a checkpoint |
 //! | [`checkpoint`] | a checkpoint as bytes: batch, footer, offsets |
 //! | [`replies`] | which replies are on their way, and when a checkpoint may cover them (I4) |
@@ -33,7 +33,7 @@
 
 pub mod checkpoint;
 pub mod failover;
-mod folding;
+pub mod folding;
 pub mod halt;
 pub mod instance;
 pub mod membership;

@@ -24,7 +24,8 @@ pub struct Broken {
 /// The state of one partition, as far as its log has been folded.
 #[derive(Clone, Debug)]
 pub struct Rebuild {
-    pub(crate) folding: Folding,
+    /// The log up to here, in the fold. A repair may correct it before it is written.
+    pub folding: Folding,
     /// The forwarded request at which the rebuild cannot go on.
     pub broken: Option<Broken>,
     /// True when it stopped at an order to adopt sequences of another partition.

@@ -10,6 +10,6 @@ pub mod reply;
 pub mod request;
 pub mod rescale;
 pub mod route;
-pub(crate) mod schema;
+pub mod schema;
 pub mod state;
 pub mod time;

@@ -21,10 +21,10 @@ use body::{Body, Fields};
 use plain::Plain;
 use scalar::Scalar;
 
-pub(crate) use operation::fields_of;
+pub use operation::fields_of;
 
 /// The value of a request that only asks for the state of a sequence.
-pub(crate) const DESCRIBE: &[u8] = br#"{"op":"describe"}"#;
+pub const DESCRIBE: &[u8] = br#"{"op":"describe"}"#;
 
 /// Decodes a request record. `header`: the value of [`super::headers::REQUEST_ID`].
 pub fn decode<'a>(

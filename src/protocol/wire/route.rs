@@ -15,7 +15,7 @@ mod allow;
 use std::fmt;
 
 pub use allow::AllowList;
-pub(crate) use allow::matches;
+pub use allow::matches;
 
 use super::headers::{
     CORRELATION_BYTES_MAX, CORRELATION_COPIED_BYTES_MAX, Family, FamilyNames, Headers, Names,

@@ -19,7 +19,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// How a schema is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
+pub struct Style {
     /// The place of the schemas that others refer to, with a slash at its end.
     pub refs: &'static str,
     /// Whether IDs may be texts, as in answers over HTTP.
@@ -81,7 +81,7 @@ const LEDGER: Document = Document {
 };
 
 /// The documents, each with its name.
-pub(crate) fn documents() -> [(&'static str, Value); 3] {
+pub fn documents() -> [(&'static str, Value); 3] {
     [&REQUEST, &REPLY, &LEDGER].map(|document| (document.name, document.to_value()))
 }
 
@@ -113,7 +113,7 @@ fn one_of(kinds: &[&str], style: Style) -> Value {
 }
 
 /// The value of a request, of a reply and of a page of the ledger, by these names, with all that they refer to.
-pub(crate) fn all(style: Style) -> Map<String, Value> {
+pub fn all(style: Style) -> Map<String, Value> {
     let kinds = [&REQUEST, &REPLY, &LEDGER].map(|document| document.kinds);
     let mut all = schemas(&kinds.concat(), style);
     for (name, document) in [("Request", &REQUEST), ("Reply", &REPLY)] {
@@ -123,7 +123,7 @@ pub(crate) fn all(style: Style) -> Map<String, Value> {
 }
 
 /// These schemas, and those that they refer to.
-pub(crate) fn schemas(kinds: &[&str], style: Style) -> Map<String, Value> {
+pub fn schemas(kinds: &[&str], style: Style) -> Map<String, Value> {
     let mut found = Map::new();
     let mut wanted: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
     while let Some(kind) = wanted.pop() {
@@ -202,17 +202,17 @@ fn count() -> Value {
 const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
 
 /// The name of a sequence.
-pub(crate) fn name() -> Value {
+pub fn name() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": NO_CONTROLS})
 }
 
 /// A `request_id`, a requester or a reason.
-pub(crate) fn text() -> Value {
+pub fn text() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": TEXT_FIELD_BYTES_MAX})
 }
 
 /// The words of `at_end`.
-pub(crate) fn at_end() -> Value {
+pub fn at_end() -> Value {
     json!({"enum": [AtEnd::Error.as_str(), AtEnd::Cycle.as_str()]})
 }
 

@@ -8,14 +8,14 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{Answer, Due, Key, Oracle, POLICY, Scalars, Sequence, Unknown, answer, asked_of};
-use crate::verify::code::Code;
-use crate::verify::link::{BEGINNING, End, Link, Step};
-use crate::verify::murmur2::home_of;
-use crate::verify::source::Record;
-use crate::verify::window::{SEGMENT, Window};
+use crate::code::Code;
+use crate::link::{BEGINNING, End, Link, Step};
+use crate::murmur2::home_of;
+use crate::source::Record;
+use crate::window::{SEGMENT, Window};
 
 /// The partition in the link of an operator's split.
-pub(in crate::verify) const OPERATOR: u32 = 2_147_483_647;
+pub(crate) const OPERATOR: u32 = 2_147_483_647;
 /// Most numbers of partitions that a service can have had.
 const NUMBERS_MAX: usize = 16;
 /// Most partitions that a split leads to.
@@ -23,7 +23,7 @@ const PARTITIONS_MAX: u32 = 10_000;
 
 /// An order as its record says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::verify) enum Order {
+pub(crate) enum Order {
     Split(Vec<u32>),
     Adopt(Vec<u32>),
     Adopted { epoch: u64, sequences: u64 },
@@ -32,7 +32,7 @@ pub(in crate::verify) enum Order {
 
 /// The scalars of a parent at its split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::verify) struct Frozen {
+pub(crate) struct Frozen {
     pub highest_timestamp: i64,
     pub floor: i64,
     pub unknown: Unknown,
@@ -42,20 +42,20 @@ pub(in crate::verify) struct Frozen {
 
 /// The scalars and the window of a parent at its split.
 #[derive(Clone, Debug)]
-pub(in crate::verify) struct Copied {
+pub(crate) struct Copied {
     pub scalars: Frozen,
     pub window: Window,
 }
 
 /// Everything that one child adopts.
 #[derive(Debug)]
-pub(in crate::verify) struct Cut {
+pub(crate) struct Cut {
     pub copied: Rc<Copied>,
     pub sequences: BTreeMap<Box<str>, Sequence>,
 }
 
 /// The parents' hand-overs: by child, and by the number of epochs with this one.
-pub(in crate::verify) type Cuts = BTreeMap<(u32, usize), Rc<Cut>>;
+pub(crate) type Cuts = BTreeMap<(u32, usize), Rc<Cut>>;
 
 /// The meaning of an order here.
 enum Meaning {
@@ -70,7 +70,7 @@ enum Meaning {
 }
 
 /// Reads an order. Only its one spelling counts.
-pub(in crate::verify) fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Order> {
+pub(crate) fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Option<Order> {
     let value = value.filter(|_| key == Some(POLICY.as_bytes()))?;
     let json: Value = serde_json::from_slice(value).ok()?;
     let number = |field: &str| json.get(field)?.as_u64();
@@ -427,27 +427,23 @@ impl Oracle {
 /// The hand-over.
 impl Oracle {
     /// The copy for children.
-    pub(in crate::verify) fn copied(&self) -> Option<&Copied> {
+    pub(crate) fn copied(&self) -> Option<&Copied> {
         self.copied.as_deref()
     }
 
     /// True when a partition has reported here.
-    pub(in crate::verify) fn has_reported(&self, partition: u32) -> bool {
+    pub(crate) fn has_reported(&self, partition: u32) -> bool {
         self.reported.contains(&partition)
     }
 
     /// Sets the copy and the reports, as a state has them.
-    pub(in crate::verify) fn put_rescale(
-        &mut self,
-        copied: Option<Copied>,
-        reported: BTreeSet<u32>,
-    ) {
+    pub(crate) fn put_rescale(&mut self, copied: Option<Copied>, reported: BTreeSet<u32>) {
         self.copied = copied.map(Rc::new);
         self.reported = reported;
     }
 
     /// The children of this partition that have not reported, and what each of them adopts.
-    pub(in crate::verify) fn cuts(&self) -> Cuts {
+    pub(crate) fn cuts(&self) -> Cuts {
         let homes = &self.scalars.homes;
         let (Some(copied), Some(n)) = (&self.copied, homes.last()) else {
             return Cuts::new();
@@ -470,7 +466,7 @@ impl Oracle {
     }
 
     /// Sets the names and copies that parents hand over.
-    pub(in crate::verify) fn put_cuts(&mut self, cuts: Cuts) {
+    pub(crate) fn put_cuts(&mut self, cuts: Cuts) {
         self.incoming = cuts;
     }
 
@@ -480,7 +476,7 @@ impl Oracle {
     }
 
     /// The names and copies that this partition will adopt, as far as they are known. None for a home.
-    pub(in crate::verify) fn next_cut(&self) -> Option<&Cut> {
+    pub(crate) fn next_cut(&self) -> Option<&Cut> {
         let known = self.scalars.homes.len();
         let later = |((partition, epochs), _): &(&(u32, usize), &Rc<Cut>)| {
             *partition == self.partition && *epochs > known
@@ -489,7 +485,7 @@ impl Oracle {
     }
 
     /// True for a partition that is no home of names.
-    pub(in crate::verify) fn is_outside(&self) -> bool {
+    pub(crate) fn is_outside(&self) -> bool {
         self.scalars
             .homes
             .last()
@@ -497,7 +493,7 @@ impl Oracle {
     }
 
     /// True for a sequence that a child has adopted: its owner removes it from the state at any time.
-    pub(in crate::verify) fn is_gone(&self, number: u32) -> bool {
+    pub(crate) fn is_gone(&self, number: u32) -> bool {
         if self.scalars.homes.len() < 2 || self.is_outside() {
             return false;
         }
@@ -519,7 +515,7 @@ impl Oracle {
     }
 
     /// Number of sequences whose home this partition is, or was with nobody after it.
-    pub(in crate::verify) fn at_home(&self) -> u64 {
+    pub(crate) fn at_home(&self) -> u64 {
         let numbers = 0..u32::try_from(self.names.len()).unwrap_or(0);
         numbers.filter(|number| !self.is_gone(*number)).count() as u64
     }

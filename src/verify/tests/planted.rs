@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::service::{Own, World, run};
-use crate::core::link::Position;
-use crate::core::{Fold, Homes, sequence::Sequence};
-use crate::verify::report::{Invariant, Report};
-use crate::wire::state::{self, BatchId, Content, Entry};
+use crate::report::{Invariant, Report};
+use sequencer_protocol::core::link::Position;
+use sequencer_protocol::core::{Fold, Homes, sequence::Sequence};
+use sequencer_protocol::wire::state::{self, BatchId, Content, Entry};
 
 /// One partition, one sequence, 20 requests; one of them twice with the same ID.
 fn world() -> World {
@@ -240,7 +240,7 @@ fn doctor(world: &mut World, adds_up: bool, edit: impl Fn(&mut state::Footer, &m
         writer: 77,
         number: 1,
     };
-    let mut batch = crate::processor::checkpoint::Batch::default();
+    let mut batch = sequencer_protocol::processor::checkpoint::Batch::default();
     for entry in fold.iter() {
         batch.entry(id, &entry);
     }
@@ -349,7 +349,7 @@ fn an_entry_too_many_is_found() {
 /// Two partitions and a stray in the wrong one.
 fn with_stray() -> (World, usize, usize) {
     let mut world = World::new(12, 2);
-    let home = crate::core::partitioner::partition_of(b"orders", 2) as usize;
+    let home = sequencer_protocol::core::partitioner::partition_of(b"orders", 2) as usize;
     world.ask(home, "orders", b"", None);
     world.ask(1 - home, "orders", b"", None);
     world.ask(1 - home, "orders", b"", None);

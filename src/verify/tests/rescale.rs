@@ -1,13 +1,13 @@
 //! Rescales: the checker follows names to the partitions that they move to, and finds what is planted there.
 
 use super::service::{Own, World, run, try_run};
-use crate::core::partitioner::partition_of;
-use crate::verify::report::{Invariant, Report};
+use crate::report::{Invariant, Report};
+use sequencer_protocol::core::partitioner::partition_of;
 
 const SEEDS: u64 = 40;
 
 /// A service with 2 partitions that has been given 4, then 8, among crashes.
-fn rescaled(seed: u64) -> World {
+pub(super) fn rescaled(seed: u64) -> World {
     let mut world = World::new(seed, 2);
     world.load(200);
     world.serve();

@@ -2,24 +2,25 @@
 
 use std::cell::RefCell;
 
-use crate::core::link::LinkKey;
-use crate::core::rescale::{Order, operators_link};
-use crate::core::{Fold, Homes, NextOffset, Offset, Timestamp};
-use crate::kafka::error::Error as KafkaError;
-use crate::processor::Mode;
-use crate::processor::checkpoint::{Batch, Section, Written};
-use crate::processor::parent::Parent;
-use crate::processor::partition::{Output, Partition, Record as Request, Service as Shipped};
-use crate::processor::restore::{Restore, Restored};
-use crate::processor::takeover::Start;
-use crate::verify::progress::Progress;
-use crate::verify::report::Report;
-use crate::verify::source::{Extent, Flow, Logs, Record, Topic};
-use crate::verify::{self, Error, Options};
-use crate::wire::headers::{FORWARDED, Headers, Names, REQUEST_ID};
-use crate::wire::rescale;
-use crate::wire::route::{AllowList, Routing};
-use crate::wire::state::{self, BatchId, Content, Reset, TopicId};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::source::{Extent, Flow, Logs, ReadError, Record, Topic};
+use crate::{Error, Options};
+use sequencer_protocol::core::link::LinkKey;
+use sequencer_protocol::core::rescale::{Order, operators_link};
+use sequencer_protocol::core::{Fold, Homes, NextOffset, Offset, Timestamp};
+use sequencer_protocol::processor::Mode;
+use sequencer_protocol::processor::checkpoint::{Batch, Section, Written};
+use sequencer_protocol::processor::parent::Parent;
+use sequencer_protocol::processor::partition::{
+    Output, Partition, Record as Request, Service as Shipped,
+};
+use sequencer_protocol::processor::restore::{Restore, Restored};
+use sequencer_protocol::processor::takeover::Start;
+use sequencer_protocol::wire::headers::{FORWARDED, Headers, Names, REQUEST_ID};
+use sequencer_protocol::wire::rescale;
+use sequencer_protocol::wire::route::{AllowList, Routing};
+use sequencer_protocol::wire::state::{self, BatchId, Content, Reset, TopicId};
 
 const TOPIC_ID: [u8; 16] = [7; 16];
 const LINK_KEY: LinkKey = LinkKey([4; 32]);
@@ -143,7 +144,10 @@ impl World {
                 let rest = (dice.below(4) == 0, dice.below(12));
                 (dice.below(24), dice.below(9), name, rest.0, rest.1)
             };
-            let home = crate::core::partitioner::partition_of(name.as_bytes(), partitions as u32);
+            let home = sequencer_protocol::core::partitioner::partition_of(
+                name.as_bytes(),
+                partitions as u32,
+            );
             let other = (u64::from(home) + u64::from(stray)) % partitions;
             let count = 1 + number;
             let value = match form {
@@ -412,7 +416,7 @@ impl World {
             } = entry
             {
                 let sequence = if above < 0 {
-                    crate::core::sequence::Sequence::above(0)
+                    sequencer_protocol::core::sequence::Sequence::above(0)
                 } else {
                     sequence.raised_above(above)
                 };
@@ -545,14 +549,14 @@ impl World {
 }
 
 impl Logs for World {
-    fn partitions(&self, topic: Topic) -> Result<u32, KafkaError> {
+    fn partitions(&self, topic: Topic) -> Result<u32, ReadError> {
         Ok(match topic {
             Topic::Requests | Topic::State => self.requests.len() as u32,
             Topic::Replies(_) => 1,
         })
     }
 
-    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, KafkaError> {
+    fn extent(&self, topic: Topic, partition: u32) -> Result<Extent, ReadError> {
         let last = self.log(topic, partition).last();
         Ok(Extent {
             start: match topic {
@@ -570,7 +574,7 @@ impl Logs for World {
         partition: u32,
         range: Extent,
         on: &mut dyn FnMut(&Record<'_>) -> Flow,
-    ) -> Result<(), KafkaError> {
+    ) -> Result<(), ReadError> {
         for own in self.log(topic, partition) {
             let record = Record {
                 leader_epoch: 0,
@@ -607,7 +611,7 @@ pub(super) fn try_run(world: &World) -> Result<Report, Error> {
         directory: directory.path().to_owned(),
         wait: std::time::Duration::ZERO,
     };
-    let report = verify::run(world, &options, &mut Progress::none());
+    let report = crate::run(world, &options, &mut Progress::none());
     // Temporary files leave nothing behind in any case.
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     report

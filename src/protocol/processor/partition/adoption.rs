@@ -92,7 +92,7 @@ impl Partition {
     }
 
     /// The parent whose state is to be read now, and the list with which this partition adopts.
-    pub(crate) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
+    pub fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
         if self.intake.is_draining() {
             return None;
         }
@@ -107,7 +107,7 @@ impl Partition {
     }
 
     /// Takes what the parent's state has for this partition. Returns true when the partition is to be fetched.
-    pub(crate) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
+    pub fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
         let Some(adoption) = &mut self.adoption else {
             return false;
         };

@@ -36,7 +36,7 @@ const OPS: [(&str, &[&str]); 6] = [
 ];
 
 /// The fields of an operation besides `op`, `request_id` and `requester`. Empty for an unknown operation.
-pub(crate) fn fields_of(op: &str) -> &'static [&'static str] {
+pub fn fields_of(op: &str) -> &'static [&'static str] {
     let known = OPS.iter().find(|(known, _)| *known == op);
     known.map_or(&[], |(_, fields)| fields)
 }

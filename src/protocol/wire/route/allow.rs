@@ -22,8 +22,9 @@ impl AllowList {
     }
 }
 
-/// The parts between the stars must follow each other. The first and the last part are anchored.
-pub(crate) fn matches(pattern: &str, topic: &str) -> bool {
+/// True when a topic's whole name matches a pattern, in which `*` stands for any characters.
+// The parts between the stars follow each other. The first and the last part are anchored.
+pub fn matches(pattern: &str, topic: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == topic;
     };

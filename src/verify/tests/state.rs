@@ -1,0 +1,281 @@
+//! The two readings of state records, the checker's and the service's, say the same of every record.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sequencer_protocol::wire::state as wire;
+
+use super::rescale::rescaled;
+use super::service::World;
+use crate::link::End;
+use crate::oracle::rescale::Frozen;
+use crate::oracle::{Scalars, Unknown};
+use crate::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules};
+use crate::state::{self, Content, EntryKey, Value};
+use crate::window::Place;
+
+/// Key, value and header of a record.
+type Raw = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// The state logs of a service with definitions, a ledger, a repair and two rescales.
+fn records() -> Vec<Raw> {
+    let mut world = World::new(5, 2);
+    world.ask(
+        0,
+        "orders",
+        br#"{"op":"define","audit":true,"max_count":9007199254740991}"#,
+        None,
+    );
+    world.ask(
+        0,
+        "orders",
+        br#"{"count":5000000000,"request_id":"large"}"#,
+        None,
+    );
+    world.load(300);
+    world.serve();
+    world.repair(1, 50);
+    let worlds = [world, rescaled(5)];
+    let logs = worlds.into_iter().flat_map(|world| world.state);
+    logs.flatten()
+        .map(|own| (own.key.unwrap_or_default(), own.value, own.batch))
+        .collect()
+}
+
+/// What the service reads, in the form of the checker.
+fn translated(content: &wire::Content<'_>) -> String {
+    match content {
+        wire::Content::Entry(entry) => shown(key(entry.key()), Some(value(entry))),
+        wire::Content::Tombstone(entry) => shown(key(*entry), None),
+        wire::Content::Reset(reset) => format!("reset {}", reset.answered.0),
+        wire::Content::Footer(footer) => {
+            let last = footer.last_applied;
+            let last = last.map(|record| (record.offset.0, record.leader_epoch, record.hash));
+            let scalars = scalars(footer);
+            format!(
+                "{} {} {scalars:?} {:?} {} {:?} {last:?} {}",
+                footer.next.0,
+                footer.digest.0,
+                footer.link_key.0,
+                footer.fold_version,
+                footer.topic_id.0,
+                footer.batch_records
+            )
+        }
+    }
+}
+
+fn own(content: &Content<'_>) -> String {
+    match content {
+        Content::Entry(key, value) => shown(*key, Some(value.clone())),
+        Content::Tombstone(key) => shown(*key, None),
+        Content::Reset { answered } => format!("reset {answered}"),
+        Content::Footer(footer) => format!(
+            "{} {} {:?} {:?} {} {:?} {:?} {}",
+            footer.next,
+            footer.digest,
+            footer.scalars,
+            footer.secret,
+            footer.fold_version,
+            footer.topic_id,
+            footer.last,
+            footer.records
+        ),
+    }
+}
+
+fn shown(key: EntryKey<'_>, value: Option<Value>) -> String {
+    format!("{key:?} {value:?}")
+}
+
+fn key(key: wire::EntryKey<'_>) -> EntryKey<'_> {
+    match key {
+        wire::EntryKey::Sequence(name) => EntryKey::Sequence(name),
+        wire::EntryKey::Window(segment) => EntryKey::Window(segment),
+        wire::EntryKey::Sent(home) => EntryKey::Sent(home),
+        wire::EntryKey::Accepted(source) => EntryKey::Accepted(source),
+        wire::EntryKey::Frozen => EntryKey::Frozen,
+        wire::EntryKey::FrozenWindow(segment) => EntryKey::FrozenWindow(segment),
+        wire::EntryKey::Reported(partition) => EntryKey::Reported(partition),
+    }
+}
+
+fn value(entry: &wire::Entry<'_>) -> Value {
+    match entry {
+        wire::Entry::Sequence {
+            sequence, defined, ..
+        } => Value::Sequence {
+            next: sequence.stored(),
+            defined: defined.as_ref().map(|defined| {
+                let (rules, note) = (&defined.definition, &defined.note);
+                Box::new(Defined {
+                    rules: Rules {
+                        start: rules.start,
+                        increment: rules.increment,
+                        min: rules.min,
+                        max: rules.max,
+                        cycle: rules.at_end.as_str() == "cycle",
+                        max_count: rules.max_count,
+                        audit: rules.audit,
+                    },
+                    retired: defined.retired,
+                    note: Note {
+                        op: note.op.clone(),
+                        requester: note.requester.clone(),
+                        reason: note.reason.clone(),
+                        offset: note.offset.0,
+                        timestamp_ms: note.timestamp.0,
+                    },
+                    ledger: Ledger(defined.chain.as_ref().map(|chain| LedgerEnd {
+                        records: chain.records,
+                        turn: chain.turn,
+                        repaired: chain.repaired,
+                        hash: chain.hash.0,
+                    })),
+                })
+            }),
+        },
+        wire::Entry::Window { places, .. } | wire::Entry::FrozenWindow { places, .. } => {
+            let place = |place: &wire::Place| Place {
+                key: place.key.0,
+                grant: Grant {
+                    first: place.first,
+                    count: place.count,
+                    increment: place.increment,
+                },
+            };
+            Value::Window(places.iter().map(place).collect())
+        }
+        wire::Entry::Sent { position, .. } => Value::Sent((position.leader_epoch, position.offset)),
+        wire::Entry::Accepted { end, .. } => Value::Accepted(End {
+            epoch: end.epoch,
+            position: (end.position.leader_epoch, end.position.offset),
+            open: end.open,
+        }),
+        wire::Entry::Frozen(frozen) => Value::Frozen(Frozen {
+            highest_timestamp: frozen.highest_timestamp.0,
+            floor: frozen.floor,
+            unknown: unknown(frozen.undefined.as_str(), frozen.undefined.audits()),
+            window_capacity: frozen.window_capacity,
+            window_next: frozen.window_next,
+        }),
+        wire::Entry::Reported(_) => Value::Reported,
+    }
+}
+
+fn scalars(footer: &wire::Footer) -> Scalars {
+    let scalars = &footer.scalars;
+    Scalars {
+        highest_timestamp: scalars.highest_timestamp.0,
+        applied: scalars.applied,
+        floor: scalars.floor,
+        unknown: unknown(scalars.undefined.as_str(), scalars.undefined.audits()),
+        window_capacity: scalars.window_capacity,
+        window_next: scalars.window_next,
+        links_open: scalars.links_open,
+        epoch: scalars.epoch,
+        homes: scalars.homes.counts().collect(),
+        policy_is_own: scalars.policy_is_own,
+        unburied: scalars.unburied,
+    }
+}
+
+fn unknown(word: &str, audits: bool) -> Unknown {
+    match word {
+        "refuse" => Unknown::Refuse,
+        _ if audits => Unknown::Audit,
+        _ => Unknown::Create,
+    }
+}
+
+/// True when both read the record alike, also when neither can.
+fn agree((key, value, header): &Raw) -> Result<bool, String> {
+    let (value, header) = (value.as_deref(), header.as_deref());
+    let theirs = wire::decode(key, value, header);
+    let ours = state::read(key, value, header);
+    let readable = theirs.is_ok();
+    let theirs = match theirs {
+        Ok(record) => {
+            let batch = record.batch.map(|batch| (batch.writer, batch.number));
+            format!("{batch:?} {}", translated(&record.content))
+        }
+        Err(error @ wire::Error::Version(_)) => error.to_string(),
+        Err(wire::Error::Malformed { .. }) => "malformed".to_owned(),
+    };
+    let ours = match ours {
+        Ok(record) => format!("{:?} {}", record.batch, own(&record.content)),
+        Err(error @ state::Error::Version(_)) => error.to_string(),
+        Err(state::Error::Malformed) => "malformed".to_owned(),
+    };
+    if ours == theirs {
+        Ok(readable)
+    } else {
+        Err(format!(
+            "{key:?} {value:?}: {ours}, and the service: {theirs}"
+        ))
+    }
+}
+
+#[test]
+fn what_the_service_wrote_is_read_alike() {
+    let records = records();
+    for record in &records {
+        assert_eq!(agree(record), Ok(true));
+    }
+    // Each kind is among them, and each optional part.
+    for kind in b"SWCAPVDFR" {
+        assert!(records.iter().any(|(key, ..)| key[0] == *kind), "{kind}");
+    }
+    let has = |part: &str| {
+        let mut read = records.iter().map(|(key, value, header)| {
+            let record = state::read(key, value.as_deref(), header.as_deref());
+            own(&record.unwrap().content)
+        });
+        assert!(read.any(|read| read.contains(part)), "{part}");
+    };
+    has("defined: None");
+    has("audit: true");
+    has("LedgerEnd");
+    has("retired: true");
+    has("count: 5000000000");
+    has("policy_is_own: true");
+    has("unknown: Refuse");
+    has(" None");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #[test]
+    fn damaged_records_are_read_alike(
+        record in any::<Index>(),
+        other in any::<Index>(),
+        at in any::<Index>(),
+        byte in prop_oneof![Just(0), Just(1), Just(2), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()],
+        damage in 0..7,
+    ) {
+        thread_local! {
+            static RECORDS: Vec<Raw> = records();
+        }
+        RECORDS.with(|records| {
+            let mut damaged = record.get(records).clone();
+            let (key, value, header) = &mut damaged;
+            let length = value.as_ref().map_or(0, Vec::len);
+            match (damage, value.as_mut()) {
+                (0, Some(value)) if length > 0 => value[at.index(length)] = byte,
+                (1, Some(value)) => value.truncate(at.index(length + 1)),
+                (2, Some(value)) => value.insert(at.index(length + 1), byte),
+                (3, _) => {
+                    let place = at.index(key.len());
+                    key[place] = byte;
+                }
+                (4, _) => key.truncate(at.index(key.len() + 1)),
+                (5, _) => key.clone_from(&other.get(records).0),
+                _ => {
+                    *value = None;
+                    *header = Some(vec![byte; 14 + at.index(4)]);
+                }
+            }
+            prop_assert_eq!(agree(&damaged).map(|_| ()), Ok(()));
+            Ok(())
+        })?;
+    }
+}
