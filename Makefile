@@ -56,7 +56,7 @@ clippy:
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
 doc: ## the documentation of the items; a broken link fails
-	$(CARGO) doc --release --locked --no-deps -p sequencer
+	$(CARGO) doc --release --locked --no-deps -p sequencer -p sequencer-protocol -p sequencer-verify
 
 deny: ## licences, duplicates and sources of dependencies
 	@[ -x .tools/bin/cargo-deny ] || $(CARGO) install --locked --root .tools cargo-deny@0.18.9

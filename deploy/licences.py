@@ -20,7 +20,7 @@ LEFT_OUT = {"test", "tests", "doc", "docs", "demos", "fuzz", "examples", "packag
 
 
 def packages(target: str) -> list[dict]:
-    """The packages that the binary or its build depends on."""
+    """The packages of others that the binary or its build depends on."""
     cargo = os.environ.get("CARGO", "cargo")
     command = [cargo, "metadata", "--format-version=1", "--locked", f"--filter-platform={target}"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
@@ -33,8 +33,8 @@ def packages(target: str) -> list[dict]:
             for dependency in nodes[package]["deps"]:
                 if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"]):
                     left.append(dependency["pkg"])
-    found.remove(metadata["resolve"]["root"])
-    chosen = [package for package in metadata["packages"] if package["id"] in found]
+    # The project's own packages have no source.
+    chosen = [package for package in metadata["packages"] if package["id"] in found and package["source"]]
     return sorted(chosen, key=lambda package: (package["name"], package["version"]))
 
 

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -48,9 +51,8 @@ fn offences(files: &[(String, String)], words: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const IMPURE: [&str; 18] = [
-    "rdkafka",
-    "tokio",
+/// What the standard library has of clocks, I/O, threads and random order.
+const IMPURE_STD: [&str; 13] = [
     "async ",
     ".await",
     "Instant",
@@ -64,35 +66,40 @@ const IMPURE: [&str; 18] = [
     "std::sync",
     "HashMap",
     "HashSet",
-    "rand::",
-    "getrandom",
-    "tracing",
 ];
 
+/// What dependencies have of these.
+const IMPURE_CRATES: [&str; 5] = ["rdkafka", "tokio", "rand::", "getrandom", "tracing"];
+
+/// The compiler keeps the crates in [`APART`] out of `src/protocol`.
 #[test]
 fn the_pure_rooms_know_no_kafka_no_clock_no_io_and_no_randomness() {
-    let mut pure = files("src/core", ".rs");
-    pure.extend(files("src/wire", ".rs"));
-    pure.extend(files("src/processor", ".rs"));
-    pure.extend(files("src/gateway/call", ".rs"));
-    assert_eq!(offences(&pure, &IMPURE), Vec::<String>::new());
+    let mut pure = files("src/protocol", ".rs");
+    let call = files("src/gateway/call", ".rs");
+    assert_eq!(offences(&call, &IMPURE_CRATES), Vec::<String>::new());
+    pure.extend(call);
+    assert_eq!(offences(&pure, &IMPURE_STD), Vec::<String>::new());
 }
 
 #[test]
 fn the_check_of_the_pure_rooms_catches_a_clock() {
     let planted = [(
-        "src/core/x.rs".to_owned(),
+        "src/protocol/core/x.rs".to_owned(),
         "// a clock\nlet t = std::time::Instant::now();".to_owned(),
     )];
-    assert_eq!(offences(&planted, &IMPURE).len(), 1);
+    assert_eq!(offences(&planted, &IMPURE_STD).len(), 1);
 }
 
-/// The rooms, and what of the others each may import. Two may use only a part of another: the gateway is a client,
+/// The folders of `src` that are crates of their own, and what the others import of them. `Cargo.toml` of each says
+/// what it may import itself.
+const CRATES: [(&str, &[&str]); 2] = [
+    ("protocol", &["core", "wire", "processor"]),
+    ("verify", &["verify"]),
+];
+
+/// The other rooms, and what each may import. Two may use only a part of another: the gateway is a client,
 /// and what the bench measures is a process.
-const IMPORTS: [(&str, &[&str]); 12] = [
-    ("core", &[]),
-    ("wire", &["core"]),
-    ("processor", &["core", "wire"]),
+const IMPORTS: [(&str, &[&str]); 8] = [
     ("observe", &["core", "wire", "processor"]),
     ("kafka", &["core", "wire", "processor", "observe"]),
     ("audit", &["core", "wire", "kafka"]),
@@ -113,7 +120,6 @@ const IMPORTS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("embedded", &[]),
-    ("verify", &["core", "wire", "processor", "kafka"]),
     ("bench", &["kafka", "embedded", "service::settings"]),
     (
         "cli",
@@ -135,7 +141,8 @@ const IMPORTS: [(&str, &[&str]); 12] = [
 
 /// Imports of `files`, which are of `room`, from rooms that it may not know, as `file: line`.
 fn imports_beyond(room: &str, may: &[&str], files: &[(String, String)]) -> Vec<String> {
-    let others: Vec<&str> = IMPORTS.map(|(other, _)| other).into();
+    let mut others: Vec<&str> = IMPORTS.map(|(other, _)| other).into();
+    others.extend(CRATES.iter().flat_map(|(_, rooms)| *rooms));
     let forbidden = |line: &str| {
         line.match_indices("crate::").any(|(at, found)| {
             let path = &line[at + found.len()..];
@@ -163,14 +170,19 @@ fn each_room_imports_only_the_rooms_that_it_may_know() {
     }
     let rooms = fs::read_dir(root().join("src")).unwrap();
     let rooms = rooms.filter(|entry| entry.as_ref().unwrap().path().is_dir());
-    assert_eq!(rooms.count(), IMPORTS.len(), "each folder is a room");
+    let known = IMPORTS.len() + CRATES.len();
+    assert_eq!(rooms.count(), known, "each folder is a room or a crate");
     let planted = |line: &str| [("src/gateway/x.rs".to_owned(), line.to_owned())];
     for (line, offences) in [
         ("use crate::service::settings::Settings;", 0),
         ("use crate::service::logging;", 1),
         ("use crate::audit::trace;", 1),
+        ("use crate::core::Name;", 0),
+        ("use crate::processor::halt::Halt;", 1),
+        ("use crate::verify::Options;", 1),
     ] {
-        let found = imports_beyond("gateway", IMPORTS[7].1, &planted(line));
+        let (_, may) = IMPORTS.iter().find(|(room, _)| *room == "gateway").unwrap();
+        let found = imports_beyond("gateway", may, &planted(line));
         assert_eq!(found.len(), offences, "{line}");
     }
 }
@@ -211,32 +223,136 @@ fn the_files_of_the_bench_do_not_import_each_other_in_a_circle() {
     assert_eq!(circle(&planted).len(), 2);
 }
 
-/// What would make the checker share a mistake with what it checks. Of `wire` it may use the reading
-/// of state records and the names of headers.
-const SHARED: [&str; 8] = [
-    "crate::core",
-    "wire::request",
-    "wire::reply",
-    "crate::processor",
-    "crate::service",
-    "crate::cli",
-    "crate::embedded",
-    "wire::{",
+/// The packages that must not know some others, and the beginnings of the names that none of their dependencies may
+/// have. The compiler refuses an import of anything that is no dependency.
+const APART: [(&str, &[&str]); 2] = [
+    (
+        "sequencer-protocol",
+        &[
+            "sequencer",
+            "rdkafka",
+            "tokio",
+            "mio",
+            "rand",
+            "getrandom",
+            "tracing",
+        ],
+    ),
+    ("sequencer-verify", &["sequencer", "rdkafka"]),
 ];
 
+/// All that a package depends on, without what only its tests use. `metadata`: what `cargo metadata` prints.
+fn dependencies<'a>(metadata: &'a Value, package: &str) -> BTreeSet<&'a str> {
+    let packages = metadata["packages"].as_array().unwrap();
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let of = |id: &Value| {
+        packages
+            .iter()
+            .find(|package| package["id"] == *id)
+            .unwrap()
+    };
+    let package = packages.iter().find(|found| found["name"] == package);
+    let mut left = vec![&package.unwrap()["id"]];
+    let mut found = BTreeSet::new();
+    while let Some(id) = left.pop() {
+        let node = nodes.iter().find(|node| node["id"] == *id).unwrap();
+        for edge in node["deps"].as_array().unwrap() {
+            let kinds = edge["dep_kinds"].as_array().unwrap();
+            let is_for_tests = kinds.iter().all(|kind| kind["kind"] == "dev");
+            if !is_for_tests && found.insert(of(&edge["pkg"])["name"].as_str().unwrap()) {
+                left.push(&edge["pkg"]);
+            }
+        }
+    }
+    found
+}
+
+/// The dependencies that a package must not have, as `package: dependency`.
+fn dependencies_beyond(metadata: &Value) -> Vec<String> {
+    let mut beyond = Vec::new();
+    for (package, forbidden) in APART {
+        let is_forbidden = |name: &&str| forbidden.iter().any(|begin| name.starts_with(begin));
+        let found = dependencies(metadata, package)
+            .into_iter()
+            .filter(is_forbidden);
+        beyond.extend(found.map(|name| format!("{package}: {name}")));
+    }
+    beyond
+}
+
 #[test]
-fn the_checker_shares_no_rule_with_the_service() {
-    let own: Vec<_> = files("src/verify", ".rs")
-        .into_iter()
-        // Its tests run the service to have something to check.
-        .filter(|(name, _)| !name.starts_with("src/verify/tests"))
-        .collect();
-    assert_eq!(offences(&own, &SHARED), Vec::<String>::new());
-    let planted = [(
-        "src/verify/x.rs".to_owned(),
-        "use crate::core::Fold;".to_owned(),
-    )];
-    assert_eq!(offences(&planted, &SHARED).len(), 1);
+fn the_pure_rooms_and_the_checker_depend_on_nothing_that_they_must_not_know() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--format-version=1", "--locked", "--offline"]);
+    let output = cargo.current_dir(root()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(dependencies_beyond(&metadata), Vec::<String>::new());
+    // The checker's tests run the service. Here the checker itself depends on it.
+    let nodes = metadata["resolve"]["nodes"].as_array_mut().unwrap();
+    for edge in nodes
+        .iter_mut()
+        .flat_map(|node| node["deps"].as_array_mut().unwrap())
+    {
+        if edge["name"] == "sequencer_protocol" {
+            edge["dep_kinds"][0]["kind"] = Value::Null;
+        }
+    }
+    assert_eq!(
+        dependencies_beyond(&metadata),
+        ["sequencer-verify: sequencer-protocol"]
+    );
+}
+
+/// Compiles the crate of a subset of the pure rooms, each with one item, and one of them with an import.
+///
+/// # Errors
+/// What the compiler says.
+fn compile(subset: &str, room: &str, import: &str) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for room in ["core", "wire", "subsets"] {
+        fs::create_dir(at(room)).unwrap();
+        fs::write(at(room).join("mod.rs"), "pub struct Known;").unwrap();
+    }
+    let file = format!("pub struct Known;\npub use {import} as Imported;");
+    fs::write(at(room).join("mod.rs"), file).unwrap();
+    let crate_file = at("subsets").join(subset);
+    fs::copy(
+        root().join("src/protocol/subsets").join(subset),
+        &crate_file,
+    )
+    .unwrap();
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2024", "--crate-type=lib", "--emit=metadata"]);
+    rustc.arg("--out-dir").arg(folder.path()).arg(crate_file);
+    let output = rustc.output().unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// The pure rooms are one crate. Each subset of them that knows no upper room is compiled as well.
+#[test]
+fn an_import_of_an_upper_room_in_a_lower_one_does_not_compile() {
+    for (subset, room, upper) in [
+        ("core.rs", "core", "wire"),
+        ("core.rs", "core", "processor"),
+        ("core_and_wire.rs", "core", "processor"),
+        ("core_and_wire.rs", "wire", "processor"),
+    ] {
+        let said = compile(subset, room, &format!("crate::{upper}::Known")).unwrap_err();
+        let reason = format!("error[E0432]: unresolved import `crate::{upper}`");
+        assert!(said.contains(&reason), "{said}");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+    }
+    assert_eq!(compile("core.rs", "core", "std::fmt::Debug"), Ok(()));
+    assert_eq!(
+        compile("core_and_wire.rs", "wire", "crate::core::Known"),
+        Ok(())
+    );
 }
 
 #[test]
@@ -318,6 +434,8 @@ fn every_dependency_has_its_reason() {
         "Cargo.toml",
         "benches/acceptance/Cargo.toml",
         "clients/rust/Cargo.toml",
+        "src/protocol/Cargo.toml",
+        "src/verify/Cargo.toml",
     ]
     .map(|name| fs::read_to_string(root().join(name)).unwrap())
     .join("\n");

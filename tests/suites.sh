@@ -41,11 +41,11 @@ if [ "$mode" = test-long ]; then
   export SEQUENCER_LONG=1 SEQUENCER_KILL_REQUESTS=1000000 SEQUENCER_VERIFY_REQUESTS=10000000
   export SEQUENCER_FUZZ_SECONDS=600
 fi
-suite build cargo test --release --locked --no-run -p sequencer -p sequencer-acceptance
-suite unit cargo test --release --locked --lib --bins
+suite build cargo test --release --locked --no-run -p sequencer -p sequencer-acceptance -p sequencer-protocol -p sequencer-verify
+suite unit cargo test --release --locked -p sequencer -p sequencer-protocol -p sequencer-verify --lib --bins
 # Both packages are named, as in the build: Cargo would compile the library again with other features.
 suite acceptance cargo test --release --locked -p sequencer -p sequencer-acceptance --bin sequencer-acceptance
-suite docs cargo test --release --locked --doc
+suite docs cargo test --release --locked -p sequencer -p sequencer-protocol -p sequencer-verify --doc
 suite repository cargo test --release --locked --test repository
 suite fuzz cargo test --release --locked --test fuzz
 suite simulation cargo test --release --locked --test sim

@@ -9,9 +9,15 @@
 //! | [`processor`] | the life of a partition and of an instance: input in, effects out |
 //!
 //! They are a crate of their own, so that the compiler keeps them apart from Kafka, from async code and from the rest of
-//! the service: what is not in `Cargo.toml` cannot be imported. They are one crate and not three, so that a record
-//! is decoded, folded and encoded without a call that cannot be inlined, and so that the tests of one room can plant
-//! mistakes in another. `walls/` shows that the lower rooms do not know the upper ones.
+//! the service: only the dependencies in `Cargo.toml` can be imported.
+//!
+//! ```compile_fail,E0432
+//! use tokio as _;
+//! ```
+//!
+//! They are one crate and not three, so that a record is decoded, folded and encoded without a call that cannot be
+//! inlined, and so that the tests of one room can plant mistakes in another. `subsets/` compiles the lower rooms
+//! without the upper ones.
 
 #![deny(unreachable_pub, rustdoc::broken_intra_doc_links)]
 #![allow(

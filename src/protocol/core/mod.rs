@@ -3,7 +3,7 @@
 //! The request log of a partition is the counter. [`Fold`] folds that log, record by record, into counters. The
 //! answer to a record is a function of the records before it and of nothing else. Therefore nothing here reads
 //! a clock, draws a random number, awaits, or knows that Kafka exists: offsets and timestamps come in as
-//! arguments. `tests/architecture.rs` checks this.
+//! arguments. `tests/repository.rs` checks this.
 //!
 //! | room | subject |
 //! |---|---|
