@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -187,40 +187,115 @@ fn each_room_imports_only_the_rooms_that_it_may_know() {
     }
 }
 
-/// Files of one folder that import each other in a circle, by what each names with `super::`.
-fn circle(files: &[(String, String)]) -> Vec<String> {
-    let stem = |name: &str| {
-        Path::new(name)
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned()
+/// The paths that `text` begins with: one, or one for each part of a group in braces.
+fn paths(text: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let (path, rest) = text.split_at(text.find(|c| !is_path(c)).unwrap_or(text.len()));
+    if !path.ends_with("::") || !rest.starts_with('{') {
+        return vec![path.to_owned()];
+    }
+    let (mut found, mut depth, mut begin) = (Vec::new(), 0, 1);
+    for (at, c) in rest.char_indices() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if depth == 0 || (depth == 1 && c == ',') {
+            let part = paths(rest[begin..at].trim_start());
+            found.extend(part.iter().map(|part| format!("{path}{part}")));
+            begin = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// What a file names by `crate::` or `super::`, as modules of its crate. `module`: the file's own.
+fn named<'a>(module: &[&'a str], text: &'a str) -> Vec<Vec<String>> {
+    let own = |up: usize| module[..module.len().saturating_sub(up)].iter();
+    let mut found = Vec::new();
+    for (begin, up) in [("crate::", module.len()), ("super::", 1)] {
+        for (at, _) in text.match_indices(begin) {
+            let before = text[..at].chars().next_back().unwrap_or(' ');
+            if before.is_alphanumeric() || before == '_' || before == ':' {
+                continue;
+            }
+            for path in paths(&text[at + begin.len()..]) {
+                let higher = path.matches("super::").count();
+                let path = path.trim_start_matches("super::").split("::");
+                let base = own(up + higher).map(|part| (*part).to_owned());
+                found.push(base.chain(path.map(str::to_owned)).collect());
+            }
+        }
+    }
+    found
+}
+
+/// Modules that import each other in a circle, of a crate in the folder `root`. A module and those in it count as one
+/// for its neighbours.
+fn circle(root: &str, files: &[(String, String)]) -> Vec<String> {
+    let module = |name: &str| {
+        let name = name.strip_prefix(root).unwrap().trim_start_matches('/');
+        let name = name.strip_suffix(".rs").unwrap();
+        name.strip_suffix("/mod").unwrap_or(name).replace('/', "::")
     };
-    let mut left: Vec<(String, String)> = files
-        .iter()
-        .map(|(name, text)| (stem(name), code(text).collect::<Vec<_>>().join("\n")))
-        .filter(|(name, _)| name != "mod")
-        .collect();
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, text) in files {
+        let name = module(name);
+        let parts: Vec<&str> = name.split("::").collect();
+        if parts.contains(&"tests") {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let text = code(text).collect::<Vec<_>>().join("\n");
+        imports.entry(name.clone()).or_default();
+        for path in named(&parts, &text) {
+            let common = parts
+                .iter()
+                .zip(&path)
+                .take_while(|(a, b)| **a == **b)
+                .count();
+            if common < parts.len() && common < path.len() {
+                let from = parts[..=common].join("::");
+                imports
+                    .entry(from)
+                    .or_default()
+                    .insert(path[..=common].join("::"));
+            }
+        }
+    }
+    // The modules that import none of those that are left are in no circle.
     loop {
-        let names: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
-        let free = left.iter().position(|(_, text)| {
-            let imports = |name: &String| text.contains(&format!("super::{name}::"));
-            !names.iter().any(imports)
-        });
-        match free {
-            Some(free) => left.swap_remove(free),
-            None => return names,
-        };
+        let left: BTreeSet<String> = imports.keys().cloned().collect();
+        imports.retain(|_, names| !names.is_disjoint(&left));
+        if imports.len() == left.len() {
+            return left.into_iter().collect();
+        }
     }
 }
 
 #[test]
-fn the_files_of_the_bench_do_not_import_each_other_in_a_circle() {
-    assert_eq!(circle(&files("src/bench", ".rs")), Vec::<String>::new());
-    let planted = [("a.rs", "use super::b::B;"), ("b.rs", "use super::a::A;")]
-        .map(|(name, text)| (name.to_owned(), text.to_owned()));
-    assert_eq!(circle(&planted).len(), 2);
+fn no_modules_of_the_crates_and_of_the_bench_import_each_other_in_a_circle() {
+    for root in ["src/protocol", "src/verify", "src/bench"] {
+        assert_eq!(circle(root, &files(root, ".rs")), Vec::<String>::new());
+    }
+    let found = |files: &[(&str, &str)]| {
+        let files = files.iter();
+        let files = files.map(|(name, text)| (format!("src/{name}"), (*text).to_owned()));
+        circle("src", &files.collect::<Vec<_>>())
+    };
+    let pair = |a, b| found(&[("a.rs", a), ("b.rs", b), ("b/c.rs", "use super::B;")]);
+    assert_eq!(pair("use super::b::B;", "use super::a::A;"), ["a", "b"]);
+    assert_eq!(
+        pair("use crate::{d::D, b::{c::C, B}};", "crate::a::A"),
+        ["a", "b"]
+    );
+    assert_eq!(
+        pair("use super::b::B;", "// super::a"),
+        Vec::<String>::new()
+    );
+    // A module in another one imports for it.
+    let inner = found(&[("a.rs", "crate::b::B"), ("b/c.rs", "super::super::a::A")]);
+    assert_eq!(inner, ["a", "b"]);
 }
 
 /// The packages that must not know some others, and the beginnings of the names that none of their dependencies may

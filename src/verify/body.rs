@@ -8,8 +8,10 @@ use serde::Deserialize;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::code;
-use super::oracle::{Answer, Due, Unknown};
-use super::rules::{Grant, Note};
+use super::grant::Grant;
+use super::oracle::{Answer, Due};
+use super::request::Unknown;
+use super::rules::Note;
 
 /// Appends the expected body of an answer, without an error's message. Appends nothing for an answer without a
 /// reply.

@@ -19,7 +19,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`source`] | the logs that are read |
-//! | [`request`], [`link`], [`rules`], [`window`], [`oracle`] | what a record should get |
+//! | [`request`], [`link`], [`grant`], [`rules`], [`window`], [`oracle`] | what a record should get |
 //! | [`body`], [`code`] | the expected body of a reply, and the actual one |
 //! | [`state`] | the records of the state topic |
 //! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
@@ -50,6 +50,7 @@ mod bounds;
 mod checkpoint;
 mod code;
 mod facts;
+mod grant;
 mod link;
 mod matching;
 mod murmur2;

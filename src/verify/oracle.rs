@@ -11,10 +11,11 @@ use std::rc::Rc;
 use indexmap::IndexSet;
 
 use super::code::Code;
+use super::grant::Grant;
 use super::link::{self, BEGINNING, Carrier, End, HOPS_MAX, Link, Position, Step};
 use super::murmur2::home_of;
-use super::request::{self, Asked, Deed, Wish};
-use super::rules::{Grant, Note, Rules, Sequence};
+use super::request::{self, Asked, Deed, Unknown, Wish};
+use super::rules::{Note, Rules, Sequence};
 use super::source::Record;
 use super::window::{self, Place, Window};
 use rescale::{Copied, Cuts, OPERATOR};
@@ -41,15 +42,6 @@ impl Service {
     pub(super) fn is_key_of_repair(&self) -> bool {
         self.secret.is_some_and(|secret| secret[31] & 1 == 1)
     }
-}
-
-/// The rule for names that nobody defined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unknown {
-    Create,
-    /// The first request creates a sequence with `audit`.
-    Audit,
-    Refuse,
 }
 
 /// The values that a partition remembers besides its entries.

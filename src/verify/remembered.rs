@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::{IndexMap, IndexSet};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::grant::Grant;
 use super::oracle::rescale::Copied;
-use super::oracle::{Key, Oracle, Scalars, Unknown};
-use super::rules::{Defined, Grant, Sequence};
+use super::oracle::{Key, Oracle, Scalars};
+use super::request::Unknown;
+use super::rules::{Defined, Sequence};
 use super::state::{EntryKey, Value};
 use super::window::{Place, SEGMENT, Window};
 

@@ -8,8 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::code::Code;
-use super::oracle::Unknown;
-use super::rules::Grant;
+use super::grant::Grant;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
@@ -17,6 +16,15 @@ const VALUE_BYTES_MAX: usize = 65_536;
 const COUNT_MAX: i128 = (1 << 53) - 1;
 /// The key of policy records.
 const POLICY: &str = "__policy";
+
+/// The rule for names that nobody defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Create,
+    /// The first request creates a sequence with `audit`.
+    Audit,
+    Refuse,
+}
 
 /// A decoded request.
 #[derive(Clone, Debug, PartialEq, Eq)]

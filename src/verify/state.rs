@@ -17,10 +17,12 @@
 //!
 //! A tombstone has no value. Its batch is in a header.
 
+use super::grant::Grant;
 use super::link::{BEGINNING, End, Position};
+use super::oracle::Scalars;
 use super::oracle::rescale::Frozen;
-use super::oracle::{Scalars, Unknown};
-use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules};
+use super::request::Unknown;
+use super::rules::{Defined, Ledger, LedgerEnd, Note, Rules};
 use super::window::{Place, SEGMENT};
 
 /// The version of records that every release can read.

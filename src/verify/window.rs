@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rules::Grant;
+use super::grant::Grant;
 
 /// Number of places in one record of the state topic.
 pub(super) const SEGMENT: usize = 64;

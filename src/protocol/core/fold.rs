@@ -9,6 +9,7 @@
 
 mod act;
 mod apply;
+mod at;
 mod audit;
 mod entry;
 mod frozen;
@@ -25,6 +26,7 @@ use indexmap::IndexMap;
 use super::command::Undefined;
 use super::definition::Definition;
 use super::digest::{Digest, Element, Tally};
+use super::grant::Grant;
 use super::homes::Homes;
 use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
@@ -34,25 +36,12 @@ use super::rescale::{Order, Rescaled};
 use super::sequence::Sequence;
 use super::window::{Replaced, Window};
 
-pub use apply::At;
+pub use at::At;
 pub use entry::{Defined, Entry, EntryKey, Note, Slot};
 pub use frozen::Frozen;
 pub use outlook::{Outlook, Survey};
 pub use scalars::Scalars;
 pub use search::Matches;
-
-/// IDs given to one request: `first..=last` in steps of `increment`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// First ID.
-    pub first: i64,
-    /// Last ID.
-    pub last: i64,
-    /// Number of IDs.
-    pub count: u64,
-    /// Step from one to the next.
-    pub increment: i64,
-}
 
 /// The definition of a sequence and its next ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

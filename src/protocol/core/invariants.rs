@@ -15,7 +15,7 @@ macro_rules! holds {
 pub(crate) use holds;
 
 use super::definition::{AtEnd, Definition};
-use super::fold::Grant;
+use super::grant::Grant;
 use super::position::{NextOffset, Offset};
 use super::sequence::Sequence;
 

@@ -11,7 +11,7 @@
 
 use super::definition::Definition;
 use super::digest::ElementBuilder;
-use super::fold::Grant;
+use super::grant::Grant;
 use super::position::{Offset, Timestamp};
 
 /// BLAKE3 over the bytes of one ledger record, keyed with the hash of the record before it.

@@ -13,6 +13,7 @@
 //! | [`rejection`] | why a request got no ID: stable codes, readable messages |
 //! | [`position`] | offsets, next offsets and record times as types |
 //! | [`definition`] | the rules of one sequence, and which of them may change |
+//! | [`grant`] | the IDs that a request gets |
 //! | [`sequence`] | one counter |
 //! | [`window`] | requests with an ID, and what they got (I5) |
 //! | [`link`] | the chain of requests that another partition forwarded |
@@ -31,6 +32,7 @@ pub mod command;
 pub mod definition;
 pub mod digest;
 pub mod fold;
+pub mod grant;
 pub mod homes;
 pub mod invariants;
 pub mod ledger;
@@ -49,7 +51,8 @@ pub mod window;
 
 pub use command::{Command, Request};
 pub use digest::Digest;
-pub use fold::{Answer, At, Entry, Fold, Grant, Scalars};
+pub use fold::{Answer, At, Entry, Fold, Scalars};
+pub use grant::Grant;
 pub use homes::Homes;
 pub use name::Name;
 pub use position::{NextOffset, Offset, Timestamp};

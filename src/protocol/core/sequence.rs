@@ -1,7 +1,7 @@
 //! The counter of one sequence.
 
 use super::definition::{AtEnd, Changes, Definition};
-use super::fold::Grant;
+use super::grant::Grant;
 use super::limits::{ID_FIRST, ID_LAST};
 use super::planted::planted;
 use super::rejection::{Code, Rejection};

@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 use super::digest::{Element, ElementBuilder, Kind};
-use super::fold::Grant;
+use super::grant::Grant;
 use super::limits::{NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use super::planted::planted;
 

@@ -3,7 +3,7 @@
 //! The owner and a repair fold by the same step, so a repair gives the IDs that the owner gave.
 
 use super::halt::Halt;
-use super::partition::Record;
+use super::record::Record;
 use crate::core::digest::fingerprint;
 use crate::core::fold::{Answer, At};
 use crate::core::ledger::Ledger;

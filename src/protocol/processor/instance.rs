@@ -8,23 +8,22 @@ mod adoption;
 mod allowance;
 mod foreign;
 mod hand_over;
-mod load;
 pub mod messages;
 pub mod trouble;
 
 use std::collections::BTreeMap;
 
-use allowance::{Allowance, Took};
-use foreign::Unread;
-pub(super) use load::Load;
-pub use load::{
+pub use super::load::{
     CHANGES_MAX, HELD_BYTES_MAX, HELD_REPLIES_MAX, LEDGER_BYTES_MAX, LEDGER_RECORDS_MAX,
 };
+use allowance::{Allowance, Took};
+use foreign::Unread;
 pub use messages::{Effect, Input, Options, PartitionReport, Phase, Run};
 use trouble::Trouble;
 
 use super::checkpoint::{Checkpoint, Written};
 use super::halt::Halt;
+use super::load::Load;
 use super::partition::{Counts, Output, Partition, Record};
 use super::replies::Token;
 use super::takeover::Verdict;

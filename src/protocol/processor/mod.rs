@@ -14,6 +14,7 @@
 //! | room | subject |
 //! |---|---|
 //! | [`instance`] | all partitions of one process, and their one transaction at a time |
+//! | [`record`] | a request record, as it is read from its log |
 //! | [`folding`] | a request log on its way into the fold, for an owner or a repair |
 //! | [`partition`] | a running partition: fold, replies, content of a checkpoint |
 //! | [`checkpoint`] | a checkpoint as bytes: batch, footer, offsets |
@@ -36,12 +37,14 @@ pub mod failover;
 pub mod folding;
 pub mod halt;
 pub mod instance;
+mod load;
 pub mod membership;
 mod mode;
 pub mod parent;
 pub mod partition;
 pub mod reading;
 pub mod rebuild;
+pub mod record;
 pub mod repair;
 pub mod replies;
 pub mod restore;

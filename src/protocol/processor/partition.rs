@@ -27,7 +27,7 @@ use super::Mode;
 use super::checkpoint::{Section, Written};
 use super::folding::Folding;
 use super::halt::Halt;
-use super::instance::Load;
+use super::load::Load;
 use super::replies::{Outstanding, Token};
 use super::restore::highest_id;
 use super::rewrite::Rewrite;
@@ -44,11 +44,12 @@ use crate::wire::reply::Subject;
 use crate::wire::rescale;
 use crate::wire::state::{BatchId, Footer, NO_LEADER_EPOCH, TopicId};
 
+pub use super::record::Record;
 use adoption::{Adoption, Burial};
 use answering::Answering;
 pub use counts::Counts;
 use intake::Intake;
-pub use messages::{Forward, Output, Record, Reply, Service};
+pub use messages::{Forward, Output, Reply, Service};
 use outbox::Outbox;
 use pending::{Entries, Pending};
 

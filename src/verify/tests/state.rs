@@ -6,10 +6,12 @@ use sequencer_protocol::wire::state as wire;
 
 use super::rescale::rescaled;
 use super::service::World;
+use crate::grant::Grant;
 use crate::link::End;
+use crate::oracle::Scalars;
 use crate::oracle::rescale::Frozen;
-use crate::oracle::{Scalars, Unknown};
-use crate::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules};
+use crate::request::Unknown;
+use crate::rules::{Defined, Ledger, LedgerEnd, Note, Rules};
 use crate::state::{self, Content, EntryKey, Value};
 use crate::window::Place;
 

@@ -1,6 +1,7 @@
 //! Applies one record to the fold.
 
 use super::act;
+use super::at::At;
 use super::audit::Cause;
 use super::entry::{accepted_element, sent_element};
 use super::{Answer, Change, Defined, Description, Fold, Grant, Note, SequencesMax, Slot, State};
@@ -9,43 +10,14 @@ use crate::core::definition::{Changes, Definition};
 use crate::core::invariants;
 use crate::core::ledger::{Event, Ledger};
 use crate::core::limits::HOPS_MAX;
-use crate::core::link::{Accepted, Link, Origin, Position, Verdict};
+use crate::core::link::{Accepted, Link, Position, Verdict};
 use crate::core::name::{Name, POLICY};
 use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
-use crate::core::position::{Offset, Timestamp};
+use crate::core::position::Timestamp;
 use crate::core::rejection::{Code, Rejection};
 use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey};
-
-/// The position of a record, and its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
-    /// The record's partition.
-    pub partition: u32,
-    /// The leader epoch under which the broker appended the record.
-    pub leader_epoch: i32,
-    /// The record's offset.
-    pub offset: Offset,
-    /// The record's timestamp.
-    pub timestamp: Timestamp,
-}
-
-impl At {
-    fn position(&self) -> Position {
-        Position {
-            leader_epoch: self.leader_epoch,
-            offset: self.offset.0,
-        }
-    }
-
-    fn origin(&self) -> Origin {
-        Origin {
-            partition: self.partition,
-            offset: self.offset,
-        }
-    }
-}
 
 /// The IDs that a request took. Also the index of the sequence, if the sequence is audited.
 struct Taken {

@@ -1,7 +1,7 @@
 //! Writes the ledger records of a fold.
 
 use super::Fold;
-use super::apply::At;
+use super::at::At;
 use crate::core::ledger::{Chain, Event, Ledger, Line};
 use crate::core::link::Link;
 use crate::core::sequence::Sequence;

@@ -13,15 +13,15 @@
 //! and its size was not the reason. A transaction that used less than half of the allowance says nothing about
 //! it: while one partition waits for its strays, the others would make it large enough to be late again.
 
-use super::load::Load;
 use super::{Instance, Owned, Stage, Transaction};
 use crate::core::planted::planted;
 use crate::processor::instance::messages::Effect;
+use crate::processor::load::{ENTRY_BYTES, Load};
 use crate::processor::transaction::Outcome;
 
 /// Lower bound of the allowance, in bytes: one record of a partition is always taken.
 const ALLOWANCE_BYTES_MIN: usize = 512;
-/// From this size on there is no allowance, in bytes (64 MiB): the limits of [`super::load`] are below it.
+/// From this size on there is no allowance, in bytes (64 MiB): the limits of [`crate::processor::load`] are below it.
 const ALLOWANCE_BYTES_MAX: usize = 64 << 20;
 /// The allowance grows by this part of itself at a time. So it rarely becomes too large again, which would cost
 /// the time of a transaction.
@@ -76,9 +76,8 @@ impl Allowance {
 
     /// Entries that a checkpoint may write besides the changed ones.
     pub(super) fn spare_entries(&self) -> usize {
-        self.bytes.map_or(usize::MAX, |bytes| {
-            (bytes / 2 / super::load::ENTRY_BYTES).max(1)
-        })
+        self.bytes
+            .map_or(usize::MAX, |bytes| (bytes / 2 / ENTRY_BYTES).max(1))
     }
 
     /// Notes that a record, or a partition, is left for the next transaction.

@@ -1,39 +1,10 @@
-//! The records that a partition takes, the messages that it gives out, and its settings.
+//! The messages that a partition gives out, and its settings.
 
-use crate::core::{Offset, Request, Timestamp};
 use crate::processor::Mode;
 use crate::processor::checkpoint::Outgoing;
 use crate::processor::replies::Token;
-use crate::wire::headers::{Block, Headers};
-use crate::wire::request;
+use crate::wire::headers::Block;
 use crate::wire::route::Routing;
-
-/// A request record.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// The record's partition.
-    pub partition: i32,
-    /// The leader epoch under which the broker appended the record.
-    pub leader_epoch: i32,
-    /// The record's offset.
-    pub offset: Offset,
-    /// The record's LogAppendTime.
-    pub timestamp: Timestamp,
-    /// The record's key, which names the sequence.
-    pub key: Option<&'a [u8]>,
-    /// The record's value.
-    pub value: Option<&'a [u8]>,
-    /// The record's headers.
-    pub headers: &'a Headers<'a>,
-}
-
-impl<'a> Record<'a> {
-    /// The request in the record. A record that is no valid request gives a rejected one.
-    #[inline]
-    pub(in crate::processor) fn request(&self) -> Request<'a> {
-        request::decode(self.key, self.value, self.headers.request_id)
-    }
-}
 
 /// The message that a record causes, to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::core::fold::Slot;
 use crate::core::planted::planted;
 use crate::core::{Fold, NextOffset};
 use crate::processor::checkpoint::{Batch, HeldReplies, Section, Written};
-use crate::processor::instance::Load;
+use crate::processor::load::Load;
 use crate::processor::rewrite::{CHUNK_ENTRIES, Rewrite};
 use crate::wire::ledger::Lines;
 use crate::wire::state::{self, BatchId};
