@@ -90,6 +90,61 @@ fn the_check_of_the_pure_rooms_catches_a_clock() {
     assert_eq!(offences(&planted, &IMPURE_STD).len(), 1);
 }
 
+/// The paths that `text` begins with: one, or one for each part of a group in braces.
+fn paths(text: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let (path, rest) = text.split_at(text.find(|c| !is_path(c)).unwrap_or(text.len()));
+    let is_group = path.is_empty() || path.ends_with("::");
+    if !is_group || !rest.starts_with('{') {
+        return vec![path.to_owned()];
+    }
+    let (mut found, mut depth, mut begin) = (Vec::new(), 0, 1);
+    for (at, c) in rest.char_indices() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if depth == 0 || (depth == 1 && c == ',') {
+            let part = paths(rest[begin..at].trim_start());
+            found.extend(part.iter().map(|part| format!("{path}{part}")));
+            begin = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// What a file names by `crate::` or `super::`, as modules of its crate. `module`: the file's own.
+fn named(module: &[&str], text: &str) -> Vec<Vec<String>> {
+    let own = |up: usize| module[..module.len().saturating_sub(up)].iter();
+    let mut found = Vec::new();
+    for (begin, up) in [("crate::", module.len()), ("super::", 1)] {
+        for (at, _) in text.match_indices(begin) {
+            let before = text[..at].chars().next_back().unwrap_or(' ');
+            if before.is_alphanumeric() || before == '_' || before == ':' {
+                continue;
+            }
+            for path in paths(&text[at + begin.len()..]) {
+                let higher = path.matches("super::").count();
+                let path = path.trim_start_matches("super::").split("::");
+                let base = own(up + higher).map(|part| (*part).to_owned());
+                found.push(base.chain(path.map(str::to_owned)).collect());
+            }
+        }
+    }
+    found
+}
+
+/// The module that a file is, in a crate in the folder `root`.
+fn module<'a>(root: &str, file: &'a str) -> Vec<&'a str> {
+    let name = file
+        .strip_prefix(root)
+        .unwrap()
+        .strip_suffix(".rs")
+        .unwrap();
+    let name = name.strip_suffix("/mod").unwrap_or(name);
+    name.trim_start_matches('/').split('/').collect()
+}
+
 /// The folders of `src` that are crates of their own, and what the others import of them. `Cargo.toml` of each says
 /// what it may import itself.
 const CRATES: [(&str, &[&str]); 2] = [
@@ -139,27 +194,23 @@ const IMPORTS: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// Imports of `files`, which are of `room`, from rooms that it may not know, as `file: line`.
+/// Imports of `files`, which are of `room`, from rooms that it may not know, as `file: path`.
 fn imports_beyond(room: &str, may: &[&str], files: &[(String, String)]) -> Vec<String> {
-    let mut others: Vec<&str> = IMPORTS.map(|(other, _)| other).into();
-    others.extend(CRATES.iter().flat_map(|(_, rooms)| *rooms));
-    let forbidden = |line: &str| {
-        line.match_indices("crate::").any(|(at, found)| {
-            let path = &line[at + found.len()..];
-            let begins = |room: &str| {
-                let rest = path.strip_prefix(room);
-                rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
-            };
-            let another = others.iter().any(|other| *other != room && begins(other));
-            another && !may.iter().any(|may| begins(may))
-        })
-    };
-    files
-        .iter()
-        .flat_map(|(name, text)| code(text).map(move |line| (name, line)))
-        .filter(|(_, line)| forbidden(line))
-        .map(|(name, line)| format!("{name}: {}", line.trim()))
-        .collect()
+    let mut rooms: Vec<&str> = IMPORTS.map(|(other, _)| other).into();
+    rooms.extend(CRATES.iter().flat_map(|(_, rooms)| *rooms));
+    let mut found = Vec::new();
+    for (name, text) in files {
+        let text = code(text).collect::<Vec<_>>().join("\n");
+        for path in named(&module("src", name), &text) {
+            let other = path[0] != room && rooms.contains(&path[0].as_str());
+            let path = path.join("::");
+            let begins = |may: &&str| format!("{path}::").starts_with(&format!("{may}::"));
+            if other && !may.iter().any(|may| begins(may)) {
+                found.push(format!("{name}: {path}"));
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -180,6 +231,12 @@ fn each_room_imports_only_the_rooms_that_it_may_know() {
         ("use crate::core::Name;", 0),
         ("use crate::processor::halt::Halt;", 1),
         ("use crate::verify::Options;", 1),
+        (
+            "use crate::{\n    core::Name,\n    audit::{told, trace},\n};",
+            2,
+        ),
+        ("use super::super::audit::trace;", 1),
+        ("// crate::audit", 0),
     ] {
         let (_, may) = IMPORTS.iter().find(|(room, _)| *room == "gateway").unwrap();
         let found = imports_beyond("gateway", may, &planted(line));
@@ -187,67 +244,18 @@ fn each_room_imports_only_the_rooms_that_it_may_know() {
     }
 }
 
-/// The paths that `text` begins with: one, or one for each part of a group in braces.
-fn paths(text: &str) -> Vec<String> {
-    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let (path, rest) = text.split_at(text.find(|c| !is_path(c)).unwrap_or(text.len()));
-    if !path.ends_with("::") || !rest.starts_with('{') {
-        return vec![path.to_owned()];
-    }
-    let (mut found, mut depth, mut begin) = (Vec::new(), 0, 1);
-    for (at, c) in rest.char_indices() {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        if depth == 0 || (depth == 1 && c == ',') {
-            let part = paths(rest[begin..at].trim_start());
-            found.extend(part.iter().map(|part| format!("{path}{part}")));
-            begin = at + 1;
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    found
-}
-
-/// What a file names by `crate::` or `super::`, as modules of its crate. `module`: the file's own.
-fn named<'a>(module: &[&'a str], text: &'a str) -> Vec<Vec<String>> {
-    let own = |up: usize| module[..module.len().saturating_sub(up)].iter();
-    let mut found = Vec::new();
-    for (begin, up) in [("crate::", module.len()), ("super::", 1)] {
-        for (at, _) in text.match_indices(begin) {
-            let before = text[..at].chars().next_back().unwrap_or(' ');
-            if before.is_alphanumeric() || before == '_' || before == ':' {
-                continue;
-            }
-            for path in paths(&text[at + begin.len()..]) {
-                let higher = path.matches("super::").count();
-                let path = path.trim_start_matches("super::").split("::");
-                let base = own(up + higher).map(|part| (*part).to_owned());
-                found.push(base.chain(path.map(str::to_owned)).collect());
-            }
-        }
-    }
-    found
-}
-
 /// Modules that import each other in a circle, of a crate in the folder `root`. A module and those in it count as one
 /// for its neighbours.
 fn circle(root: &str, files: &[(String, String)]) -> Vec<String> {
-    let module = |name: &str| {
-        let name = name.strip_prefix(root).unwrap().trim_start_matches('/');
-        let name = name.strip_suffix(".rs").unwrap();
-        name.strip_suffix("/mod").unwrap_or(name).replace('/', "::")
-    };
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, text) in files {
-        let name = module(name);
-        let parts: Vec<&str> = name.split("::").collect();
+        let parts = module(root, name);
         if parts.contains(&"tests") {
             continue;
         }
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let text = code(text).collect::<Vec<_>>().join("\n");
-        imports.entry(name.clone()).or_default();
+        imports.entry(parts.join("::")).or_default();
         for path in named(&parts, &text) {
             let common = parts
                 .iter()
@@ -316,7 +324,7 @@ const APART: [(&str, &[&str]); 2] = [
     ("sequencer-verify", &["sequencer", "rdkafka"]),
 ];
 
-/// All that a package depends on, without what only its tests use. `metadata`: what `cargo metadata` prints.
+/// All that a package depends on, without what only its tests and its build use. `metadata`: what `cargo metadata` prints.
 fn dependencies<'a>(metadata: &'a Value, package: &str) -> BTreeSet<&'a str> {
     let packages = metadata["packages"].as_array().unwrap();
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
@@ -333,8 +341,9 @@ fn dependencies<'a>(metadata: &'a Value, package: &str) -> BTreeSet<&'a str> {
         let node = nodes.iter().find(|node| node["id"] == *id).unwrap();
         for edge in node["deps"].as_array().unwrap() {
             let kinds = edge["dep_kinds"].as_array().unwrap();
-            let is_for_tests = kinds.iter().all(|kind| kind["kind"] == "dev");
-            if !is_for_tests && found.insert(of(&edge["pkg"])["name"].as_str().unwrap()) {
+            // Others are of its tests or of its build.
+            let is_of_package = kinds.iter().any(|kind| kind["kind"].is_null());
+            if is_of_package && found.insert(of(&edge["pkg"])["name"].as_str().unwrap()) {
                 left.push(&edge["pkg"]);
             }
         }
