@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use sequencer_protocol::core::Offset;
 use sequencer_protocol::wire::state as wire;
 
 use super::rescale::rescaled;
@@ -242,6 +243,85 @@ fn what_the_service_wrote_is_read_alike() {
     has("policy_is_own: true");
     has("unknown: Refuse");
     has(" None");
+}
+
+/// A value of an entry: version and batch, then these parts.
+fn entry(parts: &[&[u8]]) -> Option<Vec<u8>> {
+    let mut value = vec![1];
+    value.extend([3; 16]);
+    value.extend(parts.concat());
+    Some(value)
+}
+
+#[test]
+fn records_at_the_limits_are_read_alike() {
+    let mut records: Vec<Raw> = Vec::new();
+    for segment in [0, (1 << 20) - 1, 1 << 20, u32::MAX] {
+        for kind in [b"W", b"V"] {
+            let key = [&kind[..], &segment.to_be_bytes()].concat();
+            records.push((key.clone(), entry(&[]), None));
+            records.push((key, None, None));
+        }
+    }
+    for count in [0, u64::from(u32::MAX) - 1, u64::from(u32::MAX), u64::MAX] {
+        let (hash, ids) = ([7; 16], [0; 16]);
+        let place = [&hash[..], &ids, &[0xff; 4], &count.to_be_bytes()];
+        records.push((b"W\0\0\0\0".to_vec(), entry(&place), None));
+    }
+    for next in [0, 1, 1 << 53, (1 << 53) + 1] {
+        let next: i64 = next;
+        records.push((b"Sorders".to_vec(), entry(&[&next.to_be_bytes()]), None));
+    }
+    for length in [0, 1, 255, 256] {
+        let key = [&b"S"[..], "n".repeat(length).as_bytes()].concat();
+        records.push((key, entry(&[&1_i64.to_be_bytes()]), None));
+        let rules = [1, 1, 1, 9].map(i64::to_be_bytes).concat();
+        let max_count = 1_u64.to_be_bytes();
+        let text = "n".repeat(length);
+        let size = u16::try_from(length).unwrap().to_be_bytes();
+        let texts = [&size[..], text.as_bytes(), &[0; 4]].concat();
+        let defined = [
+            &[0; 8],
+            &rules[..],
+            &[0],
+            &max_count,
+            &[0, 0],
+            &texts,
+            &[0; 16],
+        ];
+        records.push((b"Sorders".to_vec(), entry(&defined), None));
+    }
+    let leader_epochs = [-2, -1, 0];
+    let positions = leader_epochs.map(|epoch| [-2, -1, 0].map(|offset| (epoch, offset)));
+    let written = self::records();
+    let footer = written.iter().find(|(key, ..)| key == b"F").unwrap();
+    let footer = wire::decode(&footer.0, footer.1.as_deref(), None).unwrap();
+    let wire::Content::Footer(footer) = footer.content else {
+        panic!("no footer");
+    };
+    for (leader_epoch, offset) in positions.concat() {
+        let (epoch, at): (i32, i64) = (leader_epoch, offset);
+        let position = [&epoch.to_be_bytes()[..], &at.to_be_bytes()].concat();
+        records.push((b"C\0\0\0\0".to_vec(), entry(&[&position]), None));
+        for hash in [0, 1] {
+            let mut footer = footer.clone();
+            footer.last_applied = Some(wire::Fingerprint {
+                offset: Offset(at),
+                leader_epoch,
+                hash,
+            });
+            let mut value = Vec::new();
+            let batch = wire::BatchId {
+                writer: 1,
+                number: 1,
+            };
+            footer.encode(&mut value, batch);
+            records.push((b"F".to_vec(), Some(value), None));
+        }
+    }
+    let agreed: Result<Vec<bool>, String> = records.iter().map(agree).collect();
+    let agreed = agreed.unwrap();
+    assert!(agreed.contains(&true) && agreed.contains(&false));
 }
 
 proptest! {
