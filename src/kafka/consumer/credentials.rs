@@ -15,12 +15,15 @@ use crate::kafka::client::Authenticated;
 use crate::kafka::error::{Class, Error, text};
 use crate::processor::membership::MemberId;
 
+/// The consumer of a member of the group.
+type Member = Authenticated<BaseConsumer<Membership>>;
+
 /// Gives access to a member's credentials, until its consumer is closed.
 #[derive(Clone)]
-pub(crate) struct Credentials(Arc<Mutex<Option<Arc<Authenticated<BaseConsumer<Membership>>>>>>);
+pub(crate) struct Credentials(Arc<Mutex<Option<Arc<Member>>>>);
 
 impl Credentials {
-    pub(super) fn of(consumer: &Arc<Authenticated<BaseConsumer<Membership>>>) -> Credentials {
+    pub(super) fn of(consumer: &Arc<Member>) -> Credentials {
         Credentials(Arc::new(Mutex::new(Some(Arc::clone(consumer)))))
     }
 
