@@ -220,6 +220,7 @@ fn running(case: Case, service: &Service) -> Partition {
             ..Restored::default()
         },
         next: NextOffset::ZERO,
+        answered: None,
         link_key: LinkKey([5; 32]),
         decides: false,
         topic_partitions: 1,

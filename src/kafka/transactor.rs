@@ -85,7 +85,7 @@ pub(crate) struct Completed {
     /// The result of the transaction.
     pub outcome: Outcome,
     /// The positions of its sections in the state topic.
-    pub written: Vec<Written>,
+    pub written: Vec<Option<Written>>,
     /// The time from the begin to the end of the transaction.
     pub took: Duration,
     /// True when it did not fit into its time.

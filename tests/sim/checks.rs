@@ -18,7 +18,7 @@ use crate::log::{Log, Record, Slot, Uid, What};
 use crate::oracle::{Link, Meaning, Naive, Outcome, Place, Told};
 use crate::rescale::is_order;
 use crate::transactions::{Fate, Piece};
-use crate::world::{Broken, Truth, World};
+use crate::world::{Broken, Request, Truth, World};
 
 /// Commits of a run after which only one in so many is compared with a whole restore.
 const COMMITS_COMPARED: u64 = 60;
@@ -215,7 +215,7 @@ impl World {
         // A stray that its log has lost since, and the record that lies there now, may get the same reply, an
         // error for example. The log of their home says which of the two is due here.
         let part = &self.partitions[home];
-        let from = part.truth.map_or(0, |truth| truth.next);
+        let from = part.answered;
         let is_due = |uid: Uid| {
             let due =
                 (from..next).filter_map(|at| part.folding.outcomes.get(at as usize)?.as_ref());
@@ -254,7 +254,7 @@ impl World {
                 };
                 let request = &mut self.requests[uid];
                 assert!(
-                    request.answers == 0 || request.lost,
+                    request.answers == 0 || request.lost || request.may_repeat,
                     "exactly once: answered again: {}",
                     String::from_utf8_lossy(body)
                 );
@@ -272,18 +272,28 @@ impl World {
             run,
             assignment,
             next,
+            has_footer,
             ..
         } = *piece;
         let part = &self.partitions[partition];
-        let before = part.truth;
+        let (before, answered) = (part.truth, part.answered);
         let void = self.voids.iter().any(|void| {
             void.run == run
                 && void.partition == partition
                 && assignment <= void.assignment
                 && next > void.at
         });
-        if void || part.cut_below {
+        assert!(
+            void || !part.cut_below,
+            "I6: partition {partition} is committed at {next} on a log that was truncated to {:?}",
+            part.requests.cuts
+        );
+        if void {
             self.partitions[partition].cut_below = true;
+            self.partitions[partition].answered = next;
+            if !has_footer {
+                return;
+            }
             self.partitions[partition].checkpointed = None;
             let last_applied = before.and_then(|before| before.last_applied);
             self.partitions[partition].truth = Some(Truth { next, last_applied });
@@ -296,10 +306,9 @@ impl World {
             sent == Some(next),
             "pair: state and offset of partition {partition} are committed apart: {next}, {sent:?}"
         );
-        let from = before.map_or(0, |before| before.next);
         assert!(
-            from <= next,
-            "T2, T3: partition {partition} steps back from {from} to {next}"
+            answered <= next,
+            "T2, T3: partition {partition} steps back from {answered} to {next}"
         );
         if let Some(started) = part.started
             && (started.run, started.assignment) != (run, assignment)
@@ -312,9 +321,19 @@ impl World {
                 started.bound
             );
         }
-        self.check_decided(number, partition);
         self.fold_visible(partition);
-        self.check_answers(piece, from);
+        self.check_answers(piece, answered);
+        self.partitions[partition].answered = next;
+        if !has_footer {
+            self.coverage.state("answers committed without a footer");
+            assert!(
+                piece.first.is_none() && piece.ledger.is_empty(),
+                "a part of the state without its footer"
+            );
+            return;
+        }
+        self.check_decided(number, partition);
+        let from = before.map_or(0, |before| before.next);
         self.check_ledger(piece, from);
         let part = &self.partitions[partition];
         // A footer without news keeps the record of the one before. That of a repair may have none.
@@ -414,10 +433,15 @@ impl World {
             let later = outcomes[piece.next as usize..].iter().flatten();
             for (uid, outcome) in later {
                 let replies = matches!(outcome, Outcome::Reply(_) | Outcome::Ordered(..));
-                let early = replies && self.requests[*uid].answers > 0;
-                let lost = self.requests[*uid].lost;
+                let Request {
+                    answers,
+                    lost,
+                    may_repeat,
+                    ..
+                } = self.requests[*uid];
+                let early = replies && answers > 0;
                 assert!(
-                    !early || lost,
+                    !early || lost || may_repeat,
                     "exactly once: {uid} is answered and not covered"
                 );
             }
@@ -606,11 +630,15 @@ impl World {
     /// An owner begins to fetch.
     pub fn check_start(&mut self, partition: usize, from: i64) {
         let part = &self.partitions[partition];
+        let truth = part.truth.map_or(0, |truth| truth.next);
+        // A cut of what is answered beyond the state shows when that is folded, and before anything is committed.
+        let shows_later = part.answered > truth && part.cut_at.is_some_and(|at| at >= truth);
         assert!(
-            !part.cut_below,
+            !part.cut_below || shows_later,
             "I6: partition {partition} goes on at {from} on a log that was truncated to {:?}; \
              committed is {:?}",
-            part.requests.cuts, part.truth
+            part.requests.cuts,
+            part.truth
         );
         // An owner that runs learns of another topic at its next look, and may begin a fetch until then.
         let damage = self.damaged.get(&partition);
@@ -618,7 +646,6 @@ impl World {
             damage.is_none() || self.is_in_another_topic(partition as i32),
             "I6: partition {partition} goes on at {from} although it was damaged: {damage:?}"
         );
-        let truth = part.truth.map_or(0, |truth| truth.next);
         assert!(
             from == truth,
             "T1, T2: partition {partition} is taken over at {from}, committed is {truth}\n{}",

@@ -107,6 +107,7 @@ impl World {
                 link_key: link_key(run),
             },
             checkpoint_interval_ms: 20,
+            footer_interval_ms: self.config.footer_interval_ms,
             transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
             revoke_deadline_ms: 100,
             stop_deadline_ms: 1_000_000,
@@ -144,6 +145,12 @@ impl World {
             return;
         };
         self.forwards_on_their_way(&live);
+        let open = live.carried.as_ref();
+        if let Some(number) = open.and_then(|carried| carried.transaction)
+            && self.faulty()
+        {
+            self.transactions.all[number].slow_offsets = self.random.chance(50);
+        }
         if let Some(carried) = &live.carried
             && let (Some(sequencer::processor::transaction::Action::Commit), Some(number)) =
                 (carried.calling, carried.transaction)

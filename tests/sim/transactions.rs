@@ -17,6 +17,8 @@ use crate::log::{Record, What};
 use crate::world::{Void, World};
 
 pub const TRANSACTION_TIMEOUT_MS: u64 = 1_500;
+/// Attempts that it takes on average until a slow coordinator hears of the end of a transaction.
+const SLOW_ONE_IN: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -40,6 +42,8 @@ pub struct Piece {
     pub run: u64,
     pub assignment: u32,
     pub next: i64,
+    /// False for a section of replies and offset alone.
+    pub has_footer: bool,
     /// Where its first record lies.
     pub first: Option<i64>,
     pub replies: Vec<Vec<u8>>,
@@ -59,6 +63,8 @@ pub struct Transaction {
     pub late: Vec<Piece>,
     /// A partition in it was given up in order: it must not be committed from here on (T3).
     pub too_late: bool,
+    /// True when its process has ended, and the group's coordinator is slow to hear of its end.
+    pub slow_offsets: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,6 +145,7 @@ impl World {
             pieces: Vec::new(),
             late: Vec::new(),
             too_late: false,
+            slow_offsets: false,
         });
         if let Some(id) = id {
             self.transactions.coordinators[id].current = Some(number);
@@ -188,6 +195,19 @@ impl World {
         }
     }
 
+    /// True while a transaction that is open or prepared may commit another offset for a partition.
+    pub fn is_unstable(&self, partition: usize) -> bool {
+        let open = self.transactions.coordinators.iter();
+        let open = open.filter_map(|coordinator| coordinator.current);
+        let mut numbers = open.chain(self.transactions.prepared.iter().copied());
+        numbers.any(|number| {
+            let transaction = &self.transactions.all[number];
+            let mut offsets = transaction.offsets.iter();
+            transaction.pending.contains(&LogId::Offsets)
+                && offsets.any(|(sent, _)| *sent == partition)
+        })
+    }
+
     pub fn some_marker(&mut self) {
         let count = self.transactions.prepared.len();
         if count == 0 {
@@ -198,6 +218,10 @@ impl World {
         let pending = &self.transactions.all[number].pending;
         let chosen = self.random.below(pending.len());
         let log = *pending.iter().nth(chosen).unwrap();
+        let is_slow = self.transactions.all[number].slow_offsets && self.faulty();
+        if log == LogId::Offsets && is_slow && !self.random.one_in(SLOW_ONE_IN) {
+            return;
+        }
         self.marker(number, log);
     }
 
@@ -394,8 +418,8 @@ impl World {
                 if !fails || self.random.chance(50) {
                     let number = carried.transaction.expect("begun");
                     let offsets = carried.checkpoint.sections.iter().map(|section| {
-                        let (next, rewrite_from) = (section.next, section.rewrite_from);
-                        (section.partition as usize, Committed { next, rewrite_from })
+                        let committed = Committed::read(section.next, &section.metadata());
+                        (section.partition as usize, committed)
                     });
                     let transaction = &mut self.transactions.all[number];
                     transaction.offsets = offsets.collect();
@@ -451,6 +475,7 @@ impl World {
                 run,
                 assignment: section.assignment,
                 next: section.next.0,
+                has_footer: section.answered.is_none(),
                 first: None,
                 replies: section.replies.iter().map(|r| r.body.to_vec()).collect(),
                 ledger: pages(&section.ledger),
@@ -529,7 +554,8 @@ impl World {
             Outcome::OutOfOrder => panic!("T1: a commit out of order"),
         }
         if fate != Some(Fate::Committed) {
-            for section in &carried.checkpoint.sections {
+            let sections = carried.checkpoint.sections.iter();
+            for section in sections.filter(|section| section.answered.is_none()) {
                 let records = section.batch.iter();
                 self.leftovers.push(Leftover {
                     partition: section.partition as usize,
@@ -541,9 +567,9 @@ impl World {
                 });
             }
         }
-        let written = carried.landed.iter().map(|landed| Written {
-            first: landed.first().copied().unwrap_or(0),
-            last: landed.last().copied().unwrap_or(0),
+        let written = carried.landed.iter().map(|landed| {
+            let (first, last) = (*landed.first()?, *landed.last()?);
+            Some(Written { first, last })
         });
         let written = written.collect();
         let late = carried.steps.is_late();

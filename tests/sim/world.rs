@@ -32,6 +32,8 @@ pub struct Config {
     pub window: u32,
     pub names: usize,
     pub rewrite_floor: u64,
+    /// Shortest time between two footers of a partition in `exactly_once` mode.
+    pub footer_interval_ms: u64,
     /// Percentage of steps in which a marker is written.
     pub marker_percent: usize,
     pub faults: bool,
@@ -84,6 +86,7 @@ impl Config {
             window: random.pick(&[0, 1, 3, 70, 100_000]),
             names: 2 + random.below(6),
             rewrite_floor: random.pick(&[5, 15, 1_000_000]),
+            footer_interval_ms: random.pick(&[0, 300, 3_000, 3_000]),
             marker_percent: random.pick(&[3, 10, 40]),
             faults: true,
             losses: seed % 4 >= 2,
@@ -171,6 +174,9 @@ pub struct Part {
     /// None while the state topic lacks the partition.
     pub state: Option<Log>,
     pub truth: Option<Truth>,
+    /// The committed offset, whether a reader sees it yet or not: everything below it is answered. It may lie beyond
+    /// the state.
+    pub answered: i64,
     /// The hash of each sequence's last committed ledger record.
     pub ledger: BTreeMap<String, Hash>,
     /// The committed offset of the group.
@@ -217,6 +223,8 @@ pub struct Request {
     pub answers: u64,
     /// True when the request is gone from a log, so that nothing is promised.
     pub lost: bool,
+    /// True when an operator has moved the group's offset, so that the answer may come again.
+    pub may_repeat: bool,
 }
 
 pub struct World {
@@ -330,6 +338,7 @@ impl World {
             },
             state: with_state.then(Log::default),
             truth: None,
+            answered: 0,
             ledger: BTreeMap::new(),
             committed: None,
             owner: None,

@@ -28,6 +28,13 @@ pub(in crate::processor) struct Pending {
     pub(in crate::processor) state_end: i64,
     /// True while a section is cut that is neither committed nor aborted.
     pub(super) in_checkpoint: bool,
+    /// The batch of this owner's last footer. None before the first one is committed, and while another one is
+    /// neither committed nor written again: then nobody knows the last footer of the state log.
+    footer: Option<BatchId>,
+    /// True when something was folded that others read from the state only.
+    pub(super) footer_is_due: bool,
+    /// When the next footer is due in any case, in ms.
+    footer_due_ms: u64,
 }
 
 /// The state records of a section, before its footer.
@@ -53,7 +60,23 @@ impl Pending {
             rewrite,
             state_end,
             in_checkpoint: false,
+            footer: None,
+            footer_is_due: false,
+            footer_due_ms: 0,
         }
+    }
+
+    /// The batch of the last footer, unless another footer is due. State that others may have damaged is written
+    /// again at once.
+    pub(super) fn footer_before_answers(&self, now_ms: u64) -> Option<BatchId> {
+        let is_damaged = self.rewrite.is_lost() || !self.touched.is_empty();
+        let is_due = self.footer_is_due || is_damaged || now_ms >= self.footer_due_ms;
+        self.footer.filter(|_| !is_due)
+    }
+
+    /// Notes when the next footer is due in any case.
+    pub(in crate::processor) fn footer_due_at(&mut self, due_ms: u64) {
+        self.footer_due_ms = due_ms;
     }
 
     /// True when there is something to write, or an offset to commit. `stays` is false for a partition that is
@@ -82,6 +105,8 @@ impl Pending {
         stays: bool,
     ) -> Entries {
         self.in_checkpoint = true;
+        self.footer = None;
+        self.footer_is_due = false;
         let mut slots = std::mem::take(&mut self.unwritten);
         let mut batch = Batch::default();
         let mut touched = Vec::new();
@@ -127,6 +152,7 @@ impl Pending {
         fold: &Fold,
     ) -> Option<Range<i64>> {
         self.in_checkpoint = false;
+        self.footer = Some(section.batch_id);
         self.committed = Some(section.next);
         let Written { first, last } = written;
         let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
