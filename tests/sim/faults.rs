@@ -97,6 +97,7 @@ impl World {
             self.requests[*uid].may_repeat = true;
         }
         part.answered = truth.next;
+        part.is_moved = true;
         part.committed = Some(Committed {
             next: NextOffset(next),
             rewrite_from: None,

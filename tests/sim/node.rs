@@ -163,7 +163,9 @@ impl World {
         self.disown(node);
     }
 
+    /// The process stands still. Its commit may have reached the coordinator before.
     pub fn pause(&mut self, node: usize) {
+        self.commit_unheard(node);
         let length = SESSION_MS / 2 + self.random.below(3 * SESSION_MS as usize) as u64;
         let until_ms = self.now_ms + length;
         if let Some(live) = &mut self.nodes[node] {
@@ -171,6 +173,25 @@ impl World {
         }
         if length > SESSION_MS {
             self.throw_out(node);
+        }
+    }
+
+    fn commit_unheard(&mut self, node: usize) {
+        let live = self.nodes[node].as_ref();
+        let Some((live, carried)) = live.and_then(|live| Some((live, live.carried.as_ref()?)))
+        else {
+            return;
+        };
+        let commit = Some(sequencer::processor::transaction::Action::Commit);
+        let number = carried.transaction.filter(|_| carried.calling == commit);
+        let is_current =
+            self.transactions.coordinators[live.transactional_id].epoch == carried.epoch;
+        let Some(number) = number.filter(|_| is_current) else {
+            return;
+        };
+        if self.faulty() && self.random.chance(50) {
+            self.transactions.all[number].slow_offsets = true;
+            self.decide(number, crate::transactions::Fate::Committed);
         }
     }
 

@@ -186,6 +186,7 @@ impl World {
             LogId::Offsets if transaction.fate == Fate::Committed => {
                 for (partition, committed) in std::mem::take(&mut transaction.offsets) {
                     self.partitions[partition].committed = Some(committed);
+                    self.partitions[partition].is_moved = false;
                 }
             }
             LogId::Offsets => {}

@@ -181,6 +181,8 @@ pub struct Part {
     pub ledger: BTreeMap<String, Hash>,
     /// The committed offset of the group.
     pub committed: Option<Committed>,
+    /// True when an operator has moved that offset, and no commit has come since.
+    pub is_moved: bool,
     pub owner: Option<usize>,
     pub started: Option<Started>,
     /// True when checkpointed records are gone from the log.
@@ -341,6 +343,7 @@ impl World {
             answered: 0,
             ledger: BTreeMap::new(),
             committed: None,
+            is_moved: false,
             owner: None,
             started: None,
             cut_below: false,
@@ -464,12 +467,12 @@ impl World {
         }
         let stable = part.requests.stable();
         let shown = part.committed.map(|committed| committed.next.0);
-        // A repair leaves the group's offsets to the next commit, which does not come without requests. Until
-        // then the group shows the offset of before, which says nothing about the repaired log.
+        // A repair, or an operator, leaves the group's offsets to the next commit, which does not come without
+        // requests. Until then the group shows another offset, which says nothing about the log.
         self.halted(partition).is_none()
             && stable == part.requests.end()
             && part.truth.is_some_and(|truth| truth.next == stable)
-            && (shown == Some(stable) || part.repairs > 0)
+            && (shown == Some(stable) || part.repairs > 0 || part.is_moved)
     }
 
     /// Lets all processes leave in order.
