@@ -25,6 +25,7 @@ fn quiet(seed: u64) -> Config {
         names: 6,
         rewrite_floor: 40,
         footer_interval_ms: 100,
+        moves_percent: 30,
         marker_percent: 40,
         faults: false,
         losses: false,

@@ -174,6 +174,10 @@ impl World {
                 if committed_view() == View::Committed && self.is_unstable(partition) {
                     self.coverage
                         .state("takeover waits for the committed offset");
+                    if self.hides_answers(partition) {
+                        self.coverage
+                            .state("takeover waits for answers that are committed");
+                    }
                     return None;
                 }
                 Event::Committed(self.partitions[partition].committed)

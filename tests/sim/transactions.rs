@@ -209,6 +209,21 @@ impl World {
         })
     }
 
+    /// True when a transaction is decided whose offset the group does not show yet, and that offset lies beyond the
+    /// state: whoever goes by the offset before it answers again.
+    pub fn hides_answers(&self, partition: usize) -> bool {
+        let part = &self.partitions[partition];
+        let state = part.truth.map_or(0, |truth| truth.next);
+        let mut prepared = self.transactions.prepared.iter();
+        prepared.any(|number| {
+            let transaction = &self.transactions.all[*number];
+            let mut offsets = transaction.offsets.iter();
+            transaction.fate == Fate::Committed
+                && transaction.pending.contains(&LogId::Offsets)
+                && offsets.any(|(sent, to)| *sent == partition && to.next.0 > state)
+        })
+    }
+
     pub fn some_marker(&mut self) {
         let count = self.transactions.prepared.len();
         if count == 0 {
@@ -322,6 +337,9 @@ impl World {
 /// The process.
 impl World {
     pub fn transaction_step(&mut self, node: usize) {
+        if self.is_lost_at_commit(node) {
+            return;
+        }
         let Some(mut carried) = self.live(node).carried.take() else {
             return;
         };
@@ -429,6 +447,11 @@ impl World {
             }
             Action::Commit => {
                 let number = carried.transaction.expect("begun");
+                // The coordinator does not refuse what it has decided.
+                let is_decided = self.transactions.all[number].fate == Fate::Committed;
+                if is_decided && failure == Failure::Abort {
+                    return Called::Succeeded;
+                }
                 if !fails {
                     self.decide(number, Fate::Committed);
                 } else if matches!(failure, Failure::Indefinite | Failure::Fatal) {

@@ -34,6 +34,8 @@ pub struct Config {
     pub rewrite_floor: u64,
     /// Shortest time between two footers of a partition in `exactly_once` mode.
     pub footer_interval_ms: u64,
+    /// Percentage of rebalances in which a partition moves although everybody lives.
+    pub moves_percent: usize,
     /// Percentage of steps in which a marker is written.
     pub marker_percent: usize,
     pub faults: bool,
@@ -87,6 +89,7 @@ impl Config {
             names: 2 + random.below(6),
             rewrite_floor: random.pick(&[5, 15, 1_000_000]),
             footer_interval_ms: random.pick(&[0, 300, 3_000, 3_000]),
+            moves_percent: 30,
             marker_percent: random.pick(&[3, 10, 40]),
             faults: true,
             losses: seed % 4 >= 2,
@@ -100,6 +103,7 @@ impl Config {
         }
         .with_slow_brokers(&mut random)
         .with_rescales(&mut random)
+        .with_owners_that_stay(&mut random)
     }
 }
 
@@ -131,6 +135,17 @@ impl Config {
             partitions: 1 + random.below(2),
             steps: 8_000,
             grows: false,
+            ..self
+        }
+    }
+}
+
+impl Config {
+    /// Leaves partitions where they are in half of the histories. Where an owner changes with every few records, hardly
+    /// any answer is committed without a footer.
+    fn with_owners_that_stay(self, random: &mut Random) -> Config {
+        Config {
+            moves_percent: random.pick(&[self.moves_percent, 2]),
             ..self
         }
     }
@@ -248,6 +263,8 @@ pub struct World {
     pub clients: Vec<usize>,
     pub group: Group,
     pub nodes: Vec<Option<Node>>,
+    /// Until when a process that has ended is not started again, by process.
+    pub away_until_ms: Vec<u64>,
     pub runs: u64,
     pub leftovers: Vec<Leftover>,
     pub delayed_commits: Vec<DelayedCommit>,
@@ -308,6 +325,7 @@ impl World {
             group: Group::default(),
             // The second half has the transactional IDs of the first.
             nodes: (0..2 * config.processes).map(|_| None).collect(),
+            away_until_ms: vec![0; 2 * config.processes],
             runs: 0,
             leftovers: Vec::new(),
             delayed_commits: Vec::new(),
