@@ -191,8 +191,9 @@ impl World {
         request.body = Some(body.to_vec());
     }
 
-    /// Whose a reply is that was held for a transaction of `home`, up to `next`; none when its record was lost.
-    fn uid_of(&self, body: &[u8], home: usize, next: i64) -> Option<Uid> {
+    /// Whose a reply is that was held for a transaction; none when its record was lost.
+    fn uid_of(&self, body: &[u8], piece: &Piece) -> Option<Uid> {
+        let (home, next) = (piece.partition, piece.next);
         let json: Value = serde_json::from_slice(body).expect("JSON");
         let partition = json["partition"].as_u64().expect("a partition") as usize;
         let offset = json["offset"].as_i64().expect("an offset");
@@ -209,6 +210,11 @@ impl World {
         };
         let replaced = known[..known.len() - 1].iter();
         let mut lost = replaced.filter(|uid| self.requests[**uid].lost);
+        // The record that lies there now may get an error with the same code.
+        let is_void = partition == home && self.void_at(piece).is_some_and(|at| offset >= at);
+        if is_void && lost.clone().next().is_some() {
+            return None;
+        }
         if !fits(last) && lost.clone().next().is_some() {
             return None;
         }
@@ -230,8 +236,8 @@ impl World {
     }
 
     /// A reply in a transaction, which whoever reads uncommitted sees whatever becomes of it.
-    pub fn reply_written(&mut self, body: &[u8], home: usize, next: i64) {
-        if let Some(uid) = self.uid_of(body, home, next) {
+    pub fn reply_written(&mut self, body: &[u8], piece: &Piece) {
+        if let Some(uid) = self.uid_of(body, piece) {
             self.reply_seen(uid, body);
         }
     }
@@ -249,7 +255,7 @@ impl World {
         let late = self.transactions.all[number].late.clone();
         for piece in pieces.iter().chain(&late) {
             for body in &piece.replies {
-                let Some(uid) = self.uid_of(body, piece.partition, piece.next) else {
+                let Some(uid) = self.uid_of(body, piece) else {
                     continue;
                 };
                 let request = &mut self.requests[uid];
@@ -266,6 +272,17 @@ impl World {
         }
     }
 
+    /// Where the log was cut below what the writer of this section had folded.
+    fn void_at(&self, piece: &Piece) -> Option<i64> {
+        let voids = self.voids.iter().filter(|void| {
+            void.run == piece.run
+                && void.partition == piece.partition
+                && piece.assignment <= void.assignment
+                && piece.next > void.at
+        });
+        voids.map(|void| void.at).min()
+    }
+
     fn check_piece(&mut self, number: usize, piece: &Piece) {
         let Piece {
             partition,
@@ -277,26 +294,23 @@ impl World {
         } = *piece;
         let part = &self.partitions[partition];
         let (before, answered) = (part.truth, part.answered);
-        let void = self.voids.iter().any(|void| {
-            void.run == run
-                && void.partition == partition
-                && assignment <= void.assignment
-                && next > void.at
-        });
+        let void = self.void_at(piece);
         assert!(
-            void || !part.cut_below,
+            void.is_some() || !part.cut_below,
             "I6: partition {partition} is committed at {next} on a log that was truncated to {:?}",
             part.requests.cuts
         );
-        if void {
-            self.partitions[partition].cut_below = true;
-            self.partitions[partition].answered = next;
+        if let Some(at) = void {
+            let part = &mut self.partitions[partition];
+            part.cut_below = true;
+            part.cut_at = Some(part.cut_at.map_or(at, |before| before.min(at)));
+            part.answered = next;
             if !has_footer {
                 return;
             }
-            self.partitions[partition].checkpointed = None;
+            part.checkpointed = None;
             let last_applied = before.and_then(|before| before.last_applied);
-            self.partitions[partition].truth = Some(Truth { next, last_applied });
+            part.truth = Some(Truth { next, last_applied });
             return;
         }
         let offsets = &self.transactions.all[number].offsets;

@@ -507,7 +507,7 @@ impl World {
             .collect();
         for piece in &self.transactions.all[number].pieces.clone() {
             for body in &piece.replies {
-                self.reply_written(body, piece.partition, piece.next);
+                self.reply_written(body, piece);
             }
         }
     }
