@@ -41,6 +41,9 @@ chaos: ## three brokers, three instances and more, a fault every few seconds: ma
 failover: ## how long partitions stand still when instances fail, with failover and without: make failover TIMES=10
 	SEQUENCER_FAILOVER_TIMES=$(TIMES) $(CARGO) test --release --locked --test chaos -- failover_ --nocapture --test-threads=1
 
+dist: build ## the archive of a release, which is then run from an empty directory: target/dist
+	deploy/dist.sh target/release/sequencer
+
 fmt: ## formats
 	$(CARGO) fmt --all
 
@@ -62,7 +65,11 @@ deny: ## licences, duplicates and sources of dependencies
 deploy-check: ## chart, image, compose file and unit, as far as that goes without a cluster; planted bugs
 	tests/deploy/check.sh
 
+workflows-check: ## the workflows of CI and release, by actionlint, which Go builds once
+	@[ -x .tools/bin/actionlint ] || GOBIN=$(CURDIR)/.tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+	.tools/bin/actionlint
+
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro fmt lint fmt-check clippy doc deny deploy-check migrate-check
+.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist fmt lint fmt-check clippy doc deny deploy-check workflows-check migrate-check

@@ -208,7 +208,6 @@ fn service() -> Service {
             default_topic: "replies".to_owned(),
         },
         rewrite_floor_records: 1_000_000,
-        rescales: true,
     }
 }
 

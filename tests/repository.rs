@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -265,6 +266,33 @@ fn only_one_file_looks_at_kafka_error_codes() {
     assert_eq!(offences(&others, &looks), Vec::<String>::new());
 }
 
+/// The clients of this repository: folder, example, ending of the source files.
+const CLIENTS: [(&str, &str, &str); 4] = [
+    ("java", "src/test/java/orders/Example.java", ".java"),
+    ("python", "example.py", ".py"),
+    ("rust", "examples/next.rs", ".rs"),
+    ("typescript", "example.mjs", ".ts"),
+];
+
+#[test]
+fn the_example_of_each_client_is_short_and_its_readme_shows_it() {
+    for (client, example, _) in CLIENTS {
+        let read = |name: &str| {
+            let path = root().join("clients").join(client).join(name);
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let (example, readme) = (read(example), read("README.md"));
+        let lines = example.lines().filter(|line| !line.trim().is_empty());
+        assert!(lines.count() < 10, "the example of {client} has ten lines");
+        assert!(
+            readme.contains(&example),
+            "the README of {client} lacks its example"
+        );
+    }
+    let folders = fs::read_dir(root().join("clients")).unwrap().count();
+    assert_eq!(folders, CLIENTS.len(), "each client is known here");
+}
+
 /// Longest source file, tests apart; a longer one has more than one subject.
 const FILE_LINES_MAX: usize = 800;
 
@@ -272,6 +300,9 @@ const FILE_LINES_MAX: usize = 800;
 fn files_are_short() {
     let mut sources = files("src", ".rs");
     sources.extend(files("benches", ".rs"));
+    for (client, _, ending) in CLIENTS {
+        sources.extend(files(&format!("clients/{client}/src"), ending));
+    }
     let long: Vec<_> = sources
         .into_iter()
         .filter(|(name, _)| !name.ends_with("tests.rs"))
@@ -283,9 +314,13 @@ fn files_are_short() {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let manifest = ["Cargo.toml", "benches/acceptance/Cargo.toml"]
-        .map(|name| fs::read_to_string(root().join(name)).unwrap())
-        .join("\n");
+    let manifest = [
+        "Cargo.toml",
+        "benches/acceptance/Cargo.toml",
+        "clients/rust/Cargo.toml",
+    ]
+    .map(|name| fs::read_to_string(root().join(name)).unwrap())
+    .join("\n");
     let reasons = fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
     let mut section = "";
     for line in manifest.lines() {
@@ -316,9 +351,18 @@ fn the_readme_opens_with_the_two_commands() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents = files("docs", ".md");
-    for name in ["README.md", "examples/README.md"] {
-        let text = fs::read_to_string(root().join(name)).unwrap();
-        documents.push((name.to_owned(), text));
+    let mut others = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "examples/README.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    others.extend(CLIENTS.map(|(client, ..)| format!("clients/{client}/README.md")));
+    for name in others {
+        let text = fs::read_to_string(root().join(&name)).unwrap();
+        documents.push((name, text));
     }
     for (name, text) in documents {
         for target in text
@@ -337,6 +381,32 @@ fn links_between_documents_lead_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_released_together_has_one_version() {
+    let check = |version: &str| {
+        let mut script = Command::new(root().join("deploy/versions.sh"));
+        script.arg(version).output().unwrap().status.success()
+    };
+    assert!(check(env!("CARGO_PKG_VERSION")));
+    assert!(!check("999.0.0"));
+}
+
+#[test]
+fn the_index_of_the_documents_has_each_of_them_once() {
+    let index = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    for (name, _) in files("docs", ".md") {
+        let name = name.strip_prefix("docs/").unwrap();
+        let times = index.matches(&format!("]({name})")).count();
+        assert_eq!(times, usize::from(name != "SUMMARY.md"), "{name}");
+    }
+}
+
+#[test]
+fn the_tutorial_shows_its_order_service() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    assert!(read("docs/tutorial.md").contains(&read("examples/orders/orders.py")));
 }
 
 #[test]

@@ -70,6 +70,9 @@ if [ "$mode" = test-long ]; then
   suite monitoring cargo test --release --locked --test monitoring -- --nocapture
 fi
 suite clients cargo test --release --locked --test clients
+if [ "$mode" = test-long ]; then
+  suite dist deploy/dist.sh target/release/sequencer
+fi
 
 echo
 printf '%s\n' "${summary[@]}"

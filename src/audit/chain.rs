@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::source::Ledger;
 use crate::core::ledger::{Chain, Hash};
 use crate::wire::ledger::{Entry, Kind, Rules, decode, hex};
 
@@ -55,6 +56,8 @@ impl Wrong {
 /// One example of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Example {
+    /// The partition of the ledger.
+    pub partition: i32,
     /// The offset of the page in the ledger. For missing records, the offset where the ledger ends.
     pub offset: i64,
     /// The problem in words.
@@ -77,6 +80,8 @@ pub(crate) struct Finding {
 pub(crate) struct Act {
     /// `define`, `set_next`, `retire`, or `recover`.
     pub kind: &'static str,
+    /// The partition of the ledger.
+    pub partition: i32,
     /// Offset of the act's page in the ledger.
     pub offset: i64,
     /// The next ID after the act. None when no ID was left.
@@ -128,6 +133,23 @@ pub(crate) struct Report {
     pub problem: Option<String>,
     /// True when something was checked and nothing is wrong.
     pub clean: bool,
+}
+
+impl Report {
+    /// Takes the places of pages in their own partitions, for a ledger that reads several as one.
+    pub(crate) fn locate(&mut self, ledger: &dyn Ledger) {
+        let locate = |partition: &mut i32, offset: &mut i64| {
+            let place = ledger.place(*offset);
+            (*partition, *offset) = (place.partition, place.offset);
+        };
+        for act in &mut self.acts {
+            locate(&mut act.partition, &mut act.offset);
+        }
+        let examples = self.findings.iter_mut();
+        for example in examples.flat_map(|finding| &mut finding.examples) {
+            locate(&mut example.partition, &mut example.offset);
+        }
+    }
 }
 
 /// The state's knowledge of a sequence's ledger.
@@ -444,6 +466,7 @@ impl Checker {
         if self.report.acts.len() < ACTS_MAX {
             self.report.acts.push(Act {
                 kind,
+                partition: self.report.partition,
                 offset,
                 next: entry.next.or(entry.first),
                 timestamp: entry.timestamp,
@@ -461,7 +484,11 @@ impl Checker {
         });
         finding.count += 1;
         if finding.examples.len() < EXAMPLES_MAX {
-            finding.examples.push(Example { offset, problem });
+            finding.examples.push(Example {
+                partition: self.report.partition,
+                offset,
+                problem,
+            });
         }
     }
 }

@@ -15,6 +15,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod coverage;
+pub(crate) mod lineage;
 pub(crate) mod search;
 pub(crate) mod source;
 pub(crate) mod time;

@@ -16,7 +16,16 @@ pub(crate) struct Raw<'a> {
     pub value: &'a [u8],
 }
 
-/// One partition of a ledger, committed records only.
+/// The place of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The partition of the ledger.
+    pub partition: i32,
+    /// The record's offset there.
+    pub offset: i64,
+}
+
+/// One partition of a ledger, or several that are read as one; committed records only.
 pub(crate) trait Ledger {
     /// The first possible offset, and one past the last offset.
     ///
@@ -44,6 +53,15 @@ pub(crate) trait Ledger {
     /// # Errors
     /// The broker does not answer now.
     fn at_time(&self, time_ms: i64) -> Result<i64, Error>;
+
+    /// The place of an offset that this ledger has named.
+    fn place(&self, offset: i64) -> Place;
+
+    /// The partitions that this ledger reads, in order.
+    fn partitions(&self) -> Vec<i32>;
+
+    /// The begins of partitions that have lost records, as far as they are known.
+    fn gone(&self) -> Vec<Place>;
 }
 
 /// A partition of a cluster's ledger.
@@ -118,5 +136,20 @@ impl Ledger for Live {
             Some(offset) => Ok(offset),
             None => Ok(self.extent()?.1),
         }
+    }
+
+    fn place(&self, offset: i64) -> Place {
+        Place {
+            partition: self.partition,
+            offset,
+        }
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        vec![self.partition]
+    }
+
+    fn gone(&self) -> Vec<Place> {
+        Vec::new()
     }
 }

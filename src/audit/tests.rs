@@ -3,8 +3,9 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::chain::{Checker, Remembered, Report, Wrong};
+use super::lineage::Lineage;
 use super::search::{Outcome, Search};
-use super::source::{Ledger, Raw};
+use super::source::{Ledger, Place, Raw};
 use super::told::told;
 use super::trace::{by_number, by_request};
 use crate::core::command::{Action, Command, Operation, Request, Undefined};
@@ -127,6 +128,19 @@ impl Ledger for Records {
     fn at_time(&self, _: i64) -> Result<i64, Error> {
         Ok(0)
     }
+
+    fn place(&self, offset: i64) -> Place {
+        let partition = 0;
+        Place { partition, offset }
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        vec![0]
+    }
+
+    fn gone(&self) -> Vec<Place> {
+        Vec::new()
+    }
 }
 
 /// A ledger that counts the pages that are read, each time again.
@@ -146,6 +160,18 @@ impl Ledger for Counted<'_> {
 
     fn at_time(&self, time_ms: i64) -> Result<i64, Error> {
         self.0.at_time(time_ms)
+    }
+
+    fn place(&self, offset: i64) -> Place {
+        self.0.place(offset)
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        self.0.partitions()
+    }
+
+    fn gone(&self) -> Vec<Place> {
+        self.0.gone()
     }
 }
 
@@ -229,6 +255,73 @@ fn every_id_is_found_and_little_is_read_for_it() {
         .unwrap();
     let (before, after) = traced.between.unwrap();
     assert!(traced.grants.is_empty() && before.is_some() && after.is_none());
+}
+
+/// The ledger of a name goes on in another partition, twice, among records of others.
+#[test]
+fn every_id_is_found_in_the_partition_that_gave_it() {
+    let mut written = busy();
+    let all = written.records().0;
+    let cuts = [0, all.len() / 3, all.len() / 2, all.len()];
+    let ledgers: Vec<(i32, Records)> = [4, 1, 9]
+        .into_iter()
+        .zip(cuts.windows(2))
+        .map(|(partition, cut)| {
+            // Each partition has offsets of its own. The second one has lost what others wrote before.
+            let first = if partition == 1 { 1_000 } else { 0 };
+            let part = &all[cut[0]..cut[1]];
+            let begin = part[0].0;
+            let part = part.iter().map(|(offset, key, value)| {
+                let offset = offset - begin + first;
+                (offset, key.clone(), value.clone())
+            });
+            (partition, Records(part.collect()))
+        })
+        .collect();
+    let lineage = Lineage::of(ledgers.clone());
+    for (partition, records) in &ledgers {
+        for index in records.of("n7").step_by(29) {
+            let (offset, _, value) = &records.0[index];
+            let id = decode(value).unwrap()[0].first.unwrap();
+            let found = by_number(&lineage, 9, "n7", id).unwrap();
+            let places: Vec<_> = found
+                .grants
+                .iter()
+                .map(|grant| (grant.ledger_partition, grant.ledger_offset))
+                .collect();
+            assert_eq!(places, [(*partition, *offset)]);
+        }
+    }
+    let audit = |lineage: &Lineage<Records>| {
+        let state = Remembered::Chain(written.chain("n7").unwrap());
+        let mut checker = Checker::new("n7", 9, state, false);
+        let mut search = Search::new(lineage, "n7").unwrap();
+        let (start, end) = search.extent();
+        let mut check = |raw: Raw<'_>| {
+            if raw.key == b"n7" {
+                for entry in checker.page(raw.offset, raw.value) {
+                    checker.record(raw.offset, &entry);
+                }
+            }
+            Flow::Continue
+        };
+        search.scan(start, end, &mut check).unwrap();
+        let mut report = checker.finish(true, search.read.pages);
+        report.locate(lineage);
+        report
+    };
+    let report = audit(&lineage);
+    assert!(report.clean && report.records > 1_000, "{report:?}");
+    // A record that is removed on either side of a move is missed.
+    for side in 0..ledgers.len() {
+        let mut ledgers = ledgers.clone();
+        let (partition, records) = &mut ledgers[side];
+        let (partition, gone) = (*partition, records.of("n7").nth(3).unwrap());
+        records.0.remove(gone);
+        let report = audit(&Lineage::of(ledgers));
+        assert_eq!(wrongs(&report), [Wrong::RecordMissing]);
+        assert_eq!(report.findings[0].examples[0].partition, partition);
+    }
 }
 
 #[test]

@@ -46,14 +46,18 @@ pub(crate) fn told(entry: &Entry) -> String {
 
 /// Describes how much of a partition was read: the pages without transaction markers, and the share of the
 /// partition's offsets, since the number of pages in the rest is unknown.
-pub(crate) fn share(read: &Read, partition: i32) -> String {
+pub(crate) fn share(read: &Read, partitions: &[i32]) -> String {
     let Read {
         pages_read,
         offsets_read,
         offsets,
     } = *read;
     let pages = if pages_read == 1 { "page" } else { "pages" };
-    let place = format!("ledger partition {partition}");
+    let numbers: Vec<String> = partitions.iter().map(i32::to_string).collect();
+    let place = match numbers.as_slice() {
+        [one] => format!("ledger partition {one}"),
+        several => format!("ledger partitions {}", several.join(", ")),
+    };
     if offsets == 0 {
         return format!("{place} is empty");
     }
@@ -95,7 +99,7 @@ mod tests {
                 offsets_read,
                 offsets,
             };
-            share(&read, 3)
+            share(&read, &[3])
         };
         assert_eq!(
             told(4, 5, 1_000),
@@ -104,5 +108,14 @@ mod tests {
         assert_eq!(told(3, 6, 6), "read all of ledger partition 3: 3 pages");
         assert_eq!(told(1, 2, 2), "read all of ledger partition 3: 1 page");
         assert_eq!(told(0, 0, 0), "ledger partition 3 is empty");
+        let read = Read {
+            pages_read: 3,
+            offsets_read: 6,
+            offsets: 6,
+        };
+        assert_eq!(
+            share(&read, &[1, 5]),
+            "read all of ledger partitions 1, 5: 3 pages"
+        );
     }
 }

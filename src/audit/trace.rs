@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::coverage::Coverage;
 use super::search::{Located, Search, TURNS_MAX};
-use super::source::{Ledger, Raw};
+use super::source::{Ledger, Place, Raw};
 use super::told::told;
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::Error;
@@ -15,8 +15,11 @@ use crate::wire::ledger::{Entry, decode};
 pub(crate) struct Trace {
     /// The name of the sequence.
     pub sequence: String,
-    /// The partition of the ledger.
+    /// The partition of the ledger that has the last records of the sequence.
     pub partition: i32,
+    /// All partitions that have been the home of the sequence, and were searched.
+    #[serde(skip)]
+    pub partitions: Vec<i32>,
     /// Every grant that was found. For an ID that was given more than once, the last grant comes first.
     pub grants: Vec<Grant>,
     /// The part of the partition that was read.
@@ -50,16 +53,20 @@ impl Read {
 /// A grant and its place in the ledger.
 #[derive(Debug, Serialize)]
 pub(crate) struct Grant {
+    /// The partition of the ledger.
+    pub ledger_partition: i32,
     /// The offset of the grant's page in the ledger.
     pub ledger_offset: i64,
     /// The record itself.
     pub record: Entry,
 }
 
-impl From<Located> for Grant {
-    fn from(found: Located) -> Grant {
+impl Grant {
+    fn of(found: Located, ledger: &dyn Ledger) -> Grant {
+        let Place { partition, offset } = ledger.place(found.offset);
         Grant {
-            ledger_offset: found.offset,
+            ledger_partition: partition,
+            ledger_offset: offset,
             record: found.entry,
         }
     }
@@ -82,7 +89,8 @@ pub(crate) fn by_number(
     match traced {
         None => notes.push(without_records(name)),
         Some(traced) => {
-            grants.extend(traced.grants.into_iter().map(Grant::from));
+            let found = traced.grants.into_iter();
+            grants.extend(found.map(|found| Grant::of(found, ledger)));
             if let Some((before, after)) = traced.between.filter(|_| grants.is_empty()) {
                 notes.push(format!("{number} is in no grant of {name:?}"));
                 let unaudited = before
@@ -92,9 +100,7 @@ pub(crate) fn by_number(
                 if unaudited {
                     notes.push("the sequence was not audited there".to_owned());
                 }
-                if before.is_none() && search.extent().0 > 0 {
-                    notes.push(gone(search.extent().0));
-                }
+                notes.extend(gone(ledger));
                 for (word, found) in [("before it", before), ("behind it", after)] {
                     notes.push(match found {
                         Some(found) => format!("{word}: {}", told(&found.entry)),
@@ -114,6 +120,7 @@ pub(crate) fn by_number(
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
+        partitions: ledger.partitions(),
         grants,
         read: Read::of(&search.read, search.extent()),
         notes,
@@ -150,10 +157,8 @@ pub(crate) fn by_request(
         };
         let asked = |entry: &Entry| entry.request_id.as_deref() == Some(request_id);
         let found = entries.into_iter().filter(asked);
-        grants.extend(found.map(|record| Grant {
-            ledger_offset: offset,
-            record,
-        }));
+        let found = found.map(|entry| Located { offset, entry });
+        grants.extend(found.map(|found| Grant::of(found, ledger)));
         Flow::Continue
     })?;
     let mut notes = Vec::new();
@@ -167,13 +172,14 @@ pub(crate) fn by_request(
         )),
         (false, _) => {}
     }
-    if grants.is_empty() && start > 0 && from == start {
-        notes.push(gone(start));
+    if grants.is_empty() {
+        notes.extend(gone(ledger));
     }
     notes.extend(unreadable(name, damaged));
     Ok(Trace {
         sequence: name.to_owned(),
         partition,
+        partitions: ledger.partitions(),
         grants,
         read: Read::of(&search.read, (start, end)),
         notes,
@@ -186,8 +192,11 @@ fn without_records(name: &str) -> String {
     )
 }
 
-fn gone(start: i64) -> String {
-    format!("records before offset {start} of the ledger are gone")
+fn gone(ledger: &dyn Ledger) -> impl Iterator<Item = String> {
+    ledger.gone().into_iter().map(|place| {
+        let Place { partition, offset } = place;
+        format!("records before offset {offset} of ledger partition {partition} are gone")
+    })
 }
 
 /// A note that unreadable pages may have held the ID.

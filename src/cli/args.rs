@@ -4,6 +4,7 @@
 mod definitions;
 pub(super) mod help;
 mod ledger;
+mod rescale;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use crate::processor::Mode;
 use crate::service::settings::{Flags, LogFormat};
 
 pub use ledger::{AuditArgs, TraceArgs};
+pub use rescale::RescaleArgs;
 
 pub use definitions::{
     AT_END, DefineArgs, DescribeArgs, FieldArgs, PolicyArgs, RecordArgs, RetireArgs, SetNextArgs,
@@ -82,6 +84,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Repair a halted partition: say where to read on and which IDs are used
     Recover(RecoverArgs),
+    /// Spread the names over more partitions while the service runs
+    Rescale(RescaleArgs),
     /// Tell who got an ID of an audited sequence, when, and by which request
     Trace(TraceArgs),
     /// Check the ledger of an audited sequence: its chain, and that no number is missing or double
@@ -660,6 +664,11 @@ mod tests {
             "sequencer recover --from 1",
             "sequencer recover --partition -1 --from 1 --above 1",
             "sequencer topics drop",
+            "sequencer rescale",
+            "sequencer rescale --partitions 1",
+            "sequencer rescale --partitions 8 --dry-run --yes",
+            "sequencer rescale --partitions 8 --status",
+            "sequencer rescale --status --yes",
             "sequencer verify --memory-mb 1",
             "sequencer trace orders",
             "sequencer trace orders 5 --request-id x",
@@ -678,7 +687,8 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         for command in [
             "serve", "dev", "gateway", "next", "define", "describe", "set-next", "retire",
-            "policy", "inspect", "topics", "recover", "trace", "audit", "verify", "bench",
+            "policy", "inspect", "topics", "recover", "rescale", "trace", "audit", "verify",
+            "bench",
         ] {
             let error = parse(&format!("sequencer {command} --help")).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::DisplayHelp);

@@ -15,6 +15,7 @@ use crate::kafka;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::requester::{Failure, Outcome, Request, Requester, Route};
 use crate::service::settings::is_secret;
+use crate::wire::headers::Block;
 
 /// Names with this prefix belong to the service, which decides itself which of them it refuses.
 const RESERVED_PREFIX: &str = "__";
@@ -81,6 +82,8 @@ pub(super) struct Ask<'a> {
     pub partition: Option<i32>,
     /// The record's value.
     pub value: Vec<u8>,
+    /// The record's headers, as [`Block`] has them.
+    pub headers: Vec<u8>,
 }
 
 /// A client of the service.
@@ -103,8 +106,16 @@ impl Client {
         args: &AskArgs,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Client, Error> {
+        Client::on(Session::open(&args.connection.flags())?, args, names)
+    }
+
+    /// Like [`Client::open`], with a session.
+    pub(super) fn on<'a>(
+        session: Session,
+        args: &AskArgs,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Client, Error> {
         let timeout = Duration::from_millis(args.timeout_ms);
-        let session = Session::open(&args.connection.flags())?;
         let begin = Instant::now();
         let left = || timeout.saturating_sub(begin.elapsed());
         let cluster = session.admin.cluster_within(timeout)?;
@@ -166,6 +177,7 @@ impl Client {
             name,
             partition: None,
             value,
+            headers: Vec::new(),
         };
         let mut bodies = self.ask_all(&[ask], effect)?;
         bodies
@@ -273,7 +285,11 @@ impl Client {
 
     fn send(&mut self, ask: &Ask<'_>) -> Result<usize, kafka::error::Error> {
         match ask.partition {
-            Some(partition) => self.requester.send_to(partition, ask.name, &ask.value),
+            Some(partition) => {
+                let headers = Block(&ask.headers);
+                self.requester
+                    .send_with(partition, ask.name, &ask.value, headers)
+            }
             None => self.requester.send(ask.name, &ask.value),
         }
     }

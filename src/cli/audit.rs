@@ -12,9 +12,10 @@ use super::session::Session;
 use super::{Error, output};
 use crate::audit::chain::{Checker, Remembered, Report};
 use crate::audit::search::{Outcome, Search};
-use crate::audit::source::Raw;
+use crate::audit::source::{Ledger, Place, Raw};
 use crate::core::fold::{Entry, EntryKey};
 use crate::kafka::consumer::Flow;
+use crate::kafka::takeovers::questions::Questions;
 use crate::processor::takeover::{Action, Bound, Event};
 use crate::wire::ledger::Entry as LedgerEntry;
 
@@ -49,11 +50,13 @@ fn check(args: &AuditArgs, place: &LedgerPartition) -> Result<Report, Error> {
     let from = window.from.map_or(start, |(offset, _)| offset);
     let gone = start > 0 && from == start;
     let begins_inside = gone || window.from.is_some();
-    let mut checker = Checker::new(name, place.partition, state, begins_inside);
-    if gone {
-        checker.unchecked(format!(
-            "records before offset {start} of the ledger, which are gone"
-        ));
+    let mut checker = Checker::new(name, place.ledger.home(), state, begins_inside);
+    if gone || window.from.is_none() {
+        for Place { partition, offset } in place.ledger.gone() {
+            checker.unchecked(format!(
+                "records before offset {offset} of ledger partition {partition}, which are gone"
+            ));
+        }
     }
     for note in &window.notes {
         checker.unchecked(note.clone());
@@ -70,7 +73,7 @@ fn check(args: &AuditArgs, place: &LedgerPartition) -> Result<Report, Error> {
             }
             checker.record(offset, &entry);
             if let Some(csv) = &mut csv
-                && let Err(error) = csv.write(offset, &entry)
+                && let Err(error) = csv.write(place.ledger.place(offset), &entry)
             {
                 failed = Some(error);
                 return Flow::Stop;
@@ -90,7 +93,11 @@ fn check(args: &AuditArgs, place: &LedgerPartition) -> Result<Report, Error> {
     }
     match failed {
         Some(error) => Err(error),
-        None => Ok(checker.finish(whole, search.read.pages)),
+        None => {
+            let mut report = checker.finish(whole, search.read.pages);
+            report.locate(&place.ledger);
+            Ok(report)
+        }
     }
 }
 
@@ -162,22 +169,28 @@ impl Window {
     }
 }
 
-/// Returns what the partition's state knows about a sequence's ledger.
+/// Returns what the state knows about a sequence's ledger. A partition that is to adopt the sequence may not know it
+/// yet; then the one that it moves from does.
 fn remembered(name: &str, place: &LedgerPartition) -> Result<Remembered, Error> {
-    let LedgerPartition {
-        questions,
-        partition,
-        ..
-    } = place;
+    for partition in place.ledger.partitions().into_iter().rev() {
+        match remembered_in(partition, name, &place.questions)? {
+            Remembered::NoSequence => {}
+            found => return Ok(found),
+        }
+    }
+    Ok(Remembered::NoSequence)
+}
+
+fn remembered_in(partition: i32, name: &str, questions: &Questions) -> Result<Remembered, Error> {
     let unknown = |why: &str| Ok(Remembered::Unknown(why.to_owned()));
-    let Event::Bound(Bound::Log(log)) = questions.answer(*partition, Action::ReadBound)? else {
+    let Event::Bound(Bound::Log(log)) = questions.answer(partition, Action::ReadBound)? else {
         return unknown("there is no state");
     };
     let read = Action::ReadState {
         from: log.start,
         to: log.end,
     };
-    let restored = match questions.answer(*partition, read)? {
+    let restored = match questions.answer(partition, read)? {
         Event::State(restored) => restored,
         Event::UnknownFormat(why) => return unknown(&why),
         _ => return unknown("the state cannot be read"),

@@ -122,6 +122,7 @@ impl Plan {
                 name: &wanted.name,
                 partition: None,
                 value: operation::describe(),
+                headers: Vec::new(),
             })
             .collect();
         let bodies = client.ask_all(&asks, READS)?;
@@ -165,6 +166,7 @@ impl Plan {
                 name,
                 partition: None,
                 value: value.clone(),
+                headers: Vec::new(),
             })
             .collect();
         for (step, body) in steps.iter_mut().zip(client.ask_all(&asks, CHANGES)?) {

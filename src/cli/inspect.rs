@@ -3,9 +3,9 @@
 //! The questions, their order and the meaning of the answers are those of an owner that takes a partition over.
 //! So the verdict is the one that an instance would reach. `inspect` changes nothing, and joins no group.
 
-mod partition;
+pub(super) mod partition;
 mod print;
-mod sequences;
+pub(super) mod sequences;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -19,6 +19,7 @@ use super::{Error, output, shell};
 use crate::core::command::Undefined;
 use crate::core::limits::NAME_BYTES_MAX;
 use crate::core::partitioner::partition_id_of;
+use crate::core::rescale::Part;
 use crate::kafka;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
@@ -99,7 +100,13 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     let selection = Selection::new(args.sequence.clone(), args.limit);
     let (mut partitions, selection) = look_at(asked, session, selection)?;
     partitions.sort_by_key(|facts| facts.partition);
-    let service_partitions = partitions.iter().find_map(|facts| facts.service_partitions);
+    let longest = partition::longest(&partitions);
+    if let Some(longest) = longest.filter(|longest| longest.epoch() > 0) {
+        for facts in &mut partitions {
+            facts.rescale = facts.part(&longest).map(Part::as_str);
+        }
+    }
+    let service_partitions = longest.map(|longest| longest.partitions());
     let homes = service_partitions.unwrap_or(request_partitions);
     let home = |name: &str| partition_id_of(name.as_bytes(), homes);
     let (mut sequences, sequences_total) = selection.rows();
@@ -123,10 +130,16 @@ fn look(args: &InspectArgs, session: &Session) -> Result<View, Error> {
     })
 }
 
-/// The row of a name that was not found. If its home was not read, nothing is known about the name.
+/// The row of a name that was not found. If its home was not read, or has not adopted its names yet, nothing is
+/// known about the name.
 fn absent(name: &str, home: i32, partitions: &[Facts]) -> Row {
     let facts = partitions.iter().find(|facts| facts.partition == home);
-    let Some(facts) = facts.filter(|facts| facts.is_known()) else {
+    let moves = [Part::Waits, Part::Adopts].map(Part::as_str);
+    let is_known = |facts: &&Facts| {
+        let moves = facts.rescale.is_some_and(|part| moves.contains(&part));
+        facts.is_known() && !moves
+    };
+    let Some(facts) = facts.filter(is_known) else {
         return Row::unknown(name.to_owned(), home);
     };
     let refused = facts.undefined == Some(Undefined::Refuse.as_str());
@@ -135,7 +148,7 @@ fn absent(name: &str, home: i32, partitions: &[Facts]) -> Row {
 }
 
 /// Looks at a range of partitions, a few in parallel.
-fn look_at(
+pub(super) fn look_at(
     range: std::ops::Range<i32>,
     session: &Session,
     selection: Selection,
@@ -206,5 +219,13 @@ mod tests {
             ..facts(Outlook::Halts)
         };
         assert_eq!(home(halted).used, Some(false));
+        let part = |part: Part| Facts {
+            rescale: Some(part.as_str()),
+            ..facts(Outlook::Starts)
+        };
+        assert_eq!(home(part(Part::Done)).used, Some(false));
+        for moves in [Part::Waits, Part::Adopts] {
+            assert_eq!(home(part(moves)).used, None, "its names are elsewhere");
+        }
     }
 }

@@ -3,8 +3,8 @@
 use super::Error;
 use super::ask::check_name;
 use super::session::Session;
-use crate::audit::source::Live;
-use crate::core::partitioner::partition_id_of;
+use crate::audit::lineage::Lineage;
+use crate::core::Homes;
 use crate::kafka::admin::Access;
 use crate::kafka::takeovers::questions::Questions;
 
@@ -12,10 +12,8 @@ use crate::kafka::takeovers::questions::Questions;
 pub(super) struct LedgerPartition {
     /// Asks questions about the state.
     pub questions: Questions,
-    /// The home partition of the name.
-    pub partition: i32,
-    /// This partition of the ledger topic.
-    pub ledger: Live,
+    /// The partitions of the ledger topic that have the sequence's records.
+    pub ledger: Lineage,
 }
 
 impl LedgerPartition {
@@ -28,20 +26,16 @@ impl LedgerPartition {
         session.partitions(&cluster, &topics.state, Access::Read)?;
         let questions = Questions::new(&session.connection, &topics)?;
         // The topic may have grown since N was decided.
-        let homes = questions.decided(0)?;
-        let homes = homes.map_or(partitions, |decided| decided.homes.partitions());
-        let partition = partition_id_of(name.as_bytes(), homes);
-        if u32::try_from(partition).is_ok_and(|partition| partition >= partitions) {
+        let homes = questions.homes_of(name)?;
+        let homes = homes.unwrap_or(Homes::first(partitions));
+        let ledger = Lineage::live(&session.connection, &topics.ledger, &homes, name)?;
+        let home = ledger.home();
+        if u32::try_from(home).is_ok_and(|home| home >= partitions) {
             return Err(Error::Failed(format!(
-                "the home of {name:?} is partition {partition}, and topic {:?} has {partitions}",
+                "the home of {name:?} is partition {home}, and topic {:?} has {partitions}",
                 topics.ledger
             )));
         }
-        let ledger = Live::new(&session.connection, &topics.ledger, partition)?;
-        Ok(LedgerPartition {
-            questions,
-            partition,
-            ledger,
-        })
+        Ok(LedgerPartition { questions, ledger })
     }
 }

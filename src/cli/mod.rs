@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`args`] | commands and flags |
 //! | `serve`, `next`, `inspect`, `topics`, `recover`, `verify`, `dev`, `bench` | the commands |
+//! | `rescale` | more partitions while the service runs |
 //! | `trace`, `audit`, `ledger` | the commands that read the ledger, and their shared code |
 //! | `define`, `definitions`, `policy` | the commands for operators: one sequence, a file of them, undefined
 //! names |
@@ -40,6 +41,7 @@ mod output;
 mod policy;
 mod recover;
 mod reply;
+mod rescale;
 mod schema;
 mod serve;
 mod session;
@@ -94,6 +96,7 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Topics(args) => topics::run(&args, out),
         Command::Recover(args) => recover::run(&args, out),
+        Command::Rescale(args) => rescale::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),

@@ -91,6 +91,7 @@ pub(super) fn ask(partition: i32, change: Option<Change<'_>>) -> Ask<'static> {
     Ask {
         name: POLICY,
         partition: Some(partition),
+        headers: Vec::new(),
         value: match change {
             Some((word, audit, record)) => {
                 let audit = audit.then(|| ("audit", Value::from(true)));

@@ -54,6 +54,15 @@ impl Session {
         })
     }
 
+    /// Another session with the same settings.
+    pub(super) fn again(&self) -> Result<Session, Error> {
+        Ok(Session {
+            settings: self.settings.clone(),
+            connection: self.connection.clone(),
+            admin: Admin::new(&self.connection.admin())?,
+        })
+    }
+
     /// The topics, for code that reads and writes them.
     pub(super) fn topics(&self) -> Topics {
         let TopicNames {

@@ -16,7 +16,7 @@ pub(super) fn run(args: &TraceArgs, out: &mut impl Write) -> Result<(), Error> {
     check_text("--request-id", args.request_id.as_deref())?;
     let session = Session::open(&args.connection.flags())?;
     let place = LedgerPartition::of(&args.name, &session)?;
-    let (ledger, partition) = (&place.ledger, place.partition);
+    let (ledger, partition) = (&place.ledger, place.ledger.home());
     let found = match (args.number, &args.request_id) {
         (Some(number), _) => trace::by_number(ledger, partition, &args.name, number)?,
         (None, Some(request_id)) => {
@@ -46,12 +46,12 @@ fn print(found: &Trace, out: &mut impl Write) -> Result<(), Error> {
         writeln!(
             out,
             "  ledger record {}, on the page at {}:{}",
-            grant.record.record, found.partition, grant.ledger_offset
+            grant.record.record, grant.ledger_partition, grant.ledger_offset
         )?;
     }
     for note in &found.notes {
         writeln!(out, "{note}")?;
     }
-    writeln!(out, "{}", share(&found.read, found.partition))?;
+    writeln!(out, "{}", share(&found.read, &found.partitions))?;
     Ok(())
 }

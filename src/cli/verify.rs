@@ -28,8 +28,13 @@ pub(super) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<(), Error> 
         topics.replies.clone(),
         topics.state.clone(),
         topics.ledger.clone(),
+        topics.gateway_replies.clone(),
     ];
     let mut replies = vec![topics.replies.clone()];
+    // Requests of gateways name it. A service from before the gateway does not have it.
+    if cluster.topics.contains_key(&topics.gateway_replies) {
+        replies.push(topics.gateway_replies.clone());
+    }
     replies.extend(chosen(&args.replies, own, cluster.topics.keys())?);
     let options = Options {
         replies: replies.clone(),

@@ -104,6 +104,13 @@ impl Homes {
         partition_of(name, self.now)
     }
 
+    /// The partitions that have been a name's home, one after the other, its home last.
+    pub fn lineage(&self, name: &[u8]) -> Vec<u32> {
+        let mut homes: Vec<u32> = self.counts().map(|n| partition_of(name, n)).collect();
+        homes.dedup();
+        homes
+    }
+
     /// The list with which a partition without a state begins, in a service with this list: the epochs up to the
     /// one that was current when the partition was added. It learns of later ones from the records that begin
     /// them.
@@ -170,6 +177,19 @@ mod tests {
             moved += u32::from(is != was);
         }
         assert!((30..70).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn the_homes_of_a_name_come_in_order_and_end_with_its_home() {
+        let service = homes(&[2, 4, 12]);
+        for number in 0..100 {
+            let name = format!("n{number}");
+            let lineage = service.lineage(name.as_bytes());
+            assert_eq!(lineage[0], homes(&[2]).of(name.as_bytes()));
+            assert_eq!(lineage.last(), Some(&service.of(name.as_bytes())));
+            assert!(lineage.is_sorted_by(|a, b| a < b), "{lineage:?}");
+        }
+        assert_eq!(homes(&[1, 2]).lineage(b"a").first(), Some(&0));
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! out when all that it adopts is committed in its own state. From then on it is the home of its names.
 
 use super::homes::Homes;
-use super::link::Link;
+use super::link::{Link, Origin, Position};
+use super::position::Offset;
 
 /// The partition in the link of an operator's split. No topic has it.
 pub const OPERATOR: u32 = i32::MAX.unsigned_abs();
@@ -43,6 +44,25 @@ pub enum Order {
     },
 }
 
+/// The link of an operator's split. It is on no chain, so it names no link before it.
+pub fn operators_link(homes: &Homes) -> Link {
+    let offset = Offset(i64::from(homes.epoch()));
+    Link {
+        partition: OPERATOR,
+        epoch: 0,
+        position: Position {
+            leader_epoch: -1,
+            offset: offset.0,
+        },
+        previous: Position::NONE,
+        origin: Origin {
+            partition: OPERATOR,
+            offset,
+        },
+        hops: 1,
+    }
+}
+
 /// An order that a partition gives, as a link of its chain to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {
@@ -62,4 +82,115 @@ pub struct Rescaled {
     /// The list that the operator's split has led to. None in the answer to an order of a partition, which has no
     /// reply.
     pub reply: Option<Homes>,
+}
+
+/// The part that a partition has left to do in a rescale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Nothing: the partition has done everything, or takes no part.
+    Done,
+    /// The partition has not learned of the rescale, as far as its checkpoints show.
+    Waits,
+    /// A parent has split, and not all of its children have adopted their names.
+    Split,
+    /// A child takes over the names of its parent, and is not their home yet.
+    Adopts,
+    /// A parent removes the names that its children have adopted.
+    Buries,
+}
+
+impl Part {
+    /// All parts.
+    pub const ALL: [Part; 5] = [
+        Part::Done,
+        Part::Waits,
+        Part::Split,
+        Part::Adopts,
+        Part::Buries,
+    ];
+
+    /// The part in a word, as the status and the metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Part::Done => "done",
+            Part::Waits => "waits",
+            Part::Split => "split",
+            Part::Adopts => "adopts",
+            Part::Buries => "buries",
+        }
+    }
+}
+
+/// The facts about a rescale in the state of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The list of N that the partition has learned.
+    pub homes: Homes,
+    /// True when names of a parent are here, and the partition is not their home yet.
+    pub is_staged: bool,
+    /// True when a copy for children is here.
+    pub is_split: bool,
+    /// True when names are here that children have adopted.
+    pub has_unburied: bool,
+}
+
+impl Standing {
+    /// The part that the partition has left to do. `service`: the longest list that any partition has learned.
+    pub fn part(&self, partition: u32, service: &Homes) -> Part {
+        match () {
+            () if self.is_staged => Part::Adopts,
+            () if self.homes.epoch() < service.epoch() && service.has(partition) => Part::Waits,
+            () if self.is_split => Part::Split,
+            () if self.has_unburied => Part::Buries,
+            () => Part::Done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::link::LinkKey;
+
+    #[test]
+    fn an_operators_link_counts_where_it_is_addressed_to() {
+        let homes = Homes::read([4, 8]).unwrap();
+        let link = operators_link(&homes);
+        let key = LinkKey([7; 32]);
+        let header = link.header(&key, 0, b"k", Some(b"v"));
+        let read = |partition| Link::verified(header.as_bytes(), &key, partition, b"k", Some(b"v"));
+        assert_eq!(read(0), Some(link));
+        assert_eq!(read(1), None);
+    }
+
+    #[test]
+    fn a_part_follows_from_the_state_and_the_longest_list() {
+        let (before, after) = (Homes::first(2), Homes::read([2, 4]).unwrap());
+        let standing = |homes| Standing {
+            homes,
+            is_staged: false,
+            is_split: false,
+            has_unburied: false,
+        };
+        assert_eq!(standing(before).part(0, &before), Part::Done);
+        assert_eq!(standing(before).part(0, &after), Part::Waits);
+        assert_eq!(standing(before).part(3, &after), Part::Waits);
+        assert_eq!(standing(before).part(4, &after), Part::Done, "no home");
+        let split = Standing {
+            is_split: true,
+            ..standing(after)
+        };
+        assert_eq!(split.part(0, &after), Part::Split);
+        let staged = Standing {
+            is_staged: true,
+            ..standing(before)
+        };
+        assert_eq!(staged.part(2, &after), Part::Adopts);
+        let buries = Standing {
+            has_unburied: true,
+            ..standing(after)
+        };
+        assert_eq!(buries.part(0, &after), Part::Buries);
+        assert_eq!(standing(after).part(2, &after), Part::Done);
+    }
 }

@@ -10,7 +10,6 @@ use super::call::{Call, Op};
 use super::callers::Caller;
 use crate::core::Code;
 use crate::kafka::calls::{End, Fate, Places, Request as Record};
-use crate::service::http::trace::Homes;
 use crate::wire::headers::{TRACEPARENT, TRACESTATE};
 use crate::wire::request::DESCRIBE;
 
@@ -97,7 +96,7 @@ impl App {
             let detail = format!("the ledger was not searched to the end: {reason}");
             Problem::own(Own::TraceFailed, detail).about(&call.name)
         };
-        let found = self.0.tracer.trace(Homes::Asked, &call.name, &id).await;
+        let found = self.0.tracer.trace(&call.name, &id).await;
         let mut body = serde_json::to_vec(&found.map_err(failed)?)
             .map_err(|error| failed(error.to_string()))?;
         body.push(b'\n');

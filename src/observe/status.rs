@@ -61,6 +61,9 @@ pub(crate) struct PartitionStatus {
     pub unanswered_ms: Option<u64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
+    /// The part that the partition has left to do in a rescale, as `sequencer rescale --status` calls it. Absent
+    /// when there is none.
+    pub rescale: Option<&'static str>,
     /// The distance of the sequences from their end. Absent until all have been looked at.
     #[serde(skip)]
     pub outlook: Option<Outlook>,

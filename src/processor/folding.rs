@@ -26,8 +26,6 @@ pub(crate) struct Folding {
     /// Records with a link that this service's key did not make for this partition: forged, copied, or made with
     /// a key that is lost.
     pub(crate) unknown_links: u64,
-    /// False where an operator's split is refused.
-    pub(crate) rescales: bool,
 }
 
 impl Folding {
@@ -53,9 +51,6 @@ impl Folding {
         let link = self.link(record);
         let order = link.and_then(|link| Some((link, self.order(record)?)));
         let answer = match order {
-            Some((link, _)) if link.partition == OPERATOR && !self.rescales => {
-                self.fold.refuse_split(at)
-            }
             Some((link, order)) => self.fold.rescale(at, link, order),
             None => {
                 // An operator's link is on no chain. It proves nothing but who gives an order.

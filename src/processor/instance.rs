@@ -311,6 +311,7 @@ impl Instance {
                 next: running.map(|partition| partition.next()),
                 outstanding: running.map_or(0, |partition| partition.outstanding()),
                 sequences: running.map_or(0, |partition| partition.sequences()),
+                standing: running.map(|partition| partition.standing()),
                 outlook: running.and_then(|partition| partition.outlook()),
             }
         };

@@ -105,7 +105,6 @@ impl Partition {
                 next,
                 last_applied,
                 unknown_links: 0,
-                rescales: service.rescales,
             },
             answering: Answering::default(),
             outstanding: Outstanding::default(),

@@ -48,8 +48,6 @@ impl Rebuild {
                 next,
                 last_applied,
                 unknown_links: 0,
-                // Nothing that an owner refused is in the log of a service that has had a rescale.
-                rescales: true,
             },
             broken: None,
             adopts: false,

@@ -283,8 +283,6 @@ fn options(
                 default_topic: settings.topics.replies.clone(),
             },
             rewrite_floor_records: settings.rewrite_floor_records,
-            // No command begins a rescale yet, and `verify` and `recover` do not follow one.
-            rescales: false,
         },
         run,
         transaction_timeout_ms,

@@ -63,7 +63,18 @@ pub(super) fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offs
             out.extend(code.word().bytes());
             out.extend(b"\",\"message\":},");
         }
-        Due::Stray { .. } | Due::Repeated | Due::TooManyHops { .. } | Due::Broken { .. } => {}
+        Due::Split(list) => {
+            let list = format!("{list:?}").replace(' ', "");
+            out.extend(format!("\"partitions\":{list},").bytes());
+        }
+        Due::Stray { .. }
+        | Due::Repeated
+        | Due::Ordered
+        | Due::Lost { .. }
+        | Due::Unfit
+        | Due::NoCut { .. }
+        | Due::TooManyHops { .. }
+        | Due::Broken { .. } => {}
     }
     if let Some(request_id) = &answer.request_id {
         field(out, "request_id", |out| text(out, request_id));

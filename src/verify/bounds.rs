@@ -77,6 +77,26 @@ impl Bounds {
         })
     }
 
+    /// The longest list of N in any footer. Empty before the first footer.
+    pub(super) fn homes(&self) -> Vec<u32> {
+        let lists = self.states.iter().filter_map(|state| state.homes.as_ref());
+        let longest = lists
+            .map(|(_, longest)| longest)
+            .max_by_key(|list| list.len());
+        longest.cloned().unwrap_or_default()
+    }
+
+    /// The list of N by which a partition began, in a service with this list. If compaction has left no beginning
+    /// of its state, it is taken to have begun with every N that is not above its own number.
+    pub(super) fn begins_by(&self, partition: usize, service: &[u32]) -> Vec<u32> {
+        let state = self.states.get(partition).filter(|state| state.exact);
+        let own = state.and_then(|state| state.homes.as_ref());
+        let list = own.map_or(service, |(first, _)| first);
+        let number = u32::try_from(partition).unwrap_or(u32::MAX);
+        let later = list.iter().skip(1).take_while(|n| **n <= number);
+        list.iter().take(1).chain(later).copied().collect()
+    }
+
     /// The decisions for the whole service: those in the first footer of partition 0. Before that footer
     /// exists, the number of the topic's partitions counts.
     pub(super) fn service(&self) -> Service {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::oracle::{Key, Oracle, Scalars, Service};
 use super::partition::last_of;
-use super::remembered::{Remembered, Value, of_oracle, scalars_of};
+use super::remembered::{Remembered, Value, agrees, of_oracle, scalars_of};
 use super::state_log::{Found, Replay};
 use crate::wire::state::Footer;
 
@@ -39,7 +39,7 @@ impl Comparison {
         }
         let remembered = &replay.remembered;
         for key in keys {
-            if of_oracle(oracle, key).as_ref() == remembered.get(key) {
+            if agrees(oracle, key, remembered.get(key)) {
                 self.differing.remove(&key);
             } else {
                 self.differing.insert(key);
@@ -75,6 +75,9 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
         links_open,
         epoch,
         homes,
+        policy_is_own,
+        // The owner removes adopted sequences at its own pace.
+        unburied: _,
     } = scalars_of(footer);
     let due = &oracle.scalars;
     if applied != due.applied {
@@ -107,6 +110,10 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
         let what = "the service's number of partitions";
         differ(what, &homes, &due.homes);
     }
+    if policy_is_own != due.policy_is_own {
+        let what = "having a policy of its own";
+        differ(what, &policy_is_own, &due.policy_is_own);
+    }
     let last = last_of(footer);
     if last != oracle.last {
         let offset = |last: Option<(i64, i32, u128)>| last.map(|(offset, ..)| offset);
@@ -134,7 +141,11 @@ fn of_entry(key: Key, oracle: &Oracle, remembered: &Remembered) -> String {
         }
         Key::Window(segment) => format!("segment {segment} of the window"),
         Key::Sent(home) => format!("the last stray sent to partition {home}"),
-        Key::OfRescale(..) => "an entry of a rescale, which this release does not check".to_owned(),
+        Key::Frozen => "the copy of the scalars at the split".to_owned(),
+        Key::FrozenWindow(segment) => {
+            format!("segment {segment} of the copy of the window at the split")
+        }
+        Key::Reported(partition) => format!("the report of partition {partition}"),
         Key::Accepted(source) => format!("the last stray accepted from partition {source}"),
     };
     let (found, due) = (remembered.get(key).cloned(), of_oracle(oracle, key));
@@ -145,7 +156,8 @@ fn words(value: Option<Value>) -> String {
     match value {
         None => "absent".to_owned(),
         Some(Value::Sent(position)) => format!("{position:?}"),
-        Some(Value::OfRescale) => "some value".to_owned(),
+        Some(Value::Reported) => "present".to_owned(),
+        Some(Value::Frozen(frozen)) => format!("{frozen:?}"),
         Some(Value::Accepted(end)) => format!("{end:?}"),
         Some(Value::Window(places)) => format!("{} places of other content", places.len()),
         Some(Value::Sequence {

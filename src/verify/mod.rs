@@ -59,6 +59,7 @@ use bounds::Bounds;
 use facts::{Due, Given, Layout};
 use matching::Matching;
 use oracle::Service;
+use oracle::rescale::Cuts;
 use partition::{Begin, Common, Sinks};
 use progress::Progress;
 use report::{Invariant, Report};
@@ -95,6 +96,17 @@ pub enum Error {
         topic: String,
         /// The partition.
         partition: u32,
+    },
+    /// A partition adopts names of another one, whose split is not in what was read of its log.
+    #[error(
+        "partition {partition} adopts names of partition {parent}, and what was read of that partition's log does \
+         not have the split: a rescale may be going on, try again when it is done"
+    )]
+    NoSplit {
+        /// The partition that adopts.
+        partition: u32,
+        /// The partition that the names come from.
+        parent: u32,
     },
     /// A newer release wrote the state topic.
     #[error("state partition {partition}: {problem}")]
@@ -168,7 +180,10 @@ pub(crate) fn run(
         cut_ms,
         memory_bytes: options.memory_bytes / ORACLE_SHARE,
     };
+    let homes = bounds.homes();
+    let mut cuts = Cuts::new();
     let mut sinks = Sinks {
+        cuts: &mut cuts,
         dues: &mut dues,
         given: &mut given,
         report: &mut report,
@@ -179,11 +194,16 @@ pub(crate) fn run(
         let stage = format!("requests of partition {number}");
         sinks.progress.stage(stage, length);
         let at = usize::try_from(number).unwrap_or(0);
+        let begins_by = match homes.is_empty() {
+            true => vec![service.partitions],
+            false => bounds.begins_by(at, &homes),
+        };
         let state = match bounds.states.get_mut(at) {
             Some(state) => state,
             None => &mut state_log::StateLog::new(directory, 0)?,
         };
-        partition::check(number, begin, requests.end, state, &common, &mut sinks)?;
+        let end = requests.end;
+        partition::check(number, begin, end, state, &common, &mut sinks, begins_by)?;
     }
     let mut replies = Spill::new(directory, ranges, share)?;
     read_replies(
@@ -221,10 +241,15 @@ fn without_requests(requests: &[Extent]) -> String {
 
 /// Finds the begin of each partition, and notes the part that this leaves unchecked.
 fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<Vec<Begin>, Error> {
-    let mut begins = Vec::new();
+    let mut begins: Vec<Begin> = Vec::new();
+    let homes = bounds.homes();
     for (at, requests) in bounds.requests.iter().enumerate() {
+        let adopted = adopted_unseen(&begins, at, &homes);
         let begin = match bounds.states.get_mut(at) {
-            Some(state) => partition::begin(state, *requests, service)?,
+            Some(state) => {
+                let number = u32::try_from(at).unwrap_or(u32::MAX);
+                partition::begin(number, state, *requests, service, adopted)?
+            }
             None if requests.start == 0 => Begin::Zero,
             None => Begin::Nowhere,
         };
@@ -232,6 +257,10 @@ fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<
         let partition = u32::try_from(at).unwrap_or(0);
         match &begin {
             Begin::Zero => {}
+            Begin::Footer { next, .. } if adopted => report.unchecked.push(format!(
+                "partition {at}: requests of offsets {start} to {next}, because the log of the partition that its \
+                 names come from does not reach back to their move; the state at offset {next} is taken as it is"
+            )),
             Begin::Footer { next, .. } => report.unchecked.push(format!(
                 "partition {at}: requests of offsets {start} to {next} and all before them, because the \
                  log or a repair begins at {start}; the state at offset {next} is taken as it is"
@@ -249,6 +278,19 @@ fn begins(bounds: &mut Bounds, service: Service, report: &mut Report) -> Result<
         begins.push(begin);
     }
     Ok(begins)
+}
+
+/// True when a partition has adopted names by a split that lies before the begin of its parent here.
+fn adopted_unseen(begins: &[Begin], partition: usize, homes: &[u32]) -> bool {
+    let number = u32::try_from(partition).unwrap_or(u32::MAX);
+    let epoch = homes.iter().position(|n| number < *n).filter(|at| *at > 0);
+    let list = epoch.and_then(|epoch| homes.get(..=epoch));
+    let Some([.., before, _]) = list else {
+        return false;
+    };
+    let parent = usize::try_from(number % before).unwrap_or(0);
+    let parent = begins.get(parent);
+    parent.is_some_and(|parent| !parent.is_before_adoption(number, list.unwrap_or_default()))
 }
 
 /// If retention has cut the reply topics, the time up to which replies may be gone.

@@ -3,7 +3,10 @@
 //!
 //! Nothing here is shared with the service's fold. So a mistake in both must have been made twice.
 
-use std::collections::BTreeMap;
+pub(super) mod rescale;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use indexmap::IndexSet;
 
@@ -14,6 +17,7 @@ use super::request::{self, Asked, Deed, Wish};
 use super::rules::{Grant, Note, Rules, Sequence};
 use super::source::Record;
 use super::window::{self, Place, Window};
+use rescale::{Copied, Cuts, OPERATOR};
 
 /// Highest number of sequences of a partition.
 const SEQUENCES_MAX: usize = 1 << 24;
@@ -25,7 +29,7 @@ const POLICY: &str = "__policy";
 /// The decisions for all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Service {
-    /// N, the number of partitions that names are spread over.
+    /// The first N, the number of partitions that names were spread over at the beginning.
     pub partitions: u32,
     /// The key of the links' tags. None before the first checkpoint.
     pub secret: Option<[u8; 32]>,
@@ -61,6 +65,11 @@ pub(super) struct Scalars {
     pub epoch: u64,
     /// The numbers of partitions that names were spread over, the present one last.
     pub homes: Vec<u32>,
+    /// True when a policy record came to a partition that was no home.
+    pub policy_is_own: bool,
+    /// Number of sequences that children have adopted, and that the owner has not removed yet. It does not follow
+    /// from the log.
+    pub unburied: u64,
 }
 
 impl Scalars {
@@ -76,6 +85,8 @@ impl Scalars {
             links_open: false,
             epoch: 0,
             homes: vec![partitions],
+            policy_is_own: false,
+            unburied: 0,
         }
     }
 }
@@ -87,8 +98,12 @@ pub(super) enum Key {
     Window(u32),
     Sent(u32),
     Accepted(u32),
-    /// An entry of a rescale: its kind, and its number.
-    OfRescale(u8, u32),
+    /// The scalars of a parent at its split.
+    Frozen,
+    /// A segment of the window of a parent at its split.
+    FrozenWindow(u32),
+    /// A partition that has done its part of a rescale.
+    Reported(u32),
 }
 
 /// The answer that a record should get.
@@ -118,6 +133,20 @@ pub(super) enum Due {
     Broken { link: Link, accepted: Position },
     /// No answer: it was forwarded too often, and the partition halts here (I6).
     TooManyHops { home: u32 },
+    /// The list of N that an operator's split has led to.
+    Split(Vec<u32>),
+    /// No answer: a partition's order in a rescale.
+    Ordered,
+    /// As [`Due::Ordered`], from a child that has lost sequences.
+    Lost {
+        child: u32,
+        adopted: u64,
+        handed_over: u64,
+    },
+    /// No answer: an order that contradicts what this partition knows, and the partition halts here (I6).
+    Unfit,
+    /// The partition adopts names, and the log of this parent was not read back to its split.
+    NoCut { parent: u32 },
 }
 
 /// A record's due answer, and the request that it belongs to.
@@ -146,6 +175,12 @@ pub(super) struct Oracle {
     window: Window,
     sent: BTreeMap<u32, Position>,
     accepted: BTreeMap<u32, End>,
+    /// The copy for children, from the split until all of them have adopted.
+    copied: Option<Rc<Copied>>,
+    /// Partitions that have reported here.
+    reported: BTreeSet<u32>,
+    /// What parents hand over.
+    incoming: Cuts,
     /// The values that are remembered besides the entries.
     pub scalars: Scalars,
     /// The last record that was read: its offset, its leader epoch, and the fingerprint that a footer has for
@@ -167,6 +202,9 @@ impl Oracle {
             window: Window::default(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            copied: None,
+            reported: BTreeSet::new(),
+            incoming: Cuts::new(),
             scalars: Scalars::fresh(window_capacity, service.partitions),
             last: None,
             touched: IndexSet::new(),
@@ -175,8 +213,14 @@ impl Oracle {
 
     /// Answers the next record.
     pub(super) fn answer<'a>(&mut self, record: &Record<'a>) -> Answer<'a> {
-        let asked = request::read(record.key, record.value, record.request_id);
+        let asked = asked_of(record);
         let link = self.link(record);
+        if let Some(link) = link
+            && let Some(order) = rescale::read(record.key, record.value)
+        {
+            return self.ordered(record, link, order);
+        }
+        let link = link.filter(|link| link.partition != OPERATOR);
         if let Some(found) = link {
             let nothing = End {
                 epoch: 0,
@@ -364,6 +408,7 @@ impl Oracle {
         match deed {
             Deed::Policy(unknown) => {
                 self.scalars.unknown = unknown;
+                self.scalars.policy_is_own |= self.is_outside();
                 return Ok(Due::Policy(unknown));
             }
             Deed::Describe if name == POLICY => {
@@ -501,8 +546,21 @@ impl Oracle {
         keys.extend((0..self.window.segments()).map(|at| Key::Window(number(at))));
         keys.extend(self.sent.keys().map(|home| Key::Sent(*home)));
         keys.extend(self.accepted.keys().map(|source| Key::Accepted(*source)));
+        if let Some(copied) = &self.copied {
+            keys.push(Key::Frozen);
+            keys.extend((0..copied.window.segments()).map(|at| Key::FrozenWindow(number(at))));
+        }
+        keys.extend(
+            self.reported
+                .iter()
+                .map(|partition| Key::Reported(*partition)),
+        );
         keys
     }
+}
+
+fn asked_of<'a>(record: &Record<'a>) -> Asked<'a> {
+    request::read(record.key, record.value, record.request_id)
 }
 
 fn answer<'a>(asked: Asked<'a>, link: Option<Link>, due: Due) -> Answer<'a> {

@@ -1,6 +1,6 @@
 //! Checks one partition: runs its request log through the oracle, and compares each footer of its state log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::Error;
@@ -8,6 +8,7 @@ use super::body;
 use super::checkpoint::Comparison;
 use super::facts::{self, Due as Fact, Given, Kind, Layout, NO_SEQUENCE};
 use super::link::Link;
+use super::oracle::rescale::Cuts;
 use super::oracle::{Answer, Due, Oracle, Service, WINDOW_DEFAULT};
 use super::progress::Progress;
 use super::remembered::scalars_of;
@@ -36,27 +37,46 @@ pub(super) enum Begin {
         next: i64,
         /// The last stray that was accepted from each partition.
         accepted: BTreeMap<u32, i64>,
+        /// The list of N there.
+        homes: Vec<u32>,
+        /// Children that had not adopted their names there.
+        waiting: BTreeSet<u32>,
     },
     /// No place: nothing can be checked.
     Nowhere,
 }
 
-/// Finds the first footer that adds up at or after the start of the log.
-pub(super) fn begin(log: &mut StateLog, requests: Extent, service: Service) -> io::Result<Begin> {
+/// Finds the first footer that adds up at or after the start of the log. `adopted`: only a footer of a partition
+/// that has adopted its names, because the split that it adopted by is not read.
+pub(super) fn begin(
+    number: u32,
+    log: &mut StateLog,
+    requests: Extent,
+    service: Service,
+    adopted: bool,
+) -> io::Result<Begin> {
     // Links from before a repair that had to draw another key can no longer be checked.
     let key_lost = service.is_key_of_repair() && !log.repairs.is_empty();
-    if requests.start == 0 && log.torn_repair.is_none() && !key_lost {
+    if requests.start == 0 && log.torn_repair.is_none() && !key_lost && !adopted {
         return Ok(Begin::Zero);
     }
-    let mut oracle = Oracle::new(0, service, WINDOW_DEFAULT);
+    let mut oracle = Oracle::new(number, service, WINDOW_DEFAULT);
     let mut replay = Replay::new(log)?;
     while let Some(found) = replay.next(&mut oracle)? {
         replay.touched.clear();
         let next = found.footer.next.0;
         let holds = matches!(found.standing, Standing::Counts { adds_up: true, .. });
         let after_repair = log.torn_repair.is_none_or(|torn| torn < found.offset);
-        if holds && after_repair && (requests.start..=requests.end).contains(&next) {
+        let homes = scalars_of(&found.footer).homes;
+        let is_home = homes.last().is_some_and(|n| number < *n);
+        let in_time = is_home || !adopted;
+        if holds && after_repair && in_time && (requests.start..=requests.end).contains(&next) {
+            replay
+                .remembered
+                .seed(&mut oracle, scalars_of(&found.footer));
             return Ok(Begin::Footer {
+                homes,
+                waiting: oracle.cuts().into_keys().map(|(child, _)| child).collect(),
                 at: found.offset,
                 next,
                 accepted: replay.remembered.accepted(),
@@ -67,6 +87,17 @@ pub(super) fn begin(log: &mut StateLog, requests: Extent, service: Service) -> i
 }
 
 impl Begin {
+    /// True when what a child adopts with this list can be read from here.
+    pub(super) fn is_before_adoption(&self, child: u32, list: &[u32]) -> bool {
+        match self {
+            Begin::Zero => true,
+            Begin::Nowhere => false,
+            Begin::Footer { homes, waiting, .. } => {
+                homes.len() < list.len() || homes.len() == list.len() && waiting.contains(&child)
+            }
+        }
+    }
+
     /// True when a stray of this partition and offset was accepted before this begin.
     pub(super) fn is_after_stray(&self, source: u32, offset: i64) -> bool {
         match self {
@@ -98,6 +129,8 @@ pub(super) struct Common<'a> {
 
 /// The outputs of a check.
 pub(super) struct Sinks<'a> {
+    /// What partitions hand over to others in rescales.
+    pub cuts: &'a mut Cuts,
     pub dues: &'a mut Spill<Fact>,
     pub given: &'a mut Spill<Given>,
     pub report: &'a mut Report,
@@ -123,6 +156,8 @@ struct Pass<'a, 'b> {
     /// Names that were counted, and their bytes.
     names_counted: usize,
     names_bytes: u64,
+    /// Number of sequences that partitions after this one adopt.
+    handed_over: usize,
     body: Vec<u8>,
 }
 
@@ -134,14 +169,20 @@ pub(super) fn check(
     state: &mut StateLog,
     common: &Common<'_>,
     sinks: &mut Sinks<'_>,
+    begins_by: Vec<u32>,
 ) -> Result<(), Error> {
     let capacity = state.window_capacity.unwrap_or(WINDOW_DEFAULT);
     let replay = Replay::new(state)?;
+    let mut oracle = Oracle::new(number, common.service, capacity);
+    oracle.scalars.homes = begins_by;
+    // Nobody else adopts it.
+    let of_this = |key: &(u32, usize), _: &mut _| key.0 == number;
+    oracle.put_cuts(sinks.cuts.extract_if(.., of_this).collect());
     let mut pass = Pass {
         number,
         common,
         sinks,
-        oracle: Oracle::new(number, common.service, capacity),
+        oracle,
         replay,
         state,
         comparison: Comparison::default(),
@@ -151,6 +192,7 @@ pub(super) fn check(
         era: 0,
         names_counted: 0,
         names_bytes: 0,
+        handed_over: 0,
         body: Vec::new(),
     };
     let from = match begin {
@@ -181,7 +223,7 @@ pub(super) fn check(
     }
     pass.settle(end)?;
     pass.rest()?;
-    let sequences = pass.oracle.names.len() as u64;
+    let sequences = pass.oracle.at_home();
     pass.sinks.report.counts.sequences += sequences;
     Ok(())
 }
@@ -208,6 +250,18 @@ impl Pass<'_, '_> {
         self.oracle.touched.clear();
         self.comparison = Comparison::default();
         self.halted = false;
+        self.hand_over();
+    }
+
+    /// Notes what the children adopt that have not done so here.
+    fn hand_over(&mut self) {
+        let cuts = self.oracle.cuts();
+        if cuts.is_empty() {
+            return;
+        }
+        self.sinks.cuts.extend(cuts);
+        let cuts = self.sinks.cuts.values();
+        self.handed_over = cuts.map(|cut| cut.sequences.len()).sum();
     }
 
     /// Finds the next footer that can be compared.
@@ -330,7 +384,11 @@ impl Pass<'_, '_> {
             self.sinks.report.counts.passed_over += 1;
             return self.unanswered(record);
         }
+        let epochs = self.oracle.scalars.homes.len();
         let answer = self.oracle.answer(record);
+        if self.oracle.scalars.homes.len() > epochs {
+            self.hand_over();
+        }
         self.bounded()?;
         self.tell(record, &answer)
     }
@@ -373,7 +431,7 @@ impl Pass<'_, '_> {
         self.names_counted = names;
         let new = new.filter_map(|at| self.oracle.names.get_index(at));
         self.names_bytes += new.map(|name| name.len() as u64).sum::<u64>();
-        let names = names as u64;
+        let names = (names + self.handed_over) as u64;
         let bytes = names * SEQUENCE_BYTES + self.names_bytes;
         if bytes <= self.common.memory_bytes {
             return Ok(());
@@ -392,11 +450,12 @@ impl Pass<'_, '_> {
                 counts.ids = counts.ids.saturating_add(grant.count);
             }
             Due::Again(_) => counts.again += 1,
-            Due::Described { .. } | Due::Policy { .. } => counts.operators += 1,
+            Due::Described { .. } | Due::Policy { .. } | Due::Split(_) => counts.operators += 1,
+            Due::Ordered | Due::Lost { .. } => counts.orders += 1,
             Due::Refused(_) => counts.refused += 1,
             Due::Stray { .. } => counts.strays += 1,
             Due::Repeated => counts.forwarded_again += 1,
-            Due::Broken { .. } | Due::TooManyHops { .. } => {}
+            Due::Broken { .. } | Due::TooManyHops { .. } | Due::Unfit | Due::NoCut { .. } => {}
         }
         let place = (self.number, record.offset);
         if answer.link.is_some() {
@@ -426,7 +485,32 @@ impl Pass<'_, '_> {
                 });
                 Ok(())
             }
-            Due::Repeated => Ok(()),
+            Due::Unfit => {
+                self.halted = true;
+                let invariant = Invariant::StopsRatherThanGuesses;
+                self.sinks.report.wrong(invariant, place, || {
+                    "the order contradicts the partitions that this one knows: this partition halts here".to_owned()
+                });
+                Ok(())
+            }
+            Due::Lost {
+                child,
+                adopted,
+                handed_over,
+            } => {
+                let invariant = Invariant::CheckpointAddsUp;
+                self.sinks.report.wrong(invariant, place, || {
+                    format!(
+                        "partition {child} adopted {adopted} sequences, and {handed_over} were handed over to it"
+                    )
+                });
+                Ok(())
+            }
+            Due::NoCut { parent } => Err(Error::NoSplit {
+                partition: self.number,
+                parent: *parent,
+            }),
+            Due::Repeated | Due::Ordered => Ok(()),
             _ => self.fact(record, answer),
         }
     }

@@ -1,11 +1,12 @@
 //! The entries in the state topic, and their digest, which is computed with independent code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::link::{End, Position};
+use super::oracle::rescale::{Copied, Frozen};
 use super::oracle::{Key, Oracle, Scalars, Unknown};
 use super::rules::{Defined, Grant, Ledger, LedgerEnd, Note, Rules, Sequence};
 use super::window::{Place, SEGMENT, Window};
@@ -21,8 +22,8 @@ pub(super) enum Value {
     Window(Vec<Place>),
     Sent(Position),
     Accepted(End),
-    /// An entry of a rescale, which is not checked.
-    OfRescale,
+    Frozen(Frozen),
+    Reported,
 }
 
 /// The entries of one partition.
@@ -82,6 +83,8 @@ impl Remembered {
     pub(super) fn seed(&self, oracle: &mut Oracle, scalars: Scalars) {
         let (mut sent, mut accepted) = (BTreeMap::new(), BTreeMap::new());
         let mut window = Window::default();
+        let (mut frozen, mut frozen_window) = (None, Window::default());
+        let mut reported = BTreeSet::new();
         oracle.forget();
         for (key, value) in &self.entries {
             match (key, value) {
@@ -90,10 +93,14 @@ impl Remembered {
                     oracle.put_sequence(*number, Some(sequence));
                 }
                 (Key::Window(segment), Value::Window(places)) => {
-                    let from = usize::try_from(*segment).unwrap_or(0) * SEGMENT;
-                    for (within, place) in places.iter().enumerate() {
-                        window.put(from + within, *place);
-                    }
+                    fill(&mut window, *segment, places);
+                }
+                (Key::FrozenWindow(segment), Value::Window(places)) => {
+                    fill(&mut frozen_window, *segment, places);
+                }
+                (Key::Frozen, Value::Frozen(scalars)) => frozen = Some(*scalars),
+                (Key::Reported(partition), Value::Reported) => {
+                    reported.insert(*partition);
                 }
                 (Key::Sent(home), Value::Sent(position)) => {
                     sent.insert(*home, *position);
@@ -107,25 +114,89 @@ impl Remembered {
         oracle.put_chains(sent, accepted);
         oracle.put_window(window);
         oracle.scalars = scalars;
+        let copied = frozen.map(|scalars| Copied {
+            scalars,
+            window: frozen_window,
+        });
+        // A copy in a partition that is no home belongs to what it has not adopted yet.
+        let copied = copied.filter(|_| !oracle.is_outside());
+        if oracle.is_outside() {
+            oracle.forget();
+        }
+        oracle.put_rescale(copied, reported);
+    }
+}
+
+fn fill(window: &mut Window, segment: u32, places: &[Place]) {
+    let from = usize::try_from(segment).unwrap_or(0) * SEGMENT;
+    for (within, place) in places.iter().enumerate() {
+        window.put(from + within, *place);
+    }
+}
+
+/// True when a key has the value that it should have. Two may differ: a parent removes what a child has adopted,
+/// and a child writes what it will adopt, each at its own pace.
+pub(super) fn agrees(oracle: &Oracle, key: Key, found: Option<&Value>) -> bool {
+    let due = of_oracle(oracle, key);
+    if due.as_ref() == found {
+        return true;
+    }
+    match (key, found) {
+        (Key::Sequence(number), None) => oracle.is_gone(number),
+        (Key::Sequence(_) | Key::Frozen | Key::FrozenWindow(_), Some(found)) if due.is_none() => {
+            oracle.is_outside()
+                && oracle.next_cut().is_none_or(|cut| {
+                    of_copy(oracle, key, &cut.copied, &cut.sequences) == Some(found.clone())
+                })
+        }
+        _ => false,
+    }
+}
+
+/// The value of a key in what a parent hands over.
+fn of_copy(
+    oracle: &Oracle,
+    key: Key,
+    copied: &Copied,
+    sequences: &BTreeMap<Box<str>, Sequence>,
+) -> Option<Value> {
+    match key {
+        Key::Sequence(number) => {
+            let at = usize::try_from(number).ok()?;
+            let name: &str = oracle.names.get_index(at)?;
+            sequences.get(name).map(of_sequence)
+        }
+        Key::Frozen => Some(Value::Frozen(copied.scalars)),
+        Key::FrozenWindow(segment) => {
+            let segment = usize::try_from(segment).ok()?;
+            copied.window.segment(segment).map(Value::Window)
+        }
+        _ => None,
+    }
+}
+
+fn of_sequence(sequence: &Sequence) -> Value {
+    Value::Sequence {
+        next: sequence.to_store(),
+        defined: sequence.defined.clone(),
     }
 }
 
 /// The oracle's value of a key.
 pub(super) fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
     Some(match key {
-        Key::Sequence(number) => {
-            let sequence = oracle.sequence(number)?;
-            Value::Sequence {
-                next: sequence.to_store(),
-                defined: sequence.defined.clone(),
-            }
-        }
+        Key::Sequence(number) => of_sequence(oracle.sequence(number)?),
         Key::Window(segment) => {
             Value::Window(oracle.window().segment(usize::try_from(segment).ok()?)?)
         }
         Key::Sent(home) => Value::Sent(oracle.sent(home)?),
         Key::Accepted(source) => Value::Accepted(oracle.accepted(source)?),
-        Key::OfRescale(..) => return None,
+        Key::Frozen => Value::Frozen(oracle.copied()?.scalars),
+        Key::FrozenWindow(segment) => {
+            let window = &oracle.copied()?.window;
+            Value::Window(window.segment(usize::try_from(segment).ok()?)?)
+        }
+        Key::Reported(partition) => oracle.has_reported(partition).then_some(Value::Reported)?,
     })
 }
 
@@ -136,9 +207,9 @@ pub(super) fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> 
         EntryKey::Window(segment) => Key::Window(segment),
         EntryKey::Sent(home) => Key::Sent(home),
         EntryKey::Accepted(source) => Key::Accepted(source),
-        EntryKey::Frozen => Key::OfRescale(0, 0),
-        EntryKey::FrozenWindow(segment) => Key::OfRescale(1, segment),
-        EntryKey::Reported(partition) => Key::OfRescale(2, partition),
+        EntryKey::Frozen => Key::Frozen,
+        EntryKey::FrozenWindow(segment) => Key::FrozenWindow(segment),
+        EntryKey::Reported(partition) => Key::Reported(partition),
     }
 }
 
@@ -178,7 +249,7 @@ pub(super) fn value_of(entry: &Entry<'_>) -> Value {
                 })
             }),
         },
-        Entry::Window { places, .. } => {
+        Entry::Window { places, .. } | Entry::FrozenWindow { places, .. } => {
             let place = |place: &state::Place| Place {
                 key: place.key.0,
                 grant: Grant {
@@ -195,7 +266,14 @@ pub(super) fn value_of(entry: &Entry<'_>) -> Value {
             position: (end.position.leader_epoch, end.position.offset),
             open: end.open,
         }),
-        Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => Value::OfRescale,
+        Entry::Frozen(frozen) => Value::Frozen(Frozen {
+            highest_timestamp: frozen.highest_timestamp.0,
+            floor: frozen.floor,
+            unknown: unknown_of(frozen.undefined.as_str(), frozen.undefined.audits()),
+            window_capacity: frozen.window_capacity,
+            window_next: frozen.window_next,
+        }),
+        Entry::Reported(_) => Value::Reported,
     }
 }
 
@@ -206,16 +284,30 @@ pub(super) fn scalars_of(footer: &state::Footer) -> Scalars {
         highest_timestamp: scalars.highest_timestamp.0,
         applied: scalars.applied,
         floor: scalars.floor,
-        unknown: match scalars.undefined.as_str() {
-            "refuse" => Unknown::Refuse,
-            _ if scalars.undefined.audits() => Unknown::Audit,
-            _ => Unknown::Create,
-        },
+        unknown: unknown_of(scalars.undefined.as_str(), scalars.undefined.audits()),
         window_capacity: scalars.window_capacity,
         window_next: scalars.window_next,
         links_open: scalars.links_open,
         epoch: scalars.epoch,
         homes: scalars.homes.counts().collect(),
+        policy_is_own: scalars.policy_is_own,
+        unburied: scalars.unburied,
+    }
+}
+
+fn unknown_of(word: &str, audits: bool) -> Unknown {
+    match word {
+        "refuse" => Unknown::Refuse,
+        _ if audits => Unknown::Audit,
+        _ => Unknown::Create,
+    }
+}
+
+fn number_of(unknown: Unknown) -> i64 {
+    match unknown {
+        Unknown::Create => 0,
+        Unknown::Refuse => 1,
+        Unknown::Audit => 2,
     }
 }
 
@@ -253,25 +345,16 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
                 Some(defined) => hash_of_defined(name, *next, defined),
             }
         }
-        (Key::Window(segment), Value::Window(places)) => {
-            let from = i64::from(segment) * 64;
-            let place = |(at, place): (i64, &Place)| {
-                let mut hashed = Hashed::of(3).number(at);
-                hashed.0.extend(place.key);
-                let Grant {
-                    first,
-                    count,
-                    increment,
-                } = place.grant;
-                hashed
-                    .number(first)
-                    .number(increment)
-                    .number(count.cast_signed())
-                    .end()
-            };
-            let hashes = (from..).zip(places).map(place);
-            hashes.fold(0, u128::wrapping_add)
-        }
+        (Key::Window(segment), Value::Window(places)) => hash_of_places(3, segment, places),
+        (Key::FrozenWindow(segment), Value::Window(places)) => hash_of_places(8, segment, places),
+        (Key::Frozen, Value::Frozen(frozen)) => Hashed::of(7)
+            .number(frozen.highest_timestamp)
+            .number(frozen.floor)
+            .number(number_of(frozen.unknown))
+            .number(frozen.window_capacity.into())
+            .number(frozen.window_next.cast_signed())
+            .end(),
+        (Key::Reported(partition), Value::Reported) => Hashed::of(9).number(partition.into()).end(),
         (Key::Sent(partition), Value::Sent((leader_epoch, offset))) => Hashed::of(5)
             .number(partition.into())
             .number((*leader_epoch).into())
@@ -286,6 +369,26 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
             .end(),
         _ => 0,
     }
+}
+
+fn hash_of_places(kind: u8, segment: u32, places: &[Place]) -> u128 {
+    let from = i64::from(segment) * 64;
+    let place = |(at, place): (i64, &Place)| {
+        let mut hashed = Hashed::of(kind).number(at);
+        hashed.0.extend(place.key);
+        let Grant {
+            first,
+            count,
+            increment,
+        } = place.grant;
+        hashed
+            .number(first)
+            .number(increment)
+            .number(count.cast_signed())
+            .end()
+    };
+    let hashes = (from..).zip(places).map(place);
+    hashes.fold(0, u128::wrapping_add)
 }
 
 fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
@@ -327,17 +430,20 @@ fn hash_of_scalars(scalars: &Scalars) -> u128 {
         .number(scalars.highest_timestamp)
         .number(scalars.applied.cast_signed())
         .number(scalars.floor)
-        .number(match scalars.unknown {
-            Unknown::Create => 0,
-            Unknown::Refuse => 1,
-            Unknown::Audit => 2,
-        })
+        .number(number_of(scalars.unknown))
         .number(scalars.window_capacity.into())
         .number(scalars.window_next.cast_signed())
         .number(scalars.links_open.into())
         .number(scalars.epoch.cast_signed());
     let homes = scalars.homes.iter();
-    homes
-        .fold(hashed, |hashed, n| hashed.number((*n).into()))
+    let hashed = homes.fold(hashed, |hashed, n| hashed.number((*n).into()));
+    // A service without a rescale has none of the values of one.
+    if !scalars.policy_is_own && scalars.unburied == 0 {
+        return hashed.end();
+    }
+    hashed
+        .number(-1)
+        .number(scalars.policy_is_own.into())
+        .number(scalars.unburied.cast_signed())
         .end()
 }

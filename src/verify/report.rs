@@ -114,6 +114,8 @@ pub(crate) struct Counts {
     pub strays_outside: u64,
     /// Forwarded records that arrived again.
     pub forwarded_again: u64,
+    /// Orders by which partitions carried out rescales.
+    pub orders: u64,
     /// Sequences that exist at the end.
     pub sequences: u64,
     /// Replies to requests that were checked.

@@ -40,8 +40,10 @@ pub(super) struct StateLog {
     pub torn_repair: Option<i64>,
     /// The highest next offset of a footer after the last repair.
     pub covered: Option<i64>,
-    /// The decisions for the whole service in the first footer.
+    /// The decisions for the whole service in the first footer: the first N, and the key.
     pub decided: Option<(u32, [u8; 32])>,
+    /// The list of N in the first footer, and the longest list in any.
+    pub homes: Option<(Vec<u32>, Vec<u32>)>,
     /// Number of places of the window, from the first footer.
     pub window_capacity: Option<u32>,
     /// The problem with a record that a newer release wrote.
@@ -64,6 +66,7 @@ impl StateLog {
             torn_repair: None,
             covered: None,
             decided: None,
+            homes: None,
             window_capacity: None,
             unreadable: None,
             exact: false,
@@ -131,8 +134,13 @@ impl StateLog {
         let next = footer.next.0;
         self.window_capacity
             .get_or_insert(footer.scalars.window_capacity);
-        self.decided
-            .get_or_insert((footer.scalars.homes.partitions(), footer.link_key.0));
+        let list: Vec<u32> = footer.scalars.homes.counts().collect();
+        let first = list.first().copied().unwrap_or(1);
+        self.decided.get_or_insert((first, footer.link_key.0));
+        let (_, longest) = self.homes.get_or_insert((list.clone(), list.clone()));
+        if list.len() > longest.len() {
+            *longest = list;
+        }
         match repair {
             Some(_) if whole => {
                 self.repairs.push(Repair {

@@ -2,6 +2,7 @@
 //! planted, and each planted anomaly is found under its own name.
 
 mod planted;
+mod rescale;
 mod service;
 
 use super::report::Invariant;

@@ -8,6 +8,10 @@
 const VERSION: u8 = 1;
 /// The length of a value: version, flags, incarnation, count, interval, patience.
 const VALUE_BYTES: usize = 1 + 1 + 8 + 8 + 4 + 4;
+/// The header that holds the newest version of state records that the writer reads, as decimal text. Without it,
+/// the writer is a release from before rescales. A release that does not know the header passes over it.
+pub const STATE_FORMAT: &str = "state-format";
+
 /// The flag of an incarnation's last heartbeat.
 const GOODBYE: u8 = 1;
 /// The flag of a notice that a peer evicts this incarnation.

@@ -7,6 +7,8 @@
 //! where the client can ask for a partition, ten whose answers must come to one. It prints a line for
 //! each call, which `verdict` judges; `conventions` looks at the records themselves.
 //!
+//! `own` has the clients of this repository, in `clients/`.
+//!
 //! A missing toolchain is a failure when `CI` is set. Elsewhere the client is skipped, in a line that
 //! begins with `skipped:`.
 
@@ -24,6 +26,7 @@ mod support;
 
 mod client;
 mod conventions;
+mod own;
 mod stage;
 mod tools;
 mod verdict;
@@ -31,7 +34,7 @@ mod verdict;
 use client::Client;
 use stage::{ShowLog, Stage};
 use support::records::Mode;
-use tools::{GO, JAVA, KCAT, NODE, PYTHON, Workshop};
+use tools::{GO, JAVA, KCAT, NODE, PYTHON, RUST_PACKAGES, Workshop};
 
 #[test]
 fn replying_kafka_template_of_spring_gets_its_answers() {
@@ -188,8 +191,7 @@ fn rdkafka_of_rust_gets_its_answers() {
     }
     .is_served(|shop| {
         // Members of this workspace, so that librdkafka is compiled once.
-        let packages = ["-p", "next-id", "-p", "calls"];
-        shop.run_cargo(&[&["build", "--release", "--locked"][..], &packages].concat());
+        shop.run_cargo(&[&["build", "--release", "--locked"][..], &RUST_PACKAGES].concat());
         (shop.built("next-id"), shop.built("calls"))
     });
 }

@@ -18,6 +18,8 @@ pub const GO: Tools = &[("go", &["version"])];
 /// The compiler, which a runtime alone does not bring, and Maven.
 pub const JAVA: Tools = &[("javac", &["-version"]), ("mvn", &["--version"])];
 pub const KCAT: Tools = &[("kcat", &["-V"])];
+/// Named together in each build, so that their dependencies are compiled once, with one set of features.
+pub const RUST_PACKAGES: [&str; 6] = ["-p", "next-id", "-p", "calls", "-p", "sequencer-client"];
 
 /// Bounds a hang: fetching all dependencies of the largest client into an empty cache takes a minute.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -59,6 +61,7 @@ pub struct Program {
     program: PathBuf,
     arguments: Vec<String>,
     directory: PathBuf,
+    environment: Vec<(&'static str, String)>,
     /// Where its output is kept, for a look at a failure.
     outputs: PathBuf,
 }
@@ -76,17 +79,37 @@ pub fn fetched(client: &str, program: &Program) -> bool {
 impl Workshop {
     /// A new one with nothing but the example in it.
     pub fn new(client: &'static str, has_example: bool) -> Workshop {
+        let shop = Workshop::empty("clients", client);
+        if has_example {
+            copy(&root().join("examples").join(client), &shop.directory);
+        }
+        shop
+    }
+
+    /// A new one with a client of this repository.
+    pub fn of_own(client: &'static str) -> Workshop {
+        let shop = Workshop::empty("own-clients", client);
+        copy(&root().join("clients").join(client), &shop.directory);
+        shop
+    }
+
+    fn empty(kind: &str, client: &'static str) -> Workshop {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("clients")
+            .join(kind)
             .join(client);
         if directory.exists() {
             fs::remove_dir_all(&directory).unwrap();
         }
         fs::create_dir_all(&directory).unwrap();
-        if has_example {
-            copy(&root().join("examples").join(client), &directory);
-        }
         Workshop { client, directory }
+    }
+
+    /// Puts `new` into a file of it for `old`, which is there once.
+    pub fn replace(&self, file: &str, old: &str, new: &str) {
+        let path = self.directory.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches(old).count(), 1, "{file} has {old} once");
+        fs::write(&path, text.replace(old, new)).unwrap();
     }
 
     /// Adds the test program's files.
@@ -116,6 +139,7 @@ impl Workshop {
                 .map(|&argument| argument.to_owned())
                 .collect(),
             directory: self.directory.clone(),
+            environment: Vec::new(),
             outputs: self.directory.clone(),
         }
     }
@@ -127,11 +151,16 @@ impl Workshop {
 
     /// Runs the cargo that runs this test, in this workspace.
     pub fn run_cargo(&self, arguments: &[&str]) {
+        self.cargo(arguments).run(&[], "");
+    }
+
+    /// The cargo that runs this test, in this workspace.
+    pub fn cargo(&self, arguments: &[&str]) -> Program {
         let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
         let mut command = self.command(&cargo, arguments);
         command.program = cargo.into();
         root().clone_into(&mut command.directory);
-        command.run(&[], "");
+        command
     }
 
     /// A program of this workspace, built by [`Workshop::run_cargo`].
@@ -143,6 +172,12 @@ impl Workshop {
 }
 
 impl Program {
+    /// With an environment variable.
+    pub fn with(mut self, name: &'static str, value: &str) -> Program {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
     /// Runs it to its end, which must be a good one, and returns what it wrote to its output.
     pub fn run(&self, arguments: &[&str], brokers: &str) -> String {
         let what = format!(
@@ -158,6 +193,7 @@ impl Program {
             .args(arguments)
             .current_dir(&self.directory)
             .env("KAFKA_BROKERS", brokers)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap());
@@ -193,7 +229,7 @@ fn root() -> &'static Path {
 }
 
 /// What package managers and builds leave in an example's directory when it is used there.
-const LEFT_BY_BUILDS: [&str; 2] = ["node_modules", "target"];
+const LEFT_BY_BUILDS: [&str; 4] = ["node_modules", "target", "dist", "build"];
 
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {

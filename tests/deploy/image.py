@@ -8,7 +8,7 @@ from run import run
 
 # What the build compiles in or runs.
 NEEDED = ["Cargo.toml", "config/default.toml", "deploy/kafka/pom.xml", "deploy/rootfs.sh", "src/kafka/admin/topics.rs",
-          "benches/acceptance/Cargo.toml", "examples/rust/Cargo.toml", "tests/clients/rust/Cargo.toml"]
+          "benches/acceptance/Cargo.toml", "clients/rust/Cargo.toml", "examples/rust/Cargo.toml", "tests/clients/rust/Cargo.toml"]
 
 
 def problems(root: Path) -> list[str]:

@@ -139,7 +139,6 @@ impl Shipped {
                 default_topic: DEFAULT_TOPIC.to_owned(),
             },
             rewrite_floor_records: 1_000_000,
-            rescales: true,
         };
         let start = Start {
             restored,

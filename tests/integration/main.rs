@@ -40,6 +40,7 @@ mod refuse;
 mod repair;
 mod reply_headers;
 mod reply_partitions;
+mod rescale;
 mod restart;
 mod restore_bound;
 mod rolling;

@@ -24,14 +24,14 @@ const KILLS: usize = 3;
 /// Number of requests between two kills.
 const REQUESTS: u64 = 6_000;
 /// The header of a request that the service forwarded.
-const FORWARDED: &str = "sequencer-forwarded";
+pub const FORWARDED: &str = "sequencer-forwarded";
 
 fn name(number: u64) -> String {
     format!("shared-{number}")
 }
 
 /// Writes requests like each of the three kinds of clients.
-fn write(service: &Service, partitions: i32, count: u64, random: &mut Random) {
+pub fn write(service: &Service, partitions: i32, count: u64, random: &mut Random) {
     let mut writer = service.writer();
     for _ in 0..count {
         let name = name(random.below(NAMES as u64));
@@ -48,25 +48,40 @@ fn write(service: &Service, partitions: i32, count: u64, random: &mut Random) {
     writer.finish();
 }
 
-/// The requests that clients wrote, without those that the service forwarded.
-fn written(service: &Service) -> Vec<Request> {
-    tail::raw(&service.bootstrap, &service.requests)
+/// The requests for IDs that clients wrote, without those that the service forwarded, and the number of operators'
+/// requests.
+fn written(service: &Service) -> (Vec<Request>, usize) {
+    let log = tail::raw(&service.bootstrap, &service.requests);
+    let is_operators = |key: &Option<Vec<u8>>| key.as_deref() == Some(b"__policy");
+    let written = log
         .into_iter()
-        .filter(|record| record.header(FORWARDED).is_none())
+        .filter(|record| record.header(FORWARDED).is_none());
+    let (operators, written): (Vec<_>, Vec<_>) =
+        written.partition(|record| is_operators(&record.key));
+    let written = written
+        .into_iter()
         .map(|record| Request {
             partition: record.partition,
             offset: record.offset,
             key: record.key,
             value: record.value,
         })
-        .collect()
+        .collect();
+    (written, operators.len())
 }
 
 /// Checks that every request of a client is answered, always with the same reply, and that the IDs of each name
 /// are consecutive from 1 on.
 fn check(service: &Service) {
-    let requests = written(service);
-    service.tail().wait_answered(requests.len());
+    check_beside(service, 0);
+}
+
+/// Like [`check`], beside the answers to this number of other requests.
+pub fn check_beside(service: &Service, others: usize) {
+    let (requests, operators) = written(service);
+    service
+        .tail()
+        .wait_answered(requests.len() + operators + others);
     let mut bodies: BTreeMap<(i64, i64), Vec<u8>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for reply in service.all_replies() {

@@ -107,7 +107,6 @@ impl World {
                     default_topic: "replies".into(),
                 },
                 rewrite_floor_records: self.config.rewrite_floor,
-                rescales: true,
             },
             run: Run {
                 writer: run,

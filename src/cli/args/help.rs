@@ -143,6 +143,18 @@ replies on clients' own topics, so give --above when those know a later ID. A se
 left is named, and nothing is written. While an instance owns the partition, it writes only with \
 --owner-halted.";
 
+pub(super) const RESCALE_EXAMPLES: &str = "\
+Examples:
+  sequencer rescale --partitions 8 --brokers kafka:9092          checks, and says what it would do
+  sequencer rescale --partitions 8 --yes --brokers kafka:9092    does it, and waits until it is done
+  sequencer rescale --status --brokers kafka:9092                the part of each partition
+
+Names stay in their partition or move to a new one, with their IDs, definitions and ledgers. Requests are \
+answered all the time. The command grows the ledger, state and request topics, waits until every new \
+partition runs, and then writes one record that begins the rescale. The instances carry it out, whether \
+or not the command goes on. If it was interrupted, run it again with the same --partitions. There is no \
+way back to fewer partitions.";
+
 pub(super) const TRACE_EXAMPLES: &str = "\
 Examples:
   sequencer trace orders 48213 --brokers kafka:9092

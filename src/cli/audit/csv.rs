@@ -8,11 +8,12 @@ use std::path::Path;
 
 use csv::Writer;
 
+use crate::audit::source::Place;
 use crate::audit::time;
 use crate::cli::Error;
 use crate::wire::ledger::Entry;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "ledger_offset",
     "record",
     "turn",
@@ -27,6 +28,7 @@ const COLUMNS: [&str; 14] = [
     "requester",
     "request_id",
     "reason",
+    "ledger_partition",
 ];
 
 /// A file that is being written.
@@ -61,7 +63,7 @@ impl<'a, W: Write> Records<'a, W> {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn write(&mut self, offset: i64, entry: &Entry) -> Result<(), Error> {
+    pub(super) fn write(&mut self, place: Place, entry: &Entry) -> Result<(), Error> {
         fn number<N: ToString>(value: Option<N>) -> Cow<'static, str> {
             value.map_or(Cow::Borrowed(""), |value| value.to_string().into())
         }
@@ -69,7 +71,7 @@ impl<'a, W: Write> Records<'a, W> {
             value.as_deref().map_or(Cow::Borrowed(""), cell)
         }
         let cells: [Cow<'_, str>; COLUMNS.len()] = [
-            offset.to_string().into(),
+            place.offset.to_string().into(),
             entry.record.to_string().into(),
             entry.turn.to_string().into(),
             entry.kind.as_str().into(),
@@ -83,6 +85,7 @@ impl<'a, W: Write> Records<'a, W> {
             text(&entry.requester),
             text(&entry.request_id),
             text(&entry.reason),
+            place.partition.to_string().into(),
         ];
         let written = self.writer.write_record(cells.map(Cow::into_owned));
         self.check(written)
@@ -132,14 +135,18 @@ mod tests {
         };
         let mut file = Vec::new();
         let mut records = Records::of(Path::new("ledger.csv"), &mut file).unwrap();
-        records.write(77, &entry).unwrap();
+        let place = Place {
+            partition: 5,
+            offset: 77,
+        };
+        records.write(place, &entry).unwrap();
         records.finish().unwrap();
         let text = String::from_utf8(file).unwrap();
         let (head, line) = text.split_once('\n').unwrap();
         assert_eq!(head, COLUMNS.join(","));
         assert_eq!(
             line,
-            "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",'=1+1,\n"
+            "77,12,0,grant,41,50,10,,3,1234,2023-11-14T22:13:20.000Z,\"a \"\"b\"\", c\",'=1+1,,5\n"
         );
         for text in ["=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "＝1"] {
             assert_eq!(cell(text), format!("'{text}"));

@@ -55,7 +55,7 @@ pub(super) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(
                 out,
                 "  partition {} offset {}: {}",
-                report.partition, example.offset, example.problem
+                example.partition, example.offset, example.problem
             )?;
         }
     }
@@ -93,6 +93,7 @@ mod tests {
     fn a_reason_cannot_say_that_the_chain_is_whole() {
         let act = Act {
             kind: "define",
+            partition: 0,
             offset: 0,
             next: Some(1),
             timestamp: 0,

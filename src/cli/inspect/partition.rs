@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::core::Fold;
 use crate::core::link::LinkKey;
+use crate::core::rescale::{Part, Standing};
+use crate::core::{Fold, Homes};
 use crate::kafka::takeovers::questions::Questions;
 use crate::processor::restore::Restored;
 use crate::processor::takeover::{Action, Bound, Event, StateLog, Step, Takeover, Verdict};
@@ -68,6 +69,16 @@ pub(crate) struct Facts {
     pub undefined: Option<&'static str>,
     /// N, from the footer.
     pub service_partitions: Option<u32>,
+    /// N of each epoch, from the footer, the first one first.
+    pub homes: Option<Vec<u32>>,
+    /// The part that the partition has left to do in a rescale. Absent when there never was one.
+    pub rescale: Option<&'static str>,
+    /// The facts about a rescale.
+    #[serde(skip)]
+    pub standing: Option<Standing>,
+    /// Partitions that have reported to this one.
+    #[serde(skip)]
+    pub reports: Vec<u32>,
     /// The version of the rules by which the state was folded.
     pub fold_version: Option<u16>,
     /// The request topic's ID, from the footer.
@@ -94,6 +105,12 @@ impl Facts {
         self.outlook == Outlook::Starts || self.next_offset.is_some()
     }
 
+    /// The part that the partition has left to do. None when its state is not known.
+    pub(crate) fn part(&self, service: &Homes) -> Option<Part> {
+        let partition = u32::try_from(self.partition).ok()?;
+        Some(self.standing?.part(partition, service))
+    }
+
     fn note(&mut self, event: &Event) {
         match event {
             Event::Bound(Bound::Log(StateLog { start, end })) => {
@@ -116,6 +133,9 @@ impl Facts {
         self.skipped_batches = Some(restored.skipped_batches);
         if let Some(footer) = &restored.footer {
             self.footer(footer);
+            let partition = u32::try_from(self.partition).unwrap_or(0);
+            self.standing = Some(restored.fold.standing(partition));
+            self.reports = restored.fold.reports().collect();
         }
     }
 
@@ -126,6 +146,7 @@ impl Facts {
         self.floor = Some(footer.scalars.floor);
         self.undefined = Some(footer.scalars.undefined.as_str());
         self.service_partitions = Some(footer.scalars.homes.partitions());
+        self.homes = Some(footer.scalars.homes.counts().collect());
         self.fold_version = Some(footer.fold_version);
         self.topic_id = Some(footer.topic_id.to_string());
         self.digest = Some(footer.digest.to_string());
@@ -138,7 +159,7 @@ impl Facts {
 const NO_KEY: LinkKey = LinkKey([0; 32]);
 
 /// Finds all facts about a partition, with its state.
-pub(super) fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
+pub(in crate::cli) fn look(questions: &Questions, partition: i32, group: &str) -> (Facts, Fold) {
     let mut facts = Facts {
         partition,
         ..Facts::default()
@@ -197,4 +218,11 @@ fn state_as_found(questions: &Questions, facts: &mut Facts) -> Fold {
         // The reason has been reported already.
         _ => Fold::default(),
     }
+}
+
+/// The longest list of N that any of these partitions has learned. None before the first checkpoint.
+pub(in crate::cli) fn longest(partitions: &[Facts]) -> Option<Homes> {
+    let lists = partitions.iter().filter_map(|facts| facts.standing);
+    let lists = lists.map(|standing| standing.homes);
+    lists.max_by_key(Homes::epoch)
 }

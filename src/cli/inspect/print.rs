@@ -83,6 +83,7 @@ fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
         ("LAST APPLIED", Right),
         ("SEQUENCES", Right),
         ("OUTLOOK", Left),
+        ("RESCALE", Left),
     ]);
     for facts in partitions {
         table.row([
@@ -95,6 +96,7 @@ fn offsets(partitions: &[Facts], out: &mut impl Write) -> io::Result<()> {
             or_dash(facts.last_applied_offset),
             or_dash(facts.sequences),
             facts.outlook.as_str().to_owned(),
+            or_dash(facts.rescale),
         ]);
     }
     table.print(out)

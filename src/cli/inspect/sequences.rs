@@ -57,7 +57,7 @@ impl Row {
 
 /// Selects rows from partitions that come in any order.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     only: Option<String>,
     limit: usize,
     rows: BTreeSet<Row>,
@@ -66,7 +66,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Selects the first `limit` sequences by name, or all of one name.
-    pub(super) fn new(only: Option<String>, limit: u64) -> Selection {
+    pub(in crate::cli) fn new(only: Option<String>, limit: u64) -> Selection {
         Selection {
             only,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),

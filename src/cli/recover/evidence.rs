@@ -60,6 +60,8 @@ pub(super) struct Evidence {
     pub decided: Decided,
     /// The source of N and the key.
     pub origin: Origin,
+    /// A partition that has not adopted the names that move to it from this one, if there is one.
+    pub waiting: Option<u32>,
     /// The verdict that an owner reaches from log and state.
     pub judged: Judged,
     /// The cut of the log: the first request below the checkpoint that was appended after the last answered
@@ -122,8 +124,6 @@ pub(super) struct State {
     pub scalars: Scalars,
     /// The last footer, even if it does not add up.
     pub last_footer: Option<Footer>,
-    /// True when the partition has not done its part of a rescale.
-    pub is_in_rescale: bool,
 }
 
 /// The known facts about one sequence.
@@ -227,9 +227,8 @@ impl State {
                 known.epoch = end.epoch.max(known.epoch);
                 known.position = end.position.max(known.position);
             }
-            Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {
-                self.is_in_rescale = true;
-            }
+            // A repair is refused until they are no longer needed.
+            Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {}
         }
     }
 
@@ -307,6 +306,7 @@ impl Inquiry<'_> {
             judged,
             committed: committed.map(|committed| committed.next),
             answered,
+            waiting: self.waiting(&decided.homes)?,
             decided,
             origin,
             replies: self.replies(decided.homes)?,
@@ -314,6 +314,21 @@ impl Inquiry<'_> {
             state,
             log,
         })
+    }
+
+    /// The first partition that names of this one move to, and that is not their home as far as its checkpoints
+    /// show.
+    fn waiting(&self, homes: &Homes) -> Result<Option<u32>, Error> {
+        let here = u32::try_from(self.partition).unwrap_or(0);
+        for child in homes.children_of(here) {
+            let learned = self
+                .questions
+                .last_homes(i32::try_from(child).unwrap_or(0))?;
+            if learned.is_none_or(|learned| learned.epoch() < homes.epoch()) {
+                return Ok(Some(child));
+            }
+        }
+        Ok(None)
     }
 
     /// Asks the same questions as an owner, so that the repair fits the reason of the halt.

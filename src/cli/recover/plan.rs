@@ -98,11 +98,8 @@ impl Plan {
                 places: Cow::Borrowed(places),
             });
         }
-        let scalars = Scalars {
-            floor,
-            homes: evidence.decided.homes,
-            ..state.scalars
-        };
+        rescale::keep_reports(ask.partition, evidence, &mut fold);
+        let scalars = rescale::scalars(floor, evidence);
         let of_other_topic = BTreeMap::new();
         let accepted = if evidence.is_of_other_topic() {
             &of_other_topic
@@ -256,6 +253,7 @@ fn moved(ask: &Ask, evidence: &Evidence) -> Result<Vec<Moved>, String> {
         .keys()
         .chain(given.keys())
         .chain(ask.above_of.keys())
+        .filter(|name| rescale::stays(ask.partition, name, evidence))
         .collect();
     let (mut moved, mut refused) = (Vec::new(), Vec::new());
     for name in names {
@@ -498,6 +496,7 @@ pub(super) mod tests {
                 link_key: LinkKey::drawn([2; 32]),
             },
             origin: Origin::State(3),
+            waiting: None,
             cut: None,
             judged: Judged::Starts,
             committed: None,

@@ -9,7 +9,7 @@ use crate::core::link::{Link, Position, Verdict};
 use crate::core::partitioner::partition_of;
 use crate::core::planted::planted;
 use crate::core::rejection::{Code, Rejection};
-use crate::core::rescale::{Given, OPERATOR, Order, Rescaled};
+use crate::core::rescale::{Given, OPERATOR, Order, Rescaled, Standing};
 
 /// The meaning of an order here.
 enum Step {
@@ -80,15 +80,6 @@ impl Fold {
             }
         };
         Answer::Rescaled(Box::new(Rescaled { given, reply: None }))
-    }
-
-    /// Refuses an operator's order where the release cannot carry it out.
-    pub fn refuse_split(&mut self, at: At) -> Answer {
-        self.count(at.timestamp);
-        Answer::Rejected(Rejection::new(
-            Code::InvalidDefinition,
-            "this release does not carry out rescales; the partitions stay as they are",
-        ))
     }
 
     /// An operator's split: one record decides for the whole service.
@@ -360,6 +351,23 @@ impl Fold {
     pub fn is_home_of(&self, partition: u32, name: &str) -> bool {
         let homes = self.scalars.homes;
         homes.epoch() == 0 && homes.has(partition) || homes.of(name.as_bytes()) == partition
+    }
+
+    /// The facts about a rescale, for those who watch it.
+    pub fn standing(&self, partition: u32) -> Standing {
+        let homes = self.scalars.homes;
+        let (is_copied, is_home) = (self.copied.scalars.is_some(), homes.has(partition));
+        Standing {
+            homes,
+            is_staged: !is_home && (is_copied || self.sequences() > 0),
+            is_split: is_home && is_copied,
+            has_unburied: self.scalars.unburied > 0,
+        }
+    }
+
+    /// The partitions that have reported here that they have done their part of the current rescale.
+    pub fn reports(&self) -> impl Iterator<Item = u32> {
+        self.reported.iter().copied()
     }
 
     /// Notes that everything that an order to adopt needs is committed in this partition's state.

@@ -269,8 +269,12 @@ fn trace() -> Value {
     let whole = || json!({"type": "integer", "format": "int64"});
     let grant = json!({
         "type": "object",
-        "properties": {"ledger_offset": whole(), "record": {"type": "object"}},
-        "required": ["ledger_offset", "record"],
+        "properties": {
+            "ledger_partition": whole(),
+            "ledger_offset": whole(),
+            "record": {"type": "object"},
+        },
+        "required": ["ledger_partition", "ledger_offset", "record"],
     });
     json!({
         "type": "object",

@@ -346,6 +346,30 @@ impl Admin {
         self.settled(&names).map(drop)
     }
 
+    /// Adds partitions to a topic until it has this number, if it has fewer, and waits until they have leaders.
+    ///
+    /// # Errors
+    /// No answer in time, or no permission.
+    pub(crate) fn grow(&self, topic: &str, total: u32) -> Result<(), Error> {
+        super::grow(&self.client, topic, total)?;
+        let begin = Instant::now();
+        loop {
+            let cluster = self.settled(&[topic])?;
+            let found = cluster.topics.get(topic);
+            if found.is_some_and(|topic| topic.partitions >= total) {
+                return Ok(());
+            }
+            if begin.elapsed() >= CREATION_DEADLINE {
+                return Err(Error::own(
+                    "add partitions",
+                    Class::Retriable,
+                    format!("topic {topic:?} does not show {total} partitions yet"),
+                ));
+            }
+            thread::sleep(CREATION_POLL);
+        }
+    }
+
     /// Deletes a topic.
     ///
     /// # Errors

@@ -15,15 +15,15 @@ use crate::kafka::client::Authenticated;
 use crate::kafka::error::{Class, Error, text};
 use crate::processor::membership::MemberId;
 
-/// The consumer of a member of the group.
-type Member = Authenticated<BaseConsumer<Membership>>;
+/// The consumer of a member.
+type Member = Arc<Authenticated<BaseConsumer<Membership>>>;
 
 /// Gives access to a member's credentials, until its consumer is closed.
 #[derive(Clone)]
-pub(crate) struct Credentials(Arc<Mutex<Option<Arc<Member>>>>);
+pub(crate) struct Credentials(Arc<Mutex<Option<Member>>>);
 
 impl Credentials {
-    pub(super) fn of(consumer: &Arc<Member>) -> Credentials {
+    pub(super) fn of(consumer: &Member) -> Credentials {
         Credentials(Arc::new(Mutex::new(Some(Arc::clone(consumer)))))
     }
 

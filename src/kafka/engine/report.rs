@@ -8,7 +8,8 @@ use tracing::{debug, error, info, warn};
 
 use super::latency::Latency;
 use super::statistics::{self, Ends};
-use crate::core::Code;
+use crate::core::rescale::{Part, Standing};
+use crate::core::{Code, Homes};
 use crate::kafka::consumer::Record;
 use crate::kafka::error::Error;
 use crate::kafka::replies::Served;
@@ -87,6 +88,8 @@ pub(super) struct Reporter {
     checkpoint_problem: Option<String>,
     /// N and the number of partitions of the request topic, as the last takeover found them.
     partitions: (u32, u32),
+    /// The longest list of N that a partition of this instance has learned.
+    homes: Option<Homes>,
     /// The flags with which a printed command reaches this service.
     service_flags: String,
 }
@@ -111,6 +114,7 @@ impl Reporter {
             checkpoint_failures: 0,
             checkpoint_problem: None,
             partitions: (0, 0),
+            homes: None,
         }
     }
 
@@ -347,6 +351,15 @@ impl Reporter {
             .retain(|partition, _| reports.iter().any(|report| report.partition == *partition));
         self.latency
             .keep(|partition| self.watched.contains_key(&partition));
+        let standings = reports.iter().filter_map(|report| report.standing);
+        let longest = standings
+            .map(|standing| standing.homes)
+            .max_by_key(Homes::epoch);
+        let known = [longest, self.homes].into_iter().flatten();
+        self.homes = known.max_by_key(Homes::epoch);
+        if let Some(homes) = &self.homes {
+            self.partitions.0 = homes.partitions();
+        }
         let partitions = reports
             .into_iter()
             .map(|report| (report.partition, self.partition(report)))
@@ -364,6 +377,7 @@ impl Reporter {
     }
 
     fn partition(&mut self, mut report: PartitionReport) -> PartitionStatus {
+        let rescale = self.part(report.partition, report.standing);
         if let Phase::Halted { remedy, .. } = &mut report.phase
             && remedy.starts_with(RECOVER)
         {
@@ -407,10 +421,20 @@ impl Reporter {
             unanswered,
             unanswered_ms: watched.unanswered.map(millis),
             sequences: u64::try_from(report.sequences).unwrap_or(u64::MAX),
+            rescale,
             outlook: report.outlook,
             checkpoint_age_ms: watched.checkpoint.map(millis),
             open_transaction_hold_ms: watched.held.map(|(_, since)| millis(since)),
         }
+    }
+}
+
+impl Reporter {
+    /// The part that a partition has left to do in a rescale. None when there is none.
+    fn part(&self, partition: i32, standing: Option<Standing>) -> Option<&'static str> {
+        let partition = u32::try_from(partition).ok()?;
+        let part = standing?.part(partition, self.homes.as_ref()?);
+        (part != Part::Done).then(|| part.as_str())
     }
 }
 

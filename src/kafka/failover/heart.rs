@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tracing::{debug, info};
 
@@ -24,7 +25,8 @@ use crate::kafka::error::Error;
 use crate::observe::metrics::Metrics;
 use crate::processor::failover::heartbeat::INTERVAL_MS;
 use crate::processor::failover::observer::Options;
-use crate::wire::heartbeat::{Heartbeat, Sign};
+use crate::wire::heartbeat::{Heartbeat, STATE_FORMAT, Sign};
+use crate::wire::state::FORMAT_VERSION;
 
 /// The interval between two heartbeats of an engine that watches no peers, in ms. A starting process of the
 /// same name must hear two of them while it listens, for 0.3 s (`processor::failover::namesake`).
@@ -202,10 +204,16 @@ impl Writer {
 
     fn send(&self, heartbeat: &Heartbeat) {
         let (key, value) = (heartbeat.key(&self.group), heartbeat.encode());
+        let format = FORMAT_VERSION.to_string();
+        let headers = OwnedHeaders::new_with_capacity(1).insert(Header {
+            key: STATE_FORMAT,
+            value: Some(&format),
+        });
         let record = BaseRecord::to(&self.heartbeats.topic)
             .partition(PARTITION)
             .key(key.as_bytes())
-            .payload(&value[..]);
+            .payload(&value[..])
+            .headers(headers);
         if let Err((error, _)) = self.producer.send(record) {
             debug!(%error, "a heartbeat was not written");
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedHeaders, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::kafka::client::Authenticated;
@@ -12,7 +12,7 @@ use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
-use crate::wire::heartbeat::Heartbeat;
+use crate::wire::heartbeat::{Heartbeat, STATE_FORMAT};
 
 /// The only partition of the topic.
 pub(super) const PARTITION: i32 = 0;
@@ -29,6 +29,8 @@ pub(crate) struct Heard {
     pub old: bool,
     /// When the broker appended it, in ms since 1970.
     pub appended_ms: i64,
+    /// The newest version of state records that the writer reads. None for a release from before rescales.
+    pub state_format: Option<u8>,
 }
 
 /// A consumer of the topic.
@@ -108,6 +110,13 @@ impl Tail {
             heartbeat,
             old: record.offset() < self.end,
             appended_ms: record.timestamp().to_millis().unwrap_or(0),
+            state_format: state_format(record.headers()),
         }))
     }
+}
+
+fn state_format(headers: Option<&BorrowedHeaders>) -> Option<u8> {
+    let mut headers = headers?.iter();
+    let found = headers.find(|header| header.key == STATE_FORMAT)?.value?;
+    std::str::from_utf8(found).ok()?.parse().ok()
 }

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use crate::core::digest::fingerprint;
-use crate::core::{NextOffset, Offset, Timestamp};
+use crate::core::{Homes, NextOffset, Offset, Timestamp};
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::{Flow, Reader, Record, connect_to_leaders};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::restore::{Restored, restore};
 use crate::processor::takeover::{Action, Decided, Event};
-use crate::wire::state::{self, BATCH_HEADER, BatchId, Content};
+use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, FOOTER_KEY};
 
 /// How long each step of connecting in advance may take. A takeover may be waiting for its end.
 const WARM_DEADLINE: Duration = Duration::from_millis(500);
+
+/// The first range, from the end back, in which the last footer of a state partition is searched: an idle owner
+/// writes two records a checkpoint. Each further range is twice as long.
+const TAIL_OFFSETS: i64 = 1_000;
 
 /// The clients that find the answers.
 pub(crate) struct Questions {
@@ -195,6 +199,54 @@ impl Questions {
                 }
             })?;
         Ok(decided)
+    }
+
+    /// The longest list of N among the last footers of partition 0 and of the partitions that have been a name's
+    /// home. A footer of its home follows the one that began the home's epoch. None before the first checkpoint.
+    ///
+    /// # Errors
+    /// The question cannot be answered now.
+    pub(crate) fn homes_of(&self, name: &str) -> Result<Option<Homes>, Error> {
+        let Some(mut homes) = self.last_homes(0)? else {
+            return Ok(None);
+        };
+        loop {
+            let home = i32::try_from(homes.of(name.as_bytes())).unwrap_or(i32::MAX);
+            match self.last_homes(home)? {
+                // Each round adds an epoch, and their number is limited.
+                Some(later) if later.epoch() > homes.epoch() => homes = later,
+                _ => return Ok(Some(homes)),
+            }
+        }
+    }
+
+    /// The list in the last footer of a state partition, whether or not the footer adds up. None without a footer.
+    ///
+    /// # Errors
+    /// The question cannot be answered now.
+    pub(crate) fn last_homes(&self, partition: i32) -> Result<Option<Homes>, Error> {
+        let topic = &self.topics.state;
+        let (start, end) = self.cluster.extent(topic, partition)?;
+        let (mut to, mut length) = (end, TAIL_OFFSETS);
+        while to > start {
+            let from = start.max(to - length);
+            let mut last = None;
+            self.reader.read(topic, partition, from, to, |record| {
+                let key = record.key.unwrap_or_default();
+                if key == FOOTER_KEY
+                    && let Ok(found) = state::decode(key, record.value, None)
+                    && let Content::Footer(footer) = found.content
+                {
+                    last = Some(footer.scalars.homes);
+                }
+                Flow::Continue
+            })?;
+            if last.is_some() {
+                return Ok(last);
+            }
+            (to, length) = (from, length * 2);
+        }
+        Ok(None)
     }
 
     /// The first request that was appended after a time, if there is one: for repairs.

@@ -178,12 +178,26 @@ impl Requester {
     /// # Errors
     /// The producer does not take it.
     pub fn send_to(&mut self, partition: i32, name: &str, value: &[u8]) -> Result<usize, Error> {
+        self.send_with(partition, name, value, Block::EMPTY)
+    }
+
+    /// Like [`Requester::send_to`], with headers.
+    ///
+    /// # Errors
+    /// The producer does not take it.
+    pub fn send_with(
+        &mut self,
+        partition: i32,
+        name: &str,
+        value: &[u8],
+        headers: Block<'_>,
+    ) -> Result<usize, Error> {
         let number = self.sent;
         let record = Outgoing {
             partition,
             key: Some(name.as_bytes()),
             value: Some(value),
-            headers: Block::EMPTY,
+            headers,
             opaque: number,
         };
         match self.topic.produce(record)? {

@@ -112,12 +112,12 @@ impl Progress {
     }
 }
 
-/// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]. Brokers hear of a new topic one
+/// Waits until the producer has heard of the topic, or for [`KNOWN_WAIT`]. Returns the number of its partitions. Brokers hear of a new topic one
 /// after another, and a topic that does not exist must not keep the producer from being made. Without this, a
 /// batch that is handed over before (`rd_kafka_produce_batch`) puts the partition -1 into the transaction,
 /// where librdkafka keeps records without a partition. The coordinator refuses that partition until the
 /// transaction has timed out: five seconds of the first start.
-fn known(topic: &Topic, wait: Duration) -> Result<(), Error> {
+fn known(topic: &Topic, wait: Duration) -> Result<u32, Error> {
     const OPERATION: &str = "look at a topic";
     let client = topic.producer().base().client();
     let patience = Instant::now() + KNOWN_WAIT.min(wait);
@@ -128,7 +128,8 @@ fn known(topic: &Topic, wait: Duration) -> Result<(), Error> {
         let heard =
             |topic: &MetadataTopic| topic.error().is_none() && !topic.partitions().is_empty();
         if found.topics().iter().all(heard) || Instant::now() >= patience {
-            return Ok(());
+            let partitions = found.topics().first().map(|topic| topic.partitions().len());
+            return Ok(u32::try_from(partitions.unwrap_or(0)).unwrap_or(u32::MAX));
         }
         std::thread::sleep(KNOWN_POLL);
     }
@@ -146,6 +147,8 @@ pub(crate) struct TransactionalProducer {
     topics: Topics,
     sizes: Sizes,
     refused: Cell<Option<Role>>,
+    /// Number of partitions of the state topic that the producer knows.
+    reach: Cell<u32>,
 }
 
 impl TransactionalProducer {
@@ -161,11 +164,11 @@ impl TransactionalProducer {
         let producer = Producer::new(&config)?;
         let open = |name: &str| {
             let topic = producer.topic(name)?;
-            known(&topic, deadline.saturating_sub(began.elapsed()))?;
-            Ok(topic)
+            let partitions = known(&topic, deadline.saturating_sub(began.elapsed()))?;
+            Ok((topic, partitions))
         };
-        let (state, replies) = (open(&topics.state)?, open(&topics.replies)?);
-        let ledger = open(&topics.ledger)?;
+        let ((state, reach), (replies, _)) = (open(&topics.state)?, open(&topics.replies)?);
+        let (ledger, _) = open(&topics.ledger)?;
         let left = deadline.saturating_sub(began.elapsed());
         let base = producer.base();
         base.init_transactions(left).map_err(|error| {
@@ -184,6 +187,7 @@ impl TransactionalProducer {
             topics: topics.clone(),
             sizes,
             refused: Cell::default(),
+            reach: Cell::new(reach),
         })
     }
 
@@ -215,6 +219,7 @@ impl TransactionalProducer {
             written: vec![None; checkpoint.sections.len()],
             ..Progress::default()
         };
+        self.reach_for(checkpoint, deadline);
         let produced = self
             .produce_all(checkpoint, (began, deadline), deliveries)
             .and_then(|()| self.acknowledged(began, deadline, deliveries, cancelled));
@@ -240,6 +245,32 @@ impl TransactionalProducer {
             return Err(aborted("a batch was not acknowledged"));
         }
         Ok(written)
+    }
+
+    /// Looks at the topics again when they have grown since the last look. A producer that has not heard of a
+    /// partition keeps its records until it looks by itself, and the whole transaction waits for them.
+    fn reach_for(&self, checkpoint: &Checkpoint, deadline: Instant) {
+        let partitions = checkpoint.sections.iter().map(|section| section.partition);
+        let wanted = partitions
+            .max()
+            .and_then(|last| u32::try_from(last + 1).ok());
+        let Some(wanted) = wanted.filter(|wanted| *wanted > self.reach.get()) else {
+            return;
+        };
+        let until = deadline.min(Instant::now() + KNOWN_WAIT);
+        let left = || until.saturating_duration_since(Instant::now());
+        // Without an answer, the producer tries to write.
+        let look = |topic: &Topic| self.producer.partitions(topic.name(), left()).ok();
+        // The ledger may have fewer partitions, and then takes no records of this one.
+        look(&self.ledger);
+        loop {
+            let found = look(&self.state).unwrap_or(0);
+            self.reach.set(found.max(self.reach.get()));
+            if found >= wanted || left().is_zero() {
+                return;
+            }
+            std::thread::sleep(KNOWN_POLL);
+        }
     }
 
     /// Serves reports after a failure. The report of the record that failed may come behind the reports of

@@ -147,6 +147,11 @@ pub(crate) const PARTITION_HALTED: Named = (
     "sequencer_partition_halted",
     "1 for each owned partition that halted, with the reason.",
 );
+/// The part of a partition in a rescale, by `part`.
+pub(crate) const PARTITION_RESCALE: Named = (
+    "sequencer_partition_rescale",
+    "1 for the part that an owned partition has left to do in a rescale, 0 for the others.",
+);
 /// Lag of a partition.
 pub(crate) const LAG: Named = (
     "sequencer_partition_lag_records",

@@ -8,11 +8,12 @@ use prometheus::{Error, Gauge, GaugeVec, IntGauge, IntGaugeVec, Registry};
 
 use super::names::{
     CHECKPOINT_AGE, CONNECTED, ENGINE_SILENCE, HALTED, LAG, LEFT_RATIO_MIN, NEAR_EXHAUSTION,
-    NEXT_OFFSET, OPEN_TRANSACTION_HOLD, PARTITION_HALTED, PARTITION_STATE, REQUEST_PARTITIONS,
-    SEQUENCES, SERVICE_PARTITIONS, UNANSWERED,
+    NEXT_OFFSET, OPEN_TRANSACTION_HOLD, PARTITION_HALTED, PARTITION_RESCALE, PARTITION_STATE,
+    REQUEST_PARTITIONS, SEQUENCES, SERVICE_PARTITIONS, UNANSWERED,
 };
 use super::register::{float_gauge, float_gauges, gauge, gauges};
 use crate::core::fold::Outlook;
+use crate::core::rescale::Part;
 use crate::observe::status::{PartitionState, PartitionStatus, Status};
 
 /// The series that are set from the status.
@@ -25,6 +26,7 @@ pub(super) struct Partitions {
     request_partitions: IntGauge,
     state: IntGaugeVec,
     halted_because: IntGaugeVec,
+    rescale: IntGaugeVec,
     lag_records: IntGaugeVec,
     unanswered: IntGaugeVec,
     next_offset: IntGaugeVec,
@@ -47,6 +49,7 @@ impl Partitions {
             request_partitions: gauge(registry, REQUEST_PARTITIONS)?,
             state: gauges(registry, PARTITION_STATE, &["partition", "state"])?,
             halted_because: gauges(registry, PARTITION_HALTED, &["partition", "reason"])?,
+            rescale: gauges(registry, PARTITION_RESCALE, &["partition", "part"])?,
             lag_records: gauges(registry, LAG, &["partition"])?,
             unanswered: gauges(registry, UNANSWERED, &["partition"])?,
             next_offset: gauges(registry, NEXT_OFFSET, &["partition"])?,
@@ -90,6 +93,12 @@ impl Partitions {
             self.state
                 .with_label_values(&[label.as_str(), state.as_str()])
                 .set(is_in_it);
+        }
+        for part in parts() {
+            let is_left = i64::from(status.rescale == Some(part));
+            self.rescale
+                .with_label_values(&[label.as_str(), part])
+                .set(is_left);
         }
         if let Some(reason) = status.halt {
             self.halted_because
@@ -166,6 +175,9 @@ impl Partitions {
                     .remove_label_values(&[label.as_str(), state.as_str()]),
             );
         }
+        for part in parts() {
+            forget(self.rescale.remove_label_values(&[label.as_str(), part]));
+        }
         forget(self.lag_records.remove_label_values(&labels));
         forget(self.unanswered.remove_label_values(&labels));
         forget(self.next_offset.remove_label_values(&labels));
@@ -177,6 +189,12 @@ impl Partitions {
                 .remove_label_values(&labels),
         );
     }
+}
+
+/// The parts of a rescale that have series.
+fn parts() -> impl Iterator<Item = &'static str> {
+    let left = Part::ALL.into_iter().filter(|part| *part != Part::Done);
+    left.map(Part::as_str)
 }
 
 /// The values of `left_below`, with the number of sequences that have less left.

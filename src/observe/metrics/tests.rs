@@ -187,6 +187,7 @@ fn the_documented_metrics_are_those_that_are_exported_with_their_types_and_label
         "kind",
         "left_below",
         "outcome",
+        "part",
         "partition",
         "reason",
         "result",

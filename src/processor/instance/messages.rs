@@ -2,6 +2,7 @@
 
 use crate::core::fold::Outlook;
 use crate::core::link::LinkKey;
+use crate::core::rescale::Standing;
 use crate::core::{Homes, NextOffset};
 use crate::processor::checkpoint::{Checkpoint, Written};
 use crate::processor::parent::Parent;
@@ -232,6 +233,8 @@ pub struct PartitionReport {
     pub outstanding: u64,
     /// Number of sequences that the partition knows.
     pub sequences: usize,
+    /// The facts about a rescale, while the partition runs.
+    pub standing: Option<Standing>,
     /// How near the sequences are to their end. Present while the partition runs and all of them were looked
     /// at.
     pub outlook: Option<Outlook>,

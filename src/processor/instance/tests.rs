@@ -50,7 +50,6 @@ impl Driven {
                         default_topic: "replies".into(),
                     },
                     rewrite_floor_records: 1_000_000,
-                    rescales: true,
                 },
                 run: Run {
                     writer: 1,

@@ -10,13 +10,15 @@
 use super::Partition;
 use crate::core::fold::Slot;
 use crate::core::planted::planted;
+use crate::core::rescale::Standing;
 use crate::core::{Fold, Homes, NextOffset, Offset};
 use crate::processor::halt::Halt;
 use crate::processor::parent::Parent;
 
-/// Entries that one checkpoint of a child takes from its parent: 5 MB or so, a second's work of a broker. The child
-/// folds nothing meanwhile.
-const STAGED_ENTRIES_MAX: usize = 50_000;
+/// Entries that one checkpoint of a child takes from its parent: 0.5 MB or so, a tenth of a second's work of a broker.
+/// An instance may have several children, and in `exactly_once` mode the answers of all its partitions wait for the
+/// transaction.
+const STAGED_ENTRIES_MAX: usize = 5_000;
 
 /// Sequences that a parent looks at with each checkpoint, to remove those that have moved: a millisecond's work.
 const LOOKED_AT_MAX: usize = 20_000;
@@ -90,7 +92,7 @@ impl Partition {
     }
 
     /// The parent whose state is to be read now, and the list with which this partition adopts.
-    pub(in crate::processor) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
+    pub(crate) fn asks_parent(&mut self, now_ms: u64) -> Option<(u32, Homes)> {
         if self.intake.is_draining() {
             return None;
         }
@@ -105,7 +107,7 @@ impl Partition {
     }
 
     /// Takes what the parent's state has for this partition. Returns true when the partition is to be fetched.
-    pub(in crate::processor) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
+    pub(crate) fn parent_read(&mut self, parent: Parent, now_ms: u64) -> bool {
         let Some(adoption) = &mut self.adoption else {
             return false;
         };
@@ -197,6 +199,12 @@ impl Partition {
             problem: problem.to_owned(),
             at,
         });
+    }
+
+    /// The facts about a rescale, for those who watch it.
+    pub(in crate::processor) fn standing(&self) -> Standing {
+        let folding = &self.folding;
+        folding.fold.standing(folding.partition)
     }
 
     /// Why the partition waits, in words.

@@ -85,6 +85,4 @@ pub struct Service {
     pub routing: Routing,
     /// Below this many state records since the last full rewrite, no rewrite begins.
     pub rewrite_floor_records: u64,
-    /// False where partition 0 refuses every split.
-    pub rescales: bool,
 }

@@ -60,7 +60,6 @@ impl Fed {
                 default_topic: "replies".to_owned(),
             },
             rewrite_floor_records: 1_000_000,
-            rescales: true,
         };
         Fed {
             partition: Partition::new(ID, ASSIGNMENT, start, &service),

@@ -27,7 +27,6 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
-use super::trace::Homes;
 use super::{State, failed, json, query};
 use crate::observe::clock::unix_ms;
 use crate::observe::metrics::latency::Since;
@@ -106,10 +105,7 @@ async fn ask(state: &State, query: Option<&str>) -> Option<Question> {
     let name = query::value(query, "sequence")?;
     let id = query::value(query, "id")?;
     let answer = match &state.tracer {
-        Some(tracer) => {
-            let homes = state.status.read().service_partitions;
-            tracer.trace(Homes::Known(homes), &name, &id).await
-        }
+        Some(tracer) => tracer.trace(&name, &id).await,
         None => Err("there is no ledger here".to_owned()),
     };
     Some(Question { name, id, answer })

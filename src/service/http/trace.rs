@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::audit::source::{Ledger, Live, Raw};
+use crate::audit::lineage::Lineage;
+use crate::audit::source::{Ledger, Place, Raw};
 use crate::audit::trace::{Trace, by_number};
+use crate::core::Homes;
 use crate::core::limits::NAME_BYTES_MAX;
-use crate::core::partitioner::partition_id_of;
 use crate::kafka::clients::Connection;
 use crate::kafka::consumer::Flow;
 use crate::kafka::error::{Class, Error};
@@ -19,15 +20,6 @@ use crate::kafka::transactor::Topics;
 /// Longest search. Bisection takes well under a second. A rare sequence in a busy partition may need a read of
 /// the whole partition, which is a task for the command line.
 const TRACE_MAX: Duration = Duration::from_secs(10);
-
-/// N, the number of partitions that names are spread over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Homes {
-    /// The number that the instance knows. 0 while it knows none.
-    Known(u32),
-    /// The number in the state.
-    Asked,
-}
 
 /// Searches the ledger. Clones share the one search at a time.
 #[derive(Clone)]
@@ -48,7 +40,7 @@ impl Tracer {
     }
 
     /// Finds the request that got this ID, or returns in words why it is unknown.
-    pub(crate) async fn trace(&self, homes: Homes, name: &str, id: &str) -> Result<Trace, String> {
+    pub(crate) async fn trace(&self, name: &str, id: &str) -> Result<Trace, String> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(format!(
                 "a sequence has a name of 1 to {NAME_BYTES_MAX} bytes"
@@ -58,9 +50,6 @@ impl Tracer {
             .trim()
             .parse()
             .map_err(|_| "an ID is a whole number, such as 48213".to_owned())?;
-        if matches!(homes, Homes::Known(0)) {
-            return Err("the number of partitions is not known yet; try again".to_owned());
-        }
         let until = Instant::now() + TRACE_MAX;
         let turn = tokio::time::timeout(TRACE_MAX, Arc::clone(&self.turn).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
@@ -72,7 +61,7 @@ impl Tracer {
         std::thread::Builder::new()
             .name("trace".to_owned())
             .spawn(move || {
-                let found = tracer.search(homes, &name, id, until, turn);
+                let found = tracer.search(&name, id, until, turn);
                 // After the deadline, nobody waits for this answer.
                 let _ = answer.send(found);
             })
@@ -88,35 +77,29 @@ impl Tracer {
 
     fn search(
         &self,
-        homes: Homes,
         name: &str,
         id: i64,
         until: Instant,
         _turn: OwnedSemaphorePermit,
     ) -> Result<Trace, Error> {
-        let homes = match homes {
-            Homes::Known(homes) => homes,
-            Homes::Asked => self.homes()?,
-        };
-        let partition = partition_id_of(name.as_bytes(), homes);
-        let ledger = Live::new(&self.connection, &self.topics.ledger, partition)?;
+        let homes = self.homes(name)?;
+        let ledger = Lineage::live(&self.connection, &self.topics.ledger, &homes, name)?;
+        let partition = ledger.home();
         by_number(&InTime { ledger, until }, partition, name, id)
     }
 }
 
 impl Tracer {
-    fn homes(&self) -> Result<u32, Error> {
-        let decided = Questions::new(&self.connection, &self.topics)?.decided(0)?;
-        decided
-            .map(|decided| decided.homes.partitions())
-            .ok_or_else(|| {
-                let message = "the service has not begun yet".to_owned();
-                Error::own(
-                    "look for the number of partitions",
-                    Class::Retriable,
-                    message,
-                )
-            })
+    fn homes(&self, name: &str) -> Result<Homes, Error> {
+        let homes = Questions::new(&self.connection, &self.topics)?.homes_of(name)?;
+        homes.ok_or_else(|| {
+            let message = "the service has not begun yet".to_owned();
+            Error::own(
+                "look for the number of partitions",
+                Class::Retriable,
+                message,
+            )
+        })
     }
 }
 
@@ -150,6 +133,18 @@ impl<L: Ledger> Ledger for InTime<L> {
     fn at_time(&self, time_ms: i64) -> Result<i64, Error> {
         self.ledger.at_time(time_ms)
     }
+
+    fn place(&self, offset: i64) -> Place {
+        self.ledger.place(offset)
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        self.ledger.partitions()
+    }
+
+    fn gone(&self) -> Vec<Place> {
+        self.ledger.gone()
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +175,21 @@ mod tests {
 
         fn at_time(&self, _time_ms: i64) -> Result<i64, Error> {
             Ok(0)
+        }
+
+        fn place(&self, offset: i64) -> Place {
+            Place {
+                partition: 0,
+                offset,
+            }
+        }
+
+        fn partitions(&self) -> Vec<i32> {
+            vec![0]
+        }
+
+        fn gone(&self) -> Vec<Place> {
+            Vec::new()
         }
     }
 

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 
 use crate::core::link::LinkKey;
+use crate::core::rescale::{Order, operators_link};
 use crate::core::{Fold, Homes, NextOffset, Offset, Timestamp};
 use crate::kafka::error::Error as KafkaError;
 use crate::processor::Mode;
 use crate::processor::checkpoint::{Batch, Section, Written};
+use crate::processor::parent::Parent;
 use crate::processor::partition::{Output, Partition, Record as Request, Service as Shipped};
 use crate::processor::restore::{Restore, Restored};
 use crate::processor::takeover::Start;
@@ -15,6 +17,7 @@ use crate::verify::report::Report;
 use crate::verify::source::{Extent, Flow, Logs, Record, Topic};
 use crate::verify::{self, Error, Options};
 use crate::wire::headers::{FORWARDED, Headers, Names, REQUEST_ID};
+use crate::wire::rescale;
 use crate::wire::route::{AllowList, Routing};
 use crate::wire::state::{self, BatchId, Content, Reset, TopicId};
 
@@ -55,8 +58,11 @@ pub(super) struct World {
     starts: Vec<i64>,
     replies_start: i64,
     owners: Vec<Option<Partition>>,
+    /// Number of partitions at the beginning.
+    first: u32,
     shipped: Shipped,
     batches: u64,
+    now_ms: u64,
     dice: RefCell<Dice>,
     /// The first batch of each partition, for an owner that lost the partition.
     early: Vec<Option<Section>>,
@@ -75,7 +81,6 @@ impl World {
                 default_topic: "replies".to_owned(),
             },
             rewrite_floor_records: 1_000_000,
-            rescales: true,
         };
         World {
             requests: vec![Vec::new(); partitions],
@@ -85,8 +90,10 @@ impl World {
             starts: vec![0; partitions],
             replies_start: 0,
             owners: (0..partitions).map(|_| None).collect(),
+            first: partitions as u32,
             shipped,
             batches: 0,
+            now_ms: 0,
             dice: RefCell::new(Dice(0x9e37_79b9 + seed)),
             early: (0..partitions).map(|_| None).collect(),
         }
@@ -171,6 +178,38 @@ impl World {
         }
     }
 
+    /// Gives the topics more partitions.
+    pub(super) fn grow(&mut self, partitions: usize) {
+        self.requests.resize_with(partitions, Vec::new);
+        self.state.resize_with(partitions, Vec::new);
+        self.starts.resize(partitions, 0);
+        self.owners.resize_with(partitions, || None);
+        self.early.resize_with(partitions, || None);
+    }
+
+    /// Writes the operator's record that begins a rescale; returns its offset.
+    pub(super) fn split(&mut self, list: &[u32]) -> i64 {
+        let homes = Homes::read(list.iter().copied()).unwrap();
+        let value = rescale::encode(&Order::Split(homes));
+        let link = operators_link(&homes);
+        let header = link.header(&LINK_KEY, 0, rescale::KEY, Some(&value));
+        self.write(
+            0,
+            Own {
+                key: Some(rescale::KEY.to_vec()),
+                value: Some(value),
+                forwarded: Some(header.into_bytes()),
+                ..Own::default()
+            },
+        )
+    }
+
+    /// The list of N that a partition has learned.
+    pub(super) fn homes(&self, partition: usize) -> Vec<u32> {
+        let footer = self.restore(partition).footer;
+        footer.map_or_else(Vec::new, |footer| footer.scalars.homes.counts().collect())
+    }
+
     /// Serves until everything is answered, with a crash now and then.
     pub(super) fn serve(&mut self) {
         loop {
@@ -200,6 +239,14 @@ impl World {
         for record in &records {
             self.feed(partition, &mut owner, record);
         }
+        // Time passes with each turn.
+        self.now_ms += 1_000;
+        if let Some((parent, homes)) = owner.asks_parent(self.now_ms) {
+            let restored = self.restore(parent as usize);
+            let parent = Parent::of(&restored, partition as u32, &homes);
+            owner.parent_read(parent, self.now_ms);
+        }
+        let waits = owner.next().0 < records.last().map_or(0, |last| last.offset + 1);
         let end = self.requests[partition]
             .last()
             .map_or(0, |last| last.offset + 1);
@@ -212,7 +259,7 @@ impl World {
         }
         let wants = owner.wants_checkpoint();
         self.owners[partition] = Some(owner);
-        !records.is_empty() || wants
+        !records.is_empty() || wants || waits
     }
 
     fn feed(&mut self, partition: usize, owner: &mut Partition, record: &Own) {
@@ -232,8 +279,20 @@ impl World {
             headers: &headers,
         };
         match owner.record(request, &shipped) {
-            None | Some(Output::Several) => {}
-            Some(Output::Reply(reply)) => {
+            None => {}
+            Some(Output::Several) => {
+                while let Some(message) = owner.more() {
+                    self.send(message);
+                }
+            }
+            Some(message) => self.send(message),
+        }
+    }
+
+    fn send(&mut self, message: Output<'_>) {
+        match message {
+            Output::Several => panic!("several in several"),
+            Output::Reply(reply) => {
                 self.replies.push(Own {
                     offset: self.replies.len() as i64,
                     key: reply.outgoing.key.map(<[u8]>::to_vec),
@@ -241,7 +300,7 @@ impl World {
                     ..Own::default()
                 });
             }
-            Some(Output::Forward(forward)) => {
+            Output::Forward(forward) => {
                 let header = |name: &str| {
                     let mut headers = forward.headers.iter();
                     headers
@@ -303,8 +362,11 @@ impl World {
 
     fn restored(&self, partition: usize) -> Partition {
         let mut restored = self.restore(partition);
-        if restored.footer.is_none() {
-            restored.fold = Fold::new(Homes::first(self.requests.len() as u32));
+        let is_new = restored.footer.is_none();
+        if is_new {
+            let service = self.restore(0).footer;
+            let service = service.map_or(Homes::first(self.first), |footer| footer.scalars.homes);
+            restored.fold = Fold::new(service.at_birth(partition as u32));
         }
         let footer = restored.footer.as_ref();
         let start = Start {
@@ -312,7 +374,7 @@ impl World {
             answered: None,
             last_applied: footer.and_then(|footer| footer.last_applied),
             link_key: LINK_KEY,
-            decides: false,
+            decides: is_new && partition as u32 >= self.first,
             topic_partitions: self.requests.len() as u32,
             topic_id: TopicId(TOPIC_ID),
             state_end: 0,

@@ -43,15 +43,21 @@ impl fmt::Display for Origin {
 }
 
 impl Inquiry<'_> {
-    /// Finds both values. They never change, so any footer of any partition has them, also one that does not
-    /// add up. Without a footer the committed offsets may have N, but the key is lost.
+    /// Finds both values. Any footer of any partition has the key, also one that does not add up. The longest list
+    /// of N is that of the service: a partition learns of a rescale at its own time. Without a footer the committed
+    /// offsets may have N, but the key is lost.
     pub(super) fn decided(
         &self,
         state: &State,
         topic_has: u32,
         asked: Option<u32>,
     ) -> Result<Service, Error> {
-        if let Some((partition, decided)) = self.in_the_state(state)? {
+        if let Some((partition, mut decided)) = self.in_the_state(state)? {
+            for partition in 0..i32::try_from(self.state_partitions).unwrap_or(i32::MAX) {
+                let found = self.questions.last_homes(partition)?;
+                let longer = found.filter(|found| found.epoch() > decided.homes.epoch());
+                decided.homes = longer.unwrap_or(decided.homes);
+            }
             let origin = Origin::State(partition);
             agrees(asked, decided.homes, origin)?;
             return Ok(Service { decided, origin });

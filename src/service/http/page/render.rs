@@ -270,6 +270,9 @@ fn own_row(partition: i32, instance: &str, own: &PartitionStatus) -> Markup {
             td data-label="State" {
                 span class={ "state " (state) } { (state) }
                 @if let Some(reason) = reason { " " span.note { (printable(reason)) } }
+                @if let Some(part) = own.rescale {
+                    " " span.note { "rescale: " (part) }
+                }
                 @if let Some(hold_ms) = own.open_transaction_hold_ms {
                     " " span.note {
                         "held back by a producer's open transaction for " (seconds(hold_ms))

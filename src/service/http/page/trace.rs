@@ -58,16 +58,16 @@ fn answer(trace: &Trace) -> Markup {
             @if !trace.grants.is_empty() {
                 table {
                     (head(&["IDs", "When", "Requester", "request_id", "Request", "Ledger page"]))
-                    tbody { @for grant in &trace.grants { (row(trace, grant)) } }
+                    tbody { @for grant in &trace.grants { (row(grant)) } }
                 }
             }
             @for note in &trace.notes { p { (printable(note)) } }
-            p.note { (printable(&share(&trace.read, trace.partition))) }
+            p.note { (printable(&share(&trace.read, &trace.partitions))) }
         }
     }
 }
 
-fn row(trace: &Trace, grant: &Grant) -> Markup {
+fn row(grant: &Grant) -> Markup {
     let record = &grant.record;
     let text = |text: &Option<String>| {
         let known = text.as_deref();
@@ -80,7 +80,7 @@ fn row(trace: &Trace, grant: &Grant) -> Markup {
             td data-label="Requester" { (text(&record.requester)) }
             td data-label="request_id" { (text(&record.request_id)) }
             td data-label="Request" { (record.partition) ":" (record.offset) }
-            td data-label="Ledger page" { (trace.partition) ":" (grant.ledger_offset) }
+            td data-label="Ledger page" { (grant.ledger_partition) ":" (grant.ledger_offset) }
         }
     }
 }
@@ -104,7 +104,9 @@ mod tests {
         let trace = Trace {
             sequence: "<i>".to_owned(),
             partition: 2,
+            partitions: vec![2],
             grants: vec![Grant {
+                ledger_partition: 2,
                 ledger_offset: 77,
                 record: serde_json::from_str(record).unwrap(),
             }],
