@@ -507,7 +507,7 @@ impl Instance {
                 effects.push(Effect::ReadForeign {
                     partition: *partition,
                     assignment: owned.assignment,
-                    from: running.pending.state_end,
+                    from: running.pending.unseen_from,
                     to: None,
                 });
             }

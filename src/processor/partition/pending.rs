@@ -26,6 +26,10 @@ pub(in crate::processor) struct Pending {
     pub(super) rewrite: Rewrite,
     /// The expected offset of this instance's next state record, if nobody else writes.
     pub(in crate::processor) state_end: i64,
+    /// Where records of others may begin that were not looked at: the place behind this owner's last footer, or the
+    /// bound of its takeover. The marker of its last transaction need not lie there: another writer's records may come
+    /// between the footer and the marker.
+    pub(in crate::processor) unseen_from: i64,
     /// True while a section is cut that is neither committed nor aborted.
     pub(super) in_checkpoint: bool,
     /// The batch of this owner's last footer. None before the first one is committed, and while another one is
@@ -59,6 +63,7 @@ impl Pending {
             ledger: Lines::default(),
             rewrite,
             state_end,
+            unseen_from: state_end,
             in_checkpoint: false,
             footer: None,
             footer_is_due: false,
@@ -157,18 +162,19 @@ impl Pending {
         let Written { first, last } = written;
         let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
         self.rewrite.committed(records, Some(first), fold.len());
-        let expected = self.state_end;
+        let (expected, unseen) = (self.state_end, self.unseen_from);
         // This instance's commit writes one marker after the footer.
         self.state_end = last + 2;
+        self.unseen_from = last + 1;
         if first < expected {
             self.state_lost();
             return None;
         }
         let len = i64::try_from(section.batch.len()).unwrap_or(i64::MAX);
         if last - first + 1 != len {
-            return Some(expected..last + 1);
+            return Some(unseen..last + 1);
         }
-        (expected < first).then_some(expected..first)
+        (expected < first).then_some(unseen..first)
     }
 
     /// Notes that the section was aborted: all of it goes into the next one.
@@ -191,15 +197,17 @@ impl Pending {
         range: Range<i64>,
     ) {
         let Range { start, end } = range;
-        // The last own footer lies before the marker that begins the range. The marker may not be there yet.
-        if end < start - 1 {
+        // The last own footer lies before the range.
+        if end < start {
             self.state_end = end;
+            self.unseen_from = end;
             self.state_lost();
         }
         if !planted!(ForeignKeysLeft) {
             self.touched.extend(keys);
         }
         self.state_end = self.state_end.max(end);
+        self.unseen_from = self.unseen_from.max(end);
     }
 
     /// The state log was truncated, or its topic created again: the only copy of the state is in memory.
