@@ -9,16 +9,12 @@ use std::cmp::Ordering;
 
 use super::coverage::Coverage;
 use super::source::{Ledger, Raw};
-use crate::kafka::consumer::Flow;
+use crate::kafka::consumer::{Flow, search_backward};
 use crate::kafka::error::Error;
 use crate::wire::ledger::{Entry, decode};
 
 /// A range of this size is read instead of halved.
 const STRETCH_OFFSETS: i64 = 500;
-
-/// The first range, from the end back, in which the last record of a sequence is searched. Each further range
-/// is twice as long.
-const TAIL_OFFSETS: i64 = 1_000;
 
 /// Number of turns that are searched, from the last one back. Each may hold the ID once.
 pub(crate) const TURNS_MAX: u32 = 64;
@@ -124,20 +120,15 @@ impl<'a> Search<'a> {
     /// # Errors
     /// The ledger cannot be read.
     pub(crate) fn last(&mut self) -> Result<Option<Located>, Error> {
-        let (mut to, mut length) = (self.end, TAIL_OFFSETS);
-        while to > self.start {
-            let from = self.start.max(to - length);
+        let (start, end) = (self.start, self.end);
+        search_backward(start, end, |from, to| {
             let mut last = None;
             self.each(from, to, &mut |page| {
                 last = page.records().next_back();
                 Flow::Continue
             })?;
-            if last.is_some() {
-                return Ok(last);
-            }
-            (to, length) = (from, length * 2);
-        }
-        Ok(None)
+            Ok(last)
+        })
     }
 
     /// Finds the place of an ID in a turn.

@@ -65,7 +65,10 @@ impl Config {
             .properties
             .create_with_context(context)
             .map_err(|error| Error::from_kafka(operation, &error))?;
-        Authenticated::new(client, |client| self.tokens.admit(client.native()))
+        Ok(Authenticated {
+            _pass: self.tokens.admit(client.native())?,
+            client,
+        })
     }
 
     /// Creates a client without rust-rdkafka's consumer or producer around it. `prepare` changes its native
@@ -84,7 +87,10 @@ impl Config {
         let native = self.properties.create_native_config().map_err(failed)?;
         prepare(&native);
         let client = Client::new(&self.properties, native, kind, context).map_err(failed)?;
-        Authenticated::new(client, |client| self.tokens.admit(client))
+        Ok(Authenticated {
+            _pass: self.tokens.admit(&client)?,
+            client,
+        })
     }
 }
 
@@ -93,18 +99,6 @@ pub(crate) struct Authenticated<C> {
     // Dropped in this order: nobody gives a token to a client that is gone.
     _pass: Pass,
     client: C,
-}
-
-impl<C> Authenticated<C> {
-    fn new(
-        client: C,
-        admit: impl FnOnce(&C) -> Result<Pass, Error>,
-    ) -> Result<Authenticated<C>, Error> {
-        Ok(Authenticated {
-            _pass: admit(&client)?,
-            client,
-        })
-    }
 }
 
 impl<C> Deref for Authenticated<C> {

@@ -16,6 +16,7 @@
 //! [`GroupConsumer::stop`] pauses instead. There is one other use of unassign: to fetch again from a
 //! partition whose offset was lost. It makes the next revoke a lost one if the group has moved on meanwhile.
 
+mod backward;
 mod close;
 mod credentials;
 mod fetching;
@@ -42,6 +43,7 @@ use super::client::{Authenticated, Config};
 use super::context::keep_off_stderr;
 use super::error::{Class, Error};
 use crate::processor::membership::MemberId;
+pub(crate) use backward::search_backward;
 use close::Membership;
 pub(crate) use credentials::{Credentials, GroupMetadata};
 use native::{Queue, RawEvent, Signal};

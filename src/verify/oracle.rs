@@ -179,7 +179,7 @@ pub(super) struct Oracle {
     copied: Option<Rc<Copied>>,
     /// Partitions that have reported here.
     reported: BTreeSet<u32>,
-    /// What parents hand over.
+    /// Names and copies that parents hand over.
     incoming: Cuts,
     /// The values that are remembered besides the entries.
     pub scalars: Scalars,

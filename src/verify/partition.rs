@@ -129,7 +129,7 @@ pub(super) struct Common<'a> {
 
 /// The outputs of a check.
 pub(super) struct Sinks<'a> {
-    /// What partitions hand over to others in rescales.
+    /// Names and copies that partitions hand over to others in rescales.
     pub cuts: &'a mut Cuts,
     pub dues: &'a mut Spill<Fact>,
     pub given: &'a mut Spill<Given>,

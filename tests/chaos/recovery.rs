@@ -12,7 +12,7 @@ use super::faults::{Fault, MEASURED};
 /// The transaction timeout of the instances.
 const TRANSACTION_TIMEOUT_MS: u64 = 5_000;
 /// The interval at which brokers look for transactions that have timed out: Kafka's default.
-const CLEAN_UP_INTERVAL_MS: u64 = 10_000;
+pub const CLEAN_UP_INTERVAL_MS: u64 = 10_000;
 const CLEAN_UP_INTERVAL: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
 
 /// The properties of the brokers for these times.

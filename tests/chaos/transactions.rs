@@ -15,6 +15,7 @@ use crate::support::random::Random;
 use crate::support::service::Service;
 
 use super::load::{Deliveries, write};
+use super::recovery::CLEAN_UP_INTERVAL_MS;
 use super::requests::Source;
 use super::topics::Topics;
 
@@ -26,9 +27,8 @@ const PAUSE_MS: u64 = 300;
 const ABORTED_ONE_IN: u64 = 3;
 /// Time limit of each step, above the time of a broker's restart.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// The timeout of a transaction in ms, and the additional time until brokers notice it.
+/// The timeout of a transaction in ms.
 const TIMEOUT_MS: i64 = 10_000;
-const CLEANUP_MS: i64 = 10_000;
 /// Highest number of attempts at a step.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -156,7 +156,7 @@ impl Client {
         self.held.push(Held {
             partitions: BTreeSet::new(),
             begin_ms,
-            end_ms: begin_ms + TIMEOUT_MS + CLEANUP_MS,
+            end_ms: begin_ms + TIMEOUT_MS + CLEAN_UP_INTERVAL_MS as i64,
         });
         for _ in 0..=self.random.below(REQUESTS_MAX) {
             let mut draft = self.source.draw(&self.topics);

@@ -1,4 +1,7 @@
 //! The clients of this repository: each runs its own tests and its example against a real service.
+//!
+//! The names of their sequences do not begin with the name of a client in `main.rs`: the judge of those takes every
+//! such request for theirs.
 
 use crate::stage::{ShowLog, Stage};
 use crate::support::records::Mode;

@@ -13,7 +13,7 @@ fn brokers() -> String {
 
 /// A sequence of its own for each test, also when the tests run again.
 fn name() -> String {
-    format!("rust-client-{:016x}", getrandom::u64().unwrap())
+    format!("client-rust-{:016x}", getrandom::u64().unwrap())
 }
 
 fn request(count: u64, request_id: &str) -> Request {

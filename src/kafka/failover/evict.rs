@@ -91,8 +91,13 @@ impl Evictor {
     }
 
     fn try_evict(self: &Arc<Evictor>, victim: &Victim) -> Result<Outcome, Error> {
-        // The consumer is made first: it finds the coordinator while the group is asked.
-        let consumer = GroupConsumer::prepare(&self.consumer(victim), &self.requests)?;
+        // The consumer is made first: it finds the coordinator while the group is asked. A peer that is left to the
+        // group is only looked for, again and again, which needs no consumer.
+        let may_join = self
+            .shared
+            .observe(|observer, now_ms| observer.may_join(now_ms, victim));
+        let prepare = || GroupConsumer::prepare(&self.consumer(victim), &self.requests);
+        let consumer = may_join.then(prepare).transpose()?;
         let members = self.ask()?;
         let is_member = |instance: &str| {
             members
@@ -119,13 +124,13 @@ impl Evictor {
             return Ok(Outcome::Left);
         }
         let silence_ms = self.shared.observe(|observer, now_ms| {
-            let may_join = observer.may_join(now_ms, victim);
+            let may_join = consumer.is_some() && observer.may_join(now_ms, victim);
             may_join.then(|| {
                 observer.evicts(now_ms, victim);
                 observer.silence(now_ms, &victim.instance)
             })
         });
-        let Some(silence_ms) = silence_ms else {
+        let Some((consumer, silence_ms)) = consumer.zip(silence_ms) else {
             return Ok(Outcome::NotNow("it was heard, or this instance was late"));
         };
         let Victim {

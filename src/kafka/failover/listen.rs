@@ -1,15 +1,13 @@
 //! Whether another process lives under this `instance_id`. This is checked before any client is made that
 //! would throw the other process out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::tail::Tail;
+use super::tail::Listening;
 use crate::kafka::clients::Connection;
-use crate::kafka::error::{Class, Error};
+use crate::kafka::error::Error;
 use crate::processor::failover::namesake::{Namesake, listen_ms};
 
-/// The wait for one heartbeat before the time is checked.
-const LISTEN_POLL: Duration = Duration::from_millis(10);
 /// How long reading may take to begin. A client takes this long to find the partition's leader on a busy
 /// machine.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -26,20 +24,13 @@ pub(crate) fn is_in_use(
     topic: &str,
     own: Vec<u64>,
 ) -> Result<bool, Error> {
-    let tail = Tail::begin(connection, topic, BACK)?;
+    let mut listening = Listening::begin(connection, topic, BACK, BEGIN_DEADLINE)?;
     let mut namesake = Namesake::new(&connection.instance_id, own);
-    let asked = Instant::now();
-    let (mut began, mut interval_ms) = (None, 0);
+    let mut interval_ms = 0;
     loop {
-        let heard = tail.next(LISTEN_POLL)?;
-        if tail.reads() {
-            let began = *began.get_or_insert_with(Instant::now);
-            if began.elapsed() >= Duration::from_millis(listen_ms(interval_ms)) {
-                return Ok(false);
-            }
-        } else if asked.elapsed() >= BEGIN_DEADLINE {
-            let message = format!("nothing is read within {} s", BEGIN_DEADLINE.as_secs());
-            return Err(Error::own("listen", Class::Retriable, message));
+        let (since, heard) = listening.next()?;
+        if since.is_some_and(|since| since >= Duration::from_millis(listen_ms(interval_ms))) {
+            return Ok(false);
         }
         let Some(heard) = heard else {
             continue;

@@ -1,15 +1,13 @@
 //! The releases of the instances, as far as their heartbeats show them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::tail::{Heard, Tail};
+use super::tail::{Heard, Listening};
 use crate::kafka::clients::Connection;
-use crate::kafka::error::{Class, Error};
+use crate::kafka::error::Error;
 use crate::wire::heartbeat::Sign;
 
-/// The wait for one heartbeat before the time is checked.
-const LISTEN_POLL: Duration = Duration::from_millis(10);
 /// The longest wait for the heartbeats of all instances: sixty of their intervals.
 const LISTEN_MAX: Duration = Duration::from_secs(3);
 /// How long reading may take to begin. A client takes this long to find the partition's leader on a busy
@@ -26,20 +24,12 @@ pub(crate) fn state_formats(
     topic: &str,
     instances: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Option<u8>>, Error> {
-    let tail = Tail::begin(connection, topic, Duration::ZERO)?;
-    let asked = Instant::now();
+    let mut listening = Listening::begin(connection, topic, Duration::ZERO, BEGIN_DEADLINE)?;
     let mut formats = BTreeMap::new();
-    let mut began = None;
     while formats.len() < instances.len() {
-        let heard = tail.next(LISTEN_POLL)?;
-        if tail.reads() {
-            let began = *began.get_or_insert_with(Instant::now);
-            if began.elapsed() >= LISTEN_MAX {
-                break;
-            }
-        } else if asked.elapsed() >= BEGIN_DEADLINE {
-            let message = format!("nothing is read within {} s", BEGIN_DEADLINE.as_secs());
-            return Err(Error::own("listen", Class::Retriable, message));
+        let (since, heard) = listening.next()?;
+        if since.is_some_and(|since| since >= LISTEN_MAX) {
+            break;
         }
         if let Some(Heard {
             heartbeat,

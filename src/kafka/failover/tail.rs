@@ -1,7 +1,7 @@
 //! Reads the tail of the heartbeats without a group: the last records first, then new ones.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedHeaders, Headers, Message};
@@ -19,6 +19,8 @@ pub(super) const PARTITION: i32 = 0;
 /// How long the question for the end of the topic may take: as long as a leader may take to move.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 const OPERATION: &str = "read heartbeats";
+/// The wait of a [`Listening`] for one heartbeat before the time is checked.
+const LISTEN_POLL: Duration = Duration::from_millis(10);
 
 /// A heartbeat as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +114,51 @@ impl Tail {
             appended_ms: record.timestamp().to_millis().unwrap_or(0),
             state_format: state_format(record.headers()),
         }))
+    }
+}
+
+/// A reader of heartbeats that knows how long it has been reading.
+pub(super) struct Listening {
+    tail: Tail,
+    asked: Instant,
+    began: Option<Instant>,
+    begin_deadline: Duration,
+}
+
+impl Listening {
+    /// Begins as [`Tail::begin`] does. Reading must have begun within `begin_deadline` after that.
+    ///
+    /// # Errors
+    /// As [`Tail::begin`].
+    pub(super) fn begin(
+        connection: &Connection,
+        topic: &str,
+        back: Duration,
+        begin_deadline: Duration,
+    ) -> Result<Listening, Error> {
+        Ok(Listening {
+            tail: Tail::begin(connection, topic, back)?,
+            asked: Instant::now(),
+            began: None,
+            begin_deadline,
+        })
+    }
+
+    /// How long reading has gone on, if it has begun, and the next heartbeat, if one came.
+    ///
+    /// # Errors
+    /// The topic cannot be read, or reading has not begun in time.
+    pub(super) fn next(&mut self) -> Result<(Option<Duration>, Option<Heard>), Error> {
+        let heard = self.tail.next(LISTEN_POLL)?;
+        if self.tail.reads() {
+            let began = *self.began.get_or_insert_with(Instant::now);
+            return Ok((Some(began.elapsed()), heard));
+        }
+        if self.asked.elapsed() >= self.begin_deadline {
+            let message = format!("nothing is read within {} s", self.begin_deadline.as_secs());
+            return Err(Error::own("listen", Class::Retriable, message));
+        }
+        Ok((None, heard))
     }
 }
 

@@ -29,7 +29,7 @@ const OWN: [&str; 8] = [
 /// Without these there is no token.
 const REQUIRED: [&str; 3] = [ENDPOINT, CLIENT_ID, CLIENT_SECRET];
 
-/// Who gives out the tokens, and how this program asks.
+/// The identity provider, and this program's credentials there.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Provider {
     /// The URL of the token endpoint.
@@ -38,7 +38,7 @@ pub(super) struct Provider {
     pub(super) client_secret: String,
     /// The `scope` of the request. None: the request has none.
     pub(super) scope: Option<String>,
-    /// What the broker is told beside the token.
+    /// Pairs that the broker gets with the token.
     pub(super) extensions: Vec<(String, String)>,
     /// A file of certificate authorities in PEM. None: those of the system.
     pub(super) authorities: Option<String>,

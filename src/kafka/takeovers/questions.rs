@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use crate::core::digest::fingerprint;
 use crate::core::{Homes, NextOffset, Offset, Timestamp};
 use crate::kafka::clients::Connection;
-use crate::kafka::consumer::{Flow, Reader, Record, connect_to_leaders};
+use crate::kafka::consumer::{Flow, Reader, Record, connect_to_leaders, search_backward};
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
 use crate::processor::restore::{Restored, restore};
@@ -16,10 +16,6 @@ use crate::wire::state::{self, BATCH_HEADER, BatchId, Content, FOOTER_KEY};
 
 /// How long each step of connecting in advance may take. A takeover may be waiting for its end.
 const WARM_DEADLINE: Duration = Duration::from_millis(500);
-
-/// The first range, from the end back, in which the last footer of a state partition is searched: an idle owner
-/// writes two records a checkpoint. Each further range is twice as long.
-const TAIL_OFFSETS: i64 = 1_000;
 
 /// The clients that find the answers.
 pub(crate) struct Questions {
@@ -227,9 +223,7 @@ impl Questions {
     pub(crate) fn last_homes(&self, partition: i32) -> Result<Option<Homes>, Error> {
         let topic = &self.topics.state;
         let (start, end) = self.cluster.extent(topic, partition)?;
-        let (mut to, mut length) = (end, TAIL_OFFSETS);
-        while to > start {
-            let from = start.max(to - length);
+        search_backward(start, end, |from, to| {
             let mut last = None;
             self.reader.read(topic, partition, from, to, |record| {
                 let key = record.key.unwrap_or_default();
@@ -241,12 +235,8 @@ impl Questions {
                 }
                 Flow::Continue
             })?;
-            if last.is_some() {
-                return Ok(last);
-            }
-            (to, length) = (from, length * 2);
-        }
-        Ok(None)
+            Ok(last)
+        })
     }
 
     /// The first request that was appended after a time, if there is one: for repairs.

@@ -60,7 +60,7 @@ pub(in crate::verify) type Cuts = BTreeMap<(u32, usize), Rc<Cut>>;
 /// The meaning of an order here.
 enum Meaning {
     Nothing,
-    /// What was told may have been lost: it is told again.
+    /// The orders may have been lost, so they are given again.
     Again,
     Splits(Vec<u32>),
     Adopts(Vec<u32>),
@@ -469,17 +469,17 @@ impl Oracle {
         waiting.map(cut).collect()
     }
 
-    /// Sets what parents hand over.
+    /// Sets the names and copies that parents hand over.
     pub(in crate::verify) fn put_cuts(&mut self, cuts: Cuts) {
         self.incoming = cuts;
     }
 
-    /// What this partition adopts with a list.
+    /// The names and copies that this partition adopts with a list.
     fn incoming(&self, list: &[u32]) -> Option<Rc<Cut>> {
         self.incoming.get(&(self.partition, list.len())).cloned()
     }
 
-    /// What this partition will adopt, as far as it is known. None for a home.
+    /// The names and copies that this partition will adopt, as far as they are known. None for a home.
     pub(in crate::verify) fn next_cut(&self) -> Option<&Cut> {
         let known = self.scalars.homes.len();
         let later = |((partition, epochs), _): &(&(u32, usize), &Rc<Cut>)| {

@@ -16,14 +16,14 @@ class Orders {
     @Entity
     static class Invoice {
         @Id
-        @SequencerId("spring-starter-invoices")
+        @SequencerId("starter-invoices")
         Long number;
     }
 
     @Entity
     static class Receipt {
         @Id
-        @SequencerId("spring-starter-receipts")
+        @SequencerId("starter-receipts")
         String number;
     }
 

@@ -42,7 +42,7 @@ class SequencerTemplateTest {
 
     /** A sequence of its own for each test, also when the tests run again. */
     private static String name() {
-        return "spring-starter-" + UUID.randomUUID();
+        return "starter-" + UUID.randomUUID();
     }
 
     @Test
