@@ -627,10 +627,28 @@ fn what_others_wrote_since_our_last_batch_is_reported_as_a_range() {
     assert_eq!(fed.partition.pending.state_end, end);
     fed.next(0, "a");
     let section = fed.cut();
-    assert_eq!(fed.commit_at(end + 5, &section), Some(end..end + 5));
+    assert_eq!(
+        fed.commit_at(end + 5, &section),
+        Some(end - 1..end + 5),
+        "the marker may lie behind the records of others"
+    );
     fed.next(1, "a");
     let section = fed.cut();
     assert_eq!(fed.commit_at(end + 5 + 3, &section), None, "reported once");
+}
+
+#[test]
+fn what_others_wrote_between_our_footer_and_its_marker_is_reported() {
+    let mut fed = Fed::new(Mode::Immediate);
+    fed.next(0, "a");
+    let section = fed.cut();
+    fed.commit_at(STATE_END, &section);
+    let footer = fed.partition.pending.state_end - 2;
+    fed.next(1, "a");
+    let section = fed.cut();
+    // Another writer's record follows the footer, and the marker follows that.
+    let foreign = fed.commit_at(footer + 3, &section);
+    assert_eq!(foreign, Some(footer + 1..footer + 3));
 }
 
 #[test]
@@ -687,12 +705,14 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
     // The loss is noticed when idle, and repaired also during a hand-over.
     let mut fed = lost();
     let end = fed.partition.pending.state_end;
-    fed.partition.pending.touched_by_others([], end..end - 1);
+    let unseen = fed.partition.pending.unseen_from;
+    assert_eq!(unseen, end - 1);
+    fed.partition.pending.touched_by_others([], unseen..unseen);
     assert!(
         !fed.partition.wants_checkpoint(),
         "its marker is still to come"
     );
-    fed.partition.pending.touched_by_others([], end..0);
+    fed.partition.pending.touched_by_others([], unseen..0);
     fed.partition.intake.drain();
     assert!(!fed.partition.is_drained());
     let section = fed.cut();
