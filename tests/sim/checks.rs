@@ -204,7 +204,16 @@ impl World {
             let request = &self.requests[uid];
             let expected = request.expected.as_ref();
             let text = |field: &str| json.get(field).and_then(Value::as_str);
-            text("request_id") == request.asked.request_id.as_deref()
+            // Another record with the same error shows by the count in the message.
+            let is_count = match request.asked.meaning {
+                Meaning::Next { count } if json["error"]["code"] == "invalid_count" => {
+                    let message = json["error"]["message"].as_str();
+                    message.is_some_and(|text| text.ends_with(&format!(" {count}")))
+                }
+                _ => true,
+            };
+            is_count
+                && text("request_id") == request.asked.request_id.as_deref()
                 && text("sequence") == request.asked.name.as_deref()
                 && expected.is_some_and(|expected| expected.difference(&json).is_none())
         };
