@@ -27,8 +27,10 @@ use super::window::{Place, SEGMENT};
 
 /// The version of records that every release can read.
 const VERSION_FIRST: u8 = 1;
-/// The version of records that only a rescale writes, and the newest one.
+/// The version of records that only a rescale writes.
 const VERSION_OF_RESCALES: u8 = 2;
+/// The version of footers with answers beyond them, and the newest one.
+const VERSION_OF_ANSWERS: u8 = 3;
 /// A name has at most this many bytes. So has each text of a note.
 const TEXT_BYTES_MAX: usize = 255;
 /// The next ID of a sequence without a definition: 1, up to one past 2^53-1.
@@ -84,6 +86,8 @@ pub(super) struct Footer {
     pub topic_id: [u8; 16],
     /// Offset, leader epoch and fingerprint of the last record that was read.
     pub last: Option<(i64, i32, u128)>,
+    /// True when requests beyond the footer may be answered.
+    pub answers_beyond: bool,
     /// Number of records of the batch before the footer.
     pub records: u32,
 }
@@ -101,17 +105,23 @@ pub(super) enum Content<'a> {
 }
 
 impl Content<'_> {
-    fn is_of_rescale(&self) -> bool {
-        match self {
+    /// The version of a record with this content.
+    fn version(&self) -> u8 {
+        let of_rescale = match self {
             Content::Entry(key, _) => matches!(
                 key,
                 EntryKey::Frozen | EntryKey::FrozenWindow(_) | EntryKey::Reported(_)
             ),
+            Content::Footer(footer) if footer.answers_beyond => return VERSION_OF_ANSWERS,
             Content::Footer(footer) => {
                 let scalars = &footer.scalars;
                 scalars.homes.len() > 1 || scalars.policy_is_own || scalars.unburied > 0
             }
             Content::Tombstone(_) | Content::Reset { .. } => false,
+        };
+        match of_rescale {
+            true => VERSION_OF_RESCALES,
+            false => VERSION_FIRST,
         }
     }
 }
@@ -125,7 +135,7 @@ pub(super) struct Record<'a> {
 /// The reason why a record cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
-    #[error("state record has format version {0}, this release knows {VERSION_OF_RESCALES}")]
+    #[error("state record has format version {0}, this release knows {VERSION_OF_ANSWERS}")]
     Version(u8),
     #[error("state record is malformed")]
     Malformed,
@@ -145,25 +155,24 @@ pub(super) fn read<'a>(
         });
     };
     let (&version, rest) = value.split_first().ok_or(Error::Malformed)?;
-    if !(VERSION_FIRST..=VERSION_OF_RESCALES).contains(&version) {
+    if !(VERSION_FIRST..=VERSION_OF_ANSWERS).contains(&version) {
         return Err(Error::Version(version));
     }
-    let of_rescale = version == VERSION_OF_RESCALES;
     let record = Bytes(rest).whole(|bytes| {
         Some(Record {
             batch: Some(bytes.batch()?),
-            content: content(key, bytes, of_rescale)?,
+            content: content(key, bytes, version)?,
         })
     });
     // The content decides the version.
     record
-        .filter(|record| record.content.is_of_rescale() == of_rescale)
+        .filter(|record| record.content.version() == version)
         .ok_or(Error::Malformed)
 }
 
-fn content<'a>(key: &'a [u8], bytes: &mut Bytes<'_>, of_rescale: bool) -> Option<Content<'a>> {
+fn content<'a>(key: &'a [u8], bytes: &mut Bytes<'_>, version: u8) -> Option<Content<'a>> {
     Some(match key {
-        b"F" => Content::Footer(Box::new(footer(bytes, of_rescale)?)),
+        b"F" => Content::Footer(Box::new(footer(bytes, version)?)),
         b"R" => {
             let answered = bytes.offset()?;
             // The epoch is in the footer as well, and the reason is for people.
@@ -301,7 +310,8 @@ fn unknown(bytes: &mut Bytes<'_>) -> Option<Unknown> {
     }
 }
 
-fn footer(bytes: &mut Bytes<'_>, of_rescale: bool) -> Option<Footer> {
+fn footer(bytes: &mut Bytes<'_>, version: u8) -> Option<Footer> {
+    let of_rescale = version > VERSION_FIRST;
     let footer = Footer {
         next: bytes.offset()?,
         digest: bytes.u128()?,
@@ -322,6 +332,7 @@ fn footer(bytes: &mut Bytes<'_>, of_rescale: bool) -> Option<Footer> {
         fold_version: bytes.u16()?,
         topic_id: bytes.array()?,
         last: last(bytes)?,
+        answers_beyond: version == VERSION_OF_ANSWERS,
         records: bytes.u32()?,
     };
     // The group and the instance.

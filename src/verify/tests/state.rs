@@ -55,12 +55,13 @@ fn translated(content: &wire::Content<'_>) -> String {
             let last = last.map(|record| (record.offset.0, record.leader_epoch, record.hash));
             let scalars = scalars(footer);
             format!(
-                "{} {} {scalars:?} {:?} {} {:?} {last:?} {}",
+                "{} {} {scalars:?} {:?} {} {:?} {last:?} {} {}",
                 footer.next.0,
                 footer.digest.0,
                 footer.link_key.0,
                 footer.fold_version,
                 footer.topic_id.0,
+                footer.answers_beyond,
                 footer.batch_records
             )
         }
@@ -73,7 +74,7 @@ fn own(content: &Content<'_>) -> String {
         Content::Tombstone(key) => shown(*key, None),
         Content::Reset { answered } => format!("reset {answered}"),
         Content::Footer(footer) => format!(
-            "{} {} {:?} {:?} {} {:?} {:?} {}",
+            "{} {} {:?} {:?} {} {:?} {:?} {} {}",
             footer.next,
             footer.digest,
             footer.scalars,
@@ -81,6 +82,7 @@ fn own(content: &Content<'_>) -> String {
             footer.fold_version,
             footer.topic_id,
             footer.last,
+            footer.answers_beyond,
             footer.records
         ),
     }
@@ -331,7 +333,7 @@ proptest! {
         record in any::<Index>(),
         other in any::<Index>(),
         at in any::<Index>(),
-        byte in prop_oneof![Just(0), Just(1), Just(2), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()],
+        byte in prop_oneof![Just(0), Just(1), Just(2), Just(3), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()],
         damage in 0..7,
     ) {
         thread_local! {
