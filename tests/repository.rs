@@ -205,7 +205,7 @@ fn imports_beyond(room: &str, may: &[&str], files: &[(String, String)]) -> Vec<S
             let other = path[0] != room && rooms.contains(&path[0].as_str());
             let path = path.join("::");
             let begins = |may: &&str| format!("{path}::").starts_with(&format!("{may}::"));
-            if other && !may.iter().any(|may| begins(may)) {
+            if other && !may.iter().any(begins) {
                 found.push(format!("{name}: {path}"));
             }
         }
