@@ -1,10 +1,10 @@
 //! In `exactly_once` mode, a transaction of replies and offsets alone touches half as many partitions as one with
 //! state, and an answer takes as long as its transaction. So the state comes less often than the replies.
 
-use super::load::Load;
 use super::messages::{Effect, Options};
 use super::{Instance, Owned, Stage, WAIT_AGAIN_MS};
 use crate::processor::Mode;
+use crate::processor::load::Load;
 use crate::processor::partition::Partition;
 use crate::wire::state::BatchId;
 
