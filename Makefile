@@ -69,7 +69,13 @@ workflows-check: ## the workflows of CI and release, by actionlint, which Go bui
 	@[ -x .tools/bin/actionlint ] || GOBIN=$(CURDIR)/.tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 	.tools/bin/actionlint
 
+book: ## the documents as a site, with its diagrams drawn and its links checked: target/book
+	deploy/book.sh
+
+comparison: ## the rates of docs/comparison.md that this machine can measure: a PostgreSQL, a Redis
+	benches/comparison.sh
+
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist fmt lint fmt-check clippy doc deny deploy-check workflows-check migrate-check
+.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist fmt lint fmt-check clippy doc deny deploy-check workflows-check book comparison migrate-check

@@ -17,6 +17,18 @@ const BOTTOM: f64 = 144.0;
 const LINES_MAX: f64 = 4.0;
 const MINUTE_MS: u64 = 60_000;
 
+/// The lowest latency that has a place of its own, in milliseconds.
+const LOWEST: f64 = 0.1;
+
+/// How values are spread over the height of a plot.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// From 0 on, in equal steps.
+    Linear,
+    /// By powers of ten: a pause of a second leaves milliseconds readable.
+    Powers,
+}
+
 /// A line of a chart.
 struct Series<'a> {
     /// The class, which has its colour and its dashes.
@@ -40,7 +52,7 @@ pub(super) fn section(points: &[Point], now_ms: u64) -> Markup {
                         figcaption {
                             "Answered requests a second: " b #rate-now { (rate(last.map(|point| point.rate))) }
                         }
-                        (plot("rate", "requests/s", points, now_ms, &[
+                        (plot("rate", "requests/s", points, now_ms, Scale::Linear, &[
                             Series { class: "first", name: "requests/s", value: |point| Some(point.rate) },
                         ]))
                     }
@@ -51,7 +63,7 @@ pub(super) fn section(points: &[Point], now_ms: u64) -> Markup {
                             ", 99 % within "
                             b #p99-now { (milliseconds(last.and_then(|point| point.p99_ms))) }
                         }
-                        (plot("latency", "ms", points, now_ms, &[
+                        (plot("latency", "ms", points, now_ms, Scale::Powers, &[
                             Series { class: "first", name: "median", value: |point| point.p50_ms },
                             Series { class: "second", name: "99 % within", value: |point| point.p99_ms },
                         ]))
@@ -62,25 +74,30 @@ pub(super) fn section(points: &[Point], now_ms: u64) -> Markup {
     }
 }
 
-fn plot(id: &str, unit: &str, points: &[Point], now_ms: u64, series: &[Series<'_>]) -> Markup {
+fn plot(
+    id: &str,
+    unit: &str,
+    points: &[Point],
+    now_ms: u64,
+    scale: Scale,
+    series: &[Series<'_>],
+) -> Markup {
     let values = series
         .iter()
         .flat_map(|series| points.iter().filter_map(series.value));
-    let highest = values.fold(0.0, f64::max);
-    let step = step(highest);
-    let lines = (highest / step).ceil().max(1.0);
-    let top = lines * step;
-    let y = |value: f64| BOTTOM - (BOTTOM - TOP) * value / top;
+    let values: Vec<f64> = values.collect();
+    let lines = scale.lines(&values);
+    let y = |value: f64| BOTTOM - (BOTTOM - TOP) * scale.share(value, &lines);
+    let highest = values.iter().copied().fold(0.0, f64::max);
     let label = format!(
-        "{unit} over the last {} minutes, highest {}",
-        SHOWN_MS / MINUTE_MS,
-        axis_label(highest, step)
+        "{unit} over the last {} minutes, highest {highest:.1}",
+        SHOWN_MS / MINUTE_MS
     );
     html! {
         svg id=(id) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
-            @for value in multiples(step, top) {
-                line.grid x1=(LEFT) x2=(RIGHT) y1=(round(y(value))) y2=(round(y(value))) {}
-                text.value x=(LEFT - 6.0) y=(round(y(value) + 4.0)) { (axis_label(value, step)) }
+            @for value in &lines {
+                line.grid x1=(LEFT) x2=(RIGHT) y1=(round(y(*value))) y2=(round(y(*value))) {}
+                text.value x=(LEFT - 6.0) y=(round(y(*value) + 4.0)) { (axis_label(*value)) }
             }
             @for minutes in 0..=SHOWN_MS / MINUTE_MS {
                 @let x = x(now_ms.saturating_sub(minutes * MINUTE_MS), now_ms);
@@ -102,6 +119,39 @@ fn plot(id: &str, unit: &str, points: &[Point], now_ms: u64, series: &[Series<'_
                     (series.name) @if series.name != unit { " (" (unit) ")" }
                 }
             }
+        }
+    }
+}
+
+impl Scale {
+    /// The values of the lines across the plot, the lowest at its bottom and the highest at its top.
+    fn lines(self, values: &[f64]) -> Vec<f64> {
+        let highest = values.iter().copied().fold(0.0, f64::max);
+        match self {
+            Scale::Linear => {
+                let step = step(highest);
+                let count = (highest / step).ceil().max(1.0);
+                multiples(step, count * step).collect()
+            }
+            Scale::Powers => {
+                let known = values.iter().copied().filter(|value| *value > 0.0);
+                let lowest = known.fold(highest, f64::min).max(LOWEST);
+                let from = lowest.log10().floor();
+                let to = highest.max(lowest).log10().ceil().max(from + 1.0);
+                let exponents = multiples(1.0, to - from).map(|exponent| from + exponent);
+                exponents.map(|exponent| 10.0_f64.powf(exponent)).collect()
+            }
+        }
+    }
+
+    /// The height of a value, as a share of the plot's.
+    fn share(self, value: f64, lines: &[f64]) -> f64 {
+        let (Some(bottom), Some(top)) = (lines.first(), lines.last()) else {
+            return 0.0;
+        };
+        match self {
+            Scale::Linear => value / top,
+            Scale::Powers => (value.max(*bottom) / bottom).log10() / (top / bottom).log10(),
         }
     }
 }
@@ -159,13 +209,11 @@ fn multiples(step: f64, top: f64) -> impl Iterator<Item = f64> {
     all.take_while(move |value| *value <= top + step / 2.0)
 }
 
-/// A number on an axis: no more decimals than the step has, and thousands as `k`.
-fn axis_label(value: f64, step: f64) -> String {
-    match step {
-        1_000.0.. => format!("{}k", round(value / 1_000.0)),
-        1.0.. => format!("{value:.0}"),
-        0.1.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+/// A number on an axis: thousands as `k`, and no more decimals than it needs.
+fn axis_label(value: f64) -> String {
+    match value {
+        10_000.0.. => format!("{}k", round(value / 1_000.0)),
+        _ => format!("{}", (value * 100.0).round() / 100.0),
     }
 }
 
@@ -189,22 +237,40 @@ mod tests {
 
     #[test]
     fn axes_have_few_round_numbers_up_to_the_highest_value() {
-        for (highest, wanted, top) in [
-            (0.0, 1.0, "1"),
-            (0.9, 0.5, "1.0"),
-            (4.0, 1.0, "4"),
-            (101.0, 50.0, "150"),
-            (7_400.0, 2_000.0, "8k"),
-            (1_200_000.0, 500_000.0, "1500k"),
+        let lines = |scale: Scale, values: &[f64]| {
+            let lines = scale.lines(values);
+            let labels: Vec<String> = lines.iter().map(|line| axis_label(*line)).collect();
+            labels.join(" ")
+        };
+        for (highest, labels) in [
+            (0.0, "0 1"),
+            (0.9, "0 0.5 1"),
+            (4.0, "0 1 2 3 4"),
+            (101.0, "0 50 100 150"),
+            (7_400.0, "0 2000 4000 6000 8000"),
+            (1_200_000.0, "0 500k 1000k 1500k"),
         ] {
-            let step = step(highest);
-            assert!((step - wanted).abs() < 1e-9, "{highest}: {step}");
-            let lines = (highest / step).ceil().max(1.0);
-            assert!(lines <= LINES_MAX, "{highest}: {lines}");
-            let values: Vec<f64> = multiples(step, lines * step).collect();
-            assert_eq!(values.len(), lines as usize + 1, "{highest}");
-            assert_eq!(axis_label(*values.last().unwrap(), step), top);
+            assert_eq!(lines(Scale::Linear, &[0.0, highest]), labels);
         }
+        for (values, labels) in [
+            (&[][..], "0.1 1"),
+            (&[3.0], "1 10"),
+            (&[0.01, 0.0], "0.1 1"),
+            (&[0.6, 14.0, 2_300.0], "0.1 1 10 100 1000 10k"),
+        ] {
+            assert_eq!(lines(Scale::Powers, values), labels);
+        }
+    }
+
+    #[test]
+    fn a_value_lies_between_its_neighbours_on_the_axis() {
+        let share = |scale: Scale, value| {
+            let share = scale.share(value, &[1.0, 10.0, 100.0]);
+            format!("{share:.3}")
+        };
+        assert_eq!(share(Scale::Linear, 25.0), "0.250");
+        assert_eq!(share(Scale::Powers, 10.0), "0.500");
+        assert_eq!(share(Scale::Powers, 0.2), "0.000", "below the axis");
     }
 
     #[test]
@@ -226,9 +292,10 @@ mod tests {
         let now_ms = 1_000_000;
         let html = section(&[point(now_ms, 120.0, Some(3.0))], now_ms).into_string();
         for part in [
-            "requests/s over the last 5 minutes, highest 120",
-            "ms over the last 5 minutes, highest 6",
+            "requests/s over the last 5 minutes, highest 120.0",
+            "ms over the last 5 minutes, highest 6.0",
             ">150</text>",
+            ">10</text>",
             ">now</text>",
             ">−5 min</text>",
             "median (ms)</span>",

@@ -39,9 +39,12 @@ fn row(status: &Status, members: &Members, instance: &Instance<'_>, watches: boo
         None => (UNKNOWN.into(), UNKNOWN),
     };
     let is_outside = matches!(members, Some(Ok(_))) && instance.member.is_none();
-    let host = instance
-        .member
-        .map_or(UNKNOWN.into(), |member| printable(&member.host));
+    // Brokers write an address as `name/address`, mostly without the name.
+    let host = instance.member.map(|member| {
+        let host = &member.host;
+        printable(host.strip_prefix('/').unwrap_or(host))
+    });
+    let host = host.unwrap_or(UNKNOWN.into());
     html! {
         tr data-instance=(instance.name) {
             th scope="row" {

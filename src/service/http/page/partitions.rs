@@ -21,7 +21,7 @@ pub(super) fn section(
             h2 #partitions-head { "Partitions" }
             table {
                 (head(&[
-                    "#Partition", "Owner", "State", "#Lag", "#Rate", "#Checkpoint", "#Next offset", "#Sequences",
+                    "Partition", "Owner", "State", "#Lag", "#Rate", "#Checkpoint", "#Next offset", "#Sequences",
                 ]))
                 tbody {
                     @for partition in partitions {
@@ -59,7 +59,7 @@ fn unknown(partition: &Partition<'_>) -> Markup {
 
 fn names(partition: &Partition<'_>) -> Markup {
     html! {
-        th.right scope="row" { (partition.id) }
+        th scope="row" { (partition.id) }
         td data-label="Owner" { (printable(partition.owner.unwrap_or("not known here"))) }
     }
 }

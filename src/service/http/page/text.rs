@@ -40,7 +40,7 @@ pub(super) fn number_or_unknown(value: Option<impl std::fmt::Display>) -> Markup
 /// A rate, in whole numbers a second.
 pub(super) fn rate(per_second: Option<f64>) -> Markup {
     match per_second {
-        Some(rate) => html! { (number(format!("{rate:.0}"))) "/s" },
+        Some(rate) => html! { span { (number(format!("{rate:.0}"))) "/s" } },
         None => html! { (UNKNOWN) },
     }
 }
@@ -130,7 +130,7 @@ mod tests {
         assert!(
             rate(Some(1_499.6))
                 .into_string()
-                .ends_with("<span>500</span></span>/s")
+                .ends_with("<span>500</span></span>/s</span>")
         );
     }
 
