@@ -8,5 +8,7 @@ for (const code of document.querySelectorAll("code.language-mermaid")) {
   diagram.textContent = code.textContent;
   code.parentElement.replaceWith(diagram);
 }
-mermaid.initialize({ startOnLoad: false, theme: dark ? "dark" : "default" });
+// Mermaid measures its boxes with this font, so it has to be the one that is there.
+const fontFamily = getComputedStyle(document.body).fontFamily;
+mermaid.initialize({ startOnLoad: false, fontFamily, theme: dark ? "dark" : "default" });
 mermaid.run();
