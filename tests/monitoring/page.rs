@@ -3,13 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-
 use crate::browser::{self, Browser};
-use crate::support::DEADLINE;
 use crate::support::admin::Admin;
-use crate::support::command::run;
 use crate::support::instance::Instance;
 use crate::support::load::{Names, Writer};
 use crate::support::murmur2::names_at_home;
@@ -20,8 +15,6 @@ use crate::support::tail;
 
 /// The partition that halts.
 const DAMAGED: i32 = 1;
-/// The new partition that a rescale waits for: the child of partition 1.
-const HELD: i32 = PARTITIONS + 1;
 /// A name that a page must not take for markup.
 const EVIL: &str = "<b>bold</b>&'\"";
 /// A sequence in the ledger.
@@ -76,55 +69,4 @@ fn a_reader_sees_partitions_finds_sequences_and_sees_a_partition_halt_at_the_nex
     browser.go_on();
     browser.end();
     assert_eq!(instance.sigterm_and_wait(), 0);
-}
-
-/// A producer whose open transaction holds a partition of the request topic back until it is dropped.
-fn hold(service: &Service, partition: i32) -> BaseProducer {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &service.bootstrap)
-        .set("transactional.id", format!("{}-holder", service.group))
-        .create()
-        .unwrap();
-    producer.init_transactions(DEADLINE).unwrap();
-    producer.begin_transaction().unwrap();
-    let record = BaseRecord::<str, str>::to(&service.requests).partition(partition);
-    let sent = producer.send(record.key("never committed"));
-    sent.map_err(|(error, _)| error).unwrap();
-    producer.flush(DEADLINE).unwrap();
-    producer
-}
-
-#[test]
-fn a_reader_of_one_instance_sees_the_partitions_of_both_a_rescale_and_no_instance_that_is_gone() {
-    if let Some(program) = browser::missing() {
-        return println!("skipped: browser ({program} is not there)");
-    }
-    let mut random = Random::from_environment();
-    let service = Service::new("page-of-two", Mode::ExactlyOnce);
-    let (first, second) = (service.start("a"), service.start("b"));
-    service.wait_shared(&[&first, &second]);
-    let load = service.open_loop(&Names::new(40), RATE, &mut random);
-    let admin = Admin::new(&service.bootstrap);
-    let mut browser = Browser::start("service.mjs", first.port(), &[]);
-
-    browser.wait("rescale");
-    admin.grow(&service.requests, 2 * PARTITIONS);
-    let holder = hold(&service, HELD);
-    let mut words: Vec<String> = ["rescale", "--yes", "--partitions", "8"]
-        .map(str::to_owned)
-        .into();
-    words.extend(service.arguments());
-    let rescale = thread::spawn(move || run(&words));
-    browser.wait("finish the rescale");
-    holder.abort_transaction(DEADLINE).unwrap();
-    let outcome = rescale.join().unwrap();
-    assert_eq!(outcome.code, 0, "{}", outcome.said());
-    browser.go_on();
-
-    browser.wait("kill b");
-    load.stop();
-    second.sigkill();
-    browser.go_on();
-    browser.end();
-    assert_eq!(first.sigterm_and_wait(), 0);
 }
