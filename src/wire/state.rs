@@ -29,10 +29,13 @@ pub use footer::{Decided, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 pub use reset::Reset;
 
 /// The newest version of the envelope and of every record kind.
-pub const FORMAT_VERSION: u8 = 2;
+pub const FORMAT_VERSION: u8 = 3;
+/// The version of records that a release reads as well which would answer again what is answered beyond a footer. A
+/// service in `immediate` mode has no others.
+const FORMAT_VERSION_OF_RESCALES: u8 = 2;
 /// The version of records that a release without rescales reads as well. A service that is never rescaled has no
 /// others.
-const FORMAT_VERSION_WITHOUT_RESCALES: u8 = 1;
+const FORMAT_VERSION_FIRST: u8 = 1;
 /// Header of a tombstone: writer and number of its batch, 16 bytes.
 pub const BATCH_HEADER: &str = "b";
 /// Key of the footer; compaction keeps the last one.
@@ -94,12 +97,12 @@ pub enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// True when only a release that knows rescales may read it.
-    fn is_of_rescale(&self) -> bool {
+    /// The version of the oldest release that may read it.
+    fn version(&self) -> u8 {
         match self {
-            Content::Entry(entry) => entry::is_of_rescale(entry),
-            Content::Footer(footer) => footer.scalars.are_of_rescale(),
-            Content::Tombstone(_) | Content::Reset(_) => false,
+            Content::Entry(entry) => entry::version(entry),
+            Content::Footer(footer) => footer.version(),
+            Content::Tombstone(_) | Content::Reset(_) => FORMAT_VERSION_FIRST,
         }
     }
 }
@@ -150,7 +153,7 @@ pub fn decode<'a>(
     };
     let mut reader = Reader::new(value);
     let version = match reader.u8().ok_or_else(malformed)? {
-        known @ FORMAT_VERSION_WITHOUT_RESCALES..=FORMAT_VERSION => known,
+        known @ FORMAT_VERSION_FIRST..=FORMAT_VERSION => known,
         newer => return Err(Error::Version(newer)),
     };
     let batch = BatchId::read(&mut reader).ok_or_else(malformed)?;
@@ -160,9 +163,8 @@ pub fn decode<'a>(
         _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
     };
     // Each record has one form, so the version follows from the content.
-    let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
     let content = content
-        .filter(|content| reader.is_empty() && content.is_of_rescale() == of_rescale)
+        .filter(|content| reader.is_empty() && content.version() == version)
         .ok_or_else(malformed)?;
     Ok(Record {
         batch: Some(batch),
@@ -212,13 +214,9 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
     }
 }
 
-/// Appends the envelope to `out`. Every value begins with it. `of_rescale`: only a release that knows rescales may
-/// read the record.
-pub(crate) fn encode_envelope(out: &mut Vec<u8>, batch: BatchId, of_rescale: bool) {
-    out.push(match of_rescale {
-        true => FORMAT_VERSION,
-        false => FORMAT_VERSION_WITHOUT_RESCALES,
-    });
+/// Appends the envelope to `out`. Every value begins with it. `version`: that of the record's content.
+fn encode_envelope(out: &mut Vec<u8>, batch: BatchId, version: u8) {
+    out.push(version);
     out.extend_from_slice(&batch.writer.to_be_bytes());
     out.extend_from_slice(&batch.number.to_be_bytes());
 }

@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use super::bytes::{Reader, push_text};
-use super::{BatchId, encode_envelope};
+use super::{BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope};
 use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
 use crate::core::fold::{Defined, Entry, EntryKey, Frozen, Note};
@@ -24,17 +24,22 @@ use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey, SEGMENT};
 use crate::core::{Offset, Timestamp};
 
-/// True for an entry that only a rescale makes.
-pub(super) fn is_of_rescale(entry: &Entry<'_>) -> bool {
-    matches!(
-        entry,
-        Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_)
-    )
+/// The version of an entry. Some are made by a rescale only.
+pub(super) fn version(entry: &Entry<'_>) -> u8 {
+    match entry {
+        Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {
+            FORMAT_VERSION_OF_RESCALES
+        }
+        Entry::Sequence { .. }
+        | Entry::Window { .. }
+        | Entry::Sent { .. }
+        | Entry::Accepted { .. } => FORMAT_VERSION_FIRST,
+    }
 }
 
 /// Appends an entry's value to `out`.
 pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
-    encode_envelope(out, batch, is_of_rescale(entry));
+    encode_envelope(out, batch, version(entry));
     match entry {
         Entry::Sequence {
             name: _,

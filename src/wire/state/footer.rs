@@ -2,7 +2,9 @@
 
 use super::bytes::{Reader, push_text};
 use super::entry::{flag, read_undefined};
-use super::{BatchId, FORMAT_VERSION_WITHOUT_RESCALES, encode_envelope};
+use super::{
+    BatchId, FORMAT_VERSION, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope,
+};
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
 use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
@@ -46,6 +48,9 @@ pub struct Footer {
     pub topic_id: TopicId,
     /// The last applied record. None before the first one.
     pub last_applied: Option<Fingerprint>,
+    /// True when requests beyond the footer may be answered, as the committed offset says. A release that does not
+    /// know this would answer them again, so it must not read the footer.
+    pub answers_beyond: bool,
     /// Number of records of the batch before the footer.
     pub batch_records: u32,
     /// The consumer group of the service.
@@ -88,6 +93,14 @@ impl Footer {
         }
     }
 
+    pub(super) fn version(&self) -> u8 {
+        match (self.answers_beyond, self.scalars.are_of_rescale()) {
+            (true, _) => FORMAT_VERSION,
+            (false, true) => FORMAT_VERSION_OF_RESCALES,
+            (false, false) => FORMAT_VERSION_FIRST,
+        }
+    }
+
     /// Appends the footer's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
         let Footer {
@@ -98,6 +111,7 @@ impl Footer {
             fold_version,
             topic_id,
             last_applied,
+            answers_beyond: _, // the version says it
             batch_records,
             group,
             instance,
@@ -115,8 +129,8 @@ impl Footer {
             policy_is_own,
             unburied,
         } = scalars;
-        let of_rescale = scalars.are_of_rescale();
-        encode_envelope(out, batch, of_rescale);
+        let version = self.version();
+        encode_envelope(out, batch, version);
         out.extend_from_slice(&next.0.to_be_bytes());
         out.extend_from_slice(&digest.0.to_be_bytes());
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
@@ -132,7 +146,7 @@ impl Footer {
         for n in homes.counts() {
             out.extend_from_slice(&n.to_be_bytes());
         }
-        if of_rescale {
+        if version > FORMAT_VERSION_FIRST {
             out.push(u8::from(*policy_is_own));
             out.extend_from_slice(&unburied.to_be_bytes());
         }
@@ -151,7 +165,7 @@ impl Footer {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>, version: u8) -> Option<Footer> {
-        let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
+        let of_rescale = version > FORMAT_VERSION_FIRST;
         Some(Footer {
             next: NextOffset(reader.offset()?),
             digest: Digest(reader.u128()?),
@@ -186,6 +200,7 @@ impl Footer {
                     hash,
                 }),
             },
+            answers_beyond: version == FORMAT_VERSION,
             batch_records: reader.u32()?,
             group: reader.text()?.to_owned(),
             instance: reader.text()?.to_owned(),

@@ -40,6 +40,7 @@ fn footer() -> Footer {
             leader_epoch: 6,
             hash: 0x3344,
         }),
+        answers_beyond: false,
         batch_records: 2,
         group: "sequencer".into(),
         instance: "host-1".into(),
@@ -334,6 +335,25 @@ fn what_a_rescale_adds_has_a_version_of_its_own() {
 }
 
 #[test]
+fn a_footer_with_answers_beyond_it_is_not_for_a_release_that_would_send_them_again() {
+    for unburied in [0, 7] {
+        let footer = Footer {
+            answers_beyond: true,
+            scalars: Scalars {
+                unburied,
+                ..footer().scalars
+            },
+            ..footer()
+        };
+        let mut value = Vec::new();
+        footer.encode(&mut value, BATCH);
+        assert_eq!(value[0], 3);
+        let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Footer(Box::new(footer)));
+    }
+}
+
+#[test]
 fn a_footer_before_the_first_request_has_no_last_applied_record() {
     let footer = Footer {
         last_applied: None,
@@ -374,7 +394,7 @@ fn every_length_is_checked_and_a_newer_version_is_told_apart() {
     value[0] = FORMAT_VERSION + 1;
     assert_eq!(
         decode(FOOTER_KEY, Some(&value), None),
-        Err(Error::Version(3))
+        Err(Error::Version(4))
     );
     assert!(decode(b"X", Some(&value[..1]), None).is_err());
     assert!(decode(b"", None, None).is_err());
