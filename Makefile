@@ -44,6 +44,9 @@ failover: ## how long partitions stand still when instances fail, with failover 
 dist: build ## the archive of a release, which is then run from an empty directory: target/dist
 	deploy/dist.sh target/release/sequencer
 
+sbom: ## the list of what is compiled into the binary, for scanners: target/dist
+	deploy/sbom.sh
+
 fmt: ## formats
 	$(CARGO) fmt --all
 
@@ -69,7 +72,13 @@ workflows-check: ## the workflows of CI and release, by actionlint, which Go bui
 	@[ -x .tools/bin/actionlint ] || GOBIN=$(CURDIR)/.tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 	.tools/bin/actionlint
 
+book: ## the documents as a site, with its diagrams drawn and its links checked: target/book
+	deploy/book.sh
+
+comparison: ## the rates of docs/comparison.md that this machine can measure: a PostgreSQL, a Redis
+	benches/comparison.sh
+
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist fmt lint fmt-check clippy doc deny deploy-check workflows-check migrate-check
+.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist sbom fmt lint fmt-check clippy doc deny deploy-check workflows-check book comparison migrate-check

@@ -572,17 +572,50 @@ fn links_between_documents_lead_somewhere() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
         {
-            if target.contains("://") || target.starts_with('#') {
+            if target.contains("://") {
                 continue;
             }
-            let file = target.split('#').next().unwrap();
-            let path = root().join(Path::new(&name).parent().unwrap()).join(file);
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = match file {
+                "" => root().join(&name),
+                file => root().join(Path::new(&name).parent().unwrap()).join(file),
+            };
             assert!(
                 path.exists(),
                 "{name} links to {target}, which is not there"
             );
+            if !heading.is_empty() && file.ends_with(".md") | file.is_empty() {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(
+                    headings(&text).contains(&heading.to_owned()),
+                    "{name} links to {target}, which is no heading there"
+                );
+            }
         }
     }
+}
+
+/// The headings of a document, as links name them.
+fn headings(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let lines = text.lines().filter(|line| {
+        is_code ^= line.starts_with("```");
+        !is_code && line.starts_with('#')
+    });
+    let slug = |line: &str| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    lines.map(slug).collect()
+}
+
+#[test]
+fn headings_are_named_as_links_name_them() {
+    let text = "# A `b_c`: d, e\n```text\n# no heading\n```\n### What happens when …\n";
+    assert_eq!(headings(text), ["a-b_c-d-e", "what-happens-when-"]);
 }
 
 #[test]

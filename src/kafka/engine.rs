@@ -597,6 +597,7 @@ fn heart(config: &Config) -> Result<Option<Heart>, Error> {
         requests,
         incarnation,
         &config.metrics,
+        &config.status,
     )
     .map(Some)
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::clock::unix_ms;
+use super::told::Told;
 use crate::core::fold::Outlook;
 use crate::processor::Mode;
 
@@ -32,12 +33,31 @@ pub(crate) struct Status {
     pub checkpoint_problem: Option<String>,
     /// N, the number of partitions that names are spread over; 0 before the first takeover.
     pub service_partitions: u32,
+    /// N before the last rescale. None without one.
+    #[serde(skip)]
+    pub service_partitions_before: Option<u32>,
     /// Partitions of the request topic at the last takeover; 0 before the first.
     pub request_partitions: u32,
-    /// The age of the last heartbeat of each other instance, in milliseconds. Empty without `failover.silence_ms`.
-    pub peers: BTreeMap<String, u64>,
+    /// The other instances that write heartbeats. Empty without `failover.silence_ms`.
+    pub peers: BTreeMap<String, Peer>,
     /// The partitions that this instance owns.
     pub partitions: BTreeMap<i32, PartitionStatus>,
+}
+
+/// Another instance, as its heartbeats show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// The age of its last heartbeat, in milliseconds.
+    pub age_ms: u64,
+    /// The status that it told last. None when it told none lately.
+    pub told: Option<Arc<Told>>,
+}
+
+impl Serialize for Peer {
+    /// As the age alone: each instance shows its own partitions.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.age_ms)
+    }
 }
 
 /// The state of one partition that this instance owns.
@@ -61,6 +81,8 @@ pub(crate) struct PartitionStatus {
     pub unanswered_ms: Option<u64>,
     /// Sequences that the partition holds.
     pub sequences: u64,
+    /// The policy for undefined names: `create`, `create, audited` or `refuse`. Absent unless the partition runs.
+    pub undefined: Option<&'static str>,
     /// The part that the partition has left to do in a rescale, as `sequencer rescale --status` calls it. Absent
     /// when there is none.
     pub rescale: Option<&'static str>,
@@ -75,7 +97,7 @@ pub(crate) struct PartitionStatus {
 }
 
 /// The stage of a partition's life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PartitionState {
     /// The partition's state is being read.

@@ -48,6 +48,7 @@ use bounded::{Bounded, Limits, Own};
 use busy::Pages;
 pub(crate) use hosts::Hosts;
 use owners::{Owner, Owners};
+pub(crate) use page::history::History;
 pub(crate) use token::{Token, authorization};
 use trace::Tracer;
 
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub registry: Registry,
     /// `ready.lag_max_records`.
     pub lag_max_records: u64,
+    /// Rate and latency of the last minutes, sampled while the pages are served.
+    pub history: History,
     /// The channel to the engine, for questions about sequences.
     pub inquiries: Inquiries,
     /// The owners of partitions. None without a cluster to ask.
@@ -138,6 +141,8 @@ pub(crate) async fn serve(
         let _: Result<(), _> = begun.await;
         sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
     };
+    let (status, metrics) = (state.status.clone(), state.metrics.clone());
+    let samples = state.history.clone().follow(status, metrics);
     let service = router(state)
         .layer(from_fn(bounded::answering))
         .into_make_service_with_connect_info::<Own>();
@@ -148,6 +153,7 @@ pub(crate) async fn serve(
         biased;
         result = server => result,
         () = deadline => Ok(()),
+        () = samples => Ok(()),
     }
 }
 

@@ -161,6 +161,7 @@ pub(crate) async fn run_until(
             metrics,
             registry,
             lag_max_records: settings.ready_lag_max_records,
+            history: http::History::default(),
             inquiries: inquiries.clone(),
             owners: Some(owners),
             tracer: Some(tracer),

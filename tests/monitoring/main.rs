@@ -6,7 +6,8 @@
 //! | `dashboard` | every query of the dashboard has data, every alert's expression is evaluated |
 //! | `prometheus` | a Prometheus that scrapes one instance |
 //! | `token` | with `http.token` Prometheus and readers need it, and nothing tells it |
-//! | `page` | the status page, a partition that halts under a reader's eyes; `page.mjs` drives the browser |
+//! | `page` | the status page: searches, and a partition that halts under a reader's eyes |
+//! | `browser` | a script that drives a browser: `page.mjs`, with `browser.mjs` |
 //!
 //! Without a Prometheus, a Chromium or a Node.js that can be had, the test is skipped, in a line that
 //! begins with `skipped:`.
@@ -23,6 +24,7 @@
 #[path = "../integration/support/mod.rs"]
 mod support;
 
+mod browser;
 mod dashboard;
 mod page;
 mod prometheus;

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Message;
-use crate::core::fold::{Description, Matches};
+use crate::core::fold::{Description, Matches, Note};
 use crate::processor::instance::Instance;
 
 /// Most sequences that one question looks at: a few tenths of a millisecond between two polls.
@@ -27,11 +27,22 @@ pub(crate) enum Question {
     },
 }
 
+/// The answer to a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The sequences, each with its last change if it has a definition.
+    pub sequences: Vec<(String, Description, Option<Note>)>,
+    /// Number of sequences that the engine looked at.
+    pub looked_at: usize,
+    /// The index at which the next question begins. None at the end.
+    pub next: Option<usize>,
+}
+
 /// A question, and the channel for its answer.
 pub(crate) struct Inquiry {
     partition: i32,
     question: Question,
-    answer: Box<dyn FnOnce(Option<Matches>) + Send>,
+    answer: Box<dyn FnOnce(Option<Found>) + Send>,
 }
 
 impl Inquiry {
@@ -39,7 +50,7 @@ impl Inquiry {
     pub(crate) fn new(
         partition: i32,
         question: Question,
-        answer: impl FnOnce(Option<Matches>) + Send + 'static,
+        answer: impl FnOnce(Option<Found>) + Send + 'static,
     ) -> Inquiry {
         Inquiry {
             partition,
@@ -55,9 +66,8 @@ impl Inquiry {
             next: None,
         };
         let here = u32::try_from(self.partition).unwrap_or(0);
-        let matches = instance
-            .fold(self.partition)
-            .map(|fold| match self.question {
+        let found = instance.fold(self.partition).map(|fold| {
+            let matches = match self.question {
                 Question::Name(name) => match fold.description(&name) {
                     Some(description) if fold.is_home_of(here, &name) => one(name, description),
                     _ => Matches::default(),
@@ -65,8 +75,20 @@ impl Inquiry {
                 Question::Prefix { prefix, from } => {
                     fold.search(here, &prefix, from, LOOK_MAX, FOUND_MAX)
                 }
-            });
-        (self.answer)(matches);
+            };
+            let sequences = matches.sequences.into_iter();
+            Found {
+                sequences: sequences
+                    .map(|(name, description)| {
+                        let note = fold.note(&name).cloned();
+                        (name, description, note)
+                    })
+                    .collect(),
+                looked_at: matches.looked_at,
+                next: matches.next,
+            }
+        });
+        (self.answer)(found);
     }
 }
 

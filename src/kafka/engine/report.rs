@@ -16,7 +16,8 @@ use crate::kafka::replies::Served;
 use crate::kafka::transactor::Completed;
 use crate::kafka::undelivered::Tally;
 use crate::observe::metrics::Metrics;
-use crate::observe::status::{PartitionState, PartitionStatus, Shared};
+use crate::observe::status::{PartitionState, PartitionStatus, Peer, Shared};
+use crate::observe::told::undefined_word;
 use crate::processor::Mode;
 use crate::processor::halt::RECOVER;
 use crate::processor::instance::{Instance, PartitionReport, Phase};
@@ -307,12 +308,12 @@ impl Reporter {
         }
     }
 
-    /// `peers`: those who write heartbeats, and how old their last ones are, in ms.
+    /// `peers`: the instances that write heartbeats.
     pub(super) fn publish_when_due(
         &mut self,
         instance: &mut Instance,
         queued: i32,
-        peers: impl FnOnce() -> BTreeMap<String, u64>,
+        peers: impl FnOnce() -> BTreeMap<String, Peer>,
     ) {
         if self
             .published
@@ -360,10 +361,14 @@ impl Reporter {
         if let Some(homes) = &self.homes {
             self.partitions.0 = homes.partitions();
         }
-        let partitions = reports
-            .into_iter()
-            .map(|report| (report.partition, self.partition(report)))
-            .collect();
+        let partitions = reports.into_iter().map(|report| {
+            let partition = report.partition;
+            let fold = instance.fold(partition);
+            let undefined = fold.map(|fold| undefined_word(fold.scalars().undefined));
+            (partition, self.partition(report, undefined))
+        });
+        let partitions = partitions.collect();
+        let before = self.homes.and_then(|homes| homes.before());
         self.status.update(|status| {
             status.connected = self.membership.is_complete();
             status.problem.clone_from(&self.problem);
@@ -372,11 +377,16 @@ impl Reporter {
                 .checkpoint_problem
                 .clone_from(&self.checkpoint_problem);
             (status.service_partitions, status.request_partitions) = self.partitions;
+            status.service_partitions_before = before;
             status.partitions = partitions;
         });
     }
 
-    fn partition(&mut self, mut report: PartitionReport) -> PartitionStatus {
+    fn partition(
+        &mut self,
+        mut report: PartitionReport,
+        undefined: Option<&'static str>,
+    ) -> PartitionStatus {
         let rescale = self.part(report.partition, report.standing);
         if let Phase::Halted { remedy, .. } = &mut report.phase
             && remedy.starts_with(RECOVER)
@@ -421,6 +431,7 @@ impl Reporter {
             unanswered,
             unanswered_ms: watched.unanswered.map(millis),
             sequences: u64::try_from(report.sequences).unwrap_or(u64::MAX),
+            undefined,
             rescale,
             outlook: report.outlook,
             checkpoint_age_ms: watched.checkpoint.map(millis),

@@ -22,7 +22,10 @@ use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::Error;
+use crate::observe::clock::unix_ms;
 use crate::observe::metrics::Metrics;
+use crate::observe::status::{self, Peer};
+use crate::observe::told;
 use crate::processor::failover::heartbeat::INTERVAL_MS;
 use crate::processor::failover::observer::Options;
 use crate::wire::heartbeat::{Heartbeat, STATE_FORMAT, Sign};
@@ -34,6 +37,9 @@ const UNWATCHED_INTERVAL_MS: u32 = 100;
 /// An engine without a turn for this time is not alive. The limit is longer than a fence inside a revocation,
 /// which waits twice for a producer.
 const TURN_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// How often the peers are told the status of this instance, for their status pages. Offsets and lags change all the
+/// time, and a reader does not look more often.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the last heartbeat may take on its way.
 const GOODBYE_DEADLINE: Duration = Duration::from_millis(200);
 /// The interval at which the end of an eviction is looked for.
@@ -47,7 +53,7 @@ pub(crate) struct Heart {
 
 impl Heart {
     /// Starts the threads. `requests`: the topic of the group's members. `incarnation`: a random number of
-    /// this engine.
+    /// this engine. `status` is told to the peers.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses, or a thread that cannot be started.
@@ -57,6 +63,7 @@ impl Heart {
         requests: &str,
         incarnation: u64,
         metrics: &Arc<Metrics>,
+        status: &status::Shared,
     ) -> Result<Heart, Error> {
         let producer = connection
             .heartbeat_producer()
@@ -96,6 +103,8 @@ impl Heart {
                 sign: Sign::Alive,
             },
             shared: Arc::clone(&shared),
+            status: status.clone(),
+            told: None,
         };
         let writer = Some(spawn("heart", move || writer.run())?);
         Ok(Heart { shared, writer })
@@ -106,13 +115,9 @@ impl Heart {
         self.shared.turned();
     }
 
-    /// The peers and the age of their last heartbeats, in ms.
-    pub(crate) fn peers(&self) -> BTreeMap<String, u64> {
-        self.shared.observe(|observer, now_ms| {
-            let ages = observer.ages(now_ms);
-            ages.map(|(name, age_ms)| (name.to_owned(), age_ms))
-                .collect()
-        })
+    /// The peers, as their heartbeats show them.
+    pub(crate) fn peers(&self) -> BTreeMap<String, Peer> {
+        self.shared.peers()
     }
 
     /// The time since the last heartbeat of the peer that fell silent last.
@@ -151,6 +156,9 @@ struct Writer {
     group: String,
     heartbeat: Heartbeat,
     shared: Arc<Shared>,
+    status: status::Shared,
+    /// When the peers were last told the status.
+    told: Option<Instant>,
 }
 
 impl Writer {
@@ -186,29 +194,44 @@ impl Writer {
         });
         self.heartbeat.patience_ms = u32::try_from(asked_ms).unwrap_or(u32::MAX);
         self.heartbeat.interval_ms = interval_ms.unwrap_or(self.heartbeat.interval_ms);
-        self.send(&self.heartbeat);
+        let status = self.status_when_due();
+        self.send(&self.heartbeat, status.as_deref());
         self.heartbeat.count += 1;
+    }
+
+    /// The status for the peers, once in [`TELL_INTERVAL`].
+    fn status_when_due(&mut self) -> Option<String> {
+        if self.told.is_some_and(|at| at.elapsed() < TELL_INTERVAL) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        told::encode(&self.status.read(), unix_ms())
     }
 
     /// Tells the others which peers this engine evicts.
     fn write_notices(&self) {
         for victim in self.shared.take_notices() {
-            self.send(&Heartbeat {
+            let notice = Heartbeat {
                 instance: victim.instance,
                 incarnation: victim.incarnation,
                 sign: Sign::Evicted,
                 ..self.heartbeat.clone()
-            });
+            };
+            self.send(&notice, None);
         }
     }
 
-    fn send(&self, heartbeat: &Heartbeat) {
+    fn send(&self, heartbeat: &Heartbeat, status: Option<&str>) {
         let (key, value) = (heartbeat.key(&self.group), heartbeat.encode());
         let format = FORMAT_VERSION.to_string();
-        let headers = OwnedHeaders::new_with_capacity(1).insert(Header {
+        let mut headers = OwnedHeaders::new_with_capacity(2).insert(Header {
             key: STATE_FORMAT,
             value: Some(&format),
         });
+        if status.is_some() {
+            let key = told::HEADER;
+            headers = headers.insert(Header { key, value: status });
+        }
         let record = BaseRecord::to(&self.heartbeats.topic)
             .partition(PARTITION)
             .key(key.as_bytes())

@@ -1,10 +1,16 @@
 //! The data that the threads of one engine's heartbeats share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::observe::status::Peer;
+use crate::observe::told::Told;
 use crate::processor::failover::observer::{Observer, Options, Victim};
+
+/// The age in ms up to which the status of a peer is shown: five times as long as until it tells the next one.
+const TOLD_AGE_MAX_MS: u64 = 5_000;
 
 /// All threads use one clock, in ms since this value was made.
 pub(super) struct Shared {
@@ -19,6 +25,8 @@ pub(super) struct Shared {
     notices: Mutex<Vec<Victim>>,
     /// The time of the last heartbeat of the peer that fell silent last; 0 for none so far.
     gone_ms: AtomicU64,
+    /// The last status of each peer, and when it was heard. No more of them than the observer has peers.
+    told: Mutex<BTreeMap<String, (u64, Arc<Told>)>>,
 }
 
 impl Shared {
@@ -31,6 +39,7 @@ impl Shared {
             observer: Mutex::new(Observer::new(options, 0)),
             notices: Mutex::default(),
             gone_ms: AtomicU64::new(0),
+            told: Mutex::default(),
         }
     }
 
@@ -86,6 +95,33 @@ impl Shared {
 
     pub(super) fn take_notices(&self) -> Vec<Victim> {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes the status that a peer tells.
+    pub(super) fn told(&self, peer: String, told: Told) {
+        let now_ms = self.now_ms();
+        let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(peer, (now_ms, Arc::new(told)));
+    }
+
+    /// The peers, with the age of their last heartbeats and the status that they told lately.
+    pub(super) fn peers(&self) -> BTreeMap<String, Peer> {
+        let ages: Vec<(String, u64)> = self.observe(|observer, now_ms| {
+            let ages = observer.ages(now_ms);
+            ages.map(|(name, age_ms)| (name.to_owned(), age_ms))
+                .collect()
+        });
+        let now_ms = self.now_ms();
+        let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, (heard_ms, _)| {
+            let is_new = now_ms.saturating_sub(*heard_ms) <= TOLD_AGE_MAX_MS;
+            is_new && ages.iter().any(|(peer, _)| peer == name)
+        });
+        let peer = |(name, age_ms): (String, u64)| {
+            let told = all.get(&name).map(|(_, told)| Arc::clone(told));
+            (name, Peer { age_ms, told })
+        };
+        ages.into_iter().map(peer).collect()
     }
 
     pub(super) fn fell_silent(&self, heard_ms: u64) {

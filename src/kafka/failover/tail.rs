@@ -11,6 +11,7 @@ use crate::kafka::client::Authenticated;
 use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
+use crate::observe::told::{self, Told};
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
 use crate::wire::heartbeat::{Heartbeat, STATE_FORMAT};
 
@@ -33,6 +34,8 @@ pub(crate) struct Heard {
     pub appended_ms: i64,
     /// The newest version of state records that the writer reads. None for a release from before rescales.
     pub state_format: Option<u8>,
+    /// The status that the writer tells with this heartbeat, unless that is old.
+    pub told: Option<Told>,
 }
 
 /// A consumer of the topic.
@@ -108,11 +111,13 @@ impl Tail {
             }
         };
         let heartbeat = Heartbeat::decode(&self.group, record.key(), record.payload());
+        let old = record.offset() < self.end;
         Ok(heartbeat.map(|heartbeat| Heard {
             heartbeat,
-            old: record.offset() < self.end,
+            old,
             appended_ms: record.timestamp().to_millis().unwrap_or(0),
             state_format: state_format(record.headers()),
+            told: if old { None } else { told(record.headers()) },
         }))
     }
 }
@@ -163,7 +168,14 @@ impl Listening {
 }
 
 fn state_format(headers: Option<&BorrowedHeaders>) -> Option<u8> {
-    let mut headers = headers?.iter();
-    let found = headers.find(|header| header.key == STATE_FORMAT)?.value?;
+    let found = header(headers, STATE_FORMAT)?;
     std::str::from_utf8(found).ok()?.parse().ok()
+}
+
+fn told(headers: Option<&BorrowedHeaders>) -> Option<Told> {
+    told::decode(header(headers, told::HEADER)?)
+}
+
+fn header<'a>(headers: Option<&'a BorrowedHeaders>, name: &str) -> Option<&'a [u8]> {
+    headers?.iter().find(|header| header.key == name)?.value
 }

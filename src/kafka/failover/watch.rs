@@ -16,6 +16,7 @@ use crate::kafka::error::{Class, Error};
 use crate::observe::metrics::Metrics;
 use crate::processor::failover::heartbeat::RECORDS_PER_SECOND_MAX;
 use crate::processor::failover::observer::{self, Suspect, TURN_MS, Victim};
+use crate::wire::heartbeat::Sign;
 
 /// The wait for heartbeats in a turn: two turns fit into [`TURN_MS`].
 const READ_WAIT: Duration = Duration::from_millis(TURN_MS / 2);
@@ -146,12 +147,17 @@ impl Turns<'_> {
         self.late = late;
     }
 
-    fn heard(&mut self, heard: Heard) {
+    fn heard(&mut self, mut heard: Heard) {
         if heard.old {
             if let Some(past) = &mut self.past {
                 past.push(heard);
             }
             return;
+        }
+        let told = heard.told.take();
+        // A peer writes the notice of an eviction, in the name of another instance.
+        if let (Some(told), Sign::Alive) = (told, heard.heartbeat.sign) {
+            self.shared().told(heard.heartbeat.instance.clone(), told);
         }
         let session_ms = self.watch.connection.session_timeout_ms();
         let session_ms = i64::try_from(session_ms).unwrap_or(i64::MAX);

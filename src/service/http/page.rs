@@ -1,19 +1,38 @@
 //! The status page: HTML from the status, and a small script that fetches the middle of the page again every
-//! two seconds. It loads nothing from other servers.
+//! two seconds. It loads nothing from other servers, and is complete without the script.
 //!
 //! | path | content |
 //! |---|---|
 //! | `/` | the page; `?prefix=` adds the sequences with this prefix, `?sequence=&id=` the request that got an ID |
-//! | `/live.json` | the middle of the page, and the counters for the script's charts of rate and latency |
+//! | `/live.json` | the middle of the page, for the script |
 //! | `/sequences`, `/trace` | the results of these searches as JSON |
 //! | `/page.css`, `/page.js` | the page's own files |
 //!
 //! The page changes nothing: there is no method but GET, and no handler that writes. Names of sequences are
 //! input from users, so the templates escape every text. The policy in the headers lets the browser run only
 //! the page's own script.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `view` | the partitions and instances of the whole service, from all that is known here |
+//! | `history` | rate and latency of the last minutes |
+//! | `render` | the page around its sections |
+//! | `alarms`, `rescale`, `facts`, `chart`, `instances`, `partitions` | the sections of its middle |
+//! | `sequences`, `trace` | the searches |
+//! | `text` | numbers and times |
 
+mod alarms;
+mod chart;
+mod facts;
+pub(super) mod history;
+mod instances;
+mod partitions;
 mod render;
+mod rescale;
+mod sequences;
+mod text;
 mod trace;
+mod view;
 
 use axum::Router;
 use axum::extract::State as Extract;
@@ -24,12 +43,13 @@ use axum::http::header::{
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use maud::Markup;
 use serde::Serialize;
 
 use super::search::{PREFIX_BYTES_MAX, SearchResult, search};
 use super::{State, failed, json, query};
 use crate::observe::clock::unix_ms;
-use crate::observe::metrics::latency::Since;
+use crate::observe::status::Status;
 use trace::Question;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -47,15 +67,15 @@ pub(super) fn routes() -> Router<State> {
         .route("/trace", get(traced))
         .route(
             "/page.css",
-            get(|| async { text("text/css; charset=utf-8", STYLE.to_owned()) }),
+            get(|| async { answer("text/css; charset=utf-8", STYLE.to_owned()) }),
         )
         .route(
             "/page.js",
-            get(|| async { text("text/javascript; charset=utf-8", SCRIPT.to_owned()) }),
+            get(|| async { answer("text/javascript; charset=utf-8", SCRIPT.to_owned()) }),
         )
 }
 
-fn text(kind: &'static str, body: String) -> Response {
+fn answer(kind: &'static str, body: String) -> Response {
     let headers: [(HeaderName, &str); 6] = [
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, "no-store"),
@@ -76,10 +96,10 @@ async fn page(Extract(state): Extract<State>, uri: Uri) -> Response {
     let traced = ask(&state, uri.query()).await;
     // This comes after the searches, which may take seconds.
     let status = state.status.read();
-    let live = render::live(&status, state.status.silence(), &state.owners());
+    let live = middle(&state, &status, unix_ms());
     let searched = prefix.as_deref().zip(found.as_ref());
     let html = render::page(&status, &live, searched, traced.as_ref());
-    text("text/html; charset=utf-8", html.into_string())
+    answer("text/html; charset=utf-8", html.into_string())
 }
 
 async fn sequences(Extract(state): Extract<State>, uri: Uri) -> Response {
@@ -121,6 +141,18 @@ async fn find(state: &State, prefix: &str) -> SearchResult {
     search(&state.inquiries, &state.status.read(), prefix).await
 }
 
+/// Renders the middle of the page, as of this time.
+fn middle(state: &State, status: &Status, unix_ms: u64) -> Markup {
+    render::live(&render::Live {
+        status,
+        silence: state.status.silence(),
+        members: &state.owners(),
+        points: &state.history.points(),
+        rates: &state.history.rates(),
+        unix_ms,
+    })
+}
+
 /// The data that the script fetches.
 #[derive(Serialize)]
 struct Live {
@@ -128,39 +160,13 @@ struct Live {
     html: String,
     /// The time of the data, in milliseconds since 1970.
     unix_ms: u64,
-    /// Requests answered since the start.
-    requests: u64,
-    /// IDs granted since the start.
-    ids: u64,
-    /// Upper bounds of the latency's buckets in microseconds. There is one count more than bounds.
-    bounds_us: &'static [u64],
-    /// Answers in each bucket since the start, from the broker's timestamp.
-    latency: Vec<u64>,
-    /// Next offset of each owned partition, for its rate.
-    next_offsets: Vec<(i32, i64)>,
 }
 
 async fn live(Extract(state): Extract<State>) -> Response {
-    let status = state.status.read();
-    let metrics = &state.metrics;
-    let (bounds_us, latency) = metrics.latency.counts(Since::Append);
-    let offsets = status.partitions.iter();
-    let body = Live {
-        html: render::live(&status, state.status.silence(), &state.owners()).into_string(),
-        unix_ms: unix_ms(),
-        requests: metrics.requests_granted.get()
-            + metrics.requests_repeated.get()
-            + metrics.requests_operated.get()
-            + metrics.requests_rejected.get(),
-        ids: metrics.ids_granted.get(),
-        bounds_us,
-        latency,
-        next_offsets: offsets
-            .map(|(id, status)| (*id, status.next_offset))
-            .collect(),
-    };
-    match serde_json::to_string(&body) {
-        Ok(body) => text("application/json", body),
+    let unix_ms = unix_ms();
+    let html = middle(&state, &state.status.read(), unix_ms).into_string();
+    match serde_json::to_string(&Live { html, unix_ms }) {
+        Ok(body) => answer("application/json", body),
         Err(error) => failed(&error),
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::core::fold::{Description, Matches};
+use crate::audit::time;
+use crate::core::fold::{Description, Note};
 use crate::core::partitioner::partition_id_of;
-use crate::kafka::engine::inquiry::{FOUND_MAX, Inquiries, Inquiry, Question};
+use crate::kafka::engine::inquiry::{FOUND_MAX, Found, Inquiries, Inquiry, Question};
 use crate::observe::status::{PartitionState, Status};
 
 /// Longest prefix in bytes: the limit of a name.
@@ -29,12 +30,53 @@ pub(super) struct Row {
     pub partition: i32,
     /// The ID that the next grant begins with; none when no ID is left.
     pub next: Option<i64>,
+    /// The first ID.
+    pub start: i64,
     /// Step from one ID to the next.
     pub increment: i64,
+    /// The lowest ID.
+    pub min: i64,
+    /// The highest ID.
+    pub max: i64,
     /// The bound at which the sequence ends.
     pub end: i64,
+    /// `error` or `cycle`.
+    pub at_end: &'static str,
+    /// Most IDs that one request can take.
+    pub max_count: u64,
+    /// True when each grant is in the ledger.
+    pub audit: bool,
     /// True when the sequence gives no more IDs.
     pub retired: bool,
+    /// The operator's record that changed the sequence last. None when no record has defined it.
+    pub changed: Option<Change>,
+}
+
+/// An operator's record that changed a sequence.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    /// The word in `op`.
+    pub op: String,
+    /// The requester that the record names; empty when it names none.
+    pub requester: String,
+    /// The reason that the record gives; empty when it gives none.
+    pub reason: String,
+    /// The time of the record, in RFC 3339.
+    pub at: String,
+    /// The offset of the record in its partition.
+    pub offset: i64,
+}
+
+impl Change {
+    fn of(note: Note) -> Change {
+        Change {
+            op: note.op.into(),
+            requester: note.requester.into(),
+            reason: note.reason.into(),
+            at: time::of_millis(note.timestamp.0),
+            offset: note.offset.0,
+        }
+    }
 }
 
 /// The result of a search.
@@ -92,7 +134,7 @@ pub(super) async fn search(inquiries: &Inquiries, status: &Status, prefix: &str)
     found
 }
 
-async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Option<Matches> {
+async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Option<Found> {
     let (answer, answered) = oneshot::channel();
     inquiries.ask(Inquiry::new(partition, question, move |matches| {
         // After the timeout, nobody waits for this answer.
@@ -102,10 +144,33 @@ async fn ask(inquiries: &Inquiries, partition: i32, question: Question) -> Optio
     answered.ok()?.ok()?
 }
 
+#[cfg(test)]
+impl Row {
+    /// A sequence that nobody has defined, without a name.
+    pub(super) fn example() -> Row {
+        let definition = crate::core::definition::Definition::DEFAULT;
+        Row {
+            name: String::new(),
+            partition: 0,
+            next: Some(1),
+            start: definition.start,
+            increment: definition.increment,
+            min: definition.min,
+            max: definition.max,
+            end: definition.end(),
+            at_end: definition.at_end.as_str(),
+            max_count: definition.max_count,
+            audit: definition.audit,
+            retired: false,
+            changed: None,
+        }
+    }
+}
+
 impl SearchResult {
-    fn add(&mut self, partition: i32, matches: Matches, prefix: &str) {
-        self.looked_at += matches.looked_at;
-        for (name, description) in matches.sequences {
+    fn add(&mut self, partition: i32, found: Found, prefix: &str) {
+        self.looked_at += found.looked_at;
+        for (name, description, note) in found.sequences {
             let again = name == prefix && !self.sequences.is_empty();
             if again && self.sequences.iter().any(|row| row.name == name) {
                 continue;
@@ -119,9 +184,16 @@ impl SearchResult {
                 name,
                 partition,
                 next,
+                start: definition.start,
                 increment: definition.increment,
+                min: definition.min,
+                max: definition.max,
                 end: definition.end(),
+                at_end: definition.at_end.as_str(),
+                max_count: definition.max_count,
+                audit: definition.audit,
                 retired,
+                changed: note.map(Change::of),
             });
         }
     }

@@ -29,6 +29,7 @@ async fn start_with(token: Option<Token>) -> Server {
         metrics: Metrics::register(&registry).unwrap(),
         registry,
         lag_max_records: 10,
+        history: History::default(),
         inquiries: Inquiries::default(),
         owners: None,
         tracer: None,

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::render::{UNKNOWN, head};
+use super::text::{UNKNOWN, head};
 use crate::audit::time;
 use crate::audit::told::{ids, share};
 use crate::audit::trace::{Grant, Trace};

@@ -1,0 +1,93 @@
+//! Renders the facts about the service at a glance.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::text::{self, UNKNOWN, duration, number, number_or_unknown};
+use super::view::Partition;
+use crate::observe::status::{PartitionState, Status};
+
+pub(super) fn section(status: &Status, partitions: &[Partition<'_>], unix_ms: u64) -> Markup {
+    let known = || partitions.iter().filter_map(|partition| partition.status);
+    let running = known().filter(|status| status.state == PartitionState::Running);
+    let lag = known().filter_map(|status| status.lag_records);
+    let sequences = known().map(|status| status.sequences);
+    let homes = (status.service_partitions > 0).then_some(status.service_partitions);
+    html! {
+        section #facts aria-labelledby="service" {
+            h2 #service { "Service" }
+            dl.facts {
+                (fact("Running", &html! { (number(running.count())) " of " (number(partitions.len())) " partitions" }))
+                (fact("Lag", &html! { (number(lag.sum::<i64>())) " records" }))
+                (fact("Sequences", &number(sequences.sum::<u64>())))
+                (fact("Names spread over", &html! { (number_or_unknown(homes)) " partitions" }))
+                (fact("Undefined names", &policy(partitions)))
+                (fact("Reply mode", &html! { code { (status.reply_mode.as_str()) } }))
+                (fact("Version", &html! { (env!("CARGO_PKG_VERSION")) }))
+                (fact("Up for", &html! { (duration(unix_ms.saturating_sub(status.started_unix_ms))) }))
+            }
+            @if known().count() < partitions.len() {
+                p.note { "Of the partitions that are known here; some owners have not told theirs." }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// The policy of the partitions. While one of them has not learned of a change yet, they differ.
+fn policy(partitions: &[Partition<'_>]) -> Markup {
+    let mut by_policy: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for partition in partitions {
+        if let Some(policy) = partition.status.and_then(|status| status.undefined) {
+            by_policy.entry(policy).or_default().push(partition.id);
+        }
+    }
+    let differ = by_policy.len() > 1;
+    html! {
+        @if by_policy.is_empty() { (UNKNOWN) }
+        @for (index, (policy, partitions)) in by_policy.iter().enumerate() {
+            @if index > 0 { "; " }
+            code { (policy) }
+            @if differ { " on " (text::partitions(partitions)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::status::PartitionStatus;
+
+    #[test]
+    fn a_policy_that_not_all_partitions_have_is_shown_with_its_partitions() {
+        let of = |policy| PartitionStatus {
+            undefined: policy,
+            ..PartitionStatus::default()
+        };
+        let statuses = [
+            of(Some("create")),
+            of(Some("create")),
+            of(Some("refuse")),
+            of(None),
+        ];
+        let partition = |id: usize| Partition {
+            id: i32::try_from(id).unwrap(),
+            owner: None,
+            status: Some(&statuses[id]),
+        };
+        let of = |ids: &[usize]| {
+            let partitions: Vec<_> = ids.iter().map(|id| partition(*id)).collect();
+            policy(&partitions).into_string()
+        };
+        assert_eq!(of(&[0, 1, 3]), "<code>create</code>");
+        assert_eq!(
+            of(&[0, 1, 2]),
+            "<code>create</code> on 0, 1; <code>refuse</code> on 2"
+        );
+        assert_eq!(of(&[3]), UNKNOWN);
+    }
+}
