@@ -12,6 +12,7 @@
 //! | a static member leaves when it unsubscribes before the client is closed (`rd_kafka_cgrp_leave_maybe`) | `consumer::leave`, `failover::evict` | a stopped or evicted instance keeps its partitions for a session | `integration::leaving`, `integration::failover` |
 //! | a batch for an unknown topic puts partition -1 into the transaction (`rd_kafka_produce_batch`) | `transactor::producer` | the first transaction times out | `integration::restart`, `the_first_start_of_all_aborts_no_checkpoint` |
 //! | an abort purges a request in flight, and its message says "possibly persisted" | `transactor::producer` | a reply occurs twice (T9) | `integration::sizes`, `transactions_fit_into_a_quota` |
+//! | a transaction that begins before the last one has ended is tried again after 20 ms (`rd_kafka_txn_handle_AddPartitionsToTxn`) | `transactor` | the pause after a commit is too long or too short | `sequencer bench --only latency` |
 //! | a call of the transactional producer may never return when its coordinator goes away | `transactor::step` | the engine waits forever | `chaos` |
 //! | a destroyed client answers its open rebalance only once | `consumer::close` | a stop hangs | `integration::leaving` |
 //! | a describe of an absent group may end the process (issue 4605) | `admin::native` | the status page ends the service | `integration::failover` |
