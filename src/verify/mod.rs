@@ -17,7 +17,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`source`], [`live`] | the logs that are read |
-//! | [`request`], [`link`], [`rules`], [`window`], [`oracle`] | what a record should get |
+//! | [`request`], [`link`], [`rules`], [`window`], [`own`], [`oracle`] | what a record should get |
 //! | [`body`], [`code`] | the expected body of a reply, and the actual one |
 //! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
 //! | [`facts`], [`spill`], [`matching`], [`order`] | requests and replies, on disk and in memory by ranges |
@@ -36,6 +36,7 @@ mod matching;
 mod murmur2;
 mod oracle;
 mod order;
+mod own;
 mod partition;
 pub(crate) mod progress;
 mod remembered;

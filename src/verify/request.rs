@@ -15,6 +15,7 @@ const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
 const VALUE_BYTES_MAX: usize = 65_536;
 const COUNT_MAX: i128 = (1 << 53) - 1;
+const REMEMBER_MAX: i64 = 1_000_000;
 /// The key of policy records.
 const POLICY: &str = "__policy";
 
@@ -93,6 +94,11 @@ impl Deed {
                     input.push(flag.is_some().into());
                     input.push(flag.unwrap_or_default().into());
                 }
+                // The newest field counts only where it is given.
+                if let Some(requests) = change.remember {
+                    input.push(1);
+                    input.extend(requests.to_be_bytes());
+                }
             }
         }
         let hash = blake3::hash(&input);
@@ -119,6 +125,7 @@ pub(super) struct Change {
     pub cycle: Option<bool>,
     pub max_count: Option<u64>,
     pub audit: Option<bool>,
+    pub remember: Option<u32>,
 }
 
 /// Reads a record. `header` is the last `sequencer-request-id`.
@@ -212,7 +219,7 @@ fn count(json: &Json) -> Result<u64, Code> {
 }
 
 /// Every field of a request. An unknown field is searched in this order.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "op",
     "count",
     "request_id",
@@ -224,6 +231,7 @@ const KNOWN: [&str; 15] = [
     "at_end",
     "max_count",
     "audit",
+    "remember",
     "next",
     "force",
     "reason",
@@ -242,6 +250,7 @@ fn fields_of(op: &str) -> Option<&'static [&'static str]> {
             "at_end",
             "max_count",
             "audit",
+            "remember",
             "reason",
         ],
         "set_next" => &["next", "force", "reason"],
@@ -327,6 +336,11 @@ fn read_change(fields: &Object) -> Result<Change, Code> {
         None => None,
     };
     let audit = fields.flag("audit")?;
+    let remember = match fields.integer("remember")? {
+        Some(requests) if (0..=REMEMBER_MAX).contains(&requests) => u32::try_from(requests).ok(),
+        Some(_) => return Err(Code::InvalidDefinition),
+        None => None,
+    };
     Ok(Change {
         start: fields.integer("start")?,
         increment: fields.integer("increment")?,
@@ -335,6 +349,7 @@ fn read_change(fields: &Object) -> Result<Change, Code> {
         cycle,
         max_count,
         audit,
+        remember,
     })
 }
 

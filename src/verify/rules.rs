@@ -2,6 +2,7 @@
 //! IDs overflows.
 
 use super::code::Code;
+use super::own::Own;
 use super::request::Change;
 
 /// 2^53-1.
@@ -19,6 +20,8 @@ pub(super) struct Rules {
     pub cycle: bool,
     pub max_count: u64,
     pub audit: bool,
+    /// Number of requests that the sequence remembers itself.
+    pub remember: u32,
 }
 
 /// The last change of a sequence: who made it, and why.
@@ -72,6 +75,7 @@ impl Rules {
         cycle: false,
         max_count: COUNT_DEFAULT_MAX,
         audit: false,
+        remember: 0,
     };
 
     /// The rules of a sequence that is defined for the first time.
@@ -106,6 +110,7 @@ impl Rules {
             cycle: change.cycle.unwrap_or(self.cycle),
             max_count: change.max_count.unwrap_or(self.max_count),
             audit: change.audit.unwrap_or(self.audit),
+            remember: change.remember.unwrap_or(self.remember),
         };
         let sound = rules.increment != 0
             && rules.min <= rules.max
@@ -187,6 +192,8 @@ pub(super) struct Sequence {
     pub life: u32,
     /// True when a cycle has ended, so that the next grant begins another one.
     wrapped: bool,
+    /// The requests that the sequence remembers itself.
+    pub own: Own,
 }
 
 impl Sequence {
@@ -198,6 +205,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -219,6 +227,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -255,6 +264,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -314,8 +324,8 @@ impl Sequence {
         })
     }
 
-    /// Changes the definition.
-    pub(super) fn define(&mut self, change: Change, note: Note) -> Result<(), Code> {
+    /// Changes the definition. Returns the segments of requests that are forgotten.
+    pub(super) fn define(&mut self, change: Change, note: Note) -> Result<Vec<u64>, Code> {
         let before = *self.rules();
         let retired = self.retired();
         let mut rules = before.changed(change)?;
@@ -337,7 +347,7 @@ impl Sequence {
             self.life += 1;
         }
         self.moved(next, rules, false, note);
-        Ok(())
+        Ok(self.own.forget(rules.remember))
     }
 
     /// Moves the next ID.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `S` + name | the sequence's counter, and its definition if it has one ([`entry`]) |
 //! | `W` + segment | a segment of the window of requests with a `request_id` |
+//! | `O` + segment + name | a segment of the own window of a sequence |
 //! | `C` + partition | the last stray forwarded to that home partition |
 //! | `A` + partition | the last stray accepted from that partition |
 //! | `P` | the scalars of a parent at its split, for its children |
@@ -23,16 +24,23 @@ pub mod reset;
 
 use bytes::Reader;
 
+use crate::core::limits::NAME_BYTES_MAX;
+
 pub use crate::core::fold::{Entry, EntryKey};
 pub use crate::core::window::Place;
 pub use footer::{Decided, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 pub use reset::Reset;
 
 /// The newest version of the envelope and of every record kind.
-pub const FORMAT_VERSION: u8 = 2;
+pub const FORMAT_VERSION: u8 = FORMAT_VERSION_OF_OWN_WINDOWS;
+/// The version of a sequence that remembers requests itself, and of its own window.
+const FORMAT_VERSION_OF_OWN_WINDOWS: u8 = 4;
+/// The version of records that a release without own windows reads as well. A service without a sequence that remembers
+/// requests itself has no others.
+pub const FORMAT_VERSION_OF_RESCALES: u8 = 2;
 /// The version of records that a release without rescales reads as well. A service that is never rescaled has no
 /// others.
-const FORMAT_VERSION_WITHOUT_RESCALES: u8 = 1;
+const FORMAT_VERSION_FIRST: u8 = 1;
 /// Header of a tombstone: writer and number of its batch, 16 bytes.
 pub const BATCH_HEADER: &str = "b";
 /// Key of the footer; compaction keeps the last one.
@@ -41,6 +49,7 @@ pub const FOOTER_KEY: &[u8] = b"F";
 pub const RESET_KEY: &[u8] = b"R";
 const SEQUENCE_KIND: u8 = b'S';
 const WINDOW_KIND: u8 = b'W';
+const OWN_KIND: u8 = b'O';
 const SENT_KIND: u8 = b'C';
 const ACCEPTED_KIND: u8 = b'A';
 const FROZEN_KEY: &[u8] = b"P";
@@ -94,12 +103,12 @@ pub enum Content<'a> {
 }
 
 impl Content<'_> {
-    /// True when only a release that knows rescales may read it.
-    fn is_of_rescale(&self) -> bool {
+    /// The version of the oldest release that may read it.
+    fn version(&self) -> u8 {
         match self {
-            Content::Entry(entry) => entry::is_of_rescale(entry),
-            Content::Footer(footer) => footer.scalars.are_of_rescale(),
-            Content::Tombstone(_) | Content::Reset(_) => false,
+            Content::Entry(entry) => entry::version(entry),
+            Content::Footer(footer) => footer.version(),
+            Content::Tombstone(_) | Content::Reset(_) => FORMAT_VERSION_FIRST,
         }
     }
 }
@@ -150,19 +159,19 @@ pub fn decode<'a>(
     };
     let mut reader = Reader::new(value);
     let version = match reader.u8().ok_or_else(malformed)? {
-        known @ FORMAT_VERSION_WITHOUT_RESCALES..=FORMAT_VERSION => known,
+        known @ FORMAT_VERSION_FIRST..=FORMAT_VERSION => known,
         newer => return Err(Error::Version(newer)),
     };
     let batch = BatchId::read(&mut reader).ok_or_else(malformed)?;
     let content = match key {
         FOOTER_KEY => Footer::read(&mut reader, version).map(|f| Content::Footer(Box::new(f))),
         RESET_KEY => Reset::read(&mut reader).map(Content::Reset),
-        _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
+        _ => entry_key(key)
+            .and_then(|key| entry::read(key, &mut reader, version).map(Content::Entry)),
     };
     // Each record has one form, so the version follows from the content.
-    let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
     let content = content
-        .filter(|content| reader.is_empty() && content.is_of_rescale() == of_rescale)
+        .filter(|content| reader.is_empty() && content.version() == version)
         .ok_or_else(malformed)?;
     Ok(Record {
         batch: Some(batch),
@@ -179,6 +188,13 @@ pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
         (&WINDOW_KIND, segment) => number(segment)
             .filter(|segment| *segment < SEGMENTS_MAX)
             .map(EntryKey::Window),
+        (&OWN_KIND, rest) => {
+            let (segment, name) = rest.split_first_chunk()?;
+            let name = std::str::from_utf8(name).ok()?;
+            let segment = u64::from_be_bytes(*segment);
+            (segment < OWN_SEGMENTS_MAX && !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+                .then_some(EntryKey::Own { name, segment })
+        }
         (&FROZEN_WINDOW_KIND, segment) => number(segment)
             .filter(|segment| *segment < SEGMENTS_MAX)
             .map(EntryKey::FrozenWindow),
@@ -192,6 +208,9 @@ pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
 /// No window has more segments. This bounds the memory that a stray record can make a restore allocate.
 const SEGMENTS_MAX: u32 = 1 << 20;
 
+/// No own window gets as far: its places have numbers of 63 bits.
+const OWN_SEGMENTS_MAX: u64 = 1 << 59;
+
 /// Appends an entry's record key to `out`.
 pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
     let mut numbered = |kind: u8, number: u32| {
@@ -204,6 +223,11 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
             out.extend_from_slice(name.as_bytes());
         }
         EntryKey::Window(segment) => numbered(WINDOW_KIND, segment),
+        EntryKey::Own { name, segment } => {
+            out.push(OWN_KIND);
+            out.extend_from_slice(&segment.to_be_bytes());
+            out.extend_from_slice(name.as_bytes());
+        }
         EntryKey::Sent(home) => numbered(SENT_KIND, home),
         EntryKey::Accepted(source) => numbered(ACCEPTED_KIND, source),
         EntryKey::Frozen => out.extend_from_slice(FROZEN_KEY),
@@ -212,13 +236,9 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
     }
 }
 
-/// Appends the envelope to `out`. Every value begins with it. `of_rescale`: only a release that knows rescales may
-/// read the record.
-pub(crate) fn encode_envelope(out: &mut Vec<u8>, batch: BatchId, of_rescale: bool) {
-    out.push(match of_rescale {
-        true => FORMAT_VERSION,
-        false => FORMAT_VERSION_WITHOUT_RESCALES,
-    });
+/// Appends the envelope to `out`. Every value begins with it. `version`: that of the record's content.
+fn encode_envelope(out: &mut Vec<u8>, batch: BatchId, version: u8) {
+    out.push(version);
     out.extend_from_slice(&batch.writer.to_be_bytes());
     out.extend_from_slice(&batch.number.to_be_bytes());
 }

@@ -98,6 +98,13 @@ impl Plan {
                 places: Cow::Borrowed(places),
             });
         }
+        for ((name, segment), places) in &state.own {
+            fold.put(Entry::Own {
+                name,
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
         rescale::keep_reports(ask.partition, evidence, &mut fold);
         let scalars = rescale::scalars(floor, evidence);
         let of_other_topic = BTreeMap::new();
@@ -107,7 +114,7 @@ impl Plan {
             &state.accepted
         };
         repair::jump(&mut fold, scalars, accepted, ask.now_ms);
-        let records = 1 + fold.len();
+        let records = 1 + fold.iter().count();
         let footer = Footer {
             next: ask.from,
             last_applied: ask.before,
@@ -139,7 +146,7 @@ impl Plan {
         fold.cut(&mut Vec::new());
         tell_ledgers(&mut fold);
         repair::refolded(&mut fold, evidence.state.scalars.epoch, now_ms);
-        let records = 1 + fold.len();
+        let records = 1 + fold.iter().count();
         let footer = Footer {
             next: rebuilt.folding.next,
             last_applied: rebuilt.folding.last_applied,

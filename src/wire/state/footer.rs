@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, push_text};
 use super::entry::{flag, read_undefined};
-use super::{BatchId, FORMAT_VERSION_WITHOUT_RESCALES, encode_envelope};
+use super::{BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope};
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
 use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
@@ -88,6 +88,13 @@ impl Footer {
         }
     }
 
+    pub(super) fn version(&self) -> u8 {
+        match self.scalars.are_of_rescale() {
+            true => FORMAT_VERSION_OF_RESCALES,
+            false => FORMAT_VERSION_FIRST,
+        }
+    }
+
     /// Appends the footer's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
         let Footer {
@@ -115,8 +122,8 @@ impl Footer {
             policy_is_own,
             unburied,
         } = scalars;
-        let of_rescale = scalars.are_of_rescale();
-        encode_envelope(out, batch, of_rescale);
+        let version = self.version();
+        encode_envelope(out, batch, version);
         out.extend_from_slice(&next.0.to_be_bytes());
         out.extend_from_slice(&digest.0.to_be_bytes());
         out.extend_from_slice(&highest_timestamp.0.to_be_bytes());
@@ -132,7 +139,7 @@ impl Footer {
         for n in homes.counts() {
             out.extend_from_slice(&n.to_be_bytes());
         }
-        if of_rescale {
+        if version > FORMAT_VERSION_FIRST {
             out.push(u8::from(*policy_is_own));
             out.extend_from_slice(&unburied.to_be_bytes());
         }
@@ -151,7 +158,7 @@ impl Footer {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>, version: u8) -> Option<Footer> {
-        let of_rescale = version > FORMAT_VERSION_WITHOUT_RESCALES;
+        let of_rescale = version > FORMAT_VERSION_FIRST;
         Some(Footer {
             next: NextOffset(reader.offset()?),
             digest: Digest(reader.u128()?),

@@ -1,7 +1,7 @@
 //! The reset: an operator's repair. Everything before it is void. The full state follows it.
 
 use super::bytes::{Reader, push_text};
-use super::{BatchId, encode_envelope};
+use super::{BatchId, FORMAT_VERSION_FIRST, encode_envelope};
 use crate::core::NextOffset;
 
 /// The repair's own data.
@@ -20,7 +20,7 @@ pub struct Reset {
 impl Reset {
     /// Appends the reset's value to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, batch: BatchId) {
-        encode_envelope(out, batch, false);
+        encode_envelope(out, batch, FORMAT_VERSION_FIRST);
         out.extend_from_slice(&self.answered.0.to_be_bytes());
         out.extend_from_slice(&self.epoch.to_be_bytes());
         push_text(out, &self.reason);
