@@ -2,8 +2,9 @@
 //! `request_id` itself, however many requests other sequences get.
 //!
 //! The places of an own window have numbers, from 0 on. [`OWN_SEGMENT`] numbers are one entry in the state topic. It is
-//! written again while it fills, and removed when its last place is forgotten. So a change of `remember` moves no
-//! place, and needs no second copy of a million of them.
+//! written again while it fills, and removed when none of its places is among the last so many. Until then all of them
+//! are remembered, up to 15 more than the definition says. So a change of `remember` moves no place, and needs no
+//! second copy of a million of them.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -123,7 +124,8 @@ impl OwnWindows {
         let Some((index, _, window)) = self.windows.get_full(name) else {
             return 0;
         };
-        let (oldest, all) = (window.oldest(), window.remember == 0);
+        let oldest = window.next().saturating_sub(u64::from(window.remember));
+        let all = window.remember == 0;
         let end = |segment: u64| segment.saturating_add(1).saturating_mul(SEGMENT);
         let is_forgotten = |segment: u64| all || end(segment) <= oldest;
         let gone: Vec<u64> = window
@@ -280,13 +282,7 @@ impl OwnWindow {
         })
     }
 
-    /// The number of the oldest place that is remembered.
-    fn oldest(&self) -> u64 {
-        self.next().saturating_sub(u64::from(self.remember))
-    }
-
     fn find(&mut self, key: RequestKey) -> Option<Place> {
-        let oldest = self.oldest();
         let OwnWindow {
             segments,
             index,
@@ -297,9 +293,7 @@ impl OwnWindow {
         let hash = hasher.hash_one(key.0);
         let is = |number: &u64| place(segments, *number).is_some_and(|place| place.key == key);
         let number = *index.find(hash, is)?;
-        place(segments, number)
-            .copied()
-            .filter(|_| number >= oldest)
+        place(segments, number).copied()
     }
 
     fn push(&mut self, number: u64, new: Place) {
@@ -345,7 +339,6 @@ fn index_of(segments: &BTreeMap<u64, Segment>, hasher: &RandomState) -> HashTabl
     index
 }
 
-/// Adds a place. A forgotten place of the same request, whose segment is still there, leaves the index.
 fn insert(
     index: &mut HashTable<u64>,
     segments: &BTreeMap<u64, Segment>,
@@ -353,16 +346,11 @@ fn insert(
     number: u64,
     key: RequestKey,
 ) {
-    let hash = hasher.hash_one(key.0);
-    let is = |other: &u64| place(segments, *other).is_some_and(|place| place.key == key);
-    if let Ok(former) = index.find_entry(hash, is) {
-        former.remove();
-    }
     let again = |number: &u64| {
         let key = place(segments, *number).map(|place| place.key.0);
         hasher.hash_one(key.unwrap_or_default())
     };
-    index.insert_unique(hash, number, again);
+    index.insert_unique(hasher.hash_one(key.0), number, again);
 }
 
 fn element(name: &str, number: u64, place: &Place) -> Element {

@@ -365,10 +365,7 @@ impl Oracle {
     /// The result of a request, as its sequence or the partition remembers it.
     fn known(&self, name: &str, key: &window::Key) -> Option<Grant> {
         let sequence = self.number(name).and_then(|number| self.sequence(number));
-        let own = sequence.and_then(|sequence| {
-            let remember = sequence.rules().remember;
-            sequence.own.find(key, remember)
-        });
+        let own = sequence.and_then(|sequence| sequence.own.find(key));
         own.map(|place| place.grant)
             .or_else(|| self.window.find(key))
     }

@@ -26,11 +26,9 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// A request among the last ones.
-    pub(super) fn find(&self, key: &Key, remember: u32) -> Option<Place> {
-        let number = *self.numbers.get(key)?;
-        let is_young = number + u64::from(remember) >= self.next();
-        self.places.get(&number).copied().filter(|_| is_young)
+    /// A request among the last ones, or in the segment of one of them.
+    pub(super) fn find(&self, key: &Key) -> Option<Place> {
+        self.places.get(self.numbers.get(key)?).copied()
     }
 
     /// Adds a request, and forgets the oldest one. Returns the segments that change.
@@ -45,8 +43,7 @@ impl Own {
     /// Puts a request in its place.
     pub(super) fn put(&mut self, number: u64, place: Place) {
         self.places.insert(number, place);
-        let known = self.numbers.entry(place.key).or_insert(number);
-        *known = number.max(*known);
+        self.numbers.insert(place.key, number);
     }
 
     /// Forgets segments without a request among the last ones, and returns them.
@@ -60,10 +57,7 @@ impl Own {
         let gone = std::mem::replace(&mut self.places, kept);
         let mut segments: Vec<u64> = Vec::new();
         for (number, place) in gone {
-            // The same request may have come again after it was forgotten.
-            if self.numbers.get(&place.key) == Some(&number) {
-                self.numbers.remove(&place.key);
-            }
+            self.numbers.remove(&place.key);
             if segments.last() != Some(&(number / SEGMENT)) {
                 segments.push(number / SEGMENT);
             }

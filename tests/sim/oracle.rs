@@ -352,11 +352,16 @@ impl Sequence {
     }
 
     fn forget(&mut self) {
-        while self.own.len() as i128 > self.remember {
-            self.own.pop_front();
-        }
         if self.remember == 0 {
+            self.own.clear();
             self.own_next = 0;
+            return;
+        }
+        // A whole segment at a time.
+        let oldest = (i128::from(self.own_next) - self.remember).max(0) as usize;
+        let first = oldest / OWN_SEGMENT * OWN_SEGMENT;
+        while self.own_next as usize - self.own.len() < first {
+            self.own.pop_front();
         }
     }
 
@@ -368,15 +373,13 @@ impl Sequence {
         }
     }
 
-    /// The difference of a segment of its own window from this one. Places that no longer count may be anything.
+    /// The difference of a segment of its own window from this one.
     fn own_difference(&self, segment: u64, places: &[StoredPlace]) -> Option<String> {
         let first = self.own_next - self.own.len() as u64;
         for (number, place) in (segment * OWN_SEGMENT as u64..).zip(places) {
             let known = number.checked_sub(first);
             let known = known.and_then(|at| self.own.get(at as usize));
-            let is_forgotten =
-                number < first && (number / OWN_SEGMENT as u64) == first / OWN_SEGMENT as u64;
-            if !is_forgotten && !known.is_some_and(|known| known.is(place)) {
+            if !known.is_some_and(|known| known.is(place)) {
                 return Some(format!(
                     "own place {number} is {place:?}, should be {known:?}"
                 ));
@@ -866,6 +869,12 @@ impl Naive {
         };
         self.accepted.entry(source).or_insert(nothing).open = true;
         self.epoch = epoch;
+    }
+
+    /// True when a sequence has forgotten requests that it remembered itself.
+    pub fn has_full_own_window(&self) -> bool {
+        let is_full = |sequence: &Sequence| sequence.own_next > sequence.own.len() as u64;
+        self.sequences.values().any(is_full)
     }
 
     pub fn window_is_full(&self) -> bool {
