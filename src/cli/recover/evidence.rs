@@ -4,6 +4,7 @@ mod decided;
 mod ownership;
 mod replies;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -141,6 +142,23 @@ impl State {
         };
         let counters = self.counters.values().filter_map(plain);
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
+    }
+
+    /// Gives a fold the requests that are remembered.
+    pub(super) fn put_windows(&self, fold: &mut Fold) {
+        for (segment, places) in &self.window {
+            fold.put(Entry::Window {
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
+        for ((name, segment), places) in &self.own {
+            fold.put(Entry::Own {
+                name,
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
     }
 
     /// Takes a restored definition. It adds up, so it is right, even if a skipped batch has another one.

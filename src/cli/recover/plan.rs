@@ -92,19 +92,7 @@ impl Plan {
                 defined: defined.map(Cow::Owned),
             });
         }
-        for (segment, places) in &state.window {
-            fold.put(Entry::Window {
-                segment: *segment,
-                places: Cow::Borrowed(places),
-            });
-        }
-        for ((name, segment), places) in &state.own {
-            fold.put(Entry::Own {
-                name,
-                segment: *segment,
-                places: Cow::Borrowed(places),
-            });
-        }
+        state.put_windows(&mut fold);
         rescale::keep_reports(ask.partition, evidence, &mut fold);
         let scalars = rescale::scalars(floor, evidence);
         let of_other_topic = BTreeMap::new();
