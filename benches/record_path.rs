@@ -219,6 +219,7 @@ fn running(case: Case, service: &Service) -> Partition {
             ..Restored::default()
         },
         next: NextOffset::ZERO,
+        answered: None,
         link_key: LinkKey([5; 32]),
         decides: false,
         topic_partitions: 1,

@@ -17,6 +17,18 @@ pub enum Bug {
     BoundBeforeAssignment,
     /// T2: the last stable offset as the bound of a takeover.
     StableOffsetAsBound,
+    /// T2: a takeover goes by a committed offset that a prepared transaction is about to replace.
+    UnstableOffset,
+    /// I6: a committed offset beyond the footer is believed, although the fold is another one there.
+    OffsetUndigested,
+    /// A committed offset is believed although a repair has replaced the state that it follows.
+    OldOffsetBelieved,
+    /// What an earlier owner has answered beyond its last footer is answered again.
+    AnsweredAgain,
+    /// I4: the first request behind those that are answered already gets no answer.
+    AnswerForgotten,
+    /// I4: answers without a footer do not wait for the strays among their requests.
+    AnsweredStraysLost,
     /// T3: a revoked partition is given up, its transaction goes on.
     RevokedCommittedLate,
     /// T3: at the deadline the transaction is cancelled and its producer not fenced.
@@ -131,12 +143,18 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 57] = [
+    pub const ALL: [Bug; 63] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
         Bug::BoundBeforeAssignment,
         Bug::StableOffsetAsBound,
+        Bug::UnstableOffset,
+        Bug::OffsetUndigested,
+        Bug::OldOffsetBelieved,
+        Bug::AnsweredAgain,
+        Bug::AnswerForgotten,
+        Bug::AnsweredStraysLost,
         Bug::RevokedCommittedLate,
         Bug::NotFenced,
         Bug::CheckpointWithoutMembership,

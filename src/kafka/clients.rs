@@ -13,7 +13,7 @@ use super::client::Config;
 use super::error::Error;
 use super::oauth::{self, Tokens};
 use crate::core::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::processor::reading::{View, bound_view, offset_reset, requests_view};
+use crate::processor::reading::{View, bound_view, committed_view, offset_reset, requests_view};
 use crate::wire::headers::FORWARD_HEADERS_BYTES_MAX;
 
 /// How to reach a cluster, and the name of this instance there.
@@ -185,8 +185,10 @@ impl Connection {
             ("fetch.message.max.bytes", READER_PARTITION_BYTES),
             // The end of a log is known when a fetch at its end returns.
             ("fetch.wait.max.ms", "10"),
+            // A committed offset that a transaction is about to replace is asked for again after this time.
+            ("retry.backoff.ms", "10"),
         ]);
-        fix_consumer(&mut config, View::Committed, &self.group);
+        fix_consumer(&mut config, committed_view(), &self.group);
         config
     }
 

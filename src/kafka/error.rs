@@ -301,6 +301,11 @@ impl Error {
         matches!(self.code, RDKafkaErrorCode::UnknownPartition)
     }
 
+    /// True while a transaction may commit another offset.
+    pub fn is_unstable(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::UnstableOffsetCommit)
+    }
+
     /// True when the object to create exists already.
     pub fn is_present(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::TopicAlreadyExists)

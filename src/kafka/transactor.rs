@@ -52,6 +52,12 @@ const BEGIN_DEADLINE: Duration = Duration::from_secs(3);
 const STEP_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// The pause between attempts to get a producer.
 const RENEW_PAUSE: Duration = Duration::from_millis(200);
+/// How much longer than the call of a commit the brokers take to end its transaction: the answer comes when the
+/// coordinator has written the decision, and the markers and the end of the transaction are two further writes.
+/// A transaction that begins before is refused (`CONCURRENT_TRANSACTIONS`), and librdkafka tries again after 20 ms.
+const SETTLING_PER_COMMIT: u32 = 2;
+/// Upper limit for the pause after a commit: half of what the pause avoids.
+const SETTLING_MAX: Duration = Duration::from_millis(10);
 /// The interval at which an idle producer's events are passed on to the log.
 const IDLE_SERVE: Duration = Duration::from_secs(1);
 
@@ -85,7 +91,7 @@ pub(crate) struct Completed {
     /// The result of the transaction.
     pub outcome: Outcome,
     /// The positions of its sections in the state topic.
-    pub written: Vec<Written>,
+    pub written: Vec<Option<Written>>,
     /// The time from the begin to the end of the transaction.
     pub took: Duration,
     /// True when it did not fit into its time.
@@ -171,6 +177,7 @@ impl Transactor {
             shared: Arc::clone(&shared),
             producer: None,
             deliveries,
+            settles: Duration::ZERO,
         };
         let thread = std::thread::Builder::new()
             .name("transactor".to_owned())
@@ -237,6 +244,8 @@ struct Worker {
     shared: Arc<SharedState>,
     producer: Option<TransactionalProducer>,
     deliveries: Deliveries,
+    /// How long the brokers go on with the transaction that was committed.
+    settles: Duration,
 }
 
 impl Worker {
@@ -255,6 +264,9 @@ impl Worker {
             match jobs.recv_timeout(IDLE_SERVE) {
                 Ok(job) => {
                     let done = self.carry_out(job);
+                    // The engine cuts the next transaction when it hears of the end of this one. Until the next
+                    // one can begin, it may grow.
+                    std::thread::sleep(std::mem::take(&mut self.settles));
                     if !completed(done) {
                         return;
                     }
@@ -302,7 +314,14 @@ impl Worker {
                     }
                     None => Ok(()),
                 },
-                Action::Commit => self.with_producer(|producer| producer.commit(deadline)),
+                Action::Commit => {
+                    let asked = Instant::now();
+                    let committed = self.with_producer(|producer| producer.commit(deadline));
+                    if shared.connection.awaited_transactions {
+                        self.settles = settling(asked.elapsed());
+                    }
+                    committed
+                }
                 Action::Abort => self.with_producer(|producer| producer.abort(deadline)),
             };
             drop(call);
@@ -389,6 +408,11 @@ impl Worker {
     }
 }
 
+/// The pause after a commit whose call took this long.
+fn settling(commit: Duration) -> Duration {
+    (commit * SETTLING_PER_COMMIT).min(SETTLING_MAX)
+}
+
 /// The deadline of a step, `spent` after its transaction began. An abort has a full time-out of its own: the
 /// earlier steps have failed by then, and a new transaction begins after the abort in any case.
 fn step_deadline(action: Action, timeout: Duration, spent: Duration) -> Duration {
@@ -466,6 +490,13 @@ mod tests {
                 "{action:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_pause_after_a_commit_costs_less_than_it_avoids() {
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(settling(millisecond), 2 * millisecond);
+        assert_eq!(settling(Duration::from_secs(5)), 10 * millisecond);
     }
 
     #[test]

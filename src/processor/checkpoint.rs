@@ -1,10 +1,12 @@
 //! A checkpoint as bytes. For each partition: a batch of state records that ends with a footer, the offset to
-//! commit, the ledger records, and in `exactly_once` mode the replies.
+//! commit, the ledger records, and in `exactly_once` mode the replies. Or replies and offset alone
+//! ([`super::answered`]).
 
 use std::ops::Range;
 
 use crate::core::fold::{Entry, EntryKey, Slot};
 use crate::core::{Homes, NextOffset};
+use crate::processor::answered::Answered;
 use crate::wire::headers::Block;
 use crate::wire::ledger::Lines;
 use crate::wire::state::{self, BatchId, Footer};
@@ -223,8 +225,10 @@ pub struct Section {
     pub assignment: u32,
     /// The ID of the section's batch.
     pub batch_id: BatchId,
-    /// State records, the footer last.
+    /// State records, the footer last. Empty in a section of replies and offset alone.
     pub batch: Batch,
+    /// Present in a section of replies and offset alone, for the committed offset's metadata.
+    pub answered: Option<Answered>,
     /// Slots of the entries in the batch.
     pub slots: Vec<Slot>,
     /// Keys that the batch writes because another writer touched them.
@@ -241,6 +245,13 @@ pub struct Section {
     pub replies: HeldReplies,
     /// The ledger records of the requests that the section covers.
     pub ledger: Lines,
+}
+
+impl Section {
+    /// The committed offset's metadata.
+    pub fn metadata(&self) -> String {
+        metadata(&self.homes, self.rewrite_from, self.answered)
+    }
 }
 
 /// The work of one interval of one instance: one transaction.
@@ -270,6 +281,7 @@ pub struct Written {
 }
 
 const REWRITE_PREFIX: &str = "rewrite=";
+const ANSWERED_PREFIX: &str = "answered=";
 const PARTITIONS_PREFIX: &str = "partitions=";
 const METADATA_SEPARATOR: char = ';';
 
@@ -279,7 +291,7 @@ const EPOCH_SEPARATOR: char = ',';
 /// The committed offset's metadata. N of each epoch is there as well, because without the state topic it cannot
 /// be found in any other place. The key of the links is not there, because everyone who may describe a group can
 /// read this.
-pub fn metadata(homes: &Homes, rewrite_from: Option<i64>) -> String {
+fn metadata(homes: &Homes, rewrite_from: Option<i64>, answered: Option<Answered>) -> String {
     let mut metadata = PARTITIONS_PREFIX.to_owned();
     for (epoch, n) in homes.counts().enumerate() {
         if epoch > 0 {
@@ -289,6 +301,10 @@ pub fn metadata(homes: &Homes, rewrite_from: Option<i64>) -> String {
     }
     if let Some(at) = rewrite_from {
         metadata.push_str(&format!("{METADATA_SEPARATOR}{REWRITE_PREFIX}{at}"));
+    }
+    if let Some(answered) = answered {
+        let text = answered.to_text();
+        metadata.push_str(&format!("{METADATA_SEPARATOR}{ANSWERED_PREFIX}{text}"));
     }
     metadata
 }
@@ -304,6 +320,11 @@ pub fn rewrite_from(metadata: &str) -> Option<i64> {
     of_metadata(metadata, REWRITE_PREFIX)?.parse().ok()
 }
 
+/// Reads up to where everything is answered from the committed offset's metadata.
+pub(super) fn answered(metadata: &str) -> Option<Answered> {
+    Answered::from_text(of_metadata(metadata, ANSWERED_PREFIX)?)
+}
+
 /// Reads N of each epoch from the committed offset's metadata, for a repair without a state.
 pub fn homes(metadata: &str) -> Option<Homes> {
     let counts = of_metadata(metadata, PARTITIONS_PREFIX)?;
@@ -314,6 +335,7 @@ pub fn homes(metadata: &str) -> Option<Homes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::Digest;
 
     #[test]
     fn replies_of_an_aborted_transaction_go_before_later_ones() {
@@ -345,15 +367,32 @@ mod tests {
     #[test]
     fn metadata_is_a_hint_and_survives_what_others_write_there() {
         let four = Homes::first(4);
-        assert_eq!(metadata(&four, Some(42)), "partitions=4;rewrite=42");
-        assert_eq!(rewrite_from(&metadata(&four, Some(42))), Some(42));
-        assert_eq!(rewrite_from(&metadata(&four, None)), None);
+        assert_eq!(metadata(&four, Some(42), None), "partitions=4;rewrite=42");
+        assert_eq!(rewrite_from(&metadata(&four, Some(42), None)), Some(42));
+        assert_eq!(rewrite_from(&metadata(&four, None, None)), None);
         assert_eq!(rewrite_from("someone else's"), None);
+        let known = Answered {
+            next: NextOffset(9),
+            batch: BatchId {
+                writer: 10,
+                number: 3,
+            },
+            digest: Digest(255),
+            last_applied: None,
+        };
+        let text = "partitions=4;rewrite=42;answered=9,a,3,ff";
+        assert_eq!(metadata(&four, Some(42), Some(known)), text);
+        assert_eq!(
+            (rewrite_from(text), answered(text)),
+            (Some(42), Some(known))
+        );
+        assert_eq!(homes(text), Some(four));
+        assert_eq!(answered("partitions=4"), None);
         let rescaled = Homes::read([4, 12, 24]).unwrap();
-        assert_eq!(metadata(&rescaled, None), "partitions=4,12,24");
+        assert_eq!(metadata(&rescaled, None, None), "partitions=4,12,24");
         for known in [four, rescaled] {
-            assert_eq!(homes(&metadata(&known, Some(42))), Some(known));
-            assert_eq!(homes(&metadata(&known, None)), Some(known));
+            assert_eq!(homes(&metadata(&known, Some(42), None)), Some(known));
+            assert_eq!(homes(&metadata(&known, None, None)), Some(known));
         }
         assert_eq!(homes("partitions=0"), None);
         assert_eq!(homes("partitions=4,6"), None);

@@ -6,6 +6,7 @@
 
 mod adoption;
 mod allowance;
+mod answers;
 mod foreign;
 mod hand_over;
 mod load;
@@ -15,6 +16,7 @@ pub mod trouble;
 use std::collections::BTreeMap;
 
 use allowance::{Allowance, Took};
+pub use answers::FOOTER_INTERVAL_MS;
 use foreign::Unread;
 pub(super) use load::Load;
 pub use load::{
@@ -150,7 +152,11 @@ impl Instance {
         }
         match &mut owned.stage {
             Stage::Running(partition) => {
-                if self.allowance.is_limited() && self.allowance.is_full(partition.load()) {
+                // What is answered already must be folded before anything can be committed.
+                if self.allowance.is_limited()
+                    && !partition.is_behind_answers()
+                    && self.allowance.is_full(partition.load())
+                {
                     self.allowance.keep_out();
                     partition.intake.keep_out();
                 }
@@ -240,8 +246,9 @@ impl Instance {
             Input::EndOfPartition { partition, next } => {
                 if self.owned.get_mut(&partition).is_some_and(Owned::follows)
                     && let Some(running) = self.running(partition)
+                    && !running.reached(next)
                 {
-                    running.reached(next);
+                    self.ends_before_answers(partition, now_ms, effects);
                 }
             }
             Input::LogError { partition } => self.log_error(partition, effects),
@@ -443,9 +450,9 @@ impl Instance {
             },
         };
         // A failed read shows only when the partition is read again. A verdict ends any other halt, also after
-        // a failed read.
+        // a failed read, unless the requests that are answered already must show it.
         let of_reading = matches!(&owned.halted, Some((Halt::Unreadable { .. }, _)));
-        if owned.trouble.is_none() || !of_reading {
+        if (owned.trouble.is_none() || !of_reading) && !owned.is_behind_answers() {
             owned.halted = None;
         }
     }
@@ -500,7 +507,7 @@ impl Instance {
                 effects.push(Effect::ReadForeign {
                     partition: *partition,
                     assignment: owned.assignment,
-                    from: running.pending.state_end,
+                    from: running.pending.unseen_from,
                     to: None,
                 });
             }
@@ -558,7 +565,8 @@ impl Instance {
         }
         let mut sections = Vec::new();
         let spare = self.allowance.spare_entries();
-        for id in self.due() {
+        let footer_due_ms = self.footer_due_ms(now_ms);
+        for (id, footer) in self.due(now_ms) {
             self.batches += 1;
             let batch_id = BatchId {
                 writer: self.options.run.writer,
@@ -569,7 +577,13 @@ impl Instance {
                 ..
             }) = self.owned.get_mut(&id)
             {
-                let section = partition.cut_within(batch_id, &self.options.service, spare);
+                let section = match footer {
+                    Some(footer) => partition.cut_answers(batch_id, footer),
+                    None => {
+                        partition.pending.footer_due_at(footer_due_ms);
+                        partition.cut_within(batch_id, &self.options.service, spare)
+                    }
+                };
                 if partition.intake.is_void() {
                     partition.pending.aborted(section);
                 } else {
@@ -649,7 +663,7 @@ impl Instance {
         &mut self,
         checkpoint: Checkpoint,
         outcome: Outcome,
-        written: &[Written],
+        written: &[Option<Written>],
         took: Took,
         effects: &mut Vec<Effect>,
     ) {
@@ -672,7 +686,10 @@ impl Instance {
                 continue;
             }
             match (outcome, written.get(index)) {
-                (Outcome::Committed, Some(written)) => {
+                (Outcome::Committed, _) if section.answered.is_some() => {
+                    running.answers_committed();
+                }
+                (Outcome::Committed, Some(Some(written))) => {
                     let took_records = running.intake.is_open();
                     if let Some(range) = running.committed(&section, *written) {
                         effects.push(Effect::ReadForeign {
@@ -722,30 +739,9 @@ impl Instance {
             Transaction::Running { load, .. } => *load,
         }
     }
-
-    /// Removes the sections of partitions that are no longer owned from a checkpoint that is cut and not begun.
-    fn drop_from_cut(&mut self, partitions: &[i32]) {
-        if let Transaction::Cut(checkpoint) = &mut self.transaction {
-            checkpoint
-                .sections
-                .retain(|section| !partitions.contains(&section.partition));
-            if checkpoint.sections.is_empty() {
-                self.transaction = Transaction::Idle;
-            }
-        }
-    }
 }
 
 impl Instance {
-    fn transacts_any(&self, partitions: &[i32]) -> bool {
-        match &self.transaction {
-            Transaction::Running { sections, .. } => {
-                sections.iter().any(|(id, _)| partitions.contains(id))
-            }
-            _ => false,
-        }
-    }
-
     fn running(&mut self, partition: i32) -> Option<&mut Partition> {
         match self.owned.get_mut(&partition).map(|owned| &mut owned.stage) {
             Some(Stage::Running(running)) => Some(running),
@@ -773,9 +769,13 @@ impl Owned {
             (Stage::Restoring, Some((halt, highest))) => halted(halt, *highest),
             (Stage::Halted { halt, highest, .. }, _) => halted(halt, *highest),
             (Stage::Waiting { reason, .. }, _) => Phase::Waiting(reason.clone()),
-            (Stage::Running(_), Some((halt, highest))) => halted(halt, *highest),
-            (Stage::Running(running), None) if running.intake.is_draining() => Phase::Draining,
-            (stage, None) => match (self.trouble_in_words(), stage) {
+            (Stage::Running(running), Some((halt, highest)))
+                if running.is_behind_answers() || matches!(halt, Halt::Unreadable { .. }) =>
+            {
+                halted(halt, *highest)
+            }
+            (Stage::Running(running), _) if running.intake.is_draining() => Phase::Draining,
+            (stage, _) => match (self.trouble_in_words(), stage) {
                 (Some(reason), _) => Phase::Waiting(reason),
                 (None, Stage::Running(running)) => match running.adoption_in_words() {
                     Some(reason) => Phase::Waiting(reason),

@@ -17,6 +17,7 @@
 //! | `folding` | a request log on its way into the fold, for an owner or a repair |
 //! | [`partition`] | a running partition: fold, replies, content of a checkpoint |
 //! | [`checkpoint`] | a checkpoint as bytes: batch, footer, offsets |
+//! | [`answered`] | the committed offset beyond the last footer |
 //! | [`replies`] | which replies are on their way, and when a checkpoint may cover them (I4) |
 //! | [`rewrite`] | when the whole state is written again, so that a restore does not grow |
 //! | [`transaction`] | the order of the steps of one transaction: T1, T3, T4, T5 |
@@ -31,6 +32,7 @@
 //! | [`failover`] | which peers are gone, besides the view of the group |
 //! | [`halt`] | why a partition stopped, and the command that repairs it (I6) |
 
+pub mod answered;
 pub mod checkpoint;
 pub mod failover;
 mod folding;

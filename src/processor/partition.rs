@@ -9,11 +9,13 @@
 //! | `outbox` | the messages of a record that causes several |
 //! | `intake` | whether records are taken, from the start to the hand-over |
 //! | `answering` | replies and strays as bytes, and where they go |
+//! | `answered` | answers without a footer, and how a new owner goes on behind them |
 //! | `pending` | the content of the next checkpoint |
 //! | `messages` | the types of records and messages |
 //! | `counts` | counts for metrics |
 
 mod adoption;
+mod answered;
 mod answering;
 mod counts;
 mod intake;
@@ -24,6 +26,7 @@ mod pending;
 use std::ops::Range;
 
 use super::Mode;
+use super::answered::Answered;
 use super::checkpoint::{Section, Written};
 use super::folding::Folding;
 use super::halt::Halt;
@@ -67,6 +70,8 @@ pub struct Partition {
     /// The survey of how near the sequences are to their end.
     survey: Survey,
     outbox: Outbox,
+    /// Present while requests are folded that an earlier owner has answered.
+    answered: Option<Answered>,
     /// Present while a child waits for what it adopts.
     adoption: Option<Adoption>,
     burial: Burial,
@@ -79,6 +84,7 @@ impl Partition {
         let Start {
             restored,
             next,
+            answered,
             link_key,
             decides,
             topic_partitions: _, // for people
@@ -114,6 +120,7 @@ impl Partition {
             ),
             survey: Survey::default(),
             outbox: Outbox::default(),
+            answered,
             adoption: None,
             burial: Burial::default(),
         }
@@ -121,13 +128,18 @@ impl Partition {
     }
 
     /// Folds a record. In `immediate` mode the reply is returned, to be sent now. In `exactly_once` mode it is
-    /// held for the next checkpoint. A record that was read before, or comes during a drain, is skipped.
+    /// held for the next checkpoint. A record that was read before, or comes during a drain, is skipped. A record
+    /// that an earlier owner has answered causes nothing.
     pub fn record<'a>(
         &'a mut self,
         record: Record<'a>,
         service: &'a Service,
     ) -> Option<Output<'a>> {
         if self.folding.next.covers(record.offset) || !self.intake.takes(record.offset) {
+            return None;
+        }
+        let is_answered = self.is_behind_answers() && !self.is_unanswered(record.offset);
+        if is_answered && self.intake.is_draining() {
             return None;
         }
         let mut request = record.request();
@@ -144,6 +156,12 @@ impl Partition {
                 return None;
             }
         };
+        if is_answered && !planted!(AnsweredAgain) {
+            if !planted!(AnswerForgotten) {
+                self.arrive(self.folding.next);
+            }
+            return None;
+        }
         self.answering.counts.count(&answer);
         match &answer {
             Answer::Repeated => None,
@@ -166,6 +184,7 @@ impl Partition {
                 None
             }
             Answer::Rescaled(rescaled) => {
+                self.pending.footer_is_due = true;
                 if rescaled.reply.is_some() {
                     self.reply_later(&record, &request, &answer, service);
                 }
@@ -285,11 +304,16 @@ impl Partition {
     }
 
     /// Notes the end of the partition's committed records. `next` is beyond markers and aborted records, while
-    /// the last record's offset is not.
-    pub fn reached(&mut self, next: NextOffset) {
+    /// the last record's offset is not. Returns false when the log ends too early.
+    pub fn reached(&mut self, next: NextOffset) -> bool {
+        if !self.intake.follows() {
+            return true;
+        }
+        self.arrive(next);
         if self.intake.follows() {
             self.folding.next = self.folding.next.max(next);
         }
+        !self.ends_before_answers(next)
     }
 
     /// Counts acknowledged replies of this assignment.
@@ -305,6 +329,7 @@ impl Partition {
         let Folding { next, fold, .. } = &self.folding;
         let stays = !self.intake.is_draining();
         !self.intake.is_void()
+            && self.answered.is_none()
             && (self.pending.is_wanted(*next, fold, stays) || (stays && self.moves_names()))
     }
 
@@ -339,6 +364,7 @@ impl Partition {
             fold_version: FOLD_VERSION,
             topic_id: self.topic_id,
             last_applied: self.folding.last_applied,
+            answers_beyond: service.mode == Mode::ExactlyOnce,
             batch_records: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             group: service.group.clone(),
             instance: service.instance.clone(),
@@ -351,6 +377,7 @@ impl Partition {
             assignment: self.assignment,
             batch_id,
             batch,
+            answered: None,
             slots,
             touched,
             next: self.folding.next,
@@ -364,7 +391,9 @@ impl Partition {
 
     /// I4: true when this section may be committed now.
     pub fn covered(&self, section: &Section) -> bool {
-        let settled = self.outstanding.settled(section.epoch) || planted!(RepliesNotAwaited);
+        let settled = self.outstanding.settled(section.epoch)
+            || planted!(RepliesNotAwaited)
+            || (section.answered.is_some() && planted!(AnsweredStraysLost));
         let unanswered = (!settled).then_some(Offset(section.next.0 - 1));
         i4_nothing_lost(section.next, unanswered)
     }

@@ -5,9 +5,10 @@ use crate::core::planted::planted;
 /// How a client treats open and aborted transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// The client sees their records. The end of a log is its high watermark.
+    /// The client sees their records, and the offsets from before them. The end of a log is its high watermark.
     Uncommitted,
-    /// The client does not see their records. The end of a log is its last stable offset.
+    /// The client does not see their records, and waits for the offsets in them. The end of a log is its last stable
+    /// offset.
     Committed,
 }
 
@@ -28,6 +29,16 @@ pub fn bound_view() -> View {
         return View::Committed;
     }
     View::Uncommitted
+}
+
+/// The view of a restore on state and committed offset. The offset may be that of answers without a footer. As long as
+/// a transaction that the previous owner has sent offsets to is undecided or has no marker, the offset before it would
+/// have its answers sent again.
+pub fn committed_view() -> View {
+    if planted!(UnstableOffset) {
+        return View::Uncommitted;
+    }
+    View::Committed
 }
 
 /// T8: a request in an aborted transaction takes no ID.

@@ -7,9 +7,11 @@
 //! - As a home it keeps the ends that it knows, so that no stray is granted twice. It accepts one gap in each
 //!   chain, because it cannot know what was forwarded in between.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::core::fold::{Entry, EntryKey, Slot};
+use crate::core::ledger::Chain;
 use crate::core::link::{Accepted, Position};
 use crate::core::planted::planted;
 use crate::core::{Fold, Scalars};
@@ -51,6 +53,40 @@ pub fn refolded(fold: &mut Fold, known: u64, now_ms: u64) {
         epoch: next_epoch(known.max(scalars.epoch), now_ms),
         ..scalars
     });
+}
+
+/// Prepares a state whose log was folded on beyond its footer: each ledger goes on behind its last record in
+/// `written`, the state at the footer. The records of what was folded since were never written.
+pub fn keep_ledgers(fold: &mut Fold, written: &Fold) {
+    let written = |name: &str| {
+        let slot = written.slot(EntryKey::Sequence(name))?;
+        match written.entry(slot)? {
+            Entry::Sequence { defined, .. } => defined?.chain.as_deref().copied(),
+            _ => None,
+        }
+    };
+    let audited = |entry: Entry<'_>| match entry {
+        Entry::Sequence {
+            name,
+            sequence,
+            defined: Some(defined),
+        } => {
+            let mut defined = defined.into_owned();
+            let turn = defined.chain.as_ref()?.turn;
+            let known = written(name).unwrap_or(Chain::new(true));
+            defined.chain = Some(Box::new(Chain { turn, ..known }));
+            Some((name.to_owned(), sequence, defined))
+        }
+        _ => None,
+    };
+    let audited: Vec<_> = fold.iter().filter_map(audited).collect();
+    for (name, sequence, defined) in audited {
+        fold.put(Entry::Sequence {
+            name: &name,
+            sequence,
+            defined: Some(Cow::Owned(defined)),
+        });
+    }
 }
 
 /// Prepares a home whose state is right: one gap in the chain from `source` is accepted.

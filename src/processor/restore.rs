@@ -41,6 +41,8 @@ pub struct Restored {
     pub fold: Fold,
     /// The last footer that was accepted.
     pub footer: Option<Footer>,
+    /// The batch of that footer.
+    pub batch: Option<BatchId>,
     /// Number of records that were read.
     pub records: u64,
     /// Number of batches that did not add up after one that did.
@@ -111,9 +113,10 @@ impl Restored {
         self.fold.digest_with(footer.scalars) == footer.digest
     }
 
-    fn believe(&mut self, footer: Footer) {
+    fn believe(&mut self, batch: BatchId, footer: Footer) {
         self.fold.set_scalars(footer.scalars);
         self.footer = Some(footer);
+        self.batch = Some(batch);
     }
 }
 
@@ -267,14 +270,14 @@ impl Restore {
     fn close(&mut self, batch: BatchId, footer: Footer) {
         let staged = self.staged.remove(&batch).unwrap_or_default();
         if matches!(staged.first(), Some((key, _)) if &**key == state::RESET_KEY) {
-            return self.close_reset(&staged, footer);
+            return self.close_reset(batch, &staged, footer);
         }
         let adds_up = self.restored.goes_on(&footer)
             && (self.restored.adds_up(&footer)
                 || (self.anchored && self.on_top_of_believed(batch, &staged, &footer))
                 || self.as_its_writer_saw_it(batch, &footer));
         if adds_up || planted!(AnyBatchBelieved) {
-            self.believe(footer);
+            self.believe(batch, footer);
         } else if self.anchored {
             self.skip(&staged);
         }
@@ -322,14 +325,14 @@ impl Restore {
         adds_up
     }
 
-    fn believe(&mut self, footer: Footer) {
+    fn believe(&mut self, batch: BatchId, footer: Footer) {
         self.anchored = true;
         self.believed.clear();
-        self.restored.believe(footer);
+        self.restored.believe(batch, footer);
     }
 
     /// Replaces everything by a repair, if the repair is complete.
-    fn close_reset(&mut self, batch: &Changes, footer: Footer) {
+    fn close_reset(&mut self, id: BatchId, batch: &Changes, footer: Footer) {
         let before = std::mem::take(&mut self.restored.fold);
         for (key, value) in batch {
             self.apply(key, value.as_deref());
@@ -344,7 +347,7 @@ impl Restore {
                 }
             });
             self.restored.reset = reset;
-            self.believe(footer);
+            self.believe(id, footer);
         } else {
             self.restored.fold = before;
             self.skip(batch);

@@ -3,7 +3,9 @@
 //! 1. [`Action::ReadBound`]: the end of the state log, read after the assignment and with a read-uncommitted
 //!    view (T2). The previous owner's last transaction may be prepared and not yet visible. It lies below this
 //!    bound.
-//! 2. [`Action::ReadCommitted`]: the committed offset, whose metadata names where the last full rewrite begins.
+//! 2. [`Action::ReadCommitted`]: the committed offset, read after the assignment as well, once no transaction is
+//!    about to commit another one. Its metadata names where the last full rewrite begins, and up to where
+//!    everything is answered ([`super::answered`]).
 //! 3. [`Action::ReadState`]: committed state records up to the bound, from the rewrite first, and from the
 //!    beginning if that does not add up.
 //! 4. [`Action::DescribeLog`] and [`Action::ReadRecord`]: checks that the state belongs to this log.
@@ -12,6 +14,8 @@
 //!
 //! Some questions may be asked at the same time ([`Action::beside`]).
 
+use super::answered::Answered;
+use super::checkpoint::{answered, rewrite_from};
 use super::halt::Halt;
 use super::restore::Restored;
 use crate::core::invariants::i6_log_reaches;
@@ -27,7 +31,8 @@ use crate::wire::state::{Fingerprint, Footer, TopicId};
 pub enum Action {
     /// Start and end of the partition's state log, read uncommitted.
     ReadBound,
-    /// The group's committed offset for the partition, and its metadata.
+    /// The group's committed offset for the partition, and its metadata, in the view
+    /// [`super::reading::committed_view`].
     ReadCommitted,
     /// Committed state records in `from..to`.
     ReadState {
@@ -109,6 +114,29 @@ pub struct Committed {
     pub next: NextOffset,
     /// State offset at which the last full rewrite begins, from the metadata.
     pub rewrite_from: Option<i64>,
+    /// The end of the answered requests, from the metadata.
+    pub answered: Option<Answered>,
+}
+
+impl Committed {
+    /// Reads a committed offset and its metadata. Unreadable metadata counts as absent.
+    pub fn read(next: NextOffset, metadata: &str) -> Committed {
+        Committed {
+            next,
+            rewrite_from: rewrite_from(metadata),
+            answered: answered(metadata),
+        }
+    }
+
+    /// The end of the answered requests beyond the footer of this state, if it is to be believed.
+    pub fn answered_beyond(&self, restored: &Restored) -> Option<Answered> {
+        let (footer, batch) = restored.footer.as_ref().zip(restored.batch)?;
+        let follows = |answered: &Answered| {
+            let has_answers = footer.answers_beyond || planted!(OldOffsetBelieved);
+            has_answers && answered.follows(self.next, footer.next, batch)
+        };
+        self.answered.filter(follows)
+    }
 }
 
 /// The description of the request log.
@@ -143,6 +171,8 @@ pub struct Start {
     pub restored: Restored,
     /// The first offset to read.
     pub next: NextOffset,
+    /// Requests below this are answered already, and are folded without replies.
+    pub answered: Option<Answered>,
     /// The key of the links.
     pub link_key: LinkKey,
     /// True when this start decides for partition 0 or for the partition alone by which N it begins: that must be
@@ -297,10 +327,14 @@ impl Takeover {
                 start: log.start,
             });
         }
-        if i6_log_reaches(log.start, footer.next, log.end) {
-            return Ok(());
-        }
         let next = footer.next;
+        if i6_log_reaches(log.start, next, log.end) {
+            let lost = self.answered().filter(|answered| answered.next > log.end);
+            return match lost {
+                Some(Answered { next, .. }) => Err(Halt::Truncated { next, end: log.end }),
+                None => Ok(()),
+            };
+        }
         Err(if next < log.start {
             let start = log.start;
             Halt::RequestsMissing { next, start }
@@ -308,6 +342,10 @@ impl Takeover {
             let end = log.end;
             Halt::Truncated { next, end }
         })
+    }
+
+    fn answered(&self) -> Option<Answered> {
+        self.committed?.answered_beyond(&self.restored)
     }
 
     fn on_record(&mut self, hash: Option<u128>) -> Step {
@@ -387,6 +425,7 @@ impl Takeover {
         last_applied: Option<Fingerprint>,
     ) -> Step {
         let rewrite = self.committed.and_then(|committed| committed.rewrite_from);
+        let answered = self.answered();
         let decides = self.restored.footer.is_none();
         let homes = self.restored.fold.scalars().homes;
         let topic_partitions = self.log.map_or(homes.partitions(), |log| log.partitions);
@@ -395,6 +434,7 @@ impl Takeover {
             topic_partitions,
             restored: std::mem::take(&mut self.restored),
             next,
+            answered,
             link_key,
             topic_id,
             last_applied,

@@ -26,7 +26,7 @@ use crate::kafka::transactor::{ProducerSlot, Topics};
 use crate::observe::metrics::Metrics;
 use crate::observe::status::{Shared, Status};
 use crate::processor::Mode;
-use crate::processor::instance::{Options, Run};
+use crate::processor::instance::{FOOTER_INTERVAL_MS, Options, Run};
 use crate::processor::partition::Service;
 use crate::wire::route::Routing;
 use fenced::Incarnations;
@@ -287,6 +287,7 @@ fn options(
         run,
         transaction_timeout_ms,
         checkpoint_interval_ms: millis(settings.checkpoint_interval),
+        footer_interval_ms: FOOTER_INTERVAL_MS,
         revoke_deadline_ms: REVOKE_DEADLINE_MS,
         stop_deadline_ms: millis(settings.shutdown_deadline),
     })

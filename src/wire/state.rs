@@ -35,8 +35,9 @@ pub use reset::Reset;
 pub const FORMAT_VERSION: u8 = FORMAT_VERSION_OF_OWN_WINDOWS;
 /// The version of a sequence that remembers requests itself, and of its own window.
 const FORMAT_VERSION_OF_OWN_WINDOWS: u8 = 4;
-/// The version of records that a release without own windows reads as well. A service without a sequence that remembers
-/// requests itself has no others.
+/// The version of footers beyond which requests may be answered. A service in `immediate` mode has none.
+const FORMAT_VERSION_OF_ANSWERS: u8 = 3;
+/// The version of records that a release reads as well which would answer again what is answered beyond a footer.
 pub const FORMAT_VERSION_OF_RESCALES: u8 = 2;
 /// The version of records that a release without rescales reads as well. A service that is never rescaled has no
 /// others.

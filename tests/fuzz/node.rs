@@ -143,6 +143,7 @@ impl Shipped {
         let start = Start {
             restored,
             next: NextOffset::ZERO,
+            answered: None,
             link_key: LINK_KEY,
             decides: false,
             topic_partitions: PARTITIONS,

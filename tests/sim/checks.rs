@@ -18,7 +18,7 @@ use crate::log::{Log, Record, Slot, Uid, What};
 use crate::oracle::{Link, Meaning, Naive, Outcome, Place, Told};
 use crate::rescale::is_order;
 use crate::transactions::{Fate, Piece};
-use crate::world::{Broken, Truth, World};
+use crate::world::{Broken, Request, Truth, World};
 
 /// Commits of a run after which only one in so many is compared with a whole restore.
 const COMMITS_COMPARED: u64 = 60;
@@ -194,8 +194,9 @@ impl World {
         request.body = Some(body.to_vec());
     }
 
-    /// Whose a reply is that was held for a transaction of `home`, up to `next`; none when its record was lost.
-    fn uid_of(&self, body: &[u8], home: usize, next: i64) -> Option<Uid> {
+    /// Whose a reply is that was held for a transaction; none when its record was lost.
+    fn uid_of(&self, body: &[u8], piece: &Piece) -> Option<Uid> {
+        let (home, next) = (piece.partition, piece.next);
         let json: Value = serde_json::from_slice(body).expect("JSON");
         let partition = json["partition"].as_u64().expect("a partition") as usize;
         let offset = json["offset"].as_i64().expect("an offset");
@@ -206,19 +207,33 @@ impl World {
             let request = &self.requests[uid];
             let expected = request.expected.as_ref();
             let text = |field: &str| json.get(field).and_then(Value::as_str);
-            text("request_id") == request.asked.request_id.as_deref()
+            // Another record with the same error shows by the count in the message.
+            let is_count = match request.asked.meaning {
+                Meaning::Next { count } if json["error"]["code"] == "invalid_count" => {
+                    let message = json["error"]["message"].as_str();
+                    message.is_some_and(|text| text.ends_with(&format!(" {count}")))
+                }
+                _ => true,
+            };
+            is_count
+                && text("request_id") == request.asked.request_id.as_deref()
                 && text("sequence") == request.asked.name.as_deref()
                 && expected.is_some_and(|expected| expected.difference(&json).is_none())
         };
         let replaced = known[..known.len() - 1].iter();
         let mut lost = replaced.filter(|uid| self.requests[**uid].lost);
+        // The record that lies there now may get an error with the same code.
+        let is_void = partition == home && self.void_at(piece).is_some_and(|at| offset >= at);
+        if is_void && lost.clone().next().is_some() {
+            return None;
+        }
         if !fits(last) && lost.clone().next().is_some() {
             return None;
         }
         // A stray that its log has lost since, and the record that lies there now, may get the same reply, an
         // error for example. The log of their home says which of the two is due here.
         let part = &self.partitions[home];
-        let from = part.truth.map_or(0, |truth| truth.next);
+        let from = part.answered;
         let is_due = |uid: Uid| {
             let due =
                 (from..next).filter_map(|at| part.folding.outcomes.get(at as usize)?.as_ref());
@@ -233,8 +248,8 @@ impl World {
     }
 
     /// A reply in a transaction, which whoever reads uncommitted sees whatever becomes of it.
-    pub fn reply_written(&mut self, body: &[u8], home: usize, next: i64) {
-        if let Some(uid) = self.uid_of(body, home, next) {
+    pub fn reply_written(&mut self, body: &[u8], piece: &Piece) {
+        if let Some(uid) = self.uid_of(body, piece) {
             self.reply_seen(uid, body);
         }
     }
@@ -252,12 +267,12 @@ impl World {
         let late = self.transactions.all[number].late.clone();
         for piece in pieces.iter().chain(&late) {
             for body in &piece.replies {
-                let Some(uid) = self.uid_of(body, piece.partition, piece.next) else {
+                let Some(uid) = self.uid_of(body, piece) else {
                     continue;
                 };
                 let request = &mut self.requests[uid];
                 assert!(
-                    request.answers == 0 || request.lost,
+                    request.answers == 0 || request.lost || request.may_repeat,
                     "exactly once: answered again: {}",
                     String::from_utf8_lossy(body)
                 );
@@ -269,27 +284,45 @@ impl World {
         }
     }
 
+    /// Where the log was cut below what the writer of this section had folded.
+    fn void_at(&self, piece: &Piece) -> Option<i64> {
+        let voids = self.voids.iter().filter(|void| {
+            void.run == piece.run
+                && void.partition == piece.partition
+                && piece.assignment <= void.assignment
+                && piece.next > void.at
+        });
+        voids.map(|void| void.at).min()
+    }
+
     fn check_piece(&mut self, number: usize, piece: &Piece) {
         let Piece {
             partition,
             run,
             assignment,
             next,
+            has_footer,
             ..
         } = *piece;
         let part = &self.partitions[partition];
-        let before = part.truth;
-        let void = self.voids.iter().any(|void| {
-            void.run == run
-                && void.partition == partition
-                && assignment <= void.assignment
-                && next > void.at
-        });
-        if void || part.cut_below {
-            self.partitions[partition].cut_below = true;
-            self.partitions[partition].checkpointed = None;
+        let (before, answered) = (part.truth, part.answered);
+        let void = self.void_at(piece);
+        assert!(
+            void.is_some() || !part.cut_below,
+            "I6: partition {partition} is committed at {next} on a log that was truncated to {:?}",
+            part.requests.cuts
+        );
+        if let Some(at) = void {
+            let part = &mut self.partitions[partition];
+            part.cut_below = true;
+            part.cut_at = Some(part.cut_at.map_or(at, |before| before.min(at)));
+            part.answered = next;
+            if !has_footer {
+                return;
+            }
+            part.checkpointed = None;
             let last_applied = before.and_then(|before| before.last_applied);
-            self.partitions[partition].truth = Some(Truth { next, last_applied });
+            part.truth = Some(Truth { next, last_applied });
             return;
         }
         let offsets = &self.transactions.all[number].offsets;
@@ -299,10 +332,9 @@ impl World {
             sent == Some(next),
             "pair: state and offset of partition {partition} are committed apart: {next}, {sent:?}"
         );
-        let from = before.map_or(0, |before| before.next);
         assert!(
-            from <= next,
-            "T2, T3: partition {partition} steps back from {from} to {next}"
+            answered <= next,
+            "T2, T3: partition {partition} steps back from {answered} to {next}"
         );
         if let Some(started) = part.started
             && (started.run, started.assignment) != (run, assignment)
@@ -315,9 +347,19 @@ impl World {
                 started.bound
             );
         }
-        self.check_decided(number, partition);
         self.fold_visible(partition);
-        self.check_answers(piece, from);
+        self.check_answers(piece, answered);
+        self.partitions[partition].answered = next;
+        if !has_footer {
+            self.coverage.state("answers committed without a footer");
+            assert!(
+                piece.first.is_none() && piece.ledger.is_empty(),
+                "a part of the state without its footer"
+            );
+            return;
+        }
+        self.check_decided(number, partition);
+        let from = before.map_or(0, |before| before.next);
         self.check_ledger(piece, from);
         let part = &self.partitions[partition];
         // A footer without news keeps the record of the one before. That of a repair may have none.
@@ -417,10 +459,15 @@ impl World {
             let later = outcomes[piece.next as usize..].iter().flatten();
             for (uid, outcome) in later {
                 let replies = matches!(outcome, Outcome::Reply(_) | Outcome::Ordered(..));
-                let early = replies && self.requests[*uid].answers > 0;
-                let lost = self.requests[*uid].lost;
+                let Request {
+                    answers,
+                    lost,
+                    may_repeat,
+                    ..
+                } = self.requests[*uid];
+                let early = replies && answers > 0;
                 assert!(
-                    !early || lost,
+                    !early || lost || may_repeat,
                     "exactly once: {uid} is answered and not covered"
                 );
             }
@@ -609,11 +656,15 @@ impl World {
     /// An owner begins to fetch.
     pub fn check_start(&mut self, partition: usize, from: i64) {
         let part = &self.partitions[partition];
+        let truth = part.truth.map_or(0, |truth| truth.next);
+        // A cut of what is answered beyond the state shows when that is folded, and before anything is committed.
+        let shows_later = part.answered > truth && part.cut_at.is_some_and(|at| at >= truth);
         assert!(
-            !part.cut_below,
+            !part.cut_below || shows_later,
             "I6: partition {partition} goes on at {from} on a log that was truncated to {:?}; \
              committed is {:?}",
-            part.requests.cuts, part.truth
+            part.requests.cuts,
+            part.truth
         );
         // An owner that runs learns of another topic at its next look, and may begin a fetch until then.
         let damage = self.damaged.get(&partition);
@@ -621,7 +672,6 @@ impl World {
             damage.is_none() || self.is_in_another_topic(partition as i32),
             "I6: partition {partition} goes on at {from} although it was damaged: {damage:?}"
         );
-        let truth = part.truth.map_or(0, |truth| truth.next);
         assert!(
             from == truth,
             "T1, T2: partition {partition} is taken over at {from}, committed is {truth}\n{}",

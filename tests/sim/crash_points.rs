@@ -34,6 +34,8 @@ fn small(seed: u64, mode: Mode, partitions: usize, disturb: Option<Disturb>) -> 
         window: 2,
         names: 2,
         rewrite_floor: 10,
+        footer_interval_ms: 100,
+        moves_percent: 30,
         marker_percent: 40,
         faults: false,
         losses: false,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use sequencer::core::NextOffset;
+use sequencer::processor::takeover::Committed;
 use sequencer::wire::state::TopicId;
 
 use crate::log::{Record, Slot, Uid, What};
@@ -55,6 +57,7 @@ impl World {
             20 | 23..28 if self.config.losses => self.truncate(partition),
             21 if self.config.losses && self.random.one_in(2) => self.retention(partition, true),
             28..36 if self.config.losses => self.repair_something(),
+            36..38 => self.move_offset(partition),
             22 if self.config.grows && self.partitions.len() < self.config.partitions + 2 => {
                 self.coverage.fault("request topic grew");
                 if self.decided.is_none() {
@@ -65,6 +68,41 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// An operator moves the group's offset while nobody owns the partition. What is answered beyond the state may
+    /// come again.
+    fn move_offset(&mut self, partition: usize) {
+        let part = &self.partitions[partition];
+        let stable = part.requests.stable();
+        let (Some(truth), Some(committed)) = (part.truth, part.committed) else {
+            return;
+        };
+        if part.owner.is_some() || part.cut_below || self.is_unstable(partition) {
+            return;
+        }
+        let next = self.random.below(stable.max(0) as usize + 1) as i64;
+        let keeps_metadata = self.random.chance(50);
+        if next == committed.next.0 {
+            return;
+        }
+        self.coverage.fault("operator moved the group's offset");
+        let part = &mut self.partitions[partition];
+        if part.answered > truth.next {
+            self.coverage
+                .state("offset moved that was beyond the state");
+        }
+        let beyond = part.folding.outcomes.iter().skip(truth.next as usize);
+        for (uid, _) in beyond.flatten() {
+            self.requests[*uid].may_repeat = true;
+        }
+        part.answered = truth.next;
+        part.is_moved = true;
+        part.committed = Some(Committed {
+            next: NextOffset(next),
+            rewrite_from: None,
+            answered: committed.answered.filter(|_| keeps_metadata),
+        });
     }
 
     /// Another leader, which has all that was replicated and perhaps more.
@@ -189,7 +227,12 @@ impl World {
     fn young_record(&mut self, partition: usize, next: i64) -> Option<i64> {
         let part = &self.partitions[partition];
         let outcomes = &part.folding.outcomes;
-        let young = next..outcomes.len() as i64;
+        // Half of the time, what the committed offset covers and the state does not.
+        let end = match part.answered > next && self.random.chance(50) {
+            true => part.answered.min(outcomes.len() as i64),
+            false => outcomes.len() as i64,
+        };
+        let young = next..end;
         let records: Vec<i64> = young
             .filter(|at| outcomes[*at as usize].is_some())
             .collect();
@@ -265,7 +308,12 @@ impl World {
             self.coverage.state("log truncated with strays in it");
         }
         part.requests.cut(at, true);
-        part.cut_below |= deep;
+        // An owner finds it by the committed offset, also beyond the state.
+        part.cut_below |= deep || at < part.answered;
+        if !deep && at < part.answered {
+            self.coverage
+                .state("log truncated between state and committed offset");
+        }
         if part.cut_below {
             part.cut_at = Some(part.cut_at.map_or(at, |before| before.min(at)));
         }

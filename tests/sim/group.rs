@@ -102,7 +102,7 @@ impl World {
                 .push_back(Rebalance::Assigned(given));
             return;
         }
-        if !self.faulty() || !self.random.chance(30) {
+        if !self.faulty() || !self.random.chance(self.config.moves_percent) {
             return;
         }
         let chosen = self.random.below(self.partitions.len());

@@ -24,6 +24,8 @@ fn quiet(seed: u64) -> Config {
         window: 3,
         names: 6,
         rewrite_floor: 40,
+        footer_interval_ms: 100,
+        moves_percent: 30,
         marker_percent: 40,
         faults: false,
         losses: false,

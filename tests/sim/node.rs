@@ -30,6 +30,13 @@ pub struct Reading {
     pub cuts: usize,
 }
 
+/// Most time until a process that has ended is started again: others have taken its partitions over by then.
+const AWAY_MS_MAX: usize = 4 * SESSION_MS as usize;
+/// How many of the processes that end are not started again at once, in a hundred.
+const AWAY_PERCENT: usize = 30;
+/// One in so many commits of answers without a footer is the last that its process sends.
+const LOST_AT_COMMIT_ONE_IN: usize = 6;
+
 /// State log to look at for records of others.
 pub struct Foreign {
     pub partition: i32,
@@ -106,6 +113,7 @@ impl World {
                 link_key: link_key(run),
             },
             checkpoint_interval_ms: 20,
+            footer_interval_ms: self.config.footer_interval_ms,
             transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
             revoke_deadline_ms: 100,
             stop_deadline_ms: 1_000_000,
@@ -143,6 +151,15 @@ impl World {
             return;
         };
         self.forwards_on_their_way(&live);
+        let open = live.carried.as_ref();
+        if let Some(number) = open.and_then(|carried| carried.transaction)
+            && self.faulty()
+        {
+            self.transactions.all[number].slow_offsets |= self.random.chance(50);
+        }
+        if self.faulty() && self.random.chance(AWAY_PERCENT) {
+            self.stay_away(node);
+        }
         if let Some(carried) = &live.carried
             && let (Some(sequencer::processor::transaction::Action::Commit), Some(number)) =
                 (carried.calling, carried.transaction)
@@ -155,7 +172,16 @@ impl World {
         self.disown(node);
     }
 
+    fn stay_away(&mut self, node: usize) {
+        let length = self.random.below(AWAY_MS_MAX) as u64;
+        self.away_until_ms[node] = self.now_ms + length;
+    }
+
+    /// The process stands still. Its commit may have reached the coordinator before.
     pub fn pause(&mut self, node: usize) {
+        if self.faulty() && self.random.chance(50) {
+            self.commit_unheard(node);
+        }
         let length = SESSION_MS / 2 + self.random.below(3 * SESSION_MS as usize) as u64;
         let until_ms = self.now_ms + length;
         if let Some(live) = &mut self.nodes[node] {
@@ -164,6 +190,47 @@ impl World {
         if length > SESSION_MS {
             self.throw_out(node);
         }
+    }
+
+    /// The process is lost while it waits for the end of a commit of answers without a footer, which is decided and
+    /// which nothing but the group's offset shows. It is away for long enough that another takes its partitions over
+    /// before the group has that offset. True when it was lost.
+    pub fn is_lost_at_commit(&mut self, node: usize) -> bool {
+        let carried = self.live(node).carried.iter();
+        let mut sections = carried.flat_map(|carried| &carried.checkpoint.sections);
+        let is_without_footer = sections.any(|section| section.answered.is_some());
+        let is_due = is_without_footer && self.faulty();
+        if !is_due || !self.random.one_in(LOST_AT_COMMIT_ONE_IN) || !self.commit_unheard(node) {
+            return false;
+        }
+        self.coverage.fault("process lost behind its commit");
+        if self.random.chance(50) {
+            self.pause(node);
+        } else {
+            self.crash(node);
+            self.stay_away(node);
+        }
+        true
+    }
+
+    /// The commit that the process waits for is decided, and the group is slow to take the offsets. False when it
+    /// waits for none.
+    fn commit_unheard(&mut self, node: usize) -> bool {
+        let live = self.nodes[node].as_ref();
+        let Some((live, carried)) = live.and_then(|live| Some((live, live.carried.as_ref()?)))
+        else {
+            return false;
+        };
+        let commit = Some(sequencer::processor::transaction::Action::Commit);
+        let number = carried.transaction.filter(|_| carried.calling == commit);
+        let is_current =
+            self.transactions.coordinators[live.transactional_id].epoch == carried.epoch;
+        let Some(number) = number.filter(|_| is_current) else {
+            return false;
+        };
+        self.transactions.all[number].slow_offsets = true;
+        self.decide(number, crate::transactions::Fate::Committed);
+        self.transactions.all[number].fate == crate::transactions::Fate::Committed
     }
 
     pub fn stop_node(&mut self, node: usize) {
@@ -183,7 +250,9 @@ impl World {
     pub fn node_step(&mut self, node: usize) {
         let Some(live) = &self.nodes[node] else {
             // Nobody starts a second process of an ID but by mistake.
-            if self.nodes[self.twin(node)].is_none() && node < self.config.processes {
+            let is_away = self.faulty() && self.now_ms < self.away_until_ms[node];
+            let is_alone = self.nodes[self.twin(node)].is_none();
+            if is_alone && !is_away && node < self.config.processes {
                 self.begin(node);
             }
             return;

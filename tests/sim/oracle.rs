@@ -860,6 +860,14 @@ impl Naive {
         self.links_open = true;
     }
 
+    /// Each ledger goes on where it stood in an earlier state.
+    pub fn keep_ledgers(&mut self, written: &Naive) {
+        for (name, sequence) in &mut self.sequences {
+            let known = written.sequences.get(name);
+            sequence.records = known.map_or(0, |known| known.records);
+        }
+    }
+
     /// Repairs a home partition that misses a stray of one partition.
     pub fn opened(&mut self, source: u32, epoch: u64) {
         let nothing = End {

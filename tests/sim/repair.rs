@@ -28,6 +28,8 @@ use crate::world::{Truth, World};
 struct Repaired {
     fold: Fold,
     naive: Naive,
+    /// Up to here the state knows the log.
+    known: i64,
     from: i64,
 }
 
@@ -105,12 +107,13 @@ impl World {
     /// Goes on where the log was cut or begins, with the state as it was checkpointed.
     fn jumped(&mut self, partition: usize, restored: &Restored) -> Option<Repaired> {
         let part = &self.partitions[partition];
-        let mut naive = part.checkpointed.as_deref()?.clone();
+        let naive = part.checkpointed.as_deref()?.clone();
         if let Some(difference) = self.difference(partition, &naive, restored) {
             panic!("I6: partition {partition} before its repair: {difference}");
         }
         let (start, stable) = (part.requests.start, part.requests.stable());
-        let next = part.truth?.next;
+        let footer = part.truth?.next;
+        let next = footer.max(part.answered);
         let begin = part.cut_at.map_or(next, |at| at.min(next)).max(start);
         // As the halt said at first, or as it says by now.
         let from = if self.random.chance(70) {
@@ -122,18 +125,63 @@ impl World {
             return None;
         }
         let now_ms = self.now_ms;
+        // What is answered beyond the state, and lies before the cut, is known from the log.
+        let known = part.cut_at.filter(|at| *at > footer && start <= footer);
+        let known = known.map_or(footer, |at| at.min(from));
+        let (mut naive, whole) = match known > footer {
+            true => self.refolded(partition, restored, known),
+            false => (naive, restored.fold.clone()),
+        };
         let mut fold = Fold::default();
         let mut accepted = std::collections::BTreeMap::new();
-        for entry in restored.fold.iter() {
+        for entry in whole.iter() {
             match entry {
                 Entry::Sent { .. } => {}
                 Entry::Accepted { source, end } => drop(accepted.insert(source, end)),
                 entry => fold.put(entry),
             }
         }
-        repair::jump(&mut fold, restored.fold.scalars(), &accepted, now_ms);
+        repair::jump(&mut fold, whole.scalars(), &accepted, now_ms);
         naive.jumped(fold.scalars().epoch);
-        Some(Repaired { fold, naive, from })
+        Some(Repaired {
+            fold,
+            naive,
+            known,
+            from,
+        })
+    }
+
+    /// Folds what lies between the state and an offset of the log.
+    fn refolded(&self, partition: usize, restored: &Restored, to: i64) -> (Naive, Fold) {
+        let part = &self.partitions[partition];
+        let footer = restored.footer.as_ref().expect("a state");
+        let (key, fold) = (footer.link_key, restored.fold.clone());
+        let mut rebuild = Rebuild::new(partition as u32, key, fold, footer.next, None);
+        let records = part
+            .requests
+            .committed(footer.next.0, to, &self.transactions);
+        for (at, record) in records {
+            let names = names();
+            let all = record.headers.iter();
+            let all = all.map(|(name, value)| (name.as_bytes(), Some(value.as_slice())));
+            rebuild.record(&Request {
+                partition: partition as i32,
+                leader_epoch: record.leader_epoch,
+                offset: Offset(at),
+                timestamp: Timestamp(record.timestamp),
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &Headers::collect(&names, all),
+            });
+        }
+        let mut fold = rebuild.fold().clone();
+        fold.cut(&mut Vec::new());
+        repair::keep_ledgers(&mut fold, &restored.fold);
+        let mut naive = part.folding.snapshots[to as usize].as_ref().clone();
+        if let Some(written) = &part.checkpointed {
+            naive.keep_ledgers(written);
+        }
+        (naive, fold)
     }
 
     /// Folds up to the link that does not follow, and takes the chain up there.
@@ -171,12 +219,21 @@ impl World {
         repair::refolded(&mut fold, 0, self.now_ms);
         let mut naive = part.folding.snapshots[broken as usize].as_ref().clone();
         naive.opened(source, fold.scalars().epoch);
-        let from = broken;
-        Some(Repaired { fold, naive, from })
+        Some(Repaired {
+            fold,
+            naive,
+            known: broken,
+            from: broken,
+        })
     }
 
     fn write_repair(&mut self, partition: usize, repaired: Repaired) {
-        let Repaired { fold, naive, from } = repaired;
+        let Repaired {
+            fold,
+            naive,
+            known,
+            from,
+        } = repaired;
         let decided = self.decided.expect("a partition that halts was decided");
         let before = self.before(partition, from);
         self.runs += 1;
@@ -207,6 +264,7 @@ impl World {
                 fold_version: FOLD_VERSION,
                 topic_id: self.topic,
                 last_applied: before,
+                answers_beyond: false,
                 batch_records: batch.len() as u32,
                 group: "group".into(),
                 instance: "recover".into(),
@@ -232,7 +290,8 @@ impl World {
         pending.insert(LogId::State(partition));
         self.decide(number, Fate::Committed);
         self.complete(number);
-        self.begin_again(partition, naive, from, before.map(|before| before.offset.0));
+        let last_applied = before.map(|before| before.offset.0);
+        self.begin_again(partition, naive, known..from, last_applied);
     }
 
     /// The record just before the place to go on at, if one is there.
@@ -253,12 +312,14 @@ impl World {
         &mut self,
         partition: usize,
         naive: Naive,
-        from: i64,
+        unknown: std::ops::Range<i64>,
         last_applied: Option<i64>,
     ) {
         let part = &mut self.partitions[partition];
-        let covered = part.truth.map_or(0, |truth| truth.next);
-        let passed_over = part.cut_at.map_or(covered, |at| at.min(covered));
+        let from = unknown.end;
+        let passed_over = part
+            .cut_at
+            .map_or(unknown.start, |at| at.min(unknown.start));
         self.lose(partition, passed_over..from);
         let part = &mut self.partitions[partition];
         let later = part.folding.outcomes.iter().skip(from as usize).flatten();
@@ -280,6 +341,7 @@ impl World {
             next: from,
             last_applied,
         });
+        part.answered = from;
         part.cut_below = false;
         part.cut_at = None;
         part.repairs += 1;

@@ -103,6 +103,7 @@ impl World {
             body: None,
             answers: 0,
             lost: false,
+            may_repeat: false,
         });
         uid
     }

@@ -431,8 +431,11 @@ impl World {
         let is_home = naive.homes.last().is_some_and(|n| (partition as u32) < *n);
         let parent = self.parent_of(partition).filter(|_| !is_home);
         let frozen = parent.and_then(|(parent, n)| {
-            let frozen = self.naive(parent).frozen.clone()?;
-            let (_, now) = (&frozen.homes, &self.naive(parent).homes);
+            // When whoever adopts is lost before its checkpoint, the parent may split again before the next one.
+            let snapshots = self.partitions[parent].folding.snapshots.iter().rev();
+            let mut copies = snapshots.filter_map(|naive| naive.frozen.clone());
+            let frozen = copies.find(|frozen| !frozen.homes.contains(&n))?;
+            let now = &self.naive(parent).homes;
             now.contains(&n).then_some((frozen, n))
         });
         let Some((frozen, n)) = frozen else {

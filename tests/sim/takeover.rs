@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use sequencer::core::digest::fingerprint;
 use sequencer::core::{NextOffset, Offset};
 use sequencer::processor::instance::{Input, Phase};
-use sequencer::processor::reading::bound_view;
+use sequencer::processor::reading::{View, bound_view, committed_view};
 use sequencer::processor::restore::{Restored, restore};
 use sequencer::processor::takeover::{
     Action, Bound, Event, RequestLog, StateLog, Step, Takeover, Verdict,
@@ -131,6 +131,9 @@ impl World {
                 } else {
                     self.coverage.state("takeover: restored");
                 }
+                if start.answered.is_some() {
+                    self.coverage.state("takeover: folds what is answered");
+                }
                 if start.rewrite_from.is_some() {
                     self.coverage
                         .state("takeover: restored from the last full rewrite");
@@ -167,7 +170,18 @@ impl World {
                     .state("state topic grew with the request topic");
                 Event::Growing
             }
-            Action::ReadCommitted => Event::Committed(part.committed),
+            Action::ReadCommitted => {
+                if committed_view() == View::Committed && self.is_unstable(partition) {
+                    self.coverage
+                        .state("takeover waits for the committed offset");
+                    if self.hides_answers(partition) {
+                        self.coverage
+                            .state("takeover waits for answers that are committed");
+                    }
+                    return None;
+                }
+                Event::Committed(self.partitions[partition].committed)
+            }
             Action::ReadState { from, to } => match self.read_state(partition, from, to)? {
                 Ok(restored) => Event::State(Box::new(restored)),
                 Err(newer) => Event::UnknownFormat(newer.to_string()),

@@ -17,6 +17,8 @@ use crate::log::{Record, What};
 use crate::world::{Void, World};
 
 pub const TRANSACTION_TIMEOUT_MS: u64 = 1_500;
+/// Attempts that it takes on average until a slow coordinator hears of the end of a transaction.
+const SLOW_ONE_IN: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -40,6 +42,8 @@ pub struct Piece {
     pub run: u64,
     pub assignment: u32,
     pub next: i64,
+    /// False for a section of replies and offset alone.
+    pub has_footer: bool,
     /// Where its first record lies.
     pub first: Option<i64>,
     pub replies: Vec<Vec<u8>>,
@@ -59,6 +63,8 @@ pub struct Transaction {
     pub late: Vec<Piece>,
     /// A partition in it was given up in order: it must not be committed from here on (T3).
     pub too_late: bool,
+    /// True when its process has ended, and the group's coordinator is slow to hear of its end.
+    pub slow_offsets: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,6 +145,7 @@ impl World {
             pieces: Vec::new(),
             late: Vec::new(),
             too_late: false,
+            slow_offsets: false,
         });
         if let Some(id) = id {
             self.transactions.coordinators[id].current = Some(number);
@@ -179,6 +186,7 @@ impl World {
             LogId::Offsets if transaction.fate == Fate::Committed => {
                 for (partition, committed) in std::mem::take(&mut transaction.offsets) {
                     self.partitions[partition].committed = Some(committed);
+                    self.partitions[partition].is_moved = false;
                 }
             }
             LogId::Offsets => {}
@@ -186,6 +194,34 @@ impl World {
         if self.transactions.all[number].pending.is_empty() {
             self.transactions.prepared.remove(&number);
         }
+    }
+
+    /// True while a transaction that is open or prepared may commit another offset for a partition.
+    pub fn is_unstable(&self, partition: usize) -> bool {
+        let open = self.transactions.coordinators.iter();
+        let open = open.filter_map(|coordinator| coordinator.current);
+        let mut numbers = open.chain(self.transactions.prepared.iter().copied());
+        numbers.any(|number| {
+            let transaction = &self.transactions.all[number];
+            let mut offsets = transaction.offsets.iter();
+            transaction.pending.contains(&LogId::Offsets)
+                && offsets.any(|(sent, _)| *sent == partition)
+        })
+    }
+
+    /// True when a transaction is decided whose offset the group does not show yet, and that offset lies beyond the
+    /// state: whoever goes by the offset before it answers again.
+    pub fn hides_answers(&self, partition: usize) -> bool {
+        let part = &self.partitions[partition];
+        let state = part.truth.map_or(0, |truth| truth.next);
+        let mut prepared = self.transactions.prepared.iter();
+        prepared.any(|number| {
+            let transaction = &self.transactions.all[*number];
+            let mut offsets = transaction.offsets.iter();
+            transaction.fate == Fate::Committed
+                && transaction.pending.contains(&LogId::Offsets)
+                && offsets.any(|(sent, to)| *sent == partition && to.next.0 > state)
+        })
     }
 
     pub fn some_marker(&mut self) {
@@ -198,6 +234,10 @@ impl World {
         let pending = &self.transactions.all[number].pending;
         let chosen = self.random.below(pending.len());
         let log = *pending.iter().nth(chosen).unwrap();
+        let is_slow = self.transactions.all[number].slow_offsets && self.faulty();
+        if log == LogId::Offsets && is_slow && !self.random.one_in(SLOW_ONE_IN) {
+            return;
+        }
         self.marker(number, log);
     }
 
@@ -297,6 +337,9 @@ impl World {
 /// The process.
 impl World {
     pub fn transaction_step(&mut self, node: usize) {
+        if self.is_lost_at_commit(node) {
+            return;
+        }
         let Some(mut carried) = self.live(node).carried.take() else {
             return;
         };
@@ -394,8 +437,8 @@ impl World {
                 if !fails || self.random.chance(50) {
                     let number = carried.transaction.expect("begun");
                     let offsets = carried.checkpoint.sections.iter().map(|section| {
-                        let (next, rewrite_from) = (section.next, section.rewrite_from);
-                        (section.partition as usize, Committed { next, rewrite_from })
+                        let committed = Committed::read(section.next, &section.metadata());
+                        (section.partition as usize, committed)
                     });
                     let transaction = &mut self.transactions.all[number];
                     transaction.offsets = offsets.collect();
@@ -404,6 +447,11 @@ impl World {
             }
             Action::Commit => {
                 let number = carried.transaction.expect("begun");
+                // The coordinator does not refuse what it has decided.
+                let is_decided = self.transactions.all[number].fate == Fate::Committed;
+                if is_decided && failure == Failure::Abort {
+                    return Called::Succeeded;
+                }
                 if !fails {
                     self.decide(number, Fate::Committed);
                 } else if matches!(failure, Failure::Indefinite | Failure::Fatal) {
@@ -451,6 +499,7 @@ impl World {
                 run,
                 assignment: section.assignment,
                 next: section.next.0,
+                has_footer: section.answered.is_none(),
                 first: None,
                 replies: section.replies.iter().map(|r| r.body.to_vec()).collect(),
                 ledger: pages(&section.ledger),
@@ -458,7 +507,7 @@ impl World {
             .collect();
         for piece in &self.transactions.all[number].pieces.clone() {
             for body in &piece.replies {
-                self.reply_written(body, piece.partition, piece.next);
+                self.reply_written(body, piece);
             }
         }
     }
@@ -529,7 +578,8 @@ impl World {
             Outcome::OutOfOrder => panic!("T1: a commit out of order"),
         }
         if fate != Some(Fate::Committed) {
-            for section in &carried.checkpoint.sections {
+            let sections = carried.checkpoint.sections.iter();
+            for section in sections.filter(|section| section.answered.is_none()) {
                 let records = section.batch.iter();
                 self.leftovers.push(Leftover {
                     partition: section.partition as usize,
@@ -541,9 +591,9 @@ impl World {
                 });
             }
         }
-        let written = carried.landed.iter().map(|landed| Written {
-            first: landed.first().copied().unwrap_or(0),
-            last: landed.last().copied().unwrap_or(0),
+        let written = carried.landed.iter().map(|landed| {
+            let (first, last) = (*landed.first()?, *landed.last()?);
+            Some(Written { first, last })
         });
         let written = written.collect();
         let late = carried.steps.is_late();

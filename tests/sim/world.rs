@@ -32,6 +32,10 @@ pub struct Config {
     pub window: u32,
     pub names: usize,
     pub rewrite_floor: u64,
+    /// Shortest time between two footers of a partition in `exactly_once` mode.
+    pub footer_interval_ms: u64,
+    /// Percentage of rebalances in which a partition moves although everybody lives.
+    pub moves_percent: usize,
     /// Percentage of steps in which a marker is written.
     pub marker_percent: usize,
     pub faults: bool,
@@ -84,6 +88,8 @@ impl Config {
             window: random.pick(&[0, 1, 3, 70, 100_000]),
             names: 2 + random.below(6),
             rewrite_floor: random.pick(&[5, 15, 1_000_000]),
+            footer_interval_ms: random.pick(&[0, 300, 3_000, 3_000]),
+            moves_percent: 30,
             marker_percent: random.pick(&[3, 10, 40]),
             faults: true,
             losses: seed % 4 >= 2,
@@ -97,6 +103,7 @@ impl Config {
         }
         .with_slow_brokers(&mut random)
         .with_rescales(&mut random)
+        .with_owners_that_stay(&mut random)
     }
 }
 
@@ -128,6 +135,17 @@ impl Config {
             partitions: 1 + random.below(2),
             steps: 8_000,
             grows: false,
+            ..self
+        }
+    }
+}
+
+impl Config {
+    /// Leaves partitions where they are in half of the histories. Where an owner changes with every few records, hardly
+    /// any answer is committed without a footer.
+    fn with_owners_that_stay(self, random: &mut Random) -> Config {
+        Config {
+            moves_percent: random.pick(&[self.moves_percent, 2]),
             ..self
         }
     }
@@ -171,10 +189,15 @@ pub struct Part {
     /// None while the state topic lacks the partition.
     pub state: Option<Log>,
     pub truth: Option<Truth>,
+    /// The committed offset, whether a reader sees it yet or not: everything below it is answered. It may lie beyond
+    /// the state.
+    pub answered: i64,
     /// The hash of each sequence's last committed ledger record.
     pub ledger: BTreeMap<String, Hash>,
     /// The committed offset of the group.
     pub committed: Option<Committed>,
+    /// True when an operator has moved that offset, and no commit has come since.
+    pub is_moved: bool,
     pub owner: Option<usize>,
     pub started: Option<Started>,
     /// True when checkpointed records are gone from the log.
@@ -217,6 +240,8 @@ pub struct Request {
     pub answers: u64,
     /// True when the request is gone from a log, so that nothing is promised.
     pub lost: bool,
+    /// True when an operator has moved the group's offset, so that the answer may come again.
+    pub may_repeat: bool,
 }
 
 pub struct World {
@@ -238,6 +263,8 @@ pub struct World {
     pub clients: Vec<usize>,
     pub group: Group,
     pub nodes: Vec<Option<Node>>,
+    /// Until when a process that has ended is not started again, by process.
+    pub away_until_ms: Vec<u64>,
     pub runs: u64,
     pub leftovers: Vec<Leftover>,
     pub delayed_commits: Vec<DelayedCommit>,
@@ -298,6 +325,7 @@ impl World {
             group: Group::default(),
             // The second half has the transactional IDs of the first.
             nodes: (0..2 * config.processes).map(|_| None).collect(),
+            away_until_ms: vec![0; 2 * config.processes],
             runs: 0,
             leftovers: Vec::new(),
             delayed_commits: Vec::new(),
@@ -330,8 +358,10 @@ impl World {
             },
             state: with_state.then(Log::default),
             truth: None,
+            answered: 0,
             ledger: BTreeMap::new(),
             committed: None,
+            is_moved: false,
             owner: None,
             started: None,
             cut_below: false,
@@ -455,12 +485,12 @@ impl World {
         }
         let stable = part.requests.stable();
         let shown = part.committed.map(|committed| committed.next.0);
-        // A repair leaves the group's offsets to the next commit, which does not come without requests. Until
-        // then the group shows the offset of before, which says nothing about the repaired log.
+        // A repair, or an operator, leaves the group's offsets to the next commit, which does not come without
+        // requests. Until then the group shows another offset, which says nothing about the log.
         self.halted(partition).is_none()
             && stable == part.requests.end()
             && part.truth.is_some_and(|truth| truth.next == stable)
-            && (shown == Some(stable) || part.repairs > 0)
+            && (shown == Some(stable) || part.repairs > 0 || part.is_moved)
     }
 
     /// Lets all processes leave in order.

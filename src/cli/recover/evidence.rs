@@ -1,5 +1,6 @@
 //! The evidence for a repair.
 
+mod answered;
 mod decided;
 mod ownership;
 mod replies;
@@ -24,6 +25,7 @@ use crate::kafka::consumer::{Flow, Reader};
 use crate::kafka::error::Error as KafkaError;
 use crate::kafka::takeovers::questions::Questions;
 use crate::kafka::tools::{extent, reader_of_everything};
+use crate::processor::answered::Answered;
 use crate::processor::halt::Halt;
 use crate::processor::partition::Record;
 use crate::processor::rebuild::Rebuild;
@@ -68,6 +70,8 @@ pub(super) struct Evidence {
     pub cut: Option<NextOffset>,
     /// The group's committed offset: all requests below it are answered.
     pub committed: Option<NextOffset>,
+    /// The end of the answered requests beyond the last checkpoint that adds up.
+    pub answered: Option<Answered>,
     /// The owner of the partition.
     pub ownership: Ownership,
 }
@@ -85,11 +89,13 @@ impl Evidence {
         footer.is_some_and(|footer| footer.topic_id != self.log.topic_id)
     }
 
-    /// The offset up to which a checkpoint says that everything was answered.
+    /// The offset up to which a checkpoint, or the committed offset beyond it, says that everything was answered.
     pub(super) fn covered(&self) -> NextOffset {
         let footer = self.state.restored.footer.as_ref();
         let of_this_topic = footer.filter(|_| !self.is_of_other_topic());
-        of_this_topic.map_or(NextOffset::ZERO, |footer| footer.next)
+        of_this_topic.map_or(NextOffset::ZERO, |footer| {
+            self.answered.map_or(footer.next, |answered| answered.next)
+        })
     }
 }
 
@@ -314,16 +320,20 @@ impl Inquiry<'_> {
             .questions
             .answer(self.partition, Action::ReadCommitted)?
         {
-            Event::Committed(committed) => committed.map(|committed| committed.next),
+            Event::Committed(committed) => committed,
             other => return Err(unexpected(&other)),
         };
-        let state = self.state()?;
+        let mut state = self.state()?;
         let Service { decided, origin } = self.decided(&state, log.partitions, partitions)?;
         let judged = self.judged(decided.link_key)?;
+        let answered = committed.and_then(|committed| committed.answered_beyond(&state.restored));
+        let cut = self.cut(&judged, &state, answered)?;
+        self.learn_answered(&judged, answered, cut, &mut state)?;
         Ok(Evidence {
-            cut: self.cut(&judged, &state)?,
+            cut,
             judged,
-            committed,
+            committed: committed.map(|committed| committed.next),
+            answered,
             waiting: self.waiting(&decided.homes)?,
             decided,
             origin,
@@ -356,7 +366,7 @@ impl Inquiry<'_> {
         let mut step = takeover.first();
         loop {
             step = match step {
-                Step::Done(Verdict::Start(_)) => return Ok(Judged::Starts),
+                Step::Done(Verdict::Start(start)) => return self.judged_by_answers(*start),
                 Step::Done(Verdict::Wait(reason)) => return Ok(Judged::Waits(reason)),
                 Step::Done(Verdict::Halt(halt, _)) => return Ok(Judged::Halts(halt)),
                 // An inquiry changes nothing.
@@ -371,24 +381,42 @@ impl Inquiry<'_> {
     /// the highest. So a record after a cut is younger, and a record before the cut never is. If a leader's
     /// clock is behind, the search can miss the first records after the cut, but can never find an answered
     /// one.
-    fn cut(&self, judged: &Judged, state: &State) -> Result<Option<NextOffset>, Error> {
+    fn cut(
+        &self,
+        judged: &Judged,
+        state: &State,
+        answered: Option<Answered>,
+    ) -> Result<Option<NextOffset>, Error> {
         let Judged::Halts(Halt::Truncated { .. } | Halt::OtherRecord { .. }) = judged else {
             return Ok(None);
         };
         let Some(footer) = &state.restored.footer else {
             return Ok(None);
         };
-        if let Some(cut) = self.cut_by_leaders(footer)? {
+        let (last, next) = match answered {
+            Some(answered) => (answered.last_applied, answered.next),
+            None => (footer.last_applied, footer.next),
+        };
+        if let Some(cut) = self.cut_by_leaders(last, next)? {
             return Ok(Some(cut));
+        }
+        // The highest time of what is answered beyond the footer is not known.
+        if answered.is_some() {
+            return Ok(None);
         }
         let time = footer.scalars.highest_timestamp;
         let found = self.questions.first_after(self.partition, time)?;
         Ok(found.filter(|cut| *cut < footer.next))
     }
 
-    /// None when no leader epoch is known, or no readable record of a later leader is left.
-    fn cut_by_leaders(&self, footer: &Footer) -> Result<Option<NextOffset>, Error> {
-        let last = footer.last_applied.map(|last| last.leader_epoch);
+    /// Looks for a record below `next` of a later leader than that of the last answered one. None when no leader
+    /// epoch is known, or no readable record of a later leader is left.
+    fn cut_by_leaders(
+        &self,
+        last: Option<Fingerprint>,
+        next: NextOffset,
+    ) -> Result<Option<NextOffset>, Error> {
+        let last = last.map(|last| last.leader_epoch);
         let Some(last) = last.filter(|last| *last != NO_LEADER_EPOCH) else {
             return Ok(None);
         };
@@ -403,7 +431,7 @@ impl Inquiry<'_> {
             })?;
             Ok::<_, KafkaError>(first)
         };
-        match first_of_later_leader(start, end.min(footer.next.0), last, first) {
+        match first_of_later_leader(start, end.min(next.0), last, first) {
             Ok(cut) => Ok(cut.map(NextOffset)),
             Err(error) if error.is_unreadable() => Ok(None),
             Err(error) => Err(error.into()),

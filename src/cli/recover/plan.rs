@@ -102,18 +102,15 @@ impl Plan {
             &state.accepted
         };
         repair::jump(&mut fold, scalars, accepted, ask.now_ms);
-        let records = 1 + fold.iter().count();
         let footer = Footer {
             next: ask.from,
             last_applied: ask.before,
-            batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, &ask.group, evidence)
         };
-        let answered = evidence.covered().min(ask.from);
         Ok(Plan {
             fold,
             footer,
-            answered,
+            answered: evidence.covered().min(ask.from),
             moved,
         })
     }
@@ -134,11 +131,9 @@ impl Plan {
         fold.cut(&mut Vec::new());
         tell_ledgers(&mut fold);
         repair::refolded(&mut fold, evidence.state.scalars.epoch, now_ms);
-        let records = 1 + fold.iter().count();
         let footer = Footer {
             next: rebuilt.folding.next,
             last_applied: rebuilt.folding.last_applied,
-            batch_records: u32::try_from(records).unwrap_or(u32::MAX),
             ..footer(&fold, group, evidence)
         };
         Ok(Plan {
@@ -185,7 +180,9 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
         fold_version: FOLD_VERSION,
         topic_id: evidence.log.topic_id,
         last_applied: None,
-        batch_records: 0,
+        answers_beyond: false,
+        // With the reset.
+        batch_records: u32::try_from(1 + fold.iter().count()).unwrap_or(u32::MAX),
         group: group.to_owned(),
         instance: INSTANCE.to_owned(),
     }
@@ -498,6 +495,7 @@ pub(super) mod tests {
             cut: None,
             judged: Judged::Starts,
             committed: None,
+            answered: None,
             ownership: Ownership::Nobody,
         }
     }

@@ -55,6 +55,13 @@ pub(super) fn found(
         ),
         None => "no checkpoint adds up".to_owned(),
     };
+    let checkpoint = match evidence.answered {
+        Some(answered) => format!(
+            "{checkpoint}; everything up to offset {} is answered",
+            answered.next
+        ),
+        None => checkpoint,
+    };
     writeln!(
         out,
         "  state      {}, {} skipped; {checkpoint}",
@@ -166,7 +173,7 @@ fn answers(from: NextOffset, evidence: &Evidence, out: &mut impl Write) -> io::R
     let Some(footer) = &evidence.state.restored.footer else {
         return Ok(());
     };
-    let (next, log) = (footer.next, evidence.log);
+    let (next, log) = (footer.next.max(evidence.covered()), evidence.log);
     if footer.topic_id != log.topic_id {
         return writeln!(
             out,

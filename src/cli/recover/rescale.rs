@@ -100,6 +100,7 @@ mod tests {
             fold_version: 1,
             topic_id: TopicId([1; 16]),
             last_applied: None,
+            answers_beyond: false,
             batch_records: 0,
             group: "g".to_owned(),
             instance: "i".to_owned(),

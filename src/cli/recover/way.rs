@@ -81,9 +81,10 @@ pub(super) fn go_on_at(evidence: &Evidence) -> NextOffset {
         Judged::Halts(halt @ (Halt::Truncated { .. } | Halt::OtherRecord { .. })) => {
             cut.or(halt.repair_from())
         }
-        Judged::Halts(halt) => halt.repair_from(),
+        Judged::Halts(halt) => halt.repair_from().map(|from| from.max(evidence.covered())),
         Judged::Starts | Judged::Waits(_) => {
-            state.restored.footer.as_ref().map(|footer| footer.next)
+            let footer = state.restored.footer.as_ref();
+            footer.map(|footer| footer.next.max(evidence.covered()))
         }
     };
     // A group may have committed more than the log still has.

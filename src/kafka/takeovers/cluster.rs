@@ -1,6 +1,6 @@
 //! Answers the questions of a takeover that need no record. Several may be asked at the same time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset as TopicOffset, TopicPartitionList};
@@ -12,12 +12,15 @@ use crate::kafka::clients::Connection;
 use crate::kafka::context::Context;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::transactor::Topics;
-use crate::processor::checkpoint::rewrite_from;
 use crate::processor::takeover::{Bound, Committed, Event, RequestLog, StateLog};
 use crate::wire::state::TopicId;
 
 /// How long one call may take. Brokers answer in milliseconds or are away.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Pause before a committed offset is asked for again that a transaction may still replace. A transaction that is
+/// decided has its markers within milliseconds.
+const UNSTABLE_PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Cluster {
     /// Sees the ends of logs with read-uncommitted isolation (T2).
@@ -66,24 +69,39 @@ impl Cluster {
             })
     }
 
-    pub(super) fn committed(&self, partition: i32) -> Result<Event, Error> {
+    /// The committed offset, once no transaction that is open or prepared may commit another one. `stable`: a client
+    /// with the view [`crate::processor::reading::committed_view`].
+    pub(super) fn committed(
+        &self,
+        stable: &BaseConsumer<Context>,
+        partition: i32,
+    ) -> Result<Event, Error> {
+        const OPERATION: &str = "ask for the committed offset";
         let topic = &self.topics.requests;
-        let mut asked = TopicPartitionList::with_capacity(1);
-        asked.add_partition(topic, partition);
-        // Under `read_committed` this call would wait for a dead owner's open transaction, up to its timeout.
-        // The offset is a hint only, and the state log is read as committed all the same.
-        let offsets = self
-            .uncommitted
-            .committed_offsets(asked, CALL_DEADLINE)
-            .map_err(|error| Error::from_kafka("ask for the committed offset", &error))?;
+        let deadline = Instant::now() + CALL_DEADLINE;
+        let offsets = loop {
+            let mut asked = TopicPartitionList::with_capacity(1);
+            asked.add_partition(topic, partition);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let offsets = stable
+                .committed_offsets(asked, left)
+                .map_err(|error| Error::from_kafka(OPERATION, &error))?;
+            // The call succeeds for a partition with an error, which then seems to have no offset.
+            let of_partition = offsets.find_partition(topic, partition);
+            let problem = of_partition.and_then(|found| found.error().err());
+            match problem.map(|problem| Error::from_kafka(OPERATION, &problem)) {
+                None => break offsets,
+                Some(error) if error.is_unstable() && Instant::now() < deadline => {
+                    std::thread::sleep(UNSTABLE_PAUSE);
+                }
+                Some(error) => return Err(error.about(&format!("{topic}-{partition}"))),
+            }
+        };
         let committed = offsets.find_partition(topic, partition).and_then(|found| {
             let TopicOffset::Offset(next) = found.offset() else {
                 return None;
             };
-            Some(Committed {
-                next: NextOffset(next),
-                rewrite_from: rewrite_from(found.metadata()),
-            })
+            Some(Committed::read(NextOffset(next), found.metadata()))
         });
         Ok(Event::Committed(committed))
     }

@@ -63,10 +63,10 @@ impl Questions {
         let Some(beside) = action.beside() else {
             return Ok((self.answer(partition, action)?, None));
         };
-        let cluster = &self.cluster;
+        let (cluster, stable) = (&self.cluster, self.reader.consumer());
         std::thread::scope(|scope| {
             let other = scope.spawn(move || match beside {
-                Action::ReadCommitted => cluster.committed(partition),
+                Action::ReadCommitted => cluster.committed(stable, partition),
                 _ => cluster.log(partition),
             });
             let answer = self.answer(partition, action)?;
@@ -85,10 +85,14 @@ impl Questions {
             Action::ReadRecord(offset) => self.record(partition, offset),
             Action::ReadService => self.service(),
             Action::ReadBound => self.cluster.bound(partition),
-            Action::ReadCommitted => self.cluster.committed(partition),
+            Action::ReadCommitted => self.committed(partition),
             Action::DescribeLog => self.cluster.log(partition),
             Action::GrowState => self.cluster.grow_state(),
         }
+    }
+
+    fn committed(&self, partition: i32) -> Result<Event, Error> {
+        self.cluster.committed(self.reader.consumer(), partition)
     }
 
     fn state(&self, partition: i32, from: i64, to: i64) -> Result<Event, Error> {
@@ -137,7 +141,7 @@ impl Questions {
         };
         let decided = restored.footer.as_ref().map(|footer| footer.decided());
         let has_past =
-            restored.records > 0 || matches!(self.cluster.committed(0)?, Event::Committed(Some(_)));
+            restored.records > 0 || matches!(self.committed(0)?, Event::Committed(Some(_)));
         if decided.is_some() || !has_past {
             return Ok(Event::Service(decided));
         }

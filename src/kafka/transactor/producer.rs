@@ -17,9 +17,7 @@ use crate::kafka::consumer::GroupMetadata;
 use crate::kafka::error::{Class, Error};
 use crate::kafka::produce::{self, OpenTopics, Producer, Report, Topic};
 use crate::kafka::undelivered::undelivered;
-use crate::processor::checkpoint::{
-    Checkpoint, Choice, Destination, Outgoing, Section, Written, metadata,
-};
+use crate::processor::checkpoint::{Checkpoint, Choice, Destination, Outgoing, Section, Written};
 use crate::wire::headers::{Block, block};
 use crate::wire::route::Cause;
 use crate::wire::state::BATCH_HEADER;
@@ -205,14 +203,14 @@ impl TransactionalProducer {
     }
 
     /// Produces everything and waits until all of it is acknowledged (T1). Returns the positions of the
-    /// sections.
+    /// sections' state records.
     pub(super) fn produce(
         &self,
         checkpoint: &Checkpoint,
         timeout: Duration,
         deliveries: &mut Deliveries,
         cancelled: impl Fn() -> bool,
-    ) -> Result<Vec<Written>, Error> {
+    ) -> Result<Vec<Option<Written>>, Error> {
         let began = Instant::now();
         let deadline = began + timeout;
         let transaction = self.progress.borrow().transaction;
@@ -242,10 +240,11 @@ impl TransactionalProducer {
         }
         produced?;
         let written = std::mem::take(&mut progress.written);
-        written
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| aborted("a batch was not acknowledged"))
+        let mut sections = checkpoint.sections.iter().zip(&written);
+        if sections.any(|(section, written)| written.is_none() && !section.batch.is_empty()) {
+            return Err(aborted("a batch was not acknowledged"));
+        }
+        Ok(written)
     }
 
     /// Looks at the topics again when they have grown since the last look. A producer that has not heard of a
@@ -634,7 +633,7 @@ impl TransactionalProducer {
         let mut offsets = TopicPartitionList::with_capacity(checkpoint.sections.len());
         for section in &checkpoint.sections {
             let mut element = offsets.add_partition(&self.topics.requests, section.partition);
-            element.set_metadata(metadata(&section.homes, section.rewrite_from));
+            element.set_metadata(section.metadata());
             element
                 .set_offset(Offset::Offset(section.next.0))
                 .map_err(|error| self.error("send offsets", &error))?;

@@ -14,10 +14,11 @@
 //! it: while one partition waits for its strays, the others would make it large enough to be late again.
 
 use super::load::Load;
-use super::{Instance, Owned, Stage, Transaction};
+use super::{Instance, Stage, Transaction};
 use crate::core::planted::planted;
 use crate::processor::instance::messages::Effect;
 use crate::processor::transaction::Outcome;
+use crate::wire::state::BatchId;
 
 /// Lower bound of the allowance, in bytes: one record of a partition is always taken.
 const ALLOWANCE_BYTES_MIN: usize = 512;
@@ -138,18 +139,17 @@ impl Allowance {
 
 impl Instance {
     /// The partitions of the next checkpoint: as many as it may hold, and at least one. Partitions that are
-    /// handed over come first, then the partitions that were left out before.
-    pub(super) fn due(&mut self) -> Vec<i32> {
-        let wants = |(id, owned): (&i32, &Owned)| match &owned.stage {
-            Stage::Running(partition) if partition.wants_checkpoint() => {
-                Some((*id, !partition.intake.is_draining(), partition.load()))
-            }
-            _ => None,
-        };
-        let mut wanting: Vec<_> = self.owned.iter().filter_map(wants).collect();
-        if self.allowance.bytes.is_none() {
-            return wanting.into_iter().map(|(id, ..)| id).collect();
+    /// handed over come first, then the partitions that were left out before. With the batch of its last footer
+    /// comes a partition whose section is replies and offset alone.
+    pub(super) fn due(&mut self, now_ms: u64) -> Vec<(i32, Option<BatchId>)> {
+        if !self.allowance.is_limited() {
+            let wanting = self.wanting(now_ms);
+            return wanting.map(|(id, _, footer)| (id, footer)).collect();
         }
+        let wanting = self.wanting(now_ms);
+        let wanting = wanting
+            .map(|(id, partition, _)| (id, !partition.intake.is_draining(), partition.load()));
+        let mut wanting: Vec<_> = wanting.collect();
         let last_cut = self.allowance.last_cut;
         wanting.sort_by_key(|(id, stays, _)| (*stays, *id <= last_cut, *id));
         let (mut due, mut load) = (Vec::new(), Load::default());
@@ -163,7 +163,7 @@ impl Instance {
         }
         self.allowance.last_cut = due.last().copied().unwrap_or(last_cut);
         due.sort_unstable();
-        due
+        due.into_iter().map(|id| (id, None)).collect()
     }
 
     pub(super) fn took(&self, now_ms: u64, late: bool) -> Took {

@@ -1,7 +1,7 @@
 //! The hand-over of partitions, and the end of membership.
 
 use super::messages::Effect;
-use super::{Instance, Revocation, Stage};
+use super::{Instance, Revocation, Stage, Transaction};
 use crate::core::planted::planted;
 
 impl Instance {
@@ -83,6 +83,27 @@ impl Instance {
         match self.owned.get(&partition).map(|owned| &owned.stage) {
             Some(Stage::Running(running)) => running.is_drained(),
             _ => true,
+        }
+    }
+
+    pub(super) fn transacts_any(&self, partitions: &[i32]) -> bool {
+        match &self.transaction {
+            Transaction::Running { sections, .. } => {
+                sections.iter().any(|(id, _)| partitions.contains(id))
+            }
+            _ => false,
+        }
+    }
+
+    /// Removes the sections of partitions that are no longer owned from a checkpoint that is cut and not begun.
+    pub(super) fn drop_from_cut(&mut self, partitions: &[i32]) {
+        if let Transaction::Cut(checkpoint) = &mut self.transaction {
+            checkpoint
+                .sections
+                .retain(|section| !partitions.contains(&section.partition));
+            if checkpoint.sections.is_empty() {
+                self.transaction = Transaction::Idle;
+            }
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct Options {
     pub run: Run,
     /// Shortest time between the beginnings of two checkpoints, in ms.
     pub checkpoint_interval_ms: u64,
+    /// Shortest time between two footers of a partition in `exactly_once` mode, in ms. A checkpoint interval that is
+    /// longer counts instead.
+    pub footer_interval_ms: u64,
     /// How long a transaction may be open, in ms.
     pub transaction_timeout_ms: u64,
     /// A revoked partition is handed over within this time, in ms, with a last checkpoint or without it.
@@ -79,8 +82,9 @@ pub enum Input {
         checkpoint: Box<Checkpoint>,
         /// The outcome of the transaction.
         outcome: Outcome,
-        /// The state offsets of each section, when the transaction was committed.
-        written: Vec<Written>,
+        /// The state offsets of each section, when the transaction was committed. None for a section without state
+        /// records.
+        written: Vec<Option<Written>>,
         /// True when the transaction did not fit into its time.
         late: bool,
     },

@@ -5,6 +5,7 @@ use crate::core::link::LinkKey;
 use crate::core::partitioner::partition_of;
 use crate::core::{Digest, Fold, Homes, Offset, Scalars, Timestamp};
 use crate::processor::Mode;
+use crate::processor::answered::Answered;
 use crate::processor::checkpoint::Destination;
 use crate::processor::partition::Service;
 use crate::processor::restore::Restored;
@@ -55,6 +56,7 @@ impl Driven {
                     link_key: KEY,
                 },
                 checkpoint_interval_ms: INTERVAL_MS,
+                footer_interval_ms: FOOTER_INTERVAL_MS,
                 transaction_timeout_ms: TRANSACTION_MS,
                 revoke_deadline_ms: REVOKE_MS,
                 stop_deadline_ms: STOP_MS,
@@ -209,10 +211,14 @@ impl Driven {
         let mut written = Vec::new();
         if outcome == Outcome::Committed {
             for section in &checkpoint.sections {
+                if section.batch.is_empty() {
+                    written.push(None);
+                    continue;
+                }
                 let end = self.state_ends.entry(section.partition).or_default();
                 let (first, last) = (*end, *end + section.batch.len() as i64 - 1);
                 *end = last + 2;
-                written.push(Written { first, last });
+                written.push(Some(Written { first, last }));
             }
         }
         self.on(Input::Settled {
@@ -284,6 +290,7 @@ fn start(next: i64) -> Verdict {
         fold_version: 1,
         topic_id,
         last_applied: None,
+        answers_beyond: false,
         batch_records: 0,
         group: "group".into(),
         instance: "instance".into(),
@@ -295,6 +302,7 @@ fn start(next: i64) -> Verdict {
             ..Restored::default()
         },
         next,
+        answered: None,
         link_key: KEY,
         decides: false,
         topic_partitions: N,
@@ -531,10 +539,14 @@ mod checkpoints {
             NOTHING,
             "there were many"
         );
-        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        assert_eq!(
+            driven.wait(INTERVAL_MS),
+            ["transact [0, 1]"],
+            "and a footer"
+        );
         driven.request(0, "a");
         assert_eq!(driven.settled(Outcome::Aborted), NOTHING, "not in a circle");
-        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0, 1]"]);
     }
 
     #[test]
@@ -1399,5 +1411,156 @@ mod invariants {
         let mut driven = Driven::transacting([1]);
         assert_eq!(driven.settled(Outcome::OutOfOrder), ["stop fetching 1"]);
         assert!(is_broken(&driven.phase(1), "T1"), "{:?}", driven.phase(1));
+    }
+}
+
+mod answers {
+    use super::*;
+
+    /// True when the checkpoint in progress has a footer of this partition.
+    fn has_footer(driven: &Driven, partition: i32) -> bool {
+        let checkpoint = driven.under_way.as_ref().expect("a transaction under way");
+        let mut sections = checkpoint.sections.iter();
+        let section = sections.find(|s| s.partition == partition).expect("in it");
+        assert_eq!(section.answered.is_none(), !section.batch.is_empty());
+        section.answered.is_none()
+    }
+
+    /// Commits a request's answer, and returns whether a footer came with it.
+    fn answered(driven: &mut Driven, partition: i32) -> bool {
+        driven.request(partition, "a");
+        assert_eq!(driven.wait(1), [format!("transact [{partition}]")]);
+        let has_footer = has_footer(driven, partition);
+        assert_eq!(driven.settled(Outcome::Committed), [""; 0]);
+        has_footer
+    }
+
+    #[test]
+    fn a_footer_comes_first_and_then_once_in_an_interval() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+        assert!(answered(&mut driven, 0), "the first one after a takeover");
+        let others: Vec<bool> = (0..99).map(|_| answered(&mut driven, 0)).collect();
+        assert_eq!(others, [false; 99]);
+        assert!(answered(&mut driven, 0), "after the interval");
+        assert!(!answered(&mut driven, 0));
+    }
+
+    #[test]
+    fn a_footer_follows_although_no_request_does() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+        for _ in 0..3 {
+            answered(&mut driven, 0);
+        }
+        assert_eq!(driven.wait(INTERVAL_MS - 1), [""; 0]);
+        assert_eq!(driven.wait(1), ["transact [0]"]);
+        assert_eq!(driven.checkpointed(0), 3);
+        assert_eq!(driven.settled(Outcome::Committed), [""; 0]);
+        assert_eq!(driven.wait(1_000), [""; 0], "nothing is left");
+    }
+
+    #[test]
+    fn the_last_transaction_before_a_hand_over_has_a_footer() {
+        for stops in [false, true] {
+            let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+            for _ in 0..3 {
+                answered(&mut driven, 0);
+            }
+            let handed_over = match stops {
+                true => driven.on(Input::Stop),
+                false => driven.revoke([0], false),
+            };
+            assert_eq!(handed_over, ["transact [0]"]);
+            assert_eq!(driven.checkpointed(0), 3);
+            let ends = driven.settled(Outcome::Committed);
+            let given_up = if stops { "leave" } else { "give up [0]" };
+            assert_eq!(ends, [given_up]);
+        }
+    }
+
+    #[test]
+    fn an_aborted_answer_comes_again_with_or_without_a_footer() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+        answered(&mut driven, 0);
+        driven.request(0, "a");
+        assert_eq!(driven.wait(1), ["transact [0]"]);
+        assert!(!has_footer(&driven, 0));
+        driven.settled(Outcome::Aborted);
+        assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+        let checkpoint = driven.under_way.as_ref().expect("under way");
+        assert_eq!(checkpoint.sections[0].replies.len(), 1);
+    }
+
+    #[test]
+    fn where_transactions_are_late_each_one_has_its_footer() {
+        let mut driven = Driven::running(Mode::ExactlyOnce, [0]);
+        answered(&mut driven, 0);
+        driven.request(0, "a");
+        assert_eq!(driven.wait(1), ["transact [0]"]);
+        assert!(!has_footer(&driven, 0));
+        driven.settled_in_time(Outcome::Aborted, false);
+        driven.wait(INTERVAL_MS);
+        assert!(has_footer(&driven, 0));
+    }
+
+    #[test]
+    fn immediate_checkpoints_all_have_footers() {
+        let mut driven = Driven::running(Mode::Immediate, [0]);
+        for _ in 0..5 {
+            let token = driven.request(0, "a").expect("a reply");
+            driven.instance.acknowledged(token, 1);
+            assert_eq!(driven.wait(INTERVAL_MS), ["transact [0]"]);
+            assert!(has_footer(&driven, 0));
+            driven.settled(Outcome::Committed);
+        }
+    }
+
+    /// A takeover with requests up to 2 that are answered already.
+    fn start_behind(digest: Digest) -> Verdict {
+        let Verdict::Start(mut start) = start(0) else {
+            panic!("no start");
+        };
+        start.answered = Some(Answered {
+            next: NextOffset(2),
+            batch: BatchId {
+                writer: 1,
+                number: 1,
+            },
+            digest,
+            last_applied: None,
+        });
+        Verdict::Start(start)
+    }
+
+    #[test]
+    fn a_log_that_ends_before_what_is_answered_is_looked_at_again() {
+        let mut driven = Driven::new(Mode::ExactlyOnce);
+        driven.on(Input::Assigned(vec![0]));
+        driven.verdict(0, start_behind(Digest::default()));
+        driven.request(0, "a");
+        let end = driven.on(Input::EndOfPartition {
+            partition: 0,
+            next: NextOffset(1),
+        });
+        assert_eq!(end, ["stop fetching 0"]);
+        assert_eq!(driven.wait(WAIT_AGAIN_MS - 1), [""; 0]);
+        assert_eq!(driven.wait(1), ["restore 0"]);
+    }
+
+    #[test]
+    fn a_partition_stays_halted_until_what_is_answered_adds_up() {
+        let mut driven = Driven::new(Mode::ExactlyOnce);
+        driven.on(Input::Assigned(vec![0]));
+        driven.verdict(0, start_behind(Digest(1)));
+        driven.offsets.insert(0, 0);
+        for again in [false, true] {
+            let is_halted = |driven: &Driven| matches!(driven.phase(0), Phase::Halted { .. });
+            assert_eq!(is_halted(&driven), again);
+            driven.requests(0, 3);
+            assert_eq!(driven.wait(1), ["stop fetching 0"]);
+            assert!(is_halted(&driven), "{:?}", driven.phase(0));
+            assert_eq!(driven.wait(HALT_AGAIN_MS), ["restore 0"]);
+            driven.verdict(0, start_behind(Digest(1)));
+            driven.offsets.insert(0, 0);
+        }
     }
 }

@@ -154,6 +154,8 @@ impl Instance {
                         in_log,
                     } = &trouble.failure;
                     trouble.fetching = if *in_log && trouble.attempts >= UNREADABLE_ATTEMPTS {
+                        // Else a restore would not get beyond it, and a repair could not either.
+                        running.arrive(NextOffset(offset.0));
                         running.intake.halt(Halt::Unreadable {
                             at: NextOffset(offset.0),
                             problem: problem.clone(),

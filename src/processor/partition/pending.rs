@@ -26,8 +26,19 @@ pub(in crate::processor) struct Pending {
     pub(super) rewrite: Rewrite,
     /// The expected offset of this instance's next state record, if nobody else writes.
     pub(in crate::processor) state_end: i64,
+    /// Where records of others may begin that were not looked at: the place behind this owner's last footer, or the
+    /// bound of its takeover. The marker of its last transaction need not lie there: another writer's records may come
+    /// between the footer and the marker.
+    pub(in crate::processor) unseen_from: i64,
     /// True while a section is cut that is neither committed nor aborted.
     pub(super) in_checkpoint: bool,
+    /// The batch of this owner's last footer. None before the first one is committed, and while another one is
+    /// neither committed nor written again: then nobody knows the last footer of the state log.
+    footer: Option<BatchId>,
+    /// True when something was folded that others read from the state only.
+    pub(super) footer_is_due: bool,
+    /// When the next footer is due in any case, in ms.
+    footer_due_ms: u64,
 }
 
 /// The state records of a section, before its footer.
@@ -52,8 +63,25 @@ impl Pending {
             ledger: Lines::default(),
             rewrite,
             state_end,
+            unseen_from: state_end,
             in_checkpoint: false,
+            footer: None,
+            footer_is_due: false,
+            footer_due_ms: 0,
         }
+    }
+
+    /// The batch of the last footer, unless another footer is due. State that others may have damaged is written
+    /// again at once.
+    pub(super) fn footer_before_answers(&self, now_ms: u64) -> Option<BatchId> {
+        let is_damaged = self.rewrite.is_lost() || !self.touched.is_empty();
+        let is_due = self.footer_is_due || is_damaged || now_ms >= self.footer_due_ms;
+        self.footer.filter(|_| !is_due)
+    }
+
+    /// Notes when the next footer is due in any case.
+    pub(in crate::processor) fn footer_due_at(&mut self, due_ms: u64) {
+        self.footer_due_ms = due_ms;
     }
 
     /// True when there is something to write, or an offset to commit. `stays` is false for a partition that is
@@ -82,6 +110,8 @@ impl Pending {
         stays: bool,
     ) -> Entries {
         self.in_checkpoint = true;
+        self.footer = None;
+        self.footer_is_due = false;
         let mut slots = std::mem::take(&mut self.unwritten);
         let mut batch = Batch::default();
         let mut touched = Vec::new();
@@ -127,22 +157,24 @@ impl Pending {
         fold: &Fold,
     ) -> Option<Range<i64>> {
         self.in_checkpoint = false;
+        self.footer = Some(section.batch_id);
         self.committed = Some(section.next);
         let Written { first, last } = written;
         let records = u64::try_from(section.batch.len()).unwrap_or(u64::MAX);
         self.rewrite.committed(records, Some(first), fold.len());
-        let expected = self.state_end;
+        let (expected, unseen) = (self.state_end, self.unseen_from);
         // This instance's commit writes one marker after the footer.
         self.state_end = last + 2;
+        self.unseen_from = last + 1;
         if first < expected {
             self.state_lost();
             return None;
         }
         let len = i64::try_from(section.batch.len()).unwrap_or(i64::MAX);
         if last - first + 1 != len {
-            return Some(expected..last + 1);
+            return Some(unseen..last + 1);
         }
-        (expected < first).then_some(expected..first)
+        (expected < first).then_some(unseen..first)
     }
 
     /// Notes that the section was aborted: all of it goes into the next one.
@@ -165,15 +197,17 @@ impl Pending {
         range: Range<i64>,
     ) {
         let Range { start, end } = range;
-        // The last own footer lies before the marker that begins the range. The marker may not be there yet.
-        if end < start - 1 {
+        // The last own footer lies before the range.
+        if end < start {
             self.state_end = end;
+            self.unseen_from = end;
             self.state_lost();
         }
         if !planted!(ForeignKeysLeft) {
             self.touched.extend(keys);
         }
         self.state_end = self.state_end.max(end);
+        self.unseen_from = self.unseen_from.max(end);
     }
 
     /// The state log was truncated, or its topic created again: the only copy of the state is in memory.

@@ -32,6 +32,7 @@ fn fresh() -> Start {
     Start {
         restored: Restored::default(),
         next: NextOffset::ZERO,
+        answered: None,
         link_key: LinkKey([5; 32]),
         decides: false,
         topic_partitions: 1,
@@ -201,6 +202,135 @@ fn exactly_once_replies_go_out_with_the_checkpoint() {
     assert_eq!(bodies(&section), [granted("a", 1, 0), granted("a", 2, 1)]);
     assert_eq!(fed.held(), (0, 0));
     assert!(fed.partition.covered(&section), "nothing to wait for");
+}
+
+/// An owner that has committed a footer at 1 and then, without one, the answers up to 4. And what a new owner begins
+/// with.
+fn answered_beyond_the_footer() -> (Fed, Start) {
+    let mut fed = Fed::new(Mode::ExactlyOnce);
+    fed.next(0, "a");
+    let first = fed.cut();
+    assert_eq!(
+        fed.partition.footer_before_answers(0),
+        None,
+        "it is not committed"
+    );
+    fed.commit(&first);
+    fed.partition.pending.footer_due_at(100);
+    for (offset, name) in [(1, "a"), (2, "b"), (3, "a")] {
+        fed.next(offset, name);
+    }
+    let footer = fed.partition.footer_before_answers(99);
+    assert_eq!(footer, Some(first.batch_id));
+    assert_eq!(fed.partition.footer_before_answers(100), None, "it is due");
+    let section = fed.partition.cut_answers(NEXT_BATCH, first.batch_id);
+    assert!(section.batch.is_empty() && section.ledger.is_empty());
+    assert_eq!(section.next, NextOffset(4));
+    assert_eq!(
+        section.answered.map(|answered| answered.next),
+        Some(section.next)
+    );
+    let expected = [granted("a", 2, 1), granted("b", 1, 2), granted("a", 3, 3)];
+    assert_eq!(bodies(&section), expected);
+    fed.partition.answers_committed();
+    let restored = fed.restored();
+    assert_eq!(restored.batch, Some(first.batch_id));
+    let start = Start {
+        restored,
+        next: first.next,
+        answered: section.answered,
+        ..fresh()
+    };
+    (fed, start)
+}
+
+/// A batch number that no footer has.
+const NEXT_BATCH: BatchId = BatchId {
+    writer: 1,
+    number: 99,
+};
+
+#[test]
+fn answers_without_a_footer_leave_the_state_for_the_next_one() {
+    let (mut fed, _) = answered_beyond_the_footer();
+    assert!(fed.partition.wants_checkpoint());
+    fed.next(4, "b");
+    let section = fed.cut();
+    assert_eq!(bodies(&section), [granted("b", 2, 4)]);
+    let all = expected([("a", Some(3)), ("b", Some(2))]);
+    assert_eq!(entries(&section), all);
+    fed.commit(&section);
+    let next = fed.restored().footer.map(|footer| footer.next);
+    assert_eq!(next, Some(NextOffset(5)));
+}
+
+#[test]
+fn after_an_aborted_footer_another_one_comes_before_answers_alone() {
+    let (mut fed, _) = answered_beyond_the_footer();
+    let aborted = fed.cut();
+    fed.partition.pending.aborted(aborted);
+    assert_eq!(fed.partition.footer_before_answers(0), None);
+    let section = fed.cut();
+    fed.commit(&section);
+    let footer = fed.partition.footer_before_answers(0);
+    assert_eq!(footer, Some(section.batch_id));
+}
+
+#[test]
+fn a_new_owner_goes_on_behind_what_is_answered() {
+    for immediate in [false, true] {
+        let (_, start) = answered_beyond_the_footer();
+        let mode = match immediate {
+            true => Mode::Immediate,
+            false => Mode::ExactlyOnce,
+        };
+        let mut fed = Fed::started(mode, start);
+        for (offset, name) in [(1, "a"), (2, "b"), (3, "a")] {
+            assert!(fed.partition.is_behind_answers() && !fed.partition.wants_checkpoint());
+            assert_eq!(fed.next(offset, name), None);
+        }
+        let reply = fed.next(6, "a");
+        assert_eq!(reply, immediate.then(|| granted("a", 4, 6)));
+        assert!(!fed.partition.is_behind_answers());
+        assert_eq!(fed.partition.take_counts().granted, 1);
+        assert_eq!(
+            fed.partition.footer_before_answers(0),
+            None,
+            "a footer comes first"
+        );
+        let section = fed.cut();
+        assert_eq!(bodies(&section).len(), usize::from(!immediate));
+    }
+}
+
+#[test]
+fn the_end_of_the_log_also_ends_what_is_answered() {
+    let (_, start) = answered_beyond_the_footer();
+    let mut fed = Fed::started(Mode::ExactlyOnce, start);
+    fed.next(1, "a");
+    fed.next(2, "b");
+    assert!(!fed.partition.reached(NextOffset(3)), "it ends too early");
+    fed.next(3, "a");
+    assert!(fed.partition.reached(NextOffset(4)));
+    assert!(!fed.partition.is_behind_answers() && fed.partition.wants_checkpoint());
+}
+
+#[test]
+fn i6_another_log_than_the_answered_one_halts_and_commits_nothing() {
+    for names in [["a", "b", "b"], ["a", "a", "a"]] {
+        let (_, start) = answered_beyond_the_footer();
+        let mut fed = Fed::started(Mode::ExactlyOnce, start);
+        for (offset, name) in (1..).zip(names) {
+            fed.next(offset, name);
+        }
+        assert_eq!(fed.next(4, "a"), None);
+        let halt = Halt::OtherRecord {
+            offset: Offset(3),
+            next: NextOffset(4),
+        };
+        assert_eq!(fed.partition.broken(), Some(&halt));
+        assert!(fed.partition.is_drained(), "nothing is left to commit");
+    }
 }
 
 #[test]
@@ -497,10 +627,28 @@ fn what_others_wrote_since_our_last_batch_is_reported_as_a_range() {
     assert_eq!(fed.partition.pending.state_end, end);
     fed.next(0, "a");
     let section = fed.cut();
-    assert_eq!(fed.commit_at(end + 5, &section), Some(end..end + 5));
+    assert_eq!(
+        fed.commit_at(end + 5, &section),
+        Some(end - 1..end + 5),
+        "the marker may lie behind the records of others"
+    );
     fed.next(1, "a");
     let section = fed.cut();
     assert_eq!(fed.commit_at(end + 5 + 3, &section), None, "reported once");
+}
+
+#[test]
+fn what_others_wrote_between_our_footer_and_its_marker_is_reported() {
+    let mut fed = Fed::new(Mode::Immediate);
+    fed.next(0, "a");
+    let section = fed.cut();
+    fed.commit_at(STATE_END, &section);
+    let footer = fed.partition.pending.state_end - 2;
+    fed.next(1, "a");
+    let section = fed.cut();
+    // Another writer's record follows the footer, and the marker follows that.
+    let foreign = fed.commit_at(footer + 3, &section);
+    assert_eq!(foreign, Some(footer + 1..footer + 3));
 }
 
 #[test]
@@ -557,12 +705,14 @@ fn a_state_log_that_has_lost_records_gets_the_whole_state_again() {
     // The loss is noticed when idle, and repaired also during a hand-over.
     let mut fed = lost();
     let end = fed.partition.pending.state_end;
-    fed.partition.pending.touched_by_others([], end..end - 1);
+    let unseen = fed.partition.pending.unseen_from;
+    assert_eq!(unseen, end - 1);
+    fed.partition.pending.touched_by_others([], unseen..unseen);
     assert!(
         !fed.partition.wants_checkpoint(),
         "its marker is still to come"
     );
-    fed.partition.pending.touched_by_others([], end..0);
+    fed.partition.pending.touched_by_others([], unseen..0);
     fed.partition.intake.drain();
     assert!(!fed.partition.is_drained());
     let section = fed.cut();

@@ -92,7 +92,7 @@ impl InOrder {
         self.open = false;
         if is_own && self.restored.goes_on(&footer) && self.restored.adds_up(&footer) {
             self.anchored = true;
-            self.restored.believe(footer);
+            self.restored.believe(batch, footer);
             return;
         }
         // Before the first footer that adds up, compaction explains one that does not, unless another writer

@@ -78,6 +78,7 @@ fn seen(restored: &Restored) -> impl PartialEq + std::fmt::Debug + use<> {
     let Restored {
         fold,
         footer,
+        batch,
         records,
         skipped_batches,
         reset,
@@ -85,7 +86,8 @@ fn seen(restored: &Restored) -> impl PartialEq + std::fmt::Debug + use<> {
         touched,
     } = restored;
     let digest = fold.digest_with(fold.scalars());
-    let rest = (footer.clone(), reset.clone(), *epoch, touched.clone());
+    let footer = (footer.clone(), *batch);
+    let rest = (footer, reset.clone(), *epoch, touched.clone());
     (digest, fold.len(), *records, *skipped_batches, rest)
 }
 
@@ -157,6 +159,7 @@ impl Owner {
             fold_version: 1,
             topic_id: TopicId([1; 16]),
             last_applied: None,
+            answers_beyond: false,
             batch_records: 0,
             group: "group".into(),
             instance: "instance".into(),

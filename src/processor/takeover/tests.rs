@@ -3,6 +3,7 @@ use crate::core::fold::Entry;
 use crate::core::invariants::Invariant;
 use crate::core::sequence::Sequence;
 use crate::core::{Digest, Fold, Scalars};
+use crate::wire::state::BatchId;
 
 const GROUP: &str = "sequencer";
 const TOPIC: TopicId = TopicId([7; 16]);
@@ -15,6 +16,19 @@ const LAST: Fingerprint = Fingerprint {
     offset: Offset(41),
     leader_epoch: 3,
     hash: 0xf00d,
+};
+
+/// The batch of the footer.
+const BATCH: BatchId = BatchId {
+    writer: 2,
+    number: 8,
+};
+/// The answers beyond it.
+const ANSWERED: Answered = Answered {
+    next: NextOffset(50),
+    batch: BATCH,
+    digest: Digest(7),
+    last_applied: None,
 };
 
 /// A checkpoint at 45: record 41, then markers.
@@ -30,6 +44,7 @@ fn footer() -> Footer {
         fold_version: FOLD_VERSION,
         topic_id: TOPIC,
         last_applied: Some(LAST),
+        answers_beyond: true,
         batch_records: 1,
         group: GROUP.into(),
         instance: "host".into(),
@@ -83,7 +98,11 @@ fn bound(start: i64, end: i64) -> Event {
 
 fn committed(next: i64, rewrite_from: Option<i64>) -> Event {
     let next = NextOffset(next);
-    Event::Committed(Some(Committed { next, rewrite_from }))
+    Event::Committed(Some(Committed {
+        next,
+        rewrite_from,
+        answered: None,
+    }))
 }
 
 fn action(step: Step) -> Action {
@@ -176,6 +195,57 @@ fn the_footer_is_believed_whatever_the_group_has_committed() {
         let start = start(takeover.on(Event::Record(Some(LAST.hash))));
         assert_eq!(start.next, NextOffset(45));
     }
+}
+
+/// A takeover of a state whose footer is of [`BATCH`], with an offset committed beyond it, and a log up to `end`.
+fn beyond_footer(answered: Answered, committed: i64, end: i64) -> Step {
+    let Event::State(mut state) = restored(Some(footer())) else {
+        panic!("no state");
+    };
+    state.batch = Some(BATCH);
+    let committed = Event::Committed(Some(Committed {
+        next: NextOffset(committed),
+        rewrite_from: None,
+        answered: Some(answered),
+    }));
+    let mut takeover = up_to_log(1, committed, Event::State(state));
+    match takeover.on(Event::Log(log(0, end))) {
+        Step::Do(Action::ReadRecord(_)) => takeover.on(Event::Record(Some(LAST.hash))),
+        step => step,
+    }
+}
+
+#[test]
+fn what_is_answered_beyond_the_footer_is_believed_if_it_is_of_this_state() {
+    let begun = start(beyond_footer(ANSWERED, 50, 60));
+    assert_eq!(
+        (begun.next, begun.answered),
+        (NextOffset(45), Some(ANSWERED))
+    );
+    let of_repair = Answered {
+        batch: BatchId {
+            writer: 9,
+            number: 1,
+        },
+        ..ANSWERED
+    };
+    for (answered, committed) in [(ANSWERED, 49), (ANSWERED, 51), (of_repair, 50)] {
+        let begun = start(beyond_footer(answered, committed, 60));
+        assert_eq!((begun.next, begun.answered), (NextOffset(45), None));
+    }
+}
+
+#[test]
+fn i6_a_log_that_ends_before_what_is_answered_halts() {
+    assert_eq!(
+        start(beyond_footer(ANSWERED, 50, 50)).answered,
+        Some(ANSWERED)
+    );
+    let (next, end) = (NextOffset(50), NextOffset(49));
+    assert_eq!(
+        halt(beyond_footer(ANSWERED, 50, 49)).0,
+        Halt::Truncated { next, end }
+    );
 }
 
 #[test]

@@ -376,6 +376,7 @@ impl World {
         let footer = restored.footer.as_ref();
         let start = Start {
             next: footer.map_or(NextOffset::ZERO, |footer| footer.next),
+            answered: None,
             last_applied: footer.and_then(|footer| footer.last_applied),
             link_key: LINK_KEY,
             decides: is_new && partition as u32 >= self.first,

@@ -2,7 +2,10 @@
 
 use super::bytes::{Reader, push_text};
 use super::entry::{flag, read_undefined};
-use super::{BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope};
+use super::{
+    BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_ANSWERS, FORMAT_VERSION_OF_RESCALES,
+    encode_envelope,
+};
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
 use crate::core::{Digest, Homes, NextOffset, Offset, Scalars, Timestamp};
@@ -46,6 +49,9 @@ pub struct Footer {
     pub topic_id: TopicId,
     /// The last applied record. None before the first one.
     pub last_applied: Option<Fingerprint>,
+    /// True when requests beyond the footer may be answered, as the committed offset says. A release that does not
+    /// know this would answer them again, so it must not read the footer.
+    pub answers_beyond: bool,
     /// Number of records of the batch before the footer.
     pub batch_records: u32,
     /// The consumer group of the service.
@@ -89,9 +95,10 @@ impl Footer {
     }
 
     pub(super) fn version(&self) -> u8 {
-        match self.scalars.are_of_rescale() {
-            true => FORMAT_VERSION_OF_RESCALES,
-            false => FORMAT_VERSION_FIRST,
+        match (self.answers_beyond, self.scalars.are_of_rescale()) {
+            (true, _) => FORMAT_VERSION_OF_ANSWERS,
+            (false, true) => FORMAT_VERSION_OF_RESCALES,
+            (false, false) => FORMAT_VERSION_FIRST,
         }
     }
 
@@ -105,6 +112,7 @@ impl Footer {
             fold_version,
             topic_id,
             last_applied,
+            answers_beyond: _, // the version says it
             batch_records,
             group,
             instance,
@@ -193,6 +201,7 @@ impl Footer {
                     hash,
                 }),
             },
+            answers_beyond: version == FORMAT_VERSION_OF_ANSWERS,
             batch_records: reader.u32()?,
             group: reader.text()?.to_owned(),
             instance: reader.text()?.to_owned(),

@@ -42,6 +42,7 @@ fn footer() -> Footer {
             leader_epoch: 6,
             hash: 0x3344,
         }),
+        answers_beyond: false,
         batch_records: 2,
         group: "sequencer".into(),
         instance: "host-1".into(),
@@ -417,6 +418,25 @@ fn what_a_sequence_remembers_itself_has_a_version_of_its_own() {
         b"O\xff\0\0\0\0\0\0\0a",
     ] {
         assert_eq!(entry_key(wrong), None);
+    }
+}
+
+#[test]
+fn a_footer_with_answers_beyond_it_is_not_for_a_release_that_would_send_them_again() {
+    for unburied in [0, 7] {
+        let footer = Footer {
+            answers_beyond: true,
+            scalars: Scalars {
+                unburied,
+                ..footer().scalars
+            },
+            ..footer()
+        };
+        let mut value = Vec::new();
+        footer.encode(&mut value, BATCH);
+        assert_eq!(value[0], 3);
+        let read = decode(FOOTER_KEY, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Footer(Box::new(footer)));
     }
 }
 
