@@ -504,6 +504,10 @@ pub struct RecoverArgs {
     #[arg(long)]
     pub owner_halted: bool,
 
+    /// The form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
     /// The connection to the cluster.
     #[command(flatten)]
     pub connection: ConnectionArgs,

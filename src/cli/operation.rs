@@ -12,7 +12,7 @@ use crate::wire::request::DESCRIBE;
 pub(super) type Field = (&'static str, Value);
 
 /// The fields of a definition, in the order of the contract.
-pub(super) const FIELDS: [&str; 7] = [
+pub(super) const FIELDS: [&str; 8] = [
     "start",
     "increment",
     "min",
@@ -20,6 +20,7 @@ pub(super) const FIELDS: [&str; 7] = [
     "at_end",
     "max_count",
     "audit",
+    "remember",
 ];
 
 /// The author and the reason of a change.
@@ -80,6 +81,7 @@ pub(super) fn fields(args: &FieldArgs) -> Vec<Field> {
         at_end,
         max_count,
         audit,
+        remember,
     } = args;
     let all = [
         ("start", start.map(Value::from)),
@@ -89,6 +91,7 @@ pub(super) fn fields(args: &FieldArgs) -> Vec<Field> {
         ("at_end", at_end.as_deref().map(Value::from)),
         ("max_count", max_count.map(Value::from)),
         ("audit", audit.map(Value::from)),
+        ("remember", remember.map(Value::from)),
     ];
     all.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

@@ -12,15 +12,17 @@ mod plan;
 mod print;
 mod raise;
 mod rescale;
+mod told;
 mod unreadable;
 mod way;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::Error;
 use super::args::{Above, RecoverArgs};
 use super::session::Session;
+use super::{output, shell};
 use crate::core::NextOffset;
 use crate::kafka::admin::Access;
 use crate::kafka::tools::repair;
@@ -28,15 +30,26 @@ use crate::observe::clock::unix_ms;
 use crate::wire::state::BatchId;
 use evidence::{Evidence, Inquiry, Ownership};
 use plan::{Ask, Plan};
+use told::Told;
 use way::Repair;
 
 /// Finds the evidence, prints the plan, and with `--yes` repairs.
 pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error> {
+    if args.output.json() {
+        let told = carry_out(args, &mut io::sink())?;
+        return Ok(output::json(&told, out)?);
+    }
+    carry_out(args, out).map(drop)
+}
+
+/// Prints for people, and returns the same for programs.
+fn carry_out(args: &RecoverArgs, out: &mut impl Write) -> Result<Told, Error> {
     let session = Session::open(&args.connection.flags())?;
     let inquiry = Inquiry::new(&session, args.partition)?;
     let mut evidence = inquiry.evidence(args.partitions)?;
     let settings = &session.settings;
     print::found(args.partition, &evidence, settings, out)?;
+    let mut told = Told::found(args.partition, &evidence, settings);
     not_of_another_topic(args, &evidence.ownership, &session)?;
     let way = if args.from.is_some() || !args.above.is_empty() {
         Repair::Jump {
@@ -47,7 +60,10 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
         way::find(&inquiry, args.partition, &evidence)?
     };
     let (plan, reason) = match way {
-        Repair::Nothing => return Ok(print::nothing(out)?),
+        Repair::Nothing => {
+            print::nothing(out)?;
+            return Ok(told);
+        }
         Repair::Rebuild { rebuilt, since } => {
             let plan = Plan::rebuilt(
                 args.partition,
@@ -58,6 +74,7 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
             );
             let plan = plan.map_err(Error::Failed)?;
             print::rebuilt(since, &evidence, &plan, out)?;
+            told.repair = Some(told::Repair::of("fold", None, &plan));
             let next = plan.footer.next;
             (plan, format!("folded again from {since} to {next}"))
         }
@@ -73,6 +90,7 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
             );
             let mut plan = plan.map_err(Error::Failed)?;
             plan.answered = from;
+            told.repair = Some(told::Repair::of("skip", None, &plan));
             (
                 plan,
                 format!("passed over what cannot be read, {from} to {next}"),
@@ -85,6 +103,7 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
             let ask = ask(args, from, &inquiry, &evidence, &session)?;
             let plan = Plan::new(&ask, &evidence).map_err(Error::Failed)?;
             print::jump(&ask, &why, &evidence, &plan, out)?;
+            told.repair = Some(told::Repair::of("jump", Some(why.clone()), &plan));
             let (from, floor) = (ask.from, plan.footer.scalars.floor);
             let jumped = format!(
                 "went on at {from}, each sequence beyond its own IDs, new names above {floor}; {why}"
@@ -94,7 +113,8 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
     };
     if !args.yes {
         print::not_written(args, &evidence, out)?;
-        return Ok(());
+        told.command = Some(print::command(args, &shell::program()));
+        return Ok(told);
     }
     may_write(args, &inquiry, &evidence, &session)?;
     // If the first partition of a transaction is denied, the error only says that its records were purged.
@@ -116,7 +136,8 @@ pub(super) fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<(), Error>
     writer.write(&batch)?;
     verify(&inquiry, &plan)?;
     print::written(&plan, out)?;
-    Ok(())
+    told.written = true;
+    Ok(told)
 }
 
 /// The operator's parameters. The evidence gives those that the operator left out.

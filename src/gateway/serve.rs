@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::server;
 use crate::kafka::calls::{Calls, Options};
 use crate::service::http::bind_reason;
+use crate::service::http::tls::{self, Tls};
 use crate::service::http::trace::Tracer;
 use crate::service::serve;
 use crate::service::settings::{self, Gateway, Settings};
@@ -47,6 +48,26 @@ pub enum Error {
         /// The address that was bound.
         address: SocketAddr,
     },
+    /// Tokens would cross a network in clear.
+    #[error(
+        "gateway.address {address} is not a loopback address, and tokens would reach it unencrypted: set \
+         gateway.tls_certificate and gateway.tls_key, or gateway.tls_by_proxy=true if a proxy in front of the gateway \
+         speaks TLS with the callers"
+    )]
+    NotEncrypted {
+        /// The address that was bound.
+        address: SocketAddr,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("{setting} {path}: {reason}")]
+    Tls {
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The file.
+        path: String,
+        /// The reason why the file cannot be used.
+        reason: String,
+    },
     /// The file of callers cannot be used.
     #[error("gateway.callers {path}: {reason}")]
     Callers {
@@ -70,9 +91,11 @@ impl Error {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Settings(_) | Error::NotLocal { .. } | Error::Callers { .. } => {
-                settings::EXIT_CODE
-            }
+            Error::Settings(_)
+            | Error::NotLocal { .. }
+            | Error::NotEncrypted { .. }
+            | Error::Tls { .. }
+            | Error::Callers { .. } => settings::EXIT_CODE,
             Error::Bind { .. } | Error::Kafka(_) | Error::Metrics(_) | Error::System(_) => 1,
         }
     }
@@ -124,12 +147,14 @@ pub(crate) async fn run_until(
     let connection = serve::connection(settings)?;
     let gateway = &settings.gateway;
     let callers = callers(gateway)?;
+    let tls = certificate(gateway)?;
     let listener = bind(gateway).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         instance_id = settings.instance_id,
         brokers = connection.brokers,
         address = gateway.address,
+        tls = tls.is_some(),
         "starting the gateway"
     );
     let registry = Registry::new();
@@ -157,7 +182,10 @@ pub(crate) async fn run_until(
         }
     };
     let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
-    let serving = server::serve(listener, app.clone(), gateway.connections_max, stop);
+    if let Some(tls) = &tls {
+        drop(tokio::spawn(tls.clone().follow()));
+    }
+    let serving = server::serve(listener, app.clone(), gateway.connections_max, tls, stop);
     let stopping = async {
         app.stopped().await;
         info!("stopping: calls in progress are answered");
@@ -190,6 +218,28 @@ fn callers(settings: &Gateway) -> Result<Option<Callers>, Error> {
     })
 }
 
+/// Loads the certificate and its key. None if the gateway has none.
+fn certificate(settings: &Gateway) -> Result<Option<Tls>, Error> {
+    let Some((certificate, key)) = settings
+        .tls_certificate
+        .as_ref()
+        .zip(settings.tls_key.as_ref())
+    else {
+        return Ok(None);
+    };
+    Tls::load(certificate, key).map(Some).map_err(|error| {
+        let (setting, path, reason) = match error {
+            tls::Error::Certificate(reason) => ("gateway.tls_certificate", certificate, reason),
+            tls::Error::Key(reason) => ("gateway.tls_key", key, reason),
+        };
+        Error::Tls {
+            setting,
+            path: path.display().to_string(),
+            reason,
+        }
+    })
+}
+
 async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
     let address = &settings.address;
     let listener = TcpListener::bind(address)
@@ -199,19 +249,23 @@ async fn bind(settings: &Gateway) -> Result<TcpListener, Error> {
             reason: bind_reason(&error),
         })?;
     let address = listener.local_addr()?;
-    match address.ip().is_loopback() || settings.callers.is_some() {
-        true => Ok(listener),
-        false => Err(Error::NotLocal { address }),
+    let is_encrypted = settings.tls_certificate.is_some() || settings.tls_by_proxy;
+    match settings.callers {
+        _ if address.ip().is_loopback() => Ok(listener),
+        None => Err(Error::NotLocal { address }),
+        Some(_) if is_encrypted => Ok(listener),
+        Some(_) => Err(Error::NotEncrypted { address }),
     }
 }
 
 /// Finds the errors that show without Kafka, for a command that starts a Kafka first.
 ///
 /// # Errors
-/// The address is taken or other machines could reach it, or the file of callers cannot be used.
+/// The address is taken or other machines could reach it, or a file of callers, certificate or key cannot be used.
 pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
-    // This only tries the file and the port. The gateway uses them later.
+    // This only tries the files and the port. The gateway uses them later.
     callers(&settings.gateway)?;
+    certificate(&settings.gateway)?;
     runtime()?.block_on(bind(&settings.gateway))?;
     Ok(())
 }

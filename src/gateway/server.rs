@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::app::{App, router};
 use crate::service::http::bounded::{Bounded, Limits};
+use crate::service::http::tls::Tls;
 
 /// Highest number of bytes of a request's first line and headers. The longest name as a percent-encoded path, the
 /// longest key and both trace headers (4 KiB each) take less than 12 KiB.
@@ -36,6 +37,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     app: App,
     connections_max: usize,
+    tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) {
     let limits = Limits {
@@ -45,7 +47,7 @@ pub(super) async fn serve(
         head: Duration::from_secs(HEAD_S_MAX),
         idle: Duration::from_secs(IDLE_S_MAX),
     };
-    let mut bounded = Bounded::new(listener, limits);
+    let mut bounded = Bounded::new(listener, limits).with_tls(tls);
     let connections = GracefulShutdown::new();
     let service = TowerToHyperService::new(router(app.clone()));
     tokio::pin!(stop);

@@ -1,5 +1,7 @@
 //! Tests over real sockets, without a broker: the limits, and the answers that need no broker.
 
+mod tls;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,6 +25,7 @@ use crate::kafka::calls::{Calls, Options};
 use crate::kafka::clients::Connection;
 use crate::kafka::oauth::Tokens;
 use crate::kafka::transactor::Topics;
+use crate::service::http::tls::Tls;
 use crate::service::http::trace::Tracer;
 use crate::wire::headers::Names;
 
@@ -44,6 +47,16 @@ async fn start(in_flight_max: usize, connections_max: usize) -> Server {
 /// Like [`start`], with callers.
 async fn start_for(
     callers: Option<Callers>,
+    in_flight_max: usize,
+    connections_max: usize,
+) -> Server {
+    start_with(callers, None, in_flight_max, connections_max).await
+}
+
+/// Like [`start_for`], with a certificate.
+async fn start_with(
+    callers: Option<Callers>,
+    tls: Option<Tls>,
     in_flight_max: usize,
     connections_max: usize,
 ) -> Server {
@@ -81,7 +94,7 @@ async fn start_for(
     let metrics = Metrics::register(&registry).unwrap();
     let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
     let (stop, stopped) = oneshot::channel();
-    let task = spawn(server::serve(listener, app, connections_max, async {
+    let task = spawn(server::serve(listener, app, connections_max, tls, async {
         let _ = stopped.await;
     }));
     Server {

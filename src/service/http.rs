@@ -18,8 +18,10 @@ pub(crate) mod owners;
 mod page;
 mod query;
 mod search;
+mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 mod token;
 pub(crate) mod trace;
 

@@ -32,13 +32,14 @@ pub(super) fn write(out: &mut Vec<u8>, answer: &Answer<'_>, partition: u32, offs
             out.extend(
                 format!(
                     "\"definition\":{{\"start\":{},\"increment\":{},\"min\":{},\"max\":{},\
-                     \"at_end\":\"{at_end}\",\"max_count\":{},\"audit\":{}}},",
+                     \"at_end\":\"{at_end}\",\"max_count\":{},\"audit\":{},\"remember\":{}}},",
                     rules.start,
                     rules.increment,
                     rules.min,
                     rules.max,
                     rules.max_count,
-                    rules.audit
+                    rules.audit,
+                    rules.remember
                 )
                 .bytes(),
             );
@@ -304,7 +305,7 @@ mod tests {
             };
             body(due, None)
         };
-        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":7,"retired":true"#;
+        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false,"remember":0},"next":7,"retired":true"#;
         let shown = |changed: &str| {
             format!(r#"{{"sequence":"orders",{rules}{changed},"partition":3,"offset":1234}}"#)
         };

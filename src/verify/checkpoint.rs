@@ -132,11 +132,15 @@ fn of_footer(footer: &Footer, oracle: &Oracle, service: Service) -> Vec<String> 
 }
 
 fn of_entry(key: Key, oracle: &Oracle, remembered: &Remembered) -> String {
+    let named = |number: u32| {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        let name = oracle.names.get_index(at);
+        format!("sequence {:?}", name.map_or("", |name| name))
+    };
     let what = match key {
-        Key::Sequence(number) => {
-            let at = usize::try_from(number).unwrap_or(usize::MAX);
-            let name = oracle.names.get_index(at);
-            format!("sequence {:?}", name.map_or("", |name| name))
+        Key::Sequence(number) => named(number),
+        Key::Own(number, segment) => {
+            format!("segment {segment} of the own window of {}", named(number))
         }
         Key::Window(segment) => format!("segment {segment} of the window"),
         Key::Sent(home) => format!("the last stray sent to partition {home}"),

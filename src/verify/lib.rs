@@ -19,7 +19,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`source`] | the logs that are read |
-//! | [`request`], [`link`], [`grant`], [`rules`], [`window`], [`oracle`] | what a record should get |
+//! | [`request`], [`link`], [`grant`], [`rules`], [`window`], [`own`], [`oracle`] | what a record should get |
 //! | [`body`], [`code`] | the expected body of a reply, and the actual one |
 //! | [`state`] | the records of the state topic |
 //! | [`remembered`], [`state_log`], [`checkpoint`] | footers and entries against the oracle |
@@ -56,6 +56,7 @@ mod matching;
 mod murmur2;
 mod oracle;
 mod order;
+mod own;
 mod partition;
 pub mod progress;
 mod remembered;

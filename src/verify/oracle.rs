@@ -14,7 +14,8 @@ use super::code::Code;
 use super::grant::Grant;
 use super::link::{self, BEGINNING, Carrier, End, HOPS_MAX, Link, Position, Step};
 use super::murmur2::home_of;
-use super::request::{self, Asked, Deed, Unknown, Wish};
+use super::own::{self, Own};
+use super::request::{self, Asked, Change, Deed, Unknown, Wish};
 use super::rules::{Note, Rules, Sequence};
 use super::source::Record;
 use super::window::{self, Place, Window};
@@ -88,6 +89,8 @@ impl Scalars {
 pub(super) enum Key {
     Sequence(u32),
     Window(u32),
+    /// A segment of what a sequence remembers itself.
+    Own(u32, u64),
     Sent(u32),
     Accepted(u32),
     /// The scalars of a parent at its split.
@@ -318,7 +321,7 @@ impl Oracle {
         record: &Record<'_>,
     ) -> Result<Due, Code> {
         let key = request_id.map(|request_id| window::key_of(name, request_id));
-        if let Some(grant) = key.and_then(|key| self.window.find(&key)) {
+        if let Some(grant) = key.and_then(|key| self.known(name, &key)) {
             // An operator's record has the count 0, which no request for IDs has.
             return if grant.count == count {
                 Ok(Due::Again(grant))
@@ -343,9 +346,57 @@ impl Oracle {
         };
         self.touch(name);
         if let Some(key) = key {
-            self.remember(Place { key, grant });
+            let place = Place { key, grant };
+            if !self.remember_own(name, place) {
+                self.remember(place);
+            }
         }
         Ok(Due::Granted(grant))
+    }
+
+    /// The result of a request, as its sequence or the partition remembers it.
+    fn known(&self, name: &str, key: &window::Key) -> Option<Grant> {
+        let sequence = self.number(name).and_then(|number| self.sequence(number));
+        let own = sequence.and_then(|sequence| sequence.own.find(key));
+        own.map(|place| place.grant)
+            .or_else(|| self.window.find(key))
+    }
+
+    /// False when the sequence remembers no requests itself.
+    fn remember_own(&mut self, name: &str, place: Place) -> bool {
+        let Some(number) = self.number(name) else {
+            return false;
+        };
+        let Some(sequence) = self.sequence_mut(name) else {
+            return false;
+        };
+        let remember = sequence.rules().remember;
+        if remember == 0 {
+            return false;
+        }
+        for segment in sequence.own.add(place, remember) {
+            self.touched.insert(Key::Own(number, segment));
+        }
+        true
+    }
+
+    /// Checks that the sequences of the partition may remember as many requests.
+    fn room_for(&self, name: &str, remember: u32) -> Result<(), Code> {
+        let before = self.number(name).and_then(|number| self.sequence(number));
+        if remember <= before.map_or(0, |sequence| sequence.rules().remember) {
+            return Ok(());
+        }
+        let all = self.names.iter().zip(&self.sequences);
+        let others = all.filter_map(|(other, sequence)| {
+            let counts = **other != *name && self.home(other) == self.partition;
+            let sequence = sequence.as_ref().filter(|_| counts)?;
+            Some(own::room(sequence.rules().remember))
+        });
+        let taken: u64 = others.sum();
+        match taken + own::room(remember) <= own::ALL_MAX {
+            true => Ok(()),
+            false => Err(Code::InvalidDefinition),
+        }
     }
 
     fn remember(&mut self, place: Place) {
@@ -376,7 +427,7 @@ impl Oracle {
         let Some((key, grant)) = key.zip(deed.remembered()) else {
             return self.operate(name, deed, note);
         };
-        match self.window.find(&key) {
+        match self.known(name, &key) {
             Some(known) if known != grant => Err(Code::RequestIdReused),
             Some(_) if name == POLICY => Ok(Due::Policy(self.scalars.unknown)),
             Some(_) => self.described(name, false),
@@ -409,19 +460,35 @@ impl Oracle {
             Deed::Define(change) if !known => {
                 self.room()?;
                 let rules = Rules::first(change)?;
+                self.room_for(name, rules.remember)?;
                 let floor = self.scalars.floor;
                 self.insert(name, Sequence::first_defined(rules, floor, note("define")));
             }
             _ => {}
         }
+        if let Deed::Define(Change {
+            remember: Some(remember),
+            ..
+        }) = deed
+        {
+            self.room_for(name, remember)?;
+        }
         let sequence = self.sequence_mut(name).ok_or(Code::UnknownSequence)?;
+        let mut forgotten = Vec::new();
         match deed {
-            Deed::Define(change) if known => sequence.define(change, note("define"))?,
+            Deed::Define(change) if known => {
+                forgotten = sequence.define(change, note("define"))?;
+            }
             Deed::SetNext { next, force } => sequence.set_next(next, force, note("set_next"))?,
             Deed::Retire => sequence.retire(note("retire")),
             Deed::Define(_) | Deed::Describe | Deed::Policy(_) => {}
         }
         self.touch(name);
+        for segment in forgotten {
+            if let Some(number) = self.number(name) {
+                self.touched.insert(Key::Own(number, segment));
+            }
+        }
         self.described(name, deed == Deed::Describe)
     }
 
@@ -494,6 +561,14 @@ impl Oracle {
         self.present = self.present + after - usize::from(before.is_some());
     }
 
+    /// Sets the requests that a sequence remembers itself.
+    pub(super) fn put_own(&mut self, number: u32, own: Own) {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if let Some(Some(sequence)) = self.sequences.get_mut(at) {
+            sequence.own = own;
+        }
+    }
+
     /// Forgets every sequence, so that another state can be loaded. Names keep their numbers.
     pub(super) fn forget(&mut self) {
         self.sequences.clear();
@@ -536,6 +611,10 @@ impl Oracle {
         let sequences = sequences.filter(|(_, sequence)| sequence.is_some());
         let mut keys: Vec<Key> = sequences.map(|(at, _)| Key::Sequence(number(at))).collect();
         keys.extend((0..self.window.segments()).map(|at| Key::Window(number(at))));
+        for (at, sequence) in self.sequences.iter().enumerate() {
+            let segments = sequence.iter().flat_map(|sequence| sequence.own.segments());
+            keys.extend(segments.map(|segment| Key::Own(number(at), segment)));
+        }
         keys.extend(self.sent.keys().map(|home| Key::Sent(*home)));
         keys.extend(self.accepted.keys().map(|source| Key::Accepted(*source)));
         if let Some(copied) = &self.copied {

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::grant::Grant;
 use super::oracle::rescale::Copied;
 use super::oracle::{Key, Oracle, Scalars};
+use super::own::{self, Own};
 use super::request::Unknown;
 use super::rules::{Defined, Sequence};
 use super::state::{EntryKey, Value};
@@ -72,6 +73,7 @@ impl Remembered {
         let mut window = Window::default();
         let (mut frozen, mut frozen_window) = (None, Window::default());
         let mut reported = BTreeSet::new();
+        let mut own: BTreeMap<u32, Own> = BTreeMap::new();
         oracle.forget();
         for (key, value) in &self.entries {
             match (key, value) {
@@ -81,6 +83,12 @@ impl Remembered {
                 }
                 (Key::Window(segment), Value::Window(places)) => {
                     fill(&mut window, *segment, places);
+                }
+                (Key::Own(number, segment), Value::Window(places)) => {
+                    let own = own.entry(*number).or_default();
+                    for (number, place) in (segment * own::SEGMENT..).zip(places) {
+                        own.put(number, *place);
+                    }
                 }
                 (Key::FrozenWindow(segment), Value::Window(places)) => {
                     fill(&mut frozen_window, *segment, places);
@@ -97,6 +105,9 @@ impl Remembered {
                 }
                 _ => {}
             }
+        }
+        for (number, own) in own {
+            oracle.put_own(number, own);
         }
         oracle.put_chains(sent, accepted);
         oracle.put_window(window);
@@ -129,8 +140,10 @@ pub(super) fn agrees(oracle: &Oracle, key: Key, found: Option<&Value>) -> bool {
         return true;
     }
     match (key, found) {
-        (Key::Sequence(number), None) => oracle.is_gone(number),
-        (Key::Sequence(_) | Key::Frozen | Key::FrozenWindow(_), Some(found)) if due.is_none() => {
+        (Key::Sequence(number) | Key::Own(number, _), None) => oracle.is_gone(number),
+        (Key::Sequence(_) | Key::Own(..) | Key::Frozen | Key::FrozenWindow(_), Some(found))
+            if due.is_none() =>
+        {
             oracle.is_outside()
                 && oracle.next_cut().is_none_or(|cut| {
                     of_copy(oracle, key, &cut.copied, &cut.sequences) == Some(found.clone())
@@ -153,6 +166,12 @@ fn of_copy(
             let name: &str = oracle.names.get_index(at)?;
             sequences.get(name).map(of_sequence)
         }
+        Key::Own(number, segment) => {
+            let at = usize::try_from(number).ok()?;
+            let name: &str = oracle.names.get_index(at)?;
+            let own = &sequences.get(name)?.own;
+            own.segment(segment).map(Value::Window)
+        }
         Key::Frozen => Some(Value::Frozen(copied.scalars)),
         Key::FrozenWindow(segment) => {
             let segment = usize::try_from(segment).ok()?;
@@ -173,6 +192,7 @@ fn of_sequence(sequence: &Sequence) -> Value {
 pub(super) fn of_oracle(oracle: &Oracle, key: Key) -> Option<Value> {
     Some(match key {
         Key::Sequence(number) => of_sequence(oracle.sequence(number)?),
+        Key::Own(number, segment) => Value::Window(oracle.sequence(number)?.own.segment(segment)?),
         Key::Window(segment) => {
             Value::Window(oracle.window().segment(usize::try_from(segment).ok()?)?)
         }
@@ -192,6 +212,7 @@ pub(super) fn key_of(key: EntryKey<'_>, intern: &mut dyn FnMut(&str) -> u32) -> 
     match key {
         EntryKey::Sequence(name) => Key::Sequence(intern(name)),
         EntryKey::Window(segment) => Key::Window(segment),
+        EntryKey::Own { name, segment } => Key::Own(intern(name), segment),
         EntryKey::Sent(home) => Key::Sent(home),
         EntryKey::Accepted(source) => Key::Accepted(source),
         EntryKey::Frozen => Key::Frozen,
@@ -244,6 +265,16 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
         }
         (Key::Window(segment), Value::Window(places)) => hash_of_places(3, segment, places),
         (Key::FrozenWindow(segment), Value::Window(places)) => hash_of_places(8, segment, places),
+        (Key::Own(number, segment), Value::Window(places)) => {
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            let name = names.get_index(at).map_or("", |name| name);
+            let place = |(number, place): (u64, &Place)| {
+                let hashed = Hashed::of(10).text(name).number(number.cast_signed());
+                hash_of_place(hashed, place)
+            };
+            let hashes = (segment * own::SEGMENT..).zip(places).map(place);
+            hashes.fold(0, u128::wrapping_add)
+        }
         (Key::Frozen, Value::Frozen(frozen)) => Hashed::of(7)
             .number(frozen.highest_timestamp)
             .number(frozen.floor)
@@ -270,22 +301,23 @@ fn hash(key: Key, value: &Value, names: &IndexSet<Box<str>>) -> u128 {
 
 fn hash_of_places(kind: u8, segment: u32, places: &[Place]) -> u128 {
     let from = i64::from(segment) * 64;
-    let place = |(at, place): (i64, &Place)| {
-        let mut hashed = Hashed::of(kind).number(at);
-        hashed.0.extend(place.key);
-        let Grant {
-            first,
-            count,
-            increment,
-        } = place.grant;
-        hashed
-            .number(first)
-            .number(increment)
-            .number(count.cast_signed())
-            .end()
-    };
+    let place = |(at, place): (i64, &Place)| hash_of_place(Hashed::of(kind).number(at), place);
     let hashes = (from..).zip(places).map(place);
     hashes.fold(0, u128::wrapping_add)
+}
+
+fn hash_of_place(mut hashed: Hashed, place: &Place) -> u128 {
+    hashed.0.extend(place.key);
+    let Grant {
+        first,
+        count,
+        increment,
+    } = place.grant;
+    hashed
+        .number(first)
+        .number(increment)
+        .number(count.cast_signed())
+        .end()
 }
 
 fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
@@ -311,15 +343,21 @@ fn hash_of_defined(name: &str, next: i64, defined: &Defined) -> u128 {
         .text(&note.reason)
         .number(note.offset)
         .number(note.timestamp_ms);
-    let Some(end) = ledger.0 else {
-        return hashed.end();
+    let hashed = match ledger.0 {
+        None => hashed,
+        Some(end) => {
+            let mut hashed = hashed
+                .number(end.records.cast_signed())
+                .number(end.turn.into())
+                .number(end.repaired.into());
+            hashed.0.extend(end.hash);
+            hashed
+        }
     };
-    let mut hashed = hashed
-        .number(end.records.cast_signed())
-        .number(end.turn.into())
-        .number(end.repaired.into());
-    hashed.0.extend(end.hash);
-    hashed.end()
+    match rules.remember {
+        0 => hashed.end(),
+        remember => hashed.number(-1).number(remember.into()).end(),
+    }
 }
 
 fn hash_of_scalars(scalars: &Scalars) -> u128 {

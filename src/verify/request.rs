@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use super::code::Code;
 use super::grant::Grant;
+use super::rules::REMEMBER_MAX;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;
@@ -101,6 +102,11 @@ impl Deed {
                     input.push(flag.is_some().into());
                     input.push(flag.unwrap_or_default().into());
                 }
+                // The newest field counts only where it is given.
+                if let Some(requests) = change.remember {
+                    input.push(1);
+                    input.extend(requests.to_be_bytes());
+                }
             }
         }
         let hash = blake3::hash(&input);
@@ -127,6 +133,7 @@ pub(super) struct Change {
     pub cycle: Option<bool>,
     pub max_count: Option<u64>,
     pub audit: Option<bool>,
+    pub remember: Option<u32>,
 }
 
 /// Reads a record. `header` is the last `sequencer-request-id`.
@@ -220,7 +227,7 @@ fn count(json: &Json) -> Result<u64, Code> {
 }
 
 /// Every field of a request. An unknown field is searched in this order.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "op",
     "count",
     "request_id",
@@ -232,6 +239,7 @@ const KNOWN: [&str; 15] = [
     "at_end",
     "max_count",
     "audit",
+    "remember",
     "next",
     "force",
     "reason",
@@ -250,6 +258,7 @@ fn fields_of(op: &str) -> Option<&'static [&'static str]> {
             "at_end",
             "max_count",
             "audit",
+            "remember",
             "reason",
         ],
         "set_next" => &["next", "force", "reason"],
@@ -335,6 +344,13 @@ fn read_change(fields: &Object) -> Result<Change, Code> {
         None => None,
     };
     let audit = fields.flag("audit")?;
+    let remember = match fields.integer("remember")? {
+        Some(requests) => match u32::try_from(requests) {
+            Ok(requests) if requests <= REMEMBER_MAX => Some(requests),
+            _ => return Err(Code::InvalidDefinition),
+        },
+        None => None,
+    };
     Ok(Change {
         start: fields.integer("start")?,
         increment: fields.integer("increment")?,
@@ -343,6 +359,7 @@ fn read_change(fields: &Object) -> Result<Change, Code> {
         cycle,
         max_count,
         audit,
+        remember,
     })
 }
 

@@ -3,12 +3,15 @@
 
 use super::code::Code;
 use super::grant::Grant;
+use super::own::Own;
 use super::request::Change;
 
 /// 2^53-1.
 const ID_LAST: i64 = 9_007_199_254_740_991;
 const COUNT_DEFAULT_MAX: u64 = 1_000_000;
 const COUNT_MAX: u64 = ID_LAST.unsigned_abs();
+/// Most requests that a sequence remembers itself.
+pub(super) const REMEMBER_MAX: u32 = 1_000_000;
 
 /// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) struct Rules {
     pub cycle: bool,
     pub max_count: u64,
     pub audit: bool,
+    /// Number of requests that the sequence remembers itself.
+    pub remember: u32,
 }
 
 /// The last change of a sequence: who made it, and why.
@@ -73,6 +78,7 @@ impl Rules {
         cycle: false,
         max_count: COUNT_DEFAULT_MAX,
         audit: false,
+        remember: 0,
     };
 
     /// The rules of a sequence that is defined for the first time.
@@ -107,6 +113,7 @@ impl Rules {
             cycle: change.cycle.unwrap_or(self.cycle),
             max_count: change.max_count.unwrap_or(self.max_count),
             audit: change.audit.unwrap_or(self.audit),
+            remember: change.remember.unwrap_or(self.remember),
         };
         if rules.is_sound() {
             Ok(rules)
@@ -123,6 +130,7 @@ impl Rules {
                 .iter()
                 .all(|number| *number != i64::MIN)
             && (1..=COUNT_MAX).contains(&self.max_count)
+            && self.remember <= REMEMBER_MAX
     }
 
     fn hold(&self, id: i128) -> bool {
@@ -175,6 +183,8 @@ pub(super) struct Sequence {
     pub life: u32,
     /// True when a cycle has ended, so that the next grant begins another one.
     wrapped: bool,
+    /// The requests that the sequence remembers itself.
+    pub own: Own,
 }
 
 impl Sequence {
@@ -186,6 +196,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -207,6 +218,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -243,6 +255,7 @@ impl Sequence {
             run: 0,
             life: 0,
             wrapped: false,
+            own: Own::default(),
         }
     }
 
@@ -302,8 +315,8 @@ impl Sequence {
         })
     }
 
-    /// Changes the definition.
-    pub(super) fn define(&mut self, change: Change, note: Note) -> Result<(), Code> {
+    /// Changes the definition. Returns the segments of requests that are forgotten.
+    pub(super) fn define(&mut self, change: Change, note: Note) -> Result<Vec<u64>, Code> {
         let before = *self.rules();
         let retired = self.retired();
         let mut rules = before.changed(change)?;
@@ -325,7 +338,7 @@ impl Sequence {
             self.life += 1;
         }
         self.moved(next, rules, false, note);
-        Ok(())
+        Ok(self.own.forget(rules.remember))
     }
 
     /// Moves the next ID.

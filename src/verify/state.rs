@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `S` + name | the next ID; for a defined sequence the definition, the last change, and the end of its ledger |
 //! | `W` + segment | places of the window: hash, first ID, increment, count |
+//! | `O` + segment + name | places of the own window of a sequence |
 //! | `C` + partition | leader epoch and offset of the last stray sent there |
 //! | `A` + partition | epoch, leader epoch and offset of the last stray accepted from there, and whether it is open |
 //! | `P` | the scalars of a parent at its split |
@@ -23,20 +24,25 @@ use super::oracle::Scalars;
 use super::oracle::rescale::Frozen;
 use super::request::Unknown;
 use super::rules::{Defined, Ledger, LedgerEnd, Note, Rules};
+use super::own::SEGMENT as OWN_SEGMENT;
 use super::window::{Place, SEGMENT};
 
 /// The version of records that every release can read.
 const VERSION_FIRST: u8 = 1;
 /// The version of records that only a rescale writes.
 const VERSION_OF_RESCALES: u8 = 2;
-/// The version of footers with answers beyond them, and the newest one.
+/// The version of footers with answers beyond them.
 const VERSION_OF_ANSWERS: u8 = 3;
+/// The version of a sequence that remembers requests itself, and of its own window. It is the newest one.
+const VERSION_OF_OWN_WINDOWS: u8 = 4;
 /// A name has at most this many bytes. So has each text of a note.
 const TEXT_BYTES_MAX: usize = 255;
 /// The next ID of a sequence without a definition: 1, up to one past 2^53-1.
 const UNDEFINED_NEXT: std::ops::RangeInclusive<i64> = 1..=1 << 53;
 /// A window has fewer segments than this.
 const SEGMENTS_MAX: u32 = 1 << 20;
+/// The places of an own window have numbers of 63 bits.
+const OWN_SEGMENTS_MAX: u64 = 1 << 59;
 /// A service has had at most this many numbers of partitions.
 const HOMES_MAX: u8 = 16;
 /// Stands before a count that needs eight bytes.
@@ -52,6 +58,10 @@ pub(super) type BatchId = (u64, u64);
 pub(super) enum EntryKey<'a> {
     Sequence(&'a str),
     Window(u32),
+    Own {
+        name: &'a str,
+        segment: u64,
+    },
     Sent(u32),
     Accepted(u32),
     Frozen,
@@ -108,6 +118,14 @@ impl Content<'_> {
     /// The version of a record with this content.
     fn version(&self) -> u8 {
         let of_rescale = match self {
+            Content::Entry(EntryKey::Own { .. }, _) => return VERSION_OF_OWN_WINDOWS,
+            Content::Entry(
+                _,
+                Value::Sequence {
+                    defined: Some(defined),
+                    ..
+                },
+            ) if defined.rules.remember > 0 => return VERSION_OF_OWN_WINDOWS,
             Content::Entry(key, _) => matches!(
                 key,
                 EntryKey::Frozen | EntryKey::FrozenWindow(_) | EntryKey::Reported(_)
@@ -135,7 +153,7 @@ pub(super) struct Record<'a> {
 /// The reason why a record cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
-    #[error("state record has format version {0}, this release knows {VERSION_OF_ANSWERS}")]
+    #[error("state record has format version {0}, this release knows {VERSION_OF_OWN_WINDOWS}")]
     Version(u8),
     #[error("state record is malformed")]
     Malformed,
@@ -155,7 +173,7 @@ pub(super) fn read<'a>(
         });
     };
     let (&version, rest) = value.split_first().ok_or(Error::Malformed)?;
-    if !(VERSION_FIRST..=VERSION_OF_ANSWERS).contains(&version) {
+    if !(VERSION_FIRST..=VERSION_OF_OWN_WINDOWS).contains(&version) {
         return Err(Error::Version(version));
     }
     let record = Bytes(rest).whole(|bytes| {
@@ -182,7 +200,7 @@ fn content<'a>(key: &'a [u8], bytes: &mut Bytes<'_>, version: u8) -> Option<Cont
         }
         _ => {
             let key = entry_key(key)?;
-            Content::Entry(key, entry(key, bytes)?)
+            Content::Entry(key, entry(key, bytes, version)?)
         }
     })
 }
@@ -194,6 +212,14 @@ fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
     Some(match kind {
         b'S' => EntryKey::Sequence(std::str::from_utf8(rest).ok()?),
         b'W' => EntryKey::Window(segment()?),
+        b'O' => {
+            let (segment, name) = rest.split_first_chunk()?;
+            let segment = u64::from_be_bytes(*segment);
+            let name = std::str::from_utf8(name).ok()?;
+            let is_known =
+                segment < OWN_SEGMENTS_MAX && (1..=TEXT_BYTES_MAX).contains(&name.len());
+            is_known.then_some(EntryKey::Own { name, segment })?
+        }
         b'C' => EntryKey::Sent(number()?),
         b'A' => EntryKey::Accepted(number()?),
         b'P' if rest.is_empty() => EntryKey::Frozen,
@@ -203,7 +229,7 @@ fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
     })
 }
 
-fn entry(key: EntryKey<'_>, bytes: &mut Bytes<'_>) -> Option<Value> {
+fn entry(key: EntryKey<'_>, bytes: &mut Bytes<'_>, version: u8) -> Option<Value> {
     Some(match key {
         EntryKey::Sequence(name) => {
             if !(1..=TEXT_BYTES_MAX).contains(&name.len()) {
@@ -213,17 +239,12 @@ fn entry(key: EntryKey<'_>, bytes: &mut Bytes<'_>) -> Option<Value> {
             let defined = match bytes.is_empty() {
                 true if UNDEFINED_NEXT.contains(&next) => None,
                 true => return None,
-                false => Some(Box::new(defined(bytes)?)),
+                false => Some(Box::new(defined(bytes, version)?)),
             };
             Value::Sequence { next, defined }
         }
-        EntryKey::Window(_) | EntryKey::FrozenWindow(_) => {
-            let mut places = Vec::new();
-            while !bytes.is_empty() && places.len() < SEGMENT {
-                places.push(place(bytes)?);
-            }
-            Value::Window(places)
-        }
+        EntryKey::Window(_) | EntryKey::FrozenWindow(_) => Value::Window(places(bytes, SEGMENT as u64)?),
+        EntryKey::Own { .. } => Value::Window(places(bytes, OWN_SEGMENT)?),
         EntryKey::Sent(_) => Value::Sent(position(bytes)?),
         EntryKey::Accepted(_) => Value::Accepted(End {
             epoch: bytes.u64()?,
@@ -241,7 +262,7 @@ fn entry(key: EntryKey<'_>, bytes: &mut Bytes<'_>) -> Option<Value> {
     })
 }
 
-fn defined(bytes: &mut Bytes<'_>) -> Option<Defined> {
+fn defined(bytes: &mut Bytes<'_>, version: u8) -> Option<Defined> {
     let rules = Rules {
         start: bytes.i64()?,
         increment: bytes.i64()?,
@@ -250,6 +271,10 @@ fn defined(bytes: &mut Bytes<'_>) -> Option<Defined> {
         cycle: bytes.flag()?,
         max_count: bytes.u64()?,
         audit: bytes.flag()?,
+        remember: match version {
+            VERSION_OF_OWN_WINDOWS => bytes.u32()?,
+            _ => 0,
+        },
     };
     let retired = bytes.flag()?;
     let mut short = || {
@@ -277,6 +302,14 @@ fn defined(bytes: &mut Bytes<'_>) -> Option<Defined> {
             }),
         }),
     })
+}
+
+fn places(bytes: &mut Bytes<'_>, max: u64) -> Option<Vec<Place>> {
+    let mut places = Vec::new();
+    while !bytes.is_empty() && (places.len() as u64) < max {
+        places.push(place(bytes)?);
+    }
+    Some(places)
 }
 
 fn place(bytes: &mut Bytes<'_>) -> Option<Place> {

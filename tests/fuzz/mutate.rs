@@ -84,7 +84,7 @@ const WORDS: [&[u8]; 44] = [
     b"1:0:2.9:2.5:3.7:2:TAG",
 ];
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "op",
     "count",
     "request_id",
@@ -96,6 +96,7 @@ const FIELDS: [&str; 16] = [
     "at_end",
     "max_count",
     "audit",
+    "remember",
     "next",
     "force",
     "reason",

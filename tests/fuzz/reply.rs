@@ -46,6 +46,7 @@ pub struct Definition {
     pub at_end: String,
     pub max_count: u64,
     pub audit: bool,
+    pub remember: u32,
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::cli::command;
 use crate::support::heavy;
 use crate::support::load::Names;
 use crate::support::random::Random;
@@ -165,4 +166,58 @@ fn i5_another_count_is_refused_and_takes_nothing() {
     );
     assert_eq!(replies[3]["first"], 4);
     assert_eq!(instance.sigterm_and_wait(), 0);
+}
+
+#[test]
+fn i5_a_sequence_that_remembers_its_requests_itself_does_so_in_the_hands_of_the_next_owner() {
+    const REMEMBER: usize = 40;
+    const OTHERS: usize = 100;
+    let service = Service::new("remember", Mode::Immediate);
+    service.create_topics();
+    let first = service.start("first");
+    let define = [
+        "define",
+        "invoices",
+        "--remember",
+        &REMEMBER.to_string(),
+        "--json",
+    ];
+    let defined = command(&service, &define);
+    let defined: Value = serde_json::from_str(&defined.stdout).unwrap();
+    assert_eq!(defined["definition"]["remember"], REMEMBER, "{defined}");
+    let mut tail = service.tail();
+    let ask = |ids: std::ops::Range<usize>| {
+        let mut writer = service.writer();
+        for id in ids {
+            let value = format!(r#"{{"request_id":"{id}"}}"#);
+            writer.send(Some(b"invoices"), Some(value.as_bytes()));
+        }
+        writer.finish();
+    };
+    ask(0..OTHERS);
+    tail.wait_answered(OTHERS);
+    first.sigkill();
+    let next = service.start("next");
+    ask(OTHERS - REMEMBER..OTHERS);
+    tail.wait_answered(OTHERS + REMEMBER);
+    // The first one is forgotten.
+    ask(0..1);
+    tail.wait_answered(OTHERS + REMEMBER + 1);
+    assert_eq!(next.sigterm_and_wait(), 0);
+    let mut ids: BTreeMap<i64, (String, i64)> = BTreeMap::new();
+    for reply in service.all_replies() {
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        if let (Some(id), Some(first)) = (body["request_id"].as_str(), body["first"].as_i64()) {
+            let offset = body["offset"].as_i64().unwrap();
+            ids.insert(offset, (id.to_owned(), first));
+        }
+    }
+    let got: Vec<(String, i64)> = ids.into_values().collect();
+    assert_eq!(got.len(), OTHERS + REMEMBER + 1);
+    for (repeat, before) in got[OTHERS..].iter().zip(&got[OTHERS - REMEMBER..OTHERS]) {
+        assert_eq!(repeat, before);
+    }
+    assert_eq!(got.last(), Some(&("0".to_owned(), OTHERS as i64 + 1)));
+    let outcome = command(&service, &["verify"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.said());
 }

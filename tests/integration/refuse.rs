@@ -142,6 +142,9 @@ impl Stopped {
             (0, before),
             "without --yes it only shows what it would do"
         );
+        let for_programs = run(&[&words[..], &["-o", "json"]].concat());
+        let told: serde_json::Value = serde_json::from_str(&for_programs.stdout).unwrap();
+        assert_eq!((&told["written"], end()), (&false.into(), before));
         words.extend(further);
         words.push("--yes");
         let done = run(&words);
@@ -153,10 +156,13 @@ impl Stopped {
             digits.parse().ok()
         };
         let from = number("goes on at offset ").unwrap();
+        assert_eq!(told["repair"]["next_offset"], from, "{told}");
         let Some(above) = number("every new name go on above ID ") else {
             assert!(looked.stdout.contains("no ID jumps"), "{}", looked.stdout);
             return None;
         };
+        assert_eq!(told["repair"]["floor"], above, "{told}");
+        assert_eq!(told["repair"]["kind"], "jump", "{told}");
         let inspected = self.inspect(partition, &[]);
         assert!(
             inspected.contains(&format!("went on at {from}, each sequence")),

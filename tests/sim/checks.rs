@@ -115,6 +115,9 @@ impl World {
             if state.window_is_full() {
                 self.coverage.state("window full");
             }
+            if state.has_full_own_window() {
+                self.coverage.state("own window full");
+            }
             if outcome == Outcome::Broken {
                 let link = link.expect("only a link can be broken");
                 assert!(

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use sequencer::core::command::Undefined;
 use sequencer::core::definition::AtEnd;
-use sequencer::core::fold::Entry;
-use sequencer::core::window::{RequestKey, SEGMENT};
+use sequencer::core::fold::{Entry, OWN_SEGMENT};
+use sequencer::core::partitioner::partition_of;
+use sequencer::core::window::{Place as StoredPlace, RequestKey, SEGMENT};
 use sequencer::processor::restore::Restored;
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ pub struct Fields {
     pub cycle: Option<bool>,
     pub max_count: Option<i128>,
     pub audit: Option<bool>,
+    pub remember: Option<i128>,
 }
 
 /// A record that the ledger must have.
@@ -183,6 +185,12 @@ pub struct Sequence {
     defined: bool,
     retired: bool,
     audit: bool,
+    /// Number of requests that it remembers itself.
+    remember: i128,
+    /// These requests, the oldest one first.
+    own: VecDeque<Remembered>,
+    /// The number of the next one.
+    own_next: u64,
     changed: Option<Changed>,
     /// Number of its records in the ledger.
     records: u64,
@@ -191,6 +199,8 @@ pub struct Sequence {
 const LAST: i128 = (1 << 53) - 1;
 const COUNT_DEFAULT_MAX: i128 = 1_000_000;
 const COUNT_MAX: i128 = (1 << 53) - 1;
+/// What the sequences of a partition remember together.
+const REMEMBERED_MAX: i128 = 1_000_000;
 /// Most times that a request is forwarded.
 const HOPS_MAX: u8 = 16;
 
@@ -212,6 +222,9 @@ impl Sequence {
             defined: true,
             retired: false,
             audit: fields.audit.unwrap_or(false),
+            remember: fields.remember.unwrap_or(0),
+            own: VecDeque::new(),
+            own_next: 0,
             changed: None,
             records: 0,
         };
@@ -228,7 +241,10 @@ impl Sequence {
     }
 
     fn is_sound(&self) -> bool {
-        self.increment != 0 && self.min <= self.max && (1..=COUNT_MAX).contains(&self.max_count)
+        self.increment != 0
+            && self.min <= self.max
+            && (1..=COUNT_MAX).contains(&self.max_count)
+            && (0..=1_000_000).contains(&self.remember)
     }
 
     fn has_next(&self) -> bool {
@@ -288,6 +304,7 @@ impl Sequence {
         after.cycle = fields.cycle.unwrap_or(self.cycle);
         after.max_count = fields.max_count.unwrap_or(self.max_count);
         after.audit = fields.audit.unwrap_or(self.audit);
+        after.remember = fields.remember.unwrap_or(self.remember);
         if !after.is_sound() || (after.increment < 0) != (self.increment < 0) {
             return refused;
         }
@@ -317,7 +334,70 @@ impl Sequence {
         }
         after.defined = true;
         after.retired = false;
+        after.forget();
         Ok(after)
+    }
+}
+
+impl Sequence {
+    /// Remembers a request itself. False when its definition does not say so.
+    fn remembers(&mut self, new: &Remembered) -> bool {
+        if self.remember == 0 {
+            return false;
+        }
+        self.own.push_back(new.clone());
+        self.own_next += 1;
+        self.forget();
+        true
+    }
+
+    fn forget(&mut self) {
+        if self.remember == 0 {
+            self.own.clear();
+            self.own_next = 0;
+            return;
+        }
+        // A whole segment at a time.
+        let oldest = (i128::from(self.own_next) - self.remember).max(0) as usize;
+        let first = oldest / OWN_SEGMENT * OWN_SEGMENT;
+        while self.own_next as usize - self.own.len() < first {
+            self.own.pop_front();
+        }
+    }
+
+    /// The room that it takes of what a partition can remember for its sequences.
+    fn room(&self) -> i128 {
+        match self.remember {
+            0 => 0,
+            remember => remember.max(100),
+        }
+    }
+
+    /// The difference of a segment of its own window from this one.
+    fn own_difference(&self, segment: u64, places: &[StoredPlace]) -> Option<String> {
+        let first = self.own_next - self.own.len() as u64;
+        for (number, place) in (segment * OWN_SEGMENT as u64..).zip(places) {
+            let known = number.checked_sub(first);
+            let known = known.and_then(|at| self.own.get(at as usize));
+            if !known.is_some_and(|known| known.is(place)) {
+                return Some(format!(
+                    "own place {number} is {place:?}, should be {known:?}"
+                ));
+            }
+        }
+        None
+    }
+
+    /// The places that a segment of its own window has.
+    fn own_segments(&self) -> BTreeMap<u64, usize> {
+        let first = (self.own_next - self.own.len() as u64) / OWN_SEGMENT as u64;
+        let mut segments = BTreeMap::new();
+        for number in first * OWN_SEGMENT as u64..self.own_next {
+            if !self.own.is_empty() {
+                *segments.entry(number / OWN_SEGMENT as u64).or_default() += 1;
+            }
+        }
+        segments
     }
 }
 
@@ -333,6 +413,20 @@ enum Got {
     Ids(Ids),
     /// An operator's record, and its meaning.
     Act(Meaning),
+}
+
+impl Remembered {
+    fn is(&self, place: &StoredPlace) -> bool {
+        place.key == RequestKey::new(&self.name, &self.request_id)
+            && match &self.got {
+                Got::Ids(ids) => {
+                    i128::from(place.first) == ids.first
+                        && i128::from(place.increment) == ids.increment
+                        && i128::from(place.count) == ids.count
+                }
+                Got::Act(_) => place.is_act(),
+            }
+    }
 }
 
 /// A link in a forwarded record.
@@ -563,21 +657,35 @@ impl Naive {
 
     fn known(&self, name: &str, request_id: &str) -> Option<&Got> {
         let is = |r: &&Remembered| r.name == name && r.request_id == request_id;
-        self.window.iter().find(is).map(|known| &known.got)
+        let own = self.sequences.get(name);
+        let mut own = own.into_iter().flat_map(|sequence| &sequence.own);
+        let known = own.find(is).or_else(|| self.window.iter().find(is));
+        known.map(|known| &known.got)
     }
 
     fn remember(&mut self, name: &str, request_id: &str, got: Got) {
+        let new = Remembered {
+            name: name.to_owned(),
+            request_id: request_id.to_owned(),
+            got,
+        };
+        // Operators' records are among those of the partition.
+        if let (Got::Ids(_), Some(sequence)) = (&new.got, self.sequences.get_mut(name))
+            && sequence.remembers(&new)
+        {
+            return;
+        }
+        self.remember_here(new);
+    }
+
+    fn remember_here(&mut self, new: Remembered) {
         if self.capacity == 0 {
             return;
         }
         if self.window.len() == self.capacity {
             self.window.pop_front();
         }
-        self.window.push_back(Remembered {
-            name: name.to_owned(),
-            request_id: request_id.to_owned(),
-            got,
-        });
+        self.window.push_back(new);
         self.remembered += 1;
     }
 
@@ -624,6 +732,18 @@ impl Naive {
                         sequence
                     }
                 };
+                let before = self.sequences.get(name).map_or(0, |before| before.remember);
+                if sequence.remember > before {
+                    let is_here = |other: &str| {
+                        let n = self.homes.last().expect("a known N");
+                        other != name && partition_of(other.as_bytes(), *n) == at.partition
+                    };
+                    let others = self.sequences.iter().filter(|(other, _)| is_here(other));
+                    let taken: i128 = others.map(|(_, other)| other.room()).sum();
+                    if taken + sequence.room() > REMEMBERED_MAX {
+                        return Err("invalid_definition");
+                    }
+                }
                 sequence.changed = Changed::of("define", at, asked);
                 self.sequences.insert(name.to_owned(), sequence.clone());
                 Ok(Expected::Described(sequence, false))
@@ -677,7 +797,7 @@ impl Naive {
         self.capacity = parent.capacity;
         self.remembered = parent.remembered;
         for known in own {
-            self.remember(&known.name, &known.request_id, known.got);
+            self.remember_here(known);
         }
         if !self.policy_is_own {
             self.refuse_undefined = parent.refuse_undefined;
@@ -759,6 +879,12 @@ impl Naive {
         self.epoch = epoch;
     }
 
+    /// True when a sequence has forgotten requests that it remembered itself.
+    pub fn has_full_own_window(&self) -> bool {
+        let is_full = |sequence: &Sequence| sequence.own_next > sequence.own.len() as u64;
+        self.sequences.values().any(is_full)
+    }
+
     pub fn window_is_full(&self) -> bool {
         self.capacity > 0 && self.window.len() == self.capacity
     }
@@ -772,6 +898,7 @@ impl Naive {
     ) -> Option<String> {
         let mut seen = (0, 0, BTreeMap::new(), BTreeMap::new());
         let (mut extra, mut copied, mut is_complete) = (0, 0, false);
+        let mut own: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
         let mut reported = BTreeSet::new();
         let frozen = match staged {
             Some((_, parent)) => Some(parent),
@@ -824,6 +951,7 @@ impl Naive {
                                 && known.cycle == (rules.at_end == AtEnd::Cycle)
                                 && known.max_count == i128::from(rules.max_count)
                                 && known.audit == rules.audit
+                                && known.remember == i128::from(rules.remember)
                                 && known.records
                                     == defined.chain.as_ref().map_or(0, |chain| chain.records)
                         }
@@ -837,21 +965,27 @@ impl Naive {
                         seen.1 += 1;
                         let at = *segment as usize * SEGMENT + within;
                         let known = self.place(at);
-                        let same = known.is_some_and(|known| {
-                            place.key == RequestKey::new(&known.name, &known.request_id)
-                                && match &known.got {
-                                    Got::Ids(ids) => {
-                                        i128::from(place.first) == ids.first
-                                            && i128::from(place.increment) == ids.increment
-                                            && i128::from(place.count) == ids.count
-                                    }
-                                    Got::Act(_) => place.is_act(),
-                                }
-                        });
-                        if !same {
+                        if !known.is_some_and(|known| known.is(place)) {
                             return Some(format!("place {at} of the window is not {known:?}"));
                         }
                     }
+                }
+                Entry::Own {
+                    name,
+                    segment,
+                    places,
+                } => {
+                    let here = self.sequences.get(*name);
+                    let leaving = staged.and_then(|(leaving, _)| leaving.get(*name));
+                    // A parent removes what a child has adopted at its own pace.
+                    let Some(known) = here.or(leaving) else {
+                        continue;
+                    };
+                    if let Some(difference) = known.own_difference(*segment, places) {
+                        return Some(format!("{name}: {difference}"));
+                    }
+                    let of_name = own.entry(name.to_string()).or_default();
+                    of_name.insert(*segment, places.len());
                 }
                 Entry::FrozenWindow { segment, places } => {
                     for (within, place) in places.iter().enumerate() {
@@ -887,6 +1021,16 @@ impl Naive {
                     };
                     seen.3.insert(*source, end);
                 }
+            }
+        }
+        let leaving = staged.filter(|_| is_complete).map(|(leaving, _)| leaving);
+        for (name, sequence) in self.sequences.iter().chain(leaving.into_iter().flatten()) {
+            let (found, due) = (
+                own.get(name).cloned().unwrap_or_default(),
+                sequence.own_segments(),
+            );
+            if found != due {
+                return Some(format!("{name}: own segments {found:?}, should be {due:?}"));
             }
         }
         let scalars = restored.fold.scalars();
@@ -967,6 +1111,7 @@ impl Expected {
                     && number("next") == sequence.shown_next()
                     && body.get("retired").is_some() == sequence.retired
                     && rules["audit"] == sequence.audit
+                    && rule("remember") == Some(sequence.remember)
                     && match (changed, body.get("changed")) {
                         (Some(changed), Some(json)) => changed.is(json),
                         (changed, json) => changed.is_none() && json.is_none(),

@@ -243,6 +243,8 @@ impl World {
                 fields.min = number("min", some(random, &[1, 0, 5, -1_000]));
                 fields.max = number("max", some(random, &[10, 40, 1_000, i128::from(i64::MAX)]));
                 fields.max_count = number("max_count", some(random, &[1, 2, 5, 1_000]));
+                let remember = [0, 1, 3, 20, 60, 600_000, 1_000_000];
+                fields.remember = number("remember", some(random, &remember));
                 if random.chance(35) {
                     let cycle = random.chance(50);
                     let word = if cycle { "cycle" } else { "error" };

@@ -87,7 +87,7 @@ fn run(first: u64, seeds: u64) -> (Coverage, Vec<u64>) {
 }
 
 /// What a few hundred seeds must have come through for the rest to mean anything.
-const REACHED: [&str; 60] = [
+const REACHED: [&str; 61] = [
     "answers committed without a footer",
     "chain broken",
     "client transaction aborted",
@@ -109,6 +109,7 @@ const REACHED: [&str; 60] = [
     "ledger record of an operator's act",
     "offsets refused: no member any more",
     "own transaction fenced at the deadline",
+    "own window full",
     "partition stopped by an error",
     "policy changed",
     "process ended: its ID is in use elsewhere",

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use super::{AskArgs, help};
 use crate::core::command::Undefined;
 use crate::core::definition::AtEnd;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, REMEMBER_MAX};
 
 /// The author and the reason of a change, for the record.
 #[derive(Args)]
@@ -57,6 +57,14 @@ pub struct FieldArgs {
     /// Write each grant to the ledger, for trace and audit [default: false]
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub audit: Option<bool>,
+
+    /// Requests with a request_id that the sequence remembers itself; with 0 its partition does [default: 0]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(REMEMBER_MAX))
+    )]
+    pub remember: Option<u32>,
 }
 
 /// The words of `at_end`.
@@ -82,7 +90,7 @@ pub struct DefineArgs {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["start", "increment", "min", "max", "at_end", "max_count", "audit"]
+        conflicts_with_all = ["start", "increment", "min", "max", "at_end", "max_count", "audit", "remember"]
     )]
     pub file: Option<PathBuf>,
 

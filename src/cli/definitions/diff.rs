@@ -114,7 +114,7 @@ fn sent(differences: &[Difference]) -> impl Iterator<Item = (&'static str, &Valu
 mod tests {
     use super::*;
 
-    const DESCRIBED: &str = r#"{"sequence":"a","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":42,"partition":0,"offset":3}"#;
+    const DESCRIBED: &str = r#"{"sequence":"a","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false,"remember":0},"next":42,"partition":0,"offset":3}"#;
     const UNKNOWN: &str = r#"{"sequence":"a","error":{"code":"unknown_sequence","message":"…"},"partition":0,"offset":3}"#;
 
     fn wanted(fields: &[Field]) -> Wanted {

@@ -21,7 +21,7 @@ use crate::cli::Error;
 use crate::cli::args::{AT_END, UNDEFINED};
 use crate::cli::operation::{FIELDS, Field};
 use crate::core::Name;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, REMEMBER_MAX};
 use crate::service::settings::file::{line_of, tables, text_of};
 use crate::service::settings::nearest_of;
 
@@ -150,6 +150,7 @@ fn kind_of(field: &str) -> Kind {
         "at_end" => Kind::Word(&AT_END),
         "max_count" => Kind::Integer(1, COUNT_MAX.cast_signed()),
         "audit" => Kind::Flag,
+        "remember" => Kind::Integer(0, REMEMBER_MAX.into()),
         _ => Kind::Integer(BOUND_MIN, BOUND_MAX),
     }
 }
@@ -307,7 +308,7 @@ undefined = \"refuse\"
             (
                 "[sequences.a]\ncolour = 5\n",
                 "2: unknown field \"colour\" of sequence \"a\"; known: start, increment, min, max, \
-                 at_end, max_count, audit",
+                 at_end, max_count, audit, remember",
             ),
             (
                 "\n[sequence.a]\n",

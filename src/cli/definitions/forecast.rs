@@ -40,6 +40,9 @@ fn changes<'f, 'v>(fields: impl IntoIterator<Item = (&'f str, &'v Value)>) -> Ch
             "at_end" => changes.at_end = value.as_str().and_then(at_end),
             "max_count" => changes.max_count = value.as_u64(),
             "audit" => changes.audit = value.as_bool(),
+            "remember" => {
+                changes.remember = value.as_u64().and_then(|number| number.try_into().ok());
+            }
             _ => {}
         }
     }
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_the_rules_of_the_service_refuse_is_foreseen() {
-        let described = r#"{"definition":{"start":1,"increment":1,"min":1,"max":100,"at_end":"error","max_count":1000000,"audit":false},"next":42}"#;
+        let described = r#"{"definition":{"start":1,"increment":1,"min":1,"max":100,"at_end":"error","max_count":1000000,"audit":false,"remember":0},"next":42}"#;
         for (fields, word) in [
             (
                 &[("start", Value::from(5))][..],

@@ -5,6 +5,7 @@ mod decided;
 mod ownership;
 mod replies;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::cut::first_of_later_leader;
 use crate::cli::Error;
 use crate::cli::session::Session;
 use crate::core::definition::Definition;
-use crate::core::fold::{Defined, Entry};
+use crate::core::fold::{Defined, Entry, EntryKey};
 use crate::core::limits::ID_LAST;
 use crate::core::link::{Accepted, LinkKey};
 use crate::core::sequence::Sequence;
@@ -118,6 +119,8 @@ pub(super) struct State {
     pub counters: BTreeMap<String, Counter>,
     /// The last record of each segment of the window.
     pub window: BTreeMap<u32, Vec<Place>>,
+    /// The same for own windows, by name and segment.
+    pub own: BTreeMap<(String, u64), Vec<Place>>,
     /// The last stray that was accepted from each partition.
     pub accepted: BTreeMap<u32, Accepted>,
     /// The highest value of each in any footer.
@@ -145,6 +148,23 @@ impl State {
         };
         let counters = self.counters.values().filter_map(plain);
         counters.chain([self.scalars.floor]).max().unwrap_or(0)
+    }
+
+    /// Gives a fold the requests that are remembered.
+    pub(super) fn put_windows(&self, fold: &mut Fold) {
+        for (segment, places) in &self.window {
+            fold.put(Entry::Window {
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
+        for ((name, segment), places) in &self.own {
+            fold.put(Entry::Own {
+                name,
+                segment: *segment,
+                places: Cow::Borrowed(places),
+            });
+        }
     }
 
     /// Takes a restored definition. It adds up, so it is right, even if a skipped batch has another one.
@@ -219,6 +239,14 @@ impl State {
             } => self.sequence(name, sequence, defined.map(|defined| defined.into_owned())),
             Entry::Window { segment, places } => {
                 self.window.insert(segment, places.into_owned());
+            }
+            Entry::Own {
+                name,
+                segment,
+                places,
+            } => {
+                let key = (name.to_owned(), segment);
+                self.own.insert(key, places.into_owned());
             }
             // A repair begins each chain again.
             Entry::Sent { .. } => {}
@@ -484,7 +512,11 @@ impl Inquiry<'_> {
                 Ok(Content::Footer(footer)) => state.footer(&footer),
                 // The accepted ends that an earlier repair has kept follow its reset.
                 Ok(Content::Reset(_)) => state.accepted.clear(),
-                // A tombstone changes nothing here: the name may have been used up to there.
+                // The sequence has forgotten these requests.
+                Ok(Content::Tombstone(EntryKey::Own { name, segment })) => {
+                    state.own.remove(&(name.to_owned(), segment));
+                }
+                // Any other tombstone changes nothing here: the name may have been used up to there.
                 Ok(Content::Tombstone(_)) | Err(_) => {}
             }
             Flow::Continue

@@ -92,12 +92,7 @@ impl Plan {
                 defined: defined.map(Cow::Owned),
             });
         }
-        for (segment, places) in &state.window {
-            fold.put(Entry::Window {
-                segment: *segment,
-                places: Cow::Borrowed(places),
-            });
-        }
+        state.put_windows(&mut fold);
         rescale::keep_reports(ask.partition, evidence, &mut fold);
         let scalars = rescale::scalars(floor, evidence);
         let of_other_topic = BTreeMap::new();
@@ -187,7 +182,7 @@ fn footer(fold: &Fold, group: &str, evidence: &Evidence) -> Footer {
         last_applied: None,
         answers_beyond: false,
         // With the reset.
-        batch_records: u32::try_from(1 + fold.len()).unwrap_or(u32::MAX),
+        batch_records: u32::try_from(1 + fold.iter().count()).unwrap_or(u32::MAX),
         group: group.to_owned(),
         instance: INSTANCE.to_owned(),
     }

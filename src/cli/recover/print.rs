@@ -288,7 +288,7 @@ pub(super) fn not_written(
 }
 
 /// The command of this run, with `--yes`.
-fn command(args: &RecoverArgs, program: &str) -> String {
+pub(super) fn command(args: &RecoverArgs, program: &str) -> String {
     let RecoverArgs {
         partition,
         from,
@@ -296,6 +296,7 @@ fn command(args: &RecoverArgs, program: &str) -> String {
         partitions,
         margin,
         yes: _, // the printed command adds this flag
+        output,
         owner_halted,
         connection,
     } = args;
@@ -317,6 +318,9 @@ fn command(args: &RecoverArgs, program: &str) -> String {
     }
     if *margin != MARGIN_IDS {
         add("--margin", margin.to_string());
+    }
+    if output.json() {
+        words.push("--json".to_owned());
     }
     if *owner_halted {
         words.push("--owner-halted".to_owned());

@@ -24,7 +24,7 @@ use crate::kafka::takeovers::questions::Questions;
 use crate::processor::takeover::{Action, Event};
 use crate::wire::headers::{FORWARDED, block};
 use crate::wire::rescale;
-use crate::wire::state::FORMAT_VERSION;
+use crate::wire::state::FORMAT_VERSION_OF_RESCALES;
 
 /// The longest wait until the new partitions run: several times what a group takes to notice them.
 const BEGIN_MAX: Duration = Duration::from_secs(120);
@@ -80,7 +80,7 @@ pub(super) fn instances(session: &Session) -> Result<(), Error> {
     let formats = releases::state_formats(&session.connection, topic, &names)?;
     for name in names {
         match formats.get(&name) {
-            Some(Some(format)) if *format >= FORMAT_VERSION => {}
+            Some(Some(format)) if *format >= FORMAT_VERSION_OF_RESCALES => {}
             Some(_) => {
                 return Err(Error::Failed(format!(
                     "the release of instance {name:?} does not know rescales: upgrade it first"

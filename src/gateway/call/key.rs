@@ -106,8 +106,8 @@ impl Key {
             Own::KeyExpired,
             format!(
                 "the key was drawn {age_s} s ago, and gateway.key_age_max_s is {age_max_s}: a partition \
-                 remembers its last {WINDOW_REQUESTS} requests with a key, so a repeat could take further \
-                 IDs. Nothing was written. Find out whether the first call was answered, then call again \
+                 remembers its last {WINDOW_REQUESTS} requests with a key, unless the sequence has an own window, so a \
+                 repeat could take further IDs. Nothing was written. Find out whether the first call was answered, then call again \
                  without a key"
             ),
         ))

@@ -141,6 +141,8 @@ struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    remember: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -290,6 +292,7 @@ fn record(op: Op, fields: &mut Fields<'_>, reason: Option<String>) -> Result<Rec
         at_end: fields.text("at_end")?,
         max_count: fields.integer("max_count")?,
         audit: fields.flag("audit")?,
+        remember: fields.integer("remember")?,
         next: fields.integer("next")?,
         reason: reason.or(fields.text("reason")?),
         requester: None,

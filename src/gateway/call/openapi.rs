@@ -8,7 +8,7 @@ use super::Op;
 use super::problem::{MEDIA_TYPE, Own, status_of};
 use super::route::NAMED;
 use crate::core::Code;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_LAST};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, ID_LAST, REMEMBER_MAX};
 use crate::wire::schema::{self, Style, name, text};
 
 /// Schemas of replies. IDs are texts with `?ids=string`.
@@ -245,6 +245,7 @@ fn responses(op: Op) -> Value {
 fn field(field: &str) -> Value {
     let integer = |min: i64, max: i64| {
         let text = match min {
+            0 => "^(0|[1-9][0-9]*)$",
             1 => "^[1-9][0-9]*$",
             _ => "^-?(0|[1-9][0-9]*)$",
         };
@@ -260,6 +261,7 @@ fn field(field: &str) -> Value {
         "audit" => json!({"type": "boolean"}),
         "at_end" => schema::at_end(),
         "count" | "max_count" => integer(1, count),
+        "remember" => integer(0, REMEMBER_MAX.into()),
         _ => integer(BOUND_MIN, BOUND_MAX),
     }
 }

@@ -9,11 +9,14 @@
 //! - `min` and `max`, as long as the next ID lies between them, or as long as the sequence was
 //!   exhausted and stays so or goes on in its own direction;
 //! - `at_end`, `max_count` and `audit` freely;
+//! - `remember`, as far as the partition has room: the sequence forgets what is beyond a smaller number;
 //! - `start` never: `set_next` moves a sequence.
 //!
 //! A retired name that is defined again may change `start` too. It goes on beyond its last ID.
 
-use super::limits::{BOUND_MAX, BOUND_MIN, COUNT_DEFAULT_MAX, COUNT_MAX, ID_FIRST, ID_LAST};
+use super::limits::{
+    BOUND_MAX, BOUND_MIN, COUNT_DEFAULT_MAX, COUNT_MAX, ID_FIRST, ID_LAST, REMEMBER_MAX,
+};
 use super::rejection::{Code, Rejection};
 
 /// The rule for a sequence that has no ID left.
@@ -52,6 +55,9 @@ pub struct Definition {
     pub max_count: u64,
     /// Whether each grant is written to the ledger.
     pub audit: bool,
+    /// Number of requests with a `request_id` that the sequence remembers itself. With 0, its partition remembers them
+    /// among those of other sequences.
+    pub remember: u32,
 }
 
 /// The fields of a definition record. A field that is absent keeps its value, or gets its default.
@@ -71,6 +77,8 @@ pub struct Changes {
     pub max_count: Option<u64>,
     /// [`Definition::audit`].
     pub audit: Option<bool>,
+    /// [`Definition::remember`].
+    pub remember: Option<u32>,
 }
 
 fn invalid(message: String) -> Rejection {
@@ -87,6 +95,7 @@ impl Definition {
         at_end: AtEnd::Error,
         max_count: COUNT_DEFAULT_MAX,
         audit: false,
+        remember: 0,
     };
 
     /// Returns the definition of a new sequence. One that counts down begins at its maximum, -1 by default.
@@ -141,6 +150,7 @@ impl Definition {
             at_end,
             max_count,
             audit,
+            remember,
         } = changes;
         Definition {
             start: start.unwrap_or(self.start),
@@ -150,6 +160,7 @@ impl Definition {
             at_end: at_end.unwrap_or(self.at_end),
             max_count: max_count.unwrap_or(self.max_count),
             audit: audit.unwrap_or(self.audit),
+            remember: remember.unwrap_or(self.remember),
         }
         .checked()
     }
@@ -188,6 +199,7 @@ impl Definition {
             min,
             max,
             max_count,
+            remember,
             ..
         } = self;
         if increment == 0 {
@@ -211,6 +223,11 @@ impl Definition {
         if !(1..=COUNT_MAX).contains(&max_count) {
             return Err(invalid(format!(
                 "max_count must be 1 to {COUNT_MAX}, got {max_count}"
+            )));
+        }
+        if remember > REMEMBER_MAX {
+            return Err(invalid(format!(
+                "remember must be 0 to {REMEMBER_MAX}, got {remember}"
             )));
         }
         Ok(self)

@@ -115,6 +115,8 @@ pub enum Kind {
     FrozenPlace = 8,
     /// A partition that has reported its part of a rescale.
     Reported = 9,
+    /// A grant in the own window of one sequence.
+    OwnPlace = 10,
 }
 
 /// A name of 255 bytes with its length, and 16 numbers: more than most elements have.

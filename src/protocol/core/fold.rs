@@ -31,11 +31,13 @@ use super::homes::Homes;
 use super::invariants::Invariant;
 use super::limits::SEQUENCES_PER_PARTITION_MAX;
 use super::link::{Accepted, Link, Position};
+use super::own::OwnWindows;
 use super::rejection::Rejection;
 use super::rescale::{Order, Rescaled};
 use super::sequence::Sequence;
 use super::window::{Replaced, Window};
 
+pub use super::own::{OWN_SEGMENT, OwnSlot};
 pub use at::At;
 pub use entry::{Defined, Entry, EntryKey, Note, Slot};
 pub use frozen::Frozen;
@@ -163,6 +165,8 @@ struct Change {
 pub struct Fold {
     sequences: IndexMap<CompactString, State, foldhash::quality::RandomState>,
     window: Window,
+    /// The windows of sequences that remember requests themselves.
+    own: OwnWindows,
     /// By home partition, the last stray that went there.
     sent: BTreeMap<u32, Position>,
     /// By partition, the last stray that was accepted from there.
@@ -243,6 +247,7 @@ impl Fold {
         let Fold {
             sequences: _, // each is an element of `entries`
             window: _,    // each place is one, too
+            own: _,       // here, too; the numbers to remember are in the definitions
             sent: _,      // each end of a chain is one, too
             accepted: _,
             copied: _,    // its parts are entries
@@ -282,7 +287,8 @@ impl Fold {
     /// Number of entries that are not sequences.
     fn others(&self) -> usize {
         let of_rescale = self.copied.len() + self.reported.len();
-        self.sent.len() + self.accepted.len() + self.window.segments() + of_rescale
+        let windows = self.window.segments() + self.own.listed();
+        self.sent.len() + self.accepted.len() + windows + of_rescale
     }
 
     /// True when the fold remembers nothing but the scalars.
@@ -315,6 +321,10 @@ impl Fold {
             Some(slot) => return Some(slot),
             None => left -= self.copied.len() + self.reported.len(),
         }
+        if left < self.own.listed() {
+            return self.own.listed_at(left).map(Slot::Own);
+        }
+        left -= self.own.listed();
         let (_, state) = self.sequences.get_index(left)?;
         (!state.buried).then_some(Slot::Sequence(left))
     }
@@ -332,6 +342,11 @@ impl Fold {
             Slot::Window(segment) => Entry::Window {
                 segment,
                 places: self.window.segment(segment)?.into(),
+            },
+            Slot::Own(slot) => Entry::Own {
+                name: self.own.name(slot.window)?,
+                segment: slot.segment,
+                places: self.own.segment(slot)?.into(),
             },
             Slot::Sent(home) => Entry::Sent {
                 home,
@@ -358,6 +373,10 @@ impl Fold {
                 EntryKey::Sequence(name)
             }
             Slot::Window(segment) => EntryKey::Window(segment),
+            Slot::Own(slot) => EntryKey::Own {
+                name: self.own.name(slot.window)?,
+                segment: slot.segment,
+            },
             Slot::Sent(home) => EntryKey::Sent(home),
             Slot::Accepted(source) => EntryKey::Accepted(source),
             Slot::Frozen => EntryKey::Frozen,
@@ -382,6 +401,7 @@ impl Fold {
             EntryKey::Window(segment) => {
                 self.window.segment(segment).map(|_| Slot::Window(segment))
             }
+            EntryKey::Own { name, segment } => self.own.slot(name, segment).map(Slot::Own),
             EntryKey::Sent(home) => self.sent.get(&home).map(|_| Slot::Sent(home)),
             EntryKey::Accepted(source) => {
                 self.accepted.get(&source).map(|_| Slot::Accepted(source))
@@ -431,6 +451,7 @@ impl Fold {
                     changed: false,
                     buried: false,
                 };
+                self.own.set(name, state.definition().remember);
                 let after = state.element(name);
                 let before = match self.sequences.get_mut(name) {
                     Some(known) => Some(std::mem::replace(known, state)),
@@ -440,6 +461,11 @@ impl Fold {
                     .replace(before.map(|state| state.element(name)), Some(after));
             }
             Entry::Window { segment, places } => self.put_segment(segment, &places),
+            Entry::Own {
+                name,
+                segment,
+                places,
+            } => self.put_own(name, segment, &places),
             Entry::Sent { home, position } => {
                 let before = self.sent.insert(home, position);
                 let before = before.map(|before| entry::sent_element(home, before));
@@ -464,11 +490,16 @@ impl Fold {
     pub fn remove(&mut self, key: EntryKey<'_>) {
         let before = match key {
             EntryKey::Sequence(name) => {
+                self.own.set(name, 0);
                 let before = self.sequences.swap_remove(name);
                 before.map(|state| state.element(name))
             }
             EntryKey::Window(segment) => {
                 self.put_segment(segment, &[]);
+                None
+            }
+            EntryKey::Own { name, segment } => {
+                self.put_own(name, segment, &[]);
                 None
             }
             EntryKey::Sent(home) => {
@@ -500,6 +531,13 @@ impl Fold {
             window, entries, ..
         } = self;
         window.put(segment, places, |Replaced { before, after }| {
+            entries.replace(before, after);
+        });
+    }
+
+    fn put_own(&mut self, name: &str, segment: u64, places: &[super::window::Place]) {
+        let Fold { own, entries, .. } = self;
+        own.put(name, segment, places, &mut |Replaced { before, after }| {
             entries.replace(before, after);
         });
     }

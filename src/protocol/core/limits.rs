@@ -41,6 +41,18 @@ pub const BOUND_MAX: i64 = i64::MAX;
 /// that comes after this many others counts as a new request.
 pub const WINDOW_REQUESTS: u32 = 100_000;
 
+/// Most requests with a `request_id` that a definition lets its sequence remember: ten minutes of 1,600 requests a
+/// second.
+pub const REMEMBER_MAX: u32 = 1_000_000;
+
+/// Most requests that all sequences of a partition may remember: about 70 MB of memory, and 40 MB of its state (see
+/// `core::own`).
+pub const REMEMBERED_PER_PARTITION_MAX: u64 = 1_000_000;
+
+/// The least that a sequence with an own window counts for [`REMEMBERED_PER_PARTITION_MAX`]. So a partition has 10,000
+/// of them at most, and a definition looks at them in a millisecond.
+pub const REMEMBER_COUNTED_MIN: u32 = 100;
+
 /// Most sequences of one partition (2^24). It bounds an owner's memory to about 2 GiB a partition, even if a
 /// client floods it with names.
 pub const SEQUENCES_PER_PARTITION_MAX: usize = 1 << 24;

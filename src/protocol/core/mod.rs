@@ -16,6 +16,7 @@
 //! | [`grant`] | the IDs that a request gets |
 //! | [`sequence`] | one counter |
 //! | [`window`] | requests with an ID, and what they got (I5) |
+//! | `own` | the same for one sequence, if its definition says so |
 //! | [`link`] | the chain of requests that another partition forwarded |
 //! | [`homes`] | the home partitions of names, and how they have changed |
 //! | [`rescale`] | the records by which partitions carry out a rescale |
@@ -39,6 +40,7 @@ pub mod ledger;
 pub mod limits;
 pub mod link;
 pub mod name;
+mod own;
 pub mod partitioner;
 pub mod planted;
 pub mod position;

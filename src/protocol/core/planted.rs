@@ -89,6 +89,12 @@ pub enum Bug {
     AcceptedForgotten,
     /// I5: after a restore nothing is found in the window.
     WindowNotRestored,
+    /// I5: after a restore nothing is found in the own window of a sequence.
+    OwnWindowNotRestored,
+    /// I5: a child adopts a sequence without its own window.
+    OwnWindowLeft,
+    /// I5: a sequence with an own window forgets its requests with those of its partition.
+    OwnWindowShared,
     /// I5: an operator's record that comes again is carried out again.
     ActTwice,
     /// A request whose reply cannot be routed gets no IDs.
@@ -137,7 +143,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every mistake that the simulation has to catch.
-    pub const ALL: [Bug; 60] = [
+    pub const ALL: [Bug; 63] = [
         Bug::FooterNotWritten,
         Bug::StateAndOffsetApart,
         Bug::OffsetsBeforeAcknowledgement,
@@ -179,6 +185,9 @@ impl Bug {
         Bug::EpochNotRaised,
         Bug::AcceptedForgotten,
         Bug::WindowNotRestored,
+        Bug::OwnWindowNotRestored,
+        Bug::OwnWindowLeft,
+        Bug::OwnWindowShared,
         Bug::ActTwice,
         Bug::RoutingFolds,
         Bug::ClockInFold,

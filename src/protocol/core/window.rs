@@ -116,6 +116,27 @@ impl Place {
             .number(count.cast_signed())
             .finish()
     }
+
+    /// The element of a place in the own window of a sequence.
+    pub(super) fn element_of(&self, kind: Kind, name: &str, number: u64) -> Element {
+        let Place {
+            key,
+            first,
+            increment,
+            count,
+        } = self;
+        let (high, low) = key.0.split_at(8);
+        let half = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap_or_default());
+        <ElementBuilder>::new(kind)
+            .text(name)
+            .number(number.cast_signed())
+            .number(half(high))
+            .number(half(low))
+            .number(*first)
+            .number(*increment)
+            .number(count.cast_signed())
+            .finish()
+    }
 }
 
 /// A change of the digest.

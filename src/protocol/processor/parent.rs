@@ -36,6 +36,11 @@ impl Parent {
                 Entry::Sequence { name, .. } if homes.of(name.as_bytes()) == child => {
                     leaving.put(entry);
                 }
+                Entry::Own { name, .. } if homes.of(name.as_bytes()) == child => {
+                    if !planted!(OwnWindowLeft) {
+                        leaving.put(entry);
+                    }
+                }
                 Entry::Window { segment, places } if planted!(WindowCopiedLate) => {
                     leaving.put(Entry::FrozenWindow { segment, places });
                 }
@@ -47,6 +52,7 @@ impl Parent {
                 Entry::Frozen(_) | Entry::FrozenWindow { .. } => leaving.put(entry),
                 Entry::Sequence { .. }
                 | Entry::Window { .. }
+                | Entry::Own { .. }
                 | Entry::Sent { .. }
                 | Entry::Accepted { .. }
                 | Entry::Reported(_) => {}

@@ -166,6 +166,7 @@ pub fn highest_id(fold: &Fold) -> i64 {
         } => Some(sequence.highest()),
         Entry::Sequence { .. }
         | Entry::Window { .. }
+        | Entry::Own { .. }
         | Entry::Sent { .. }
         | Entry::Accepted { .. }
         | Entry::Frozen(_)

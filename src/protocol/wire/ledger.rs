@@ -389,7 +389,7 @@ mod tests {
         };
         assert_eq!(
             written(&line(defined)),
-            r#"{"kind":"define","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":true},"next":7,"partition":3,"offset":1234,"timestamp":1700000000000}"#
+            r#"{"kind":"define","definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":true,"remember":0},"next":7,"partition":3,"offset":1234,"timestamp":1700000000000}"#
         );
         let tail = r#""partition":3,"offset":1234,"timestamp":1700000000000}"#;
         for (event, said) in [

@@ -142,6 +142,7 @@ pub(super) fn definition(out: &mut Vec<u8>, definition: &Definition) {
         at_end,
         max_count,
         audit,
+        remember,
     } = definition;
     number(out, b"\"definition\":{\"start\":", *start);
     number(out, b",\"increment\":", *increment);
@@ -153,6 +154,7 @@ pub(super) fn definition(out: &mut Vec<u8>, definition: &Definition) {
     let audit: &[u8] = if *audit { b"true" } else { b"false" };
     out.extend_from_slice(b",\"audit\":");
     out.extend_from_slice(audit);
+    number(out, b",\"remember\":", *remember);
     out.push(b'}');
 }
 
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_description_says_who_changed_the_sequence_when_and_why() {
-        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false},"next":5000"#;
+        let rules = r#""definition":{"start":1,"increment":1,"min":1,"max":9007199254740991,"at_end":"error","max_count":1000000,"audit":false,"remember":0},"next":5000"#;
         let shown = |changed: &str| {
             format!(r#"{{"sequence":"orders",{rules}{changed},"partition":3,"offset":1234}}"#)
         };

@@ -10,7 +10,9 @@ use super::request::fields_of;
 use crate::core::Code;
 use crate::core::command::Undefined;
 use crate::core::definition::AtEnd;
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
+use crate::core::limits::{
+    BOUND_MAX, BOUND_MIN, COUNT_MAX, NAME_BYTES_MAX, REMEMBER_MAX, TEXT_FIELD_BYTES_MAX,
+};
 use crate::core::name::POLICY;
 use crate::wire::ledger::PAGE_RECORDS_MAX;
 
@@ -221,6 +223,7 @@ fn field(field: &str) -> Value {
     match field {
         "count" | "max_count" => count(),
         "at_end" => at_end(),
+        "remember" => integer(0, REMEMBER_MAX.into()),
         "audit" | "force" => json!({"type": "boolean"}),
         "undefined" => json!({"enum": [Undefined::Create.as_str(), Undefined::Refuse.as_str()]}),
         "reason" => text(),
@@ -352,6 +355,10 @@ fn definition(style: Style) -> Value {
         "at_end": at_end(),
         "max_count": described("The most IDs that one request can take", count()),
         "audit": described("Whether grants go to the ledger", json!({"type": "boolean"})),
+        "remember": described(
+            "Requests with a request_id that the sequence remembers itself",
+            field("remember"),
+        ),
     });
     let required = [
         "start",
@@ -361,6 +368,7 @@ fn definition(style: Style) -> Value {
         "at_end",
         "max_count",
         "audit",
+        "remember",
     ];
     object("The rules of a sequence", properties, &required)
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `S` + name | the sequence's counter, and its definition if it has one ([`entry`]) |
 //! | `W` + segment | a segment of the window of requests with a `request_id` |
+//! | `O` + segment + name | a segment of the own window of a sequence |
 //! | `C` + partition | the last stray forwarded to that home partition |
 //! | `A` + partition | the last stray accepted from that partition |
 //! | `P` | the scalars of a parent at its split, for its children |
@@ -23,16 +24,21 @@ pub mod reset;
 
 use bytes::Reader;
 
+use crate::core::limits::NAME_BYTES_MAX;
+
 pub use crate::core::fold::{Entry, EntryKey};
 pub use crate::core::window::Place;
 pub use footer::{Decided, Fingerprint, Footer, NO_LEADER_EPOCH, TopicId};
 pub use reset::Reset;
 
 /// The newest version of the envelope and of every record kind.
-pub const FORMAT_VERSION: u8 = 3;
-/// The version of records that a release reads as well which would answer again what is answered beyond a footer. A
-/// service in `immediate` mode has no others.
-const FORMAT_VERSION_OF_RESCALES: u8 = 2;
+pub const FORMAT_VERSION: u8 = FORMAT_VERSION_OF_OWN_WINDOWS;
+/// The version of a sequence that remembers requests itself, and of its own window.
+const FORMAT_VERSION_OF_OWN_WINDOWS: u8 = 4;
+/// The version of footers beyond which requests may be answered. A service in `immediate` mode has none.
+const FORMAT_VERSION_OF_ANSWERS: u8 = 3;
+/// The version of records that a release reads as well which would answer again what is answered beyond a footer.
+pub const FORMAT_VERSION_OF_RESCALES: u8 = 2;
 /// The version of records that a release without rescales reads as well. A service that is never rescaled has no
 /// others.
 const FORMAT_VERSION_FIRST: u8 = 1;
@@ -44,6 +50,7 @@ pub const FOOTER_KEY: &[u8] = b"F";
 pub const RESET_KEY: &[u8] = b"R";
 const SEQUENCE_KIND: u8 = b'S';
 const WINDOW_KIND: u8 = b'W';
+const OWN_KIND: u8 = b'O';
 const SENT_KIND: u8 = b'C';
 const ACCEPTED_KIND: u8 = b'A';
 const FROZEN_KEY: &[u8] = b"P";
@@ -160,7 +167,8 @@ pub fn decode<'a>(
     let content = match key {
         FOOTER_KEY => Footer::read(&mut reader, version).map(|f| Content::Footer(Box::new(f))),
         RESET_KEY => Reset::read(&mut reader).map(Content::Reset),
-        _ => entry_key(key).and_then(|key| entry::read(key, &mut reader).map(Content::Entry)),
+        _ => entry_key(key)
+            .and_then(|key| entry::read(key, &mut reader, version).map(Content::Entry)),
     };
     // Each record has one form, so the version follows from the content.
     let content = content
@@ -181,6 +189,13 @@ pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
         (&WINDOW_KIND, segment) => number(segment)
             .filter(|segment| *segment < SEGMENTS_MAX)
             .map(EntryKey::Window),
+        (&OWN_KIND, rest) => {
+            let (segment, name) = rest.split_first_chunk()?;
+            let name = std::str::from_utf8(name).ok()?;
+            let segment = u64::from_be_bytes(*segment);
+            (segment < OWN_SEGMENTS_MAX && !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+                .then_some(EntryKey::Own { name, segment })
+        }
         (&FROZEN_WINDOW_KIND, segment) => number(segment)
             .filter(|segment| *segment < SEGMENTS_MAX)
             .map(EntryKey::FrozenWindow),
@@ -194,6 +209,9 @@ pub fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
 /// No window has more segments. This bounds the memory that a stray record can make a restore allocate.
 const SEGMENTS_MAX: u32 = 1 << 20;
 
+/// No own window gets as far: its places have numbers of 63 bits.
+const OWN_SEGMENTS_MAX: u64 = 1 << 59;
+
 /// Appends an entry's record key to `out`.
 pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
     let mut numbered = |kind: u8, number: u32| {
@@ -206,6 +224,11 @@ pub fn encode_key(out: &mut Vec<u8>, key: EntryKey<'_>) {
             out.extend_from_slice(name.as_bytes());
         }
         EntryKey::Window(segment) => numbered(WINDOW_KIND, segment),
+        EntryKey::Own { name, segment } => {
+            out.push(OWN_KIND);
+            out.extend_from_slice(&segment.to_be_bytes());
+            out.extend_from_slice(name.as_bytes());
+        }
         EntryKey::Sent(home) => numbered(SENT_KIND, home),
         EntryKey::Accepted(source) => numbered(ACCEPTED_KIND, source),
         EntryKey::Frozen => out.extend_from_slice(FROZEN_KEY),

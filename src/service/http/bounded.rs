@@ -27,10 +27,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::open::{Open, Slot};
+use super::stream::Stream;
+use super::tls::Tls;
 
 /// Highest number of open connections. There are only a few probes and scrapers.
 const CONNECTIONS_MAX: usize = 64;
@@ -70,6 +72,7 @@ pub(crate) struct Bounded {
     listener: TcpListener,
     open: Open,
     limits: Limits,
+    tls: Option<Tls>,
 }
 
 impl Bounded {
@@ -78,7 +81,13 @@ impl Bounded {
             listener,
             open: Open::default(),
             limits,
+            tls: None,
         }
+    }
+
+    /// The same with TLS, if there is a certificate.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Bounded {
+        Bounded { tls, ..self }
     }
 }
 
@@ -97,6 +106,10 @@ impl Listener for Bounded {
             let (stream, address) = Listener::accept(&mut self.listener).await;
             // A connection without a slot is closed: all other connections are being answered.
             let Some(slot) = self.open.admit(address.ip(), per_peer, connections) else {
+                continue;
+            };
+            let Ok(stream) = Stream::new(stream, self.tls.as_ref()) else {
+                self.open.remove(&slot);
                 continue;
             };
             let connection = Connection {
@@ -120,7 +133,7 @@ impl Listener for Bounded {
 
 /// A connection that fails when its client takes too long, or when it has to make room for another.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     slot: Arc<Slot>,
     open: Open,
     timer: Pin<Box<Sleep>>,
@@ -152,6 +165,12 @@ impl Connection {
             Some(since) => since + self.limits.head,
             None => waiting_since + self.limits.idle,
         })
+    }
+
+    /// True when the client has not read anything for too long, while something is to be written.
+    fn is_unread(&mut self, cx: &mut Context<'_>) -> bool {
+        let since = *self.write_since.get_or_insert_with(Instant::now);
+        self.is_late(since + self.limits.head, cx)
     }
 
     fn is_late(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
@@ -209,12 +228,10 @@ impl AsyncWrite for Connection {
             self.slot.wrote();
             return polled;
         }
-        let since = *self.write_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.limits.head;
-        if self.is_late(deadline, cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        match self.is_unread(cx) {
+            true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            false => Poll::Pending,
         }
-        Poll::Pending
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -222,7 +239,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // With TLS, this writes as well.
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        match polled.is_pending() && self.is_unread(cx) {
+            true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            false => polled,
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 41] = [
+pub(super) const KEYS: [Key; 44] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
@@ -71,6 +71,9 @@ pub(super) const KEYS: [Key; 41] = [
     key("http.hosts", Kind::List(checks::HOST)),
     key("gateway.address", Kind::Text(checks::GATEWAY_ADDRESS)),
     key("gateway.callers", Kind::Text(checks::PATH)),
+    key("gateway.tls_certificate", Kind::Text(checks::PATH)),
+    key("gateway.tls_key", Kind::Text(checks::PATH)),
+    key("gateway.tls_by_proxy", Kind::Flag),
     key("gateway.timeout_ms", Kind::Integer(1_000, 600_000)),
     key("gateway.key_age_max_s", Kind::Integer(1, 86_400)),
     key("gateway.in_flight_max", Kind::Integer(1, 50_000)),

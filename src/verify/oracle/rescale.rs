@@ -352,6 +352,9 @@ impl Oracle {
             let number = self.intern(name);
             self.put_sequence(number, Some(sequence.clone()));
             self.touched.insert(Key::Sequence(number));
+            let segments = sequence.own.segments().into_iter();
+            self.touched
+                .extend(segments.map(|segment| Key::Own(number, segment)));
         }
     }
 
@@ -361,6 +364,11 @@ impl Oracle {
         for number in 0..u32::try_from(self.names.len()).unwrap_or(0) {
             if self.is_gone(number) {
                 self.touched.insert(Key::Sequence(number));
+                let sequence = self.sequence(number);
+                let segments = sequence.map(|sequence| sequence.own.segments());
+                let segments = segments.unwrap_or_default().into_iter();
+                self.touched
+                    .extend(segments.map(|segment| Key::Own(number, segment)));
             }
         }
     }

@@ -158,6 +158,49 @@ fn two_grants_for_one_request_id_break_i5() {
     );
 }
 
+/// A sequence that remembers three requests itself, and forgets sixteen at a time. The last request is one of them
+/// again, the one before was forgotten.
+fn remembering() -> World {
+    let mut world = World::new(5, 1);
+    let define = b"{\"op\":\"define\",\"remember\":3}";
+    world.ask(0, "orders", define, None);
+    for number in 0..40 {
+        world.ask(0, "orders", b"", Some(&format!("id-{number}")));
+    }
+    world.ask(0, "orders", b"", Some("id-31"));
+    world.ask(0, "orders", b"", Some("id-39"));
+    world.serve();
+    let report = run(&world);
+    assert!(report.clean, "{report:#?}");
+    assert_eq!(report.counts.again, 1, "{report:#?}");
+    world
+}
+
+#[test]
+fn an_own_window_that_forgets_too_soon_or_too_late_is_found() {
+    let mut forgot = remembering();
+    give(&mut forgot, 42, 42);
+    assert_eq!(
+        broken_at(&forgot, 42),
+        [Invariant::OneGrant, Invariant::Contract]
+    );
+    let mut remembered = remembering();
+    give(&mut remembered, 41, 32);
+    assert!(!run(&remembered).clean);
+}
+
+#[test]
+fn a_state_without_a_segment_of_an_own_window_is_found() {
+    let mut world = remembering();
+    let before = world.state[0].len();
+    let is_own =
+        |own: &Own| own.value.is_some() && own.key.as_ref().is_some_and(|key| key[0] == b'O');
+    let last = world.state[0].iter().rposition(is_own).unwrap();
+    world.state[0].remove(last);
+    assert_eq!(world.state[0].len(), before - 1);
+    assert!(!run(&world).clean);
+}
+
 #[test]
 fn a_reply_under_another_key_breaks_the_contract() {
     let mut world = world();

@@ -165,6 +165,11 @@ impl World {
                 ),
                 15 if number < 2 => "{\"op\":\"retire\",\"requester\":\"ops\"}".to_owned(),
                 16 => "{\"op\":\"describe\"}".to_owned(),
+                17 => {
+                    let remember = [0, 1, 2, 3, 5, 40, 100, 600_000, 1_000_001];
+                    let remember = remember[number as usize];
+                    format!("{{\"op\":\"define\",\"remember\":{remember}}}")
+                }
                 _ => String::new(),
             };
             let id = format!("id-{some}");

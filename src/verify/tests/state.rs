@@ -34,6 +34,11 @@ fn records() -> Vec<Raw> {
         br#"{"count":5000000000,"request_id":"large"}"#,
         None,
     );
+    let define = br#"{"op":"define","remember":20}"#;
+    world.ask(1, "receipts", define, None);
+    for number in 0..40 {
+        world.ask(1, "receipts", b"", Some(&format!("own-{number}")));
+    }
     world.load(300);
     world.serve();
     world.repair(1, 50);
@@ -96,6 +101,7 @@ fn key(key: wire::EntryKey<'_>) -> EntryKey<'_> {
     match key {
         wire::EntryKey::Sequence(name) => EntryKey::Sequence(name),
         wire::EntryKey::Window(segment) => EntryKey::Window(segment),
+        wire::EntryKey::Own { name, segment } => EntryKey::Own { name, segment },
         wire::EntryKey::Sent(home) => EntryKey::Sent(home),
         wire::EntryKey::Accepted(source) => EntryKey::Accepted(source),
         wire::EntryKey::Frozen => EntryKey::Frozen,
@@ -121,6 +127,7 @@ fn value(entry: &wire::Entry<'_>) -> Value {
                         cycle: rules.at_end.as_str() == "cycle",
                         max_count: rules.max_count,
                         audit: rules.audit,
+                        remember: rules.remember,
                     },
                     retired: defined.retired,
                     note: Note {
@@ -139,7 +146,9 @@ fn value(entry: &wire::Entry<'_>) -> Value {
                 })
             }),
         },
-        wire::Entry::Window { places, .. } | wire::Entry::FrozenWindow { places, .. } => {
+        wire::Entry::Window { places, .. }
+        | wire::Entry::FrozenWindow { places, .. }
+        | wire::Entry::Own { places, .. } => {
             let place = |place: &wire::Place| Place {
                 key: place.key.0,
                 grant: Grant {
@@ -227,7 +236,7 @@ fn what_the_service_wrote_is_read_alike() {
         assert_eq!(agree(record), Ok(true));
     }
     // Each kind is among them, and each optional part.
-    for kind in b"SWCAPVDFR" {
+    for kind in b"SWOCAPVDFR" {
         assert!(records.iter().any(|(key, ..)| key[0] == *kind), "{kind}");
     }
     let has = |part: &str| {
@@ -239,6 +248,7 @@ fn what_the_service_wrote_is_read_alike() {
     };
     has("defined: None");
     has("audit: true");
+    has("remember: 20");
     has("LedgerEnd");
     has("retired: true");
     has("count: 5000000000");
@@ -262,6 +272,18 @@ fn records_at_the_limits_are_read_alike() {
         for kind in [b"W", b"V"] {
             let key = [&kind[..], &segment.to_be_bytes()].concat();
             records.push((key.clone(), entry(&[]), None));
+            records.push((key, None, None));
+        }
+    }
+    for segment in [0, (1 << 59) - 1, 1 << 59, u64::MAX] {
+        for length in [0, 1, 255, 256] {
+            let name = "n".repeat(length);
+            let key = [&b"O"[..], &segment.to_be_bytes(), name.as_bytes()].concat();
+            for version in [1, 4, 5] {
+                let mut value = entry(&[]);
+                value.as_mut().unwrap()[0] = version;
+                records.push((key.clone(), value, None));
+            }
             records.push((key, None, None));
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn place(key: RequestKey, action: Action) -> Option<Place> {
                 at_end,
                 max_count,
                 audit,
+                remember,
             } = changes;
             let max_count = max_count.map(u64::cast_signed);
             for number in [start, increment, min, max, max_count] {
@@ -44,6 +45,10 @@ pub(super) fn place(key: RequestKey, action: Action) -> Option<Place> {
             }
             put(at_end.is_some(), &[u8::from(at_end == Some(AtEnd::Cycle))]);
             put(audit.is_some(), &[u8::from(audit == Some(true))]);
+            // Left out when it is absent: the act is the one that releases without it remember.
+            if let Some(remember) = remember {
+                put(true, &remember.to_be_bytes());
+            }
         }
     }
     let mut act = [0; 16];

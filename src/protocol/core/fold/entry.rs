@@ -7,6 +7,7 @@ use crate::core::definition::{AtEnd, Definition};
 use crate::core::digest::{Element, ElementBuilder, Kind};
 use crate::core::ledger::Chain;
 use crate::core::link::{Accepted, Position};
+use crate::core::own::OwnSlot;
 use crate::core::position::{Offset, Timestamp};
 use crate::core::sequence::Sequence;
 use crate::core::window::Place;
@@ -58,6 +59,15 @@ pub enum Entry<'a> {
         /// The places of the segment, in order.
         places: Cow<'a, [Place]>,
     },
+    /// A segment of the own window of a sequence.
+    Own {
+        /// The name of the sequence.
+        name: &'a str,
+        /// The number of the segment.
+        segment: u64,
+        /// The places of the segment, in order.
+        places: Cow<'a, [Place]>,
+    },
     /// One end of a chain of strays.
     Sent {
         /// The home partition that the strays go to.
@@ -93,6 +103,13 @@ pub enum EntryKey<'a> {
     Sequence(&'a str),
     /// A segment's number.
     Window(u32),
+    /// A segment of the own window of a sequence.
+    Own {
+        /// The name of the sequence.
+        name: &'a str,
+        /// The number of the segment.
+        segment: u64,
+    },
     /// A home partition.
     Sent(u32),
     /// A source partition.
@@ -112,6 +129,8 @@ pub enum Slot {
     Sequence(usize),
     /// A segment's number.
     Window(u32),
+    /// A segment of an own window.
+    Own(OwnSlot),
     /// A home partition.
     Sent(u32),
     /// A source partition.
@@ -142,6 +161,10 @@ impl<'a> Entry<'a> {
         match self {
             Entry::Sequence { name, .. } => EntryKey::Sequence(name),
             Entry::Window { segment, .. } => EntryKey::Window(*segment),
+            Entry::Own { name, segment, .. } => EntryKey::Own {
+                name,
+                segment: *segment,
+            },
             Entry::Sent { home, .. } => EntryKey::Sent(*home),
             Entry::Accepted { source, .. } => EntryKey::Accepted(*source),
             Entry::Frozen(_) => EntryKey::Frozen,
@@ -165,8 +188,12 @@ pub(super) fn sequence_element(
     }
 }
 
-/// Four texts of 255 bytes with their lengths, and 18 numbers.
-const DEFINED_CAPACITY: usize = 1 + 4 * (8 + 255) + 18 * 8;
+/// Stands before the number of requests to remember. The chain before it is no shorter than three numbers, so that no
+/// two sequences have the same element.
+const REMEMBERS: i64 = -1;
+
+/// Four texts of 255 bytes with their lengths, and 20 numbers.
+const DEFINED_CAPACITY: usize = 1 + 4 * (8 + 255) + 20 * 8;
 
 fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element {
     let Defined {
@@ -183,6 +210,7 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         at_end,
         max_count,
         audit,
+        remember,
     } = *definition;
     let Note {
         op,
@@ -213,6 +241,10 @@ fn defined_element(name: &str, sequence: Sequence, defined: &Defined) -> Element
         .number(timestamp.0);
     if let Some(chain) = chain {
         chain.add_to(&mut element);
+    }
+    // Without an own window the element is the one that releases without own windows compute.
+    if remember > 0 {
+        element.number(REMEMBERS).number(i64::from(remember));
     }
     element.finish()
 }

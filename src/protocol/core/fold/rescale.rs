@@ -390,8 +390,9 @@ impl Fold {
         self.scalars.unburied > 0 || planted!(BuriedEarly) && self.copied.scalars.is_some()
     }
 
-    /// Removes sequences that children have adopted, from index `from` on: looks at up to `max` of them. Returns
-    /// where to go on, or none at the end. Appends the slots whose tombstones the next checkpoint writes.
+    /// Removes sequences that children have adopted, from index `from` on: looks at up to `max` of them, and of the
+    /// segments of their own windows. Returns where to go on, or none at the end. Appends the slots whose tombstones the
+    /// next checkpoint writes, except those of segments, which are among the changes of the next cut.
     pub fn bury(
         &mut self,
         partition: u32,
@@ -400,6 +401,7 @@ impl Fold {
         slots: &mut Vec<Slot>,
     ) -> Option<usize> {
         let end = from.saturating_add(max).min(self.sequences.len());
+        let mut segments_max = max;
         for index in from..end {
             let Some((name, state)) = self.sequences.get_index(index) else {
                 break;
@@ -408,6 +410,14 @@ impl Fold {
                 continue;
             }
             let element = state.element(name);
+            if !self.own.is_empty() {
+                let name = name.clone();
+                segments_max -= self.set_remember(&name, 0, segments_max);
+                if segments_max == 0 {
+                    // There may be more of them. The sequence goes with the last one.
+                    return Some(index);
+                }
+            }
             if let Some((_, state)) = self.sequences.get_index_mut(index) {
                 state.buried = true;
                 state.defined = None;

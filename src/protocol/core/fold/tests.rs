@@ -849,6 +849,16 @@ fn full() -> Fold {
     log.first("plain");
     log.described(&define("defined", audited()));
     log.granted(&request("plain", Command::Next { count: 2 }, Some("x")));
+    let remembers = Changes {
+        remember: Some(50),
+        ..Changes::default()
+    };
+    log.described(&define("remembers", remembers));
+    for number in 0..20 {
+        let request_id = number.to_string();
+        let next = Command::Next { count: 1 };
+        log.granted(&request("remembers", next, Some(&request_id)));
+    }
     log.fold.put(Entry::Sent {
         home: 3,
         position: place(40),
@@ -1057,6 +1067,24 @@ fn the_digest_covers_everything_that_is_remembered() {
     window("place's count", &[Place { count: 77, ..place }]);
     window("place twice", &[place, place]);
     window("no place", &[]);
+    let own = |name, segment, places: &[Place]| {
+        let places = Cow::Owned(places.to_vec());
+        Entry::Own {
+            name,
+            segment,
+            places,
+        }
+    };
+    put("own place", own("remembers", 0, &[place]));
+    put("own place of another", own("defined", 0, &[place]));
+    put(
+        "own place of another segment",
+        own("remembers", 1, &[place]),
+    );
+    put("own place twice", own("remembers", 2, &[place, place]));
+    put("own place once", own("remembers", 2, &[place]));
+    let first = Place { first: 77, ..place };
+    put("own place's first", own("remembers", 0, &[first]));
 
     let slot = fold.slot(EntryKey::Sequence("defined")).unwrap();
     let Some(Entry::Sequence {
@@ -1099,6 +1127,7 @@ fn the_digest_covers_everything_that_is_remembered() {
         at_end: _,
         max_count: _,
         audit: _,
+        remember: _,
     } = definition;
     let Note {
         op: _,
@@ -1114,6 +1143,7 @@ fn the_digest_covers_everything_that_is_remembered() {
     variant("at end", &|d| d.definition.at_end = AtEnd::Cycle);
     variant("max count", &|d| d.definition.max_count = 77);
     variant("audit", &|d| d.definition.audit = false);
+    variant("remember", &|d| d.definition.remember = 77);
     variant("retired", &|d| d.retired = true);
     let mut of_chain = |what, change: &dyn Fn(&mut Chain)| {
         variant(what, &|d| change(d.chain.as_mut().expect("audited")));

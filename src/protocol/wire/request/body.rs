@@ -9,7 +9,7 @@ use super::scalar::{FieldValue, Scalar};
 use crate::core::rejection::{Code, Rejection, echo};
 
 /// All fields of request objects, of every operation.
-pub(crate) const FIELDS: [&str; 15] = [
+pub(crate) const FIELDS: [&str; 16] = [
     "op",
     "count",
     "request_id",
@@ -21,6 +21,7 @@ pub(crate) const FIELDS: [&str; 15] = [
     "at_end",
     "max_count",
     "audit",
+    "remember",
     "next",
     "force",
     "reason",

@@ -9,7 +9,7 @@ use super::{count, malformed, text};
 use crate::core::Command;
 use crate::core::command::{Action, Operation, Undefined};
 use crate::core::definition::{AtEnd, Changes};
-use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX};
+use crate::core::limits::{BOUND_MAX, BOUND_MIN, COUNT_MAX, REMEMBER_MAX};
 use crate::core::rejection::{Code, Rejection, echo};
 
 /// The operations, each with the fields that belong to it besides `op`, `request_id` and
@@ -26,6 +26,7 @@ const OPS: [(&str, &[&str]); 6] = [
             "at_end",
             "max_count",
             "audit",
+            "remember",
             "reason",
         ],
     ),
@@ -148,6 +149,21 @@ fn changes(fields: &mut Fields<'_>) -> Result<Changes, Rejection> {
         at_end,
         max_count,
         audit: flag("audit", fields.take("audit"))?,
+        remember: remember(fields.take("remember"))?,
+    })
+}
+
+fn remember(scalar: Option<Scalar<'_>>) -> Result<Option<u32>, Rejection> {
+    let Some(requests) = integer("remember", scalar)? else {
+        return Ok(None);
+    };
+    let fits = u32::try_from(requests)
+        .ok()
+        .filter(|requests| *requests <= REMEMBER_MAX);
+    fits.map(Some).ok_or_else(|| {
+        invalid(format!(
+            "remember must be 0 to {REMEMBER_MAX}, got {requests}"
+        ))
     })
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | sequence | its counter, 8 bytes; for a defined one the definition follows, then the position of its
 //! ledger, if it has one |
-//! | window segment | its places, 36 bytes each, 44 with a count from 2^32-1 on |
+//! | window segment, also of an own window | its places, 36 bytes each, 44 with a count from 2^32-1 on |
 //! | last stray sent | its leader epoch, 4 bytes, and its offset, 8 |
 //! | scalars of a parent | its highest time, floor, rule for undefined names, capacity and next place of the window |
 //! | partition that has done its part | nothing |
@@ -13,10 +13,13 @@
 use std::borrow::Cow;
 
 use super::bytes::{Reader, push_text};
-use super::{BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope};
+use super::{
+    BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_OWN_WINDOWS, FORMAT_VERSION_OF_RESCALES,
+    encode_envelope,
+};
 use crate::core::command::Undefined;
 use crate::core::definition::{AtEnd, Definition};
-use crate::core::fold::{Defined, Entry, EntryKey, Frozen, Note};
+use crate::core::fold::{Defined, Entry, EntryKey, Frozen, Note, OWN_SEGMENT};
 use crate::core::ledger::{Chain, Hash};
 use crate::core::limits::{ID_FIRST, ID_LAST, NAME_BYTES_MAX, TEXT_FIELD_BYTES_MAX};
 use crate::core::link::{Accepted, Position};
@@ -24,9 +27,14 @@ use crate::core::sequence::Sequence;
 use crate::core::window::{Place, RequestKey, SEGMENT};
 use crate::core::{Offset, Timestamp};
 
-/// The version of an entry. Some are made by a rescale only.
+/// The version of an entry. Some are made by a rescale only, and some by a definition with `remember`.
 pub(super) fn version(entry: &Entry<'_>) -> u8 {
     match entry {
+        Entry::Own { .. } => FORMAT_VERSION_OF_OWN_WINDOWS,
+        Entry::Sequence {
+            defined: Some(defined),
+            ..
+        } if defined.definition.remember > 0 => FORMAT_VERSION_OF_OWN_WINDOWS,
         Entry::Frozen(_) | Entry::FrozenWindow { .. } | Entry::Reported(_) => {
             FORMAT_VERSION_OF_RESCALES
         }
@@ -53,7 +61,13 @@ pub fn encode(out: &mut Vec<u8>, batch: BatchId, entry: &Entry<'_>) {
         }
         Entry::Frozen(frozen) => encode_frozen(out, *frozen),
         Entry::Reported(_) => {}
-        Entry::Window { segment: _, places } | Entry::FrozenWindow { segment: _, places } => {
+        Entry::Window { segment: _, places }
+        | Entry::FrozenWindow { segment: _, places }
+        | Entry::Own {
+            name: _,
+            segment: _,
+            places,
+        } => {
             for place in places.iter() {
                 let Place {
                     key,
@@ -140,6 +154,7 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
         at_end,
         max_count,
         audit,
+        remember,
     } = definition;
     let Note {
         op,
@@ -154,6 +169,9 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
     out.push(u8::from(*at_end == AtEnd::Cycle));
     out.extend_from_slice(&max_count.to_be_bytes());
     out.push(u8::from(*audit));
+    if *remember > 0 {
+        out.extend_from_slice(&remember.to_be_bytes());
+    }
     out.push(u8::from(*retired));
     for text in [op, requester, reason] {
         push_text(out, text);
@@ -175,16 +193,25 @@ fn encode_defined(out: &mut Vec<u8>, defined: &Defined) {
 }
 
 /// Reads an entry's value. `None` when it is not a valid value of this format.
-pub(super) fn read<'a>(key: EntryKey<'a>, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
+pub(super) fn read<'a>(
+    key: EntryKey<'a>,
+    reader: &mut Reader<'_>,
+    version: u8,
+) -> Option<Entry<'a>> {
     match key {
-        EntryKey::Sequence(name) => read_sequence(name, reader),
+        EntryKey::Sequence(name) => read_sequence(name, reader, version),
+        EntryKey::Own { name, segment } => Some(Entry::Own {
+            name,
+            segment,
+            places: read_places(reader, OWN_SEGMENT)?.into(),
+        }),
         EntryKey::Window(segment) => Some(Entry::Window {
             segment,
-            places: read_places(reader)?.into(),
+            places: read_places(reader, SEGMENT)?.into(),
         }),
         EntryKey::FrozenWindow(segment) => Some(Entry::FrozenWindow {
             segment,
-            places: read_places(reader)?.into(),
+            places: read_places(reader, SEGMENT)?.into(),
         }),
         EntryKey::Frozen => read_frozen(reader).map(Entry::Frozen),
         EntryKey::Reported(partition) => Some(Entry::Reported(partition)),
@@ -223,9 +250,9 @@ fn read_count(reader: &mut Reader<'_>) -> Option<u64> {
     }
 }
 
-fn read_places(reader: &mut Reader<'_>) -> Option<Vec<Place>> {
+fn read_places(reader: &mut Reader<'_>, max: usize) -> Option<Vec<Place>> {
     let mut places = Vec::new();
-    while !reader.is_empty() && places.len() < SEGMENT {
+    while !reader.is_empty() && places.len() < max {
         places.push(Place {
             key: RequestKey(reader.array()?),
             first: reader.i64()?,
@@ -240,7 +267,7 @@ fn read_position(reader: &mut Reader<'_>) -> Option<Position> {
     Position::read(i32::from_be_bytes(reader.array()?), reader.i64()?)
 }
 
-fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>> {
+fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>, version: u8) -> Option<Entry<'a>> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return None;
     }
@@ -252,7 +279,7 @@ fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>
         }
         None
     } else {
-        Some(Cow::Owned(read_defined(reader)?))
+        Some(Cow::Owned(read_defined(reader, version)?))
     };
     Some(Entry::Sequence {
         name,
@@ -261,7 +288,7 @@ fn read_sequence<'a>(name: &'a str, reader: &mut Reader<'_>) -> Option<Entry<'a>
     })
 }
 
-fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
+fn read_defined(reader: &mut Reader<'_>, version: u8) -> Option<Defined> {
     let (start, increment) = (reader.i64()?, reader.i64()?);
     let (min, max) = (reader.i64()?, reader.i64()?);
     let definition = Definition {
@@ -276,6 +303,10 @@ fn read_defined(reader: &mut Reader<'_>) -> Option<Defined> {
         },
         max_count: reader.u64()?,
         audit: flag(reader)?,
+        remember: match version {
+            FORMAT_VERSION_OF_OWN_WINDOWS => reader.u32()?,
+            _ => 0,
+        },
     };
     let retired = flag(reader)?;
     let mut text = || {

@@ -3,7 +3,8 @@
 use super::bytes::{Reader, push_text};
 use super::entry::{flag, read_undefined};
 use super::{
-    BatchId, FORMAT_VERSION, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_RESCALES, encode_envelope,
+    BatchId, FORMAT_VERSION_FIRST, FORMAT_VERSION_OF_ANSWERS, FORMAT_VERSION_OF_RESCALES,
+    encode_envelope,
 };
 use crate::core::limits::EPOCHS_MAX;
 use crate::core::link::LinkKey;
@@ -95,7 +96,7 @@ impl Footer {
 
     pub(super) fn version(&self) -> u8 {
         match (self.answers_beyond, self.scalars.are_of_rescale()) {
-            (true, _) => FORMAT_VERSION,
+            (true, _) => FORMAT_VERSION_OF_ANSWERS,
             (false, true) => FORMAT_VERSION_OF_RESCALES,
             (false, false) => FORMAT_VERSION_FIRST,
         }
@@ -200,7 +201,7 @@ impl Footer {
                     hash,
                 }),
             },
-            answers_beyond: version == FORMAT_VERSION,
+            answers_beyond: version == FORMAT_VERSION_OF_ANSWERS,
             batch_records: reader.u32()?,
             group: reader.text()?.to_owned(),
             instance: reader.text()?.to_owned(),

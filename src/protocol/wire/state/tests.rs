@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -131,6 +133,7 @@ fn the_stored_bytes_of_every_other_entry_do_not_change_either() {
             at_end: AtEnd::Cycle,
             max_count: 7,
             audit: true,
+            remember: 0,
         },
         retired: true,
         note: Note {
@@ -335,6 +338,90 @@ fn what_a_rescale_adds_has_a_version_of_its_own() {
 }
 
 #[test]
+fn what_a_sequence_remembers_itself_has_a_version_of_its_own() {
+    let places = [Place {
+        key: RequestKey([0x11; 16]),
+        first: 41,
+        increment: 1,
+        count: 10,
+    }];
+    let defined = |remember| Defined {
+        definition: Definition {
+            remember,
+            ..Definition::DEFAULT
+        },
+        retired: false,
+        note: Note {
+            op: "define".into(),
+            requester: "".into(),
+            reason: "".into(),
+            offset: Offset(3),
+            timestamp: Timestamp(4),
+        },
+        chain: None,
+    };
+    let sequence = |remember| Entry::Sequence {
+        name: "orders",
+        sequence: Sequence::restored(7),
+        defined: Some(Cow::Owned(defined(remember))),
+    };
+    let own = Entry::Own {
+        name: "orders",
+        segment: 2,
+        places: places.as_slice().into(),
+    };
+    let entries = [
+        (
+            own,
+            "4f00000000000000026f7264657273",
+            "111111111111111111111111111111110000000000000029000000000000000100\
+             00000a",
+        ),
+        (
+            sequence(50_000),
+            "536f7264657273",
+            concat!(
+                "0000000000000007", // next
+                "0000000000000001", // start
+                "0000000000000001", // increment
+                "0000000000000001", // min
+                "001fffffffffffff", // max
+                "00",               // at end
+                "00000000000f4240", // max count
+                "00",               // audit
+                "0000c350",         // remember
+                "00",               // retired
+                "0006646566696e65", // op
+                "0000",             // requester
+                "0000",             // reason
+                "0000000000000003", // offset
+                "0000000000000004", // time
+            ),
+        ),
+    ];
+    for (entry, key_hex, value_hex) in entries {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        encode_key(&mut key, entry.key());
+        entry::encode(&mut value, BATCH, &entry);
+        assert_eq!(hex(&key), key_hex);
+        assert_eq!((value[0], hex(&value[17..])), (4, value_hex.to_owned()));
+        let read = decode(&key, Some(&value), None).unwrap();
+        assert_eq!(read.content, Content::Entry(entry));
+    }
+    // The next earlier release reads a sequence without it.
+    let mut value = Vec::new();
+    entry::encode(&mut value, BATCH, &sequence(0));
+    assert_eq!(value[0], 1);
+    for wrong in [
+        &b"O\0\0\0\0\0\0\0\x02"[..],
+        b"O\0\0\0\0\0\0\0",
+        b"O\xff\0\0\0\0\0\0\0a",
+    ] {
+        assert_eq!(entry_key(wrong), None);
+    }
+}
+
+#[test]
 fn a_footer_with_answers_beyond_it_is_not_for_a_release_that_would_send_them_again() {
     for unburied in [0, 7] {
         let footer = Footer {
@@ -394,7 +481,7 @@ fn every_length_is_checked_and_a_newer_version_is_told_apart() {
     value[0] = FORMAT_VERSION + 1;
     assert_eq!(
         decode(FOOTER_KEY, Some(&value), None),
-        Err(Error::Version(4))
+        Err(Error::Version(5))
     );
     assert!(decode(b"X", Some(&value[..1]), None).is_err());
     assert!(decode(b"", None, None).is_err());
