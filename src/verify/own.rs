@@ -6,6 +6,8 @@ use super::window::{Key, Place};
 
 /// Number of requests in one record of the state topic.
 pub(super) const SEGMENT: u64 = 16;
+/// Most requests that a sequence remembers itself.
+pub(super) const REMEMBER_MAX: u32 = 1_000_000;
 /// Most requests that the sequences of a partition remember together.
 pub(super) const ALL_MAX: u64 = 1_000_000;
 

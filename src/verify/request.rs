@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 use super::code::Code;
 use super::grant::Grant;
-use super::rules::REMEMBER_MAX;
+use super::own::REMEMBER_MAX;
 
 const NAME_BYTES_MAX: usize = 255;
 const TEXT_BYTES_MAX: usize = 255;

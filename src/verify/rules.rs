@@ -3,15 +3,13 @@
 
 use super::code::Code;
 use super::grant::Grant;
-use super::own::Own;
+use super::own::{Own, REMEMBER_MAX};
 use super::request::Change;
 
 /// 2^53-1.
 const ID_LAST: i64 = 9_007_199_254_740_991;
 const COUNT_DEFAULT_MAX: u64 = 1_000_000;
 const COUNT_MAX: u64 = ID_LAST.unsigned_abs();
-/// Most requests that a sequence remembers itself.
-pub(super) const REMEMBER_MAX: u32 = 1_000_000;
 
 /// The rules of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

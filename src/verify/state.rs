@@ -22,9 +22,9 @@ use super::grant::Grant;
 use super::link::{BEGINNING, End, Position};
 use super::oracle::Scalars;
 use super::oracle::rescale::Frozen;
+use super::own::SEGMENT as OWN_SEGMENT;
 use super::request::Unknown;
 use super::rules::{Defined, Ledger, LedgerEnd, Note, Rules};
-use super::own::SEGMENT as OWN_SEGMENT;
 use super::window::{Place, SEGMENT};
 
 /// The version of records that every release can read.
@@ -58,10 +58,7 @@ pub(super) type BatchId = (u64, u64);
 pub(super) enum EntryKey<'a> {
     Sequence(&'a str),
     Window(u32),
-    Own {
-        name: &'a str,
-        segment: u64,
-    },
+    Own { name: &'a str, segment: u64 },
     Sent(u32),
     Accepted(u32),
     Frozen,
@@ -216,8 +213,7 @@ fn entry_key(key: &[u8]) -> Option<EntryKey<'_>> {
             let (segment, name) = rest.split_first_chunk()?;
             let segment = u64::from_be_bytes(*segment);
             let name = std::str::from_utf8(name).ok()?;
-            let is_known =
-                segment < OWN_SEGMENTS_MAX && (1..=TEXT_BYTES_MAX).contains(&name.len());
+            let is_known = segment < OWN_SEGMENTS_MAX && (1..=TEXT_BYTES_MAX).contains(&name.len());
             is_known.then_some(EntryKey::Own { name, segment })?
         }
         b'C' => EntryKey::Sent(number()?),
@@ -243,7 +239,9 @@ fn entry(key: EntryKey<'_>, bytes: &mut Bytes<'_>, version: u8) -> Option<Value>
             };
             Value::Sequence { next, defined }
         }
-        EntryKey::Window(_) | EntryKey::FrozenWindow(_) => Value::Window(places(bytes, SEGMENT as u64)?),
+        EntryKey::Window(_) | EntryKey::FrozenWindow(_) => {
+            Value::Window(places(bytes, SEGMENT as u64)?)
+        }
         EntryKey::Own { .. } => Value::Window(places(bytes, OWN_SEGMENT)?),
         EntryKey::Sent(_) => Value::Sent(position(bytes)?),
         EntryKey::Accepted(_) => Value::Accepted(End {

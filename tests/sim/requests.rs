@@ -161,7 +161,9 @@ impl World {
             };
             return named(name, meaning, None, value);
         }
-        let id = self.random.below(8);
+        // Few, so that they come again, or more than a segment of an own window holds.
+        let ids = if self.random.chance(50) { 8 } else { 60 };
+        let id = self.random.below(ids);
         // Mostly a repeat of the same request.
         let count = if self.random.chance(85) {
             1 + id % 3

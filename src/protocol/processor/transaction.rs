@@ -124,6 +124,11 @@ impl Transaction {
         }
         match self.action {
             Action::Begin => self.go(Action::Done(Outcome::Aborted)),
+            // An earlier try has had no answer, and may have arrived (T5).
+            Action::Commit if self.attempts > 0 => {
+                self.after_renewal = Outcome::Unsettled;
+                self.go(Action::Renew);
+            }
             Action::Produce | Action::SendOffsets | Action::Commit => self.go(Action::Abort),
             Action::Abort | Action::Renew | Action::Done(_) => {}
         }

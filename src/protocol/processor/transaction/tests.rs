@@ -177,6 +177,21 @@ fn t1_nothing_is_committed_before_records_and_offsets_are_acknowledged() {
 }
 
 #[test]
+fn t5_a_commit_without_an_answer_is_never_taken_for_aborted() {
+    every_trace(&mut |trace| {
+        let mut commits = trace.steps.iter().rev();
+        let last = commits.find(|step| step.action == Action::Commit);
+        let answered = |end: End| {
+            let unanswered = [Failure::Retriable, Failure::Indefinite, Failure::Fatal];
+            !unanswered.map(End::Failed).contains(&end)
+        };
+        if trace.outcome == Some(Outcome::Aborted) {
+            assert!(last.is_none_or(|step| answered(step.end)), "{trace:?}");
+        }
+    });
+}
+
+#[test]
 fn t3_once_cancelled_no_commit_is_begun() {
     every_trace(&mut |trace| {
         let late = |step: &Step| step.action == Action::Commit && step.cancelled_before;
