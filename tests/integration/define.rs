@@ -85,6 +85,7 @@ max        2000
 at_end     cycle
 max_count  10
 audit      false
+remember   0
 next       1000
 ";
         assert_eq!(said(&service, &words), text);

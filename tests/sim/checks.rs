@@ -700,10 +700,11 @@ impl World {
             let fits = match code {
                 "truncated" | "other_record" => part.cut_below,
                 "requests_missing" => part.cut_below || part.requests.start > 0,
-                "link_broken" | "too_many_hops" => part
-                    .folding
-                    .broken
-                    .is_some_and(|broken| broken.code == code),
+                // A log that was cut below an answer may break a chain before the digest there shows the cut.
+                "link_broken" | "too_many_hops" => {
+                    let broken = part.folding.broken;
+                    part.cut_below || broken.is_some_and(|broken| broken.code == code)
+                }
                 "unreadable" => part.unread.is_some_and(|unread| unread.in_log),
                 _ => self.damaged.get(&partition) == Some(&code),
             };

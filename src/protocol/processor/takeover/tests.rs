@@ -281,6 +281,23 @@ fn a_rewrite_that_does_not_add_up_falls_back_to_the_beginning() {
 }
 
 #[test]
+fn a_rewrite_that_adds_up_in_part_falls_back_to_the_beginning() {
+    let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
+    takeover.on(bound(10, 100));
+    takeover.on(committed(45, Some(70)));
+    // A zombie's old footer adds up, and the owner's does not.
+    let doubtful = Restored {
+        footer: Some(footer()),
+        skipped_batches: 1,
+        ..Restored::default()
+    };
+    assert_eq!(
+        action(takeover.on(Event::State(Box::new(doubtful)))),
+        Action::ReadState { from: 10, to: 100 }
+    );
+}
+
+#[test]
 fn what_does_not_add_up_from_the_beginning_either_is_not_read_a_third_time() {
     let mut takeover = Takeover::new(1, GROUP, FRESH_KEY);
     takeover.on(bound(10, 100));
