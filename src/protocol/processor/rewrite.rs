@@ -16,12 +16,20 @@ const GROWTH_MAX: u64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Idle,
-    /// Slots below `next` are in a batch. `from` is the offset of the first chunk once that is committed.
+    /// Of the `live` entries at the last chunk, those below `next` are in a batch. `from` is the offset of the first
+    /// chunk once that is committed.
     Running {
         next: usize,
+        live: usize,
         from: Option<i64>,
     },
 }
+
+const BEGUN: Progress = Progress::Running {
+    next: 0,
+    live: 0,
+    from: None,
+};
 
 /// The progress of one partition's full rewrites.
 #[derive(Debug)]
@@ -56,14 +64,19 @@ impl Rewrite {
     pub fn chunk(&mut self, live: usize, changed: usize, most: usize) -> std::ops::Range<usize> {
         if self.progress == Progress::Idle && self.due(live) {
             self.since_start = 0;
-            self.progress = Progress::Running {
-                next: 0,
-                from: None,
-            };
+            self.progress = BEGUN;
+        }
+        // When entries go, at the end of a rescale, those behind them move to lower places.
+        if matches!(self.progress, Progress::Running { live: before, .. } if live < before) {
+            self.since_start = 0;
+            self.progress = BEGUN;
         }
         match &mut self.progress {
             Progress::Idle => 0..0,
-            Progress::Running { next, .. } => {
+            Progress::Running {
+                next, live: seen, ..
+            } => {
+                *seen = live;
                 let start = *next;
                 // Twice the number of changes, so that a rewrite ends before changes overtake it.
                 *next = live.min(start + CHUNK_ENTRIES.max(2 * changed).min(most));
@@ -77,10 +90,7 @@ impl Rewrite {
         self.since_start = 0;
         self.from = None;
         self.lost = true;
-        self.progress = Progress::Running {
-            next: 0,
-            from: None,
-        };
+        self.progress = BEGUN;
     }
 
     /// True while nothing in the state log adds up.
@@ -101,11 +111,16 @@ impl Rewrite {
     pub fn committed(&mut self, records: u64, first: Option<i64>, live: usize) {
         self.records += records;
         self.since_start += records;
-        let Progress::Running { next, from } = &mut self.progress else {
+        let Progress::Running {
+            next,
+            live: seen,
+            from,
+        } = &mut self.progress
+        else {
             return;
         };
         *from = from.or(first);
-        if *next >= live {
+        if *next >= live.max(*seen) {
             self.from = *from;
             self.records = self.since_start;
             self.progress = Progress::Idle;
@@ -187,6 +202,18 @@ mod tests {
         rewrite.committed(3_001, Some(5_005), 8_000);
         assert!(!rewrite.is_lost() && !rewrite.wants_checkpoint(8_000));
         assert_eq!(rewrite.from(), Some(3));
+    }
+
+    #[test]
+    fn a_rewrite_begins_again_when_entries_have_gone() {
+        let mut rewrite = Rewrite::new(10, 20_000, None);
+        assert_eq!(rewrite.chunk(8_000, 0, usize::MAX), 0..5_000);
+        // Those that are not written yet lie below the next chunk now.
+        rewrite.committed(5_001, Some(7), 4_000);
+        assert_eq!(rewrite.from(), None);
+        assert_eq!(rewrite.chunk(4_000, 0, usize::MAX), 0..4_000);
+        rewrite.committed(4_001, Some(6_000), 4_000);
+        assert_eq!(rewrite.from(), Some(6_000));
     }
 
     #[test]
