@@ -162,11 +162,10 @@ impl OwnWindows {
         if !known.segments.contains_key(&segment) {
             let listed = self.list(OwnSlot { window, segment });
             let places = Vec::with_capacity(OWN_SEGMENT);
-            let (_, window) = self.window_mut(name);
-            window.segments.insert(segment, Segment { places, listed });
+            let segments = &mut self.windows[index].segments;
+            segments.insert(segment, Segment { places, listed });
         }
-        let (_, known) = self.window_mut(name);
-        known.push(number, place);
+        self.windows[index].push(number, place);
         let replaced = Replaced {
             before: None,
             after: Some(element(name, number, &place)),

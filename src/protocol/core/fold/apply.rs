@@ -12,7 +12,7 @@ use crate::core::ledger::{Event, Ledger};
 use crate::core::limits::{HOPS_MAX, REMEMBERED_PER_PARTITION_MAX};
 use crate::core::link::{Accepted, Link, Position, Verdict};
 use crate::core::name::{Name, POLICY};
-use crate::core::own;
+use crate::core::own::{self, Changed, OwnWindows};
 use crate::core::partitioner::partition_of;
 use crate::core::planted::{self, planted};
 use crate::core::position::Timestamp;
@@ -229,33 +229,29 @@ impl Fold {
 
     /// False when the sequence has no own window.
     fn remember_own(&mut self, name: &str, place: Place) -> bool {
+        !planted!(OwnWindowShared)
+            && self.change_own(|own, changed| own.remember(name, place, changed))
+    }
+
+    /// Changes own windows. The digest and the entries to write follow.
+    fn change_own<T>(&mut self, change: impl FnOnce(&mut OwnWindows, Changed<'_>) -> T) -> T {
         let Fold {
             own,
             entries,
             touched,
             ..
         } = self;
-        !planted!(OwnWindowShared)
-            && own.remember(name, place, &mut |slot, Replaced { before, after }| {
-                entries.replace(before, after);
-                touch(touched, Slot::Own(slot));
-            })
+        change(own, &mut |slot, Replaced { before, after }| {
+            entries.replace(before, after);
+            touch(touched, Slot::Own(slot));
+        })
     }
 
     /// Sets the number of requests that a sequence remembers, and forgets what is beyond it: at most so many segments,
     /// whose number is returned. All of a million requests take a tenth of a second, and 6 MB of tombstones.
     pub(super) fn set_remember(&mut self, name: &str, remember: u32, max: usize) -> usize {
-        let Fold {
-            own,
-            entries,
-            touched,
-            ..
-        } = self;
-        own.set(name, remember);
-        own.forget(name, max, &mut |slot, Replaced { before, after }| {
-            entries.replace(before, after);
-            touch(touched, Slot::Own(slot));
-        })
+        self.own.set(name, remember);
+        self.change_own(|own, changed| own.forget(name, max, changed))
     }
 
     /// Checks that the partition has room for what a sequence is to remember. Names of other partitions do not count:
