@@ -25,12 +25,6 @@ enum Progress {
     },
 }
 
-const BEGUN: Progress = Progress::Running {
-    next: 0,
-    live: 0,
-    from: None,
-};
-
 /// The progress of one partition's full rewrites.
 #[derive(Debug)]
 pub struct Rewrite {
@@ -62,14 +56,13 @@ impl Rewrite {
     /// The slots that the next checkpoint writes again, at most `most`, besides the `changed` entries that it
     /// writes anyway.
     pub fn chunk(&mut self, live: usize, changed: usize, most: usize) -> std::ops::Range<usize> {
-        if self.progress == Progress::Idle && self.due(live) {
-            self.since_start = 0;
-            self.progress = BEGUN;
-        }
-        // When entries go, at the end of a rescale, those behind them move to lower places.
-        if matches!(self.progress, Progress::Running { live: before, .. } if live < before) {
-            self.since_start = 0;
-            self.progress = BEGUN;
+        let begins = match self.progress {
+            Progress::Idle => self.due(live),
+            // When entries go, at the end of a rescale, those behind them move to lower places.
+            Progress::Running { live: before, .. } => live < before,
+        };
+        if begins {
+            self.begin();
         }
         match &mut self.progress {
             Progress::Idle => 0..0,
@@ -87,10 +80,18 @@ impl Rewrite {
 
     /// Notes that the state log has lost records: everything is written again, from the next checkpoint on.
     pub fn lost(&mut self) {
-        self.since_start = 0;
         self.from = None;
         self.lost = true;
-        self.progress = BEGUN;
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.since_start = 0;
+        self.progress = Progress::Running {
+            next: 0,
+            live: 0,
+            from: None,
+        };
     }
 
     /// True while nothing in the state log adds up.
