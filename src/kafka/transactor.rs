@@ -177,7 +177,6 @@ impl Transactor {
             shared: Arc::clone(&shared),
             producer: None,
             deliveries,
-            settles: Duration::ZERO,
         };
         let thread = std::thread::Builder::new()
             .name("transactor".to_owned())
@@ -244,8 +243,6 @@ struct Worker {
     shared: Arc<SharedState>,
     producer: Option<TransactionalProducer>,
     deliveries: Deliveries,
-    /// How long the brokers go on with the transaction that was committed.
-    settles: Duration,
 }
 
 impl Worker {
@@ -264,9 +261,6 @@ impl Worker {
             match jobs.recv_timeout(IDLE_SERVE) {
                 Ok(job) => {
                     let done = self.carry_out(job);
-                    // The engine cuts the next transaction when it hears of the end of this one. Until the next
-                    // one can begin, it may grow.
-                    std::thread::sleep(std::mem::take(&mut self.settles));
                     if !completed(done) {
                         return;
                     }
@@ -288,6 +282,7 @@ impl Worker {
         let mut problem = None;
         let mut written = Vec::new();
         let mut metadata: Option<GroupMetadata> = None;
+        let mut settles = Duration::ZERO;
         self.deliveries.begin(&job.checkpoint);
         let outcome = loop {
             if self.shared.cancel.swap(false, Ordering::SeqCst) {
@@ -318,7 +313,7 @@ impl Worker {
                     let asked = Instant::now();
                     let committed = self.with_producer(|producer| producer.commit(deadline));
                     if shared.connection.awaited_transactions {
-                        self.settles = settling(asked.elapsed());
+                        settles = settling(asked.elapsed());
                     }
                     committed
                 }
@@ -349,7 +344,7 @@ impl Worker {
             }
         };
         self.look_at_sizes();
-        Completed {
+        let completed = Completed {
             checkpoint: job.checkpoint,
             outcome,
             written,
@@ -357,7 +352,11 @@ impl Worker {
             late: transaction.is_late(),
             problem,
             undelivered: self.deliveries.take_tally(),
-        }
+        };
+        // The engine cuts the next transaction when it hears of the end of this one. Until the next one can begin,
+        // it may grow.
+        std::thread::sleep(settles);
+        completed
     }
 
     /// Looks at the size limits after a batch was refused as too large. If it were made again with the old
