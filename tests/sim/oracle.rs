@@ -199,7 +199,7 @@ pub struct Sequence {
 const LAST: i128 = (1 << 53) - 1;
 const COUNT_DEFAULT_MAX: i128 = 1_000_000;
 const COUNT_MAX: i128 = (1 << 53) - 1;
-/// What the sequences of a partition remember together.
+/// Most requests that the sequences of a partition remember together.
 const REMEMBERED_MAX: i128 = 1_000_000;
 /// Most times that a request is forwarded.
 const HOPS_MAX: u8 = 16;

@@ -23,7 +23,7 @@ pub enum Bug {
     OffsetUndigested,
     /// A committed offset is believed although a repair has replaced the state that it follows.
     OldOffsetBelieved,
-    /// What an earlier owner has answered beyond its last footer is answered again.
+    /// The answers of an earlier owner beyond its last footer are sent again.
     AnsweredAgain,
     /// I4: the first request behind those that are answered already gets no answer.
     AnswerForgotten,

@@ -49,7 +49,7 @@ fn records() -> Vec<Raw> {
         .collect()
 }
 
-/// What the service reads, in the form of the checker.
+/// The service's reading, in the form of the checker.
 fn translated(content: &wire::Content<'_>) -> String {
     match content {
         wire::Content::Entry(entry) => shown(key(entry.key()), Some(value(entry))),
