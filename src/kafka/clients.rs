@@ -53,6 +53,9 @@ const TOPIC_REFRESH_INTERVAL_MS: &str = "10000";
 /// host is gone, or a firewall has forgotten it. librdkafka's default is 60 s, and a partition would stand still that
 /// long. Longer than the 9 s after which another broker leads the partitions of one that is gone.
 const SOCKET_TIMEOUT_MS: &str = "10000";
+/// The same in a takeover, whose partition stands still meanwhile. Its clients have been idle for up to minutes, so
+/// they are the ones whose connections are lost unnoticed. A fetch of [`READER_PARTITION_BYTES`] must end in this time.
+const TAKEOVER_SOCKET_TIMEOUT_MS: &str = "5000";
 /// How long a record of a checkpoint waits for others when no client waits for the checkpoint.
 const BULK_LINGER_MS: &str = "5";
 /// How long a reply in a backlog waits for others: a fraction of its wait in the backlog, and long enough for
@@ -137,6 +140,16 @@ impl Connection {
     /// The transactional ID of a repair. It fences an earlier repair of the partition, and no instance.
     pub fn repair_id(&self, partition: i32) -> String {
         format!("{}-recover/{partition}", self.group)
+    }
+
+    /// The connection of the clients that answer a takeover's questions.
+    pub fn for_takeovers(&self) -> Connection {
+        let mut connection = self.clone();
+        let timeout = connection
+            .properties
+            .entry("socket.timeout.ms".to_owned());
+        timeout.or_insert_with(|| TAKEOVER_SOCKET_TIMEOUT_MS.to_owned());
+        connection
     }
 
     /// The configuration of the group member that reads requests.
@@ -423,11 +436,11 @@ fn fix_consumer(config: &mut Config, view: View, group: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::kafka::consumer::GroupConsumer;
 
-    fn connection(group: &str, instance_id: &str) -> Connection {
+    pub(in crate::kafka) fn connection(group: &str, instance_id: &str) -> Connection {
         Connection {
             brokers: "localhost:1".to_owned(),
             properties: BTreeMap::new(),

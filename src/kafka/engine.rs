@@ -504,6 +504,7 @@ impl Engine {
             held_back,
             heart,
             failovers,
+            takeovers,
             ..
         } = self;
         let names = &config.options.service.routing.names;
@@ -565,6 +566,9 @@ impl Engine {
             }
             Event::Revoked { partitions, lost } => {
                 reporter.rebalanced(if lost { "lost" } else { "revoke" }, &partitions);
+                if lost {
+                    takeovers.connections_lost();
+                }
                 inputs.push(Input::Revoked { partitions, lost });
             }
             Event::Statistics(json) => reporter.statistics(json),

@@ -6,6 +6,7 @@ mod cluster;
 mod memory;
 pub(crate) mod questions;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,9 +114,25 @@ pub(crate) enum Finding {
     },
 }
 
+/// The number of times that connections were found to be lost. Clients that are older than the last time are not used:
+/// one lost connection is seldom alone, and each thread would wait for a time-out of its own.
+#[derive(Clone, Debug, Default)]
+struct Losses(Arc<AtomicU64>);
+
+impl Losses {
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Handle on the threads. They end when it is dropped and their work is done.
 pub(crate) struct Takeovers {
     tasks: Sender<Task>,
+    losses: Losses,
 }
 
 impl Takeovers {
@@ -134,20 +151,28 @@ impl Takeovers {
     {
         let (tasks, receiver) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
+        let losses = Losses::default();
         for index in 0..THREADS {
             let worker = Worker {
-                connection: connection.clone(),
+                connection: connection.for_takeovers(),
                 topics: topics.clone(),
                 writer: run.writer,
                 fresh_key: run.link_key,
                 questions: None,
+                losses: losses.clone(),
             };
             let (receiver, found) = (Arc::clone(&receiver), found.clone());
             std::thread::Builder::new()
                 .name(format!("takeover-{index}"))
                 .spawn(move || worker.run(&receiver, found))?;
         }
-        Ok(Takeovers { tasks })
+        Ok(Takeovers { tasks, losses })
+    }
+
+    /// This instance has lost its group, so its connections may be lost, too: the next tasks make new ones. Without
+    /// this, each thread would find out by a time-out, while the partition that it takes over stands still.
+    pub(crate) fn connections_lost(&self) {
+        self.losses.add();
     }
 
     /// Hands in a task. There are at most a few tasks for each partition, so this bounds the queue.
@@ -163,7 +188,9 @@ struct Worker {
     topics: Topics,
     writer: u64,
     fresh_key: LinkKey,
-    questions: Option<Questions>,
+    /// The clients, and the number of losses when they were made.
+    questions: Option<(Questions, u64)>,
+    losses: Losses,
 }
 
 impl Worker {
@@ -237,15 +264,30 @@ impl Worker {
     fn warm(&mut self) {
         if let Err(error) = self.questions().and_then(Questions::warm) {
             debug!(%error, "cannot connect for a takeover in advance");
+            // An old client would not look for another connection before its time-out. The clients of other threads may
+            // have their connections.
+            self.questions = None;
         }
     }
 
     fn questions(&mut self) -> Result<&Questions, Error> {
+        let losses = self.losses.count();
         let questions = match self.questions.take() {
-            Some(questions) => questions,
-            None => Questions::new(&self.connection, &self.topics)?,
+            Some((questions, made)) if made == losses => questions,
+            _ => Questions::new(&self.connection, &self.topics)?,
         };
-        Ok(self.questions.insert(questions))
+        let (questions, _) = self.questions.insert((questions, losses));
+        Ok(questions)
+    }
+
+    /// A client that has failed once is not used for the next question, and neither are those of other threads that
+    /// are as old.
+    fn give_up_clients(&mut self) {
+        if let Some((_, made)) = self.questions.take()
+            && made == self.losses.count()
+        {
+            self.losses.add();
+        }
     }
 
     /// Returns the finding, and the number of state records that were read for it.
@@ -281,8 +323,7 @@ impl Worker {
                 }
                 Err(error) => {
                     debug!(partition, ?action, %error, "a takeover's question has no answer yet");
-                    // A client that has failed once is not used for the next question.
-                    self.questions = None;
+                    self.give_up_clients();
                     Event::Unavailable(error.to_string())
                 }
             };
@@ -314,7 +355,7 @@ impl Worker {
             }
             Err(error) => {
                 debug!(child, parent, %error, "the state of a parent cannot be read now");
-                self.questions = None;
+                self.give_up_clients();
                 (Parent::NotYet(error.to_string()), 0)
             }
         }
@@ -331,8 +372,53 @@ impl Worker {
             .questions()
             .and_then(|questions| questions.foreign(partition, from, to, writer));
         if found.is_err() {
-            self.questions = None;
+            self.give_up_clients();
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::clients::tests::connection;
+
+    fn worker(losses: &Losses) -> Worker {
+        let name = "topic".to_owned();
+        Worker {
+            connection: connection("g", "i").for_takeovers(),
+            topics: Topics {
+                requests: name.clone(),
+                replies: name.clone(),
+                state: name.clone(),
+                ledger: name,
+            },
+            writer: 1,
+            fresh_key: LinkKey([0; 32]),
+            questions: None,
+            losses: losses.clone(),
+        }
+    }
+
+    fn age(worker: &Worker) -> Option<u64> {
+        worker.questions.as_ref().map(|(_, made)| *made)
+    }
+
+    #[test]
+    fn a_lost_connection_makes_every_thread_connect_again_once() {
+        let losses = Losses::default();
+        let (mut one, mut other) = (worker(&losses), worker(&losses));
+        one.questions().unwrap();
+        other.questions().unwrap();
+        one.give_up_clients();
+        one.questions().unwrap();
+        assert_eq!((age(&one), age(&other)), (Some(1), Some(0)));
+        // These clients are older than the loss, so they say nothing new.
+        other.give_up_clients();
+        other.questions().unwrap();
+        assert_eq!((age(&one), age(&other)), (Some(1), Some(1)));
+        losses.add();
+        one.questions().unwrap();
+        assert_eq!(age(&one), Some(2));
     }
 }
