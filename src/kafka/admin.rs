@@ -32,6 +32,8 @@ const FIRST_CONTACT_ATTEMPT: Duration = Duration::from_millis(500);
 const CALL_MIN: Duration = Duration::from_millis(1);
 /// The longest time for a question: as long as a change of the controller takes.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// The name of an operation in errors.
+const LIST: &str = "list topics";
 
 /// A cluster as its metadata shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +145,7 @@ impl Admin {
             let left = within.saturating_sub(begin.elapsed());
             let attempt = left.clamp(CALL_MIN, FIRST_CONTACT_ATTEMPT);
             match self.client.fetch_metadata(None, attempt) {
-                Ok(metadata) => return cluster_of(&metadata),
+                Ok(metadata) => return cluster_of(LIST, &metadata),
                 Err(error) => {
                     let error = Error::from_kafka(OPERATION, &error);
                     if error.class != Class::Retriable {
@@ -404,23 +406,43 @@ fn unreachable(brokers: &str, within: Duration, reason: Option<&str>) -> Error {
 pub(crate) fn cluster<C: ClientContext>(client: &Client<C>) -> Result<Cluster, Error> {
     let metadata = client
         .fetch_metadata(None, CALL_DEADLINE)
-        .map_err(|error| Error::from_kafka("list topics", &error))?;
-    cluster_of(&metadata)
+        .map_err(|error| Error::from_kafka(LIST, &error))?;
+    cluster_of(LIST, &metadata)
 }
 
-/// The number of partitions of a topic; none when the topic does not exist. Never creates it.
+/// The number of partitions of a topic; none when the topic does not exist. Never creates it. Asks for this topic
+/// alone: a cluster may have thousands, and one of them may be in trouble.
 ///
 /// # Errors
-/// No answer in time.
+/// No answer in time, or no permission.
 pub(crate) fn partition_count<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
 ) -> Result<Option<u32>, Error> {
-    Ok(cluster(client)?.topics.get(topic).map(|t| t.partitions))
+    const OPERATION: &str = "look for a topic";
+    let metadata = client
+        .fetch_metadata(Some(topic), CALL_DEADLINE)
+        .map_err(|error| Error::from_kafka(OPERATION, &error).about(topic))?;
+    Ok(cluster_of(OPERATION, &metadata)?
+        .topics
+        .get(topic)
+        .map(|t| t.partitions))
 }
 
-/// The ID of a topic; none when the topic does not exist. A topic that is deleted and created again gets
-/// another ID.
+/// The number of partitions of a topic and its ID; none when the topic does not exist. A topic that is deleted and
+/// created again gets another ID.
+///
+/// # Errors
+/// No answer in time, or no permission.
+pub(crate) fn partitions_and_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Result<Option<(u32, [u8; 16])>, Error> {
+    let found = native::describe_topic(client, topic, CALL_DEADLINE)?;
+    Ok(found.map(|found| (found.partitions, found.id)))
+}
+
+/// The ID alone.
 ///
 /// # Errors
 /// No answer in time, or no permission.
@@ -450,12 +472,15 @@ pub(crate) fn grow<C: ClientContext>(
     }
 }
 
-fn cluster_of(metadata: &rdkafka::metadata::Metadata) -> Result<Cluster, Error> {
+fn cluster_of(
+    operation: &'static str,
+    metadata: &rdkafka::metadata::Metadata,
+) -> Result<Cluster, Error> {
     let mut topics = BTreeMap::new();
     for topic in metadata.topics() {
         if let Some(code) = topic.error() {
-            let error = Error::new("list topics", code.into(), "");
-            // The topic was deleted while the list was made.
+            let error = Error::new(operation, code.into(), "");
+            // In a list, the topic was deleted while the list was made.
             if error.is_absent() {
                 continue;
             }

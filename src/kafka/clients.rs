@@ -145,9 +145,7 @@ impl Connection {
     /// The connection of the clients that answer a takeover's questions.
     pub fn for_takeovers(&self) -> Connection {
         let mut connection = self.clone();
-        let timeout = connection
-            .properties
-            .entry("socket.timeout.ms".to_owned());
+        let timeout = connection.properties.entry("socket.timeout.ms".to_owned());
         timeout.or_insert_with(|| TAKEOVER_SOCKET_TIMEOUT_MS.to_owned());
         connection
     }

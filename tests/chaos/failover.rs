@@ -227,6 +227,9 @@ impl Scene<'_, '_> {
         let mut end_ms = u64::MAX;
         let name = match fault {
             Fault::HostGone => PROXIED.to_owned(),
+            // An instance that was evicted alive is left to the group for ten seconds, and the next fault is not to
+            // measure that.
+            Fault::Stop => self.fleet.pick_other_than(PROXIED),
             _ => self.fleet.pick(),
         };
         let now = jiff::Timestamp::now();
@@ -316,6 +319,15 @@ impl<'a> Fleet<'a> {
     fn pick(&mut self) -> String {
         let at = self.random.below(self.instances.len() as u64) as usize;
         self.instances[at].0.clone()
+    }
+
+    fn pick_other_than(&mut self, name: &str) -> String {
+        loop {
+            let picked = self.pick();
+            if picked != name {
+                return picked;
+            }
+        }
     }
 
     fn get(&self, name: &str) -> &Instance {

@@ -179,6 +179,7 @@ pub(super) unsafe fn pointers<'a, T>(list: *mut *const T, count: usize) -> &'a [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Described {
     pub(super) id: [u8; 16],
+    pub(super) partitions: u32,
     pub(super) may_read: bool,
     pub(super) may_write: bool,
 }
@@ -242,8 +243,11 @@ pub(super) fn describe_topic<C: ClientContext>(
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&high.to_be_bytes());
         bytes[8..].copy_from_slice(&low.to_be_bytes());
+        let mut partitions = 0;
+        sys::rd_kafka_TopicDescription_partitions(description, &raw mut partitions);
         Ok(Some(Described {
             id: bytes,
+            partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
             may_read: permits(description, Operation::RD_KAFKA_ACL_OPERATION_READ),
             may_write: permits(description, Operation::RD_KAFKA_ACL_OPERATION_WRITE),
         }))

@@ -7,12 +7,13 @@
 //! engine.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
 use super::fence;
+use super::ready::Ready;
 use super::shared::Shared;
 use crate::kafka::admin::{Admin, Listed};
 use crate::kafka::client::Config;
@@ -65,9 +66,34 @@ pub(super) struct Evictor {
     pub(super) admin: Admin,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) ready: Ready,
 }
 
 impl Evictor {
+    /// Has consumers ready for the peers that this instance would be the first to evict. Closing a consumer that is no
+    /// longer wanted may take long, so changes have a thread of their own.
+    pub(super) fn get_ready(self: &Arc<Evictor>, changing: &mut Option<JoinHandle<()>>) {
+        let wanted = self
+            .shared
+            .observe(|observer, now_ms| observer.first_for(now_ms));
+        let is_changing = changing
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished());
+        if !self.ready.serve(&wanted) || is_changing {
+            return;
+        }
+        let own = Arc::clone(self);
+        let change = move || {
+            own.ready.change(&wanted, |instance| {
+                let made = GroupConsumer::prepare(&own.consumer(instance), &own.requests);
+                made.inspect_err(|error| debug!(%error, "no consumer is ready for an eviction"))
+                    .ok()
+            });
+        };
+        let thread = thread::Builder::new().name("ready".to_owned());
+        *changing = thread.spawn(change).ok();
+    }
+
     pub(super) fn evict(self: &Arc<Evictor>, victim: &Victim) -> Outcome {
         let outcome = self.try_evict(victim).unwrap_or_else(Outcome::Failed);
         let Victim { instance, .. } = victim;
@@ -91,12 +117,15 @@ impl Evictor {
     }
 
     fn try_evict(self: &Arc<Evictor>, victim: &Victim) -> Result<Outcome, Error> {
-        // The consumer is made first: it finds the coordinator while the group is asked. A peer that is left to the
-        // group is only looked for, again and again, which needs no consumer.
+        // If no consumer is ready, it is made first: it finds the coordinator while the group is asked. A peer that is
+        // left to the group is only looked for, again and again, which needs no consumer.
         let may_join = self
             .shared
             .observe(|observer, now_ms| observer.may_join(now_ms, victim));
-        let prepare = || GroupConsumer::prepare(&self.consumer(victim), &self.requests);
+        let prepare = || match self.ready.take(&victim.instance) {
+            Some(consumer) => Ok(consumer),
+            None => GroupConsumer::prepare(&self.consumer(&victim.instance), &self.requests),
+        };
         let consumer = may_join.then(prepare).transpose()?;
         let members = self.ask()?;
         let is_member = |instance: &str| {
@@ -249,8 +278,8 @@ impl Evictor {
         }
     }
 
-    fn consumer(&self, victim: &Victim) -> Config {
-        let mut config = self.of(&victim.instance).group_consumer();
+    fn consumer(&self, instance: &str) -> Config {
+        let mut config = self.of(instance).group_consumer();
         let client_id = format!("{}{EVICTOR}", self.connection.instance_id);
         config.set("client.id", client_id);
         config

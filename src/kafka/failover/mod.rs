@@ -11,6 +11,7 @@
 //! | [`heart`] | writes this engine's heartbeats, on its own thread |
 //! | `watch` | reads the heartbeats of peers, on its own thread, and reports who is gone |
 //! | `evict` | removes a member that is gone from the group |
+//! | `ready` | the consumers that are ready for that |
 //! | `fence` | ends its open transaction |
 
 mod evict;
@@ -18,6 +19,7 @@ mod fence;
 pub(crate) mod heart;
 pub(crate) mod heartbeats;
 pub(crate) mod listen;
+mod ready;
 pub(crate) mod releases;
 mod shared;
 pub(crate) mod tail;

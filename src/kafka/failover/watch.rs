@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::evict::{Evictor, Outcome};
 use super::heartbeats::Heartbeats;
+use super::ready::Ready;
 use super::shared::Shared;
 use super::tail::{Heard, Tail};
 use crate::kafka::admin::Admin;
@@ -29,6 +30,8 @@ const ENGINE_SILENCE_MAX: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// The pause after an eviction that failed, which the log reports.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
+/// How often the consumers that are ready for evictions are looked at, in ms.
+const READY_EVERY_MS: u64 = 1_000;
 /// The pause before heartbeats that could not be read are tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -71,6 +74,7 @@ impl Watch {
             admin: Admin::new(&self.connection.admin())?,
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
+            ready: Ready::default(),
         });
         match evictor.ask() {
             Err(error) if error.class == Class::Denied => return Err(error),
@@ -84,6 +88,8 @@ impl Watch {
             late: true,
             eviction: None,
             ask_ms: 0,
+            changing: None,
+            ready_ms: 0,
         };
         while !self.shared.stops() {
             turns.turn(&tail)?;
@@ -103,6 +109,10 @@ struct Turns<'a> {
     eviction: Option<JoinHandle<Outcome>>,
     /// The time when the group may be asked again.
     ask_ms: u64,
+    /// The thread that makes consumers ready.
+    changing: Option<JoinHandle<()>>,
+    /// The time of the next look at the consumers that are ready.
+    ready_ms: u64,
 }
 
 impl Turns<'_> {
@@ -128,6 +138,10 @@ impl Turns<'_> {
         self.end_eviction()?;
         if self.eviction.is_none() {
             self.begin_eviction();
+        }
+        if self.shared().now_ms() >= self.ready_ms {
+            self.ready_ms = self.shared().now_ms() + READY_EVERY_MS;
+            self.evictor.get_ready(&mut self.changing);
         }
         Ok(())
     }

@@ -113,13 +113,12 @@ impl Cluster {
             Error::own("describe the request log", Class::Retriable, message)
         };
         let client = self.uncommitted.client();
-        let partitions = admin::partition_count(client, topic)?.ok_or_else(missing)?;
-        let topic_id = admin::topic_id(client, topic)?.ok_or_else(missing)?;
+        let (partitions, id) = admin::partitions_and_id(client, topic)?.ok_or_else(missing)?;
         let (start, end) = self.extent(topic, partition)?;
         Ok(Event::Log(RequestLog {
             start: NextOffset(start),
             end: NextOffset(end),
-            topic_id: TopicId(topic_id),
+            topic_id: TopicId(id),
             partitions,
         }))
     }

@@ -329,6 +329,22 @@ impl Observer {
         self.peers.iter().find_map(due)
     }
 
+    /// The peers that this process would be the first to evict, sorted.
+    pub fn first_for(&self, now_ms: u64) -> Vec<String> {
+        let alive: Vec<&String> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !self.is_silent(now_ms, peer))
+            .map(|(name, _)| name)
+            .collect();
+        let is_first = |victim: &&String| {
+            let others = alive.iter().filter(|peer| *peer != victim);
+            let others = others.map(|peer| peer.as_str());
+            order::is_first(victim, &self.options.instance, others)
+        };
+        self.peers.keys().filter(is_first).cloned().collect()
+    }
+
     /// True when an eviction may go on. The question is asked again right before the join, because the group
     /// was asked meanwhile. If the victim has come back, the join would throw it out. If it has left, the
     /// join would make it a member again.

@@ -9,10 +9,22 @@ pub const STAGGER_MS: u64 = 300;
 
 /// The place of `own` among the live instances, from 0. Names decide between equal weights.
 pub fn place<'a>(victim: &str, own: &str, alive: impl Iterator<Item = &'a str>) -> u64 {
-    let weight = |name: &str| murmur2(format!("{victim}\0{name}").as_bytes());
-    let mine = (weight(own), own);
-    let before = alive.filter(|peer| *peer != own && (weight(peer), *peer) > mine);
-    before.count() as u64
+    before(victim, own, alive).count() as u64
+}
+
+/// True when `own` has the place 0. This seldom looks at all that are alive.
+pub fn is_first<'a>(victim: &str, own: &str, alive: impl Iterator<Item = &'a str>) -> bool {
+    before(victim, own, alive).next().is_none()
+}
+
+fn before<'a>(
+    victim: &str,
+    own: &str,
+    alive: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = &'a str> {
+    let weight = move |name: &str| murmur2(format!("{victim}\0{name}").as_bytes());
+    let mine = weight(own);
+    alive.filter(move |peer| *peer != own && (weight(peer), *peer) > (mine, own))
 }
 
 #[cfg(test)]

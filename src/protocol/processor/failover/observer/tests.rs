@@ -392,3 +392,29 @@ fn a_live_member_or_one_of_an_older_release_is_never_fenced() {
     assert!(!may_fence("peer", true, ["me", "peer"].into_iter()));
     assert!(!may_fence("gone", false, ["me", "peer"].into_iter()));
 }
+
+/// An instance is ready for a peer before that falls silent, and stays ready until it is evicted.
+#[test]
+fn one_is_ready_for_the_peers_that_it_evicts_first() {
+    let peers: Vec<String> = (0..20).map(|n| format!("peer-{n:02}")).collect();
+    let names: Vec<&str> = peers.iter().map(String::as_str).collect();
+    let mut all = observer();
+    live(&mut all, 0, 1_000, &names);
+    let ready = all.first_for(1_000);
+    assert!(
+        ready.is_sorted() && (1..10).contains(&ready.len()),
+        "{ready:?}"
+    );
+    for gone in &names {
+        let mut one_less = observer();
+        live(&mut one_less, 0, 1_000, &names);
+        let others: Vec<&str> = names.iter().copied().filter(|name| name != gone).collect();
+        live(&mut one_less, 1_010, 1_200, &others);
+        let evicts = one_less
+            .victim(1_200)
+            .is_some_and(|victim| victim.instance == *gone);
+        assert_eq!(ready.contains(&(*gone).to_owned()), evicts, "{gone}");
+        let still = one_less.first_for(1_200).contains(&(*gone).to_owned());
+        assert_eq!(still, evicts, "{gone}");
+    }
+}
