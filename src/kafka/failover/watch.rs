@@ -154,6 +154,7 @@ impl Turns<'_> {
         let failover = &self.watch.metrics.failover;
         if late && !self.late {
             failover.late.inc();
+            self.evictor.ready.doubt();
             debug!("own heartbeats are late; no peer is suspected");
         } else if !late {
             failover.active.set(1);
