@@ -7,12 +7,13 @@
 //! engine.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use super::fence;
+use super::fence::Fence;
 use super::ready::Ready;
 use super::shared::Shared;
 use crate::kafka::admin::{Admin, Listed};
@@ -182,6 +183,7 @@ impl Evictor {
         victim: &Victim,
     ) -> Result<Outcome, Error> {
         let began = Instant::now();
+        let fence = self.fence(victim);
         consumer.join()?;
         let (mut joined, mut failure) = (false, None);
         while !joined && failure.is_none() && began.elapsed() < JOIN_DEADLINE {
@@ -212,7 +214,7 @@ impl Evictor {
             took_ms, "evicting a peer: it is fenced; leaving in its place"
         );
         // Not before the join is answered: a member that is alive would be fenced.
-        self.fence(victim);
+        let _ = fence.send(());
         consumer.close(LEAVE_DEADLINE);
         let took_ms = began.elapsed().as_millis();
         self.metrics.failover.evicted.inc();
@@ -232,26 +234,35 @@ impl Evictor {
             may_fence(&victim.instance, stopped, names)
         });
         if may_fence {
-            self.fence(victim);
+            let _ = self.fence(victim).send(());
         }
         self.shared.observe(|observer, _| observer.left(victim));
     }
 
-    /// Ends the open transaction of the victim, which delays the new owner of its partitions, and hides the
-    /// replies of others. Nobody waits for it. A failure does not fail the eviction.
-    fn fence(self: &Arc<Evictor>, victim: &Victim) {
+    /// Gets ready to end the open transaction of the victim, which delays the new owner of its partitions, and hides
+    /// the replies of others. It is ended once the returned value has sent; it is left alone if that is dropped before.
+    /// Nobody waits for the end. A failure does not fail the eviction.
+    fn fence(self: &Arc<Evictor>, victim: &Victim) -> Sender<()> {
+        let (go, wait) = mpsc::channel();
         let (own, of) = (Arc::clone(self), victim.clone());
         let thread = thread::Builder::new().name("fence".to_owned());
-        if let Err(error) = thread.spawn(move || own.end_transaction(&of)) {
+        if let Err(error) = thread.spawn(move || own.end_transaction(&of, &wait)) {
             warn!(%error, "no thread to end a transaction on");
         }
+        go
     }
 
-    fn end_transaction(&self, victim: &Victim) {
-        let (began, peer) = (Instant::now(), &victim.instance);
+    fn end_transaction(&self, victim: &Victim, wait: &Receiver<()>) {
+        let peer = &victim.instance;
         let of = self.of(peer);
-        loop {
-            let ended = fence::end_transaction(&of);
+        let prepare = || Fence::prepare(&of, &self.requests);
+        let mut prepared = prepare();
+        if wait.recv().is_err() {
+            return;
+        }
+        let began = Instant::now();
+        for attempts in 0.. {
+            let ended = prepared.and_then(|fence| fence.end_transaction(attempts));
             let took_ms = began.elapsed().as_millis();
             let Err(error) = ended else {
                 return info!(peer, took_ms, "the transaction of a silent peer is ended");
@@ -268,6 +279,7 @@ impl Evictor {
                 );
             }
             debug!(peer, took_ms, %error, "the transaction of a silent peer is not ended yet");
+            prepared = prepare();
         }
     }
 
