@@ -72,18 +72,15 @@ fn row(partition: &Partition<'_>, known: &PartitionStatus, per_second: Option<f6
     html! {
         tr data-partition=(partition.id) data-state=(state) {
             (names(partition))
-            td data-label="State" {
+            // One element, because the style sheet puts the label beside it on a phone.
+            td data-label="State" { div {
                 span class={ "state " (state) } { (state) }
-                @if let Some(reason) = reason { " " span.note { (printable(reason)) } }
-                @if let Some(part) = known.rescale {
-                    " " span.note { "rescale: " (part) }
-                }
+                @if let Some(reason) = reason { p.note { (printable(reason)) } }
+                @if let Some(part) = known.rescale { p.note { "rescale: " (part) } }
                 @if let Some(hold_ms) = known.open_transaction_hold_ms {
-                    " " span.note {
-                        "held back by a producer's open transaction for " (duration(hold_ms))
-                    }
+                    p.note { "held back by a producer's open transaction for " (duration(hold_ms)) }
                 }
-            }
+            } }
             td.right data-label="Lag" { (number_or_unknown(known.lag_records)) }
             td.right data-label="Rate" data-rate=(partition.id) { (rate(per_second)) }
             td.right data-label="Checkpoint" { (ago(known.checkpoint_age_ms)) }
