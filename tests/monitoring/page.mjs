@@ -1,10 +1,10 @@
 // The page of one instance. Usage: node page.mjs URL PICTURES NAME AUDITED
 // AUDITED is a sequence with the grants 1 and, to "billing", 2 to 4, that anna has moved to 20260001 since.
 // Says "ready" when a partition may halt, and waits for a line that says that one has.
-import { ask, check, evaluate, fits, look, picture, press, refreshed, run, send, until, url, words } from "./browser.mjs";
+import { ask, check, evaluate, fits, look, picture, press, refreshed, run, send, until, url, visit, words } from "./browser.mjs";
 
 const [name, audited] = words;
-const show = (query) => send("Page.navigate", { url: url + query });
+const show = (query) => visit(url + query);
 const digits = (text) => `${text}.replace(/\\D/g, "")`;
 
 await run(async () => {
