@@ -65,6 +65,8 @@ await run(async () => {
   await refreshed();
   check(await evaluate(`document.querySelector('[data-halted="1"]') !== null && document.querySelector('tr[data-partition="1"]').dataset.state === 'halted'`),
     "a halted partition is shown as such at the next refresh");
+  check(await evaluate(`['Lag', 'Next offset', 'Sequences'].every((label) =>
+    document.querySelector('tr[data-partition="1"] [data-label="' + label + '"]').textContent === '–')`), "what it does not know is not shown as a number");
   check(await evaluate(`document.querySelector('[data-halted="1"] pre')?.textContent.startsWith('sequencer recover --partition 1 --brokers ')`), "with the command that repairs it");
   await picture("halted.png");
   await evaluate("document.getElementById('repair-1').focus(), document.getElementById('alarms').append(' ')");

@@ -13,8 +13,10 @@ pub(super) fn section(status: &Status, partitions: &[Partition<'_>], unix_ms: u6
     let known = || partitions.iter().filter_map(|partition| partition.status);
     let running = known().filter(|status| status.state == PartitionState::Running);
     let total = (!partitions.is_empty()).then_some(partitions.len());
-    let lag = sum(known().filter_map(|status| status.lag_records));
-    let sequences = sum(known().map(|status| status.sequences));
+    // Without a position, as of a halted partition, the other numbers are not known either.
+    let placed = || known().filter(|status| status.next_offset >= 0);
+    let lag = sum(placed().filter_map(|status| status.lag_records));
+    let sequences = sum(placed().map(|status| status.sequences));
     let homes = (status.service_partitions > 0).then_some(status.service_partitions);
     html! {
         section #facts aria-labelledby="service" {
@@ -71,7 +73,7 @@ mod tests {
     use crate::observe::status::PartitionStatus;
 
     #[test]
-    fn a_sum_of_what_is_not_known_is_not_zero() {
+    fn numbers_that_are_not_known_are_no_part_of_a_sum() {
         let unknown = section(&Status::default(), &[], 0).into_string();
         assert!(unknown.contains("<dd>– records</dd>"), "{unknown}");
         assert!(
@@ -82,12 +84,17 @@ mod tests {
             lag_records: Some(0),
             ..PartitionStatus::default()
         };
-        let partition = Partition {
-            id: 0,
-            owner: None,
-            status: Some(&idle),
+        let halted = PartitionStatus {
+            next_offset: -1,
+            lag_records: Some(7),
+            ..PartitionStatus::default()
         };
-        let idle = section(&Status::default(), &[partition], 0).into_string();
+        let partitions = [(0, &idle), (1, &halted)].map(|(id, status)| Partition {
+            id,
+            owner: None,
+            status: Some(status),
+        });
+        let idle = section(&Status::default(), &partitions, 0).into_string();
         assert!(
             idle.contains("<dd><span class=\"number\">0</span> records</dd>"),
             "{idle}"

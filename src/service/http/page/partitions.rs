@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{ago, duration, head, number, number_or_unknown, rate};
+use super::text::{ago, duration, head, number_or_unknown, rate};
 use super::view::Partition;
 use crate::core::printable::printable;
 use crate::observe::status::{PartitionState, PartitionStatus, Status};
@@ -68,6 +68,7 @@ fn row(partition: &Partition<'_>, known: &PartitionStatus, per_second: Option<f6
     let state = known.state.as_str();
     let reason = known.reason.as_deref();
     let reason = reason.filter(|_| known.state == PartitionState::Waiting);
+    // Without a position, as of a halted partition, the other numbers are not known either.
     let next = (known.next_offset >= 0).then_some(known.next_offset);
     html! {
         tr data-partition=(partition.id) data-state=(state) {
@@ -81,11 +82,11 @@ fn row(partition: &Partition<'_>, known: &PartitionStatus, per_second: Option<f6
                     p.note { "held back by a producer's open transaction for " (duration(hold_ms)) }
                 }
             } }
-            td.right data-label="Lag" { (number_or_unknown(known.lag_records)) }
+            td.right data-label="Lag" { (number_or_unknown(next.and(known.lag_records))) }
             td.right data-label="Rate" data-rate=(partition.id) { (rate(per_second)) }
             td.right data-label="Checkpoint" { (ago(known.checkpoint_age_ms)) }
             td.right data-label="Next offset" { (number_or_unknown(next)) }
-            td.right data-label="Sequences" { (number(known.sequences)) }
+            td.right data-label="Sequences" { (number_or_unknown(next.map(|_| known.sequences))) }
         }
     }
 }
