@@ -26,7 +26,7 @@ git ls-files -z '*.md' LICENSE docs config deploy examples clients/java/pom.xml 
   echo '[Sequencer](README.md)'
   sed -E '1d; s/\]\(([^)]*\.md)\)/](docs\/\1)/' docs/SUMMARY.md
   printf '\n# Clients\n\n- [Examples](examples/README.md)\n'
-  for client in clients/*/; do printf -- '- [%s](%sREADME.md)\n' "$(basename "$client")" "$client"; done
+  for client in clients/*/; do printf -- '- [%s](%sREADME.md)\n' "$(sed -n '1s/^# //p' "$client/README.md")" "$client"; done
   printf -- '\n---\n\n[Changes](CHANGELOG.md)\n[Contributing](CONTRIBUTING.md)\n'
 } >"$source/SUMMARY.md"
 rm "$source/docs/SUMMARY.md"

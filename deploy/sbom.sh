@@ -16,8 +16,8 @@ if ! .tools/bin/cargo-cyclonedx cyclonedx --version 2>/dev/null | grep -qF "$CYC
   "$cargo" install --locked --root .tools "cargo-cyclonedx@$CYCLONEDX"
 fi
 file=$PWD/target/dist/sequencer-$version-$target.cdx.json
-# It writes a list beside the manifest of each member of the workspace.
-trap 'git ls-files -z --others "*/$(basename "$file")" "$(basename "$file")" | xargs -0 rm -f' EXIT
+# It writes a list beside the manifest of each member of the workspace. The one in target is ignored by git, and stays.
+trap 'git ls-files -z --others --exclude-standard "*/$(basename "$file")" "$(basename "$file")" | xargs -0 rm -f' EXIT
 PATH=$PWD/.tools/bin:$PATH "$cargo" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" \
   --override-filename "$(basename "$file" .json)"
 mkdir -p target/dist

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const START_GRACE: Duration = Duration::from_secs(5);
 
 /// The first line, printed while Kafka takes some seconds to start.
-const WELCOME: &str = "A Kafka on this machine, the service and a demo, to try things out. Lines to copy \
+const WELCOME: &str = "A Kafka on this machine, the service and a gateway, to try things out. Lines to copy \
                        follow in a few seconds; Ctrl-C stops all of it.";
 
 /// Starts everything, shows it at work, and stops everything.

@@ -10,6 +10,10 @@ if command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1;
   exit 0
 fi
 unpacked=$PWD/.tools/prometheus
+# Several tests ask at the same time.
+mkdir -p .tools
+exec 9>.tools/prometheus.lock
+flock 9
 if [ ! -x "$unpacked/usr/bin/promtool" ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT

@@ -10,11 +10,11 @@ use sequencer::core::link::{Link, Origin, Position};
 use serde_json::Value;
 
 use crate::refuse::{cut_log, flip_digest, replace_state_of};
-use crate::strays::link_key;
 use crate::support::admin::{self, Admin};
 use crate::support::broker::Controls;
 use crate::support::command::run;
 use crate::support::instance::Instance;
+use crate::support::links::link_key;
 use crate::support::murmur2::names_at_home;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};

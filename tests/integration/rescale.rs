@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use sequencer::core::Offset;
-use sequencer::core::link::{Link, Origin, Position};
-use sequencer::core::rescale::OPERATOR;
 use sequencer::wire::state::{self, Content, Footer};
 use serde_json::Value;
 
-use crate::strays::{FORWARDED, check_beside, link_key, write};
+use crate::strays::{check_beside, write};
 use crate::support::admin::Admin;
 use crate::support::command::{Outcome, run};
+use crate::support::links::{FORWARDED, split};
 use crate::support::murmur2::{names_at_home, partition_of};
 use crate::support::random::Random;
 use crate::support::records::Mode;
@@ -41,32 +39,6 @@ fn rescale_to(service: &Service, partitions: i32) {
     let partitions = partitions.to_string();
     let outcome = rescale(service, &["--partitions", &partitions, "--yes"]);
     assert_eq!(outcome.code, 0, "{}", outcome.said());
-}
-
-/// Writes the operator's record that begins a rescale.
-fn split(service: &Service, list: &[i32]) {
-    let value = format!("{{\"op\":\"split\",\"partitions\":{list:?}}}").replace(' ', "");
-    let offset = list.len() as i64;
-    let link = Link {
-        partition: OPERATOR,
-        epoch: 0,
-        position: Position {
-            leader_epoch: -1,
-            offset,
-        },
-        previous: Position::NONE,
-        origin: Origin {
-            partition: OPERATOR,
-            offset: Offset(offset),
-        },
-        hops: 1,
-    };
-    let (key, value) = (b"__policy", value.as_bytes());
-    let header = link.header(&link_key(service), 0, key, Some(value));
-    let mut writer = service.writer();
-    let headers = [(FORWARDED, header.as_bytes())];
-    writer.send_with(Some(0), Some(key), Some(value), &headers);
-    writer.finish();
 }
 
 /// The last footer of each state partition, and whether the partition still has something to do.

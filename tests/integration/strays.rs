@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sequencer::core::Offset;
-use sequencer::core::link::{Link, LinkKey, Origin, Position};
-use sequencer::wire::state::{self, Content};
+use sequencer::core::link::{Link, Origin, Position};
 use serde_json::Value;
 
 use crate::support::admin::Admin;
 use crate::support::command::run;
 use crate::support::heavy;
+use crate::support::links::{FORWARDED, link_key};
 use crate::support::murmur2::{names_at_home, partition_of};
 use crate::support::partitioners::{crc32, fnv1a};
 use crate::support::random::Random;
@@ -23,8 +23,6 @@ const NAMES: usize = 20;
 const KILLS: usize = 3;
 /// Number of requests between two kills.
 const REQUESTS: u64 = 6_000;
-/// The header of a request that the service forwarded.
-pub const FORWARDED: &str = "sequencer-forwarded";
 
 fn name(number: u64) -> String {
     format!("shared-{number}")
@@ -195,22 +193,6 @@ fn a_forged_link_is_an_ordinary_request() {
         .collect();
     assert_eq!(firsts, [(0, 1), (1, 3), (2, 5), (3, 7)]);
     assert_eq!(instance.sigterm_and_wait(), 0);
-}
-
-/// The key of the links, from the state of a partition.
-pub fn link_key(service: &Service) -> LinkKey {
-    let records = tail::raw(&service.bootstrap, &service.state);
-    let key = records.iter().find_map(|record| {
-        let key = record.key.as_deref()?;
-        match state::decode(key, record.value.as_deref(), None)
-            .ok()?
-            .content
-        {
-            Content::Footer(footer) => Some(footer.link_key),
-            _ => None,
-        }
-    });
-    key.expect("a footer")
 }
 
 /// The predecessor of a link never came. The home halts, names the partition whose requests are missing, and goes on

@@ -6,8 +6,8 @@
 //! | `dashboard` | every query of the dashboard has data, every alert's expression is evaluated |
 //! | `prometheus` | a Prometheus that scrapes one instance |
 //! | `token` | with `http.token` Prometheus and readers need it, and nothing tells it |
-//! | `page` | the status page: searches, and a partition that halts under a reader's eyes |
-//! | `browser` | a script that drives a browser: `page.mjs`, with `browser.mjs` |
+//! | `page` | the status page: searches, a partition that halts under a reader's eyes, a rescale, an instance that is killed |
+//! | `browser` | a script that drives a browser: `page.mjs` and `service.mjs`, with `browser.mjs` |
 //!
 //! Without a Prometheus, a Chromium or a Node.js that can be had, the test is skipped, in a line that
 //! begins with `skipped:`.

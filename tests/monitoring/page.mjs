@@ -1,10 +1,10 @@
 // The page of one instance. Usage: node page.mjs URL PICTURES NAME AUDITED
 // AUDITED is a sequence with the grants 1 and, to "billing", 2 to 4, that anna has moved to 20260001 since.
 // Says "ready" when a partition may halt, and waits for a line that says that one has.
-import { ask, check, evaluate, fits, look, picture, press, refreshed, run, send, until, url, words } from "./browser.mjs";
+import { ask, check, evaluate, fits, look, picture, press, refreshed, run, send, until, url, visit, words } from "./browser.mjs";
 
 const [name, audited] = words;
-const show = (query) => send("Page.navigate", { url: url + query });
+const show = (query) => visit(url + query);
 const digits = (text) => `${text}.replace(/\\D/g, "")`;
 
 await run(async () => {
@@ -65,6 +65,8 @@ await run(async () => {
   await refreshed();
   check(await evaluate(`document.querySelector('[data-halted="1"]') !== null && document.querySelector('tr[data-partition="1"]').dataset.state === 'halted'`),
     "a halted partition is shown as such at the next refresh");
+  check(await evaluate(`['Lag', 'Next offset', 'Sequences'].every((label) =>
+    document.querySelector('tr[data-partition="1"] [data-label="' + label + '"]').textContent === '–')`), "what it does not know is not shown as a number");
   check(await evaluate(`document.querySelector('[data-halted="1"] pre')?.textContent.startsWith('sequencer recover --partition 1 --brokers ')`), "with the command that repairs it");
   await picture("halted.png");
   await evaluate("document.getElementById('repair-1').focus(), document.getElementById('alarms').append(' ')");

@@ -11,6 +11,7 @@ pub mod command;
 pub mod http;
 pub mod identity;
 pub mod instance;
+pub mod links;
 pub mod load;
 pub mod murmur2;
 pub mod oracle;

@@ -102,7 +102,7 @@ fn plot(
             @for minutes in 0..=SHOWN_MS / MINUTE_MS {
                 @let x = x(now_ms.saturating_sub(minutes * MINUTE_MS), now_ms);
                 line.grid x1=(round(x)) x2=(round(x)) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
-                text.time x=(round(x)) y=(BOTTOM + 18.0) {
+                text.time x=(round(x)) y=(BOTTOM + 22.0) {
                     @if minutes == 0 { "now" } @else { "−" (minutes) " min" }
                 }
             }

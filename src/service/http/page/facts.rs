@@ -1,6 +1,7 @@
 //! Renders the facts about the service at a glance.
 
 use std::collections::BTreeMap;
+use std::iter::Sum;
 
 use maud::{Markup, html};
 
@@ -11,16 +12,19 @@ use crate::observe::status::{PartitionState, Status};
 pub(super) fn section(status: &Status, partitions: &[Partition<'_>], unix_ms: u64) -> Markup {
     let known = || partitions.iter().filter_map(|partition| partition.status);
     let running = known().filter(|status| status.state == PartitionState::Running);
-    let lag = known().filter_map(|status| status.lag_records);
-    let sequences = known().map(|status| status.sequences);
+    let total = (!partitions.is_empty()).then_some(partitions.len());
+    // Without a position, as of a halted partition, the other numbers are not known either.
+    let placed = || known().filter(|status| status.next_offset >= 0);
+    let lag = sum(placed().filter_map(|status| status.lag_records));
+    let sequences = sum(placed().map(|status| status.sequences));
     let homes = (status.service_partitions > 0).then_some(status.service_partitions);
     html! {
         section #facts aria-labelledby="service" {
             h2 #service { "Service" }
             dl.facts {
-                (fact("Running", &html! { (number(running.count())) " of " (number(partitions.len())) " partitions" }))
-                (fact("Lag", &html! { (number(lag.sum::<i64>())) " records" }))
-                (fact("Sequences", &number(sequences.sum::<u64>())))
+                (fact("Running", &html! { (number(running.count())) " of " (number_or_unknown(total)) " partitions" }))
+                (fact("Lag", &html! { (number_or_unknown(lag)) " records" }))
+                (fact("Sequences", &number_or_unknown(sequences)))
                 (fact("Names spread over", &html! { (number_or_unknown(homes)) " partitions" }))
                 (fact("Undefined names", &policy(partitions)))
                 (fact("Reply mode", &html! { code { (status.reply_mode.as_str()) } }))
@@ -32,6 +36,12 @@ pub(super) fn section(status: &Status, partitions: &[Partition<'_>], unix_ms: u6
             }
         }
     }
+}
+
+/// None without a value: nothing is known, and that is not 0.
+fn sum<T: Sum>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut values = values.peekable();
+    values.peek().is_some().then(|| values.sum())
 }
 
 fn fact(name: &str, value: &Markup) -> Markup {
@@ -61,6 +71,35 @@ fn policy(partitions: &[Partition<'_>]) -> Markup {
 mod tests {
     use super::*;
     use crate::observe::status::PartitionStatus;
+
+    #[test]
+    fn numbers_that_are_not_known_are_no_part_of_a_sum() {
+        let unknown = section(&Status::default(), &[], 0).into_string();
+        assert!(unknown.contains("<dd>– records</dd>"), "{unknown}");
+        assert!(
+            unknown.contains("<dt>Sequences</dt><dd>–</dd>"),
+            "{unknown}"
+        );
+        let idle = PartitionStatus {
+            lag_records: Some(0),
+            ..PartitionStatus::default()
+        };
+        let halted = PartitionStatus {
+            next_offset: -1,
+            lag_records: Some(7),
+            ..PartitionStatus::default()
+        };
+        let partitions = [(0, &idle), (1, &halted)].map(|(id, status)| Partition {
+            id,
+            owner: None,
+            status: Some(status),
+        });
+        let idle = section(&Status::default(), &partitions, 0).into_string();
+        assert!(
+            idle.contains("<dd><span class=\"number\">0</span> records</dd>"),
+            "{idle}"
+        );
+    }
 
     #[test]
     fn a_policy_that_not_all_partitions_have_is_shown_with_its_partitions() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{ago, duration, head, number, number_or_unknown, rate};
+use super::text::{ago, duration, head, number_or_unknown, rate};
 use super::view::Partition;
 use crate::core::printable::printable;
 use crate::observe::status::{PartitionState, PartitionStatus, Status};
@@ -68,27 +68,25 @@ fn row(partition: &Partition<'_>, known: &PartitionStatus, per_second: Option<f6
     let state = known.state.as_str();
     let reason = known.reason.as_deref();
     let reason = reason.filter(|_| known.state == PartitionState::Waiting);
+    // Without a position, as of a halted partition, the other numbers are not known either.
     let next = (known.next_offset >= 0).then_some(known.next_offset);
     html! {
         tr data-partition=(partition.id) data-state=(state) {
             (names(partition))
-            td data-label="State" {
+            // One element, because the style sheet puts the label beside it on a phone.
+            td data-label="State" { div {
                 span class={ "state " (state) } { (state) }
-                @if let Some(reason) = reason { " " span.note { (printable(reason)) } }
-                @if let Some(part) = known.rescale {
-                    " " span.note { "rescale: " (part) }
-                }
+                @if let Some(reason) = reason { p.note { (printable(reason)) } }
+                @if let Some(part) = known.rescale { p.note { "rescale: " (part) } }
                 @if let Some(hold_ms) = known.open_transaction_hold_ms {
-                    " " span.note {
-                        "held back by a producer's open transaction for " (duration(hold_ms))
-                    }
+                    p.note { "held back by a producer's open transaction for " (duration(hold_ms)) }
                 }
-            }
-            td.right data-label="Lag" { (number_or_unknown(known.lag_records)) }
+            } }
+            td.right data-label="Lag" { (number_or_unknown(next.and(known.lag_records))) }
             td.right data-label="Rate" data-rate=(partition.id) { (rate(per_second)) }
             td.right data-label="Checkpoint" { (ago(known.checkpoint_age_ms)) }
             td.right data-label="Next offset" { (number_or_unknown(next)) }
-            td.right data-label="Sequences" { (number(known.sequences)) }
+            td.right data-label="Sequences" { (number_or_unknown(next.map(|_| known.sequences))) }
         }
     }
 }
