@@ -20,11 +20,13 @@ use super::call::problem::{MEDIA_TYPE, Own, Problem};
 use super::call::{Call, Incoming, openapi};
 use super::callers::Caller;
 use super::metrics::Metrics;
+use super::spans::{CallSpan, Spans};
 use crate::core::Code;
 use crate::kafka::calls::{Calls, Places};
 use crate::observe::clock::unix_ms;
 use crate::service::http::trace::Tracer;
 use crate::service::http::{gathered, probed};
+use crate::wire::headers::TRACEPARENT;
 
 /// Highest number of bytes of a body. The largest body has a name and a reason of 255 bytes, which JSON may write as
 /// six bytes each, and the numbers of a definition.
@@ -63,6 +65,7 @@ pub(super) struct Shared {
     in_flight: Arc<Semaphore>,
     access: Access,
     metrics: Metrics,
+    spans: Spans,
     registry: Registry,
     stopping: watch::Sender<bool>,
 }
@@ -74,6 +77,7 @@ impl App {
         limits: Limits,
         access: Access,
         metrics: Metrics,
+        spans: Spans,
         registry: Registry,
     ) -> App {
         App(Arc::new(Shared {
@@ -83,6 +87,7 @@ impl App {
             in_flight: Arc::new(Semaphore::new(limits.in_flight_max)),
             access,
             metrics,
+            spans,
             registry,
             stopping: watch::Sender::new(false),
         }))
@@ -196,10 +201,18 @@ pub(super) fn explained(code: &str) -> Option<String> {
 
 async fn call(State(app): State<App>, request: Request) -> Response {
     let began = Instant::now();
-    let response = match app.answer(request).await {
+    let span = app.0.spans.call(
+        request.method().as_str(),
+        request.uri().path(),
+        request.headers(),
+    );
+    let mut response = match app.answer(request, &span).await {
         Ok(response) => response,
         Err(problem) => problem_response(&problem),
     };
+    if let Some(traceparent) = span.end(response.status().as_u16()) {
+        response.headers_mut().insert(TRACEPARENT, traceparent);
+    }
     let metrics = &app.0.metrics;
     metrics.answered(response.status().as_u16());
     metrics
@@ -233,7 +246,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
 }
 
 impl App {
-    async fn answer(&self, request: Request) -> Result<Response, Problem> {
+    async fn answer(&self, request: Request, span: &CallSpan) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
         let caller = self.0.access.check(&parts.uri, &parts.headers)?;
         let caller = caller.as_deref();
@@ -249,15 +262,14 @@ impl App {
             content_types: &values(&parts.headers, &CONTENT_TYPE),
             body: &body,
         })?;
+        span.names(&call.name);
         permits(caller, &call)?;
         let key = match given {
             Some(key) => key,
             None => drawn(tenant)?,
         };
         key.check_age(unix_ms(), self.0.limits.key_age_max_s)?;
-        let answered = self
-            .carry_out(&call, &key, &parts.headers, caller, places)
-            .await;
+        let answered = self.carry_out(&call, &key, span, caller, places).await;
         let mut response = match answered {
             Ok(body) => {
                 let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")];

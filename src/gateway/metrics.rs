@@ -2,6 +2,7 @@
 
 use prometheus::{Error, Histogram, IntCounterVec, IntGauge, Registry};
 
+use super::spans::{DROPPED, FAILED, SENT};
 use crate::observe::metrics::names::Named;
 use crate::observe::metrics::register::{counters, gauge, histogram, program};
 
@@ -26,6 +27,12 @@ const READY: Named = (
     "1 if the gateway takes calls, 0 if it answers 503.",
 );
 
+/// Spans, by `result`.
+const SPANS: Named = (
+    "sequencer_gateway_spans_total",
+    "Spans of calls: sent to the collector, failed to reach it, or dropped because too many waited.",
+);
+
 /// Upper bounds of times in seconds: a round trip takes milliseconds, a takeover seconds.
 const SECONDS: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0,
@@ -38,6 +45,7 @@ pub(super) struct Metrics {
     pub in_flight: IntGauge,
     pub duration_seconds: Histogram,
     pub ready: IntGauge,
+    pub spans: IntCounterVec,
 }
 
 impl Metrics {
@@ -47,12 +55,17 @@ impl Metrics {
         for status in [200, 503, 504] {
             answers.get_metric_with_label_values(&[&status.to_string()])?;
         }
+        let spans = counters(registry, SPANS, "result")?;
+        for result in [SENT, FAILED, DROPPED] {
+            spans.get_metric_with_label_values(&[result])?;
+        }
         program(registry)?;
         Ok(Metrics {
             answers,
             in_flight: gauge(registry, IN_FLIGHT)?,
             duration_seconds: histogram(registry, DURATION, &SECONDS)?,
             ready: gauge(registry, READY)?,
+            spans,
         })
     }
 

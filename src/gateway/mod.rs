@@ -11,6 +11,7 @@
 //! | `access` | decides whose calls are answered |
 //! | `callers` | the file of callers: tokens and scopes |
 //! | `local` | the check of callers when there is no such file |
+//! | `spans` | the spans of a call, and their export |
 //! | `metrics` | counters and histograms |
 
 mod access;
@@ -21,6 +22,7 @@ mod local;
 mod metrics;
 pub(crate) mod serve;
 mod server;
+mod spans;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::callers::Callers;
 use super::local::Local;
 use super::metrics::Metrics;
 use super::server;
+use super::spans::Spans;
 use crate::kafka::calls::{Calls, Options};
 use crate::service::http::bind_reason;
 use crate::service::http::tls::{self, Tls};
@@ -76,6 +77,14 @@ pub enum Error {
         /// The reason why the file cannot be used.
         reason: String,
     },
+    /// The collector of spans cannot be used.
+    #[error("gateway.otlp_endpoint {endpoint}: {reason}")]
+    Spans {
+        /// The endpoint in the configuration.
+        endpoint: String,
+        /// The reason why it cannot be used.
+        reason: String,
+    },
     /// An error of Kafka.
     #[error(transparent)]
     Kafka(#[from] crate::kafka::error::Error),
@@ -95,7 +104,8 @@ impl Error {
             | Error::NotLocal { .. }
             | Error::NotEncrypted { .. }
             | Error::Tls { .. }
-            | Error::Callers { .. } => settings::EXIT_CODE,
+            | Error::Callers { .. }
+            | Error::Spans { .. } => settings::EXIT_CODE,
             Error::Bind { .. } | Error::Kafka(_) | Error::Metrics(_) | Error::System(_) => 1,
         }
     }
@@ -159,6 +169,7 @@ pub(crate) async fn run_until(
     );
     let registry = Registry::new();
     let metrics = Metrics::register(&registry)?;
+    let spans = spans(settings, &metrics)?;
     let options = Options {
         requests: settings.topics.requests.clone(),
         replies: settings.topics.gateway_replies.clone(),
@@ -181,7 +192,15 @@ pub(crate) async fn run_until(
             Access::Callers(callers)
         }
     };
-    let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
+    let app = App::new(
+        calls.clone(),
+        tracer,
+        limits,
+        access,
+        metrics,
+        spans.clone(),
+        registry,
+    );
     if let Some(tls) = &tls {
         drop(tokio::spawn(tls.clone().follow()));
     }
@@ -200,6 +219,7 @@ pub(crate) async fn run_until(
         () = stopping => warn!("not all answers went out within shutdown.deadline_ms"),
     }
     calls.stop();
+    spans.stop();
     // The thread may be waiting for brokers that are away. It needs no cleanup.
     drop(thread);
     info!("stopped");
@@ -237,6 +257,18 @@ fn certificate(settings: &Gateway) -> Result<Option<Tls>, Error> {
             path: path.display().to_string(),
             reason,
         }
+    })
+}
+
+/// Starts the export of spans, if it is wanted.
+fn spans(settings: &Settings, metrics: &Metrics) -> Result<Spans, Error> {
+    let Some(endpoint) = &settings.gateway.otlp_endpoint else {
+        return Ok(Spans::default());
+    };
+    let (instance_id, topic) = (&settings.instance_id, &settings.topics.requests);
+    Spans::start(endpoint, instance_id, topic, &metrics.spans).map_err(|reason| Error::Spans {
+        endpoint: endpoint.clone(),
+        reason,
     })
 }
 

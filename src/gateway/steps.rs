@@ -1,16 +1,14 @@
 //! The steps of a call: a look at the sequence if its state matters, then a record and its reply, or a search.
 
-use axum::http::{HeaderMap, HeaderValue};
-
 use super::app::App;
 use super::call::answer::{self, Looked};
 use super::call::key::Key;
 use super::call::problem::{Own, Problem};
 use super::call::{Call, Op};
 use super::callers::Caller;
+use super::spans::CallSpan;
 use crate::core::Code;
 use crate::kafka::calls::{End, Fate, Places, Request as Record};
-use crate::wire::headers::{TRACEPARENT, TRACESTATE};
 use crate::wire::request::DESCRIBE;
 
 impl App {
@@ -19,7 +17,7 @@ impl App {
         &self,
         call: &Call,
         key: &Key,
-        headers: &HeaderMap,
+        span: &CallSpan,
         caller: Option<&Caller>,
         places: Places,
     ) -> Result<Vec<u8>, Problem> {
@@ -27,16 +25,9 @@ impl App {
             let detail = format!("{obstacle}. Nothing was written");
             return Err(Problem::own(Own::NotReady, detail).about(&call.name));
         }
-        let trace = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-        let record = Record {
-            name: &call.name,
-            value: &[],
-            traceparent: trace(TRACEPARENT),
-            tracestate: trace(TRACESTATE),
-        };
         let mut places = places;
         if call.looks_first() {
-            if let Looked::Done(body) = self.look(call, record, places).await? {
+            if let Looked::Done(body) = self.look(call, span, places).await? {
                 return Ok(body);
             }
             places = self.places(caller)?;
@@ -45,9 +36,8 @@ impl App {
             return self.trace(call, places).await;
         }
         let value = &call.value(key, caller.map(|caller| caller.name.as_str()));
-        let end = self.0.calls.call(Record { value, ..record }, places).await;
-        let answered = match ended(end) {
-            End::Reply(body) => answer::of_reply(call, &body),
+        let answered = match self.ask(call, value, span, places).await {
+            End::Reply { body, .. } => answer::of_reply(call, &body),
             End::NoReply { fate, reason } => Err(answer::without_reply(call, &fate, &reason)),
         };
         match answered {
@@ -57,7 +47,7 @@ impl App {
                     && problem.code == Code::InvalidDefinition.as_str() =>
             {
                 let places = self.places(caller)?;
-                match self.look(call, record, places).await {
+                match self.look(call, span, places).await {
                     Ok(Looked::Done(body)) => Ok(body),
                     _ => Err(problem),
                 }
@@ -67,19 +57,9 @@ impl App {
     }
 
     /// Asks for the state of the sequence, and decides how the call goes on.
-    async fn look(
-        &self,
-        call: &Call,
-        record: Record<'_>,
-        places: Places,
-    ) -> Result<Looked, Problem> {
-        let look = Record {
-            value: DESCRIBE,
-            ..record
-        };
-        let end = self.0.calls.call(look, places).await;
-        match ended(end) {
-            End::Reply(description) => answer::looked(call, &description),
+    async fn look(&self, call: &Call, span: &CallSpan, places: Places) -> Result<Looked, Problem> {
+        match self.ask(call, DESCRIBE, span, places).await {
+            End::Reply { body, .. } => answer::looked(call, &body),
             // This is the look. The record of the call itself was not written.
             End::NoReply { reason, .. } => {
                 let unwritten =
@@ -87,6 +67,20 @@ impl App {
                 Err(answer::without_reply(call, &unwritten, &reason))
             }
         }
+    }
+
+    /// Writes a record and waits for its reply.
+    async fn ask(&self, call: &Call, value: &[u8], span: &CallSpan, places: Places) -> End {
+        let write = span.write();
+        let record = Record {
+            name: &call.name,
+            value,
+            traceparent: write.traceparent(),
+            tracestate: write.tracestate(),
+        };
+        let end = ended(self.0.calls.call(record, places).await);
+        write.end(&end);
+        end
     }
 
     /// Searches the ledger. Holds `places` until the end.

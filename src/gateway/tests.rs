@@ -20,6 +20,7 @@ use super::callers::Callers;
 use super::local::Local;
 use super::metrics::Metrics;
 use super::server;
+use super::spans::Spans;
 use crate::core::Code;
 use crate::kafka::calls::{Calls, Options};
 use crate::kafka::clients::Connection;
@@ -92,7 +93,15 @@ async fn start_with(
     let local = || Access::Local(Local::new(&listener, "127.0.0.1:0"));
     let access = callers.map_or_else(local, Access::Callers);
     let metrics = Metrics::register(&registry).unwrap();
-    let app = App::new(calls.clone(), tracer, limits, access, metrics, registry);
+    let app = App::new(
+        calls.clone(),
+        tracer,
+        limits,
+        access,
+        metrics,
+        Spans::default(),
+        registry,
+    );
     let (stop, stopped) = oneshot::channel();
     let task = spawn(server::serve(listener, app, connections_max, tls, async {
         let _ = stopped.await;
@@ -278,14 +287,14 @@ async fn the_documented_metrics_are_those_that_are_exported() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE sequencer_gateway_"))
         .collect();
-    assert_eq!(exported.len(), 4, "{metrics}");
+    assert_eq!(exported.len(), 5, "{metrics}");
     for line in exported {
         let (name, kind) = line.split_once(' ').unwrap();
         let row = format!("| `sequencer_gateway_{name}` | {kind} |");
         assert!(documented.contains(&row), "{row}");
     }
     let rows = documented.matches("| `sequencer_gateway_").count();
-    assert_eq!(rows, 4);
+    assert_eq!(rows, 5);
     server.end().await;
 }
 

@@ -46,14 +46,23 @@ pub(crate) enum Fate {
     /// The producer gave it up, after an attempt that may have been written.
     Doubtful(String),
     /// It is in the log.
-    Written { partition: i32, offset: i64 },
+    Written {
+        partition: i32,
+        offset: i64,
+        /// From the call to the broker's acknowledgement.
+        latency: Duration,
+    },
 }
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The body of its reply.
-    Reply(Vec<u8>),
+    /// Its reply has come.
+    Reply {
+        body: Vec<u8>,
+        /// The fate of its record, as far as it was known then.
+        fate: Fate,
+    },
     /// Nobody waits for its reply any longer.
     NoReply {
         /// The fate of its record.

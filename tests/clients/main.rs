@@ -230,6 +230,39 @@ fn a_distributor_of_cosid_gets_what_it_expects() {
     assert_eq!(gateway.sigterm_and_wait(), 0);
 }
 
+/// It makes calls from the description of the gateway, valid ones and others, and checks each answer against it.
+#[test]
+fn schemathesis_gets_no_answer_that_the_openapi_document_does_not_allow() {
+    const CLIENT: &str = "schemathesis";
+    if !tools::there(CLIENT, PYTHON) {
+        return;
+    }
+    let shop = Workshop::new(CLIENT, false);
+    shop.add_test_program();
+    shop.run("python3", &["-m", "venv", "venv"]);
+    let requirements = ["-m", "pip", "install", "-q", "-r", "requirements.txt"];
+    if !tools::fetched(CLIENT, &shop.command("venv/bin/python", &requirements)) {
+        return;
+    }
+    let stage = Stage::of(Mode::Immediate);
+    let _shown = ShowLog(stage);
+    let gateway = stage.service().gateway(CLIENT, &[]);
+    let address = format!("http://127.0.0.1:{}", gateway.port());
+    let document = format!("{address}/v1/openapi.json");
+    let examples = match std::env::var_os("SEQUENCER_LONG") {
+        Some(_) => "500",
+        None => "30",
+    };
+    let run = ["run", &document, "--url", &address, "-n", examples];
+    let printed = shop
+        .command("venv/bin/schemathesis", &run)
+        .run(&["--continue-on-failure"], "");
+    // The number of cases and the seed.
+    println!("{printed}");
+    assert!(printed.contains("14 selected / 14 total"), "{printed}");
+    assert_eq!(gateway.sigterm_and_wait(), 0);
+}
+
 #[test]
 fn kcat_gets_its_answers() {
     Client {

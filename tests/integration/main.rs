@@ -50,6 +50,7 @@ mod scope;
 mod secured;
 mod secured_connection;
 mod sizes;
+mod spans;
 mod strays;
 mod tokens;
 mod unwritable;

@@ -107,6 +107,12 @@ pub(crate) fn looked(call: &Call, description: &[u8]) -> Result<Looked, Problem>
     Err(problem)
 }
 
+/// The partition and the offset of the request's record, from its reply.
+pub(crate) fn place(body: &[u8]) -> Option<(i32, i64)> {
+    let reply: Reply = serde_json::from_slice(body).ok()?;
+    reply.partition.zip(reply.offset)
+}
+
 fn read(call: &Call, body: &[u8]) -> Result<Reply, Problem> {
     let reply: Reply =
         serde_json::from_slice(body).map_err(|error| unreadable(call, &error.to_string()))?;
@@ -141,7 +147,10 @@ pub(crate) fn without_reply(call: &Call, fate: &Fate, reason: &str) -> Problem {
         }
     };
     let mut problem = Problem::own(own, detail).about(&call.name);
-    if let Fate::Written { partition, offset } = fate {
+    if let Fate::Written {
+        partition, offset, ..
+    } = fate
+    {
         (problem.partition, problem.offset) = (Some(*partition), Some(*offset));
     }
     problem

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::route::Route;
 use super::text::{Query, integer};
 use super::{Call, Incoming, Op, Record, checked, malformed};
+use crate::core::Code;
 use crate::core::limits::COUNT_MAX;
 
 /// Reads a call.
@@ -20,6 +21,11 @@ pub(super) fn read(
         integer(&format!("the query parameter {name}"), &text)
     };
     let step = number("step")?;
+    // A definition does not depend on it. A client that names such a step would fail at its first block.
+    if !(1..=COUNT_MAX.cast_signed()).contains(&step) {
+        let detail = format!("the query parameter step must be 1 to {COUNT_MAX}, got {step}");
+        return Err(Problem::refused(Code::InvalidCount, detail));
+    }
     let fields = match route.op {
         Op::Define => define(number("offset")?)?,
         _ => Record {

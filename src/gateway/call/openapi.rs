@@ -262,6 +262,11 @@ fn field(field: &str) -> Value {
         "at_end" => schema::at_end(),
         "count" | "max_count" => integer(1, count),
         "remember" => integer(0, REMEMBER_MAX.into()),
+        "increment" => {
+            let mut increment = integer(BOUND_MIN, BOUND_MAX);
+            increment["not"] = json!({"enum": [0, "0", "-0"]});
+            increment
+        }
         _ => integer(BOUND_MIN, BOUND_MAX),
     }
 }
@@ -328,8 +333,10 @@ mod tests {
         let mut calls = 0;
         for (path, methods) in paths {
             for (method, call) in methods.as_object().unwrap() {
+                let template = path;
                 let path = path.replace("{name}", "orders");
                 let path = path.replace("{namespace}", "shop").replace("{id}", "7");
+                assert_eq!(route::template(&path).as_ref(), Some(template));
                 let found = route::of(&method.to_ascii_uppercase(), &path).unwrap();
                 let has_body = call.get("requestBody").is_some();
                 assert!(!has_body || found.takes_body, "{method} {path}");

@@ -93,6 +93,25 @@ pub(crate) fn of(method: &str, path: &str) -> Result<Route, Problem> {
     }
 }
 
+/// The path with the names of its parameters instead of their values. None for a path that does not exist.
+pub(crate) fn template(path: &str) -> Option<String> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let last = |last: &str| NAMED.iter().any(|row| row.last == Some(last));
+    match segments.as_slice() {
+        [VERSION, "sequences", _] => Some("/v1/sequences/{name}".to_owned()),
+        [VERSION, "sequences", _, IDS, _] => Some("/v1/sequences/{name}/ids/{id}".to_owned()),
+        [VERSION, "sequences", _, end] if *end != IDS && last(end) => {
+            Some(format!("/v1/sequences/{{name}}/{end}"))
+        }
+        [VERSION, verb] if Op::ALL.iter().any(|op| op.as_path() == *verb) => {
+            Some(format!("/v1/{verb}"))
+        }
+        [COSID, "distributor", _, _] => Some("/segments/distributor/{namespace}/{name}".to_owned()),
+        [COSID, _, _] => Some("/segments/{namespace}/{name}".to_owned()),
+        _ => None,
+    }
+}
+
 fn named(method: &str, name: &str, last: Option<&str>, id: Option<&str>) -> Result<Route, Problem> {
     let rows = || NAMED.iter().filter(|row| row.last == last);
     let Some(row) = rows().find(|row| row.method == method) else {

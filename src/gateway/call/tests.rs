@@ -453,6 +453,7 @@ fn only_a_record_that_is_certainly_not_written_is_a_503() {
         Fate::Unreported,
         Fate::Doubtful("timed out".to_owned()),
         Fate::Written {
+            latency: Default::default(),
             partition: 3,
             offset: 9,
         },

@@ -67,7 +67,11 @@ impl Pending {
             .ok()
             .and_then(|correlation| self.numbers.get(&correlation).copied());
         if let Some(call) = number.and_then(|number| self.remove(number)) {
-            call.end(End::Reply(body.to_vec()));
+            let end = End::Reply {
+                body: body.to_vec(),
+                fate: call.fate.clone(),
+            };
+            call.end(end);
         }
     }
 
@@ -147,23 +151,30 @@ mod tests {
         End::NoReply { fate, reason }
     }
 
+    fn reply(body: &[u8], fate: Fate) -> End {
+        let body = body.to_vec();
+        End::Reply { body, fate }
+    }
+
     const WRITTEN: Fate = Fate::Written {
         partition: 3,
         offset: 9,
+        latency: Duration::from_millis(2),
     };
 
     #[test]
     fn a_reply_ends_the_call_of_its_correlation_and_no_other() {
         let mut stage = Stage::new();
         let (_, mut first) = stage.add(1, 10);
-        let (_, mut second) = stage.add(2, 10);
+        let (number, mut second) = stage.add(2, 10);
+        stage.pending.reported(number, WRITTEN);
         stage.pending.replied(&[2; CORRELATION_BYTES], b"two");
         stage
             .pending
             .replied(&[3; CORRELATION_BYTES], b"a stranger's");
         stage.pending.replied(&[1; 15], b"cut");
         assert!(first.try_recv().is_err());
-        assert_eq!(second.try_recv(), Ok(End::Reply(b"two".to_vec())));
+        assert_eq!(second.try_recv(), Ok(reply(b"two", WRITTEN)));
         stage.pending.replied(&[2; CORRELATION_BYTES], b"two again");
         assert_eq!(stage.slots.available_permits(), SLOTS - 1);
     }

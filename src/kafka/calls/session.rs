@@ -168,7 +168,6 @@ impl Session {
         self.ask(shared);
         while !shared.stops() {
             self.read(shared)?;
-            self.take_reports(shared);
             if turned.elapsed() >= POLL {
                 turned = Instant::now();
                 shared.turn();
@@ -179,7 +178,10 @@ impl Session {
     }
 
     fn read(&mut self, shared: &Shared) -> Result<(), Error> {
-        let message = match self.consumer.poll(POLL) {
+        let polled = self.consumer.poll(POLL);
+        // A record is reported before its reply comes, but both may wait here. So reports are taken first.
+        self.take_reports(shared);
+        let message = match polled {
             None => return Ok(()),
             Some(Ok(message)) => message,
             Some(Err(error)) => {
@@ -264,6 +266,7 @@ fn fate(report: &Report<'_>) -> Fate {
         Ok(offset) => Fate::Written {
             partition: report.partition,
             offset: *offset,
+            latency: report.latency,
         },
         Err(error) if report.is_unwritten() => Fate::Unwritten(error.to_string()),
         Err(error) => Fate::Doubtful(error.to_string()),

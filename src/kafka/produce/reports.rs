@@ -23,6 +23,8 @@ pub struct Report<'a> {
     pub is_unanswered: bool,
     /// True when librdkafka knows of no attempt that a broker may have written.
     is_not_persisted: bool,
+    /// Time from the hand-over of the record to this result.
+    pub latency: Duration,
     /// The record's partition.
     pub partition: i32,
     /// The record's key.
@@ -104,11 +106,15 @@ unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
     };
     // SAFETY: a live message of a report.
     let status = unsafe { sys::rd_kafka_message_status(message) };
+    // SAFETY: as above.
+    let latency_us = unsafe { sys::rd_kafka_message_latency(message) };
     Report {
         opaque: message._private as usize,
         result: Error::check(OPERATION, message.err).map(|()| message.offset),
         is_unanswered: status == Status::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED,
         is_not_persisted: status == Status::RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
+        // Negative if librdkafka does not know it.
+        latency: Duration::from_micros(u64::try_from(latency_us).unwrap_or(0)),
         partition: message.partition,
         key: bytes(message.key, message.key_len),
         value: bytes(message.payload, message.len),

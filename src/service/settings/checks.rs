@@ -87,6 +87,12 @@ pub(super) const GATEWAY_ADDRESS: Check = Check {
     accepts: has_port,
 };
 
+/// The URL of a collector of spans. Empty for none. It is shown and logged, so it has no password.
+pub(super) const ENDPOINT: Check = Check {
+    expected: "http:// or https://, HOST[:PORT] without a user, and a path, or nothing for none",
+    accepts: |text| text.is_empty() || is_endpoint(text),
+};
+
 /// The path of a file. Empty for no file.
 pub(super) const PATH: Check = Check {
     expected: "a path without control characters, or nothing for none",
@@ -151,6 +157,18 @@ fn has_port(text: &str) -> bool {
         && port.parse::<u16>().is_ok()
 }
 
+/// True for a URL with a host, and without anything that may be secret.
+fn is_endpoint(text: &str) -> bool {
+    let Some(("http" | "https", rest)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let plain = !authority.is_empty() && !authority.contains(':');
+    (plain || has_port(authority))
+        && rest.bytes().all(|byte| byte.is_ascii_graphic())
+        && !rest.contains(['@', '?', '#'])
+}
+
 /// True for `[PROTOCOL://]HOST[:PORT]`. librdkafka uses port 9092 when the port is absent.
 fn is_broker(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -180,6 +198,30 @@ mod tests {
             "a b:1",
         ] {
             assert!(!(ADDRESS.accepts)(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url_without_a_password() {
+        for good in [
+            "",
+            "http://collector:4318/v1/traces",
+            "https://otlp.example/v1/traces",
+            "http://[::1]:4318/",
+        ] {
+            assert!((ENDPOINT.accepts)(good), "{good}");
+        }
+        for bad in [
+            "collector:4318",
+            "http://",
+            "http:///v1/traces",
+            "grpc://collector:4317",
+            "http://user:password@collector/",
+            "http://collector/?key=x",
+            "http://collector:x/",
+            "http://collector/a b",
+        ] {
+            assert!(!(ENDPOINT.accepts)(bad), "{bad}");
         }
     }
 

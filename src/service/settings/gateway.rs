@@ -34,6 +34,8 @@ pub struct Gateway {
     pub in_flight_per_caller_max: usize,
     /// `gateway.connections_max`: the limit of open connections.
     pub connections_max: usize,
+    /// `gateway.otlp_endpoint`: the URL that spans are sent to. `None` without spans.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The section as the `config` crate deserialises it.
@@ -49,6 +51,7 @@ pub(super) struct Shape {
     in_flight_max: usize,
     in_flight_per_caller_max: usize,
     connections_max: usize,
+    otlp_endpoint: String,
 }
 
 impl Shape {
@@ -105,13 +108,14 @@ impl From<Shape> for Gateway {
             in_flight_max: shape.in_flight_max,
             in_flight_per_caller_max: shape.in_flight_per_caller_max,
             connections_max: shape.connections_max,
+            otlp_endpoint: (!shape.otlp_endpoint.is_empty()).then_some(shape.otlp_endpoint),
         }
     }
 }
 
 impl Gateway {
     /// Each key with its value, in the order of `config/default.toml`.
-    pub(super) fn pairs(&self) -> [(&'static str, String); 10] {
+    pub(super) fn pairs(&self) -> [(&'static str, String); 11] {
         let file = |path: &Option<PathBuf>| {
             let path = path.as_ref();
             path.map_or_else(String::new, |path| path.display().to_string())
@@ -130,6 +134,10 @@ impl Gateway {
                 self.in_flight_per_caller_max.to_string(),
             ),
             ("gateway.connections_max", self.connections_max.to_string()),
+            (
+                "gateway.otlp_endpoint",
+                self.otlp_endpoint.clone().unwrap_or_default(),
+            ),
         ]
     }
 }

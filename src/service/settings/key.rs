@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 /// Every key outside `kafka.*`, in the order of `config/default.toml`.
-pub(super) const KEYS: [Key; 44] = [
+pub(super) const KEYS: [Key; 45] = [
     key("group", Kind::Text(checks::GROUP)),
     key("instance_id", Kind::Text(checks::INSTANCE)),
     key("topics.requests", Kind::Text(checks::TOPIC)),
@@ -79,6 +79,7 @@ pub(super) const KEYS: [Key; 44] = [
     key("gateway.in_flight_max", Kind::Integer(1, 50_000)),
     key("gateway.in_flight_per_caller_max", Kind::Integer(1, 50_000)),
     key("gateway.connections_max", Kind::Integer(1, 100_000)),
+    key("gateway.otlp_endpoint", Kind::Text(checks::ENDPOINT)),
     key("ready.lag_max_records", Kind::Integer(0, i64::MAX)),
     key("shutdown.deadline_ms", Kind::Integer(100, 600_000)),
     key("log.format", Kind::Choice(&["text", "json"])),
