@@ -298,10 +298,10 @@ impl Connection {
         config
     }
 
-    /// Writes requests as a client does, each at once. An idempotent producer would make its first record wait for
-    /// half a second, by a timer of librdkafka.
+    /// Writes requests as a client does. The first one goes at once. Those that come while it is in flight go together.
+    /// An idempotent producer would make its first record wait for half a second, by a timer of librdkafka.
     pub fn request_producer(&self) -> Config {
-        let mut config = self.config(&[]);
+        let mut config = self.config(&[IN_FLIGHT]);
         config
             .set("acks", "all")
             .set("enable.idempotence", "false")
