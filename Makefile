@@ -38,6 +38,9 @@ bench-micro: ## decode, fold and encode without a broker
 chaos: ## three brokers, three instances and more, a fault every few seconds: make chaos MINUTES=10
 	SEQUENCER_CHAOS_MINUTES=$(MINUTES) $(CARGO) test --release --locked --test chaos -- chaos_ --nocapture --test-threads=1
 
+chaos-rescale: ## the same while the service gets more partitions, 4 to 8 to 24: make chaos-rescale MINUTES=3
+	SEQUENCER_CHAOS_MINUTES=$(MINUTES) $(CARGO) test --release --locked --test chaos -- rescale_ --nocapture --test-threads=1
+
 failover: ## how long partitions stand still when instances fail, with failover and without: make failover TIMES=10
 	SEQUENCER_FAILOVER_TIMES=$(TIMES) $(CARGO) test --release --locked --test chaos -- failover_ --nocapture --test-threads=1
 
@@ -81,4 +84,4 @@ comparison: ## the rates of docs/comparison.md that this machine can measure: a 
 migrate-check: build ## the migration scripts, against a real PostgreSQL, Redis and Kafka
 	tests/deploy/migrate.sh
 
-.PHONY: help build run test test-long sim chaos failover bench bench-quick bench-micro dist sbom fmt lint fmt-check clippy doc deny deploy-check workflows-check book comparison migrate-check
+.PHONY: help build run test test-long sim chaos chaos-rescale failover bench bench-quick bench-micro dist sbom fmt lint fmt-check clippy doc deny deploy-check workflows-check book comparison migrate-check

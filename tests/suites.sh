@@ -63,7 +63,7 @@ if [ "$mode" = test-long ]; then
   suite chaos cargo test --release --locked --test chaos -- --nocapture --test-threads=1
 else
   export SEQUENCER_CHAOS_MINUTES=0.3
-  suite chaos cargo test --release --locked --test chaos -- --skip bounce_of --skip failover_ --test-threads=1
+  suite chaos cargo test --release --locked --test chaos -- --skip bounce_of --skip failover_ --skip rescale_ --test-threads=1
 fi
 # What operators look at, in a real Prometheus and a real browser.
 if [ "$mode" = test-long ]; then

@@ -13,6 +13,7 @@
 //! | `observer` | the replies that clients see, and their times |
 //! | `recovery` | the longest silence for each kind of fault |
 //! | `failover` | the same faults with failover and without, beside the bars |
+//! | `rescale` | the same faults while the service gets more partitions |
 //! | `large` | the takeover of a partition with many sequences |
 //! | `check`, `verify` | two judges of the topics: a naive one, and `sequencer verify` |
 //! | `catches` | tests that the naive judge finds planted anomalies |
@@ -21,7 +22,8 @@
 //!
 //! A run is short by default. `SEQUENCER_CHAOS_MINUTES`, `SEQUENCER_CHAOS_RATE` (requests a second),
 //! `SEQUENCER_CHAOS_ONLY` (a part of the names of the faults, such as `link`), `SEQUENCER_CHAOS_SILENCE_MS`
-//! (`failover.silence_ms` of the instances, 0 for off) and `SEQUENCER_TEST_SEED` change it. The seed decides
+//! (`failover.silence_ms` of the instances, 0 for off), `SEQUENCER_CHAOS_NAMES` (the number of sequences) and
+//! `SEQUENCER_TEST_SEED` change it. The seed decides
 //! the faults and the load, but not how the kernel schedules threads.
 
 #![allow(
@@ -53,6 +55,7 @@ mod observer;
 mod proxy;
 mod recovery;
 mod requests;
+mod rescale;
 mod run;
 mod stage;
 mod topics;

@@ -1,15 +1,20 @@
 //! The requests of clients, and the partition that a client's partitioner chooses.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
 use crate::support::load::Names;
 use crate::support::murmur2::partition_of;
 use crate::support::partitioners::{crc32, fnv1a};
 use crate::support::random::Random;
 use crate::support::service::PARTITIONS;
 
+use super::run::number;
 use super::topics::Topics;
 
-/// Number of sequences.
-const NAMES: usize = 60;
+/// Sets the number of sequences.
+const NAMES_VARIABLE: &str = "SEQUENCER_CHAOS_NAMES";
+const NAMES_DEFAULT: f64 = 60.0;
 /// One of this many requests names a reply topic.
 const NAMES_TOPIC_ONE_IN: u64 = 25;
 /// One of this many requests is invalid.
@@ -29,6 +34,8 @@ pub struct Draft {
     /// The topic for the answer. None for the default topic.
     pub topic: Option<String>,
     pub correlation_bytes: usize,
+    /// The number of partitions that its client knows, also when it writes the request again later.
+    partitions: i32,
     /// The number of kinds of clients that write it. The first kind is the ordinary one.
     partitioners: u64,
 }
@@ -37,18 +44,29 @@ impl Draft {
     /// The partition that one of the kinds of clients would choose.
     pub fn partition(&self, random: &mut Random) -> i32 {
         let Some(key) = self.key.as_deref() else {
-            return random.below(PARTITIONS as u64) as i32;
+            return random.below(self.partitions as u64) as i32;
         };
         match random.below(self.partitioners) {
-            0 => partition_of(key, PARTITIONS),
-            1 => crc32(key, PARTITIONS),
-            _ => fnv1a(key, PARTITIONS),
+            0 => partition_of(key, self.partitions),
+            1 => crc32(key, self.partitions),
+            _ => fnv1a(key, self.partitions),
         }
+    }
+}
+
+/// The number of partitions that the clients of a source know. Clones share it.
+#[derive(Clone)]
+pub struct Known(Arc<AtomicI32>);
+
+impl Known {
+    pub fn set(&self, partitions: i32) {
+        self.0.store(partitions, Ordering::Relaxed);
     }
 }
 
 /// Draws random requests.
 pub struct Source {
+    known: Known,
     names: Names,
     random: Random,
     /// Distinguishes the `request_id`s of this source from those of other sources.
@@ -61,7 +79,8 @@ pub struct Source {
 impl Source {
     pub fn new(writer: u64, random: Random) -> Source {
         Source {
-            names: Names::new(NAMES),
+            known: Known(Arc::new(AtomicI32::new(PARTITIONS))),
+            names: Names::new(number(NAMES_VARIABLE, NAMES_DEFAULT) as usize),
             random,
             writer,
             next_id: 0,
@@ -77,6 +96,10 @@ impl Source {
         }
     }
 
+    pub fn known(&self) -> Known {
+        self.known.clone()
+    }
+
     /// Draws the next request.
     pub fn draw(&mut self, topics: &Topics) -> Draft {
         let random = &mut self.random;
@@ -86,6 +109,7 @@ impl Source {
             request_id: None,
             topic: None,
             correlation_bytes: 0,
+            partitions: self.known.0.load(Ordering::Relaxed),
             partitioners: if self.is_plain { 1 } else { 3 },
         };
         if !self.is_plain && random.below(WRONG_ONE_IN) == 0 {

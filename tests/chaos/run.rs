@@ -23,6 +23,7 @@ use super::observer::Observer;
 use super::proxy::{Bound, Proxy};
 use super::recovery::{self, CALM, Event};
 use super::requests::Source;
+use super::rescale;
 use super::stage::{self, BROKERS, Stage};
 use super::topics::Topics;
 use super::transactions::Transactions;
@@ -102,9 +103,14 @@ fn cluster(history: &History) -> (Kafka, Proxy) {
 
 /// Runs the faults in one reply mode.
 pub fn run(mode: Mode) {
-    let name = format!("chaos-{}", mode.as_str().replace('_', "-"));
+    run_growing("chaos", mode, &[]);
+}
+
+/// Runs the faults in one reply mode, while the service gets these numbers of partitions, one after another.
+pub fn run_growing(kind: &str, mode: Mode, grown: &[i32]) {
+    let name = format!("{kind}-{}", mode.as_str().replace('_', "-"));
     on_a_cluster(&name, |kafka, proxy, history, journal| {
-        play(&name, mode, (kafka, proxy), history, journal);
+        play((&name, mode, grown), (kafka, proxy), history, journal);
     });
 }
 
@@ -130,8 +136,7 @@ pub fn on_a_cluster(name: &str, play: impl FnOnce(&mut Kafka, Proxy, &History, &
 }
 
 fn play(
-    name: &str,
-    mode: Mode,
+    (name, mode, grown): (&str, Mode, &[i32]),
     (kafka, proxy): (&mut Kafka, Proxy),
     history: &History,
     journal: &Journal,
@@ -152,6 +157,7 @@ fn play(
     let (observer, observing) = Observer::start(&service, &topics);
     let rate = number(RATE_VARIABLE, RATE_DEFAULT) as u64;
     let source = Source::new(1, random.fork());
+    let known = source.known();
     let load = Load::start(&service, &topics, &observer, rate, (source, random.fork()));
     let transactions = Transactions::start(&service, &topics, &mut random);
     let calls = Calls::start(&service, &proxy, &mut random);
@@ -170,20 +176,31 @@ fn play(
         (parts, calls),
         random.fork(),
     );
-    let Course { events, calms } = faults(&mut stage, &mut deck, &mut random, journal);
+    let growth = random.fork();
+    let Course { events, calms } = thread::scope(|scope| {
+        let grow = || rescale::grow(&service, &known, grown, growth, (&observer, journal));
+        let growing = scope.spawn(grow);
+        let course = faults(&mut stage, &mut deck, &mut random, journal);
+        growing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        course
+    });
 
     let attempts = stage.stop_calls();
     let written = load.stop();
     let (ended, held) = transactions.stop();
     journal.note(observer.now_ms(), &format!("{written}; {ended}"));
     let asked = wait_answered(&service, &topics, &observer);
-    wait_covered(&service);
+    wait_covered(&service, grown.last().copied().unwrap_or(PARTITIONS));
     stage.look();
     stage.look_for_halts();
     let arrivals = observer.arrivals();
     println!("{}", recovery::measured(&events, &arrivals));
     println!("{}", recovery::table(&events, &calms, &arrivals));
-    println!("{}", recovery::waits(observer.waits(&asked, &[])));
+    let waits = observer.waits(&asked, &[]);
+    for (which, waits) in rescale::apart(&waits, &asked, grown) {
+        println!("{which}: {}", recovery::waits(waits));
+    }
+    println!("{}", recovery::waits(waits));
     println!(
         "without the time that a transaction of the load held a request back: {}",
         recovery::waits(observer.waits(&asked, &held))
@@ -309,7 +326,7 @@ fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec
 
 /// Waits twice until checkpoints cover the whole log. After the first wait, every stray is forwarded. After the second
 /// wait, no reply is in progress, not even to a deleted topic.
-fn wait_covered(service: &Service) {
+fn wait_covered(service: &Service, count: i32) {
     let Service {
         bootstrap,
         requests,
@@ -317,12 +334,12 @@ fn wait_covered(service: &Service) {
         ..
     } = service;
     for _ in 0..2 {
-        let ends: Vec<i64> = (0..PARTITIONS)
+        let ends: Vec<i64> = (0..count)
             .map(|partition| tail::high_watermark(bootstrap, requests, partition))
             .collect();
         wait_for("checkpoints to cover the log", || {
-            let committed = admin::committed(bootstrap, group, requests, PARTITIONS);
-            let mut partitions = (0..PARTITIONS).zip(&ends);
+            let committed = admin::committed(bootstrap, group, requests, count);
+            let mut partitions = (0..count).zip(&ends);
             partitions
                 .all(|(partition, end)| committed.get(&partition).unwrap_or(&0) >= end)
                 .then_some(())
