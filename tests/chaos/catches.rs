@@ -55,6 +55,7 @@ fn judge(asked: &[Asked], told: &[Told], once: bool) -> Report {
         told,
         once,
         deleted: &["gone".to_owned()],
+        moves: |key| key == b"moves",
     })
 }
 
@@ -149,4 +150,27 @@ fn the_ids_of_another_sequence_are_seen() {
         broken(|_, told| told[9].key = other.clone()),
         [Wrong::OtherKey]
     );
+}
+
+/// The order of a name that moves is not promised, and all else is.
+#[test]
+fn ids_of_a_name_that_moves_may_change_places_and_nothing_else() {
+    let (asked, _) = right();
+    let asked: Vec<Asked> = (0..)
+        .zip(&asked[..3])
+        .map(|(offset, asked)| Asked {
+            offset,
+            key: Some("moves".into()),
+            ..asked.clone()
+        })
+        .collect();
+    let told = |first: [i64; 3]| -> Vec<Told> {
+        let replies = (0..).zip(first);
+        replies
+            .map(|(offset, first)| reply("moves", offset, first, None))
+            .collect()
+    };
+    assert!(judge(&asked, &told([1, 5, 3]), false).broken().is_empty());
+    let found = judge(&asked, &told([1, 5, 5]), false);
+    assert_eq!(found.broken(), [Wrong::NotUnique, Wrong::Gap]);
 }

@@ -69,6 +69,8 @@ pub struct Evidence<'a> {
     pub once: bool,
     /// Topics that were deleted, with any replies on them.
     pub deleted: &'a [String],
+    /// True for the keys whose requests in one partition need not be granted in their order, as while a name moves.
+    pub moves: fn(&[u8]) -> bool,
 }
 
 /// The verdict.
@@ -168,7 +170,7 @@ pub fn check(evidence: &Evidence<'_>) -> Report {
     for (asked, answers) in evidence.asked.iter().zip(&answers) {
         request(evidence, asked, answers, &mut grants, &mut report);
     }
-    one_grant_and_order(evidence.asked, &mut grants, &mut report);
+    one_grant_and_order(evidence.asked, evidence.moves, &mut grants, &mut report);
     unique_and_gapless(&grants, &mut report);
     report
 }
@@ -238,7 +240,12 @@ fn request<'a>(
 }
 
 /// Checks I5, and the order of I2 among requests of one partition. Leaves one grant for each request.
-fn one_grant_and_order(asked: &[Asked], grants: &mut Vec<Grant<'_>>, report: &mut Report) {
+fn one_grant_and_order(
+    asked: &[Asked],
+    moves: fn(&[u8]) -> bool,
+    grants: &mut Vec<Grant<'_>>,
+    report: &mut Report,
+) {
     let mut times: HashMap<(Option<&[u8]>, &str), usize> = HashMap::new();
     for asked in asked {
         if let Some(id) = &asked.request_id {
@@ -275,7 +282,7 @@ fn one_grant_and_order(asked: &[Asked], grants: &mut Vec<Grant<'_>>, report: &mu
         let highest = highest
             .entry((grant.asked.partition, grant.name.clone()))
             .or_insert(0);
-        if grant.range.0 <= *highest {
+        if grant.range.0 <= *highest && !grant.asked.key.as_deref().is_some_and(moves) {
             let highest = *highest;
             report.add(Wrong::OutOfOrder, || {
                 format!("{:?} after {highest} to {:?}", grant.range, grant.asked)

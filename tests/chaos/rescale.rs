@@ -92,12 +92,14 @@ fn rescaled(service: &Service, partitions: i32, known: &Known, random: &mut Rand
 
 type Wait = (i64, (i32, i64));
 
-/// The waits for names that stay in their partition, and for those that move. Nothing without a rescale.
-pub fn apart(waits: &[Wait], asked: &[Asked], grown: &[i32]) -> Vec<(&'static str, Vec<Wait>)> {
-    let Some(&last) = grown.last() else {
-        return Vec::new();
-    };
-    let moves = |key: &[u8]| partition_of(key, last) != partition_of(key, PARTITIONS);
+/// True for the names that move at one of the rescales.
+pub fn moves(name: &[u8]) -> bool {
+    let last = GROWN[GROWN.len() - 1];
+    partition_of(name, last) != partition_of(name, PARTITIONS)
+}
+
+/// The waits for names that stay in their partition, and for those that move.
+pub fn apart(waits: &[Wait], asked: &[Asked]) -> [(&'static str, Vec<Wait>); 2] {
     let moving: HashMap<(i32, i64), bool> = asked
         .iter()
         .filter_map(|asked| {
@@ -109,7 +111,7 @@ pub fn apart(waits: &[Wait], asked: &[Asked], grown: &[i32]) -> Vec<(&'static st
         let of = |(_, place): &&Wait| moving.get(place) == Some(&moves);
         waits.iter().filter(of).copied().collect()
     };
-    vec![
+    [
         ("names that stay", of(false)),
         ("names that move", of(true)),
     ]
@@ -117,31 +119,22 @@ pub fn apart(waits: &[Wait], asked: &[Asked], grown: &[i32]) -> Vec<(&'static st
 
 #[test]
 fn waits_of_names_that_move_are_told_apart() {
-    let asked = |offset: i64, name: &str| Asked {
-        partition: 0,
-        offset,
-        appended_ms: 0,
-        topic: None,
-        request_id: None,
-        key: Some(name.into()),
-    };
     let names: Vec<String> = (0..100).map(|n| format!("orders-{n}")).collect();
-    let all: Vec<Asked> = (0..)
+    let asked: Vec<Asked> = (0..)
         .zip(&names)
-        .map(|(at, name)| asked(at, name))
+        .map(|(offset, name)| Asked {
+            partition: 0,
+            offset,
+            appended_ms: 0,
+            topic: None,
+            request_id: None,
+            key: Some(name.clone().into()),
+        })
         .collect();
     let waits: Vec<Wait> = (0..100).map(|offset| (offset, (0, offset))).collect();
-    assert!(apart(&waits, &all, &[]).is_empty());
-    let apart = apart(&waits, &all, &GROWN);
-    for (which, waits) in &apart {
-        for (_, (_, offset)) in waits {
-            let name = names[*offset as usize].as_bytes();
-            let stays = partition_of(name, 24) == partition_of(name, 4);
-            assert_eq!(stays, *which == "names that stay");
-        }
-    }
-    assert_eq!(
-        apart.iter().map(|(_, waits)| waits.len()).sum::<usize>(),
-        100
-    );
+    let [(_, stay), (_, moved)] = apart(&waits, &asked);
+    assert_eq!(stay.len() + moved.len(), 100);
+    let home = |wait: &Wait| partition_of(names[wait.1.1 as usize].as_bytes(), 24);
+    assert!(stay.iter().all(|wait| home(wait) < 4));
+    assert!(moved.iter().all(|wait| home(wait) >= 4));
 }

@@ -49,6 +49,8 @@ const ANSWERS_FIRST: usize = 2_000;
 const CALM_MS: (u64, u64) = (1_500, 4_000);
 /// After one of this many faults, the next one comes without waiting for recovery.
 const OVERLAPPING_ONE_IN: u64 = 6;
+/// The key of the records by which a rescale goes on.
+const RESERVED: &[u8] = b"__policy";
 /// The header of a request that the service has forwarded.
 const FORWARDED: &str = "sequencer-forwarded";
 
@@ -197,8 +199,10 @@ fn play(
     println!("{}", recovery::measured(&events, &arrivals));
     println!("{}", recovery::table(&events, &calms, &arrivals));
     let waits = observer.waits(&asked, &[]);
-    for (which, waits) in rescale::apart(&waits, &asked, grown) {
-        println!("{which}: {}", recovery::waits(waits));
+    if !grown.is_empty() {
+        for (which, waits) in rescale::apart(&waits, &asked) {
+            println!("{which}: {}", recovery::waits(waits));
+        }
     }
     println!("{}", recovery::waits(waits));
     println!(
@@ -206,7 +210,11 @@ fn play(
         recovery::waits(observer.waits(&asked, &held))
     );
     let kept = observer.kept();
-    let gone = judge(&service, &topics, &asked, &kept);
+    let moves = match grown {
+        [] => |_: &[u8]| false,
+        _ => rescale::moves,
+    };
+    let gone = judge(&service, &topics, (&asked, &kept), moves);
     let verdict = calls::judge(&attempts, &calls::Topics::read(&service));
     println!("{verdict}");
     assert!(verdict.wrong.is_empty(), "{:?}", verdict.wrong);
@@ -294,6 +302,7 @@ fn wait_answered(service: &Service, topics: &Topics, observer: &Observer) -> Vec
     let asked: Vec<Asked> = tail::raw(&service.bootstrap, &service.requests)
         .into_iter()
         .filter(|record| record.header(FORWARDED).is_none())
+        .filter(|record| record.key.as_deref() != Some(RESERVED))
         .filter(|record| !calls::is_of_a_gateway(record, service))
         .map(asked)
         .collect();
@@ -363,7 +372,12 @@ fn asked(record: Raw) -> Asked {
 
 /// Judges the content of the topics, with the replies that were seen on deleted ones. Returns the requests
 /// without a reply on a topic that still exists.
-fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> Vec<(i32, i64)> {
+fn judge(
+    service: &Service,
+    topics: &Topics,
+    (asked, kept): (&[Asked], &[Told]),
+    moves: fn(&[u8]) -> bool,
+) -> Vec<(i32, i64)> {
     let deleted = topics.deleted();
     let all = told(service, topics, Isolation::Uncommitted);
     let mut everything = all.clone();
@@ -374,6 +388,7 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
         told: &everything,
         once: false,
         deleted: &deleted,
+        moves,
     }));
     let seen = match service.mode {
         Mode::Immediate => all,
@@ -394,6 +409,7 @@ fn judge(service: &Service, topics: &Topics, asked: &[Asked], kept: &[Told]) -> 
         told: &seen,
         once: service.mode == Mode::ExactlyOnce,
         deleted: &deleted,
+        moves,
     });
     let mut gone: Vec<(i32, i64)> = visible.lost_with_topic.iter().copied().collect();
     gone.sort_unstable();

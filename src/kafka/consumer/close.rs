@@ -73,7 +73,7 @@ pub(super) fn within(consumer: Authenticated<BaseConsumer<Membership>>, deadline
         .spawn(close)
     {
         Ok(_) => match wait.recv_timeout(deadline) {
-            Ok(()) => debug!("left the group"),
+            Ok(()) => debug!("the consumer is closed"),
             Err(_) => warn!(
                 deadline_ms = deadline.as_millis(),
                 "the group was not left in time, it notices the missing heartbeats"
