@@ -1,7 +1,7 @@
 //! The service gets more partitions while instances, brokers and links fail, and the command that rescales is killed.
 
 use std::collections::HashMap;
-use std::process::Stdio;
+use std::fs::{self, File};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use crate::support::murmur2::partition_of;
 use crate::support::random::Random;
 use crate::support::records::Mode;
 use crate::support::service::{PARTITIONS, Service};
+use crate::support::{cluster, unique};
 
 use super::check::Asked;
 use super::observer::Observer;
@@ -52,8 +53,12 @@ pub fn grow(
         thread::sleep(PAUSE);
         let began = Instant::now();
         let mut runs = 1;
-        while !rescaled(service, partitions, known, &mut random) {
-            assert!(began.elapsed() < LIMIT, "no rescale to {partitions}");
+        while let Err(said) = rescaled(service, partitions, known, &mut random) {
+            let took = began.elapsed();
+            assert!(
+                took < LIMIT,
+                "no rescale to {partitions}, run {runs}: {said}"
+            );
             thread::sleep(AGAIN);
             runs += 1;
         }
@@ -64,29 +69,41 @@ pub fn grow(
     }
 }
 
-/// Runs the command once. True when it says that the rescale is done.
-fn rescaled(service: &Service, partitions: i32, known: &Known, random: &mut Random) -> bool {
+/// Runs the command once, until it ends or is killed.
+///
+/// # Errors
+/// The rescale is not done; what the command said.
+fn rescaled(
+    service: &Service,
+    partitions: i32,
+    known: &Known,
+    random: &mut Random,
+) -> Result<(), String> {
     let killed = random.below(KILLED_ONE_IN) == 0;
     let killed = killed.then(|| Duration::from_millis(random.below(KILLED_AFTER_MS)));
     let admin = Admin::new(&service.bootstrap);
+    let said = cluster::directory().join(format!("{}.out", unique("rescale")));
+    let output = File::create(&said).unwrap();
     let mut command = program();
     command
         .args(["rescale", "--yes", "--partitions", &partitions.to_string()])
         .args(service.arguments())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stdout(output.try_clone().unwrap())
+        .stderr(output);
     let mut child = command.spawn().unwrap();
     let began = Instant::now();
     loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            known.set(admin.partitions(&service.requests));
-            return status.success();
+        let ended = child.try_wait().unwrap();
+        known.set(admin.partitions(&service.requests));
+        match ended {
+            Some(status) if status.success() => return Ok(()),
+            Some(_) => return Err(fs::read_to_string(&said).unwrap()),
+            None => {}
         }
         if killed.is_some_and(|after| began.elapsed() > after) {
             child.kill().unwrap();
         }
         thread::sleep(LOOK_INTERVAL);
-        known.set(admin.partitions(&service.requests));
     }
 }
 
